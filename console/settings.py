@@ -1,0 +1,177 @@
+"""Django's settings. What differs between installations comes from ``console.environment`` and ``console.keys``."""
+
+import os
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import dj_database_url
+from django.utils.translation import gettext_lazy as _
+
+from console import environment, keys
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+ENVIRONMENT = environment.load()
+KEYS = keys.ensure_keys(ENVIRONMENT.data_dir)
+
+SECRET_KEY = os.environ.get("SECRET_KEY") or KEYS.secret_key
+DEBUG = False
+CONSOLE_URL = ENVIRONMENT.console_url
+_console = urlsplit(CONSOLE_URL)
+_https = _console.scheme == "https"
+ALLOWED_HOSTS = sorted(
+    {"127.0.0.1", "localhost", "[::1]", str(_console.hostname)}
+    | {host.strip() for host in os.environ.get("ALLOWED_HOSTS", "").split(",") if host.strip()}
+)
+CSRF_TRUSTED_ORIGINS = [f"{_console.scheme}://{_console.netloc}"]
+
+INSTALLED_APPS = [
+    "console.accounts",
+    "console.audit",
+    "console.namespaces",
+    "console.images",
+    "console.activation",
+    "console.tokens",
+    "console.indexing",
+    "console.operations",
+    "console.pages",
+    "procrastinate.contrib.django",
+    "django_htmx",
+    "heroicons",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.middleware.gzip.GZipMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "console.audit.middleware.ActorMiddleware",
+]
+
+ROOT_URLCONF = "console.urls"
+WSGI_APPLICATION = "console.wsgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "console.context.site",
+            ],
+        },
+    }
+]
+
+DATABASES = {"default": dj_database_url.parse(ENVIRONMENT.database_url, conn_max_age=60, conn_health_checks=True)}
+DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 3)
+
+AUTH_USER_MODEL = "accounts.Account"
+AUTHENTICATION_BACKENDS = ["console.accounts.backends.AccountBackend"]
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {
+        "NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator",
+        "OPTIONS": {"user_attributes": ("account_id", "name", "email")},
+    },
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 8}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+LOGIN_URL = "sign-in"
+LOGIN_REDIRECT_URL = "home"
+LOGOUT_REDIRECT_URL = "sign-in"
+
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _https
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+# Cookies do not tell ports apart: names of our own keep a second site on the same host from signing us out.
+SESSION_COOKIE_NAME = "my_images_session"
+CSRF_COOKIE_NAME = "my_images_csrf"
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _https else None
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
+
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", _("English"))]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_THOUSAND_SEPARATOR = True
+
+STATIC_URL = "/static/"
+STATIC_ROOT = ENVIRONMENT.data_dir / "static"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+WHITENOISE_KEEP_ONLY_HASHED_FILES = False
+
+# Without a mail server, letters (a password reset) are kept as files that the operator can read and pass on.
+EMAIL_HOST = os.environ.get("EMAIL_HOST", "")
+EMAIL_PORT = int(os.environ.get("EMAIL_PORT") or 25)
+EMAIL_HOST_USER = os.environ.get("EMAIL_HOST_USER", "")
+EMAIL_HOST_PASSWORD = os.environ.get("EMAIL_HOST_PASSWORD", "")
+EMAIL_USE_TLS = os.environ.get("EMAIL_USE_TLS", "") in {"1", "true", "yes"}
+EMAIL_TIMEOUT = 10
+EMAIL_BACKEND = (
+    "django.core.mail.backends.smtp.EmailBackend" if EMAIL_HOST else "django.core.mail.backends.filebased.EmailBackend"
+)
+EMAIL_FILE_PATH = ENVIRONMENT.data_dir / "mail"
+DEFAULT_FROM_EMAIL = os.environ.get("DEFAULT_FROM_EMAIL") or f"My Images <noreply@{_console.hostname}>"
+
+# The registry and its tokens.
+REGISTRY_URL = ENVIRONMENT.registry_url
+REGISTRY_ADDRESS = ENVIRONMENT.registry_address
+REGISTRY_SERVICE = ENVIRONMENT.registry_service
+TOKEN_ISSUER = ENVIRONMENT.token_issuer
+TOKEN_SECONDS = 300
+# The registry accepts a token this long past its end (its allowance for clocks that differ).
+REGISTRY_CLOCK_SKEW_SECONDS = 60
+# A freed name is kept from everybody else until no token given out for it can be valid any more.
+NAME_HOLD_SECONDS = TOKEN_SECONDS + REGISTRY_CLOCK_SKEW_SECONDS
+REFRESH_TOKEN_SECONDS = 90 * 24 * 3600
+
+# What an account may have unless its own row says otherwise.
+DEFAULT_NAMESPACE_QUOTA = 10
+DEFAULT_IMAGE_QUOTA = 500
+DEFAULT_TAG_QUOTA = 1000
+
+PROCRASTINATE_AUTODISCOVER_MODULE_NAME = "jobs"
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"plain": {"format": "%(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "root": {"handlers": ["stderr"], "level": os.environ.get("LOG_LEVEL", "INFO").upper()},
+    "loggers": {
+        "procrastinate": {"level": "WARNING"},
+        "django.request": {"level": "ERROR"},
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
+        "urllib3": {"level": "ERROR"},
+    },
+}
