@@ -1,0 +1,38 @@
+"""Tells the audit trail who is behind a request."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable
+
+from django.http import HttpRequest, HttpResponse
+
+from console.audit.services import SYSTEM, Origin, set_origin
+
+
+def client_address(request: HttpRequest) -> str | None:
+    """The address the request came from, or ``None`` when the server did not say (a Unix socket)."""
+    address = request.META.get("REMOTE_ADDR", "")
+    try:
+        return str(ipaddress.ip_address(address))
+    except ValueError:
+        return None
+
+
+class ActorMiddleware:
+    """Sets the origin for the time of a request."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Answer ``request`` with its origin known."""
+
+        def actor() -> str:
+            return request.user.account_id if request.user.is_authenticated else SYSTEM
+
+        set_origin(Origin(actor, client_address(request)))
+        try:
+            return self.get_response(request)
+        finally:
+            set_origin(None)
