@@ -1,0 +1,1 @@
+"""Accounts: who signs in, and the credential they use towards the registry."""

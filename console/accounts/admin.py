@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
+from django.contrib.auth.models import Group
+from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+
+from console.accounts.models import Account
+from console.accounts.services import change_registry_password, set_active
+from console.audit.services import record
+
+admin.site.unregister(Group)
+
+
+class AccountCreationForm(AdminUserCreationForm):
+    class Meta:
+        model = Account
+        fields = ("name", "email")
+
+
+class AccountChangeForm(UserChangeForm):
+    class Meta:
+        model = Account
+        fields = "__all__"
+
+
+class ActivatedFilter(admin.SimpleListFilter):
+    title = _("service")
+    parameter_name = "service"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("yes", _("activated")), ("no", _("not activated"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Account]) -> QuerySet[Account]:
+        if self.value() in {"yes", "no"}:
+            return queryset.filter(credential__activated_at__isnull=self.value() == "no")
+        return queryset
+
+
+@admin.register(Account)
+class AccountAdmin(UserAdmin):
+    form = AccountChangeForm
+    add_form = AccountCreationForm
+    list_display = ("account_id", "name", "email", "service_activated", "is_active", "is_staff", "created_at")
+    list_filter = ("is_active", "is_staff", ActivatedFilter)
+    list_select_related = ("credential",)
+    search_fields = ("account_id", "name", "email", "credential__username")
+    ordering = ("-created_at",)
+    readonly_fields = ("account_id", "created_at", "last_login", "user_name", "service_activated")
+    filter_horizontal = ()
+    fieldsets = (
+        (None, {"fields": ("account_id", "name", "email", "password", "created_at", "last_login")}),
+        (_("Registry"), {"fields": ("user_name", "service_activated")}),
+        (_("Quotas (empty: the default)"), {"fields": ("namespace_quota", "image_quota", "tag_quota")}),
+        (_("May"), {"fields": ("is_active", "is_staff", "is_superuser")}),
+    )
+    add_fieldsets = ((None, {"fields": ("name", "email", "usable_password", "password1", "password2")}),)
+    actions = ("deactivate", "reactivate", "reset_registry_password")
+
+    @admin.display(description=_("user name"))
+    def user_name(self, account: Account) -> str:
+        credential = account.registry_credential
+        return credential.username if credential else "–"
+
+    @admin.display(description=_("service activated"), boolean=True)
+    def service_activated(self, account: Account) -> bool:
+        return account.activated
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False  # an Account ID is never used twice: accounts are deactivated, not deleted
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        fields = tuple(self.readonly_fields)
+        if not request.user.is_superuser:
+            # Who may administer accounts must not be able to make themselves more than that.
+            fields += ("is_staff", "is_superuser")
+        return fields
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        if obj is not None and obj.is_superuser and not request.user.is_superuser:
+            return False
+        return super().has_change_permission(request, obj)
+
+    def save_model(self, request: HttpRequest, obj: Account, form: forms.ModelForm, change: bool) -> None:
+        changed = {name: str(form.cleaned_data.get(name)) for name in form.changed_data if "password" not in name}
+        turned = change and "is_active" in changed
+        if turned:
+            obj.is_active = not obj.is_active  # the service below turns it, with all that hangs on it
+        super().save_model(request, obj, form, change)
+        if turned:
+            set_active(obj, not obj.is_active)
+        record("account.change" if change else "account.create", obj.account_id, by="admin", new=changed)
+        if not change:
+            messages.info(request, _("Account ID: %s") % obj.account_id)
+
+    @admin.action(description=_("Deactivate: end sessions and registry access at once"))
+    def deactivate(self, request: HttpRequest, queryset: QuerySet[Account]) -> None:
+        for account in self._changeable(
+            request, queryset.filter(is_active=True).exclude(account_id=request.user.get_username())
+        ):
+            set_active(account, False)
+
+    @admin.action(description=_("Reactivate"))
+    def reactivate(self, request: HttpRequest, queryset: QuerySet[Account]) -> None:
+        for account in self._changeable(request, queryset.filter(is_active=False)):
+            set_active(account, True)
+
+    @admin.action(description=_("Reset registry password to a random one (shown once)"))
+    def reset_registry_password(self, request: HttpRequest, queryset: QuerySet[Account]) -> None:
+        for account in self._changeable(request, queryset):
+            password = secrets.token_urlsafe(12)
+            try:
+                change_registry_password(account, password)
+            except ValidationError as problem:
+                messages.error(request, f"{account}: {' '.join(problem.messages)}")
+                continue
+            messages.success(
+                request,
+                _("New registry password of %(account)s: %(password)s") % {"account": account, "password": password},
+            )
+
+    def _changeable(self, request: HttpRequest, queryset: QuerySet[Account]) -> list[Account]:
+        return [account for account in queryset if self.has_change_permission(request, account)]

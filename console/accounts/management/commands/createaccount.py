@@ -1,0 +1,47 @@
+"""``manage.py createaccount``."""
+
+import getpass
+import sys
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.management.base import BaseCommand, CommandError
+from django.db import OperationalError
+
+from console.accounts.services import create_account
+
+
+class Command(BaseCommand):
+    """Makes an account and prints its Account ID."""
+
+    help = "Make an account; prints its Account ID."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Declare the options."""
+        parser.add_argument("--name", required=True, help="the name that the pages show")
+        parser.add_argument("--email", default="", help="for signing in and for resetting the password")
+        parser.add_argument(
+            "--password-stdin", action="store_true", help="read the console password from standard input"
+        )
+        parser.add_argument("--administrator", action="store_true", help="may use the administration")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Make the account; each broken rule is one sentence on standard error."""
+        if options["password_stdin"]:
+            password = sys.stdin.readline().rstrip("\r\n")
+        else:
+            password = getpass.getpass("Console password: ")
+        try:
+            account = create_account(
+                options["name"],
+                options["email"],
+                password,
+                is_staff=options["administrator"],
+                is_superuser=options["administrator"],
+            )
+        except ValidationError as problem:
+            raise CommandError(" ".join(problem.messages)) from None
+        except OperationalError:
+            raise CommandError("The database cannot be reached. Start My Images first, then try again.") from None
+        self.stdout.write(f"Account ID: {account.account_id}")

@@ -1,0 +1,153 @@
+"""Accounts and the credential each uses towards the registry."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.auth.hashers import check_password, make_password
+from django.contrib.auth.models import PermissionsMixin
+from django.core.validators import RegexValidator
+from django.db import models
+from django.db.models.functions import Lower
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+ACCOUNT_ID_PATTERN = r"^[1-9][0-9]{11}$"
+USERNAME_PATTERN = r"^[a-z0-9._-]{4,30}$"
+
+
+def new_account_id() -> str:
+    """Twelve random digits that do not begin with 0. Uniqueness is the database's to say."""
+    return str(10**11 + secrets.randbelow(9 * 10**11))
+
+
+class AccountManager(BaseUserManager["Account"]):
+    """Finds accounts for the authentication framework."""
+
+    def get_by_natural_key(self, username: str | None) -> Account:
+        """The account with this Account ID."""
+        return self.get(account_id=username)
+
+
+class Account(AbstractBaseUser, PermissionsMixin):
+    """A person (or a team) who signs in. Never deleted, only deactivated: so no Account ID is ever used twice."""
+
+    account_id = models.CharField(
+        _("Account ID"),
+        max_length=12,
+        unique=True,
+        default=new_account_id,
+        editable=False,
+        help_text=_("Twelve digits, given at creation and never reused."),
+    )
+    name = models.CharField(_("name"), max_length=100)
+    # None, not "": of many accounts without an address, none may stand in the way of another's uniqueness.
+    email = models.EmailField(_("e-mail"), null=True, blank=True)  # noqa: DJ001
+    is_active = models.BooleanField(
+        _("active"),
+        default=True,
+        help_text=_("Deactivating ends the account's sessions and its access to the registry at once."),
+    )
+    is_staff = models.BooleanField(_("administrator"), default=False, help_text=_("May use this administration."))
+    created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
+    namespace_quota = models.PositiveIntegerField(_("namespaces allowed"), null=True, blank=True)
+    image_quota = models.PositiveIntegerField(_("images allowed"), null=True, blank=True)
+    tag_quota = models.PositiveIntegerField(_("tags allowed in one image"), null=True, blank=True)
+
+    USERNAME_FIELD = "account_id"
+    EMAIL_FIELD = "email"
+    REQUIRED_FIELDS = ["name"]
+
+    objects = AccountManager()
+
+    class Meta:
+        verbose_name = _("account")
+        verbose_name_plural = _("accounts")
+        ordering = ["created_at", "id"]
+        constraints = [
+            models.CheckConstraint(condition=models.Q(account_id__regex=ACCOUNT_ID_PATTERN), name="account_id_digits"),
+            models.UniqueConstraint(
+                Lower("email"),
+                name="account_email_unique",
+                violation_error_message=_("Another account already uses this e-mail address."),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.account_id})"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Store the account; an empty e-mail is stored as none, so that many accounts may have none."""
+        self.email = self.email or None
+        super().save(*args, **kwargs)
+
+    def clean(self) -> None:
+        """Normalise what was typed."""
+        self.email = (self.email or "").strip() or None
+
+    def get_full_name(self) -> str:
+        """The account's name."""
+        return self.name
+
+    def get_short_name(self) -> str:
+        """The account's name."""
+        return self.name
+
+    @property
+    def registry_credential(self) -> RegistryCredential | None:
+        """The credential, or ``None`` before *Enable* was ever pressed."""
+        try:
+            return self.credential
+        except RegistryCredential.DoesNotExist:
+            return None
+
+    @property
+    def activated(self) -> bool:
+        """Whether the service is activated: *Enable* was pressed and the initialization went through."""
+        credential = self.registry_credential
+        return credential is not None and credential.activated_at is not None
+
+
+class RegistryCredential(models.Model):
+    """User name and password for ``docker login``: apart from the console password, and made by activation.
+
+    ``version`` grows with each change of the password. Refresh tokens name the version they were made under, so
+    that a changed password ends them at once in every process.
+    """
+
+    account = models.OneToOneField(Account, on_delete=models.PROTECT, related_name="credential")
+    username = models.CharField(
+        _("user name"),
+        max_length=30,
+        unique=True,
+        validators=[RegexValidator(USERNAME_PATTERN, _("Use 4 to 30 lowercase letters, digits, “.”, “_” or “-”."))],
+    )
+    password = models.CharField(_("password"), max_length=256, editable=False)
+    version = models.PositiveIntegerField(_("version"), default=1, editable=False)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    activated_at = models.DateTimeField(_("activated"), null=True, blank=True, editable=False)
+
+    class Meta:
+        verbose_name = _("registry credential")
+        verbose_name_plural = _("registry credentials")
+        constraints = [
+            models.CheckConstraint(condition=models.Q(username__regex=USERNAME_PATTERN), name="credential_username"),
+            models.CheckConstraint(
+                condition=models.Q(password__startswith="argon2"),  # noqa: S106
+                name="credential_hashed",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.username
+
+    def set_password(self, raw: str) -> None:
+        """Store the hash of ``raw`` and end whatever was derived from the old password."""
+        self.password = make_password(raw, hasher="argon2")
+        self.version = models.F("version") + 1 if self.pk else 1
+
+    def check_password(self, raw: str) -> bool:
+        """Whether ``raw`` is the registry password."""
+        return check_password(raw, self.password)

@@ -1,0 +1,137 @@
+"""Verbs about accounts."""
+
+from __future__ import annotations
+
+import re
+
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from console.accounts.models import ACCOUNT_ID_PATTERN, Account, RegistryCredential, new_account_id
+from console.audit.services import record
+
+PASSWORD_LENGTHS = (8, 64)
+
+
+def create_account(
+    name: str, email: str | None, password: str, *, is_staff: bool = False, is_superuser: bool = False
+) -> Account:
+    """Make an account.
+
+    :param password: the console password; checked with the password validators.
+    :raises ValidationError: one sentence a field: ``name``, ``email``, ``password``.
+    """
+    account = Account(name=name.strip(), email=email or None, is_staff=is_staff, is_superuser=is_superuser)
+    try:
+        validate_password(password, account)
+    except ValidationError as problem:
+        raise ValidationError({"password": problem.messages}) from None
+    account.set_password(password)
+    while Account.objects.filter(account_id=account.account_id).exists():
+        account.account_id = new_account_id()
+    account.full_clean()
+    with transaction.atomic():
+        account.save()
+        record("account.create", account.account_id, name=account.name, administrator=is_staff)
+    return account
+
+
+def set_active(account: Account, active: bool) -> None:
+    """Deactivate an account, or let it back in.
+
+    Sessions end because the authentication backend gives out no inactive account; the token endpoint asks for
+    ``is_active`` on each request; raising the credential's version ends its refresh tokens for good.
+    """
+    with transaction.atomic():
+        account.is_active = active
+        account.save(update_fields=["is_active"])
+        if not active:
+            for credential in RegistryCredential.objects.select_for_update().filter(account=account):
+                credential.version += 1
+                credential.save(update_fields=["version"])
+        record("account.activate" if active else "account.deactivate", account.account_id)
+
+
+def check_registry_password(password: str, account: Account, username: str) -> None:
+    """Hold a registry password against its rules: 8 to 64 characters and Django's validators.
+
+    :raises ValidationError: with one sentence for each rule that it breaks.
+    """
+    least, most = PASSWORD_LENGTHS
+    if not password:
+        raise ValidationError(_("Please enter a password"))
+    if "\x00" in password:
+        raise ValidationError(_("The password has a character that cannot be typed. Choose another."))
+    if not least <= len(password) <= most:
+        raise ValidationError(
+            _("The password must have %(least)d to %(most)d characters.") % {"least": least, "most": most}
+        )
+    if username and username.lower() in password.lower() and len(username) * 2 > len(password):
+        raise ValidationError(_("The password is too similar to the user name."))
+    validate_password(password, account)
+
+
+def store_credential(account: Account, username: str, password: str) -> RegistryCredential:
+    """Make the account's credential, not yet activated, or overwrite one whose activation never ended.
+
+    Call it inside a transaction.
+
+    :raises ValidationError: keyed ``username`` or ``password``; also when the service is already activated.
+    """
+    username = username.strip()
+    # Somebody else's Account ID is theirs to use as user name, whether they have done so yet or not.
+    if re.match(ACCOUNT_ID_PATTERN, username) and username != account.account_id:
+        raise ValidationError({"username": _("A user name of twelve digits can only be your own Account ID.")})
+    try:
+        check_registry_password(password, account, username)
+    except ValidationError as problem:
+        raise ValidationError({"password": problem.messages}) from None
+    Account.objects.select_for_update(no_key=True).get(pk=account.pk)
+    credential = RegistryCredential.objects.filter(account=account).first() or RegistryCredential(account=account)
+    if credential.activated_at:
+        raise ValidationError(_("The service is already activated for this account."))
+    credential.username = username
+    credential.set_password(password)
+    credential.clean_fields(exclude=["account", "password", "version"])
+    try:
+        with transaction.atomic():
+            credential.save()
+    except IntegrityError:
+        raise ValidationError(
+            {"username": _("The user name “%s” is already in use by another user. Try another one.") % username}
+        ) from None
+    credential.refresh_from_db()
+    return credential
+
+
+def mark_activated(account: Account) -> None:
+    """Write down that the account's initialization went through."""
+    with transaction.atomic():
+        changed = RegistryCredential.objects.filter(account=account, activated_at=None).update(
+            activated_at=timezone.now()
+        )
+        if changed:
+            record("service.activate", account.account_id)
+
+
+def change_registry_password(account: Account, password: str) -> RegistryCredential:
+    """Give the account a new registry password. The old one, and every refresh token, stops at once.
+
+    :raises ValidationError: keyed ``password``; or when the service is not activated.
+    """
+    with transaction.atomic():
+        credential = RegistryCredential.objects.select_for_update().filter(account=account).first()
+        if credential is None or credential.activated_at is None:
+            raise ValidationError(_("Activate the service first."))
+        try:
+            check_registry_password(password, account, credential.username)
+        except ValidationError as problem:
+            raise ValidationError({"password": problem.messages}) from None
+        credential.set_password(password)
+        credential.save()
+        record("service.password", account.account_id)
+    credential.refresh_from_db()
+    return credential
