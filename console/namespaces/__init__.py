@@ -1,0 +1,1 @@
+"""Globally unique namespaces and who owns them."""

@@ -1,0 +1,97 @@
+"""Namespaces: the first component of every image's name, unique over all users."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.core.validators import MaxLengthValidator, MinLengthValidator, RegexValidator
+from django.db import models
+from django.db.models.functions import Length
+from django.utils.translation import gettext_lazy as _
+
+NAME_PATTERN = r"^[a-z0-9]+(?:[._-][a-z0-9]+)*$"
+RESERVED = ("admin", "docker", "dockerhub", "library", "system")
+
+models.CharField.register_lookup(Length)
+
+validate_namespace_name = RegexValidator(
+    NAME_PATTERN,
+    _(
+        "Use lowercase letters, digits and single separators “.”, “_” or “-”, beginning and ending with a letter or "
+        "digit."
+    ),
+)
+
+
+class Namespace(models.Model):
+    """A namespace and the account that owns it.
+
+    ``new_owner`` is set while the namespace changes hands: from then on nobody gets a registry token for it, and at
+    ``available_at``, when every token that the former owner may hold has run out, it becomes the new owner's.
+    """
+
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="namespaces", verbose_name=_("owner")
+    )
+    name = models.CharField(
+        _("name"),
+        max_length=30,
+        unique=True,
+        validators=[
+            MinLengthValidator(2, _("The name must have 2 to 30 characters.")),
+            MaxLengthValidator(30, _("The name must have 2 to 30 characters.")),
+            validate_namespace_name,
+        ],
+    )
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    new_owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.PROTECT,
+        related_name="+",
+        verbose_name=_("new owner"),
+        null=True,
+        blank=True,
+        editable=False,
+    )
+    available_at = models.DateTimeField(_("available from"), null=True, blank=True, editable=False)
+
+    class Meta:
+        verbose_name = _("namespace")
+        verbose_name_plural = _("namespaces")
+        ordering = ["name"]
+        constraints = [
+            models.CheckConstraint(condition=models.Q(name__regex=NAME_PATTERN), name="namespace_name_pattern"),
+            models.CheckConstraint(condition=models.Q(name__length__gte=2), name="namespace_name_length"),
+            models.CheckConstraint(condition=~models.Q(name__in=RESERVED), name="namespace_name_reserved"),
+            models.CheckConstraint(
+                condition=models.Q(new_owner=None, available_at=None)
+                | models.Q(new_owner__isnull=False, available_at__isnull=False),
+                name="namespace_transfer_whole",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def in_transfer(self) -> bool:
+        """Whether the namespace is between two owners just now."""
+        return self.new_owner_id is not None
+
+
+class NamespaceHold(models.Model):
+    """A freed name, which only its former owner may take again as long as this row is there.
+
+    After ``until`` no token given out for the name is valid any more; a job then removes what such tokens may have
+    pushed meanwhile, and the hold with it.
+    """
+
+    name = models.CharField(_("name"), max_length=30, primary_key=True)
+    last_owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    until = models.DateTimeField(_("until"), db_index=True)
+
+    class Meta:
+        verbose_name = _("held name")
+        verbose_name_plural = _("held names")
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,164 @@
+"""Verbs about namespaces."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+from django.db.models import ProtectedError
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from console import policy
+from console.accounts.models import Account
+from console.audit.services import record
+from console.namespaces.models import RESERVED, Namespace, NamespaceHold
+from console.registry import registry
+from registry_client import ManifestUnknown, NameUnknown
+
+
+def _hold_end() -> datetime.datetime:
+    """The moment from which no token that was given out until now can be valid any more."""
+    return timezone.now() + datetime.timedelta(seconds=settings.NAME_HOLD_SECONDS)
+
+
+def _taken(name: str) -> ValidationError:
+    return ValidationError(
+        {
+            "name": ValidationError(
+                _("The name “%s” is already in use by another user. Try another name.") % name, code="taken"
+            )
+        }
+    )
+
+
+def create_namespace(account: Account, name: str) -> Namespace:
+    """Give ``account`` the namespace ``name``.
+
+    Uniqueness is the database's: of two people who submit the same name at the same instant one gets it.
+
+    :raises ValidationError: keyed ``name`` (``code="taken"``, ``"quota"`` or a broken rule of names).
+    """
+    name = name.strip()
+    namespace = Namespace(owner=account, name=name)
+    if name in RESERVED:
+        raise ValidationError({"name": ValidationError(_("The name “%s” is reserved. Try another name.") % name)})
+    namespace.clean_fields(exclude=["owner"])
+    try:
+        with transaction.atomic():
+            # One creator at a time for one account, or two at once could pass its quota together.
+            Account.objects.select_for_update(no_key=True).get(pk=account.pk)
+            if refusal := policy.refuse_namespace(account):
+                raise ValidationError({"name": ValidationError(refusal, code="quota")})
+            namespace.save(force_insert=True)
+            # Read after the insert: it waits for a delete under way, whose hold is visible from then on.
+            hold = NamespaceHold.objects.select_for_update().filter(name=name).first()
+            if hold is not None:
+                if hold.last_owner_id != account.pk:
+                    raise _taken(name)
+                hold.delete()
+            record("namespace.create", name)
+    except IntegrityError:
+        if Namespace.objects.filter(name=name, owner=account).exists():
+            raise ValidationError(
+                {"name": ValidationError(_("You already have the namespace “%s”.") % name, code="taken")}
+            ) from None
+        raise _taken(name) from None
+    return namespace
+
+
+def delete_namespace(account: Account, namespace: Namespace) -> None:
+    """Free the name. Others can take it when the last token given out for it has run out.
+
+    :raises ValidationError: when the namespace still holds an image, or is not the account's.
+    """
+    if not policy.may(account, "namespace.delete", namespace):
+        raise ValidationError(_("This namespace is not yours to delete."))
+    try:
+        with transaction.atomic():
+            NamespaceHold.objects.update_or_create(
+                name=namespace.name, defaults={"last_owner_id": namespace.owner_id, "until": _hold_end()}
+            )
+            namespace.delete()
+            record("namespace.delete", namespace.name)
+    except ProtectedError:
+        raise ValidationError(_("The namespace “%s” still holds images. Delete them first.") % namespace.name) from None
+
+
+def transfer_namespace(namespace: Namespace, new_owner: Account) -> None:
+    """Begin to hand a namespace with all its images to another account.
+
+    From here on the registry serves it to nobody; it becomes the new owner's when every token that the former owner
+    may hold has run out (``finish_transfers``), so that an old token never opens a new owner's image.
+
+    :raises ValidationError: when the new owner is inactive or has no room for one more namespace.
+    """
+    if not new_owner.is_active:
+        raise ValidationError(_("The account %s is deactivated; choose an active one.") % new_owner.account_id)
+    with transaction.atomic():
+        Account.objects.select_for_update(no_key=True).get(pk=new_owner.pk)
+        locked = Namespace.objects.select_for_update(of=("self",)).select_related("owner").get(pk=namespace.pk)
+        if locked.owner_id == new_owner.pk:
+            raise ValidationError(_("The namespace is already owned by %s.") % new_owner.account_id)
+        if refusal := policy.refuse_namespace(new_owner):
+            raise ValidationError(refusal)
+        locked.new_owner = new_owner
+        locked.available_at = _hold_end()
+        locked.save(update_fields=["new_owner", "available_at"])
+        record("namespace.transfer", locked.name, old=locked.owner.account_id, new=new_owner.account_id)
+    namespace.refresh_from_db()
+
+
+def finish_transfers() -> int:
+    """Give the namespaces whose time has come to their new owners; how many there were."""
+    with transaction.atomic():
+        due = list(Namespace.objects.select_for_update(of=("self",)).filter(available_at__lte=timezone.now()))
+        for namespace in due:
+            new = namespace.new_owner
+            namespace.owner_id, namespace.new_owner, namespace.available_at = (
+                namespace.new_owner_id,
+                None,
+                None,
+            )
+            namespace.save(update_fields=["owner", "new_owner", "available_at"])
+            record("namespace.transferred", namespace.name, new=new.account_id if new else "")
+    return len(due)
+
+
+def release_names() -> int:
+    """End the holds whose time has come; how many there were.
+
+    A token from before may have pushed to the name since it was freed. What lies there belongs to nobody, and the
+    next owner must not find it: it is removed first.
+
+    :raises registry_client.RegistryError: when the registry cannot be asked; the names stay held.
+    """
+    due = list(NamespaceHold.objects.filter(until__lte=timezone.now()).values_list("name", flat=True))
+    if not due:
+        return 0
+    for repository in list(registry().catalog()):
+        if repository.partition("/")[0] in due:
+            _clear(repository)
+    with transaction.atomic():
+        released, _rows = NamespaceHold.objects.filter(name__in=due, until__lte=timezone.now()).delete()
+        for name in due:
+            record("namespace.release", name)
+    return released
+
+
+def _clear(repository: str) -> None:
+    """Delete every tag of a repository in a namespace that nobody owns."""
+    if Namespace.objects.filter(name=repository.partition("/")[0]).exists():
+        return  # its former owner took it back
+    try:
+        tags = registry().tags(repository)
+    except NameUnknown:
+        return
+    for tag in tags:
+        with contextlib.suppress(ManifestUnknown):
+            registry().delete_manifest(repository, registry().resolve(repository, tag).digest, missing_ok=True)
+    if tags:
+        record("image.clear", repository, tags=len(tags))
