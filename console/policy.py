@@ -1,0 +1,217 @@
+"""Who may do what. Pages, the admin and the token endpoint ask here; nothing else decides."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
+from django.db.models import Q, QuerySet
+from django.utils.translation import gettext as _
+
+from console.accounts.models import Account
+from console.images.models import NAME_PATTERN as IMAGE_NAME_PATTERN
+from console.images.models import Image
+from console.namespaces.models import NAME_PATTERN as NAMESPACE_NAME_PATTERN
+from console.namespaces.models import RESERVED, Namespace
+
+_IMAGE_NAME = re.compile(IMAGE_NAME_PATTERN)
+_NAMESPACE_NAME = re.compile(NAMESPACE_NAME_PATTERN)
+
+# What the owner of an image may ask the registry for.
+OWNER_ACTIONS = frozenset({"pull", "push", "delete"})
+READER_ACTIONS = frozenset({"pull"})
+CATALOG_ACTIONS = frozenset({"*"})
+
+
+@dataclass(frozen=True)
+class Access:
+    """Actions on one resource of the registry, asked for or granted.
+
+    Distribution token specification, "scope": ``type:name:actions``.
+    """
+
+    type: str
+    name: str
+    actions: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Quota:
+    """What an account has and may have."""
+
+    namespaces_used: int
+    namespaces_allowed: int
+    images_used: int
+    images_allowed: int
+    tags_allowed: int
+
+
+# --- pages ----------------------------------------------------------------------------------------------------------
+
+
+def visible_namespaces(account: Account) -> QuerySet[Namespace]:
+    """The namespaces that the account's pages show: its own."""
+    return Namespace.objects.filter(owner=account)
+
+
+def visible_images(account: Account) -> QuerySet[Image]:
+    """The images that the account's pages show: those in its own namespaces."""
+    return Image.objects.filter(namespace__owner=account)
+
+
+def may(account: Account | AnonymousUser, verb: str, target: Namespace | Image | None = None) -> bool:
+    """Whether ``account`` may do ``verb``.
+
+    :param verb: ``namespace.create``, ``namespace.delete``, ``image.create`` (target: the namespace),
+        ``image.view``, ``image.edit``, ``image.delete``.
+    :raises ValueError: for a verb that is not known, so that a misspelling never grants anything.
+    """
+    if not isinstance(account, Account) or not account.is_active or not account.activated:
+        return False
+    if verb == "namespace.create":
+        return True
+    if verb == "namespace.delete" and isinstance(target, Namespace):
+        return target.owner_id == account.pk
+    if verb == "image.create" and isinstance(target, Namespace):
+        return target.owner_id == account.pk and not target.in_transfer
+    if verb in {"image.view", "image.edit", "image.delete"} and isinstance(target, Image):
+        return target.namespace.owner_id == account.pk
+    raise ValueError(f"no rule for {verb!r} on {type(target).__name__}")
+
+
+# --- quotas ---------------------------------------------------------------------------------------------------------
+
+
+def _allowed(own: int | None, default: int) -> int:
+    return default if own is None else own
+
+
+def quota(account: Account) -> Quota:
+    """What the account has and may have; two queries."""
+    return Quota(
+        namespaces_used=Namespace.objects.filter(owner=account).count(),
+        namespaces_allowed=_allowed(account.namespace_quota, settings.DEFAULT_NAMESPACE_QUOTA),
+        images_used=Image.objects.filter(namespace__owner=account).count(),
+        images_allowed=_allowed(account.image_quota, settings.DEFAULT_IMAGE_QUOTA),
+        tags_allowed=_allowed(account.tag_quota, settings.DEFAULT_TAG_QUOTA),
+    )
+
+
+def refuse_namespace(account: Account) -> str:
+    """Why the account may not have one more namespace, as a sentence; empty when it may."""
+    now = quota(account)
+    if now.namespaces_used < now.namespaces_allowed:
+        return ""
+    return _("All %(allowed)d namespaces of this account are in use. Delete one first, or ask an administrator.") % {
+        "allowed": now.namespaces_allowed
+    }
+
+
+def refuse_image(account: Account) -> str:
+    """Why the account may not have one more image, as a sentence; empty when it may."""
+    now = quota(account)
+    if now.images_used < now.images_allowed:
+        return ""
+    return _("All %(allowed)d images of this account are in use. Delete one first, or ask an administrator.") % {
+        "allowed": now.images_allowed
+    }
+
+
+# --- the registry ---------------------------------------------------------------------------------------------------
+
+
+def split_repository(name: str) -> tuple[str, str] | None:
+    """Namespace and image name of a repository's name, or ``None`` when no image here can have that name."""
+    namespace, slash, image = name.partition("/")
+    valid = (
+        slash
+        and 2 <= len(namespace) <= 30
+        and 2 <= len(image) <= 200
+        and _NAMESPACE_NAME.fullmatch(namespace)
+        and _IMAGE_NAME.fullmatch(image)
+        and namespace not in RESERVED
+    )
+    return (namespace, image) if valid else None
+
+
+def registry_grants(account: Account | None, asked: Iterable[Access]) -> list[Access]:
+    """What of ``asked`` the account may do at the registry: exactly the asked that is also allowed.
+
+    :param account: who asks, already authenticated; ``None`` for somebody anonymous, who may pull public images.
+    :return: grants in the order asked, without those that come to nothing. Asking changes nothing.
+    """
+    if account is not None and not (account.is_active and account.activated):
+        return []
+    asked = list(asked)
+    repositories = {
+        access.name: parts
+        for access in asked
+        if access.type == "repository" and (parts := split_repository(access.name)) is not None
+    }
+    allowed = _allowed_on_repositories(account, repositories)
+    grants = []
+    for access in asked:
+        if access.type == "repository":
+            actions = access.actions & allowed.get(access.name, frozenset())
+        elif access.type == "registry" and access.name == "catalog":
+            # The catalogue names everybody's repositories.
+            actions = access.actions & CATALOG_ACTIONS if account and account.is_superuser else frozenset()
+        else:
+            actions = frozenset()
+        if actions:
+            grants.append(Access(access.type, access.name, actions))
+    return grants
+
+
+def console_grants(asked: Iterable[Access]) -> list[Access]:
+    """What the console itself may do at the registry it runs: whatever its own code asks for."""
+    return list(asked)
+
+
+def _allowed_on_repositories(
+    account: Account | None, repositories: dict[str, tuple[str, str]]
+) -> dict[str, frozenset[str]]:
+    """For each repository the actions that the account may do there; two to four queries, however many are asked."""
+    if not repositories:
+        return {}
+    namespaces = {
+        namespace.name: namespace
+        for namespace in Namespace.objects.filter(name__in={parts[0] for parts in repositories.values()})
+    }
+    wanted = Q()
+    for namespace_name, image_name in repositories.values():
+        if namespace_name in namespaces:
+            wanted |= Q(namespace=namespaces[namespace_name], name=image_name)
+    images = (
+        {
+            (image.namespace_id, image.name): image
+            for image in Image.objects.filter(wanted).only("namespace_id", "name", "state", "visibility", "tag_count")
+        }
+        if wanted
+        else {}
+    )
+    limits = quota(account) if account and any(n.owner_id == account.pk for n in namespaces.values()) else None
+    # New images that this one answer lets come into being: together they must fit into the quota.
+    room = limits.images_allowed - limits.images_used if limits else 0
+    allowed: dict[str, frozenset[str]] = {}
+    for repository, (namespace_name, image_name) in repositories.items():
+        namespace = namespaces.get(namespace_name)
+        if namespace is None or namespace.in_transfer:
+            continue
+        image = images.get((namespace.pk, image_name))
+        if image is not None and image.state != Image.State.ACTIVE:
+            continue
+        if account is not None and namespace.owner_id == account.pk and limits is not None:
+            if image is None and room > 0:
+                room -= 1
+                allowed[repository] = OWNER_ACTIONS
+            elif image is not None and image.tag_count < limits.tags_allowed:
+                allowed[repository] = OWNER_ACTIONS
+            else:
+                allowed[repository] = OWNER_ACTIONS - {"push"}
+        elif image is not None and image.visibility == Image.Visibility.PUBLIC:
+            allowed[repository] = READER_ACTIONS
+    return allowed
