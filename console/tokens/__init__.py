@@ -1,0 +1,1 @@
+"""The registry's token endpoint: scope grammar, policy, signed JWT."""

@@ -1,0 +1,155 @@
+"""The token endpoint: Distribution's token protocol, ``GET`` with Basic credentials, ``POST`` with an OAuth2 form."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import logging
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict
+from django.views.decorators.csrf import csrf_exempt
+
+from console.accounts.models import Account
+from console.policy import Access
+from console.tokens import services
+from console.tokens.scopes import MOST_SCOPES, TooManyScopes, format_scope, parse_scopes
+
+log = logging.getLogger(__name__)
+
+_TOO_MANY = f"At most {MOST_SCOPES} scopes can be asked for at once."
+
+
+class BadRequest(Exception):
+    """A request that breaks the protocol. ``error`` is the OAuth2 code (RFC 6749, 5.2)."""
+
+    def __init__(self, message: str, error: str = "invalid_request") -> None:
+        super().__init__(message)
+        self.error = error
+
+
+def _answer(content: dict[str, Any], status: int = 200) -> JsonResponse:
+    response = JsonResponse(content, status=status)
+    response["Cache-Control"] = "no-store"  # RFC 6749, 5.1
+    return response
+
+
+def _refusal(status: int, code: str, message: str, oauth_error: str) -> JsonResponse:
+    """The registry's error body, with the OAuth2 fields beside it: each client reads the one that it knows."""
+    response = _answer(
+        {
+            "errors": [{"code": code, "message": message, "detail": None}],
+            "error": oauth_error,
+            "error_description": message,
+        },
+        status,
+    )
+    if status == 401:
+        response["WWW-Authenticate"] = f'Basic realm="{settings.REGISTRY_SERVICE}", charset="UTF-8"'
+    return response
+
+
+@csrf_exempt
+def token(request: HttpRequest) -> HttpResponse:
+    """Answer a request for a token. Refusals carry the protocol's error body, whatever went wrong."""
+    try:
+        if request.method == "POST":
+            return _post(request)
+        if request.method in {"GET", "HEAD"}:
+            return _get(request)
+    except services.Refused as refused:
+        if request.method == "POST":
+            return _refusal(400, "UNAUTHORIZED", refused.message, "invalid_grant")
+        return _refusal(401, "UNAUTHORIZED", refused.message, "invalid_client")
+    except TooManyScopes:
+        return _refusal(400, "UNSUPPORTED", _TOO_MANY, "invalid_scope")
+    except BadRequest as problem:
+        return _refusal(400, "UNSUPPORTED", str(problem), problem.error)
+    except (RequestDataTooBig, SuspiciousOperation):
+        return _refusal(413, "UNSUPPORTED", "The request is too large.", "invalid_request")
+    except (OperationalError, InterfaceError) as problem:
+        log.error("token endpoint: the database cannot be reached (%s)", type(problem).__name__)
+        response = _refusal(
+            503,
+            "UNAVAILABLE",
+            "The service cannot reach its database. Try again shortly.",
+            "temporarily_unavailable",
+        )
+        response["Retry-After"] = "5"
+        return response
+    response = _refusal(405, "UNSUPPORTED", "Use GET or POST.", "invalid_request")
+    response["Allow"] = "GET, HEAD, POST"
+    return response
+
+
+def _check_service(parameters: QueryDict, required: bool) -> None:
+    given = parameters.getlist("service")
+    if (required and not given) or any(service != settings.REGISTRY_SERVICE for service in given):
+        raise BadRequest("The service asked for is not served here.")
+
+
+def _basic_credentials(header: str) -> tuple[str, str]:
+    """User name and password of an ``Authorization: Basic`` header (RFC 7617; UTF-8, split at the first colon).
+
+    :raises services.Refused: when the header is something else.
+    """
+    scheme, _, encoded = header.partition(" ")
+    if scheme.lower() != "basic":
+        raise services.Refused
+    try:
+        text = base64.b64decode(encoded.strip(), validate=True).decode()
+    except (binascii.Error, ValueError):
+        raise services.Refused from None
+    username, colon, password = text.partition(":")
+    if not colon:
+        raise services.Refused
+    return username, password
+
+
+def _get(request: HttpRequest) -> HttpResponse:
+    """``spec/auth/token``. ``account`` and ``client_id`` are the client's own notes and change nothing."""
+    parameters = request.GET
+    _check_service(parameters, required=False)
+    asked = parse_scopes(parameters.getlist("scope"))
+    header = request.headers.get("Authorization")
+    account = services.authenticate(*_basic_credentials(header)) if header else None
+    content, _granted = _token_content(account, asked)
+    content["token"] = content["access_token"]
+    if account is not None and parameters.get("offline_token") == "true":
+        content["refresh_token"] = services.make_refresh_token(account)
+    return _answer(content)
+
+
+def _post(request: HttpRequest) -> HttpResponse:
+    """``spec/auth/oauth``: grants ``password`` and ``refresh_token``."""
+    form = request.POST
+    _check_service(form, required=True)
+    asked = parse_scopes(form.getlist("scope"))
+    grant_type = form.get("grant_type", "")
+    refresh_token = ""
+    if grant_type == "password":
+        account = services.authenticate(form.get("username", ""), form.get("password", ""))
+        if form.get("access_type") == "offline":
+            refresh_token = services.make_refresh_token(account)
+    elif grant_type == "refresh_token":
+        refresh_token = form.get("refresh_token", "")
+        account = services.authenticate_refresh_token(refresh_token)
+    else:
+        raise BadRequest("grant_type must be password or refresh_token.", "unsupported_grant_type")
+    content, granted = _token_content(account, asked)
+    content["scope"] = " ".join(format_scope(grant) for grant in granted)
+    if refresh_token:
+        content["refresh_token"] = refresh_token
+    return _answer(content)
+
+
+def _token_content(account: Account | None, asked: list[Access]) -> tuple[dict[str, Any], list[Access]]:
+    signed, granted = services.issue(account, asked)
+    return {
+        "access_token": signed.text,
+        "expires_in": signed.expires_in,
+        "issued_at": signed.issued_at.isoformat().replace("+00:00", "Z"),
+    }, granted

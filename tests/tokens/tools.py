@@ -1,0 +1,50 @@
+"""Asking the token endpoint and reading its answers."""
+
+import base64
+
+import jwt
+from cryptography import x509
+from django.conf import settings
+
+
+class Asker:
+    """The Django client, seen as a registry client."""
+
+    def __init__(self, client):
+        self.client = client
+
+    def get(self, *scopes, user=None, password=None, authorization=None, **parameters):
+        if user is not None:
+            authorization = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+        headers = {"Authorization": authorization} if authorization is not None else {}
+        query = {"service": settings.REGISTRY_SERVICE, "scope": list(scopes), **parameters}
+        return self.client.get("/token/", {name: value for name, value in query.items() if value}, headers=headers)
+
+    def post(self, *scopes, **form):
+        form = {"service": settings.REGISTRY_SERVICE, "client_id": "test", "scope": " ".join(scopes), **form}
+        return self.client.post("/token/", {name: value for name, value in form.items() if value})
+
+
+def read(token):
+    """The claims of a token, checked as the registry checks them: the chain in ``x5c`` leads to the certificate."""
+    chain = jwt.get_unverified_header(token)["x5c"]
+    trusted = x509.load_pem_x509_certificate(settings.KEYS.token_certificate.read_bytes())
+    leaf = x509.load_der_x509_certificate(base64.b64decode(chain[0]))
+    assert leaf == trusted
+    return jwt.decode(
+        token,
+        leaf.public_key(),
+        algorithms=["ES256"],
+        audience=settings.REGISTRY_SERVICE,
+        issuer=settings.TOKEN_ISSUER,
+        options={"require": ["exp", "nbf", "iat", "jti", "sub"]},
+    )
+
+
+def granted(response):
+    """What an answer opens, as ``{(type, name): {actions}}``."""
+    assert response.status_code == 200, response.content
+    return {
+        (entry["type"], entry["name"]): set(entry["actions"])
+        for entry in read(response.json()["access_token"])["access"]
+    }
