@@ -1,0 +1,1 @@
+"""Images, manifests and tags: list, create, look into, delete."""

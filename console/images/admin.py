@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+
+from console.accounts.models import Account
+from console.images.models import Image, ImageDeletion, Tag
+from console.images.services import start_deletion, start_tag_deletion
+
+
+class ReadOnlyAdmin(admin.ModelAdmin):
+    """Rows that only the console's own verbs may change."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+def _account_id(request: HttpRequest) -> str:
+    return request.user.account_id if isinstance(request.user, Account) else ""
+
+
+@admin.register(Image)
+class ImageAdmin(ReadOnlyAdmin):
+    list_display = (
+        "repository",
+        "owner",
+        "visibility",
+        "state",
+        "tag_count",
+        "size",
+        "last_push_at",
+        "created_at",
+    )
+    list_filter = ("visibility", "state")
+    list_select_related = ("namespace__owner",)
+    search_fields = ("name", "namespace__name", "namespace__owner__account_id")
+    actions = ("delete_with_all_tags",)
+
+    @admin.display(description=_("owner"))
+    def owner(self, image: Image) -> str:
+        return str(image.namespace.owner)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        # Django offers actions only to those who may change; the form itself stays read-only.
+        return bool(request.user.has_perm("images.delete_image"))
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        return [field.name for field in self.model._meta.fields]
+
+    @admin.action(description=_("Delete with all tags (the same job as the console's)"), permissions=["change"])
+    def delete_with_all_tags(self, request: HttpRequest, queryset: QuerySet[Image]) -> None:
+        for image in queryset.select_related("namespace"):
+            start_deletion(image, _account_id(request))
+        messages.success(request, _("The deletion has begun; the state column shows when it has ended."))
+
+
+@admin.register(Tag)
+class TagAdmin(ReadOnlyAdmin):
+    list_display = ("name", "image", "manifest", "pushed_at", "pushed_by", "state")
+    list_select_related = ("image__namespace", "manifest")
+    search_fields = ("name", "image__name", "image__namespace__name", "manifest__digest")
+    actions = ("delete_tags",)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(request.user.has_perm("images.delete_tag"))
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        return [field.name for field in self.model._meta.fields]
+
+    @admin.action(description=_("Delete these tags (the same job as the console's)"), permissions=["change"])
+    def delete_tags(self, request: HttpRequest, queryset: QuerySet[Tag]) -> None:
+        by_image: dict[int, list[str]] = {}
+        for image_id, name in queryset.values_list("image_id", "name"):
+            by_image.setdefault(image_id, []).append(name)
+        for image in Image.objects.select_related("namespace").filter(pk__in=by_image):
+            try:
+                start_tag_deletion(image, by_image[image.pk], _account_id(request))
+            except ValidationError as problem:
+                messages.error(request, f"{image}: {' '.join(problem.messages)}")
+
+
+@admin.register(ImageDeletion)
+class ImageDeletionAdmin(ReadOnlyAdmin):
+    list_display = ("image", "phase", "done", "total", "problem", "requested_by", "requested_at")
+    list_select_related = ("image__namespace",)

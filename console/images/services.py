@@ -1,0 +1,147 @@
+"""Verbs about images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from console import policy
+from console.accounts.models import Account
+from console.audit.services import record
+from console.images import jobs
+from console.images.models import Image, ImageDeletion, Tag
+from console.namespaces.models import Namespace
+from console.queue import repository_lock
+
+
+def create_image(
+    account: Account,
+    namespace: Namespace,
+    name: str,
+    visibility: str = Image.Visibility.PRIVATE,
+    description: str = "",
+) -> Image:
+    """Make an image that nothing was pushed to yet.
+
+    :raises ValidationError: keyed by field; ``code`` is ``taken`` or ``quota`` where it is one of these.
+    """
+    if not policy.may(account, "image.create", namespace):
+        raise ValidationError({"namespace": _("Choose one of your own namespaces that is not being transferred.")})
+    image = Image(namespace=namespace, name=name.strip(), visibility=visibility, description=description)
+    image.clean_fields(exclude=["namespace"])
+    try:
+        with transaction.atomic():
+            # One creator at a time for one account, or two at once could pass its quota together.
+            Account.objects.select_for_update(no_key=True).get(pk=account.pk)
+            if refusal := policy.refuse_image(account):
+                raise ValidationError(ValidationError(refusal, code="quota"))
+            image.save(force_insert=True)
+            record("image.create", image.repository, type=visibility)
+    except IntegrityError:
+        existing = Image.objects.filter(namespace=namespace, name=image.name).first()
+        if existing is not None and existing.state == Image.State.DELETING:
+            sentence = _("The image “%s” is still being deleted. Create it again when that has ended.")
+        elif existing is not None:
+            sentence = _("You already have the image “%s”.")
+        else:
+            raise ValidationError(_("The namespace is no longer there. Reload the page and choose another.")) from None
+        raise ValidationError({"name": ValidationError(sentence % image.repository, code="taken")}) from None
+    return image
+
+
+def update_image(account: Account, image: Image, *, description: str) -> None:
+    """Change what the image says of itself.
+
+    :raises ValidationError: keyed ``description``.
+    """
+    _require(account, "image.edit", image)
+    old = image.description
+    image.description = description
+    image.clean_fields(exclude=["namespace"])
+    with transaction.atomic():
+        image.save(update_fields=["description"])
+        if old != description:
+            record("image.describe", image.repository, old=old, new=description)
+
+
+def delete_image(account: Account, image: Image) -> ImageDeletion:
+    """Begin to delete the image with all its tags: from here on nobody gets a token for it, and a job does the rest.
+
+    Asking again while it runs changes nothing.
+
+    :raises ValidationError: when the image is not the account's.
+    """
+    _require(account, "image.delete", image)
+    return start_deletion(image, account.account_id)
+
+
+def start_deletion(image: Image, requested_by: str) -> ImageDeletion:
+    """Mark the image and queue its deletion, both or neither. Who may ask is the caller's to have decided.
+
+    :param requested_by: the Account ID of whoever asked.
+    :raises ValidationError: when the image is already gone.
+    """
+    with transaction.atomic():
+        locked = Image.objects.select_for_update(of=("self",)).select_related("namespace").filter(pk=image.pk).first()
+        if locked is None:
+            raise ValidationError(_("The image is already gone."))
+        deletion, created = ImageDeletion.objects.get_or_create(image=locked, defaults={"requested_by": requested_by})
+        if created:
+            locked.state = Image.State.DELETING
+            locked.save(update_fields=["state"])
+            lock = repository_lock(locked.repository)
+            jobs.delete_image.configure(lock=lock).defer(image_id=locked.pk)
+            record(
+                "image.delete",
+                locked.repository,
+                actor=requested_by,
+                tags=locked.tag_count,
+                bytes=locked.size,
+            )
+    image.refresh_from_db()
+    return deletion
+
+
+def delete_tags(account: Account, image: Image, names: Iterable[str]) -> list[str]:
+    """Begin to delete these tags; other tags of the same digests stay.
+
+    :return: the names that are now being deleted.
+    :raises ValidationError: when none of them is there, or the image is being deleted as a whole.
+    """
+    _require(account, "image.delete", image)
+    return start_tag_deletion(image, names, account.account_id)
+
+
+def start_tag_deletion(image: Image, names: Iterable[str], requested_by: str) -> list[str]:
+    """Mark the tags and queue their deletion, both or neither. Who may ask is the caller's to have decided.
+
+    :raises ValidationError: when none of them is there, or the image is being deleted as a whole.
+    """
+    with transaction.atomic():
+        locked = Image.objects.select_for_update(of=("self",)).select_related("namespace").get(pk=image.pk)
+        if locked.state != Image.State.ACTIVE:
+            raise ValidationError(_("The image is being deleted with all its tags."))
+        found = list(
+            Tag.objects.select_for_update()
+            .filter(image=locked, name__in=set(names), state=Tag.State.ACTIVE)
+            .order_by("name")
+            .values_list("name", flat=True)
+        )
+        if not found:
+            raise ValidationError(
+                ngettext("The tag is no longer there.", "None of the tags is there any more.", len(set(names)))
+            )
+        Tag.objects.filter(image=locked, name__in=found).update(state=Tag.State.DELETING, problem="")
+        lock = repository_lock(locked.repository)
+        jobs.delete_tags.configure(lock=lock).defer(image_id=locked.pk, names=[*found])
+        record("tag.delete", locked.repository, actor=requested_by, tags=found)
+    return found
+
+
+def _require(account: Account, verb: str, image: Image) -> None:
+    if not policy.may(account, verb, image):
+        raise ValidationError(_("This image is not yours to change."))

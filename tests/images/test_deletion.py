@@ -1,0 +1,269 @@
+"""Deleting all tags of an image, and some of them, against a real registry."""
+
+import pytest
+
+from console.audit.models import AuditEvent
+from console.images import deletion, jobs
+from console.images.models import DoomedManifest, Image, ImageDeletion, Manifest, Tag
+from console.images.services import create_image, delete_image, delete_tags
+from console.indexing.services import reread_image, reread_tag
+from console.registry import registry
+from registry_client import BlobUnknown, RegistryClient, RegistryUnavailable
+from tests.factories import ImageFactory, NamespaceFactory
+from tests.registry_tools import present, push_image, push_index
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("registry_server")]
+
+
+@pytest.fixture
+def image():
+    return ImageFactory()
+
+
+def indexed(image):
+    reread_image(image.repository)
+    image.refresh_from_db()
+    return image
+
+
+def run_deletion(image):
+    delete_image(image.namespace.owner, image)
+    jobs.delete_image(image.pk)
+
+
+class TestAll:
+    def test_it_works(self, image):
+        pushed = [push_image(registry(), image.repository, f"v{number}") for number in range(5)]
+        assert indexed(image).tag_count == 5
+        run_deletion(image)
+        assert registry().tags(image.repository) == []
+        assert not any(present(registry(), image.repository, one.digest) for one in pushed)
+        assert not Image.objects.exists()
+        assert not Tag.objects.exists()
+        assert not Manifest.objects.exists()
+        assert [event.action for event in AuditEvent.objects.order_by("id") if event.action.startswith("image.")] == [
+            "image.delete",
+            "image.deleted",
+        ]
+
+    def test_the_name_can_be_created_and_pushed_again(self, image):
+        repository, namespace, name = image.repository, image.namespace, image.name
+        first = push_image(registry(), repository, "v1")
+        run_deletion(indexed(image))
+        again = create_image(namespace.owner, namespace, name)
+        second = push_image(registry(), repository, "v1", layers=[b"other"])
+        assert indexed(again).tags.get().manifest.digest == second.digest
+        assert not present(registry(), repository, first.digest)
+
+    def test_the_very_same_image_can_be_pushed_again(self, image):
+        layers, config = [b"the same layer"], {"os": "linux", "architecture": "amd64"}
+        repository = image.repository
+        first = push_image(registry(), repository, "v1", layers=layers, config=config)
+        run_deletion(indexed(image))
+        second = push_image(registry(), repository, "v1", layers=layers, config=config)
+        assert second.digest == first.digest
+        assert b"".join(registry().blob(repository, second.blobs[1])) == layers[0]
+
+    def test_nothing_was_ever_pushed(self, image):
+        run_deletion(image)
+        assert not Image.objects.exists()
+
+    def test_tags_that_share_a_digest_and_indexes_with_children(self, image):
+        children = [push_image(registry(), image.repository, None) for _ in range(3)]
+        index = push_index(registry(), image.repository, "multi", children)
+        push_index(registry(), image.repository, "multi-too", children)
+        lone = push_image(registry(), image.repository, "one")
+        registry().put_manifest(
+            image.repository, "same", lone.content, "application/vnd.docker.distribution.manifest.v2+json"
+        )
+        indexed(image)
+        run_deletion(image)
+        for gone in (*children, index, lone):
+            assert not present(registry(), image.repository, gone.digest)
+        assert registry().tags(image.repository) == []
+
+    def test_what_the_index_does_not_know_goes_too(self, image):
+        """Tags pushed while notifications were lost, and the children of an index that was never read."""
+        children = [push_image(registry(), image.repository, None) for _ in range(2)]
+        push_index(registry(), image.repository, "unseen", children)
+        run_deletion(image)
+        assert registry().tags(image.repository) == []
+        assert not any(present(registry(), image.repository, child.digest) for child in children)
+
+    def test_other_images_are_not_touched(self, image):
+        """Even one that shares blobs and the whole manifest in another repository."""
+        other = ImageFactory()
+        layers, config = [b"shared layer"], {"os": "linux", "architecture": "amd64"}
+        push_image(registry(), image.repository, "v1", layers=layers, config=config)
+        kept = push_image(registry(), other.repository, "v1", layers=layers, config=config)
+        indexed(image)
+        run_deletion(image)
+        assert registry().resolve(other.repository, "v1").digest == kept.digest
+        for blob in kept.blobs:
+            assert b"".join(registry().blob(other.repository, blob))
+
+    def test_the_blobs_can_no_longer_be_read_under_the_name(self, image):
+        pushed = push_image(registry(), image.repository, "v1")
+        run_deletion(indexed(image))
+        for blob in pushed.blobs:
+            with pytest.raises(BlobUnknown):
+                registry().stat_blob(image.repository, blob)
+
+    def test_a_tag_pushed_meanwhile_goes_too(self, image, monkeypatch):
+        push_image(registry(), image.repository, "v1")
+        indexed(image)
+        real = deletion._remove_manifests
+        pushed = []
+
+        def push_late(*arguments):
+            real(*arguments)
+            if len(pushed) < 2:
+                pushed.append(push_image(registry(), image.repository, f"late{len(pushed)}"))
+
+        monkeypatch.setattr(deletion, "_remove_manifests", push_late)
+        run_deletion(image)
+        assert len(pushed) == 2
+        assert registry().tags(image.repository) == []
+        assert not Image.objects.exists()
+
+    def test_asking_twice_is_asking_once(self, image):
+        first = delete_image(image.namespace.owner, image)
+        assert delete_image(image.namespace.owner, image) == first
+        jobs.delete_image(image.pk)
+        jobs.delete_image(image.pk)
+        assert not Image.objects.exists()
+
+    def test_a_deletion_of_a_new_image_with_the_old_jobs_number_does_nothing(self, image):
+        jobs.delete_image(image.pk)
+        assert Image.objects.filter(pk=image.pk).exists()
+
+
+def failing_calls():
+    """The calls of a deletion of three tags, one of them an index: each may fail, before or after it had its effect."""
+    return [
+        ("tags", 1), ("resolve", 1), ("resolve", 2), ("put_manifest", 1), ("put_manifest", 2), ("put_manifest", 3),
+        ("delete_manifest", 1), ("delete_manifest", 2), ("delete_manifest", 3), ("delete_blob", 1), ("delete_blob", 3),
+        ("manifest", 1), ("manifest", 2), ("tags", 2),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("method", "turn"), failing_calls())
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_a_failure_at_any_call_is_shown_and_then_finished(image, monkeypatch, method, turn, after):
+    children = [push_image(registry(), image.repository, None)]
+    index = push_index(registry(), image.repository, "multi", children)
+    pushed = [push_image(registry(), image.repository, f"v{number}") for number in range(2)]
+    reread_tag(image.repository, "v0")
+    real = getattr(RegistryClient, method)
+    calls = []
+
+    def fail(self, *arguments, **options):
+        calls.append(arguments)
+        if len(calls) == turn and not after:
+            raise RegistryUnavailable("down")
+        result = real(self, *arguments, **options)
+        if len(calls) == turn:
+            raise RegistryUnavailable("down")
+        return result
+
+    delete_image(image.namespace.owner, image)
+    with monkeypatch.context() as patched:
+        patched.setattr(RegistryClient, method, fail)
+        with pytest.raises(RegistryUnavailable):
+            jobs.delete_image(image.pk)
+    assert "does not answer" in ImageDeletion.objects.get().problem
+    # Whatever a tag points at now, what it pointed at is written down.
+    for tag in registry().tags(image.repository):
+        now = registry().resolve(image.repository, tag).digest
+        assert now != deletion.TOMBSTONE_DIGEST or DoomedManifest.objects.filter(tag=tag).exclude(digest=now).exists()
+    jobs.delete_image(image.pk)
+    assert not Image.objects.exists()
+    assert registry().tags(image.repository) == []
+    for gone in (index, *children, *pushed):
+        assert not present(registry(), image.repository, gone.digest)
+
+
+class TestTags:
+    def test_it_works(self, image):
+        gone = push_image(registry(), image.repository, "v1")
+        kept = push_image(registry(), image.repository, "v2")
+        indexed(image)
+        delete_tags(image.namespace.owner, image, ["v1"])
+        jobs.delete_tags(image.pk, ["v1"])
+        assert registry().tags(image.repository) == ["v2"]
+        assert not present(registry(), image.repository, gone.digest)
+        assert present(registry(), image.repository, kept.digest)
+        image.refresh_from_db()
+        assert (image.tag_count, image.size) == (1, kept.size)
+
+    def test_other_tags_of_the_digest_stay(self, image):
+        pushed = push_image(registry(), image.repository, "v1")
+        media_type = "application/vnd.docker.distribution.manifest.v2+json"
+        registry().put_manifest(image.repository, "same", pushed.content, media_type)
+        indexed(image)
+        delete_tags(image.namespace.owner, image, ["v1"])
+        jobs.delete_tags(image.pk, ["v1"])
+        assert registry().tags(image.repository) == ["same"]
+        assert registry().resolve(image.repository, "same").digest == pushed.digest
+        assert [tag.name for tag in image.tags.all()] == ["same"]
+
+    def test_other_tags_of_the_digest_stay_also_when_the_index_has_not_seen_them(self, image):
+        pushed = push_image(registry(), image.repository, "v1")
+        indexed(image)
+        media_type = "application/vnd.docker.distribution.manifest.v2+json"
+        registry().put_manifest(image.repository, "unseen", pushed.content, media_type)
+        delete_tags(image.namespace.owner, image, ["v1"])
+        jobs.delete_tags(image.pk, ["v1"])
+        assert registry().resolve(image.repository, "unseen").digest == pushed.digest
+
+    def test_a_child_that_another_index_needs_stays(self, image):
+        shared, own = (push_image(registry(), image.repository, None) for _ in range(2))
+        gone = push_index(registry(), image.repository, "a", [shared, own])
+        push_index(registry(), image.repository, "b", [shared])
+        indexed(image)
+        delete_tags(image.namespace.owner, image, ["a"])
+        jobs.delete_tags(image.pk, ["a"])
+        assert present(registry(), image.repository, shared.digest)
+        assert not present(registry(), image.repository, own.digest)
+        assert not present(registry(), image.repository, gone.digest)
+
+    def test_a_tag_pushed_anew_after_the_request_stays(self, image):
+        push_image(registry(), image.repository, "v1")
+        indexed(image)
+        delete_tags(image.namespace.owner, image, ["v1"])
+        new = push_image(registry(), image.repository, "v1")
+        jobs.delete_tags(image.pk, ["v1"])
+        assert registry().resolve(image.repository, "v1").digest == new.digest
+        reread_tag(image.repository, "v1")
+        assert image.tags.get().manifest.digest == new.digest
+        assert image.tags.get().state == Tag.State.ACTIVE
+
+    @pytest.mark.parametrize("method", ["resolve", "put_manifest", "delete_manifest", "tags"])
+    def test_a_failure_is_shown_and_then_finished(self, image, monkeypatch, method):
+        pushed = push_image(registry(), image.repository, "v1")
+        indexed(image)
+        delete_tags(image.namespace.owner, image, ["v1"])
+
+        def fail(*arguments, **options):
+            raise RegistryUnavailable("down")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(RegistryClient, method, fail)
+            with pytest.raises(RegistryUnavailable):
+                jobs.delete_tags(image.pk, ["v1"])
+        assert "does not answer" in image.tags.get().problem
+        jobs.delete_tags(image.pk, ["v1"])
+        assert registry().tags(image.repository) == []
+        assert not present(registry(), image.repository, pushed.digest)
+        assert not image.tags.exists()
+
+
+def test_an_image_of_one_name_in_another_namespace_is_another_image():
+    first = ImageFactory(name="app")
+    second = ImageFactory(name="app", namespace=NamespaceFactory())
+    for image in (first, second):
+        push_image(registry(), image.repository, "v1")
+        indexed(image)
+    run_deletion(first)
+    assert registry().tags(second.repository) == ["v1"]
+    assert Image.objects.get() == second
