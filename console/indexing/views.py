@@ -1,0 +1,85 @@
+"""The registry's notifications (Distribution, "Notifications"): each is a hint to look at a tag again."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse
+from django.utils.crypto import constant_time_compare
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_POST
+from procrastinate.exceptions import ConnectorException
+
+from console.indexing import jobs
+from console.policy import split_repository
+from console.queue import defer_once, repository_lock
+from console.tokens.services import CONSOLE_SUBJECT
+from registry_client.names import check_tag
+
+log = logging.getLogger(__name__)
+
+_CHANGES = {"push", "delete"}
+
+
+@csrf_exempt
+@require_POST
+def notifications(request: HttpRequest) -> HttpResponse:
+    """Take in an envelope of events.
+
+    The registry sends an event again until it is accepted and keeps all others waiting behind it. So whatever can
+    never be used is answered 200, and only a database that is away is answered 503.
+    """
+    if not constant_time_compare(
+        request.headers.get("Authorization", ""), f"Bearer {settings.KEYS.notification_secret}"
+    ):
+        return HttpResponse(status=401)
+    try:
+        envelope = json.loads(request.body)
+        events = envelope["events"]
+    except (ValueError, TypeError, KeyError, RecursionError, RequestDataTooBig):
+        log.warning("a notification could not be read and was left out")
+        return HttpResponse(status=200)
+    try:
+        for event in events if isinstance(events, list) else []:
+            _take(event)
+    except (OperationalError, InterfaceError, ConnectorException):
+        log.error("notifications wait: the database cannot be reached")
+        return HttpResponse(status=503)
+    return HttpResponse(status=200)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) and "\x00" not in value else ""
+
+
+def _take(event: Any) -> None:
+    """Queue what one event asks for; an event that says nothing usable asks for nothing."""
+    if not isinstance(event, dict) or _text(event.get("action")) not in _CHANGES:
+        return
+    target, actor = event.get("target"), event.get("actor")
+    if not isinstance(target, dict):
+        return
+    repository, tag = _text(target.get("repository")), _text(target.get("tag"))
+    pushed_by = _text(actor.get("name"))[:64] if isinstance(actor, dict) else ""
+    if not tag or split_repository(repository) is None:
+        return
+    try:
+        check_tag(tag)
+    except ValueError:
+        return
+    if pushed_by == CONSOLE_SUBJECT and event["action"] == "push":
+        return  # the console's own writes are followed by its own looks
+    defer_once(
+        jobs.reread_tag,
+        f"tag {repository}:{tag}",
+        lock=repository_lock(repository),
+        repository=repository,
+        tag=tag,
+        pushed_at=_text(event.get("timestamp"))[:64] if event["action"] == "push" else None,
+        pushed_by=pushed_by if event["action"] == "push" else "",
+    )

@@ -1,0 +1,152 @@
+"""Reading the registry again and writing down what it says."""
+
+import datetime
+
+import pytest
+from django.utils import timezone
+
+from console.audit.models import AuditEvent
+from console.images.deletion import TOMBSTONE, TOMBSTONE_MEDIA_TYPE
+from console.images.models import Image, Tag
+from console.indexing import jobs
+from console.indexing.services import find_image, reread_image, reread_tag
+from console.registry import registry
+from registry_client import RegistryUnavailable
+from tests.factories import ImageFactory, NamespaceFactory
+from tests.registry_tools import DOCKER_MANIFEST, push_image, push_index
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("registry_server")]
+
+MOMENT = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)
+
+
+def test_a_push_makes_the_image_private():
+    namespace = NamespaceFactory()
+    repository = f"{namespace.name}/deep/app"
+    pushed = push_image(registry(), repository, "v1", layers=[b"x" * 1000, b"y" * 500])
+    reread_tag(repository, "v1", pushed_at=MOMENT, pushed_by="somebody")
+    image = find_image(repository)
+    tag = image.tags.get()
+    assert image.visibility == Image.Visibility.PRIVATE
+    assert (tag.name, tag.manifest.digest, tag.pushed_at, tag.pushed_by) == ("v1", pushed.digest, MOMENT, "somebody")
+    assert (image.tag_count, image.size, image.last_push_at) == (1, pushed.size, MOMENT)
+    assert AuditEvent.objects.get(action="image.create").actor == "somebody"
+
+
+def test_reading_again_changes_nothing():
+    image = ImageFactory()
+    push_image(registry(), image.repository, "v1")
+    reread_tag(image.repository, "v1", pushed_at=MOMENT, pushed_by="somebody")
+    before = Tag.objects.values().get()
+    reread_tag(image.repository, "v1")
+    assert Tag.objects.values().get() == before
+
+
+def test_a_tag_that_moved():
+    image = ImageFactory()
+    push_image(registry(), image.repository, "v1")
+    reread_tag(image.repository, "v1", pushed_at=MOMENT, pushed_by="one")
+    second = push_image(registry(), image.repository, "v1")
+    later = MOMENT + datetime.timedelta(hours=1)
+    reread_tag(image.repository, "v1", pushed_at=later, pushed_by="two")
+    tag = Tag.objects.get()
+    assert (tag.manifest.digest, tag.pushed_at, tag.pushed_by) == (second.digest, later, "two")
+    image.refresh_from_db()
+    assert (image.tag_count, image.size) == (1, second.size)
+
+
+def test_a_late_notification_does_not_turn_back_the_clock():
+    image = ImageFactory()
+    push_image(registry(), image.repository, "v1")
+    reread_tag(image.repository, "v1", pushed_at=MOMENT)
+    reread_tag(image.repository, "v1", pushed_at=MOMENT - datetime.timedelta(hours=1))
+    assert Tag.objects.get().pushed_at == MOMENT
+
+
+def test_a_tag_that_is_gone():
+    image = ImageFactory()
+    pushed = push_image(registry(), image.repository, "v1")
+    reread_tag(image.repository, "v1")
+    registry().delete_manifest(image.repository, pushed.digest)
+    reread_tag(image.repository, "v1")
+    image.refresh_from_db()
+    assert (image.tags.count(), image.tag_count, image.size) == (0, 0, 0)
+    reread_tag(image.repository, "never-there")
+    reread_tag("nobody/knows", "this")
+
+
+def test_digests_are_counted_once():
+    image = ImageFactory()
+    pushed = push_image(registry(), image.repository, "v1")
+    registry().put_manifest(image.repository, "v2", pushed.content, DOCKER_MANIFEST)
+    reread_image(image.repository)
+    image.refresh_from_db()
+    assert (image.tag_count, image.size, image.manifests.count()) == (2, pushed.size, 1)
+
+
+def test_an_index_has_the_size_of_its_platforms():
+    image = ImageFactory()
+    children = [push_image(registry(), image.repository, None) for _ in range(2)]
+    push_index(registry(), image.repository, "multi", children)
+    reread_tag(image.repository, "multi")
+    manifest = Tag.objects.get().manifest
+    assert manifest.size == sum(child.size for child in children)
+    assert manifest.platforms == ["linux/amd64", "linux/arm64"]
+    assert set(manifest.children) == {child.digest for child in children}
+
+
+def test_an_image_that_is_being_deleted_is_left_alone():
+    image = ImageFactory(state=Image.State.DELETING)
+    push_image(registry(), image.repository, "v1")
+    reread_tag(image.repository, "v1")
+    assert not Tag.objects.exists()
+
+
+def test_a_tag_at_the_tombstone_is_left_alone():
+    image = ImageFactory()
+    push_image(registry(), image.repository, "v1")
+    reread_tag(image.repository, "v1")
+    registry().put_manifest(image.repository, "v1", TOMBSTONE, TOMBSTONE_MEDIA_TYPE)
+    reread_tag(image.repository, "v1")
+    assert Tag.objects.get().manifest.media_type == DOCKER_MANIFEST
+
+
+def test_a_repository_in_nobodys_namespace_makes_no_row():
+    push_image(registry(), "nobodys-own/app", "v1")
+    reread_tag("nobodys-own/app", "v1")
+    assert not Image.objects.exists()
+
+
+def test_a_registry_that_is_down_changes_nothing(settings):
+    image = ImageFactory()
+    push_image(registry(), image.repository, "v1")
+    reread_tag(image.repository, "v1")
+    settings.REGISTRY_URL = "http://127.0.0.1:9"
+    with pytest.raises(RegistryUnavailable):
+        reread_tag(image.repository, "v1")
+    with pytest.raises(RegistryUnavailable):
+        reread_image(image.repository)
+    assert Tag.objects.exists()
+
+
+def test_looking_again_finds_what_notifications_lost():
+    namespace, image = NamespaceFactory(), ImageFactory()
+    push_image(registry(), f"{namespace.name}/unseen", "v1")
+    push_image(registry(), "nobodys-else/app", "v1")
+    gone = push_image(registry(), image.repository, "v1")
+    reread_tag(image.repository, "v1")
+    registry().delete_manifest(image.repository, gone.digest)
+    assert jobs.look_again() == 2
+    assert jobs.look_again() == 0, "what is queued is not queued again"
+    for name in (f"{namespace.name}/unseen", image.repository):
+        jobs.reread_image(name)
+    assert find_image(f"{namespace.name}/unseen").tag_count == 1
+    assert not image.tags.exists()
+
+
+def test_a_push_without_a_time_is_dated_now():
+    image = ImageFactory()
+    push_image(registry(), image.repository, "v1")
+    before = timezone.now()
+    jobs.reread_tag(image.repository, "v1", pushed_at="not a time", pushed_by="x")
+    assert before <= Tag.objects.get().pushed_at <= timezone.now()

@@ -1,0 +1,221 @@
+"""Creating, deleting and handing over namespaces."""
+
+import datetime
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, connection, transaction
+from django.utils import timezone
+
+from console import policy
+from console.audit.models import AuditEvent
+from console.namespaces.models import RESERVED, Namespace, NamespaceHold
+from console.namespaces.services import (
+    create_namespace,
+    delete_namespace,
+    finish_transfers,
+    release_names,
+    transfer_namespace,
+)
+from console.policy import Access
+from console.registry import registry
+from registry_client import RegistryUnavailable
+from tests.factories import ActivatedAccountFactory, ImageFactory, NamespaceFactory
+from tests.registry_tools import push_image
+
+pytestmark = pytest.mark.django_db
+
+LONG_AGO = datetime.timedelta(days=1)
+
+
+def sentence_of(raised):
+    (message,) = raised.value.messages
+    return message
+
+
+def can_push(account, repository):
+    return bool(policy.registry_grants(account, [Access("repository", repository, frozenset({"push"}))]))
+
+
+class TestCreate:
+    def test_it_works(self):
+        account = ActivatedAccountFactory()
+        namespace = create_namespace(account, "team")
+        assert namespace.owner == account
+        assert AuditEvent.objects.get(action="namespace.create").target == "team"
+
+    @pytest.mark.parametrize("name", ["ab", "a1", "a.b", "a_b-c.d", "0a", "x" * 30])
+    def test_good_names(self, name):
+        create_namespace(ActivatedAccountFactory(), name)
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "", "a", "x" * 31, "Team", "tEam", "team/app", "-x", "x-", ".x", "x.", "_x", "x_", "a..b", "a--b", "a__b",
+            "a.-b", "..", "a b", "téam", "tеam", "ｔeam", "team\n", "team\x00", "a//b", "%61b", *RESERVED,
+        ],
+    )  # fmt: skip
+    def test_bad_names(self, name):
+        account = ActivatedAccountFactory()
+        if name.strip() != name and policy.split_repository(f"{name.strip()}/app"):
+            return  # what surrounds a name is not part of it
+        with pytest.raises(ValidationError) as raised:
+            create_namespace(account, name)
+        assert raised.value.message_dict["name"]
+        assert not Namespace.objects.exists()
+
+    @pytest.mark.parametrize("name", ["A", "a", "a--b", "library", "Ünder"])
+    def test_the_database_holds_the_rules_too(self, name):
+        with pytest.raises(IntegrityError), transaction.atomic():
+            Namespace.objects.create(owner=ActivatedAccountFactory(), name=name)
+
+    def test_taken_by_another_user(self):
+        NamespaceFactory(name="team")
+        with pytest.raises(ValidationError) as raised:
+            create_namespace(ActivatedAccountFactory(), "team")
+        assert sentence_of(raised) == "The name “team” is already in use by another user. Try another name."
+
+    def test_taken_by_oneself(self):
+        namespace = NamespaceFactory(name="team")
+        with pytest.raises(ValidationError) as raised:
+            create_namespace(namespace.owner, "team")
+        assert sentence_of(raised) == "You already have the namespace “team”."
+
+    def test_quota(self):
+        account = ActivatedAccountFactory(namespace_quota=1)
+        create_namespace(account, "one")
+        with pytest.raises(ValidationError) as raised:
+            create_namespace(account, "two")
+        assert "All 1 namespaces" in sentence_of(raised)
+
+
+@pytest.mark.django_db(transaction=True)
+class TestConcurrency:
+    def _all_at_once(self, attempts):
+        def attempt(arguments):
+            try:
+                create_namespace(*arguments)
+                return "created"
+            except ValidationError as problem:
+                return problem.messages[0]
+            finally:
+                connection.close()
+
+        with ThreadPoolExecutor(len(attempts)) as pool:
+            return list(pool.map(attempt, attempts))
+
+    def test_fifty_people_want_the_same_name(self):
+        accounts = [ActivatedAccountFactory() for _ in range(50)]
+        results = self._all_at_once([(account, "wanted") for account in accounts])
+        assert results.count("created") == 1
+        assert results.count("The name “wanted” is already in use by another user. Try another name.") == 49
+        assert Namespace.objects.filter(name="wanted").count() == 1
+
+    def test_one_person_cannot_pass_the_quota_by_haste(self):
+        account = ActivatedAccountFactory(namespace_quota=3)
+        results = self._all_at_once([(account, f"name{number}") for number in range(12)])
+        assert results.count("created") == 3
+        assert account.namespaces.count() == 3
+
+
+class TestDelete:
+    def test_it_works(self):
+        namespace = NamespaceFactory(name="team")
+        delete_namespace(namespace.owner, namespace)
+        assert not Namespace.objects.exists()
+
+    def test_not_while_it_holds_an_image(self):
+        image = ImageFactory()
+        with pytest.raises(ValidationError) as raised:
+            delete_namespace(image.namespace.owner, image.namespace)
+        assert "still holds images" in sentence_of(raised)
+        assert Namespace.objects.exists()
+        assert not NamespaceHold.objects.exists()
+
+    def test_not_somebody_elses(self):
+        with pytest.raises(ValidationError):
+            delete_namespace(ActivatedAccountFactory(), NamespaceFactory())
+        assert Namespace.objects.exists()
+
+
+class TestHold:
+    """A freed name stays from others as long as a token given out for it may be valid."""
+
+    def test_the_former_owner_may_take_it_back_at_once(self):
+        namespace = NamespaceFactory(name="team")
+        owner = namespace.owner
+        delete_namespace(owner, namespace)
+        create_namespace(owner, "team")
+        assert not NamespaceHold.objects.exists()
+
+    def test_nobody_else_can(self, settings):
+        namespace = NamespaceFactory(name="team")
+        other = ActivatedAccountFactory()
+        delete_namespace(namespace.owner, namespace)
+        hold = NamespaceHold.objects.get()
+        left = (hold.until - timezone.now()).total_seconds()
+        assert settings.TOKEN_SECONDS + 60 - 5 < left <= settings.TOKEN_SECONDS + 60
+        release_names()
+        with pytest.raises(ValidationError) as raised:
+            create_namespace(other, "team")
+        assert "already in use by another user" in sentence_of(raised)
+        assert not Namespace.objects.exists()
+
+    def test_until_it_is_released(self, registry_server):
+        namespace = NamespaceFactory(name="team")
+        other = ActivatedAccountFactory()
+        delete_namespace(namespace.owner, namespace)
+        NamespaceHold.objects.update(until=timezone.now() - LONG_AGO)
+        with pytest.raises(ValidationError):
+            create_namespace(other, "team")
+        assert release_names() == 1
+        assert create_namespace(other, "team").owner == other
+
+    def test_what_an_old_token_pushed_meanwhile_is_gone_for_the_next_owner(self, registry_server):
+        namespace = NamespaceFactory(name="left-over")
+        delete_namespace(namespace.owner, namespace)
+        push_image(registry(), "left-over/app", "v1")
+        push_image(registry(), "left-over/deep/er", "v1")
+        push_image(registry(), "left-overs/app", "v1")
+        NamespaceHold.objects.update(until=timezone.now() - LONG_AGO)
+        release_names()
+        assert registry().tags("left-over/app") == []
+        assert registry().tags("left-over/deep/er") == []
+        assert registry().tags("left-overs/app") == ["v1"]
+
+    def test_a_registry_that_is_down_keeps_the_name_held(self, settings):
+        settings.REGISTRY_URL = "http://127.0.0.1:9"
+        namespace = NamespaceFactory(name="team")
+        delete_namespace(namespace.owner, namespace)
+        NamespaceHold.objects.update(until=timezone.now() - LONG_AGO)
+        with pytest.raises(RegistryUnavailable):
+            release_names()
+        assert NamespaceHold.objects.exists()
+
+
+class TestTransfer:
+    def test_it_becomes_the_new_owners_when_old_tokens_have_run_out(self):
+        image = ImageFactory()
+        namespace, former, new = image.namespace, image.namespace.owner, ActivatedAccountFactory()
+        transfer_namespace(namespace, new)
+        finish_transfers()
+        assert Namespace.objects.get().owner == former
+        assert not can_push(former, image.repository)
+        assert not can_push(new, image.repository)
+        Namespace.objects.update(available_at=timezone.now() - LONG_AGO)
+        assert finish_transfers() == 1
+        assert Namespace.objects.get().owner == new
+        assert can_push(new, image.repository)
+        assert not can_push(former, image.repository)
+
+    def test_not_to_somebody_inactive_or_full_or_the_same(self):
+        namespace = NamespaceFactory()
+        for account in (
+            ActivatedAccountFactory(is_active=False),
+            ActivatedAccountFactory(namespace_quota=0),
+            namespace.owner,
+        ):
+            with pytest.raises(ValidationError):
+                transfer_namespace(namespace, account)
+        assert not Namespace.objects.get().in_transfer
