@@ -1,0 +1,1 @@
+"""Activation: from a fresh account to one that can docker login, step by step."""

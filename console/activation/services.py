@@ -1,0 +1,135 @@
+"""Activation: credential, namespace, a test token, a call to the registry with it."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from console.accounts.models import Account, RegistryCredential
+from console.accounts.services import change_registry_password, mark_activated, store_credential
+from console.audit.services import record
+from console.namespaces.services import create_namespace
+from console.registry import registry_with_token
+from console.tokens.signing import sign
+from registry_client import RegistryError, RegistryUnavailable, Unauthorized
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of the initialization. ``state`` is ``done``, ``failed`` or ``waiting``."""
+
+    label: str
+    state: str
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Report:
+    """How far the initialization is."""
+
+    steps: list[Step]
+
+    @property
+    def done(self) -> bool:
+        """Whether every step is done."""
+        return all(step.state == "done" for step in self.steps)
+
+    @property
+    def problem(self) -> str:
+        """What failed, as a sentence; empty when nothing did."""
+        return next((step.message for step in self.steps if step.state == "failed"), "")
+
+
+def enable(account: Account, username: str, password: str, namespace: str = "") -> RegistryCredential:
+    """Begin the initialization: store the credential and the first namespace, both or neither.
+
+    It may be repeated, with other values, until the initialization has ended.
+
+    :raises ValidationError: keyed ``username``, ``password`` or ``namespace``.
+    """
+    name = namespace.strip()
+    with transaction.atomic():
+        credential = store_credential(account, username, password)
+        if name and not account.namespaces.filter(name=name).exists():
+            try:
+                create_namespace(account, name)
+            except ValidationError as problem:
+                messages = problem.message_dict.get("name") if hasattr(problem, "error_dict") else problem.messages
+                raise ValidationError({"namespace": messages or problem.messages}) from None
+        record("service.enable", account.account_id, username=username, namespace=name)
+    account.credential = credential
+    return credential
+
+
+def report(account: Account) -> Report:
+    """What is known of the account's initialization, without asking anybody."""
+    credential = account.registry_credential
+    begun = "done" if credential else "waiting"
+    ended = "done" if credential and credential.activated_at else "waiting"
+    return Report(
+        [
+            Step(_("Store the user name and password"), begun),
+            Step(_("Create the namespace"), begun),
+            Step(_("Issue a test token"), ended),
+            Step(_("Call the registry with it"), ended),
+        ]
+    )
+
+
+def finish(account: Account) -> Report:
+    """Try the new credential at the registry and, when it opens it, mark the service activated.
+
+    A registry that does not answer is a failed step in the report, never an exception: it can be tried again.
+    """
+    now = report(account)
+    credential = account.registry_credential
+    if credential is None or now.done:
+        return now
+    stored, namespace, issue, call = now.steps
+    try:
+        token = sign(credential.username, []).text
+    except (OSError, ValueError) as error:
+        log.error("activation of %s: no token can be signed: %s", account.account_id, error)
+        sentence = _("No test token could be issued. Ask an administrator to look at the signing key, then try again.")
+        return Report([stored, namespace, replace(issue, state="failed", message=sentence), call])
+    issue = replace(issue, state="done")
+    problem = _try_token(account, token)
+    if problem:
+        return Report([stored, namespace, issue, replace(call, state="failed", message=problem)])
+    mark_activated(account)
+    account.refresh_from_db()
+    return report(account)
+
+
+def _try_token(account: Account, token: str) -> str:
+    """Call the registry with ``token``; what is wrong, as a sentence, or nothing."""
+    try:
+        with registry_with_token(token) as client:
+            client.ping()
+    except RegistryUnavailable as error:
+        log.warning("activation of %s: %s", account.account_id, error)
+        return _("The registry does not answer. Try again in a moment; what you entered is kept.")
+    except Unauthorized as error:
+        log.error("activation of %s: the registry refuses the console's tokens: %s", account.account_id, error)
+        return _(
+            "The registry refuses the console's tokens. Ask an administrator to look at its configuration, "
+            "then try again."
+        )
+    except RegistryError as error:
+        log.error("activation of %s: %s", account.account_id, error)
+        return _("The registry gave an answer that is not understood. Ask an administrator to look, then try again.")
+    return ""
+
+
+def reset_password(account: Account, password: str) -> RegistryCredential:
+    """Give the account a new registry password; the old one stops at once, in every process.
+
+    :raises ValidationError: keyed ``password``, or when the service is not activated.
+    """
+    return change_registry_password(account, password)
