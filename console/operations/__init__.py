@@ -1,0 +1,1 @@
+"""Running the installation: worker, stalled jobs, health, preparing a start."""

@@ -1,0 +1,39 @@
+"""Keeping the queue itself going."""
+
+from __future__ import annotations
+
+import logging
+
+from procrastinate import JobContext
+from procrastinate.contrib.django import app
+
+from console.queue import INDEX_QUEUE
+
+log = logging.getLogger(__name__)
+
+HEARTBEAT_SECONDS = 2.0
+STALLED_SECONDS = 10.0
+_KEEP_FAILED_HOURS = 24 * 30
+
+
+@app.periodic(cron="* * * * * */5")
+@app.task(
+    name="operations.resume_stalled",
+    queue=INDEX_QUEUE,
+    queueing_lock="operations.resume_stalled",
+    pass_context=True,
+)
+async def resume_stalled(context: JobContext, timestamp: int = 0) -> None:
+    """Start jobs again whose worker was killed: it gives no sign of life for ten seconds."""
+    manager = context.app.job_manager
+    await manager.prune_stalled_workers(STALLED_SECONDS)
+    for job in await manager.get_stalled_jobs(seconds_since_heartbeat=STALLED_SECONDS):
+        log.warning("job %s (%s) lost its worker and is started again", job.id, job.task_name)
+        await manager.retry_job(job)
+
+
+@app.periodic(cron="41 3 * * *")
+@app.task(name="operations.forget_old_jobs", queue=INDEX_QUEUE, pass_context=True)
+async def forget_old_jobs(context: JobContext, timestamp: int = 0) -> None:
+    """Remove the rows of jobs that ended a month ago. Successful ones are removed as they end."""
+    await context.app.job_manager.delete_old_jobs(nb_hours=_KEEP_FAILED_HOURS, include_failed=True)

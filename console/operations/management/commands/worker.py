@@ -1,0 +1,24 @@
+"""``manage.py worker``."""
+
+import contextlib
+from typing import Any
+
+from django.core.management.base import BaseCommand
+from django.db import connection, transaction
+from procrastinate.exceptions import AlreadyEnqueued
+
+from console.indexing.jobs import reconcile
+from console.operations.worker import run_worker
+
+
+class Command(BaseCommand):
+    """Runs the job worker in the foreground."""
+
+    help = "Run the job worker until it is told to stop."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Look again at everything once, since notifications may have been lost, then work."""
+        with contextlib.suppress(AlreadyEnqueued), transaction.atomic():
+            reconcile.defer()
+        connection.close()
+        run_worker()
