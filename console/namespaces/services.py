@@ -117,14 +117,10 @@ def finish_transfers() -> int:
     with transaction.atomic():
         due = list(Namespace.objects.select_for_update(of=("self",)).filter(available_at__lte=timezone.now()))
         for namespace in due:
-            new = namespace.new_owner
-            namespace.owner_id, namespace.new_owner, namespace.available_at = (
-                namespace.new_owner_id,
-                None,
-                None,
-            )
+            assert namespace.new_owner is not None, "held by the constraint namespace_transfer_whole"  # noqa: S101
+            namespace.owner, namespace.new_owner, namespace.available_at = namespace.new_owner, None, None
             namespace.save(update_fields=["owner", "new_owner", "available_at"])
-            record("namespace.transferred", namespace.name, new=new.account_id if new else "")
+            record("namespace.transferred", namespace.name, new=namespace.owner.account_id)
     return len(due)
 
 

@@ -1,0 +1,56 @@
+"""The audit trail."""
+
+import pytest
+from django.db import DatabaseError, transaction
+from django.test import RequestFactory
+
+from console.audit.middleware import client_address
+from console.audit.models import AuditEvent
+from console.audit.services import SYSTEM, Origin, record, set_origin
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _no_origin():
+    yield
+    set_origin(None)
+
+
+def test_it_works():
+    set_origin(Origin(lambda: "123456789012", "192.0.2.1"))
+    event = record("image.create", "team/app", type="private")
+    assert (event.actor, event.address, event.detail) == ("123456789012", "192.0.2.1", {"type": "private"})
+    assert "image.create team/app" in str(event)
+
+
+def test_without_a_request_it_was_the_system():
+    assert record("x.y", "z").actor == SYSTEM
+    assert record("x.y", "z", actor="somebody").actor == "somebody"
+
+
+def test_a_long_target_is_cut():
+    assert len(record("x.y", "z" * 1000).target) == 400
+
+
+@pytest.mark.parametrize("verb", ["update", "delete"])
+def test_nobody_can_change_what_was_written(verb):
+    event = record("x.y", "z")
+    with pytest.raises(DatabaseError, match="append-only"), transaction.atomic():
+        if verb == "delete":
+            event.delete()
+        else:
+            AuditEvent.objects.update(actor="somebody else")
+    assert AuditEvent.objects.get().actor == SYSTEM
+
+
+def test_what_is_rolled_back_was_not_done():
+    with pytest.raises(ZeroDivisionError), transaction.atomic():
+        record("x.y", "z")
+        raise ZeroDivisionError
+    assert not AuditEvent.objects.exists()
+
+
+@pytest.mark.parametrize(("given", "found"), [("192.0.2.1", "192.0.2.1"), ("::1", "::1"), ("", None), ("unix:", None)])
+def test_addresses(given, found):
+    assert client_address(RequestFactory().get("/", REMOTE_ADDR=given)) == found

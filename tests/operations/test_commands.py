@@ -1,0 +1,85 @@
+"""Preparing a start, and the worker."""
+
+import io
+
+import pytest
+from django.contrib.auth import authenticate
+from django.core.management import CommandError, call_command
+from procrastinate.contrib.django import app
+from procrastinate.contrib.django.models import ProcrastinateJob
+
+from console.accounts.models import Account
+from console.images import jobs as image_jobs
+from console.images.models import Image
+from console.images.services import delete_image
+from console.indexing.services import reread_image
+from console.operations.worker import run_worker
+from console.registry import registry
+from tests.factories import AccountFactory, ImageFactory
+from tests.registry_tools import push_image
+
+
+@pytest.mark.django_db
+class TestPrepare:
+    def prepare(self, monkeypatch, password=""):
+        monkeypatch.setenv("ADMIN_PASSWORD", password)
+        out = io.StringIO()
+        call_command("prepare", stdout=out)
+        return out.getvalue()
+
+    def test_the_first_start_makes_an_administrator(self, monkeypatch):
+        out = self.prepare(monkeypatch)
+        lines = dict(line.split(": ") for line in out.splitlines())
+        account = authenticate(username=lines["Account ID"], password=lines["Password"])
+        assert account.is_superuser
+        assert self.prepare(monkeypatch) == ""
+        assert Account.objects.count() == 1
+
+    def test_with_a_given_password(self, monkeypatch):
+        out = self.prepare(monkeypatch, "given by hand 1")
+        account = Account.objects.get()
+        assert out == f"Account ID: {account.account_id}\n"
+        assert account.check_password("given by hand 1")
+
+    def test_with_a_given_password_that_is_weak(self, monkeypatch):
+        with pytest.raises(CommandError, match="ADMIN_PASSWORD cannot be used"):
+            self.prepare(monkeypatch, "short")
+        assert not Account.objects.exists()
+
+    def test_not_when_there_are_accounts(self, monkeypatch):
+        AccountFactory()
+        assert self.prepare(monkeypatch) == ""
+
+
+@pytest.mark.django_db(transaction=True)
+class TestWorker:
+    def test_it_works(self, registry_server):
+        image = ImageFactory()
+        push_image(registry(), image.repository, "v1")
+        reread_image(image.repository)
+        delete_image(image.namespace.owner, image)
+        run_worker(wait=False)
+        assert not Image.objects.exists()
+        assert not ProcrastinateJob.objects.filter(task_name="images.delete_image").exists()
+
+    def test_a_failed_job_waits_and_is_tried_again(self, registry_server, settings):
+        there = settings.REGISTRY_URL
+        image = ImageFactory()
+        delete_image(image.namespace.owner, image)
+        settings.REGISTRY_URL = "http://127.0.0.1:9"
+        run_worker(wait=False)
+        job = ProcrastinateJob.objects.get(task_name="images.delete_image")
+        assert (job.status, job.attempts) == ("todo", 1)
+        assert job.scheduled_at is not None
+        settings.REGISTRY_URL = there
+        image_jobs.delete_image(image.pk)
+        assert not Image.objects.exists()
+
+
+def test_every_task_names_its_queue():
+    from console.operations.worker import CONCURRENCY
+
+    app.perform_import_paths()
+    own = [task for name, task in app.tasks.items() if not name.startswith(("builtin", "procrastinate"))]
+    assert len(own) >= 7
+    assert {task.queue for task in own} == set(CONCURRENCY)
