@@ -85,7 +85,10 @@ class TestGet:
 
     def test_scopes_may_be_repeated_or_between_spaces(self, ask, owner):
         response = ask.get(
-            "repository:team/aa:pull repository:team/bb:push", "repository:team/aa:push", user="owner", password=PASSWORD
+            "repository:team/aa:pull repository:team/bb:push",
+            "repository:team/aa:push",
+            user="owner",
+            password=PASSWORD,
         )
         assert granted(response) == {("repository", "team/aa"): {"pull", "push"}, ("repository", "team/bb"): {"push"}}
 

@@ -1,0 +1,46 @@
+# My Images: two commands do everything, `make run` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: run test lint format lock
+
+run: $(VENV)/.installed
+	@exec $(BIN)/python -m console.local --stop-with-parent
+
+test: $(VENV)/.installed-dev
+	@bash .ci/tools
+	@$(MAKE) --no-print-directory lint
+	@bash .ci/pytest
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/djlint templates --check --lint --quiet
+	@DATA_DIR=.cache/lint $(BIN)/python -W ignore manage.py makemigrations --check --dry-run
+
+format: $(VENV)/.installed-dev
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+	-$(BIN)/djlint templates --reformat --quiet
+
+# What the two lock files are made with. No index address goes into them.
+LOCK := $(BIN)/pip-compile --quiet --strip-extras --allow-unsafe --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
+lock: $(VENV)/.installed-dev
+	$(LOCK) --output-file requirements.txt pyproject.toml
+	$(LOCK) --extra dev --constraint requirements.txt --output-file requirements-dev.txt pyproject.toml
+
+$(VENV)/bin/python:
+	@bash .ci/venv "$(PYTHON)" "$(VENV)"
+
+$(VENV)/.installed: requirements.txt $(VENV)/bin/python
+	@echo "Installing what My Images needs ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
+	@echo "Installing what the tests need ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@

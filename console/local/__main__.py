@@ -1,0 +1,166 @@
+"""``python -m console.local``: the whole of My Images on this machine, in the foreground."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from console.environment import BASE_DIR, Environment, EnvironmentProblem, load
+from console.keys import Keys, ensure_keys
+from console.local import linux, orphans, ports, registry
+from console.local.children import Child
+from console.local.log import say
+from console.local.postgres import Postgres
+from console.local.problems import Problem
+from console.local.supervisor import Stopped, Supervisor
+
+
+def main() -> int:
+    """Start everything, run until told to stop; the exit code."""
+    arguments = argparse.ArgumentParser(prog="python -m console.local", description=__doc__)
+    arguments.add_argument("--stop-with-parent", action="store_true", help="stop when the parent process dies")
+    if arguments.parse_args().stop_with_parent:
+        linux.stop_with_parent(signal.SIGTERM)
+    try:
+        environment = load()
+        with orphans.lock(environment.data_dir / "run"):
+            return _run(environment)
+    except (Problem, EnvironmentProblem) as problem:
+        say(str(problem))
+        return 1
+    except OSError as error:
+        say(f"My Images cannot start: {error}.")
+        return 1
+
+
+def _run(environment: Environment) -> int:
+    run = environment.data_dir / "run"
+    left = orphans.clear(run)
+    if left:
+        say(f"Cleared away what an earlier run had left behind: {', '.join(left)}.")
+    ports.check(environment.console_host, environment.console_port, "CONSOLE_PORT", "the console")
+    if environment.registry_is_ours:
+        ports.check("127.0.0.1", environment.registry_port, "REGISTRY_PORT", "the registry")
+    keys = ensure_keys(environment.data_dir)
+    supervisor = Supervisor(run)
+    supervisor.listen()
+    code = 0
+    try:
+        _start(supervisor, environment, keys)
+        say("")
+        say(f"My Images is ready at {environment.console_url}")
+        say(f"Registry address: {environment.registry_address}")
+        supervisor.watch()
+        say("Stopping.")
+    except Stopped:
+        say("Stopping.")
+    except Problem as problem:
+        say(str(problem))
+        code = 1
+    finally:
+        supervisor.stop()
+    say("My Images has stopped.")
+    return code
+
+
+def _start(supervisor: Supervisor, environment: Environment, keys: Keys) -> None:
+    variables = {**os.environ, "DJANGO_SETTINGS_MODULE": "console.settings", "PYTHONUNBUFFERED": "1"}
+    bundled = _registry(environment, keys)
+    if environment.embedded_database:
+        server = Postgres(
+            environment.data_dir / "postgres", environment.socket_dir, _options(os.environ.get("POSTGRES_OPTIONS", ""))
+        )
+        server.initialise()
+        database = Child(
+            "postgres",
+            server.command,
+            os.environ,
+            server.is_ready,
+            stop_signal=signal.SIGINT,
+            user=server.owner,
+            silent=("LOG:  ",),
+        )
+        supervisor.start(database)
+    if bundled is not None:
+        supervisor.start(bundled)
+    if environment.embedded_database:
+        supervisor.wait_for(database.ready, [database])
+    prepare = [sys.executable, str(BASE_DIR / "manage.py"), "prepare"]
+    supervisor.run_once(Child("prepare", prepare, variables, lambda: True, plain=("Account ID: ", "Password: ")))
+    console = Child("console", _gunicorn(environment), variables, lambda: _answers(_health(environment), {200}))
+    worker = Child("worker", [sys.executable, str(BASE_DIR / "manage.py"), "worker"], variables, lambda: True)
+    supervisor.start(console)
+    supervisor.start(worker)
+    waited_for = [console, worker] if bundled is None else [bundled, console, worker]
+    supervisor.wait_for(lambda: all(child.ready() for child in waited_for), waited_for)
+
+
+def _registry(environment: Environment, keys: Keys) -> Child | None:
+    """The bundled registry; ``None`` when one that is running elsewhere was named."""
+    if not environment.registry_is_ours:
+        path = environment.data_dir / "registry" / "external.yml"
+        registry.write_config(path, registry.external_snippet(environment, keys))
+        say(f"The registry at {environment.registry_url} needs the settings in {path}.")
+        say(f"What each of them is for: {BASE_DIR / 'docs' / 'registry.md'}")
+        return None
+    config = registry.write_config(
+        environment.data_dir / "registry" / "config.yml", registry.configuration(environment, keys)
+    )
+    program = registry.choose(environment, config)
+    address = f"http://127.0.0.1:{environment.registry_port}/v2/"
+    return Child(
+        "registry",
+        program.command,
+        registry.clean_environment(os.environ),
+        lambda: _answers(address, {200, 401}),
+    )
+
+
+def _options(text: str) -> tuple[str, ...]:
+    return tuple(part for part in text.split() if "=" in part)
+
+
+def _gunicorn(environment: Environment) -> list[str]:
+    memory = Path("/dev/shm")  # noqa: S108
+    options = {
+        "--bind": f"{environment.console_host}:{environment.console_port}",
+        "--worker-class": "gthread",
+        "--workers": os.environ.get("WEB_WORKERS") or "2",
+        "--threads": os.environ.get("WEB_THREADS") or "8",
+        "--timeout": "60",
+        "--graceful-timeout": "3",
+        "--keep-alive": "5",
+        "--limit-request-line": "8190",
+        "--log-level": "warning",
+        "--chdir": str(BASE_DIR),
+    }
+    if memory.is_dir() and os.access(memory, os.W_OK):
+        options["--worker-tmp-dir"] = str(memory)
+    flags = [part for option in options.items() for part in option]
+    return [sys.executable, "-m", "gunicorn", *flags, "console.wsgi:application"]
+
+
+def _health(environment: Environment) -> str:
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(environment.console_host, environment.console_host)  # noqa: S104
+    return f"http://{host}:{environment.console_port}/healthz"
+
+
+def _answers(address: str, codes: set[int]) -> bool:
+    """Whether ``address`` answers with one of ``codes``, asked directly and not through any proxy."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(address, timeout=2) as response:
+            return response.status in codes
+    except urllib.error.HTTPError as error:
+        return error.code in codes
+    except (OSError, ValueError):
+        return False
+
+
+if __name__ == "__main__":
+    sys.exit(main())

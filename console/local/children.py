@@ -1,0 +1,102 @@
+"""A child of the supervisor: started in a process group of its own, watched, stopped whole."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from console.environment import BASE_DIR
+from console.local import linux
+from console.local.log import follow
+
+# One that ran at least this long is started again at once; one that dies sooner waits longer each time.
+_SETTLED_SECONDS = 20.0
+_LONGEST_WAIT = 10.0
+
+
+@dataclass
+class Child:
+    """What to run, and the process that runs it now.
+
+    :param ready: whether it does its work; asked again and again after a start.
+    :param stop_signal: what asks it to end in good order.
+    """
+
+    name: str
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    ready: Callable[[], bool]
+    stop_signal: signal.Signals = signal.SIGTERM
+    user: pwd.struct_passwd | None = None
+    plain: tuple[str, ...] = ()
+    silent: tuple[str, ...] = ()
+    process: subprocess.Popen[bytes] | None = None
+    failures: int = 0
+    started_at: float = 0.0
+    retry_at: float | None = None
+    _log: threading.Thread | None = field(default=None, repr=False)
+
+    def start(self) -> None:
+        """Start the process. It dies with us, however we die."""
+        self.process = subprocess.Popen(
+            list(self.command),
+            env=dict(self.environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            user=self.user.pw_uid if self.user else None,
+            group=self.user.pw_gid if self.user else None,
+            extra_groups=[] if self.user else None,
+            cwd="/" if self.user else BASE_DIR,
+            preexec_fn=linux.die_with_parent(self.stop_signal),
+        )
+        self.started_at = time.monotonic()
+        self.retry_at = None
+        if self.process.stdout is not None:
+            self._log = follow(self.process.stdout, self.name, self.plain, self.silent)
+
+    @property
+    def running(self) -> bool:
+        """Whether its process is alive."""
+        return self.process is not None and self.process.poll() is None
+
+    def died(self) -> str:
+        """How its process ended, in words."""
+        code = self.process.returncode if self.process is not None else None
+        if code is None:
+            return "has not started"
+        if code < 0:
+            return f"was killed by {signal.Signals(-code).name}"
+        return f"ended with exit code {code}"
+
+    def plan_restart(self) -> float:
+        """Decide when to start it again; the wait in seconds. What is left of its group is ended first."""
+        if self.process is not None:
+            linux.signal_group(self.process.pid, signal.SIGKILL)
+        if time.monotonic() - self.started_at >= _SETTLED_SECONDS:
+            self.failures = 0
+        wait = 0.0 if not self.failures else min(_LONGEST_WAIT, 0.5 * 2**self.failures)
+        self.failures += 1
+        self.retry_at = time.monotonic() + wait
+        return wait
+
+    def ask_to_stop(self) -> None:
+        """Send the signal that asks it to end in good order."""
+        if self.running and self.process is not None:
+            os.kill(self.process.pid, self.stop_signal)
+
+    def kill_rest(self) -> None:
+        """End whatever is left of its process group, and finish its log."""
+        if self.process is None:
+            return
+        linux.signal_group(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        if self._log is not None:
+            self._log.join(timeout=1)

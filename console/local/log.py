@@ -1,0 +1,49 @@
+"""One tidy log for everything: each line with the name of the part that wrote it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from typing import IO
+
+_WIDTH = 8
+_COLOURS = {"postgres": 34, "registry": 35, "console": 36, "worker": 33, "prepare": 32}
+_lock = threading.Lock()
+
+
+def say(text: str, *, part: str = "") -> None:
+    """Print one line, at once, whole: lines of different parts never mix."""
+    if part:
+        colour = _COLOURS.get(part, 37)
+        name = f"{part:<{_WIDTH}} │ "
+        text = (f"\033[{colour}m{name}\033[0m" if _coloured() else name) + text
+    with _lock:
+        try:
+            sys.stdout.write(text + "\n")
+            sys.stdout.flush()
+        except (BrokenPipeError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # whoever read us is gone; the work goes on
+
+
+def _coloured() -> bool:
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+
+
+def follow(stream: IO[bytes], part: str, plain: tuple[str, ...] = (), silent: tuple[str, ...] = ()) -> threading.Thread:
+    """Print what a child writes, from a thread of its own, until it closes its end.
+
+    :param plain: lines that begin with one of these are printed as they are.
+    :param silent: lines that begin with one of these are left out.
+    """
+
+    def run() -> None:
+        with stream:
+            for raw in stream:
+                line = raw.decode(errors="replace").rstrip()
+                if line and not (silent and line.startswith(silent)):
+                    say(line, part="" if plain and line.startswith(plain) else part)
+
+    thread = threading.Thread(target=run, name=f"log of {part}", daemon=True)
+    thread.start()
+    return thread

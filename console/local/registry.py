@@ -1,0 +1,189 @@
+"""The bundled registry: where its program comes from, and its configuration."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from console.environment import Environment
+from console.keys import Keys
+from console.local.problems import Problem
+
+NAMES = ("registry", "docker-registry")
+PACKAGE = "docker-registry"
+NOTHING_FOUND = (
+    "No registry program was found: install Debian's or Ubuntu's package docker-registry (or CNCF Distribution as "
+    "'registry' on the PATH), start a Docker Engine, or set REGISTRY_URL to a registry that is already running."
+)
+
+
+@dataclass(frozen=True)
+class Program:
+    """A way to run the registry; ``container`` is the Docker container's name where it runs in one."""
+
+    command: tuple[str, ...]
+    container: str = ""
+
+
+def find_or_install(data_dir: Path) -> Path:
+    """The registry's program: on the PATH, unpacked before, or unpacked now from the distribution's package.
+
+    :param data_dir: the package is unpacked below it; nothing is installed into the system and no service started.
+    :raises Problem: when there is none and none can be had; the sentence says what to install.
+    """
+    for name in NAMES:
+        found = shutil.which(name)
+        if found:
+            return Path(found)
+    unpacked = data_dir / "registry" / "package" / "usr" / "bin" / PACKAGE
+    if not unpacked.exists():
+        _unpack(unpacked.parents[2])
+    if not unpacked.exists():
+        raise Problem(NOTHING_FOUND)
+    return unpacked
+
+
+def choose(environment: Environment, config: Path) -> Program:
+    """How to run the registry here, with ``config``.
+
+    :raises Problem: when there is no way.
+    """
+    try:
+        return Program((str(find_or_install(environment.data_dir)), "serve", str(config)))
+    except Problem:
+        if not _engine_answers():
+            raise
+    name = f"my-images-registry-{environment.registry_port}"
+    subprocess.run(["docker", "rm", "--force", name], capture_output=True, check=False)
+    storage, keys = environment.data_dir / "registry", environment.data_dir / "keys"
+    mounts = [f"--volume={folder}:{folder}" for folder in (storage, keys)]
+    run = ["docker", "run", "--rm", "--name", name, "--network=host", *mounts, "registry:2", "serve", str(config)]
+    return Program(tuple(run), container=name)
+
+
+def _engine_answers() -> bool:
+    if not shutil.which("docker"):
+        return False
+    try:
+        return subprocess.run(["docker", "version"], capture_output=True, check=False, timeout=10).returncode == 0
+    except subprocess.TimeoutExpired:
+        return False
+
+
+def _unpack(target: Path) -> None:
+    """Unpack the distribution's package into ``target``, all or nothing; quietly nothing where there is no apt."""
+    if not (shutil.which("apt-get") and shutil.which("dpkg")):
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+        if not _download(Path(scratch)) and os.geteuid() == 0:
+            subprocess.run(["apt-get", "update"], capture_output=True, check=False)
+            _download(Path(scratch))
+        packages = list(Path(scratch).glob("*.deb"))
+        if not packages:
+            return
+        unpacked = Path(scratch) / "unpacked"
+        subprocess.run(["dpkg", "-x", str(packages[0]), str(unpacked)], check=True, capture_output=True)
+        shutil.rmtree(target, ignore_errors=True)
+        unpacked.rename(target)
+
+
+def _download(folder: Path) -> bool:
+    command = ["apt-get", "-o", "APT::Sandbox::User=root", "download", PACKAGE]
+    return subprocess.run(command, cwd=folder, capture_output=True, check=False).returncode == 0
+
+
+def configuration(environment: Environment, keys: Keys, *, host: str = "127.0.0.1") -> dict[str, Any]:
+    """The registry's configuration (Distribution, "Configuring a registry"); only what 2.8 and 3 both know.
+
+    There is no cache of blob descriptors: with one, a collected blob would still be said to be there.
+    """
+    storage = environment.data_dir / "registry"
+    secret = storage / "http_secret"
+    if not secret.exists():
+        storage.mkdir(parents=True, exist_ok=True)
+        _write(secret, secrets.token_urlsafe(32))
+    console = f"http://127.0.0.1:{environment.console_port}"
+    return {
+        "version": 0.1,
+        "log": {"level": "error", "accesslog": {"disabled": True}},
+        "storage": {
+            "filesystem": {"rootdirectory": str(storage / "data")},
+            "delete": {"enabled": True},
+            "maintenance": {"uploadpurging": {"enabled": True, "age": "168h", "interval": "24h", "dryrun": False}},
+        },
+        "http": {
+            "addr": f"{host}:{environment.registry_port}",
+            "secret": secret.read_text().strip(),
+            "headers": {"X-Content-Type-Options": ["nosniff"]},
+        },
+        "catalog": {"maxentries": 100000},
+        "auth": {
+            "token": {
+                "realm": f"{environment.console_url}/token/",
+                "service": environment.registry_service,
+                "issuer": environment.token_issuer,
+                "rootcertbundle": str(keys.token_certificate),
+            }
+        },
+        "notifications": {
+            "endpoints": [
+                {
+                    "name": "console",
+                    "url": f"{console}/indexing/notifications/",
+                    "headers": {"Authorization": [f"Bearer {keys.notification_secret}"]},
+                    "timeout": "5s",
+                    "threshold": 3,
+                    "backoff": "1s",
+                    "ignore": {"mediatypes": ["application/octet-stream"], "actions": ["pull"]},
+                }
+            ]
+        },
+    }
+
+
+def write_config(path: Path, content: Mapping[str, Any]) -> Path:
+    """Write a configuration, mode 0600: it carries secrets."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _write(path, yaml.safe_dump(dict(content), sort_keys=False))
+    return path
+
+
+def _write(path: Path, text: str) -> None:
+    draft = path.with_suffix(f".{os.getpid()}.draft")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+    draft.rename(path)
+
+
+def external_snippet(environment: Environment, keys: Keys) -> dict[str, Any]:
+    """What the configuration of a registry that somebody else runs needs for the console to work with it."""
+    whole = configuration(environment, keys)
+    return {
+        "storage": {"delete": {"enabled": True}},
+        "auth": whole["auth"],
+        "notifications": {
+            "endpoints": [
+                {
+                    **whole["notifications"]["endpoints"][0],
+                    "url": f"{environment.console_url}/indexing/notifications/",
+                }
+            ]
+        },
+        "catalog": whole["catalog"],
+    }
+
+
+def clean_environment(variables: Mapping[str, str]) -> dict[str, str]:
+    """The variables less ``REGISTRY_…``, each of which Distribution would take for a part of its configuration."""
+    return {name: value for name, value in variables.items() if not name.startswith("REGISTRY_")}

@@ -1,0 +1,124 @@
+"""Starts the children in order, keeps them running, stops them in order."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+from console.local import orphans
+from console.local.children import Child
+from console.local.log import say
+from console.local.problems import Problem
+
+_POLL_SECONDS = 0.05
+START_SECONDS = 60.0
+# All of a stop must fit into ten seconds: each child in turn gets what is left of nine.
+STOP_SECONDS = 9.0
+HURRIED_SECONDS = 1.5
+
+
+class Stopped(Exception):
+    """A signal asked us to stop while something was being waited for."""
+
+
+class Supervisor:
+    """Owns the children. Everything happens in the main thread: the kernel ties a child's life to its thread."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.children: list[Child] = []
+        self.signals = 0
+
+    def listen(self) -> None:
+        """Take SIGINT, SIGTERM and SIGHUP as the wish to stop; a second one as the wish to hurry."""
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._on_signal)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self.signals += 1
+
+    def wait_for(self, condition: Callable[[], bool], children: list[Child], seconds: float = START_SECONDS) -> None:
+        """Wait until ``condition`` holds.
+
+        :raises Stopped: when a signal arrives meanwhile.
+        :raises Problem: when one of ``children`` dies, or the time is over.
+        """
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if self.signals:
+                raise Stopped
+            for child in children:
+                if not child.running:
+                    raise Problem(f"The {child.name} {child.died()} while it was starting; the lines above say why.")
+            if time.monotonic() > deadline:
+                names = " and ".join(child.name for child in children)
+                raise Problem(
+                    f"The {names} did not get ready within {seconds:.0f} seconds; the lines above may say why."
+                )
+            time.sleep(_POLL_SECONDS)
+
+    def start(self, child: Child) -> None:
+        """Start a child and put it on record; it is not waited for."""
+        if self.signals:
+            raise Stopped
+        self.children.append(child)
+        child.start()
+        orphans.record(self.folder, self.children)
+
+    def run_once(self, child: Child) -> None:
+        """Run something that ends by itself.
+
+        :raises Problem: when it fails.
+        """
+        if self.signals:
+            raise Stopped
+        child.start()
+        try:
+            while child.running:
+                if self.signals:
+                    raise Stopped
+                time.sleep(_POLL_SECONDS)
+        finally:
+            child.kill_rest()
+        if child.process is not None and child.process.returncode:
+            raise Problem(f"The start could not be prepared ({child.died()}); the lines above say why.")
+
+    def watch(self) -> None:
+        """Start again what dies, until a signal arrives."""
+        while not self.signals:
+            for child in self.children:
+                self._look_at(child)
+            time.sleep(_POLL_SECONDS)
+
+    def _look_at(self, child: Child) -> None:
+        if child.running:
+            return
+        if child.retry_at is None:
+            wait = child.plan_restart()
+            when = f"in {wait:.0f} s" if wait >= 1 else "now"
+            say(f"The {child.name} {child.died()}. It is started again {when}.")
+        elif time.monotonic() >= child.retry_at:
+            child.start()
+            orphans.record(self.folder, self.children)
+
+    def stop(self) -> None:
+        """Stop the children in reverse order, each whole, within ``STOP_SECONDS`` altogether."""
+        seen = self.signals
+        deadline = time.monotonic() + STOP_SECONDS
+        for position, child in enumerate(reversed(self.children)):
+            left = len(self.children) - position - 1
+            child.ask_to_stop()
+            # Those still to come keep a second each.
+            until = deadline - left
+            while child.running and time.monotonic() < until:
+                if self.signals > seen:
+                    until = min(until, time.monotonic() + HURRIED_SECONDS)
+                    seen = self.signals
+                time.sleep(_POLL_SECONDS)
+            if child.running:
+                say(f"The {child.name} did not stop in time and is killed.")
+            child.kill_rest()
+        (self.folder / "children.json").unlink(missing_ok=True)

@@ -1,0 +1,207 @@
+"""Sessions, connection reuse, time-outs and retries: what every call has, whatever it says."""
+
+from __future__ import annotations
+
+import functools
+import ipaddress
+import os
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from http.cookiejar import DefaultCookiePolicy
+from urllib.parse import urlsplit
+
+import requests
+import urllib3.exceptions
+from requests.adapters import HTTPAdapter
+from requests.utils import get_environ_proxies
+from urllib3.util import Retry
+
+from registry_client.errors import RegistryError, RegistryUnavailable, UnexpectedAnswer
+
+_RETRIED_STATUSES = (429, 500, 502, 503, 504)
+_BACKOFF_SECONDS = 0.2
+_LONGEST_BACKOFF_SECONDS = 2.0
+_KEPT_CONNECTIONS = 64
+_PIECE = 1 << 16
+
+
+class _Session(requests.Session):
+    """A session that leaves redirects alone; the original reads one whole even when told not to follow it."""
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """Nowhere."""
+        return None
+
+
+class Connections:
+    """HTTP connections that are kept open and shared by all threads.
+
+    Each thread has sessions of its own (a session is not promised to be safe between threads); the pools of connections
+    below them are shared, so that a thread that begins finds connections already open.
+
+    :param connect_timeout: seconds until a connection must stand.
+    :param read_timeout: seconds an answer, or its next piece, may keep us waiting.
+    :param retries: how often a call is repeated that may be: after a failed connection, a time-out, a 429 or a 5xx.
+    """
+
+    def __init__(
+        self,
+        *,
+        connect_timeout: float = 3.0,
+        read_timeout: float = 30.0,
+        retries: int = 3,
+        user_agent: str = "my-images",
+    ) -> None:
+        self._timeout = (connect_timeout, read_timeout)
+        self._user_agent = user_agent
+        backoff = {"backoff_factor": _BACKOFF_SECONDS, "backoff_max": _LONGEST_BACKOFF_SECONDS}
+        # Retry-After is not obeyed: it may say an hour, and somebody waits for our answer.
+        repeating = Retry(
+            total=retries,
+            other=0,
+            allowed_methods=None,
+            status_forcelist=_RETRIED_STATUSES,
+            raise_on_status=False,
+            respect_retry_after_header=False,
+            **backoff,  # type: ignore[arg-type]
+        )
+        # A connection that never stood has carried nothing, so trying that again is safe for every call.
+        single = Retry(
+            total=retries,
+            read=False,
+            other=0,
+            status=0,
+            allowed_methods=None,
+            raise_on_status=False,
+            respect_retry_after_header=False,
+            **backoff,  # type: ignore[arg-type]
+        )
+        self._adapters = {
+            repeat: HTTPAdapter(pool_maxsize=_KEPT_CONNECTIONS, max_retries=retry)
+            for repeat, retry in ((True, repeating), (False, single))
+        }
+        self._local = threading.local()
+
+    def send(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | Iterable[bytes] | None = None,
+        *,
+        repeatable: bool = True,
+    ) -> requests.Response:
+        """Send one request and return its answer with the body still unread; redirects are not followed.
+
+        :param repeatable: whether sending it twice does no harm.
+        :raises RegistryUnavailable: when there is no answer.
+        """
+        proxies, verify = _surroundings(_origin(url))
+        try:
+            return self._session(repeatable).request(
+                method,
+                url,
+                headers=dict(headers),
+                data=body,
+                timeout=self._timeout,
+                stream=True,
+                allow_redirects=False,
+                proxies=dict(proxies),
+                verify=verify,
+            )
+        except (requests.ConnectionError, requests.Timeout) as error:
+            raise RegistryUnavailable(self._what_happened(error, url)) from error
+        except (requests.RequestException, urllib3.exceptions.HTTPError):
+            # Such a message may repeat the header it complains of, and with it a token.
+            raise RegistryError(f"the request to {_origin(url)} cannot be sent") from None
+
+    def close(self) -> None:
+        """Close the connections that are kept open."""
+        for adapter in self._adapters.values():
+            adapter.close()
+
+    def _session(self, repeatable: bool) -> requests.Session:
+        sessions: dict[bool, requests.Session] = self._local.__dict__.setdefault("sessions", {})
+        session = sessions.get(repeatable)
+        if session is None:
+            session = sessions[repeatable] = _Session()
+            # The environment's proxies are applied here; its .netrc must not replace our credentials.
+            session.trust_env = False
+            session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
+            # Digests are of the bytes as they are stored.
+            session.headers.update({"User-Agent": self._user_agent, "Accept-Encoding": "identity"})
+            for scheme in ("http://", "https://"):
+                session.mount(scheme, self._adapters[repeatable])
+        return session
+
+    def _what_happened(self, error: requests.RequestException, url: str) -> str:
+        origin = _origin(url)
+        inner = error.args[0] if error.args else None
+        reason = getattr(inner, "reason", inner)
+        if isinstance(error, requests.exceptions.SSLError):
+            return f"the certificate or the TLS of {origin} is not accepted"
+        if isinstance(error, requests.exceptions.ProxyError):
+            return f"the proxy in front of {origin} cannot be reached"
+        if isinstance(error, requests.ConnectTimeout):
+            return f"{origin} did not accept a connection within {self._timeout[0]:g} s"
+        if isinstance(error, requests.ReadTimeout) or isinstance(reason, urllib3.exceptions.ReadTimeoutError):
+            return f"{origin} did not answer within {self._timeout[1]:g} s"
+        if isinstance(reason, urllib3.exceptions.NewConnectionError):
+            return f"{origin} cannot be reached"
+        return f"the connection to {origin} broke"
+
+
+def pieces(response: requests.Response, size: int = _PIECE) -> Iterator[bytes]:
+    """The body of an answer in pieces of at most ``size`` bytes.
+
+    :raises RegistryUnavailable: when it ends before it is whole.
+    """
+    try:
+        yield from response.iter_content(size)
+    except requests.exceptions.ContentDecodingError:
+        raise UnexpectedAnswer("the answer's encoding is broken", status=response.status_code) from None
+    except requests.RequestException as error:
+        message = f"the answer of {_origin(response.url)} broke off"
+        raise RegistryUnavailable(message, status=response.status_code) from error
+
+
+def content_length(response: requests.Response) -> int | None:
+    """The length an answer declares, in bytes; ``None`` without a usable one."""
+    text = response.headers.get("Content-Length", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+
+
+def read(response: requests.Response, limit: int) -> bytes:
+    """The whole body, after which the connection is free for the next call.
+
+    :param limit: the most bytes it may have.
+    :raises UnexpectedAnswer: when it has more; no more than that is read.
+    """
+    with response:
+        content = bytearray()
+        if (content_length(response) or 0) <= limit or response.request.method == "HEAD":
+            for piece in pieces(response):
+                content += piece
+                if len(content) > limit:
+                    break
+            else:
+                return bytes(content)
+        raise UnexpectedAnswer(f"the answer is larger than {limit} bytes", status=response.status_code)
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+
+@functools.lru_cache(maxsize=64)
+def _surroundings(origin: str) -> tuple[tuple[tuple[str, str], ...], str | bool]:
+    """The environment's proxies and certificate authorities for ``origin``; nobody proxies to his own machine."""
+    host = urlsplit(origin).hostname or ""
+    try:
+        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        loopback = False
+    proxies = {} if loopback else get_environ_proxies(origin)
+    verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
+    return tuple(proxies.items()), verify

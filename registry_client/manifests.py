@@ -1,0 +1,183 @@
+"""What a registry answers with, as values: descriptors, platforms, manifests.
+
+A manifest is whatever somebody pushed. Its content is read when it is asked about, and everything in it is doubted:
+whoever asks gets a value of the type that is promised, or :class:`MalformedManifest`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any
+
+from registry_client.errors import InvalidName, MalformedManifest
+from registry_client.media_types import IMAGE_MEDIA_TYPES, INDEX_MEDIA_TYPES
+from registry_client.names import Digest
+
+_LARGEST_SIZE = (1 << 63) - 1
+
+
+@dataclass(frozen=True)
+class Descriptor:
+    """Points at content: its digest, its media type and its size in bytes (OCI image specification, "Descriptor")."""
+
+    digest: str
+    media_type: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Platform:
+    """What an image runs on; ``str()`` of it is Docker's way to write it, ``linux/arm64/v8``."""
+
+    os: str
+    architecture: str
+    variant: str = ""
+
+    def __str__(self) -> str:
+        return "/".join(part for part in (self.os, self.architecture, self.variant) if part)
+
+
+@dataclass(frozen=True)
+class Child:
+    """A manifest that an index names: where it is, what it runs on, what is noted about it."""
+
+    descriptor: Descriptor
+    platform: Platform | None = None
+    annotations: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    @property
+    def digest(self) -> str:
+        """The child's digest."""
+        return self.descriptor.digest
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A manifest as it was pushed. What is asked of broken ``content`` raises ``MalformedManifest``."""
+
+    repository: str
+    digest: str
+    media_type: str
+    content: bytes = field(repr=False)
+
+    @cached_property
+    def is_index(self) -> bool:
+        """Whether it names other manifests instead of layers. The media type decides where it is a known one."""
+        if self.media_type in INDEX_MEDIA_TYPES:
+            return True
+        return self.media_type not in IMAGE_MEDIA_TYPES and "manifests" in self._document
+
+    @cached_property
+    def config(self) -> Descriptor | None:
+        """The image's configuration; ``None`` for an index."""
+        return None if self.is_index else self._descriptor("config")
+
+    @cached_property
+    def layers(self) -> tuple[Descriptor, ...]:
+        """The image's layers, the lowest first; none for an index."""
+        return () if self.is_index else tuple(_descriptor(entry) for entry in self._list("layers"))
+
+    @cached_property
+    def children(self) -> tuple[Child, ...]:
+        """The manifests an index names; none for an image."""
+        return tuple(_child(entry) for entry in self._list("manifests")) if self.is_index else ()
+
+    @cached_property
+    def subject(self) -> Descriptor | None:
+        """The manifest this one says something about, as a signature does."""
+        return self._descriptor("subject")
+
+    @cached_property
+    def artifact_type(self) -> str | None:
+        """What kind of artifact it is, if it says so."""
+        value = self._document.get("artifactType")
+        return None if value is None else _text(value)
+
+    @cached_property
+    def annotations(self) -> Mapping[str, str]:
+        """What is noted about it."""
+        return _annotations(self._document)
+
+    @cached_property
+    def references(self) -> tuple[str, ...]:
+        """The digests it needs to be there, each once: of an image its blobs, of an index its children."""
+        if self.is_index:
+            return tuple(dict.fromkeys(child.digest for child in self.children))
+        blobs = (*([self.config] if self.config else []), *self.layers)
+        return tuple(dict.fromkeys(blob.digest for blob in blobs))
+
+    @cached_property
+    def total_size(self) -> int:
+        """Bytes of an image's configuration and layers; 0 for an index, which has none of its own."""
+        total = sum(layer.size for layer in self.layers) + (self.config.size if self.config else 0)
+        if total > _LARGEST_SIZE:
+            raise MalformedManifest("the manifest's sizes are beyond belief")
+        return total
+
+    @cached_property
+    def _document(self) -> dict[str, Any]:
+        try:
+            document = json.loads(self.content)
+        except (ValueError, RecursionError):
+            document = None
+        if not isinstance(document, dict):
+            raise MalformedManifest("the manifest is not a JSON object")
+        return document
+
+    def _list(self, key: str) -> list[Any]:
+        value = self._document.get(key)
+        if value is None:
+            return []
+        if not isinstance(value, list):
+            raise MalformedManifest(f"the manifest's {key} are not a list")
+        return value
+
+    def _descriptor(self, key: str) -> Descriptor | None:
+        value = self._document.get(key)
+        return None if value is None else _descriptor(value)
+
+
+def _object(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise MalformedManifest("a part of the manifest is not a JSON object")
+    return value
+
+
+def _text(value: Any) -> str:
+    """A string that can be stored and sent: JSON can also write halves of characters and NUL."""
+    if not isinstance(value, str) or "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
+        raise MalformedManifest("a part of the manifest is not a text")
+    return value
+
+
+def _descriptor(value: Any) -> Descriptor:
+    entry = _object(value)
+    size = entry.get("size")
+    if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= _LARGEST_SIZE:
+        raise MalformedManifest("a descriptor of the manifest has no size")
+    try:
+        digest = Digest(entry.get("digest", ""))
+    except InvalidName:
+        raise MalformedManifest("a descriptor of the manifest has no digest") from None
+    return Descriptor(digest, _text(entry.get("mediaType", "")), size)
+
+
+def _child(value: Any) -> Child:
+    entry = _object(value)
+    platform = entry.get("platform")
+    return Child(_descriptor(entry), None if platform is None else _platform(platform), _annotations(entry))
+
+
+def _platform(value: Any) -> Platform:
+    entry = _object(value)
+    return Platform(*(_text(entry.get(key) or "") for key in ("os", "architecture", "variant")))
+
+
+def _annotations(entry: dict[str, Any]) -> Mapping[str, str]:
+    value = entry.get("annotations")
+    pairs = {} if value is None else _object(value)
+    return MappingProxyType({_text(key): _text(pair) for key, pair in pairs.items()})

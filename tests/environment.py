@@ -1,0 +1,91 @@
+"""The world that the tests run in: a data folder, a PostgreSQL and free ports of their own.
+
+Loaded by pytest before Django is set up (``-p tests.environment``), because the settings read the environment.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import signal
+import socket
+import tempfile
+import time
+from pathlib import Path
+
+FOLDER = Path(tempfile.mkdtemp(prefix="my-images-tests-"))
+# The embedded server runs as another user when we are root: it must be able to get to its own folder.
+FOLDER.chmod(0o711)
+
+_reserved: list[int] = []
+
+
+def free_port() -> int:
+    """A port of the loopback address that nobody listens on, and that is not given out twice."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+        if port not in _reserved:
+            _reserved.append(port)
+            return port
+
+
+for name in (
+    "DATABASE_URL",
+    "REGISTRY_URL",
+    "REGISTRY_ADDRESS",
+    "CONSOLE_URL",
+    "ADMIN_PASSWORD",
+    "ALLOWED_HOSTS",
+    "EMAIL_HOST",
+):
+    os.environ.pop(name, None)
+os.environ["DATA_DIR"] = str(FOLDER)
+os.environ["CONSOLE_PORT"] = str(free_port())
+os.environ["REGISTRY_PORT"] = str(free_port())
+
+from console import environment  # noqa: E402
+from console.local.postgres import Postgres  # noqa: E402
+
+ENVIRONMENT = environment.load()
+# Nothing that a test writes has to survive a power failure.
+FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
+
+
+class _Server:
+    def __init__(self) -> None:
+        self.process = None
+
+    def start(self) -> None:
+        server = Postgres(FOLDER / "postgres", ENVIRONMENT.socket_dir, FAST)
+        server.initialise()
+        self.process = server.start()
+        deadline = time.monotonic() + 60
+        while not server.is_ready():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError("the tests' PostgreSQL did not start")
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.send_signal(signal.SIGINT)
+            self.process.wait(20)
+            self.process = None
+        shutil.rmtree(FOLDER, ignore_errors=True)
+
+
+_server = _Server()
+
+
+def pytest_configure(config):
+    """Start the server unless pytest only wants to say something about itself."""
+    if not config.option.help and not getattr(config.option, "version", False):
+        _server.start()
+        atexit.register(_server.stop)
+
+
+def pytest_unconfigure(config):
+    """Stop the server and remove the folder."""
+    _server.stop()

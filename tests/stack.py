@@ -1,0 +1,167 @@
+"""The whole product as a subprocess, started the way ``make run`` starts it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+from console.environment import BASE_DIR
+from tests.environment import free_port
+
+START_SECONDS = 90
+
+
+def wait_until(condition, what, seconds=30.0):
+    """Poll until ``condition()`` is true; its value. Fails, naming ``what``, when the time is over."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
+        time.sleep(0.05)
+
+
+def processes_with(text: str) -> list[str]:
+    """Command lines of the running processes whose environment or arguments hold ``text``."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            try:
+                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                variables = (entry / "environ").read_bytes().decode(errors="replace")
+            except OSError:
+                continue
+            if text in command or f"DATA_DIR={text}" in variables:
+                found.append(f"{entry.name} {command}")
+    return found
+
+
+class Stack:
+    """One installation with a data folder and ports of its own."""
+
+    def __init__(self, registry_program: Path | None = None, data_dir: Path | None = None, **variables: str) -> None:
+        self.data_dir = data_dir or Path(tempfile.mkdtemp(prefix="my-images-stack-"))
+        self.data_dir.mkdir(exist_ok=True)
+        self.data_dir.chmod(0o711)
+        self.console_port, self.registry_port = free_port(), free_port()
+        self.console_url = f"http://127.0.0.1:{self.console_port}"
+        self.registry_address = f"127.0.0.1:{self.registry_port}"
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("REGISTRY_", "DJANGO_"))}
+        path = inherited["PATH"]
+        if registry_program is not None:
+            path = f"{registry_program.parent}{os.pathsep}{path}"
+        self.environment = {
+            **inherited,
+            "PATH": path,
+            "DATA_DIR": str(self.data_dir),
+            "CONSOLE_PORT": str(self.console_port),
+            "REGISTRY_PORT": str(self.registry_port),
+            "POSTGRES_OPTIONS": "fsync=off synchronous_commit=off",
+            **variables,
+        }
+        self.process: subprocess.Popen | None = None
+        self.account_id = self.password = ""
+        self._lines: list[str] = []
+        self._reader: threading.Thread | None = None
+
+    def launch(self, *arguments: str) -> None:
+        """Start it and wait for nothing."""
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "console.local", *arguments],
+            cwd=BASE_DIR,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        self._lines = []
+        self._reader = threading.Thread(target=self._read, args=(self.process, self._lines), daemon=True)
+        self._reader.start()
+
+    @staticmethod
+    def _read(process, lines) -> None:
+        for raw in process.stdout:
+            lines.append(raw.decode(errors="replace").rstrip("\n"))
+
+    def start(self) -> None:
+        """Start it and wait until it says that it is ready."""
+        self.launch()
+        self.wait_for_line(f"My Images is ready at {self.console_url}")
+        log = self.log()
+        if found := re.search(r"^Account ID: (\d+)$", log, re.MULTILINE):
+            self.account_id = found[1]
+            self.password = re.search(r"^Password: (\S+)$", log, re.MULTILINE)[1]
+
+    def wait_for_line(self, text: str, seconds: float = START_SECONDS) -> str:
+        """Wait until a line of the log holds ``text``; the line."""
+
+        def look():
+            for line in list(self._lines):
+                if text in line:
+                    return line
+            assert self.process.poll() is None or self._reader.is_alive(), f"it ended:\n{self.log()}"
+            return ""
+
+        try:
+            return wait_until(look, text, seconds)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.log()}") from None
+
+    def log(self) -> str:
+        """What it has printed so far."""
+        return "\n".join(list(self._lines))
+
+    def manage(self, *arguments: str, input: str = "") -> str:
+        """Run a management command against it; what it prints."""
+        result = subprocess.run(
+            [sys.executable, str(BASE_DIR / "manage.py"), *arguments],
+            env=self.environment,
+            input=input,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert result.returncode == 0, result.stderr
+        return result.stdout
+
+    def create_account(self, name: str, password: str, email: str = "") -> str:
+        """A further account; its Account ID."""
+        out = self.manage("createaccount", "--name", name, "--email", email, "--password-stdin", input=password)
+        return out.strip().removeprefix("Account ID: ")
+
+    def pid_of(self, name: str) -> int:
+        """The process number of a child."""
+        import json
+
+        rows = json.loads((self.data_dir / "run" / "children.json").read_text())
+        return next(row["pid"] for row in rows if row["name"] == name)
+
+    def signal(self, number: int = signal.SIGTERM) -> None:
+        """Send the supervisor a signal."""
+        self.process.send_signal(number)
+
+    def wait(self, seconds: float = 20) -> int:
+        """Wait until it has ended; its exit code."""
+        code = self.process.wait(seconds)
+        self._reader.join(5)
+        return code
+
+    def stop(self) -> None:
+        """Stop it, see that nothing is left behind, and remove its data."""
+        try:
+            if self.process is not None and self.process.poll() is None:
+                self.signal()
+                self.wait()
+            wait_until(lambda: not processes_with(str(self.data_dir)), f"no process left over {self.data_dir}", 10)
+        finally:
+            shutil.rmtree(self.data_dir, ignore_errors=True)
