@@ -109,6 +109,7 @@ SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 # Cookies do not tell ports apart: names of our own keep a second site on the same host from signing us out.
 SESSION_COOKIE_NAME = "my_images_session"
 CSRF_COOKIE_NAME = "my_images_csrf"
+CSRF_FAILURE_VIEW = "console.views.csrf_failure"
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _https else None
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import requests
 from django.conf import settings
+from django.core.management import call_command
 
 from console.local import registry as bundled
 from tests.engine_tools import Docker, Skopeo
@@ -17,6 +18,12 @@ from tests.environment import ENVIRONMENT, FOLDER
 from tests.stack import Stack
 
 CACHE = Path(__file__).resolve().parent.parent / ".cache"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _static_files(django_test_environment):
+    """Collect the static files once, as a start does: pages name them by their hash."""
+    call_command("collectstatic", interactive=False, verbosity=0)
 
 
 @pytest.fixture(scope="session")

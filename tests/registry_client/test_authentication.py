@@ -260,6 +260,7 @@ def test_how_long_a_token_lasts(server, clock, document, life):
         (error_reply(401, "UNAUTHORIZED"), Unauthorized),
         (error_reply(403, "DENIED"), Denied),
         (error_reply(400, "UNSUPPORTED"), UnexpectedAnswer),
+        (json_reply({"token": "t"}, 400), UnexpectedAnswer),
         (error_reply(429, "TOOMANYREQUESTS"), RegistryUnavailable),
         (error_reply(503, "UNAVAILABLE"), RegistryUnavailable),
         (Reply(302, b"", {"Location": "http://127.0.0.1:1/"}), UnexpectedAnswer),

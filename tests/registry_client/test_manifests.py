@@ -78,6 +78,7 @@ def test_the_media_type_decides_what_it_is():
     both = {"manifests": [descriptor(A)], "layers": [descriptor(B)]}
     assert not manifest(both, DOCKER_MANIFEST).is_index and manifest(both, DOCKER_MANIFEST).children == ()
     assert manifest(both, OCI_INDEX).is_index and manifest(both, OCI_INDEX).layers == ()
+    assert manifest({}, OCI_INDEX).is_index and manifest(b"broken", DOCKER_MANIFEST_LIST).is_index
     assert manifest({"manifests": []}, "application/json").is_index
     assert not manifest({"layers": []}, "application/json").is_index
     assert len(set(MANIFEST_MEDIA_TYPES)) == 4

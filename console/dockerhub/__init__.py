@@ -1,0 +1,1 @@
+"""Docker Hub's official images beside one's own."""

@@ -1,0 +1,169 @@
+"""Creating, describing and deleting images and tags."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.db.models import Sum
+from django.http import Http404, HttpResponse
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_http_methods
+
+from console import policy
+from console.images import services
+from console.images.forms import DescriptionForm, ImageForm
+from console.images.models import Image, Tag
+from console.images.views import own_image
+from console.pages.activated import activated
+from console.pages.rendering import Request, add_errors, came_from, dialog, go
+
+# Above so many tags, the name must be typed before they are deleted.
+MOST_WITHOUT_TYPING = 10
+_MOST_AT_ONCE = 100
+
+
+@require_http_methods(["GET", "POST"])
+@activated
+def create(request: Request) -> HttpResponse:
+    """Create Image."""
+    form = ImageForm(request.user, request.POST or None, initial={"namespace": request.GET.get("namespace")})
+    if request.method == "POST" and form.is_valid():
+        data = form.cleaned_data
+        try:
+            image = services.create_image(
+                request.user, data["namespace"], data["name"], data["visibility"], data["description"]
+            )
+        except ValidationError as problem:
+            add_errors(form, problem)
+        else:
+            messages.success(request, _("The image “%s” is created. Push to it with these commands.") % image)
+            return go(request, reverse("image-commands", args=[image.repository]))
+    context = {
+        "form": form,
+        "refusal": policy.refuse_image(request.user),
+        "has_namespaces": policy.visible_namespaces(request.user).exists(),
+        "section": "images",
+    }
+    return dialog(request, "images/create.html", _("Create Image"), context, invalid=bool(form.errors))
+
+
+@require_http_methods(["GET", "POST"])
+@activated
+def describe(request: Request, repository: str) -> HttpResponse:
+    """Edit the description."""
+    image = own_image(request, repository)
+    form = DescriptionForm(request.POST or None, initial={"description": image.description})
+    if request.method == "POST" and form.is_valid():
+        services.update_image(request.user, image, description=form.cleaned_data["description"])
+        messages.success(request, _("The description is saved."))
+        return go(request, reverse("image-info", args=[image.repository]))
+    context = {"form": form, "image": image, "section": "images"}
+    return dialog(request, "images/describe.html", _("Edit description"), context, invalid=bool(form.errors))
+
+
+def _deletion_dialog(request: Request, images: list[Image], problem: str) -> HttpResponse:
+    tags = sum(image.tag_count for image in images)
+    context: dict[str, Any] = {
+        "images": images,
+        "tags": tags,
+        "bytes": sum(image.size for image in images),
+        "to_type": _to_type(images),
+        "problem": problem,
+        "section": "images",
+    }
+    return dialog(request, "images/delete.html", _("Delete Image Repository"), context, invalid=bool(problem))
+
+
+def _to_type(images: list[Image]) -> str:
+    """What must be typed before these are deleted: a single image's name, or how many they are; mostly nothing."""
+    if sum(image.tag_count for image in images) <= MOST_WITHOUT_TYPING:
+        return ""
+    return images[0].name if len(images) == 1 else str(len(images))
+
+
+def _delete(request: Request, images: list[Image]) -> HttpResponse:
+    to_type = _to_type(images)
+    if request.method != "POST":
+        return _deletion_dialog(request, images, "")
+    typed = request.POST.get("typed", "").strip()
+    if to_type and typed not in {to_type, images[0].repository if len(images) == 1 else to_type}:
+        return _deletion_dialog(request, images, _("Type “%s” to confirm.") % to_type)
+    try:
+        for image in images:
+            services.delete_image(request.user, image)
+    except ValidationError as problem:
+        return _deletion_dialog(request, images, " ".join(problem.messages))
+    return go(request, reverse("images") if request.POST.get("from") == "image" else came_from(request, "images"))
+
+
+@require_http_methods(["GET", "POST"])
+@activated
+def delete(request: Request, repository: str) -> HttpResponse:
+    """Delete Image Repository: begins to delete all tags of the image."""
+    return _delete(request, [own_image(request, repository)])
+
+
+@require_http_methods(["GET", "POST"])
+@activated
+def delete_many(request: Request) -> HttpResponse:
+    """The same for the ticked rows."""
+    ticked = (request.POST if request.method == "POST" else request.GET).getlist("image")[:_MOST_AT_ONCE]
+    numbers = {int(number) for number in ticked if number.isascii() and number.isdigit() and len(number) < 19}
+    images = list(
+        policy.visible_images(request.user)
+        .select_related("namespace__owner")
+        .filter(pk__in=numbers, state=Image.State.ACTIVE)
+        .order_by("namespace__name", "name")
+    )
+    if not images:
+        messages.info(request, _("Tick the images to delete first."))
+        return go(request, reverse("images"))
+    return _delete(request, images)
+
+
+@require_http_methods(["GET", "POST"])
+@activated
+def tags_delete(request: Request, repository: str) -> HttpResponse:
+    """Delete tags: names the other tags of the same digests, which stay."""
+    image = own_image(request, repository)
+    names = (request.POST if request.method == "POST" else request.GET).getlist("tag")
+    tags = list(
+        Tag.objects.filter(image=image, name__in=[name for name in names if "\x00" not in name])
+        .select_related("manifest")
+        .order_by("name")
+    )
+    if not tags:
+        if request.method == "GET" and not names:
+            messages.info(request, _("Tick the tags to delete first."))
+            return go(request, reverse("image", args=[repository]))
+        raise Http404
+    problem = ""
+    if request.method == "POST":
+        try:
+            going = services.delete_tags(request.user, image, [tag.name for tag in tags])
+        except ValidationError as error:
+            problem = " ".join(error.messages)
+        else:
+            count = len(going)
+            messages.success(
+                request,
+                ngettext("%(count)d tag is being deleted.", "%(count)d tags are being deleted.", count)
+                % {"count": count},
+            )
+            return go(request, reverse("image", args=[repository]))
+    going_names = {tag.name for tag in tags}
+    context = {
+        "image": image,
+        "tags": tags,
+        "bytes": Tag.objects.filter(pk__in=[tag.pk for tag in tags]).aggregate(total=Sum("manifest__size"))["total"],
+        "staying": Tag.objects.filter(image=image, manifest__in=[tag.manifest_id for tag in tags])
+        .exclude(name__in=going_names)
+        .order_by("name"),
+        "problem": problem,
+        "section": "images",
+    }
+    return dialog(request, "images/tags_delete.html", _("Delete tags"), context, invalid=bool(problem))

@@ -1,0 +1,21 @@
+"""What people type about namespaces."""
+
+from __future__ import annotations
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+
+class NamespaceForm(forms.Form):
+    """The name; its rules are the service's to judge."""
+
+    name = forms.CharField(
+        label=_("Name"),
+        widget=forms.TextInput(
+            attrs={"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false", "autofocus": True}
+        ),
+        help_text=_(
+            "2 to 30 lowercase letters, digits and single “.”, “_” or “-” between them. Unique over all users."
+        ),
+        error_messages={"required": _("Please enter a name")},
+    )

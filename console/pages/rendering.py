@@ -1,0 +1,114 @@
+"""Answering with a whole page, or with the part of it that htmx asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import ValidationError
+from django.core.paginator import Page, Paginator
+from django.db.models import QuerySet
+from django.forms import BaseForm
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.cache import patch_vary_headers
+from django.utils.http import url_has_allowed_host_and_scheme
+from django_htmx.http import HttpResponseClientRedirect
+from django_htmx.middleware import HtmxDetails
+
+from console.accounts.models import Account
+
+PAGE_SIZES = (10, 20, 50, 100)
+DEFAULT_PAGE_SIZE = 20
+
+
+class Request(HttpRequest):
+    """A request of somebody signed in, as the pages see it."""
+
+    user: Account
+    htmx: HtmxDetails
+
+
+signed_in = login_required
+
+
+def page(
+    request: HttpRequest, template: str, context: Mapping[str, Any], *, partial: str = "", status: int = 200
+) -> HttpResponse:
+    """Render ``template``, or ``partial`` when htmx asks for the element with the partial's name.
+
+    :param partial: ``room/_name.html``, asked for by a request whose target is ``name``.
+    """
+    htmx: HtmxDetails = request.htmx  # type: ignore[attr-defined]
+    if partial and htmx and not htmx.history_restore_request:
+        name = partial.rpartition("/_")[2].removesuffix(".html")
+        if htmx.target == name:
+            template = partial
+    response = render(request, template, dict(context), status=status)
+    # One address, two answers: a browser going back must not find the partial in its cache.
+    patch_vary_headers(response, ["HX-Request", "HX-Target"])
+    return response
+
+
+def dialog(
+    request: HttpRequest, template: str, title: str, context: Mapping[str, Any], *, invalid: bool = False
+) -> HttpResponse:
+    """Render a dialog: the ``<dialog>`` alone for htmx, a page of its own without script."""
+    htmx: HtmxDetails = request.htmx  # type: ignore[attr-defined]
+    frame = "components/_dialog.html" if htmx and not htmx.history_restore_request else "components/dialog_page.html"
+    response = render(request, template, {**context, "frame": frame, "title": title}, status=422 if invalid else 200)
+    patch_vary_headers(response, ["HX-Request"])
+    return response
+
+
+def go(request: HttpRequest, address: str) -> HttpResponse:
+    """Send the browser to ``address``, from a dialog or from a page."""
+    htmx: HtmxDetails = request.htmx  # type: ignore[attr-defined]
+    return HttpResponseClientRedirect(address) if htmx else HttpResponseRedirect(address)
+
+
+def came_from(request: HttpRequest, fallback: str) -> str:
+    """The address on this site that a dialog was opened from, else that of the view ``fallback``."""
+    htmx: HtmxDetails = request.htmx  # type: ignore[attr-defined]
+    address = htmx.current_url_abs_path if htmx else None
+    if address and url_has_allowed_host_and_scheme(address, allowed_hosts=None) and not urlsplit(address).netloc:
+        return address
+    return reverse(fallback)
+
+
+def add_errors(form: BaseForm, problem: ValidationError) -> None:
+    """Show what a service refused at the form: beside its field, or above where the form has no such field."""
+    if not hasattr(problem, "error_dict"):
+        form.add_error(None, problem)
+        return
+    for name, errors in problem.error_dict.items():
+        form.add_error(name if name in form.fields else None, errors)
+
+
+def paged(queryset: QuerySet[Any, Any], query: QueryDict) -> Page[Any]:
+    """The page that the address asks for; the nearest one there is, whatever it asks for."""
+    asked = query.get("size", "")
+    chosen = int(asked) if asked in {str(size) for size in PAGE_SIZES} else DEFAULT_PAGE_SIZE
+    return Paginator(queryset, chosen).get_page(query.get("page"))
+
+
+def sorting(query: QueryDict, allowed: Mapping[str, str], default: str) -> tuple[str, list[str]]:
+    """What to sort by.
+
+    :param allowed: columns by the name that the address uses.
+    :param default: such a name, with ``-`` before it for descending.
+    :return: the name in force, and the columns for ``order_by``, with ``pk`` last so that the order is settled.
+    """
+    asked = query.get("sort", "")
+    name = asked if asked.removeprefix("-") in allowed else default
+    column = allowed[name.removeprefix("-")]
+    descending = name.startswith("-")
+    return name, [f"-{column}" if descending else column, "-pk" if descending else "pk"]
+
+
+def search_text(query: QueryDict) -> str:
+    """What is searched for; characters that the database cannot hold are left out."""
+    return query.get("q", "").replace("\x00", "").strip()[:200]

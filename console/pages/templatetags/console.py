@@ -1,0 +1,123 @@
+"""Template tags and filters that all pages share."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+from django import template
+from django.utils import timezone
+from django.utils.formats import number_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.timesince import timesince
+from django.utils.translation import gettext as _
+
+from console.pages.markdown import render_markdown
+from console.pages.rendering import PAGE_SIZES
+
+register = template.Library()
+
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+
+
+@register.filter
+def size(count: int | None) -> str:
+    """Bytes in binary units (IEC 80000-13): ``1536`` is ``1.5 KiB``."""
+    value = float(count or 0)
+    for unit in _UNITS:
+        if value < 1024 or unit == _UNITS[-1]:
+            break
+        value /= 1024
+    places = 0 if unit == "B" or value >= 100 else 1
+    return f"{number_format(value, places)}\N{NO-BREAK SPACE}{unit}"
+
+
+@register.filter
+def number(count: int | None) -> str:
+    """A whole number, grouped."""
+    return str(number_format(count or 0, 0, force_grouping=True))
+
+
+@register.filter
+def moment(value: datetime.datetime | None) -> str:
+    """A time, how long ago, which a few lines of script turn into the reader's zone; the exact UTC on hover."""
+    if value is None:
+        return SafeString("–")
+    utc = value.astimezone(datetime.UTC)
+    since = timezone.now() - utc
+    text = _("just now") if since < datetime.timedelta(minutes=1) else f"{utc:%Y-%m-%d %H:%M}"
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>',
+        utc.isoformat(timespec="seconds"),
+        f"{utc:%Y-%m-%d %H:%M:%S} UTC",
+        text,
+    )
+
+
+@register.filter
+def ago(value: datetime.datetime) -> str:
+    """How long ago, in one unit."""
+    return _("%s ago") % timesince(value, depth=1)
+
+
+@register.filter
+def short_digest(digest: str) -> str:
+    """The first twelve digits, as Docker shows an ID."""
+    return digest.partition(":")[2][:12] or digest[:12]
+
+
+@register.filter
+def markdown(text: str) -> SafeString:
+    """Markdown as sanitised HTML."""
+    return render_markdown(text)
+
+
+@register.inclusion_tag("components/_copy.html")
+def copy(text: str, label: str = "") -> dict[str, Any]:
+    """A button that copies ``text``; ``label`` says what, to those who cannot see beside what it stands."""
+    return {"text": text, "label": label or _("Copy %s") % text}
+
+
+@register.inclusion_tag("components/_field.html")
+def field(bound: Any) -> dict[str, Any]:
+    """A form field with its label, help and errors, tied together for screen readers."""
+    described = []
+    if bound.help_text:
+        described.append(f"{bound.id_for_label}_help")
+    if bound.errors:
+        described.append(f"{bound.id_for_label}_errors")
+        bound.field.widget.attrs["aria-invalid"] = "true"
+    if described:
+        bound.field.widget.attrs["aria-describedby"] = " ".join(described)
+    return {"field": bound}
+
+
+@register.inclusion_tag("components/_pager.html", takes_context=True)
+def pager(context: Any, target: str) -> dict[str, Any]:
+    """The pages of ``rows``, their total and how many rows each has; replaces the element ``target``."""
+    rows = context["rows"]
+    return {
+        "request": context["request"],
+        "rows": rows,
+        "page_range": rows.paginator.get_elided_page_range(rows.number, on_each_side=1, on_ends=1),
+        "sizes": PAGE_SIZES,
+        "target": target,
+    }
+
+
+@register.inclusion_tag("components/_sort.html", takes_context=True)
+def sort_head(context: Any, name: str, label: str, target: str, numeric: bool = False) -> dict[str, Any]:
+    """The head of a column that can be sorted by; a second press turns the order round."""
+    current = context["sort"]
+    query = context["request"].GET.copy()
+    query.pop("page", None)
+    query["sort"] = f"-{name}" if current == name else name
+    direction = {name: "ascending", f"-{name}": "descending"}.get(current, "none")
+    return {
+        "query": f"?{query.urlencode()}",
+        "label": label,
+        "target": target,
+        "numeric": numeric,
+        "direction": direction,
+    }

@@ -1,0 +1,47 @@
+"""Pages that belong to no room: health, and what is shown when something is wrong."""
+
+from __future__ import annotations
+
+import sys
+
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.template.loader import render_to_string
+from django.views.decorators.cache import never_cache
+
+
+@never_cache
+def healthz(request: HttpRequest) -> HttpResponse:
+    """Whether this process serves requests; asks nobody else."""
+    return HttpResponse("ok\n", content_type="text/plain")
+
+
+def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """400."""
+    return HttpResponse(render_to_string("errors/400.html"), status=400)
+
+
+def permission_denied(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """403."""
+    return HttpResponse(render_to_string("errors/403.html"), status=403)
+
+
+def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """404; the same for what is not there and for what is somebody else's."""
+    return HttpResponse(render_to_string("errors/404.html"), status=404)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """500; 503 when the reason is that the database cannot be reached. Asks neither database nor session."""
+    problem = sys.exc_info()[1]
+    if isinstance(problem, OperationalError | InterfaceError):
+        response = HttpResponse(render_to_string("errors/503.html"), status=503)
+        response["Retry-After"] = "5"
+        return response
+    return HttpResponse(render_to_string("errors/500.html"), status=500)
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """403 for a form that does not come from our own page, or came too late."""
+    return render(request, "errors/csrf.html", status=403)

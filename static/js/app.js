@@ -1,0 +1,132 @@
+// The few things that neither HTML nor htmx does: copying, opening dialogs, ticked rows, times, theme, narrow menu.
+(() => {
+  const announce = (text) => {
+    const region = document.getElementById("announcer");
+    region.textContent = "";
+    requestAnimationFrame(() => (region.textContent = text));
+  };
+
+  const copy = async (button) => {
+    try {
+      await navigator.clipboard.writeText(button.dataset.copy);
+    } catch {
+      // Not allowed, or plain HTTP by name: the old way, inside an open dialog if there is one.
+      const area = document.createElement("textarea");
+      area.value = button.dataset.copy;
+      (button.closest("dialog") ?? document.body).append(area);
+      area.select();
+      document.execCommand("copy");
+      area.remove();
+      button.focus();
+    }
+    button.classList.add("copied");
+    setTimeout(() => button.classList.remove("copied"), 1500);
+    announce(button.dataset.copied);
+  };
+
+  const localTimes = (root) => {
+    const format = new Intl.DateTimeFormat(document.documentElement.lang || undefined, {
+      dateStyle: "medium",
+      timeStyle: "short",
+    });
+    for (const time of root.querySelectorAll("time[datetime]")) {
+      const moment = new Date(time.dateTime);
+      if (!Number.isNaN(moment.valueOf())) time.textContent = format.format(moment);
+    }
+  };
+
+  // A form with ticked rows: its buttons work when something is ticked, and the box in the head ticks all.
+  const refreshTicks = (form) => {
+    const boxes = [...form.querySelectorAll("tbody input[type=checkbox]:not(:disabled)")];
+    const ticked = boxes.filter((box) => box.checked).length;
+    const all = form.querySelector("thead input[type=checkbox]");
+    if (all) {
+      all.checked = boxes.length > 0 && ticked === boxes.length;
+      all.indeterminate = ticked > 0 && ticked < boxes.length;
+    }
+    for (const button of document.querySelectorAll(`button[form="${form.id}"][data-needs-ticks]`)) {
+      button.disabled = ticked === 0;
+    }
+  };
+
+  const prepare = (root) => {
+    localTimes(root);
+    for (const form of document.querySelectorAll("form[data-ticks]")) refreshTicks(form);
+  };
+
+  let opener = null;
+
+  document.addEventListener("click", (event) => {
+    const target = event.target.closest("[data-copy], [data-close], [data-menu], [data-theme-switch]");
+    if (!target) {
+      for (const menu of document.querySelectorAll("details.account-menu[open]")) {
+        if (!menu.contains(event.target)) menu.open = false;
+      }
+      return;
+    }
+    if (target.matches("[data-copy]")) copy(target);
+    else if (target.matches("[data-close]")) {
+      const dialog = target.closest("dialog[open]");
+      if (dialog) {
+        event.preventDefault();
+        dialog.close();
+      }
+    } else if (target.matches("[data-menu]")) {
+      const open = document.getElementById("sidebar").classList.toggle("open");
+      target.setAttribute("aria-expanded", String(open));
+    } else {
+      const root = document.documentElement;
+      const dark = getComputedStyle(root).colorScheme === "dark" ||
+        (!root.dataset.theme && matchMedia("(prefers-color-scheme: dark)").matches);
+      root.dataset.theme = dark ? "light" : "dark";
+      try {
+        localStorage.setItem("theme", root.dataset.theme);
+      } catch {
+        // kept for this page only
+      }
+    }
+  });
+
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    for (const menu of document.querySelectorAll("details.account-menu[open]")) {
+      menu.open = false;
+      menu.querySelector("summary").focus();
+    }
+  });
+
+  document.addEventListener("change", (event) => {
+    const form = event.target.closest("form[data-ticks]");
+    if (!form || event.target.type !== "checkbox") return;
+    if (event.target.closest("thead")) {
+      for (const box of form.querySelectorAll("tbody input[type=checkbox]:not(:disabled)")) {
+        box.checked = event.target.checked;
+      }
+    }
+    refreshTicks(form);
+  });
+
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    if (event.detail.target?.id === "dialog" && !event.target.closest("dialog")) opener = event.target;
+  });
+
+  document.addEventListener("htmx:afterSwap", (event) => {
+    if (event.detail.target.id !== "dialog") return;
+    const dialog = event.detail.target.querySelector("dialog");
+    if (!dialog) return;
+    dialog.addEventListener("close", () => {
+      dialog.remove();
+      if (opener?.isConnected) opener.focus();
+    });
+    dialog.showModal();
+    (dialog.querySelector("[aria-invalid=true]") ?? dialog.querySelector("[autofocus]"))?.focus();
+  });
+
+  document.addEventListener("htmx:afterSettle", (event) => prepare(event.detail.elt ?? document));
+  document.addEventListener("htmx:sendError", () => announce(document.body.dataset.offline));
+  document.addEventListener("htmx:responseError", (event) => {
+    if (event.detail.target?.id === "dialog" || event.detail.xhr.status >= 500) announce(document.body.dataset.failed);
+  });
+
+  prepare(document);
+})();
