@@ -142,7 +142,7 @@ def _gunicorn(environment: Environment) -> list[str]:
     if memory.is_dir() and os.access(memory, os.W_OK):
         options["--worker-tmp-dir"] = str(memory)
     flags = [part for option in options.items() for part in option]
-    return [sys.executable, "-m", "gunicorn", *flags, "console.wsgi:application"]
+    return [sys.executable, "-m", "gunicorn", "--no-control-socket", *flags, "console.wsgi:application"]
 
 
 def _health(environment: Environment) -> str:

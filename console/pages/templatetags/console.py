@@ -6,11 +6,9 @@ import datetime
 from typing import Any
 
 from django import template
-from django.utils import timezone
 from django.utils.formats import number_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 
 from console.pages.markdown import render_markdown
@@ -41,24 +39,16 @@ def number(count: int | None) -> str:
 
 @register.filter
 def moment(value: datetime.datetime | None) -> str:
-    """A time, how long ago, which a few lines of script turn into the reader's zone; the exact UTC on hover."""
+    """A time, which a few lines of script turn into the reader's zone; the exact UTC on hover."""
     if value is None:
         return SafeString("–")
     utc = value.astimezone(datetime.UTC)
-    since = timezone.now() - utc
-    text = _("just now") if since < datetime.timedelta(minutes=1) else f"{utc:%Y-%m-%d %H:%M}"
     return format_html(
         '<time datetime="{}" title="{}">{}</time>',
         utc.isoformat(timespec="seconds"),
         f"{utc:%Y-%m-%d %H:%M:%S} UTC",
-        text,
+        f"{utc:%Y-%m-%d %H:%M}",
     )
-
-
-@register.filter
-def ago(value: datetime.datetime) -> str:
-    """How long ago, in one unit."""
-    return _("%s ago") % timesince(value, depth=1)
 
 
 @register.filter
