@@ -149,7 +149,7 @@ REGISTRY_URL = ENVIRONMENT.registry_url
 REGISTRY_ADDRESS = ENVIRONMENT.registry_address
 REGISTRY_SERVICE = ENVIRONMENT.registry_service
 TOKEN_ISSUER = ENVIRONMENT.token_issuer
-TOKEN_SECONDS = 300
+TOKEN_SECONDS = int(os.environ.get("TOKEN_SECONDS") or 300)
 # The registry accepts a token this long past its end (its allowance for clocks that differ).
 REGISTRY_CLOCK_SKEW_SECONDS = 60
 # A freed name is kept from everybody else until no token given out for it can be valid any more.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -11,12 +12,15 @@ import pytest
 import requests
 from django.conf import settings
 from django.core.management import call_command
+from playwright.sync_api import sync_playwright
 
 from console.local import registry as bundled
+from tests.browser.walker import Walker
 from tests.engine_tools import Docker, Skopeo
 from tests.environment import ENVIRONMENT, FOLDER
 from tests.stack import Stack
 
+CONSOLE_PASSWORD = "the console password 1"
 CACHE = Path(__file__).resolve().parent.parent / ".cache"
 
 
@@ -92,3 +96,35 @@ def docker(docker_daemon, tmp_path):
 def skopeo(tmp_path):
     """skopeo, logged in nowhere."""
     return Skopeo(tmp_path / "skopeo")
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """A headless Chromium."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium") or shutil.which("chromium-browser"),
+            args=["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"],
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def person(chromium, stack):
+    """Makes people: each with an account of their own, signed in in a browser of their own."""
+    contexts = []
+
+    def make(name="Ann", *, account=True, **options):
+        context = chromium.new_context(**{"viewport": {"width": 1440, "height": 900}, **options})
+        context.set_default_timeout(15_000)
+        contexts.append(context)
+        walker = Walker(context.new_page(), stack.console_url)
+        if account:
+            walker.account_id = stack.create_account(name, CONSOLE_PASSWORD)
+            walker.sign_in(walker.account_id, CONSOLE_PASSWORD)
+        return walker
+
+    yield make
+    for context in contexts:
+        context.close()

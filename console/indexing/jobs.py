@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import datetime
 import logging
 
-from django.utils.dateparse import parse_datetime
 from procrastinate.contrib.django import app
 
 from console.images.models import Image
-from console.indexing import services
+from console.indexing import hints, services
 from console.namespaces.models import Namespace
 from console.policy import split_repository
 from console.queue import INDEX_QUEUE, KeepTrying, defer_once, repository_lock
@@ -18,10 +16,10 @@ from console.registry import registry
 log = logging.getLogger(__name__)
 
 
-@app.task(name="indexing.reread_tag", queue=INDEX_QUEUE, retry=KeepTrying())
-def reread_tag(repository: str, tag: str, pushed_at: str | None = None, pushed_by: str = "") -> None:
-    """Bring one tag in line with the registry."""
-    services.reread_tag(repository, tag, pushed_at=_moment(pushed_at), pushed_by=pushed_by)
+@app.task(name="indexing.follow_hints", queue=INDEX_QUEUE, retry=KeepTrying())
+def follow_hints(repository: str) -> None:
+    """Look at every tag of a repository that a notification pointed at."""
+    hints.follow(repository)
 
 
 @app.task(name="indexing.reread_image", queue=INDEX_QUEUE, retry=KeepTrying())
@@ -55,11 +53,3 @@ def look_again() -> int:
         defer_once(reread_image, f"image {name}", lock=repository_lock(name), repository=name)
         for name in sorted(repositories)
     )
-
-
-def _moment(text: str | None) -> datetime.datetime | None:
-    try:
-        found = parse_datetime(text) if text else None
-    except ValueError:
-        return None
-    return found.replace(tzinfo=datetime.UTC) if found is not None and found.tzinfo is None else found

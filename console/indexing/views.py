@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import logging
 from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, OperationalError, transaction
 from django.http import HttpRequest, HttpResponse
 from django.utils.crypto import constant_time_compare
+from django.utils.dateparse import parse_datetime
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 from procrastinate.exceptions import ConnectorException
 
-from console.indexing import jobs
+from console.indexing import hints, jobs
+from console.indexing.hints import Notice
 from console.policy import split_repository
 from console.queue import defer_once, repository_lock
 from console.tokens.services import CONSOLE_SUBJECT
@@ -44,42 +47,53 @@ def notifications(request: HttpRequest) -> HttpResponse:
     except (ValueError, TypeError, KeyError, RecursionError, RequestDataTooBig):
         log.warning("a notification could not be read and was left out")
         return HttpResponse(status=200)
+    notices = [notice for event in (events if isinstance(events, list) else []) if (notice := _read(event))]
     try:
-        for event in events if isinstance(events, list) else []:
-            _take(event)
+        _take(notices)
     except (OperationalError, InterfaceError, ConnectorException):
         log.error("notifications wait: the database cannot be reached")
         return HttpResponse(status=503)
     return HttpResponse(status=200)
 
 
+def _take(notices: list[Notice]) -> None:
+    """Store the hints, then queue the work, once for each repository."""
+    with transaction.atomic():
+        # In a settled order: two envelopes taken in at once must not wait for each other.
+        hints.remember(sorted(notices, key=lambda notice: (notice.repository, notice.tag)))
+    for repository in sorted({notice.repository for notice in notices}):
+        defer_once(jobs.follow_hints, f"hints {repository}", lock=repository_lock(repository), repository=repository)
+
+
 def _text(value: Any) -> str:
     return value if isinstance(value, str) and "\x00" not in value else ""
 
 
-def _take(event: Any) -> None:
-    """Queue what one event asks for; an event that says nothing usable asks for nothing."""
+def _read(event: Any) -> Notice | None:
+    """What an event points at; ``None`` for one that says nothing usable."""
     if not isinstance(event, dict) or _text(event.get("action")) not in _CHANGES:
-        return
+        return None
     target, actor = event.get("target"), event.get("actor")
     if not isinstance(target, dict):
-        return
+        return None
     repository, tag = _text(target.get("repository")), _text(target.get("tag"))
     pushed_by = _text(actor.get("name"))[:64] if isinstance(actor, dict) else ""
     if not tag or split_repository(repository) is None:
-        return
+        return None
     try:
         check_tag(tag)
     except ValueError:
-        return
-    if pushed_by == CONSOLE_SUBJECT and event["action"] == "push":
-        return  # the console's own writes are followed by its own looks
-    defer_once(
-        jobs.reread_tag,
-        f"tag {repository}:{tag}",
-        lock=repository_lock(repository),
-        repository=repository,
-        tag=tag,
-        pushed_at=_text(event.get("timestamp"))[:64] if event["action"] == "push" else None,
-        pushed_by=pushed_by if event["action"] == "push" else "",
-    )
+        return None
+    if event["action"] != "push":
+        return Notice(repository, tag)
+    if pushed_by == CONSOLE_SUBJECT:
+        return None  # the console's own writes are followed by its own looks
+    return Notice(repository, tag, _moment(_text(event.get("timestamp"))), pushed_by)
+
+
+def _moment(text: str) -> datetime.datetime | None:
+    try:
+        found = parse_datetime(text)
+    except ValueError:
+        return None
+    return found.replace(tzinfo=datetime.UTC) if found is not None and found.tzinfo is None else found

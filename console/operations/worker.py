@@ -25,7 +25,7 @@ async def _work(opened: App, *, wait: bool) -> None:
                 concurrency=concurrency,
                 wait=wait,
                 listen_notify=wait,
-                fetch_job_polling_interval=2.0,
+                fetch_job_polling_interval=0.5,
                 shutdown_graceful_timeout=_GRACE_SECONDS,
                 delete_jobs="successful",
                 install_signal_handlers=False,

@@ -8,10 +8,12 @@ from django.utils import timezone
 from console.audit.models import AuditEvent
 from console.images.deletion import TOMBSTONE, TOMBSTONE_MEDIA_TYPE
 from console.images.models import Image, Tag
-from console.indexing import jobs
+from console.indexing import hints, jobs
+from console.indexing.hints import Notice, follow, remember
+from console.indexing.models import Hint
 from console.indexing.services import find_image, reread_image, reread_tag
 from console.registry import registry
-from registry_client import RegistryUnavailable
+from registry_client import RegistryUnavailable, UnexpectedAnswer
 from tests.factories import ImageFactory, NamespaceFactory
 from tests.registry_tools import DOCKER_MANIFEST, push_image, push_index
 
@@ -148,5 +150,52 @@ def test_a_push_without_a_time_is_dated_now():
     image = ImageFactory()
     push_image(registry(), image.repository, "v1")
     before = timezone.now()
-    jobs.reread_tag(image.repository, "v1", pushed_at="not a time", pushed_by="x")
+    reread_tag(image.repository, "v1", pushed_by="x")
     assert before <= Tag.objects.get().pushed_at <= timezone.now()
+
+
+class TestHints:
+    def test_it_works(self):
+        image = ImageFactory()
+        for tag in ("v1", "v2"):
+            push_image(registry(), image.repository, tag)
+        remember([Notice(image.repository, "v1", MOMENT, "somebody"), Notice(image.repository, "v2")])
+        assert follow(image.repository) == 2
+        assert not Hint.objects.exists()
+        assert image.tags.get(name="v1").pushed_by == "somebody"
+
+    def test_one_that_comes_meanwhile_is_followed_too(self, monkeypatch):
+        image = ImageFactory()
+        push_image(registry(), image.repository, "v1")
+        remember([Notice(image.repository, "v1", MOMENT, "somebody")])
+        looks = []
+
+        def look(repository, tag, **options):
+            looks.append(options["pushed_by"])
+            if len(looks) == 1:
+                remember([Notice(repository, tag, MOMENT + datetime.timedelta(seconds=1), "another")])
+
+        monkeypatch.setattr(hints, "reread_tag", look)
+        follow(image.repository)
+        assert looks == ["somebody", "another"]
+
+    def test_a_registry_that_is_down_keeps_them(self, settings):
+        settings.REGISTRY_URL = "http://127.0.0.1:9"
+        remember([Notice("team/app", "v1")])
+        with pytest.raises(RegistryUnavailable):
+            follow("team/app")
+        assert Hint.objects.exists()
+
+    def test_one_that_cannot_be_read_does_not_hold_up_the_others(self, monkeypatch):
+        remember([Notice("team/app", "bad"), Notice("team/app", "good")])
+        looks = []
+
+        def look(repository, tag, **options):
+            looks.append(tag)
+            if tag == "bad":
+                raise UnexpectedAnswer("not a manifest")
+
+        monkeypatch.setattr(hints, "reread_tag", look)
+        follow("team/app")
+        assert looks == ["bad", "good"]
+        assert not Hint.objects.exists()

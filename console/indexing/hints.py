@@ -1,0 +1,73 @@
+"""Keeping hints, and following them."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from django.db import connection
+
+from console.indexing.models import Hint
+from console.indexing.services import reread_tag
+from registry_client import RegistryError, RegistryUnavailable
+
+log = logging.getLogger(__name__)
+
+_BATCH = 100
+
+
+@dataclass(frozen=True)
+class Notice:
+    """What one notification says of a tag: who pushed it when, or nothing but that it changed."""
+
+    repository: str
+    tag: str
+    pushed_at: datetime.datetime | None = None
+    pushed_by: str = ""
+
+
+# Of two pushes the later one's time and name stay, in whatever order they are told.
+_REMEMBER = """
+INSERT INTO indexing_hint AS known (repository, tag, pushed_at, pushed_by, version)
+VALUES (%s, %s, %s, %s, 1)
+ON CONFLICT (repository, tag) DO UPDATE SET
+    version = known.version + 1,
+    pushed_by = CASE
+        WHEN excluded.pushed_at >= coalesce(known.pushed_at, '-infinity') THEN excluded.pushed_by
+        ELSE known.pushed_by
+    END,
+    pushed_at = greatest(known.pushed_at, excluded.pushed_at)
+"""
+
+
+def remember(notices: Iterable[Notice]) -> None:
+    """Store what is to be looked at. Must be sorted by the caller where several may do so at once."""
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            _REMEMBER, [(notice.repository, notice.tag, notice.pushed_at, notice.pushed_by) for notice in notices]
+        )
+
+
+def follow(repository: str) -> int:
+    """Look at every tag of ``repository`` that there is a hint for; how many there were.
+
+    A tag that the registry answers strangely for is left to the next reconcile and does not hold up the others.
+
+    :raises registry_client.RegistryUnavailable: when the registry is down; what is left stays hinted at.
+    """
+    followed = 0
+    while True:
+        hints = list(Hint.objects.filter(repository=repository).order_by("pk")[:_BATCH])
+        if not hints:
+            return followed
+        for hint in hints:
+            try:
+                reread_tag(repository, hint.tag, pushed_at=hint.pushed_at, pushed_by=hint.pushed_by)
+            except RegistryUnavailable:
+                raise
+            except RegistryError as error:
+                log.warning("%s:%s cannot be indexed: %s", repository, hint.tag, error)
+            Hint.objects.filter(pk=hint.pk, version=hint.version).delete()
+            followed += 1

@@ -1,0 +1,284 @@
+"""The whole walk in a real browser, on the whole product."""
+
+import re
+import uuid
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+
+from tests.conftest import CONSOLE_PASSWORD
+from tests.registry_tools import push_image
+from tests.stack import wait_until
+
+pytestmark = pytest.mark.browser
+
+REGISTRY_PASSWORD = "registry pass 1"
+
+
+def unique(word="team"):
+    return f"{word}-{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def pusher(stack):
+    """Pushes small images as somebody who is activated."""
+    from registry_client import Challenged, RegistryClient
+
+    def push(username, repository, *tags, password=REGISTRY_PASSWORD):
+        with RegistryClient(f"http://{stack.registry_address}", Challenged(username, password)) as client:
+            return [push_image(client, repository, tag) for tag in tags]
+
+    return push
+
+
+def test_the_walk(person, pusher):
+    ann, team = person("Ann"), unique()
+    page = ann.page
+    # Until the service is activated, My Images shows the activation form and nothing else.
+    expect(page.get_by_label("User name")).to_have_value(ann.account_id)
+    expect(page.get_by_role("button", name="Create")).to_have_count(0)
+    ann.activate(REGISTRY_PASSWORD)
+    expect(page.get_by_text("Create a namespace first")).to_be_visible()
+
+    ann.create_namespace(team)
+    expect(page.get_by_role("cell", name=team, exact=True)).to_be_visible()
+
+    ann.create_image("web/app", team, description="# The *app*")
+    expect(
+        page.get_by_text(re.compile(rf"^docker login --username={ann.account_id} 127\.0\.0\.1:\d+$"))
+    ).to_be_visible()
+    expect(page.get_by_text(re.compile(rf"^docker pull 127\.0\.0\.1:\d+/{team}/web/app:\[tag\]$"))).to_be_visible()
+    page.get_by_role("link", name="Info").click()
+    expect(page.get_by_role("heading", name="The app")).to_be_visible()
+
+    (pushed,) = pusher(ann.account_id, f"{team}/web/app", "v1")
+    ann.go(f"/images/{team}/web/app/")
+    wait_until(lambda: page.reload() and page.get_by_role("cell", name="v1", exact=True).count(), "the tag shows")
+    expect(page.get_by_text(pushed.digest.partition(":")[2][:12])).to_be_visible()
+    expect(page.get_by_text(f"by {ann.account_id}")).to_be_visible()
+
+    ann.delete_image(f"{team}/web/app")
+    ann.wait_until_gone(f"{team}/web/app")
+    expect(page.get_by_text("No image yet")).to_be_visible()
+
+    ann.go("/namespaces/")
+    page.get_by_role("button", name=f"Delete {team}").click()
+    page.get_by_role("dialog", name="Delete Namespace").get_by_role("button", name="OK").click()
+    expect(page.get_by_text("No namespace yet")).to_be_visible()
+
+
+def test_a_push_to_a_name_nobody_created(person, pusher):
+    ann, team = person("Ann"), unique()
+    ann.activate(REGISTRY_PASSWORD, team, username=unique("user"))
+    ann.go("/account/")
+    username = ann.page.locator("dd code").nth(1).inner_text()
+    pusher(username, f"{team}/by-push", "latest", "v2")
+    ann.go("/images/")
+    wait_until(lambda: ann.page.reload() and ann.row(f"{team}/by-push").count(), "the image shows")
+    expect(ann.row(f"{team}/by-push").get_by_text("Private")).to_be_visible()
+
+
+def test_two_people_want_one_name(person):
+    ann, ben, team = person("Ann"), person("Ben"), unique()
+    ann.activate(REGISTRY_PASSWORD, team)
+    ben.activate(REGISTRY_PASSWORD)
+    ben.create_namespace(team)
+    dialog = ben.page.get_by_role("dialog", name="Create a Namespace")
+    expect(dialog.get_by_text("already in use by another user")).to_be_visible()
+    expect(dialog.get_by_label("Name")).to_be_focused()
+    dialog.get_by_role("button", name="Cancel").click()
+    expect(dialog).to_have_count(0)
+
+
+def test_delete_asks_for_the_name_above_ten_tags(person, pusher):
+    ann, team = person("Ann"), unique()
+    ann.activate(REGISTRY_PASSWORD, team)
+    pusher(ann.account_id, f"{team}/app", *(f"v{number}" for number in range(12)))
+    ann.go("/images/")
+    wait_until(
+        lambda: ann.page.reload() and ann.page.get_by_role("cell", name="12", exact=True).count(), "twelve tags show"
+    )
+    ann.row(f"{team}/app").get_by_role("button", name=re.compile("Delete")).click()
+    dialog = ann.page.get_by_role("dialog", name="Delete Image Repository")
+    expect(dialog.get_by_text(re.compile("12 tags and .* cannot be recovered"))).to_be_visible()
+    dialog.get_by_role("textbox").fill("something else")
+    dialog.get_by_role("button", name="OK").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("Type “app” to confirm.")
+    dialog.get_by_role("textbox").fill("app")
+    dialog.get_by_role("button", name="OK").click()
+    ann.wait_until_gone(f"{team}/app")
+
+
+def test_ticked_rows_and_keyboard(person, pusher):
+    ann, team = person("Ann"), unique()
+    page = ann.page
+    ann.activate(REGISTRY_PASSWORD, team)
+    for name in ("one", "two", "three"):
+        ann.create_image(name, team)
+    ann.go("/images/?sort=name")
+    delete = page.locator(".toolbar").get_by_role("button", name="Delete")
+    expect(delete).to_be_disabled()
+    page.get_by_label(f"Tick {team}/one").check()
+    page.get_by_label(f"Tick {team}/two").check()
+    expect(delete).to_be_enabled()
+    delete.focus()
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog", name="Delete Image Repository")
+    expect(dialog.get_by_role("listitem")).to_have_count(2)
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    expect(delete).to_be_focused()
+    page.keyboard.press("Enter")
+    dialog.get_by_role("button", name="OK").click()
+    ann.wait_until_gone(f"{team}/one")
+    ann.wait_until_gone(f"{team}/two")
+    expect(ann.row(f"{team}/three")).to_have_count(1)
+
+
+def test_reset_password(person, pusher):
+    from registry_client import Unauthorized
+
+    ann, team = person("Ann"), unique()
+    ann.activate(REGISTRY_PASSWORD, team)
+    page = ann.page
+    page.get_by_role("button", name="Reset password").click()
+    dialog = page.get_by_role("dialog", name="Reset password")
+    expect(dialog.get_by_label("User name")).to_have_value(ann.account_id)
+    dialog.get_by_role("button", name="Submit").click()
+    expect(dialog.get_by_text("Please enter a password")).to_be_visible()
+    expect(dialog.get_by_text("Please enter the password again")).to_be_visible()
+    dialog.get_by_label("Password", exact=True).fill("another pass 2")
+    dialog.get_by_label("Confirm password").fill("another pass 3")
+    dialog.get_by_role("button", name="Submit").click()
+    expect(dialog.get_by_text("The two passwords do not match")).to_be_visible()
+    dialog.get_by_label("Password", exact=True).fill("another pass 2")
+    dialog.get_by_label("Confirm password").fill("another pass 2")
+    dialog.get_by_role("button", name="Submit").click()
+    expect(page.get_by_text("The registry password is changed.")).to_be_visible()
+    with pytest.raises(Unauthorized):
+        pusher(ann.account_id, f"{team}/app", "v1")
+    assert pusher(ann.account_id, f"{team}/app", "v1", password="another pass 2")
+
+
+def test_search_sort_and_pages_keep_the_address(person):
+    ann, team = person("Ann"), unique()
+    ann.activate(REGISTRY_PASSWORD, team)
+    for number in range(11):
+        ann.create_image(f"image{number:02}", team)
+    page = ann.page
+    ann.go("/images/")
+    page.get_by_role("navigation", name="Rows a page").get_by_role("link", name="10", exact=True).click()
+    expect(page).to_have_url(re.compile("size=10"))
+    expect(page.get_by_role("row")).to_have_count(11)
+    page.get_by_role("columnheader", name="Name", exact=True).get_by_role("link").click()
+    expect(page.get_by_role("row").nth(1)).to_contain_text("image00")
+    page.get_by_role("link", name="Next").click()
+    expect(page).to_have_url(re.compile("page=2"))
+    expect(page.get_by_role("row")).to_have_count(2)
+    page.go_back()
+    expect(page.get_by_role("row")).to_have_count(11)
+    page.get_by_role("searchbox").fill("image07")
+    expect(page.get_by_role("row")).to_have_count(2)
+    expect(page).to_have_url(re.compile("q=image07"))
+
+
+def test_without_script(person, pusher):
+    """Every form still works as a page."""
+    ann, team = person("Ann", java_script_enabled=False), unique()
+    page = ann.page
+    page.get_by_label("Password", exact=True).fill(REGISTRY_PASSWORD)
+    page.get_by_label("Confirm password").fill(REGISTRY_PASSWORD)
+    page.get_by_role("button", name="Enable").click()
+    page.get_by_role("button", name="Continue").click()
+    expect(page.get_by_text("The service is activated.")).to_be_visible()
+    page.get_by_role("link", name="Namespace", exact=True).click()
+    page.locator(".toolbar").get_by_role("button", name="Create").click()
+    page.get_by_label("Name").fill(team)
+    page.get_by_role("button", name="Submit").click()
+    expect(page.get_by_role("cell", name=team, exact=True)).to_be_visible()
+    page.get_by_role("link", name="My Images", exact=True).last.click()
+    page.locator(".toolbar").get_by_role("button", name="Create").click()
+    page.get_by_label("Name", exact=True).fill("app")
+    page.get_by_role("button", name="Submit").click()
+    expect(page.get_by_role("heading", name="app", exact=True)).to_be_visible()
+    pusher(ann.account_id, f"{team}/app", "v1", "v2")
+    wait_until(
+        lambda: page.goto(f"{ann.base}/images/{team}/app/") and page.get_by_label("Tick v1").count(), "the tags show"
+    )
+    page.get_by_label("Tick v1").check()
+    page.locator(".toolbar").get_by_role("button", name="Delete").click()
+    page.get_by_role("button", name="OK").click()
+    wait_until(lambda: page.reload() and not page.get_by_label("Tick v1").count(), "the tag goes")
+    assert page.get_by_label("Tick v2").count()
+    ann.go("/images/")
+    ann.row(f"{team}/app").get_by_role("button", name=re.compile("Delete")).click()
+    page.get_by_role("button", name="OK").click()
+    wait_until(lambda: page.reload() and not ann.row(f"{team}/app").count(), "the image goes")
+
+
+def test_signing_out_and_in_again(person):
+    ann = person("Ann")
+    page = ann.page
+    page.locator("details.account-menu summary").click()
+    expect(page.get_by_role("button", name="Copy Account ID")).to_be_visible()
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    ann.go("/namespaces/")
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    ann.sign_in(ann.account_id, "not the password")
+    expect(page.get_by_role("alert")).to_contain_text("do not match")
+    ann.sign_in(ann.account_id, CONSOLE_PASSWORD)
+    expect(page.get_by_label("User name")).to_be_visible()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1440, 390])
+def test_nobody_is_shut_out(person, pusher, theme, width):
+    """axe-core finds nothing on any page or dialog, and no page scrolls sideways."""
+    ann, team = person("Ann", viewport={"width": width, "height": 900}, color_scheme=theme), unique()
+    page, axe, found = ann.page, Axe(), []
+
+    def look(what):
+        page.wait_for_load_state()
+        for violation in axe.run(page).response["violations"]:
+            found.append(f"{what}: {violation['id']} {violation['nodes'][0]['html'][:120]}")
+        if page.evaluate("document.documentElement.scrollWidth") > width:
+            found.append(f"{what}: scrolls sideways")
+
+    look("activation")
+    ann.activate(REGISTRY_PASSWORD, team)
+    look("no image")
+    name, text = "a-rather-long-name/of-an-image/that-has/components", "# Head\n\n| a |\n|---|\n| b |"
+    ann.create_image(name, team, "Public", text)
+    repository = f"{team}/a-rather-long-name/of-an-image/that-has/components"
+    pusher(ann.account_id, repository, "v1", "v" + "x" * 127)
+    ann.go(f"/images/{repository}/")
+    wait_until(lambda: page.reload() and page.get_by_label("Tick v1", exact=True).count(), "the tag shows")
+    for path in (
+        "/images/", "/images/?q=nothing", "/namespaces/", "/docker-hub/", "/account/", "/account/password/",
+        f"/images/{repository}/", f"/images/{repository}/-/info/", f"/images/{repository}/-/commands/",
+        "/images/-/create/", "/namespaces/-/create/", "/images/-/guide/", "/activation/password/",
+        "/images/none/there/",
+    ):  # fmt: skip
+        ann.go(path)
+        look(path)
+    for path, name in (
+        ("/images/", "Create"),
+        ("/images/", "Usage guide"),
+        ("/images/", "Reset password"),
+        ("/namespaces/", "Create"),
+        ("/images/", f"Delete {repository}"),
+        (f"/images/{repository}/", "Delete v1"),
+        (f"/images/{repository}/-/info/", "Edit description"),
+    ):  # fmt: skip
+        ann.go(path)
+        page.locator("main").get_by_role("button", name=name, exact=True).first.click()
+        expect(page.get_by_role("dialog")).to_be_visible()
+        look(f"dialog {name}")
+    stranger = person(account=False, viewport={"width": width, "height": 900}, color_scheme=theme)
+    page = stranger.page
+    for path in ("/sign-in/", "/account/reset/"):
+        stranger.go(path)
+        look(path)
+    assert not found, "\n".join(found)

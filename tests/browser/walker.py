@@ -1,0 +1,77 @@
+"""A person at the console: what they do, by the names that stand on the pages."""
+
+from __future__ import annotations
+
+import re
+
+from playwright.sync_api import Page, expect
+
+
+class Walker:
+    """One person in one browser."""
+
+    def __init__(self, page: Page, base: str) -> None:
+        self.page = page
+        self.base = base
+
+    def go(self, path: str) -> None:
+        self.page.goto(self.base + path)
+
+    def sign_in(self, name: str, password: str) -> None:
+        self.go("/sign-in/")
+        self.page.get_by_label("Account ID or e-mail").fill(name)
+        self.page.get_by_label("Password", exact=True).fill(password)
+        self.page.get_by_role("button", name="Sign in").click()
+
+    def activate(self, password: str, namespace: str = "", username: str | None = None) -> None:
+        page = self.page
+        if username is not None:
+            page.get_by_label("User name").fill(username)
+        page.get_by_label("Password", exact=True).fill(password)
+        page.get_by_label("Confirm password").fill(password)
+        page.get_by_label("Namespace").fill(namespace)
+        page.get_by_role("button", name="Enable").click()
+        expect(page.get_by_role("heading", name="My Images")).to_be_visible()
+        expect(page.get_by_text("The service is activated.")).to_be_visible()
+
+    def create_namespace(self, name: str) -> None:
+        page = self.page
+        self.go("/namespaces/")
+        page.locator(".toolbar").get_by_role("button", name="Create", exact=True).click()
+        dialog = page.get_by_role("dialog", name="Create a Namespace")
+        dialog.get_by_label("Name").fill(name)
+        dialog.get_by_role("button", name="Submit").click()
+
+    def create_image(self, name: str, namespace: str, kind: str = "Private", description: str = "") -> None:
+        page = self.page
+        self.go("/images/")
+        page.locator(".toolbar").get_by_role("button", name="Create", exact=True).click()
+        dialog = page.get_by_role("dialog", name="Create Image")
+        dialog.get_by_label("Name", exact=True).fill(name)
+        dialog.get_by_label(kind).check()
+        dialog.get_by_label("Namespace").select_option(namespace)
+        dialog.get_by_label("Description").fill(description)
+        dialog.get_by_role("button", name="Submit").click()
+        expect(page.get_by_role("heading", name=name, exact=True)).to_be_visible()
+
+    def row(self, repository: str):
+        namespace, _, name = repository.partition("/")
+        cell = self.page.get_by_role("cell", name=name, exact=True)
+        return (
+            self.page.get_by_role("row")
+            .filter(has=cell)
+            .filter(has=self.page.get_by_role("cell", name=namespace, exact=True))
+        )
+
+    def delete_image(self, repository: str, type_name: bool = False) -> None:
+        self.go("/images/")
+        self.row(repository).get_by_role("button", name=re.compile("Delete")).click()
+        dialog = self.page.get_by_role("dialog", name="Delete Image Repository")
+        expect(dialog.get_by_text("Delete all tags of the image")).to_be_visible()
+        if type_name:
+            dialog.get_by_role("textbox").fill(repository.partition("/")[2])
+        dialog.get_by_role("button", name="OK").click()
+        expect(dialog).to_have_count(0)
+
+    def wait_until_gone(self, repository: str, seconds: float = 60) -> None:
+        expect(self.row(repository)).to_have_count(0, timeout=seconds * 1000)

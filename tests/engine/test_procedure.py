@@ -1,0 +1,242 @@
+"""The procedure with a real Docker Engine and with skopeo, on the whole product."""
+
+import os
+import re
+import signal
+import uuid
+
+import pytest
+import requests
+from playwright.sync_api import expect
+
+from registry_client import Challenged, ManifestUnknown, RegistryClient
+from tests.engine_tools import layer
+from tests.registry_tools import push_blob, push_image
+from tests.stack import Stack, wait_until
+
+pytestmark = pytest.mark.engine
+
+REGISTRY_PASSWORD = "p%ss: wörd with spaces"
+
+
+@pytest.fixture
+def ann(person):
+    """Somebody activated, with a namespace."""
+    walker = person("Ann")
+    walker.team = f"team-{uuid.uuid4().hex[:8]}"
+    walker.activate(REGISTRY_PASSWORD, walker.team)
+    return walker
+
+
+def image_row_shows(walker, repository):
+    walker.go("/images/")
+    wait_until(lambda: walker.page.reload() and walker.row(repository).count(), f"{repository} shows")
+
+
+class TestDocker:
+    def login(self, docker, stack, ann, password=REGISTRY_PASSWORD, **options):
+        return docker(
+            "login",
+            f"--username={ann.account_id}",
+            "--password-stdin",
+            stack.registry_address,
+            input=password,
+            **options,
+        )
+
+    def test_the_procedure(self, stack, docker, ann):
+        address = f"{stack.registry_address}/{ann.team}/web/app:v1"
+        assert "Login Succeeded" in self.login(docker, stack, ann)
+        local = docker("import", "-", "local:v1", input=layer({"hello": b"world" * 1000})).strip()
+        docker("tag", local, address)
+        pushed = re.search(r"digest: (sha256:\w+)", docker("push", address))[1]
+        docker("rmi", address, "local:v1")
+        assert pushed in docker("pull", address)
+
+        image_row_shows(ann, f"{ann.team}/web/app")
+        ann.go(f"/images/{ann.team}/web/app/")
+        wait_until(lambda: ann.page.reload() and ann.page.get_by_label("Tick v1").count(), "the tag shows")
+        expect(ann.page.get_by_title(pushed)).to_be_visible()
+
+        ann.delete_image(f"{ann.team}/web/app")
+        ann.wait_until_gone(f"{ann.team}/web/app")
+        docker("rmi", address)
+        out = docker("pull", address, fails=True)
+        assert "manifest unknown" in out or "denied" in out or "not found" in out
+
+        # The name can be created and pushed again, with the very same content.
+        docker("import", "-", address, input=layer({"hello": b"world" * 1000}))
+        docker("push", address)
+        image_row_shows(ann, f"{ann.team}/web/app")
+
+    def test_wrong_password(self, stack, docker, ann):
+        assert "unauthorized" in self.login(docker, stack, ann, password="wrong", fails=True).lower()
+
+    def test_without_login(self, stack, docker, ann):
+        address = f"{stack.registry_address}/{ann.team}/app:v1"
+        docker("import", "-", address, input=layer({"a": b"b"}))
+        out = docker("push", address, fails=True)
+        assert "denied" in out or "unauthorized" in out
+        out = docker("pull", address, fails=True)
+        assert "denied" in out or "unauthorized" in out
+
+    def test_somebody_elses_namespace(self, stack, docker, ann, person):
+        ben = person("Ben")
+        ben.activate(REGISTRY_PASSWORD)
+        self.login(docker, stack, ben)
+        address = f"{stack.registry_address}/{ann.team}/app:v1"
+        docker("import", "-", address, input=layer({"a": b"b"}))
+        assert "denied" in docker("push", address, fails=True)
+
+    def test_deactivated(self, stack, docker, ann):
+        self.login(docker, stack, ann)
+        address = f"{stack.registry_address}/{ann.team}/app:v1"
+        docker("import", "-", address, input=layer({"a": b"b"}))
+        docker("push", address)
+        stack.manage(
+            "shell", "-c",
+            "from console.accounts.models import Account; from console.accounts.services import set_active; "
+            f"set_active(Account.objects.get(account_id='{ann.account_id}'), False)",
+        )  # fmt: skip
+        docker("push", address, fails=True)
+        ann.go("/images/")
+        expect(ann.page.get_by_role("heading", name="Sign in")).to_be_visible()
+
+    def test_a_public_image_can_be_pulled_by_anybody(self, stack, docker, ann):
+        ann.create_image("open", ann.team, "Public")
+        self.login(docker, stack, ann)
+        address = f"{stack.registry_address}/{ann.team}/open:v1"
+        docker("import", "-", address, input=layer({"a": uuid.uuid4().bytes}))
+        docker("push", address)
+        docker("logout", stack.registry_address)
+        docker("rmi", address)
+        docker("pull", address)
+        assert "denied" in docker("push", address, fails=True)
+
+
+class TestSkopeo:
+    def test_the_procedure(self, stack, skopeo, docker, ann, tmp_path):
+        address = f"docker://{stack.registry_address}/{ann.team}/app:v1"
+        skopeo.login(stack.registry_address, ann.account_id, REGISTRY_PASSWORD)
+        docker("import", "-", "for-skopeo:v1", input=layer({"hello": uuid.uuid4().bytes}))
+        archive = tmp_path / "image.tar"
+        docker("save", "-o", str(archive), "for-skopeo:v1")
+        skopeo.copy(f"docker-archive:{archive}", address)
+        assert skopeo.inspect(address)["schemaVersion"] == 2
+        skopeo.copy(address, f"dir:{tmp_path / 'pulled'}")
+        image_row_shows(ann, f"{ann.team}/app")
+        ann.delete_image(f"{ann.team}/app")
+        ann.wait_until_gone(f"{ann.team}/app")
+        out = skopeo.copy(address, f"dir:{tmp_path / 'again'}", fails=True)
+        assert "manifest unknown" in out or "denied" in out or "unauthorized" in out
+
+    def test_wrong_password(self, stack, skopeo, ann):
+        skopeo.login(stack.registry_address, ann.account_id, "wrong", fails=True)
+
+
+@pytest.fixture
+def own_stack(registry_program):
+    """A whole product that a test may be rough with."""
+    started = Stack(registry_program)
+    try:
+        started.start()
+        yield started
+    finally:
+        started.stop()
+
+
+ACTIVATE = """
+from console.accounts.models import Account
+from console.accounts.services import store_credential, mark_activated
+from console.namespaces.services import create_namespace
+from django.db import transaction
+account = Account.objects.get()
+with transaction.atomic():
+    store_credential(account, "owner", {password!r})
+mark_activated(account)
+create_namespace(Account.objects.get(), "team")
+"""
+DELETE = """
+from console.images.models import Image
+from console.images.services import delete_image
+image = Image.objects.get(name={name!r})
+delete_image(image.namespace.owner, image)
+"""
+STATE = """
+from console.images.models import Image, ImageDeletion
+image = Image.objects.filter(name={name!r}).first()
+print(image.tag_count if image and image.state == "active" else image.deletion.done if image else "gone", end="")
+"""
+
+
+class TestKilledHalfWay:
+    """Delete all tags goes on by itself and ends, whatever is killed meanwhile."""
+
+    TAGS = 400
+
+    def state(self, stack, name):
+        return stack.manage("shell", "-v0", "-c", STATE.format(name=name))
+
+    @pytest.mark.parametrize("victims", [["worker"], ["registry"], ["postgres"], ["worker", "registry", "worker"]])
+    def test_it_ends(self, own_stack, victims):
+        stack = own_stack
+        stack.manage("shell", "-c", ACTIVATE.format(password=REGISTRY_PASSWORD))
+        with RegistryClient(f"http://{stack.registry_address}", Challenged("owner", REGISTRY_PASSWORD)) as client:
+            kept = push_image(client, "team/kept", "v1", layers=[b"shared"])
+            pushed = [push_image(client, "team/doomed", f"v{number}", layers=[b"shared"]) for number in range(20)]
+            for number in range(20, self.TAGS):
+                one = pushed[number % 20]
+                client.put_manifest(
+                    "team/doomed", f"v{number}", one.content, "application/vnd.docker.distribution.manifest.v2+json"
+                )
+            wait_until(lambda: self.state(stack, "doomed") == str(self.TAGS), "all tags are indexed", 60)
+            stack.manage("shell", "-c", DELETE.format(name="doomed"))
+            for victim in victims:
+                pid = stack.pid_of(victim)
+                os.kill(pid, signal.SIGKILL)
+                wait_until(lambda victim=victim, pid=pid: stack.pid_of(victim) != pid, f"the {victim} is started again")
+            wait_until(lambda: self.done(stack), "the image is gone", 90)
+            assert client.tags("team/kept") == ["v1"]
+            assert b"".join(client.blob("team/kept", kept.blobs[1])) == b"shared"
+            for one in pushed:
+                with pytest.raises(ManifestUnknown):
+                    client.resolve("team/doomed", one.digest)
+            push_image(client, "team/doomed", "again")
+            wait_until(lambda: self.state(stack, "doomed") == "1", "the name can be used again")
+
+    def done(self, stack):
+        try:
+            return self.state(stack, "doomed") == "gone"
+        except AssertionError:
+            return False  # PostgreSQL is just being started again
+
+
+def test_a_push_longer_than_a_tokens_life(registry_program):
+    """The registry refuses a token that ran out in the middle; the client gets the next one and the push ends well."""
+    # The registry accepts a token for 60 seconds past its end: these are good for three seconds.
+    stack = Stack(registry_program, TOKEN_SECONDS="-57")
+    try:
+        stack.start()
+        stack.manage("shell", "-c", ACTIVATE.format(password=REGISTRY_PASSWORD))
+        asked = []
+
+        class Counting(Challenged):
+            def authorization(self, scopes, challenge):
+                asked.append(challenge)
+                return super().authorization(scopes, challenge)
+
+        url = f"http://{stack.registry_address}"
+        with RegistryClient(url, Counting("owner", REGISTRY_PASSWORD)) as client:
+            first = push_blob(client, "team/app", b"first layer")
+            used = client._transport._authentication.authorization(("repository:team/app:pull,push",), None)
+            assert used is not None
+            wait_until(
+                lambda: requests.get(f"{url}/v2/", headers={"Authorization": used}, timeout=5).status_code == 401,
+                "the token runs out",
+            )
+            refused = len([challenge for challenge in asked if challenge])
+            push_image(client, "team/app", "v1", layers=[b"first layer", b"second layer"])
+            assert len([challenge for challenge in asked if challenge]) > refused
+            assert client.stat_blob("team/app", first).size == len(b"first layer")
+    finally:
+        stack.stop()
