@@ -84,10 +84,10 @@ def _read(event: Any) -> Notice | None:
         check_tag(tag)
     except ValueError:
         return None
+    if pushed_by == CONSOLE_SUBJECT:
+        return None  # the console's own changes are followed by its own looks
     if event["action"] != "push":
         return Notice(repository, tag)
-    if pushed_by == CONSOLE_SUBJECT:
-        return None  # the console's own writes are followed by its own looks
     return Notice(repository, tag, _moment(_text(event.get("timestamp"))), pushed_by)
 
 

