@@ -17,13 +17,12 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/djlint templates --check --lint --quiet
+	$(BIN)/djlint templates --lint --quiet
 	@DATA_DIR=.cache/lint $(BIN)/python -W ignore manage.py makemigrations --check --dry-run
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
-	-$(BIN)/djlint templates --reformat --quiet
 
 # What the two lock files are made with. No index address goes into them.
 LOCK := $(BIN)/pip-compile --quiet --strip-extras --allow-unsafe --generate-hashes \
