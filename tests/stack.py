@@ -65,7 +65,8 @@ class Stack:
             "DATA_DIR": str(self.data_dir),
             "CONSOLE_PORT": str(self.console_port),
             "REGISTRY_PORT": str(self.registry_port),
-            "POSTGRES_OPTIONS": "fsync=off synchronous_commit=off",
+            # Commits must outlive a killed server, though not a power failure.
+            "POSTGRES_OPTIONS": "fsync=off",
             **variables,
         }
         self.process: subprocess.Popen | None = None
