@@ -1,0 +1,458 @@
+"""The pages of namespaces and images, and of the activation."""
+
+import re
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from console.audit.models import AuditEvent
+from console.images.models import Image, ImageDeletion, Tag
+from console.images.totals import refresh_totals
+from console.namespaces.models import Namespace
+from tests.factories import (
+    AccountFactory,
+    ActivatedAccountFactory,
+    ImageFactory,
+    ManifestFactory,
+    NamespaceFactory,
+    TagFactory,
+)
+
+pytestmark = pytest.mark.django_db
+
+HTMX = {"HX-Request": "true"}
+
+
+@pytest.fixture
+def ann(client):
+    account = ActivatedAccountFactory(name="Ann")
+    client.force_login(account)
+    return account
+
+
+@pytest.fixture
+def team(ann):
+    return NamespaceFactory(owner=ann, name="team")
+
+
+def text_of(response):
+    return re.sub(r"\s+", " ", response.content.decode())
+
+
+class TestActivation:
+    @pytest.fixture
+    def fresh(self, client):
+        account = AccountFactory()
+        client.force_login(account)
+        return account
+
+    def form(self, account, **changes):
+        return {"username": account.account_id, "password": "p ss:w%rd é1", "confirm": "p ss:w%rd é1", **changes}
+
+    def test_it_works(self, client, fresh, registry_server):
+        text = text_of(client.get("/images/"))
+        assert f'value="{fresh.account_id}"' in text
+        assert "they publish and fetch your images" in text
+        assert "Image address" not in text
+        response = client.post("/activation/", self.form(fresh, namespace="team"))
+        assert response["Location"] == "/activation/steps/"
+        assert client.get("/images/")["Location"] == "/activation/steps/"
+        assert "Continue" in text_of(client.get("/activation/steps/"))
+        assert client.post("/activation/steps/")["Location"] == "/images/"
+        assert "The service is activated." in text_of(client.get("/images/"))
+        assert client.post("/activation/", self.form(fresh))["Location"] == "/images/"
+
+    def test_a_registry_that_is_down(self, client, fresh, settings, registry_server):
+        there, settings.REGISTRY_URL = settings.REGISTRY_URL, "http://127.0.0.1:9"
+        client.post("/activation/", self.form(fresh))
+        response = client.post("/activation/steps/", headers={**HTMX, "HX-Target": "steps"})
+        text = text_of(response)
+        assert "The registry does not answer." in text
+        assert "Try again" in text
+        assert "<html" not in text
+        assert "Enable" in text_of(client.get("/images/?edit"))
+        settings.REGISTRY_URL = there
+        assert client.post("/activation/steps/", headers=HTMX)["HX-Redirect"] == "/images/"
+
+    @pytest.mark.parametrize(
+        ("changes", "sentence"),
+        [
+            ({"password": ""}, "Please enter a password"),
+            ({"confirm": ""}, "Please enter the password again"),
+            ({"confirm": "another"}, "The two passwords do not match"),
+            ({"username": ""}, "Please enter a user name"),
+            ({"username": "Ann!"}, "Use 4 to 30 lowercase letters"),
+            ({"username": "x" * 99}, "Use 4 to 30 lowercase letters"),
+            ({"password": "short", "confirm": "short"}, "8 to 64 characters"),
+            ({"namespace": "a//b"}, "beginning and ending with a letter or digit"),
+            ({"namespace": "library"}, "is reserved"),
+        ],
+    )
+    def test_bad_input(self, client, fresh, changes, sentence):
+        response = client.post("/activation/", self.form(fresh, **changes))
+        assert response.status_code == 422
+        assert sentence in text_of(response)
+        assert not Namespace.objects.exists()
+
+    def test_steps_before_the_form(self, client, fresh):
+        assert client.get("/activation/steps/")["Location"] == "/images/"
+
+    def test_reset_password(self, client, ann):
+        assert "readonly" in text_of(client.get("/activation/password/"))
+        response = client.post("/activation/password/", {"password": "", "confirm": ""}, headers=HTMX)
+        assert response.status_code == 422
+        response = client.post("/activation/password/", {"password": "short", "confirm": "short"}, headers=HTMX)
+        assert "8 to 64 characters" in text_of(response)
+        form = {"password": "brand new pass 9", "confirm": "brand new pass 9"}
+        assert client.post("/activation/password/", form, headers=HTMX)["HX-Redirect"] == "/images/"
+        ann.credential.refresh_from_db()
+        assert ann.credential.check_password("brand new pass 9")
+        assert "brand new" not in str(list(AuditEvent.objects.values()))
+
+    def test_reset_password_before_activation(self, client, fresh):
+        assert client.get("/activation/password/")["Location"] == "/images/"
+
+
+class TestNamespaces:
+    def test_it_works(self, client, team):
+        ImageFactory(namespace=team, size=2048)
+        NamespaceFactory(name="somebody-elses")
+        text = text_of(client.get("/namespaces/"))
+        assert "team" in text
+        assert "2.0" in text
+        assert "holds 1 image" in text
+        assert "somebody-elses" not in text
+        assert "1 of 10 namespaces used" in text
+
+    def test_empty_and_no_match(self, client, ann):
+        assert "No namespace yet" in text_of(client.get("/namespaces/"))
+        NamespaceFactory(owner=ann)
+        assert "No namespace has “zzz”" in text_of(client.get("/namespaces/?q=zzz"))
+
+    def test_create(self, client, ann):
+        assert "<dialog" in text_of(client.get("/namespaces/-/create/", headers=HTMX))
+        assert "<html" in text_of(client.get("/namespaces/-/create/"))
+        assert client.post("/namespaces/-/create/", {"name": "one"})["Location"] == "/namespaces/"
+        assert client.post("/namespaces/-/create/", {"name": "two"}, headers=HTMX)["HX-Redirect"] == "/namespaces/"
+        assert ann.namespaces.count() == 2
+
+    @pytest.mark.parametrize(
+        "name", ["", "a", "x" * 31, "Team", "téam", "tеam", "..", "a//b", "-x", "library", "a\x00b"]
+    )
+    def test_bad_names(self, client, ann, name):
+        response = client.post("/namespaces/-/create/", {"name": name}, headers=HTMX)
+        assert response.status_code == 422
+        assert 'class="errors"' in text_of(response)
+        assert not Namespace.objects.exists()
+
+    def test_taken(self, client, ann):
+        NamespaceFactory(name="taken")
+        response = client.post("/namespaces/-/create/", {"name": "taken"})
+        assert "already in use by another user. Try another name." in text_of(response)
+
+    def test_quota(self, client, team):
+        team.owner.namespace_quota = 1
+        team.owner.save()
+        text = text_of(client.get("/namespaces/"))
+        assert "All 1 namespaces of this account are in use." in text
+        assert "All 1 namespaces" in text_of(client.post("/namespaces/-/create/", {"name": "more"}))
+
+    def test_delete(self, client, team):
+        assert "team" in text_of(client.get("/namespaces/team/-/delete/", headers=HTMX))
+        assert client.post("/namespaces/team/-/delete/", headers=HTMX)["HX-Redirect"] == "/namespaces/"
+        assert not Namespace.objects.exists()
+
+    def test_delete_one_that_holds_images(self, client, team):
+        ImageFactory(namespace=team)
+        assert "still holds 1 image" in text_of(client.get("/namespaces/team/-/delete/"))
+        assert "still holds images" in text_of(client.post("/namespaces/team/-/delete/"))
+
+    def test_somebody_elses(self, client, ann):
+        NamespaceFactory(name="theirs")
+        assert client.get("/namespaces/theirs/-/delete/").status_code == 404
+        assert client.post("/namespaces/theirs/-/delete/").status_code == 404
+        assert Namespace.objects.exists()
+
+    def test_in_transfer(self, client, team):
+        from console.namespaces.services import transfer_namespace
+
+        transfer_namespace(team, ActivatedAccountFactory())
+        assert "Being transferred" in text_of(client.get("/namespaces/"))
+        response = client.post("/images/-/create/", {"name": "app", "namespace": "team", "visibility": "private"})
+        assert "Please choose one of your own namespaces" in text_of(response)
+
+
+class TestList:
+    def test_it_works(self, client, team, settings):
+        ImageFactory(namespace=team, name="web/app", visibility="public", tag_count=1234, size=5 * 1024**2)
+        ImageFactory(name="somebody-elses")
+        text = text_of(client.get("/images/"))
+        assert f"{settings.REGISTRY_ADDRESS}/team/web/app" in text
+        assert "1,234" in text
+        assert "Public" in text
+        assert "somebody-elses" not in text
+        assert "1 in total" in text
+
+    def test_next_steps(self, client, ann):
+        assert "Create a namespace first" in text_of(client.get("/images/"))
+        NamespaceFactory(owner=ann)
+        assert "No image yet" in text_of(client.get("/images/"))
+        assert "No image matches" in text_of(client.get("/images/?q=zzz"))
+
+    def names(self, client, query):
+        return re.findall(r'<a href="/images/team\w*/([\w/-]+)/">', client.get(f"/images/{query}").content.decode())
+
+    def test_search_filter_sort(self, client, ann, team):
+        other = NamespaceFactory(owner=ann, name="team2")
+        for number, name in enumerate(("beta", "alpha", "gamma")):
+            ImageFactory(namespace=team, name=name, size=number, visibility="public" if number else "private")
+        ImageFactory(namespace=other, name="delta", size=9)
+        assert self.names(client, "?sort=name") == ["alpha", "beta", "delta", "gamma"]
+        assert self.names(client, "?sort=-name") == ["gamma", "delta", "beta", "alpha"]
+        assert self.names(client, "?sort=-size")[0] == "delta"
+        assert self.names(client, "?q=MM") == ["gamma"]
+        assert self.names(client, "?q=team2/") == ["delta"]
+        assert self.names(client, "?namespace=team2") == ["delta"]
+        assert self.names(client, "?type=public&sort=name") == ["alpha", "gamma"]
+        assert 'aria-sort="descending"' in text_of(client.get("/images/?sort=-name"))
+
+    def test_pages(self, client, team):
+        for number in range(25):
+            ImageFactory(namespace=team, name=f"image{number:02}")
+        assert len(self.names(client, "")) == 20
+        assert len(self.names(client, "?size=10")) == 10
+        assert self.names(client, "?size=10&page=3&sort=name")[0] == "image20"
+        assert len(self.names(client, "?page=2")) == 5
+
+    @pytest.mark.parametrize(
+        "query",
+        [
+            "?page=0", "?page=-1", "?page=x", "?page=99999999999999999999", "?size=7", "?size=x", "?sort=password",
+            "?sort=--name", "?sort=namespace__owner__password", "?q=%00", "?q=%25_", "?namespace=%00", "?type=secret",
+            "?q=" + "x" * 5000, "?sort=%ff", "?page=1&page=2",
+        ],
+    )  # fmt: skip
+    def test_garbage(self, client, team, query):
+        ImageFactory(namespace=team)
+        for path in ("/images/", "/namespaces/"):
+            assert client.get(path + query).status_code == 200
+
+    @pytest.mark.parametrize("path", ["/images/", "/namespaces/", "/images/team/app/"])
+    def test_the_number_of_queries_does_not_grow(self, client, ann, team, path):
+        app = ImageFactory(namespace=team, name="app")
+
+        def count():
+            with CaptureQueriesContext(connection) as queries:
+                assert client.get(path + "?size=100").status_code == 200
+            return len(queries)
+
+        TagFactory(image=app)
+        before = count()
+        for _ in range(9):
+            ImageFactory(namespace=team)
+            NamespaceFactory(owner=ann)
+            TagFactory(image=app)
+        assert count() == before
+
+    def test_partial(self, client, team):
+        response = client.get("/images/", headers={**HTMX, "HX-Target": "list"})
+        assert "<html" not in text_of(response)
+        assert 'id="list"' in text_of(response)
+        assert "HX-Request" in response["Vary"]
+        restored = client.get("/images/", headers={**HTMX, "HX-Target": "list", "HX-History-Restore-Request": "true"})
+        assert "<html" in text_of(restored)
+
+    def test_a_registry_that_is_down_hides_nothing(self, client, team, settings):
+        settings.REGISTRY_URL = "http://127.0.0.1:9"
+        TagFactory(image=ImageFactory(namespace=team, name="app"), name="v7")
+        assert "app" in text_of(client.get("/images/"))
+        assert "v7" in text_of(client.get("/images/team/app/"))
+
+    def test_quota(self, client, team):
+        ImageFactory(namespace=team)
+        team.owner.image_quota = 1
+        team.owner.save()
+        text = text_of(client.get("/images/"))
+        assert "All 1 images of this account are in use." in text
+        response = client.post("/images/-/create/", {"name": "more", "namespace": "team", "visibility": "private"})
+        assert "All 1 images of this account are in use." in text_of(response)
+        assert Image.objects.count() == 1
+
+
+class TestCreate:
+    def form(self, **changes):
+        return {"name": "app", "namespace": "team", "visibility": "private", "description": "", **changes}
+
+    def test_it_works(self, client, team):
+        assert "<dialog" in text_of(client.get("/images/-/create/", headers=HTMX))
+        response = client.post("/images/-/create/", self.form(name="deep/er/app", description="x\r\ny"), headers=HTMX)
+        assert response["HX-Redirect"] == "/images/team/deep/er/app/-/commands/"
+        image = Image.objects.get()
+        assert (image.repository, image.visibility, image.description) == ("team/deep/er/app", "private", "x\ny")
+        assert client.post("/images/-/create/", self.form())["Location"] == "/images/team/app/-/commands/"
+
+    def test_without_a_namespace(self, client, ann):
+        assert "you have none yet" in text_of(client.get("/images/-/create/"))
+
+    @pytest.mark.parametrize(
+        "name",
+        ["", "a", "x" * 201, "App", "äpp", "аpp", "..", "a/../b", "a//b", "-x", "x-", "/app", "app/", "a b", "a\x00b"],
+    )
+    def test_bad_names(self, client, team, name):
+        response = client.post("/images/-/create/", self.form(name=name), headers=HTMX)
+        assert response.status_code == 422
+        assert 'class="errors"' in text_of(response)
+        assert not Image.objects.exists()
+
+    @pytest.mark.parametrize(
+        ("changes", "sentence"),
+        [
+            ({"visibility": "secret"}, "Please choose Public or Private"),
+            ({"namespace": "theirs"}, "Please choose one of your own namespaces"),
+            ({"namespace": ""}, "Please choose a namespace"),
+            ({"description": "x" * 1001}, "1,000 characters"),
+        ],
+    )
+    def test_bad_input(self, client, team, changes, sentence):
+        NamespaceFactory(name="theirs")
+        assert sentence in text_of(client.post("/images/-/create/", self.form(**changes)))
+        assert not Image.objects.exists()
+
+    def test_taken(self, client, team):
+        ImageFactory(namespace=team, name="app")
+        assert "You already have the image “team/app”." in text_of(client.post("/images/-/create/", self.form()))
+        Image.objects.update(state="deleting")
+        assert "is still being deleted" in text_of(client.post("/images/-/create/", self.form()))
+
+
+class TestImage:
+    def test_tags(self, client, team):
+        image = ImageFactory(namespace=team, name="app")
+        TagFactory(
+            image=image, name="v1", pushed_by="ann", manifest=ManifestFactory(image=image, platforms=["linux/s390x"])
+        )
+        TagFactory(image=image, name="v2", state="deleting", problem="The registry does not answer.")
+        text = text_of(client.get("/images/team/app/"))
+        assert "by ann" in text
+        assert "linux/s390x" in text
+        assert f"docker pull {image.address}:v1" in text
+        assert "The registry does not answer." in text
+        assert "v1" not in text_of(client.get("/images/team/app/?q=v2", headers={**HTMX, "HX-Target": "tags"}))
+        assert "No tag has “zzz”" in text_of(client.get("/images/team/app/?q=zzz"))
+
+    def test_info_and_description(self, client, team):
+        ImageFactory(namespace=team, name="app", description="# Head\n<script>alert(1)</script>")
+        text = text_of(client.get("/images/team/app/-/info/"))
+        assert "<h1>Head</h1>" in text
+        assert "<script>alert" not in text
+        assert "Head" in text_of(client.get("/images/team/app/-/describe/", headers=HTMX))
+        response = client.post("/images/team/app/-/describe/", {"description": "new"}, headers=HTMX)
+        assert response["HX-Redirect"] == "/images/team/app/-/info/"
+        assert Image.objects.get().description == "new"
+        assert client.post("/images/team/app/-/describe/", {"description": "x" * 1001}).status_code == 422
+
+    def test_commands(self, client, team, settings):
+        ImageFactory(namespace=team, name="web/app")
+        address = settings.REGISTRY_ADDRESS
+        for path in ("/images/team/web/app/-/commands/", "/images/-/guide/"):
+            text = text_of(client.get(path))
+            assert f"docker login --username={team.owner.account_id} {address}<" in text
+            assert f"docker tag [ImageId] {address}/team/web/app:[tag]" in text
+            assert f"docker push {address}/team/web/app:[tag]" in text
+            assert f"docker pull {address}/team/web/app:[tag]" in text
+            assert "Under sudo, the first password asked for is the machine’s own." in text
+
+    @pytest.mark.parametrize(
+        "verb", ["", "-/info/", "-/commands/", "-/describe/", "-/delete/", "-/tags/delete/?tag=v1"]
+    )
+    def test_somebody_elses(self, client, ann, verb):
+        tag = TagFactory(name="v1")
+        path = f"/images/{tag.image.repository}/{verb}"
+        assert client.get(path).status_code == 404
+        assert client.post(path, {"tag": "v1", "description": "x"}).status_code in {404, 405}
+        assert Image.objects.get().state == "active"
+
+    @pytest.mark.parametrize(
+        "path", ["/images/team/", "/images/Team/app/", "/images/team//app/", "/images/team/../x/", "/images/-x/y/"]
+    )
+    def test_names_that_are_none(self, client, ann, path):
+        assert client.get(path).status_code == 404
+
+
+class TestDelete:
+    def test_it_works(self, client, team):
+        image = ImageFactory(namespace=team, name="app", tag_count=3, size=2048)
+        text = text_of(client.get("/images/team/app/-/delete/", headers=HTMX))
+        assert "Delete Image Repository" in text
+        assert "Delete all tags of the image" in text
+        assert "3 tags and 2.0 KiB of storage go with it. They cannot be recovered." in text
+        assert 'name="typed"' not in text
+        current = {"HX-Current-URL": "http://testserver/images/?page=2"}
+        response = client.post("/images/team/app/-/delete/", headers={**HTMX, **current})
+        assert response["HX-Redirect"] == "/images/?page=2"
+        image.refresh_from_db()
+        assert image.state == "deleting"
+
+    def test_more_than_ten_tags(self, client, team):
+        image = ImageFactory(namespace=team, name="app", tag_count=11)
+        assert "Type the name “app” to confirm" in text_of(client.get("/images/team/app/-/delete/"))
+        assert client.post("/images/team/app/-/delete/", {"typed": "other"}).status_code == 422
+        image.refresh_from_db()
+        assert image.state == "active"
+        assert client.post("/images/team/app/-/delete/", {"typed": "app"})["Location"] == "/images/"
+
+    def test_ticked_rows(self, client, team):
+        images = [ImageFactory(namespace=team, tag_count=4) for _ in range(3)]
+        theirs = ImageFactory()
+        query = "&".join(f"image={image.pk}" for image in [*images, theirs])
+        text = text_of(client.get(f"/images/-/delete/?{query}&image=x&image=99999999999999999999"))
+        assert "Type how many images these are, “3”" in text
+        form = {"image": [image.pk for image in [*images, theirs]], "typed": "3"}
+        assert client.post("/images/-/delete/", form).status_code == 302
+        assert Image.objects.filter(state="deleting").count() == 3
+        theirs.refresh_from_db()
+        assert theirs.state == "active"
+
+    def test_nothing_ticked(self, client, ann):
+        assert client.get("/images/-/delete/")["Location"] == "/images/"
+
+    def test_the_row_tells_how_far_it_is(self, client, team):
+        image = ImageFactory(namespace=team, name="app", state="deleting")
+        ImageDeletion.objects.create(
+            image=image, requested_by="x", total=200, done=50, phase="tags", problem="Waiting."
+        )
+        for response in (client.get("/images/"), client.get("/images/team/app/-/row/", headers=HTMX)):
+            text = text_of(response)
+            assert 'value="25"' in text
+            assert "Waiting." in text
+            assert 'hx-trigger="every 1s"' in text
+        assert "is being deleted" in text_of(client.get("/images/team/app/"))
+
+    def test_the_row_goes_with_the_image(self, client, team):
+        response = client.get("/images/team/gone/-/row/", headers=HTMX)
+        assert response.content == b""
+        assert response["HX-Trigger"] == "list-changed"
+
+    def test_tags(self, client, team):
+        image = ImageFactory(namespace=team, name="app")
+        manifest = ManifestFactory(image=image)
+        for name in ("v1", "same"):
+            TagFactory(image=image, manifest=manifest, name=name)
+        refresh_totals(image.pk)
+        text = text_of(client.get("/images/team/app/-/tags/delete/?tag=v1", headers=HTMX))
+        assert "Other tags of the same digest stay: <code>same</code>" in text
+        response = client.post("/images/team/app/-/tags/delete/", {"tag": ["v1"]}, headers=HTMX)
+        assert response["HX-Redirect"] == "/images/team/app/"
+        assert Tag.objects.get(name="v1").state == "deleting"
+        assert Tag.objects.get(name="same").state == "active"
+        assert "no longer there" in text_of(client.post("/images/team/app/-/tags/delete/", {"tag": ["v1"]}))
+        assert client.post("/images/team/app/-/tags/delete/", {"tag": ["gone"]}).status_code == 404
+        assert client.get("/images/team/app/-/tags/delete/")["Location"] == "/images/team/app/"
+        assert client.get("/images/team/app/-/tags/delete/?tag=%00").status_code == 404
+
+    def test_tags_of_an_image_that_is_being_deleted(self, client, team):
+        tag = TagFactory(image=ImageFactory(namespace=team, name="app", state="deleting"))
+        ImageDeletion.objects.create(image=tag.image, requested_by="x")
+        response = client.post("/images/team/app/-/tags/delete/", {"tag": [tag.name]})
+        assert "is being deleted with all its tags" in text_of(response)
