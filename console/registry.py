@@ -8,7 +8,7 @@ import os
 from django.conf import settings
 
 from console.tokens.services import console_token
-from registry_client import RegistryClient, SignedTokens
+from registry_client import RegistryClient, RegistryError, SignedTokens
 
 
 @functools.cache
@@ -26,3 +26,14 @@ def registry_with_token(token: str) -> RegistryClient:
     return RegistryClient(
         settings.REGISTRY_URL, SignedTokens(lambda scopes: (token, float(settings.TOKEN_SECONDS))), retries=1
     )
+
+
+def registry_answers() -> bool:
+    """Whether the registry answers just now; asked once, for a second at most."""
+    tokens = SignedTokens(console_token)
+    with RegistryClient(settings.REGISTRY_URL, tokens, connect_timeout=1, read_timeout=2, retries=0) as client:
+        try:
+            client.ping()
+        except RegistryError:
+            return False
+    return True

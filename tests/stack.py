@@ -13,7 +13,9 @@ import threading
 import time
 from pathlib import Path
 
-from console.environment import BASE_DIR
+import psycopg
+
+from console.environment import BASE_DIR, socket_dir
 from tests.environment import free_port
 
 START_SECONDS = 90
@@ -134,6 +136,16 @@ class Stack:
         )
         assert result.returncode == 0, result.stderr
         return result.stdout
+
+    def sql(self, query: str, *parameters: object) -> list[tuple]:
+        """Ask its database directly; nothing when it is away just now."""
+        try:
+            with psycopg.connect(
+                host=str(socket_dir(self.data_dir.resolve())), dbname="my_images", user="postgres", connect_timeout=2
+            ) as connection:
+                return connection.execute(query, parameters).fetchall()
+        except psycopg.OperationalError:
+            return []
 
     def create_account(self, name: str, password: str, email: str = "") -> str:
         """A further account; its Account ID."""

@@ -11,6 +11,7 @@ urlpatterns = [
     path("", views.listing, name="images"),
     path("-/create/", views_changes.create, name="image-create"),
     path("-/delete/", views_changes.delete_many, name="image-delete-many"),
+    path("-/registry/", views.registry_status, name="registry-status"),
     path("-/guide/", views.guide, name="usage-guide"),
     path("<repository:repository>/", views.tags, name="image"),
     path("<repository:repository>/-/info/", views.info, name="image-info"),

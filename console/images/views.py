@@ -16,6 +16,7 @@ from console.activation.views import activation_page
 from console.images.models import Image, Tag
 from console.pages.activated import activated
 from console.pages.rendering import Request, dialog, page, paged, search_text, signed_in, sorting
+from console.registry import registry_answers
 
 COLUMNS = {
     "name": "name",
@@ -92,6 +93,16 @@ def row(request: Request, repository: str) -> HttpResponse:
         response["HX-Trigger"] = "list-changed"
         return response
     return page(request, "images/_row.html", {"image": image})
+
+
+@require_GET
+@activated
+def registry_status(request: Request) -> HttpResponse:
+    """Says in one sentence that the registry does not answer; nothing when it does.
+
+    Asked for by the page after it is shown, so that no page waits for the registry.
+    """
+    return page(request, "images/_registry_status.html", {"answers": registry_answers()})
 
 
 @require_GET

@@ -1,5 +1,6 @@
 """Starting, watching and stopping the whole, as ``make run`` does."""
 
+import contextlib
 import os
 import signal
 import stat
@@ -76,7 +77,16 @@ def test_killed_and_started_again(whole):
 def test_what_dies_is_started_again(stack, name):
     pid = stack.pid_of(name)
     os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: stack.pid_of(name) != pid, f"{name} is started again")
+    seen = set()
+
+    def started_again():
+        # Whatever is asked meanwhile is answered, or refused in good order.
+        with contextlib.suppress(requests.ConnectionError):
+            seen.add(requests.get(f"{stack.console_url}/token/?scope=repository:aa/bb:pull", timeout=20).status_code)
+        return stack.pid_of(name) != pid
+
+    wait_until(started_again, f"{name} is started again")
+    assert seen <= {200, 503}
     assert f"The {name} was killed by SIGKILL. It is started again" in stack.log()
     wait_until(lambda: answers(stack), "everything answers again")
     wait_until(

@@ -268,6 +268,11 @@ class TestList:
         TagFactory(image=ImageFactory(namespace=team, name="app"), name="v7")
         assert "app" in text_of(client.get("/images/"))
         assert "v7" in text_of(client.get("/images/team/app/"))
+        assert 'hx-get="/images/-/registry/"' in text_of(client.get("/images/"))
+        assert "The registry does not answer: pushes" in text_of(client.get("/images/-/registry/", headers=HTMX))
+
+    def test_a_registry_that_is_up_needs_no_words(self, client, ann, registry_server):
+        assert text_of(client.get("/images/-/registry/", headers=HTMX)).strip() == ""
 
     def test_quota(self, client, team):
         ImageFactory(namespace=team)
