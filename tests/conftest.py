@@ -18,6 +18,7 @@ from console.local import registry as bundled
 from tests.browser.walker import Walker
 from tests.engine_tools import Docker, Skopeo
 from tests.environment import ENVIRONMENT, FOLDER
+from tests.factories import ActivatedAccountFactory, NamespaceFactory
 from tests.stack import Stack
 
 CONSOLE_PASSWORD = "the console password 1"
@@ -28,6 +29,20 @@ CACHE = Path(__file__).resolve().parent.parent / ".cache"
 def _static_files(django_test_environment):
     """Collect the static files once, as a start does: pages name them by their hash."""
     call_command("collectstatic", interactive=False, verbosity=0)
+
+
+@pytest.fixture
+def ann(client):
+    """Somebody activated, signed in with the Django client."""
+    account = ActivatedAccountFactory(name="Ann")
+    client.force_login(account)
+    return account
+
+
+@pytest.fixture
+def team(ann):
+    """A namespace of hers."""
+    return NamespaceFactory(owner=ann, name="team")
 
 
 @pytest.fixture(scope="session")

@@ -104,17 +104,15 @@ def _batches(rows: Iterable[DoomedManifest]) -> Iterator[list[DoomedManifest]]:
 
 def _list(deletion: ImageDeletion, repository: str) -> None:
     _phase(deletion, ImageDeletion.Phase.LISTING)
-    known = set(deletion.doomed.exclude(tag="").filter(buried=False).values_list("tag", flat=True))
     rows: list[DoomedManifest] = []
     for tag in tags_of(repository):
-        if tag in known:
-            continue
         try:
             digest = registry().resolve(repository, tag).digest
         except ManifestUnknown:
             continue
-        # A tag that already points at the tombstone was written down in an earlier round; it only needs burying.
-        rows.append(DoomedManifest(deletion=deletion, tag=tag, digest=digest, removed=digest == TOMBSTONE_DIGEST))
+        if is_tombstone(digest):
+            continue  # written down in an earlier round, or by a deletion of tags
+        rows.append(DoomedManifest(deletion=deletion, tag=tag, digest=digest))
         if len(rows) >= _BATCH:
             _write_down(deletion, rows)
             rows = []
@@ -126,9 +124,10 @@ def _list(deletion: ImageDeletion, repository: str) -> None:
 
 def _write_down(deletion: ImageDeletion, rows: list[DoomedManifest]) -> None:
     """Insert the rows; a tag that came back is to be buried, and a digest that came back to be removed, once more."""
+    distinct = {(row.tag, row.digest): row for row in rows}  # an index may name one child for several platforms
     with transaction.atomic():
         DoomedManifest.objects.bulk_create(
-            rows,
+            distinct.values(),
             update_conflicts=True,
             unique_fields=["deletion", "tag", "digest"],
             update_fields=["buried", "removed"],
@@ -189,8 +188,7 @@ def _bury_tags(deletion: ImageDeletion, repository: str) -> None:
         with transaction.atomic():
             DoomedManifest.objects.filter(pk__in=[row.pk for row in batch]).update(buried=True)
             _advance(deletion, len(batch))
-    if deletion.doomed.exclude(tag="").exists():
-        remove_tombstone(repository)
+    remove_tombstone(repository)
 
 
 # --- 3. manifests ---------------------------------------------------------------------------------------------------

@@ -82,6 +82,20 @@ class TestAll:
             assert not present(registry(), image.repository, gone.digest)
         assert registry().tags(image.repository) == []
 
+    def test_an_index_that_names_one_child_twice(self, image):
+        child = push_image(registry(), image.repository, None)
+        index = push_index(registry(), image.repository, "multi", [child, child])
+        run_deletion(image)
+        assert not present(registry(), image.repository, child.digest)
+        assert not present(registry(), image.repository, index.digest)
+
+    def test_a_tag_that_a_broken_off_deletion_of_tags_left_at_the_tombstone(self, image):
+        push_image(registry(), image.repository, "v1")
+        deletion.bury_tag(image.repository, "v1")
+        run_deletion(image)
+        assert registry().tags(image.repository) == []
+        assert not Image.objects.exists()
+
     def test_what_the_index_does_not_know_goes_too(self, image):
         """Tags pushed while notifications were lost, and the children of an index that was never read."""
         children = [push_image(registry(), image.repository, None) for _ in range(2)]

@@ -1,4 +1,4 @@
-"""The pages of namespaces and images, and of the activation."""
+"""The My Images tab and an image's page."""
 
 import re
 
@@ -6,181 +6,17 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from console.audit.models import AuditEvent
 from console.images.models import Image, ImageDeletion, Tag
 from console.images.totals import refresh_totals
-from console.namespaces.models import Namespace
 from tests.factories import (
-    AccountFactory,
-    ActivatedAccountFactory,
     ImageFactory,
     ManifestFactory,
     NamespaceFactory,
     TagFactory,
 )
+from tests.page_tools import HTMX, text_of
 
 pytestmark = pytest.mark.django_db
-
-HTMX = {"HX-Request": "true"}
-
-
-@pytest.fixture
-def ann(client):
-    account = ActivatedAccountFactory(name="Ann")
-    client.force_login(account)
-    return account
-
-
-@pytest.fixture
-def team(ann):
-    return NamespaceFactory(owner=ann, name="team")
-
-
-def text_of(response):
-    return re.sub(r"\s+", " ", response.content.decode())
-
-
-class TestActivation:
-    @pytest.fixture
-    def fresh(self, client):
-        account = AccountFactory()
-        client.force_login(account)
-        return account
-
-    def form(self, account, **changes):
-        return {"username": account.account_id, "password": "p ss:w%rd é1", "confirm": "p ss:w%rd é1", **changes}
-
-    def test_it_works(self, client, fresh, registry_server):
-        text = text_of(client.get("/images/"))
-        assert f'value="{fresh.account_id}"' in text
-        assert "they publish and fetch your images" in text
-        assert "Image address" not in text
-        response = client.post("/activation/", self.form(fresh, namespace="team"))
-        assert response["Location"] == "/activation/steps/"
-        assert client.get("/images/")["Location"] == "/activation/steps/"
-        assert "Continue" in text_of(client.get("/activation/steps/"))
-        assert client.post("/activation/steps/")["Location"] == "/images/"
-        assert "The service is activated." in text_of(client.get("/images/"))
-        assert client.post("/activation/", self.form(fresh))["Location"] == "/images/"
-
-    def test_a_registry_that_is_down(self, client, fresh, settings, registry_server):
-        there, settings.REGISTRY_URL = settings.REGISTRY_URL, "http://127.0.0.1:9"
-        client.post("/activation/", self.form(fresh))
-        response = client.post("/activation/steps/", headers={**HTMX, "HX-Target": "steps"})
-        text = text_of(response)
-        assert "The registry does not answer." in text
-        assert "Try again" in text
-        assert "<html" not in text
-        assert "Enable" in text_of(client.get("/images/?edit"))
-        settings.REGISTRY_URL = there
-        assert client.post("/activation/steps/", headers=HTMX)["HX-Redirect"] == "/images/"
-
-    @pytest.mark.parametrize(
-        ("changes", "sentence"),
-        [
-            ({"password": ""}, "Please enter a password"),
-            ({"confirm": ""}, "Please enter the password again"),
-            ({"confirm": "another"}, "The two passwords do not match"),
-            ({"username": ""}, "Please enter a user name"),
-            ({"username": "Ann!"}, "Use 4 to 30 lowercase letters"),
-            ({"username": "x" * 99}, "Use 4 to 30 lowercase letters"),
-            ({"password": "short", "confirm": "short"}, "8 to 64 characters"),
-            ({"namespace": "a//b"}, "beginning and ending with a letter or digit"),
-            ({"namespace": "library"}, "is reserved"),
-        ],
-    )
-    def test_bad_input(self, client, fresh, changes, sentence):
-        response = client.post("/activation/", self.form(fresh, **changes))
-        assert response.status_code == 422
-        assert sentence in text_of(response)
-        assert not Namespace.objects.exists()
-
-    def test_steps_before_the_form(self, client, fresh):
-        assert client.get("/activation/steps/")["Location"] == "/images/"
-
-    def test_reset_password(self, client, ann):
-        assert "readonly" in text_of(client.get("/activation/password/"))
-        response = client.post("/activation/password/", {"password": "", "confirm": ""}, headers=HTMX)
-        assert response.status_code == 422
-        response = client.post("/activation/password/", {"password": "short", "confirm": "short"}, headers=HTMX)
-        assert "8 to 64 characters" in text_of(response)
-        form = {"password": "brand new pass 9", "confirm": "brand new pass 9"}
-        assert client.post("/activation/password/", form, headers=HTMX)["HX-Redirect"] == "/images/"
-        ann.credential.refresh_from_db()
-        assert ann.credential.check_password("brand new pass 9")
-        assert "brand new" not in str(list(AuditEvent.objects.values()))
-
-    def test_reset_password_before_activation(self, client, fresh):
-        assert client.get("/activation/password/")["Location"] == "/images/"
-
-
-class TestNamespaces:
-    def test_it_works(self, client, team):
-        ImageFactory(namespace=team, size=2048)
-        NamespaceFactory(name="somebody-elses")
-        text = text_of(client.get("/namespaces/"))
-        assert "team" in text
-        assert "2.0" in text
-        assert "holds 1 image" in text
-        assert "somebody-elses" not in text
-        assert "1 of 10 namespaces used" in text
-
-    def test_empty_and_no_match(self, client, ann):
-        assert "No namespace yet" in text_of(client.get("/namespaces/"))
-        NamespaceFactory(owner=ann)
-        assert "No namespace has “zzz”" in text_of(client.get("/namespaces/?q=zzz"))
-
-    def test_create(self, client, ann):
-        assert "<dialog" in text_of(client.get("/namespaces/-/create/", headers=HTMX))
-        assert "<html" in text_of(client.get("/namespaces/-/create/"))
-        assert client.post("/namespaces/-/create/", {"name": "one"})["Location"] == "/namespaces/"
-        assert client.post("/namespaces/-/create/", {"name": "two"}, headers=HTMX)["HX-Redirect"] == "/namespaces/"
-        assert ann.namespaces.count() == 2
-
-    @pytest.mark.parametrize(
-        "name", ["", "a", "x" * 31, "Team", "téam", "tеam", "..", "a//b", "-x", "library", "a\x00b"]
-    )
-    def test_bad_names(self, client, ann, name):
-        response = client.post("/namespaces/-/create/", {"name": name}, headers=HTMX)
-        assert response.status_code == 422
-        assert 'class="errors"' in text_of(response)
-        assert not Namespace.objects.exists()
-
-    def test_taken(self, client, ann):
-        NamespaceFactory(name="taken")
-        response = client.post("/namespaces/-/create/", {"name": "taken"})
-        assert "already in use by another user. Try another name." in text_of(response)
-
-    def test_quota(self, client, team):
-        team.owner.namespace_quota = 1
-        team.owner.save()
-        text = text_of(client.get("/namespaces/"))
-        assert "All 1 namespaces of this account are in use." in text
-        assert "All 1 namespaces" in text_of(client.post("/namespaces/-/create/", {"name": "more"}))
-
-    def test_delete(self, client, team):
-        assert "team" in text_of(client.get("/namespaces/team/-/delete/", headers=HTMX))
-        assert client.post("/namespaces/team/-/delete/", headers=HTMX)["HX-Redirect"] == "/namespaces/"
-        assert not Namespace.objects.exists()
-
-    def test_delete_one_that_holds_images(self, client, team):
-        ImageFactory(namespace=team)
-        assert "still holds 1 image" in text_of(client.get("/namespaces/team/-/delete/"))
-        assert "still holds images" in text_of(client.post("/namespaces/team/-/delete/"))
-
-    def test_somebody_elses(self, client, ann):
-        NamespaceFactory(name="theirs")
-        assert client.get("/namespaces/theirs/-/delete/").status_code == 404
-        assert client.post("/namespaces/theirs/-/delete/").status_code == 404
-        assert Namespace.objects.exists()
-
-    def test_in_transfer(self, client, team):
-        from console.namespaces.services import transfer_namespace
-
-        transfer_namespace(team, ActivatedAccountFactory())
-        assert "Being transferred" in text_of(client.get("/namespaces/"))
-        response = client.post("/images/-/create/", {"name": "app", "namespace": "team", "visibility": "private"})
-        assert "Please choose one of your own namespaces" in text_of(response)
 
 
 class TestList:

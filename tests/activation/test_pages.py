@@ -1,0 +1,86 @@
+"""The pages of the activation."""
+
+import pytest
+
+from console.audit.models import AuditEvent
+from console.namespaces.models import Namespace
+from tests.factories import (
+    AccountFactory,
+)
+from tests.page_tools import HTMX, text_of
+
+pytestmark = pytest.mark.django_db
+
+
+class TestActivation:
+    @pytest.fixture
+    def fresh(self, client):
+        account = AccountFactory()
+        client.force_login(account)
+        return account
+
+    def form(self, account, **changes):
+        return {"username": account.account_id, "password": "p ss:w%rd é1", "confirm": "p ss:w%rd é1", **changes}
+
+    def test_it_works(self, client, fresh, registry_server):
+        text = text_of(client.get("/images/"))
+        assert f'value="{fresh.account_id}"' in text
+        assert "they publish and fetch your images" in text
+        assert "Image address" not in text
+        response = client.post("/activation/", self.form(fresh, namespace="team"))
+        assert response["Location"] == "/activation/steps/"
+        assert client.get("/images/")["Location"] == "/activation/steps/"
+        assert "Continue" in text_of(client.get("/activation/steps/"))
+        assert client.post("/activation/steps/")["Location"] == "/images/"
+        assert "The service is activated." in text_of(client.get("/images/"))
+        assert client.post("/activation/", self.form(fresh))["Location"] == "/images/"
+
+    def test_a_registry_that_is_down(self, client, fresh, settings, registry_server):
+        there, settings.REGISTRY_URL = settings.REGISTRY_URL, "http://127.0.0.1:9"
+        client.post("/activation/", self.form(fresh))
+        response = client.post("/activation/steps/", headers={**HTMX, "HX-Target": "steps"})
+        text = text_of(response)
+        assert "The registry does not answer." in text
+        assert "Try again" in text
+        assert "<html" not in text
+        assert "Enable" in text_of(client.get("/images/?edit"))
+        settings.REGISTRY_URL = there
+        assert client.post("/activation/steps/", headers=HTMX)["HX-Redirect"] == "/images/"
+
+    @pytest.mark.parametrize(
+        ("changes", "sentence"),
+        [
+            ({"password": ""}, "Please enter a password"),
+            ({"confirm": ""}, "Please enter the password again"),
+            ({"confirm": "another"}, "The two passwords do not match"),
+            ({"username": ""}, "Please enter a user name"),
+            ({"username": "Ann!"}, "Use 4 to 30 lowercase letters"),
+            ({"username": "x" * 99}, "Use 4 to 30 lowercase letters"),
+            ({"password": "short", "confirm": "short"}, "8 to 64 characters"),
+            ({"namespace": "a//b"}, "beginning and ending with a letter or digit"),
+            ({"namespace": "library"}, "is reserved"),
+        ],
+    )
+    def test_bad_input(self, client, fresh, changes, sentence):
+        response = client.post("/activation/", self.form(fresh, **changes))
+        assert response.status_code == 422
+        assert sentence in text_of(response)
+        assert not Namespace.objects.exists()
+
+    def test_steps_before_the_form(self, client, fresh):
+        assert client.get("/activation/steps/")["Location"] == "/images/"
+
+    def test_reset_password(self, client, ann):
+        assert "readonly" in text_of(client.get("/activation/password/"))
+        response = client.post("/activation/password/", {"password": "", "confirm": ""}, headers=HTMX)
+        assert response.status_code == 422
+        response = client.post("/activation/password/", {"password": "short", "confirm": "short"}, headers=HTMX)
+        assert "8 to 64 characters" in text_of(response)
+        form = {"password": "brand new pass 9", "confirm": "brand new pass 9"}
+        assert client.post("/activation/password/", form, headers=HTMX)["HX-Redirect"] == "/images/"
+        ann.credential.refresh_from_db()
+        assert ann.credential.check_password("brand new pass 9")
+        assert "brand new" not in str(list(AuditEvent.objects.values()))
+
+    def test_reset_password_before_activation(self, client, fresh):
+        assert client.get("/activation/password/")["Location"] == "/images/"

@@ -1,0 +1,81 @@
+"""The Namespace tab."""
+
+import pytest
+
+from console.namespaces.models import Namespace
+from console.namespaces.services import transfer_namespace
+from tests.factories import (
+    ActivatedAccountFactory,
+    ImageFactory,
+    NamespaceFactory,
+)
+from tests.page_tools import HTMX, text_of
+
+pytestmark = pytest.mark.django_db
+
+
+class TestNamespaces:
+    def test_it_works(self, client, team):
+        ImageFactory(namespace=team, size=2048)
+        NamespaceFactory(name="somebody-elses")
+        text = text_of(client.get("/namespaces/"))
+        assert "team" in text
+        assert "2.0" in text
+        assert "holds 1 image" in text
+        assert "somebody-elses" not in text
+        assert "1 of 10 namespaces used" in text
+
+    def test_empty_and_no_match(self, client, ann):
+        assert "No namespace yet" in text_of(client.get("/namespaces/"))
+        NamespaceFactory(owner=ann)
+        assert "No namespace has “zzz”" in text_of(client.get("/namespaces/?q=zzz"))
+
+    def test_create(self, client, ann):
+        assert "<dialog" in text_of(client.get("/namespaces/-/create/", headers=HTMX))
+        assert "<html" in text_of(client.get("/namespaces/-/create/"))
+        assert client.post("/namespaces/-/create/", {"name": "one"})["Location"] == "/namespaces/"
+        assert client.post("/namespaces/-/create/", {"name": "two"}, headers=HTMX)["HX-Redirect"] == "/namespaces/"
+        assert ann.namespaces.count() == 2
+
+    @pytest.mark.parametrize(
+        "name", ["", "a", "x" * 31, "Team", "téam", "tеam", "..", "a//b", "-x", "library", "a\x00b"]
+    )
+    def test_bad_names(self, client, ann, name):
+        response = client.post("/namespaces/-/create/", {"name": name}, headers=HTMX)
+        assert response.status_code == 422
+        assert 'class="errors"' in text_of(response)
+        assert not Namespace.objects.exists()
+
+    def test_taken(self, client, ann):
+        NamespaceFactory(name="taken")
+        response = client.post("/namespaces/-/create/", {"name": "taken"})
+        assert "already in use by another user. Try another name." in text_of(response)
+
+    def test_quota(self, client, team):
+        team.owner.namespace_quota = 1
+        team.owner.save()
+        text = text_of(client.get("/namespaces/"))
+        assert "All 1 namespaces of this account are in use." in text
+        assert "All 1 namespaces" in text_of(client.post("/namespaces/-/create/", {"name": "more"}))
+
+    def test_delete(self, client, team):
+        assert "team" in text_of(client.get("/namespaces/team/-/delete/", headers=HTMX))
+        assert client.post("/namespaces/team/-/delete/", headers=HTMX)["HX-Redirect"] == "/namespaces/"
+        assert not Namespace.objects.exists()
+
+    def test_delete_one_that_holds_images(self, client, team):
+        ImageFactory(namespace=team)
+        assert "still holds 1 image" in text_of(client.get("/namespaces/team/-/delete/"))
+        assert "still holds images" in text_of(client.post("/namespaces/team/-/delete/"))
+
+    def test_somebody_elses(self, client, ann):
+        NamespaceFactory(name="theirs")
+        assert client.get("/namespaces/theirs/-/delete/").status_code == 404
+        assert client.post("/namespaces/theirs/-/delete/").status_code == 404
+        assert Namespace.objects.exists()
+
+    def test_in_transfer(self, client, team):
+        transfer_namespace(team, ActivatedAccountFactory())
+        assert "Being transferred" in text_of(client.get("/namespaces/"))
+        response = client.post("/images/-/create/", {"name": "app", "namespace": "team", "visibility": "private"})
+        assert "Please choose one of your own namespaces" in text_of(response)
