@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import requests
 from django.conf import settings
+from django.contrib.auth.hashers import Argon2PasswordHasher
 from django.core.management import call_command
 from playwright.sync_api import sync_playwright
 
@@ -29,6 +30,12 @@ CACHE = Path(__file__).resolve().parent.parent / ".cache"
 def _static_files(django_test_environment):
     """Collect the static files once, as a start does: pages name them by their hash."""
     call_command("collectstatic", interactive=False, verbosity=0)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cheap_hashes():
+    """The same algorithm with the least memory and time: the tests hash some thousand passwords."""
+    Argon2PasswordHasher.time_cost, Argon2PasswordHasher.memory_cost, Argon2PasswordHasher.parallelism = 1, 64, 1
 
 
 @pytest.fixture

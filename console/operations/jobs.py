@@ -6,6 +6,8 @@ import logging
 
 from procrastinate import JobContext
 from procrastinate.contrib.django import app
+from procrastinate.exceptions import AlreadyEnqueued, UniqueViolation
+from procrastinate.jobs import Status
 
 from console.queue import INDEX_QUEUE
 
@@ -29,7 +31,11 @@ async def resume_stalled(context: JobContext, timestamp: int = 0) -> None:
     await manager.prune_stalled_workers(STALLED_SECONDS)
     for job in await manager.get_stalled_jobs(seconds_since_heartbeat=STALLED_SECONDS):
         log.warning("job %s (%s) lost its worker and is started again", job.id, job.task_name)
-        await manager.retry_job(job)
+        try:
+            await manager.retry_job(job)
+        except (AlreadyEnqueued, UniqueViolation):
+            # The same is waiting already, behind this one's lock: it takes its place.
+            await manager.finish_job(job, status=Status.FAILED, delete_job=True)
 
 
 @app.periodic(cron="41 3 * * *")

@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 
 from registry_client import Challenged, ManifestUnknown, RegistryClient
 from tests.engine_tools import layer
-from tests.registry_tools import push_blob, push_image
+from tests.registry_tools import DOCKER_MANIFEST, push_blob, push_image
 from tests.stack import Stack, wait_until
 
 pytestmark = pytest.mark.engine
@@ -134,12 +134,13 @@ class TestSkopeo:
         skopeo.login(stack.registry_address, ann.account_id, "wrong", fails=True)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def own_stack(registry_program):
-    """A whole product that a test may be rough with."""
+    """A whole product that tests may be rough with, with somebody activated."""
     started = Stack(registry_program)
     try:
         started.start()
+        started.manage("shell", "-c", ACTIVATE.format(password=REGISTRY_PASSWORD))
         yield started
     finally:
         started.stop()
@@ -172,40 +173,37 @@ class TestKilledHalfWay:
     def images(self, stack, name):
         return stack.sql("SELECT state, tag_count FROM images_image WHERE name = %s", name)
 
-    def is_gone(self, stack):
+    def is_gone(self, stack, name, other):
         # The other image is there: the database answers, and no longer knows this one.
-        return self.images(stack, "kept") and not self.images(stack, "doomed")
+        return self.images(stack, other) and not self.images(stack, name)
 
     @pytest.mark.parametrize("victims", [["worker"], ["registry"], ["postgres"], ["worker", "registry", "worker"]])
     def test_it_ends(self, own_stack, victims):
-        stack = own_stack
-        stack.manage("shell", "-c", ACTIVATE.format(password=REGISTRY_PASSWORD))
+        stack, name = own_stack, "doomed-" + "-".join(victims)
+        doomed, kept = f"team/{name}", f"team/kept-{name}"
         with RegistryClient(f"http://{stack.registry_address}", Challenged("owner", REGISTRY_PASSWORD)) as client:
-            kept = push_image(client, "team/kept", "v1", layers=[b"shared"])
-            pushed = [push_image(client, "team/doomed", f"v{number}", layers=[b"shared"]) for number in range(20)]
+            other = push_image(client, kept, "v1", layers=[b"shared"])
+            pushed = [push_image(client, doomed, f"v{number}", layers=[b"shared"]) for number in range(20)]
             for number in range(20, self.TAGS):
-                one = pushed[number % 20]
-                client.put_manifest(
-                    "team/doomed", f"v{number}", one.content, "application/vnd.docker.distribution.manifest.v2+json"
-                )
+                client.put_manifest(doomed, f"v{number}", pushed[number % 20].content, DOCKER_MANIFEST)
             wait_until(
-                lambda: self.images(stack, "doomed") == [("active", self.TAGS)] and self.images(stack, "kept"),
+                lambda: self.images(stack, name) == [("active", self.TAGS)] and self.images(stack, f"kept-{name}"),
                 "all tags are indexed",
                 60,
             )
-            stack.manage("shell", "-c", DELETE.format(name="doomed"))
+            stack.manage("shell", "-c", DELETE.format(name=name))
             for victim in victims:
                 pid = stack.pid_of(victim)
                 os.kill(pid, signal.SIGKILL)
                 wait_until(lambda victim=victim, pid=pid: stack.pid_of(victim) != pid, f"the {victim} is started again")
-            wait_until(lambda: self.is_gone(stack), "the image is gone", 90)
-            assert client.tags("team/kept") == ["v1"]
-            assert b"".join(client.blob("team/kept", kept.blobs[1])) == b"shared"
+            wait_until(lambda: self.is_gone(stack, name, f"kept-{name}"), "the image is gone", 90)
+            assert client.tags(kept) == ["v1"]
+            assert b"".join(client.blob(kept, other.blobs[1])) == b"shared"
             for one in pushed:
                 with pytest.raises(ManifestUnknown):
-                    client.resolve("team/doomed", one.digest)
-            push_image(client, "team/doomed", "again")
-            wait_until(lambda: self.images(stack, "doomed") == [("active", 1)], "the name can be used again")
+                    client.resolve(doomed, one.digest)
+            push_image(client, doomed, "again")
+            wait_until(lambda: self.images(stack, name) == [("active", 1)], "the name can be used again")
 
 
 def test_a_push_longer_than_a_tokens_life(registry_program):

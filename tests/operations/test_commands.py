@@ -5,6 +5,7 @@ import io
 import pytest
 from django.contrib.auth import authenticate
 from django.core.management import CommandError, call_command
+from django.db import connection
 from procrastinate.contrib.django import app
 from procrastinate.contrib.django.models import ProcrastinateJob
 
@@ -13,6 +14,7 @@ from console.images import jobs as image_jobs
 from console.images.models import Image
 from console.images.services import delete_image
 from console.indexing.services import reread_image
+from console.operations import jobs as operations_jobs
 from console.operations.worker import run_worker
 from console.registry import registry
 from tests.factories import AccountFactory, ImageFactory
@@ -74,6 +76,22 @@ class TestWorker:
         settings.REGISTRY_URL = there
         image_jobs.delete_image(image.pk)
         assert not Image.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_job_whose_worker_was_killed_while_the_same_waits_again(registry_server):
+    """It must not stay in the way of the one that waits behind its lock."""
+    with connection.cursor() as cursor:
+        for status in ("doing", "todo"):
+            cursor.execute(
+                "INSERT INTO procrastinate_jobs (queue_name, task_name, lock, queueing_lock, args, status) "
+                "VALUES ('index', 'indexing.follow_hints', 'repository:aa/bb', 'hints aa/bb', %s, %s)",
+                ['{"repository": "aa/bb"}', status],
+            )
+    operations_jobs.resume_stalled.defer()
+    run_worker(wait=False)
+    run_worker(wait=False)
+    assert not ProcrastinateJob.objects.filter(task_name="indexing.follow_hints").exists()
 
 
 def test_every_task_names_its_queue():
