@@ -209,11 +209,14 @@ def test_without_script(person, pusher):
     page.get_by_label("Tick v1").check()
     page.locator(".toolbar").get_by_role("button", name="Delete").click()
     page.get_by_role("button", name="OK").click()
+    expect(page.get_by_label("Tick v2")).to_be_visible()  # the form's own answer, before anything is loaded again
     wait_until(lambda: page.reload() and not page.get_by_label("Tick v1").count(), "the tag goes")
     assert page.get_by_label("Tick v2").count()
     ann.go("/images/")
     ann.row(f"{team}/app").get_by_role("button", name=re.compile("Delete")).click()
     page.get_by_role("button", name="OK").click()
+    expect(page.get_by_role("button", name="OK")).to_have_count(0)
+    expect(page.get_by_role("heading", name="My Images", exact=True)).to_be_visible()
     wait_until(lambda: page.reload() and not ann.row(f"{team}/app").count(), "the image goes")
 
 

@@ -30,7 +30,7 @@ def answers(whole):
             requests.get(f"{whole.console_url}/healthz", timeout=2).status_code == 200
             and requests.get(f"http://{whole.registry_address}/v2/", timeout=2).status_code == 401
         )
-    except requests.ConnectionError:
+    except requests.RequestException:
         return False
 
 
