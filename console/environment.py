@@ -33,6 +33,7 @@ class Environment:
     registry_port: int
     registry_url: str
     registry_is_ours: bool
+    console_registry_url: str
     registry_address: str
     registry_service: str
     token_issuer: str
@@ -42,6 +43,11 @@ class Environment:
         """Folder of the embedded PostgreSQL's Unix socket."""
         return socket_dir(self.data_dir)
 
+    @property
+    def inner_registry_file(self) -> Path:
+        """Where a running My Images writes the address of its inner registry, for commands started beside it."""
+        return inner_registry_file(self.data_dir)
+
 
 def socket_dir(data_dir: Path) -> Path:
     """Where the embedded PostgreSQL puts its socket: under ``data_dir`` unless that path is too long for one."""
@@ -50,6 +56,21 @@ def socket_dir(data_dir: Path) -> Path:
         return inside
     name = hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:16]
     return Path(tempfile.gettempdir()) / f"my-images-{name}"
+
+
+def inner_registry_file(data_dir: Path) -> Path:
+    """See ``Environment.inner_registry_file``."""
+    return data_dir / "run" / "inner_registry"
+
+
+def _console_registry(environ: Mapping[str, str], data_dir: Path, registry_url: str) -> str:
+    """The registry that the console's own calls go to: the inner one where there is one."""
+    if environ.get("REGISTRY_URL", "").strip():
+        return registry_url
+    try:
+        return inner_registry_file(data_dir).read_text().strip() or registry_url
+    except OSError:
+        return registry_url
 
 
 def _port(environ: Mapping[str, str], name: str, default: int) -> int:
@@ -92,6 +113,7 @@ def load(environ: Mapping[str, str] | None = None) -> Environment:
         registry_port=registry_port,
         registry_url=registry_url,
         registry_is_ours=not given_registry,
+        console_registry_url=_console_registry(environ, data_dir, registry_url),
         registry_address=environ.get("REGISTRY_ADDRESS", "").strip() or urlsplit(registry_url).netloc,
         registry_service=service,
         token_issuer=environ.get("TOKEN_ISSUER", "").strip() or "my-images-console",

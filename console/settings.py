@@ -146,6 +146,8 @@ DEFAULT_FROM_EMAIL = os.environ.get("DEFAULT_FROM_EMAIL") or f"My Images <norepl
 
 # The registry and its tokens.
 REGISTRY_URL = ENVIRONMENT.registry_url
+# The same registry, for the console's own calls: by a process that sends no notifications, where there is one.
+CONSOLE_REGISTRY_URL = ENVIRONMENT.console_registry_url
 REGISTRY_ADDRESS = ENVIRONMENT.registry_address
 REGISTRY_SERVICE = ENVIRONMENT.registry_service
 TOKEN_ISSUER = ENVIRONMENT.token_issuer

@@ -75,7 +75,7 @@ def _run(environment: Environment) -> int:
 
 def _start(supervisor: Supervisor, environment: Environment, keys: Keys) -> None:
     variables = {**os.environ, "DJANGO_SETTINGS_MODULE": "console.settings", "PYTHONUNBUFFERED": "1"}
-    bundled = _registry(environment, keys)
+    bundled = _registries(environment, keys)
     if environment.embedded_database:
         server = Postgres(
             environment.data_dir / "postgres", environment.socket_dir, _options(os.environ.get("POSTGRES_OPTIONS", ""))
@@ -91,8 +91,8 @@ def _start(supervisor: Supervisor, environment: Environment, keys: Keys) -> None
             silent=_POSTGRES_ROUTINE,
         )
         supervisor.start(database)
-    if bundled is not None:
-        supervisor.start(bundled)
+    for child in bundled:
+        supervisor.start(child)
     if environment.embedded_database:
         supervisor.wait_for(database.ready, [database])
     prepare = [sys.executable, str(BASE_DIR / "manage.py"), "prepare"]
@@ -101,25 +101,35 @@ def _start(supervisor: Supervisor, environment: Environment, keys: Keys) -> None
     worker = Child("worker", [sys.executable, str(BASE_DIR / "manage.py"), "worker"], variables, lambda: True)
     supervisor.start(console)
     supervisor.start(worker)
-    waited_for = [console, worker] if bundled is None else [bundled, console, worker]
+    waited_for = [*bundled, console, worker]
     supervisor.wait_for(lambda: all(child.ready() for child in waited_for), waited_for)
 
 
-def _registry(environment: Environment, keys: Keys) -> Child | None:
-    """The bundled registry; ``None`` when one that is running elsewhere was named."""
+def _registries(environment: Environment, keys: Keys) -> list[Child]:
+    """The bundled registry and the inner one over the same storage; none when one running elsewhere was named."""
+    folder = environment.data_dir / "registry"
+    environment.inner_registry_file.unlink(missing_ok=True)
     if not environment.registry_is_ours:
-        path = environment.data_dir / "registry" / "external.yml"
-        registry.write_config(path, registry.external_snippet(environment, keys))
+        path = registry.write_config(folder / "external.yml", registry.external_snippet(environment, keys))
         say(f"The registry at {environment.registry_url} needs the settings in {path}.")
         say(f"What each of them is for: {BASE_DIR / 'docs' / 'registry.md'}")
-        return None
-    config = registry.write_config(
-        environment.data_dir / "registry" / "config.yml", registry.configuration(environment, keys)
+        return []
+    inner_port = ports.free()
+    config = registry.write_config(folder / "config.yml", registry.configuration(environment, keys))
+    inner_config = registry.write_config(
+        folder / "inner.yml", registry.inner_configuration(environment, keys, inner_port)
     )
-    program = registry.choose(environment, config)
-    address = f"http://127.0.0.1:{environment.registry_port}/v2/"
+    environment.inner_registry_file.write_text(f"http://127.0.0.1:{inner_port}")
+    return [
+        _registry_child("registry", registry.choose(environment, config), environment.registry_port),
+        _registry_child("inner registry", registry.choose(environment, inner_config, "inner"), inner_port),
+    ]
+
+
+def _registry_child(name: str, program: registry.Program, port: int) -> Child:
+    address = f"http://127.0.0.1:{port}/v2/"
     return Child(
-        "registry",
+        name,
         program.command,
         registry.clean_environment(os.environ),
         lambda: _answers(address, {200, 401}),

@@ -27,3 +27,10 @@ def check(host: str, port: int, variable: str, what: str) -> None:
                     f"set {variable} to a free port, or stop what listens there ('ss -ltnp sport = :{port}' shows it)."
                 ) from None
             raise Problem(f"Port {port} on {host} cannot be used for {what}: {error.strerror}.") from None
+
+
+def free() -> int:
+    """A port of the loopback address that nobody listens on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -52,8 +52,10 @@ def find_or_install(data_dir: Path) -> Path:
     return unpacked
 
 
-def choose(environment: Environment, config: Path) -> Program:
+def choose(environment: Environment, config: Path, name: str = "registry") -> Program:
     """How to run the registry here, with ``config``.
+
+    :param name: tells the containers of one installation apart, where there are any.
 
     :raises Problem: when there is no way.
     """
@@ -62,7 +64,7 @@ def choose(environment: Environment, config: Path) -> Program:
     except Problem:
         if not _engine_answers():
             raise
-    name = f"my-images-registry-{environment.registry_port}"
+    name = f"my-images-{name.replace(' ', '-')}-{environment.registry_port}"
     subprocess.run(["docker", "rm", "--force", name], capture_output=True, check=False)
     storage, keys = environment.data_dir / "registry", environment.data_dir / "keys"
     mounts = [f"--volume={folder}:{folder}" for folder in (storage, keys)]
@@ -144,11 +146,26 @@ def configuration(environment: Environment, keys: Keys, *, host: str = "127.0.0.
                     "timeout": "5s",
                     "threshold": 3,
                     "backoff": "1s",
-                    "ignore": {"mediatypes": ["application/octet-stream"], "actions": ["pull"]},
+                    "ignore": {"mediatypes": ["application/octet-stream"]},
                 }
             ]
         },
     }
+
+
+def inner_configuration(environment: Environment, keys: Keys, port: int) -> dict[str, Any]:
+    """The configuration of a second process over the same storage, for the console's own calls alone.
+
+    What the console reads, buries and deletes is no news to it: this process tells of nothing, so that the walk over a
+    large registry does not stand in the way of the notification of somebody's push. Distribution's own documentation
+    runs several processes over one storage ("Deploying a registry server", "Load balancing considerations").
+    """
+    whole = configuration(environment, keys)
+    del whole["notifications"]
+    # One of the two cleans up unfinished uploads.
+    whole["storage"]["maintenance"] = {"uploadpurging": {"enabled": False}}
+    whole["http"]["addr"] = f"127.0.0.1:{port}"
+    return whole
 
 
 def write_config(path: Path, content: Mapping[str, Any]) -> Path:
