@@ -120,6 +120,19 @@ def refuse_image(account: Account) -> str:
     }
 
 
+def refuse_tag(account: Account, image: Image, coming: int = 0) -> str:
+    """Why the account may not add one more tag to the image, as a sentence; empty when it may.
+
+    :param coming: tags that are on their way to it.
+    """
+    allowed = _allowed(account.tag_quota, settings.DEFAULT_TAG_QUOTA)
+    if image.tag_count + image.attachment_count + coming < allowed:
+        return ""
+    return _("All %(allowed)d tags of this image are in use. Delete one first, or ask an administrator.") % {
+        "allowed": allowed
+    }
+
+
 # --- the registry ---------------------------------------------------------------------------------------------------
 
 
@@ -188,7 +201,9 @@ def _allowed_on_repositories(
     images = (
         {
             (image.namespace_id, image.name): image
-            for image in Image.objects.filter(wanted).only("namespace_id", "name", "state", "visibility", "tag_count")
+            for image in Image.objects.filter(wanted).only(
+                "namespace_id", "name", "state", "visibility", "tag_count", "attachment_count"
+            )
         }
         if wanted
         else {}
@@ -208,7 +223,7 @@ def _allowed_on_repositories(
             if image is None and room > 0:
                 room -= 1
                 allowed[repository] = OWNER_ACTIONS
-            elif image is not None and image.tag_count < limits.tags_allowed:
+            elif image is not None and image.tag_count + image.attachment_count < limits.tags_allowed:
                 allowed[repository] = OWNER_ACTIONS
             else:
                 allowed[repository] = OWNER_ACTIONS - {"push"}

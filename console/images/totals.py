@@ -2,27 +2,46 @@
 
 from __future__ import annotations
 
-from django.db import transaction
-from django.db.models import Max, Sum
+from django.db import connection, transaction
+from django.utils import timezone
 
-from console.images.models import Image, Manifest, Tag
+from console.images.models import Image
+
+# The size is that of the manifests that tags name, each digest once; tags shown under another one do not count as tags.
+_COUNT = """
+SELECT count(*) FILTER (WHERE NOT attached), count(*) FILTER (WHERE attached), max(pushed_at),
+       coalesce((
+           SELECT sum(size) FROM images_manifest
+           WHERE id IN (SELECT manifest_id FROM images_tag WHERE image_id = %s)
+       ), 0)
+FROM (
+    SELECT pushed_at, subject <> '' AND EXISTS (
+        SELECT FROM images_manifest AS about WHERE about.image_id = tag.image_id AND about.digest = tag.subject
+    ) AS attached
+    FROM images_tag AS tag WHERE image_id = %s
+) AS counted
+"""
 
 
-def refresh_totals(image_id: int) -> None:
-    """Count tags and bytes anew. The row is locked meanwhile, so of two changes at once the last to count sees both.
+def refresh_totals(image_id: int, *, changed: bool = True) -> bool:
+    """Count tags and bytes anew; whether anything was other than written down.
 
-    The size is that of the manifests that tags name, each digest once.
+    The image's row is locked meanwhile, so of two changes at once the last to count sees both.
+
+    :param changed: whether something that pages show was changed, so that open pages fetch it.
     """
     with transaction.atomic():
         image = Image.objects.select_for_update(of=("self",)).filter(pk=image_id).first()
         if image is None:
-            return
-        tags = Tag.objects.filter(image=image)
-        image.tag_count = tags.count()
-        image.size = (
-            Manifest.objects.filter(image=image, pk__in=tags.values("manifest")).aggregate(total=Sum("size"))["total"]
-            or 0
-        )
-        newest = tags.aggregate(newest=Max("pushed_at"))["newest"]
+            return False
+        before = (image.tag_count, image.attachment_count, image.size, image.last_push_at)
+        with connection.cursor() as cursor:
+            cursor.execute(_COUNT, [image_id, image_id])
+            tags, attachments, newest, size = cursor.fetchone()
+        image.tag_count, image.attachment_count, image.size = tags, attachments, int(size)
         image.last_push_at = max(filter(None, (newest, image.last_push_at)), default=None)
-        image.save(update_fields=["tag_count", "size", "last_push_at"])
+        wrong = before != (image.tag_count, image.attachment_count, image.size, image.last_push_at)
+        if wrong or changed:
+            image.changed_at = timezone.now()
+            image.save(update_fields=["tag_count", "attachment_count", "size", "last_push_at", "changed_at"])
+        return wrong

@@ -26,3 +26,107 @@ class Hint(models.Model):
 
     def __str__(self) -> str:
         return f"{self.repository}:{self.tag}"
+
+
+class SeenEvent(models.Model):
+    """A notification that was counted: the registry sends one again when our answer did not reach it."""
+
+    id = models.CharField(_("event"), max_length=64, primary_key=True)
+    seen_at = models.DateTimeField(_("seen"), auto_now_add=True, db_index=True)
+
+    class Meta:
+        verbose_name = _("counted event")
+        verbose_name_plural = _("counted events")
+
+    def __str__(self) -> str:
+        return self.id
+
+
+class Activity(models.Model):
+    """A push or a pull that was acknowledged and is not added to the totals yet."""
+
+    repository = models.CharField(_("repository"), max_length=255)
+    tag = models.CharField(_("tag"), max_length=128, blank=True)
+    digest = models.CharField(_("digest"), max_length=140, blank=True)
+    pull = models.BooleanField(_("pull"), help_text=_("Otherwise a push"))
+    at = models.DateTimeField(_("at"))
+    told_at = models.DateTimeField(_("told"), auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("activity")
+        verbose_name_plural = _("activities")
+
+    def __str__(self) -> str:
+        return f"{self.repository}:{self.tag or self.digest}"
+
+
+class UnusableEvents(models.Model):
+    """How many notifications of a day could not be used, and why."""
+
+    class Reason(models.TextChoices):
+        UNREADABLE = "unreadable", _("not an envelope of events")
+        MALFORMED = "malformed", _("an event without what it must have")
+        UNKNOWN = "unknown", _("an action that is not known")
+
+    day = models.DateField(_("day"))
+    reason = models.CharField(_("reason"), max_length=10, choices=Reason.choices)
+    count = models.PositiveBigIntegerField(_("count"), default=0)
+
+    class Meta:
+        verbose_name = _("unusable events")
+        verbose_name_plural = _("unusable events")
+        constraints = [models.UniqueConstraint(fields=["day", "reason"], name="unusable_once_a_day")]
+
+    def __str__(self) -> str:
+        return f"{self.day} {self.reason}: {self.count}"
+
+
+class Reconcile(models.Model):
+    """A walk over the registry that mends the index. What is left to look at is in ``ReconcileItem``."""
+
+    class State(models.TextChoices):
+        COLLECTING = "collecting", _("Listing repositories")
+        RUNNING = "running", _("Looking at repositories")
+        ASKING = "asking", _("Waits for a decision")
+        DONE = "done", _("Done")
+
+    started_at = models.DateTimeField(_("started"), auto_now_add=True)
+    ended_at = models.DateTimeField(_("ended"), null=True)
+    state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.COLLECTING)
+    whole = models.BooleanField(_("of everything"), default=True)
+    adopt_for = models.CharField(_("adopt for"), max_length=12, blank=True, default="")
+    total = models.PositiveIntegerField(_("repositories"), default=0)
+    done = models.PositiveIntegerField(_("looked at"), default=0)
+    counts = models.JSONField(_("what was found"), default=dict)
+    problem = models.CharField(_("problem"), max_length=300, blank=True, default="")
+
+    class Meta:
+        verbose_name = _("reconcile")
+        verbose_name_plural = _("reconciles")
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(state__in=["collecting", "running", "asking", "done"]), name="reconcile_state"
+            ),
+            # One at a time walks over everything.
+            models.UniqueConstraint(
+                fields=["whole"],
+                condition=models.Q(whole=True, state__in=["collecting", "running"]),
+                name="reconcile_one_whole",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.started_at:%Y-%m-%d %H:%M} {self.done}/{self.total}"
+
+
+class ReconcileItem(models.Model):
+    """A repository that a reconcile still has to look at."""
+
+    reconcile = models.ForeignKey(Reconcile, on_delete=models.CASCADE, related_name="items")
+    repository = models.CharField(_("repository"), max_length=255)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["reconcile", "repository"], name="reconcile_item_once")]
+
+    def __str__(self) -> str:
+        return self.repository

@@ -1,0 +1,20 @@
+"""Images, the index of what the registry holds of them, and the long work on them."""
+
+from console.images.models.copying import Copy
+from console.images.models.deletion import DoomedManifest, ImageDeletion
+from console.images.models.image import NAME_PATTERN, Image, ImageName, validate_image_name
+from console.images.models.index import DailyActivity, Document, Manifest, Tag
+
+__all__ = [
+    "NAME_PATTERN",
+    "Copy",
+    "DailyActivity",
+    "Document",
+    "DoomedManifest",
+    "Image",
+    "ImageDeletion",
+    "ImageName",
+    "Manifest",
+    "Tag",
+    "validate_image_name",
+]

@@ -1,0 +1,144 @@
+"""The index: what the registry was seen to hold, so that no page has to ask it."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from console.images.models.image import Image
+
+
+class Document(models.Model):
+    """The content of a manifest, stored once for each digest, whichever images have it.
+
+    ``content`` are the bytes as pushed. ``config`` is what pages show of an image's configuration (OCI image
+    specification, "Image Configuration"): of environment variables the names alone, for their values may be secrets.
+    """
+
+    digest = models.CharField(_("digest"), max_length=140, primary_key=True)
+    media_type = models.CharField(_("media type"), max_length=200)
+    content = models.BinaryField(_("content"))
+    config = models.JSONField(_("config"), default=dict)
+
+    class Meta:
+        verbose_name = _("document")
+        verbose_name_plural = _("documents")
+
+    def __str__(self) -> str:
+        return self.digest
+
+
+class Manifest(models.Model):
+    """That an image has a manifest, and what lists say of it. Its content is the ``Document`` of the same digest.
+
+    ``size`` is what a pull transfers: the config and the layers; for an index, those of all its platforms.
+    ``blobs`` are the digests of config and layers, ``children`` the manifests that an index names, each with
+    ``digest``, ``platform`` and, for what is not an image but says something about one, ``about``.
+    """
+
+    class Kind(models.TextChoices):
+        UNREAD = "", _("Not read yet")
+        IMAGE = "image", _("Image")
+        INDEX = "index", _("Multi-platform image")
+        ARTIFACT = "artifact", _("Artifact")
+        OTHER = "other", _("Of an unknown kind")
+
+    image = models.ForeignKey(Image, on_delete=models.CASCADE, related_name="manifests")
+    digest = models.CharField(_("digest"), max_length=140)
+    media_type = models.CharField(_("media type"), max_length=200)
+    kind = models.CharField(_("kind"), max_length=8, choices=Kind.choices, default=Kind.UNREAD, blank=True)
+    size = models.PositiveBigIntegerField(_("size"))
+    platforms = models.JSONField(_("platforms"), default=list)
+    blobs = models.JSONField(default=list)
+    children = models.JSONField(default=list)
+    is_child = models.BooleanField(default=False, help_text=_("An index of the image names it."))
+    doomed = models.BooleanField(default=False, help_text=_("It is being deleted: its last tag was."))
+    artifact_type = models.CharField(_("artifact type"), max_length=200, blank=True, default="")
+    subject = models.CharField(_("subject"), max_length=140, blank=True, default="", help_text=_("What it is about"))
+    created_at = models.DateTimeField(_("built"), null=True)
+    pull_count = models.PositiveBigIntegerField(_("pulls by digest"), default=0)
+    last_pull_at = models.DateTimeField(_("last pull by digest"), null=True)
+
+    class Meta:
+        verbose_name = _("manifest")
+        verbose_name_plural = _("manifests")
+        constraints = [
+            models.UniqueConstraint(fields=["image", "digest"], name="manifest_digest_unique"),
+            models.CheckConstraint(
+                condition=Q(kind__in=["", "image", "index", "artifact", "other"]), name="manifest_kind"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["digest"]),
+            models.Index(fields=["image", "subject"], condition=~Q(subject=""), name="manifest_about"),
+            models.Index(fields=["image"], condition=Q(doomed=True), name="manifest_doomed"),
+        ]
+
+    def __str__(self) -> str:
+        return self.digest
+
+    @property
+    def child_digests(self) -> list[str]:
+        """The digests of the manifests that an index names."""
+        return [child["digest"] for child in self.children]
+
+
+class Tag(models.Model):
+    """A tag as the registry had it when it was last looked at.
+
+    ``subject`` is the digest that the tag says something about: a signature, an SBOM, the list of such things (OCI
+    distribution specification, "Referrers Tag Schema"). Pages show it under its subject.
+    ``missing_at`` is set while a reconcile has found the tag gone and has not decided yet.
+    """
+
+    class State(models.TextChoices):
+        ACTIVE = "active", _("Active")
+        DELETING = "deleting", _("Deleting")
+
+    image = models.ForeignKey(Image, on_delete=models.CASCADE, related_name="tags")
+    manifest = models.ForeignKey(Manifest, on_delete=models.RESTRICT, related_name="tags")
+    name = models.CharField(_("name"), max_length=128)
+    subject = models.CharField(_("subject"), max_length=140, blank=True, default="")
+    pushed_at = models.DateTimeField(_("pushed"))
+    pushed_by = models.CharField(_("pushed by"), max_length=64, blank=True, default="")
+    pull_count = models.PositiveBigIntegerField(_("pulls"), default=0)
+    last_pull_at = models.DateTimeField(_("last pull"), null=True)
+    state = models.CharField(_("state"), max_length=8, choices=State.choices, default=State.ACTIVE, editable=False)
+    problem = models.CharField(_("problem"), max_length=300, blank=True, default="", editable=False)
+    missing_at = models.DateTimeField(_("missing since"), null=True, editable=False)
+
+    class Meta:
+        verbose_name = _("tag")
+        verbose_name_plural = _("tags")
+        ordering = ["-pushed_at", "name"]
+        constraints = [
+            models.UniqueConstraint(fields=["image", "name"], name="tag_name_unique"),
+            models.CheckConstraint(condition=Q(state__in=["active", "deleting"]), name="tag_state"),
+        ]
+        indexes = [
+            models.Index(fields=["image", "pushed_at", "id"], name="tag_by_push"),
+            models.Index(fields=["image", "subject"], condition=~Q(subject=""), name="tag_about"),
+            models.Index(fields=["image"], condition=Q(missing_at__isnull=False), name="tag_missing"),
+            models.Index(fields=["image"], condition=Q(state="deleting"), name="tag_deleting"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.image}:{self.name}"
+
+
+class DailyActivity(models.Model):
+    """Pushes and pulls of an image on one day (UTC)."""
+
+    image = models.ForeignKey(Image, on_delete=models.CASCADE, related_name="activity")
+    day = models.DateField(_("day"))
+    pushes = models.PositiveIntegerField(_("pushes"), default=0)
+    pulls = models.PositiveIntegerField(_("pulls"), default=0)
+
+    class Meta:
+        verbose_name = _("activity of a day")
+        verbose_name_plural = _("activity by day")
+        constraints = [models.UniqueConstraint(fields=["image", "day"], name="activity_day_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.image} {self.day}"
