@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from django.db import connection
 
 from console.indexing.models import Hint
-from console.indexing.services import reread_tag
+from console.indexing.services import Reader
 from registry_client import RegistryError, RegistryUnavailable
 
 log = logging.getLogger(__name__)
@@ -62,12 +62,30 @@ def follow(repository: str) -> int:
         hints = list(Hint.objects.filter(repository=repository).order_by("pk")[:_BATCH])
         if not hints:
             return followed
-        for hint in hints:
-            try:
-                reread_tag(repository, hint.tag, pushed_at=hint.pushed_at, pushed_by=hint.pushed_by)
-            except RegistryUnavailable:
-                raise
-            except RegistryError as error:
-                log.warning("%s:%s cannot be indexed: %s", repository, hint.tag, error)
-            Hint.objects.filter(pk=hint.pk, version=hint.version).delete()
-            followed += 1
+        reader = Reader(repository)
+        looked: list[Hint] = []
+        try:
+            for hint in hints:
+                try:
+                    reader.look(hint.tag, pushed_at=hint.pushed_at, pushed_by=hint.pushed_by)
+                except RegistryUnavailable:
+                    raise
+                except RegistryError as error:
+                    log.warning("%s:%s cannot be indexed: %s", repository, hint.tag, error)
+                looked.append(hint)
+        finally:
+            # Also what was done before a failure is counted, and not done again.
+            if looked:
+                reader.settle()
+                _forget(looked)
+                followed += len(looked)
+
+
+def _forget(hints: list[Hint]) -> None:
+    """Remove the hints, but not those that something was added to meanwhile."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "DELETE FROM indexing_hint USING unnest(%s::bigint[], %s::int[]) AS followed (id, version) "
+            "WHERE indexing_hint.id = followed.id AND indexing_hint.version = followed.version",
+            [[hint.pk for hint in hints], [hint.version for hint in hints]],
+        )

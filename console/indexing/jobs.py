@@ -1,4 +1,4 @@
-"""Looking again at what a notification or the clock pointed at."""
+"""Looking again at what a notification or the clock pointed at, and counting."""
 
 from __future__ import annotations
 
@@ -6,12 +6,9 @@ import logging
 
 from procrastinate.contrib.django import app
 
-from console.images.models import Image
-from console.indexing import hints, services
-from console.namespaces.models import Namespace
-from console.policy import split_repository
-from console.queue import INDEX_QUEUE, KeepTrying, defer_once, repository_lock
-from console.registry import registry
+from console.indexing import activity, hints, services
+from console.indexing import reconcile as walks
+from console.queue import INDEX_QUEUE, KeepTrying, defer_once
 
 log = logging.getLogger(__name__)
 
@@ -28,28 +25,32 @@ def reread_image(repository: str) -> None:
     services.reread_image(repository)
 
 
+@app.periodic(cron="* * * * * */2")
+@app.task(name="indexing.add_up", queue=INDEX_QUEUE, queueing_lock="indexing.add_up", lock="indexing.add_up")
+def add_up(timestamp: int = 0) -> None:
+    """Add pushes and pulls to the totals, every two seconds: all that came meanwhile at once."""
+    while activity.add_up() >= activity.MOST_AT_ONCE:
+        pass
+
+
 @app.periodic(cron="17 * * * *")
-@app.task(name="indexing.reconcile", queue=INDEX_QUEUE, queueing_lock="indexing.reconcile", retry=KeepTrying(60))
+@app.task(
+    name="indexing.reconcile",
+    queue=INDEX_QUEUE,
+    queueing_lock="indexing.reconcile",
+    lock="indexing.reconcile",
+    retry=KeepTrying(60),
+)
 def reconcile(timestamp: int = 0) -> None:
-    """Look again at every image, and at repositories in somebody's namespace that have no row yet.
+    """Walk over the registry and mend the index.
 
     Notifications live in the registry's memory only: what was queued when it died is found here.
     """
-    look_again()
+    walk = walks.walk_on(walks.begin())
+    if walk.state == walk.State.ASKING:
+        log.warning("reconcile: %s Look at the registry's storage, then run “manage.py reconcile”.", walk.problem)
 
 
-def look_again() -> int:
-    """Queue a re-read of every repository that may need one; how many were queued."""
-    repositories = {
-        f"{namespace}/{name}"
-        for namespace, name in Image.objects.filter(state=Image.State.ACTIVE).values_list("namespace__name", "name")
-    }
-    namespaces = set(Namespace.objects.values_list("name", flat=True))
-    for repository in registry().catalog():
-        parts = split_repository(repository)
-        if parts is not None and parts[0] in namespaces:
-            repositories.add(repository)
-    return sum(
-        defer_once(reread_image, f"image {name}", lock=repository_lock(name), repository=name)
-        for name in sorted(repositories)
-    )
+def look_again() -> bool:
+    """Queue a walk over everything unless one is queued already; whether it was queued."""
+    return defer_once(reconcile, "indexing.reconcile", lock="indexing.reconcile")

@@ -1,14 +1,15 @@
-"""Reading the registry's present answer for one tag, one manifest or one image, and writing it down.
+"""Reading the registry's present answer for one tag or one image, and writing it down.
 
 The index is level-triggered: whatever made somebody look (a notification, early, late or repeated; a reconcile),
-what is written is what the registry says now.
+what is written is what the registry says now. A row is removed on positive proof alone: the registry says that it has
+no such tag, and the list of tags that it gives for the repository does not name it either.
 """
 
 from __future__ import annotations
 
 import datetime
+import enum
 import logging
-from collections.abc import Iterable
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -17,13 +18,23 @@ from console.audit.services import record
 from console.images.deletion import TOMBSTONE_DIGEST
 from console.images.models import Image, Manifest, Tag
 from console.images.totals import refresh_totals
+from console.indexing import reading, store
 from console.namespaces.models import Namespace
 from console.policy import split_repository
 from console.registry import registry
-from registry_client import MalformedManifest, ManifestUnknown, NameUnknown, NotFound
-from registry_client import Manifest as RegistryManifest
+from registry_client import ManifestUnknown, NameUnknown
 
 log = logging.getLogger(__name__)
+
+
+class Outcome(enum.Enum):
+    """What a look at a tag came to."""
+
+    SAME = "same"
+    ADDED = "added"
+    MOVED = "moved"
+    REMOVED = "removed"
+    IGNORED = "ignored"
 
 
 def find_image(repository: str) -> Image | None:
@@ -34,7 +45,7 @@ def find_image(repository: str) -> Image | None:
     return Image.objects.select_related("namespace").filter(namespace__name=parts[0], name=parts[1]).first()
 
 
-def _image_for_push(repository: str, pushed_by: str) -> Image | None:
+def image_for_push(repository: str, pushed_by: str) -> Image | None:
     """The image of a repository that holds something, made when its owner pushed to a name that nobody created."""
     image = find_image(repository)
     parts = split_repository(repository)
@@ -52,102 +63,118 @@ def _image_for_push(repository: str, pushed_by: str) -> Image | None:
     return image
 
 
-def reread_tag(repository: str, tag: str, *, pushed_at: datetime.datetime | None = None, pushed_by: str = "") -> None:
-    """Bring one tag's row in line with the registry.
+class Reader:
+    """Looks at tags of one repository. When all are looked at, ``settle`` brings the image's totals up to date.
 
-    :param pushed_at: when the push happened that made us look, where there was one.
-    :param pushed_by: the user name that pushed.
+    :param repository: ``namespace/name``.
+    """
+
+    def __init__(self, repository: str) -> None:
+        self.repository = repository
+        self._changed = False
+        self._listed: set[str] | None = None
+
+    def look(self, tag: str, *, pushed_at: datetime.datetime | None = None, pushed_by: str = "") -> Outcome:
+        """Bring one tag's row in line with the registry.
+
+        :param pushed_at: when the push happened that made us look, where there was one.
+        :param pushed_by: the user name that pushed.
+        :raises registry_client.RegistryError: when the registry cannot be asked; nothing is changed then.
+        """
+        outcome = self._look(tag, pushed_at, pushed_by)
+        self._changed |= pushed_at is not None or outcome not in {Outcome.SAME, Outcome.IGNORED}
+        return outcome
+
+    def _look(self, tag: str, pushed_at: datetime.datetime | None, pushed_by: str) -> Outcome:
+        try:
+            present = registry().manifest(self.repository, tag)
+        except (ManifestUnknown, NameUnknown):
+            return self._forget(tag)
+        if present.digest == TOMBSTONE_DIGEST:
+            return Outcome.IGNORED  # a deletion is at work on it, and will look again when it has ended
+        image = image_for_push(self.repository, pushed_by)
+        if image is None:
+            log.warning("%s:%s is in the registry, but nobody owns its namespace", self.repository, tag)
+            return Outcome.IGNORED
+        if image.state == Image.State.DELETING:
+            return Outcome.IGNORED
+        readings = [] if store.is_read(image, present.digest) else store.read_whole(self.repository, present)
+        with transaction.atomic():
+            # The row's lock keeps a deletion that starts meanwhile from losing sight of this tag.
+            if not Image.objects.select_for_update(of=("self",)).filter(pk=image.pk, state=Image.State.ACTIVE).exists():
+                return Outcome.IGNORED
+            manifest = store.store(image, readings) if readings else store.is_read(image, present.digest)
+            if manifest is None:
+                # The row went between the look and the lock, with a deletion of tags.
+                manifest = store.store(image, store.read_whole(self.repository, present))
+            return _point(image, tag, manifest, pushed_at, pushed_by)
+
+    def missing(self, tag: str) -> bool:
+        """Whether it is proven that the repository has no such tag, which the registry just said of its manifest.
+
+        A registry that does not know the repository at all proves nothing: it may be another one, or an empty disk.
+        """
+        if self._listed is None:
+            try:
+                self._listed = set(registry().tags(self.repository))
+            except NameUnknown:
+                return False
+        return tag not in self._listed
+
+    def settle(self) -> bool:
+        """Count the image's totals anew; whether they were other than they should be."""
+        image = find_image(self.repository)
+        return image is not None and refresh_totals(image.pk, changed=self._changed)
+
+    def _forget(self, tag: str) -> Outcome:
+        image = find_image(self.repository)
+        if image is None or image.state == Image.State.DELETING:
+            return Outcome.IGNORED
+        row = Tag.objects.filter(image=image, name=tag)
+        if not row.exists():
+            return Outcome.SAME
+        if not self.missing(tag):
+            log.warning("%s:%s cannot be read, but is not proven to be gone: its row stays", self.repository, tag)
+            return Outcome.IGNORED
+        row.delete()
+        return Outcome.REMOVED
+
+
+def _point(image: Image, name: str, manifest: Manifest, pushed_at: datetime.datetime | None, pushed_by: str) -> Outcome:
+    """Let the tag's row point at ``manifest``."""
+    subject = reading.subject_of_tag(name) or manifest.subject
+    if manifest.doomed:
+        Manifest.objects.filter(pk=manifest.pk).update(doomed=False)
+    row = Tag.objects.filter(image=image, name=name).first()
+    if row is None:
+        moment = pushed_at or timezone.now()
+        Tag.objects.create(
+            image=image, name=name, manifest=manifest, subject=subject, pushed_at=moment, pushed_by=pushed_by
+        )
+        return Outcome.ADDED
+    moved = row.manifest_id != manifest.pk
+    before = (row.pushed_at, row.pushed_by, row.subject, row.missing_at)
+    if moved or (pushed_at is not None and pushed_at > row.pushed_at):
+        row.pushed_at, row.pushed_by = pushed_at or timezone.now(), pushed_by
+    if moved:
+        row.manifest, row.state, row.problem = manifest, Tag.State.ACTIVE, ""
+    row.subject, row.missing_at = subject, None
+    if moved or before != (row.pushed_at, row.pushed_by, row.subject, row.missing_at):
+        row.save()
+    return Outcome.MOVED if moved else Outcome.SAME
+
+
+def reread_tag(
+    repository: str, tag: str, *, pushed_at: datetime.datetime | None = None, pushed_by: str = ""
+) -> Outcome:
+    """Bring one tag's row, and the image's totals, in line with the registry.
+
     :raises registry_client.RegistryError: when the registry cannot be asked; nothing is changed then.
     """
-    try:
-        present = registry().manifest(repository, tag)
-    except (ManifestUnknown, NameUnknown):
-        _forget_tag(repository, tag)
-        return
-    if present.digest == TOMBSTONE_DIGEST:
-        return  # a deletion is at work on it, and will look again when it has ended
-    image = _image_for_push(repository, pushed_by)
-    if image is None:
-        log.warning("%s:%s is in the registry, but nobody owns its namespace", repository, tag)
-        return
-    if image.state == Image.State.DELETING:
-        return
-    size, children = _measure(repository, present)
-    moment = pushed_at or timezone.now()
-    with transaction.atomic():
-        # The row's lock keeps a deletion that starts meanwhile from losing sight of this tag.
-        locked = Image.objects.select_for_update(of=("self",)).filter(pk=image.pk, state=Image.State.ACTIVE).first()
-        if locked is None:
-            return
-        for child in children:
-            _store_manifest(image, child, child.total_size)
-        manifest = _store_manifest(image, present, size)
-        row = Tag.objects.filter(image=image, name=tag).select_related("manifest").first()
-        if row is None:
-            Tag.objects.create(image=image, name=tag, manifest=manifest, pushed_at=moment, pushed_by=pushed_by)
-        else:
-            moved = row.manifest_id != manifest.pk
-            row.manifest = manifest
-            if moved or (pushed_at is not None and pushed_at > row.pushed_at):
-                row.pushed_at, row.pushed_by = moment, pushed_by
-            if moved:
-                row.state, row.problem = Tag.State.ACTIVE, ""
-            row.save()
-        refresh_totals(image.pk)
-
-
-def _forget_tag(repository: str, tag: str) -> None:
-    image = find_image(repository)
-    if image is None or image.state == Image.State.DELETING:
-        return
-    with transaction.atomic():
-        deleted, _rows = Tag.objects.filter(image=image, name=tag).delete()
-        if deleted:
-            refresh_totals(image.pk)
-
-
-def _measure(repository: str, manifest: RegistryManifest) -> tuple[int, list[RegistryManifest]]:
-    """What a pull of all platforms transfers, in bytes, and the manifests of an index that the registry has."""
-    if not manifest.is_index:
-        return _total_size(manifest), []
-    children, total = [], 0
-    for reference in manifest.children:
-        try:
-            child = registry().manifest(repository, reference.digest)
-            child_total = child.total_size
-        except (NotFound, MalformedManifest):
-            continue
-        children.append(child)
-        total += child_total
-    return total, children
-
-
-def _total_size(manifest: RegistryManifest) -> int:
-    try:
-        return manifest.total_size
-    except MalformedManifest:
-        return 0
-
-
-def _store_manifest(image: Image, manifest: RegistryManifest, size: int) -> Manifest:
-    try:
-        children = [child.digest for child in manifest.children] if manifest.is_index else []
-        blobs = [] if manifest.is_index else list(manifest.references)
-        platforms = [str(child.platform) for child in manifest.children if child.platform] if manifest.is_index else []
-    except MalformedManifest:
-        children, blobs, platforms = [], [], []
-    row, _created = Manifest.objects.update_or_create(
-        image=image,
-        digest=manifest.digest,
-        defaults={
-            "media_type": manifest.media_type[:200],
-            "size": size,
-            "children": children,
-            "blobs": blobs,
-            "platforms": platforms,
-        },
-    )
-    return row
+    reader = Reader(repository)
+    outcome = reader.look(tag, pushed_at=pushed_at, pushed_by=pushed_by)
+    reader.settle()
+    return outcome
 
 
 def reread_image(repository: str) -> None:
@@ -156,10 +183,12 @@ def reread_image(repository: str) -> None:
     :raises registry_client.RegistryError: when the registry cannot be asked.
     """
     try:
-        present: Iterable[str] = registry().tags(repository)
+        present = set(registry().tags(repository))
     except NameUnknown:
-        present = []
+        present = set()
     image = find_image(repository)
     known = set(Tag.objects.filter(image=image).values_list("name", flat=True)) if image else set()
-    for tag in sorted(known | set(present)):
-        reread_tag(repository, tag)
+    reader = Reader(repository)
+    for tag in sorted(known | present):
+        reader.look(tag)
+    reader.settle()

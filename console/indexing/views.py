@@ -1,32 +1,54 @@
-"""The registry's notifications (Distribution, "Notifications"): each is a hint to look at a tag again."""
+"""The registry's notifications (Distribution, "Notifications").
+
+A push or a deletion is a hint to look at a tag again; pushes and pulls are counted.
+"""
 
 from __future__ import annotations
 
 import datetime
 import json
 import logging
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 from django.db import InterfaceError, OperationalError, transaction
 from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 from django.utils.dateparse import parse_datetime
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 from procrastinate.exceptions import ConnectorException
 
-from console.indexing import hints, jobs
+from console.indexing import activity, hints, jobs
+from console.indexing.activity import Occurrence
 from console.indexing.hints import Notice
+from console.indexing.models import UnusableEvents
 from console.policy import split_repository
 from console.queue import defer_once, repository_lock
 from console.tokens.services import CONSOLE_SUBJECT
-from registry_client.names import check_tag
+from registry_client.names import check_digest, check_tag
 
 log = logging.getLogger(__name__)
 
-_CHANGES = {"push", "delete"}
+_ACTIONS = {"push", "pull", "delete", "mount"}
+Reason = UnusableEvents.Reason
+
+
+class Unusable(Exception):
+    """An event that nothing can be made of."""
+
+
+@dataclass
+class Taken:
+    """What an envelope comes to."""
+
+    notices: list[Notice] = field(default_factory=list)
+    occurrences: list[Occurrence] = field(default_factory=list)
+    unusable: Counter[str] = field(default_factory=Counter)
 
 
 @csrf_exempt
@@ -35,33 +57,40 @@ def notifications(request: HttpRequest) -> HttpResponse:
     """Take in an envelope of events.
 
     The registry sends an event again until it is accepted and keeps all others waiting behind it. So whatever can
-    never be used is answered 200, and only a database that is away is answered 503.
+    never be used is counted and answered 200, and only a database that is away is answered 503.
     """
     if not constant_time_compare(
         request.headers.get("Authorization", ""), f"Bearer {settings.KEYS.notification_secret}"
     ):
         return HttpResponse(status=401)
+    taken = Taken()
     try:
-        envelope = json.loads(request.body)
-        events = envelope["events"]
+        events = json.loads(request.body)["events"]
+        if not isinstance(events, list):
+            raise TypeError
+        for event in events:
+            _read(event, taken)
     except (ValueError, TypeError, KeyError, RecursionError, RequestDataTooBig):
-        log.warning("a notification could not be read and was left out")
-        return HttpResponse(status=200)
-    notices = [notice for event in (events if isinstance(events, list) else []) if (notice := _read(event))]
+        taken.unusable[Reason.UNREADABLE] += 1
+    if taken.unusable:
+        log.warning("notifications that nothing can be made of: %s", dict(taken.unusable))
     try:
-        _take(notices)
+        _keep(taken)
     except (OperationalError, InterfaceError, ConnectorException):
         log.error("notifications wait: the database cannot be reached")
         return HttpResponse(status=503)
     return HttpResponse(status=200)
 
 
-def _take(notices: list[Notice]) -> None:
-    """Store the hints, then queue the work, once for each repository."""
+def _keep(taken: Taken) -> None:
+    """Store the hints and what is to be counted, then queue the work, once for each repository."""
     with transaction.atomic():
         # In a settled order: two envelopes taken in at once must not wait for each other.
-        hints.remember(sorted(notices, key=lambda notice: (notice.repository, notice.tag)))
-    for repository in sorted({notice.repository for notice in notices}):
+        hints.remember(sorted(taken.notices, key=lambda notice: (notice.repository, notice.tag)))
+        activity.store(sorted(taken.occurrences, key=lambda one: one.event))
+        for reason, number in sorted(taken.unusable.items()):
+            activity.count_unusable(reason, number)
+    for repository in sorted({notice.repository for notice in taken.notices}):
         defer_once(jobs.follow_hints, f"hints {repository}", lock=repository_lock(repository), repository=repository)
 
 
@@ -69,26 +98,60 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) and "\x00" not in value else ""
 
 
-def _read(event: Any) -> Notice | None:
-    """What an event points at; ``None`` for one that says nothing usable."""
-    if not isinstance(event, dict) or _text(event.get("action")) not in _CHANGES:
-        return None
-    target, actor = event.get("target"), event.get("actor")
-    if not isinstance(target, dict):
-        return None
-    repository, tag = _text(target.get("repository")), _text(target.get("tag"))
-    pushed_by = _text(actor.get("name"))[:64] if isinstance(actor, dict) else ""
-    if not tag or split_repository(repository) is None:
-        return None
+def _read(event: Any, taken: Taken) -> None:
+    """Add what an event says to ``taken``."""
     try:
-        check_tag(tag)
+        _understand(event, taken)
+    except Unusable as unusable:
+        taken.unusable[str(unusable)] += 1
+
+
+def _understand(event: Any, taken: Taken) -> None:
+    if not isinstance(event, dict):
+        raise Unusable(Reason.MALFORMED)
+    action = _text(event.get("action"))
+    if action not in _ACTIONS:
+        raise Unusable(Reason.UNKNOWN)
+    target, actor, request = (
+        part if isinstance(part := event.get(key), dict) else {} for key in ("target", "actor", "request")
+    )
+    if action == "mount" or target.get("mediaType") == "application/octet-stream":
+        return  # blobs are of no interest
+    repository, tag, digest = (_text(target.get(key)) for key in ("repository", "tag", "digest"))
+    if split_repository(repository) is None:
+        raise Unusable(Reason.MALFORMED)
+    try:
+        if tag:
+            check_tag(tag)
+        if digest:
+            check_digest(digest)
     except ValueError:
-        return None
-    if pushed_by == CONSOLE_SUBJECT:
-        return None  # the console's own changes are followed by its own looks
-    if event["action"] != "push":
-        return Notice(repository, tag)
-    return Notice(repository, tag, _moment(_text(event.get("timestamp"))), pushed_by)
+        raise Unusable(Reason.MALFORMED) from None
+    if not tag and not digest:
+        raise Unusable(Reason.MALFORMED)
+    who = _text(actor.get("name"))[:64]
+    if who == CONSOLE_SUBJECT:
+        return  # the console's own changes are followed by its own looks
+    number, moment = _text(event.get("id"))[:64], _moment(_text(event.get("timestamp")))
+    if action == "pull":
+        # A look at whether it is there (HEAD) is told as a pull too.
+        if request.get("method") != "HEAD":
+            if not number:
+                raise Unusable(Reason.MALFORMED)  # it could not be told from a repetition
+            taken.occurrences.append(Occurrence(number, repository, tag, digest, True, _near(moment)))
+    elif tag:
+        if action == "push":
+            taken.notices.append(Notice(repository, tag, moment, who))
+            if number:
+                taken.occurrences.append(Occurrence(number, repository, tag, digest, False, _near(moment)))
+        else:
+            taken.notices.append(Notice(repository, tag))
+
+
+def _near(moment: datetime.datetime | None) -> datetime.datetime:
+    """The time of an event; now where it says none, or one so far off that a clock must be wrong."""
+    now = timezone.now()
+    return moment if moment is not None and abs(now - moment) < datetime.timedelta(days=30) else now
 
 
 def _moment(text: str) -> datetime.datetime | None:

@@ -16,7 +16,8 @@ from console import policy
 from console.namespaces import services
 from console.namespaces.forms import NamespaceForm
 from console.pages.activated import activated
-from console.pages.rendering import Request, add_errors, dialog, go, page, paged, search_text, sorting
+from console.pages.paging import paged, sorting
+from console.pages.rendering import Request, add_errors, dialog, go, page, search_text
 
 COLUMNS = {"name": "name", "images": "image_total", "storage": "storage", "created": "created_at"}
 

@@ -8,10 +8,9 @@ from django.utils import timezone
 from console.audit.models import AuditEvent
 from console.images.deletion import TOMBSTONE, TOMBSTONE_MEDIA_TYPE
 from console.images.models import Image, Tag
-from console.indexing import hints, jobs
 from console.indexing.hints import Notice, follow, remember
 from console.indexing.models import Hint
-from console.indexing.services import find_image, reread_image, reread_tag
+from console.indexing.services import Reader, find_image, reread_image, reread_tag
 from console.registry import registry
 from registry_client import RegistryUnavailable, UnexpectedAnswer
 from tests.factories import ImageFactory, NamespaceFactory
@@ -94,7 +93,7 @@ def test_an_index_has_the_size_of_its_platforms():
     manifest = Tag.objects.get().manifest
     assert manifest.size == sum(child.size for child in children)
     assert manifest.platforms == ["linux/amd64", "linux/arm64"]
-    assert set(manifest.children) == {child.digest for child in children}
+    assert set(manifest.child_digests) == {child.digest for child in children}
 
 
 def test_an_image_that_is_being_deleted_is_left_alone():
@@ -123,27 +122,12 @@ def test_a_registry_that_is_down_changes_nothing(settings):
     image = ImageFactory()
     push_image(registry(), image.repository, "v1")
     reread_tag(image.repository, "v1")
-    settings.REGISTRY_URL = "http://127.0.0.1:9"
+    settings.CONSOLE_REGISTRY_URL = "http://127.0.0.1:9"
     with pytest.raises(RegistryUnavailable):
         reread_tag(image.repository, "v1")
     with pytest.raises(RegistryUnavailable):
         reread_image(image.repository)
     assert Tag.objects.exists()
-
-
-def test_looking_again_finds_what_notifications_lost():
-    namespace, image = NamespaceFactory(), ImageFactory()
-    push_image(registry(), f"{namespace.name}/unseen", "v1")
-    push_image(registry(), "nobodys-else/app", "v1")
-    gone = push_image(registry(), image.repository, "v1")
-    reread_tag(image.repository, "v1")
-    registry().delete_manifest(image.repository, gone.digest)
-    assert jobs.look_again() == 2
-    assert jobs.look_again() == 0, "what is queued is not queued again"
-    for name in (f"{namespace.name}/unseen", image.repository):
-        jobs.reread_image(name)
-    assert find_image(f"{namespace.name}/unseen").tag_count == 1
-    assert not image.tags.exists()
 
 
 def test_a_push_without_a_time_is_dated_now():
@@ -170,17 +154,17 @@ class TestHints:
         remember([Notice(image.repository, "v1", MOMENT, "somebody")])
         looks = []
 
-        def look(repository, tag, **options):
+        def look(reader, tag, **options):
             looks.append(options["pushed_by"])
             if len(looks) == 1:
-                remember([Notice(repository, tag, MOMENT + datetime.timedelta(seconds=1), "another")])
+                remember([Notice(reader.repository, tag, MOMENT + datetime.timedelta(seconds=1), "another")])
 
-        monkeypatch.setattr(hints, "reread_tag", look)
+        monkeypatch.setattr(Reader, "look", look)
         follow(image.repository)
         assert looks == ["somebody", "another"]
 
     def test_a_registry_that_is_down_keeps_them(self, settings):
-        settings.REGISTRY_URL = "http://127.0.0.1:9"
+        settings.CONSOLE_REGISTRY_URL = "http://127.0.0.1:9"
         remember([Notice("team/app", "v1")])
         with pytest.raises(RegistryUnavailable):
             follow("team/app")
@@ -190,12 +174,12 @@ class TestHints:
         remember([Notice("team/app", "bad"), Notice("team/app", "good")])
         looks = []
 
-        def look(repository, tag, **options):
+        def look(reader, tag, **options):
             looks.append(tag)
             if tag == "bad":
                 raise UnexpectedAnswer("not a manifest")
 
-        monkeypatch.setattr(hints, "reread_tag", look)
+        monkeypatch.setattr(Reader, "look", look)
         follow("team/app")
         assert looks == ["bad", "good"]
         assert not Hint.objects.exists()

@@ -185,7 +185,7 @@ class TestHold:
         assert registry().tags("left-overs/app") == ["v1"]
 
     def test_a_registry_that_is_down_keeps_the_name_held(self, settings):
-        settings.REGISTRY_URL = "http://127.0.0.1:9"
+        settings.CONSOLE_REGISTRY_URL = "http://127.0.0.1:9"
         namespace = NamespaceFactory(name="team")
         delete_namespace(namespace.owner, namespace)
         NamespaceHold.objects.update(until=timezone.now() - LONG_AGO)

@@ -65,15 +65,15 @@ class TestWorker:
         assert not ProcrastinateJob.objects.filter(task_name="images.delete_image").exists()
 
     def test_a_failed_job_waits_and_is_tried_again(self, registry_server, settings):
-        there = settings.REGISTRY_URL
+        there = settings.CONSOLE_REGISTRY_URL
         image = ImageFactory()
         delete_image(image.namespace.owner, image)
-        settings.REGISTRY_URL = "http://127.0.0.1:9"
+        settings.CONSOLE_REGISTRY_URL = "http://127.0.0.1:9"
         run_worker(wait=False)
         job = ProcrastinateJob.objects.get(task_name="images.delete_image")
         assert (job.status, job.attempts) == ("todo", 1)
         assert job.scheduled_at is not None
-        settings.REGISTRY_URL = there
+        settings.CONSOLE_REGISTRY_URL = there
         image_jobs.delete_image(image.pk)
         assert not Image.objects.exists()
 

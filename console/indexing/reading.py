@@ -1,0 +1,211 @@
+"""Understanding a manifest: what kind it is, what it runs on, what it is about.
+
+Whatever somebody pushed is read as far as it can be understood; what cannot is left out, and never raises.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.utils.dateparse import parse_datetime
+
+from console.images.models import Manifest
+from registry_client import (
+    DOCKER_CONFIG,
+    DOCKER_MANIFEST,
+    OCI_CONFIG,
+    OCI_MANIFEST,
+    Child,
+    Descriptor,
+    MalformedManifest,
+)
+from registry_client import Manifest as RegistryManifest
+
+CONFIG_LIMIT = 4 << 20
+_IMAGE_CONFIGS = (DOCKER_CONFIG, OCI_CONFIG)
+# BuildKit attaches provenance and SBOMs as manifests that run nowhere and say what they are about.
+_REFERENCE_TYPE = "vnd.docker.reference.type"
+_REFERENCE_DIGEST = "vnd.docker.reference.digest"
+_NO_PLATFORM = {"unknown/unknown", "unknown", ""}
+# OCI distribution specification, "Referrers Tag Schema"; cosign adds what it is.
+_ABOUT_TAG = re.compile(r"(sha256|sha512)-([0-9a-f]{64,128})(?:\.[a-z0-9]+)?")
+_LONGEST_TEXT = 4096
+_MOST_ENTRIES = 500
+
+
+@dataclass
+class Reading:
+    """What was understood of a manifest."""
+
+    digest: str
+    media_type: str
+    content: bytes
+    kind: str = Manifest.Kind.OTHER
+    size: int = 0
+    platforms: list[str] = field(default_factory=list)
+    blobs: list[str] = field(default_factory=list)
+    children: list[dict[str, str]] = field(default_factory=list)
+    artifact_type: str = ""
+    subject: str = ""
+    created_at: datetime.datetime | None = None
+    config: dict[str, Any] = field(default_factory=dict)
+    config_descriptor: Descriptor | None = None
+
+
+def subject_of_tag(tag: str) -> str:
+    """The digest that a tag is about by its name (``sha256-<hex>``, ``sha256-<hex>.sig``); empty for any other."""
+    found = _ABOUT_TAG.fullmatch(tag)
+    if found is None or len(found[2]) != {"sha256": 64, "sha512": 128}[found[1]]:
+        return ""
+    return f"{found[1]}:{found[2]}"
+
+
+def read_manifest(manifest: RegistryManifest) -> Reading:
+    """What the manifest itself says; its config and its children are read by the caller."""
+    reading = Reading(manifest.digest, manifest.media_type[:200], manifest.content)
+    try:
+        if manifest.is_index:
+            reading.children = [_child(child) for child in manifest.children]
+            reading.platforms = platforms_of(reading.children)
+            reading.kind = Manifest.Kind.INDEX
+        else:
+            # The size first: when that is beyond belief, so is everything else.
+            size, blobs = manifest.total_size, list(manifest.references)
+            reading.size, reading.blobs = size, blobs
+            reading.config_descriptor = manifest.config
+            reading.kind = _kind(manifest)
+    except MalformedManifest:
+        return reading
+    try:
+        reading.artifact_type = _artifact_type(manifest)[:200]
+        reading.subject = manifest.subject.digest if manifest.subject else ""
+    except MalformedManifest:
+        pass
+    return reading
+
+
+def _kind(manifest: RegistryManifest) -> str:
+    if manifest.media_type not in (DOCKER_MANIFEST, OCI_MANIFEST):
+        return Manifest.Kind.OTHER
+    config = manifest.config
+    return Manifest.Kind.IMAGE if config and config.media_type in _IMAGE_CONFIGS else Manifest.Kind.ARTIFACT
+
+
+def _artifact_type(manifest: RegistryManifest) -> str:
+    """What kind of artifact it is: what it says, else (OCI image specification) its config's media type."""
+    stated = manifest.artifact_type
+    if stated:
+        return stated
+    config = manifest.config
+    return config.media_type if config and config.media_type not in _IMAGE_CONFIGS else ""
+
+
+def _child(child: Child) -> dict[str, str]:
+    about = child.annotations.get(_REFERENCE_DIGEST, "") if _REFERENCE_TYPE in child.annotations else ""
+    platform = str(child.platform) if child.platform else ""
+    entry = {"digest": child.digest, "platform": "" if platform in _NO_PLATFORM else platform[:100]}
+    if about or platform == "unknown/unknown":
+        entry["about"] = about
+    return entry
+
+
+def platforms_of(children: Iterable[dict[str, str]]) -> list[str]:
+    """The platforms of an index, each once, in its order."""
+    return list(dict.fromkeys(child["platform"] for child in children if child["platform"] and "about" not in child))
+
+
+def wants_config(reading: Reading) -> bool:
+    """Whether there is an image's configuration to read, of a believable size."""
+    found = reading.config_descriptor
+    return found is not None and found.media_type in _IMAGE_CONFIGS and found.size <= CONFIG_LIMIT
+
+
+def add_config(reading: Reading, content: bytes) -> None:
+    """Take from an image's configuration what pages show. One that is not JSON, or lacks fields, adds what it has."""
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError):
+        return
+    if not isinstance(document, dict):
+        return
+    platform = "/".join(
+        part for part in (_text(document.get(key)) for key in ("os", "architecture", "variant")) if part
+    )
+    if platform not in _NO_PLATFORM and not reading.platforms:
+        reading.platforms = [platform[:100]]
+    reading.created_at = _moment(_text(document.get("created")))
+    reading.config = shown_config(document)
+
+
+def shown_config(document: dict[str, Any]) -> dict[str, Any]:
+    """What pages show of a configuration: of environment variables the names alone."""
+    runtime = document.get("config")
+    runtime = runtime if isinstance(runtime, dict) else {}
+    shown = {
+        "created": _text(document.get("created")),
+        "author": _text(document.get("author")),
+        "user": _text(runtime.get("User")),
+        "working_dir": _text(runtime.get("WorkingDir")),
+        "entrypoint": _texts(runtime.get("Entrypoint")),
+        "command": _texts(runtime.get("Cmd")),
+        "environment": [entry.partition("=")[0] for entry in _texts(runtime.get("Env"))],
+        "ports": _texts(runtime.get("ExposedPorts")),
+        "volumes": _texts(runtime.get("Volumes")),
+        "stop_signal": _text(runtime.get("StopSignal")),
+        "labels": {key: value for key, value in _pairs(runtime.get("Labels")) if key},
+        "history": [_step(step) for step in _list(document.get("history")) if isinstance(step, dict)],
+    }
+    return {key: value for key, value in shown.items() if value}
+
+
+def _step(step: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "created": _text(step.get("created")),
+        "created_by": _text(step.get("created_by")),
+        "comment": _text(step.get("comment")),
+        "empty": step.get("empty_layer") is True,
+    }
+
+
+def _text(value: Any) -> str:
+    """A string that the database can hold: JSON can also write NUL and halves of characters."""
+    if not isinstance(value, str):
+        return ""
+    return value[:_LONGEST_TEXT].replace("\x00", "").encode("utf-8", "replace").decode()
+
+
+def _list(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        value = list(value)
+    return value[:_MOST_ENTRIES] if isinstance(value, list) else []
+
+
+def _texts(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [_text(value)]
+    return [text for text in (_text(entry) for entry in _list(value)) if text]
+
+
+def _pairs(value: Any) -> list[tuple[str, str]]:
+    pairs = list(value.items())[:_MOST_ENTRIES] if isinstance(value, dict) else []
+    return [(_text(key), _text(entry)) for key, entry in pairs]
+
+
+def _moment(text: str) -> datetime.datetime | None:
+    try:
+        found = parse_datetime(text)
+    except ValueError:
+        return None
+    if found is None:
+        return None
+    found = found.replace(tzinfo=datetime.UTC) if found.tzinfo is None else found
+    # Reproducible builds date everything at the beginning of time; some tools at year 0 or 1.
+    try:
+        return found.astimezone(datetime.UTC) if found.year > 1 else None
+    except OverflowError:
+        return None
