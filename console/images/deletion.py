@@ -18,16 +18,22 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import TypeVar
 
 from django.db import transaction
 from django.db.models import F
+from django.utils import timezone
 
 from console.audit.services import record
 from console.images.models import DoomedManifest, Image, ImageDeletion, Manifest, Tag
-from console.registry import registry
+from console.namespaces.models import Namespace
+from console.registry import at_once, registry
 from registry_client import MalformedManifest, ManifestUnknown, NameUnknown, NotFound
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 TOMBSTONE_MEDIA_TYPE = "application/vnd.oci.image.index.v1+json"
 # An index of nothing: it names no blob and no child, so it can be put into any repository as it is.
@@ -36,7 +42,8 @@ TOMBSTONE = (
     b'"annotations":{"io.my-images.tombstone":"This tag is being deleted."}}'
 )
 TOMBSTONE_DIGEST = f"sha256:{hashlib.sha256(TOMBSTONE).hexdigest()}"
-_BATCH = 50
+_BATCH = 100
+_LISTED_AT_ONCE = 500
 _MOST_ROUNDS = 20
 
 
@@ -88,14 +95,9 @@ def _advance(deletion: ImageDeletion, steps: int) -> None:
     ImageDeletion.objects.filter(pk=deletion.pk, done__lte=F("total") - steps).update(done=F("done") + steps)
 
 
-def _batches(rows: Iterable[DoomedManifest]) -> Iterator[list[DoomedManifest]]:
-    batch: list[DoomedManifest] = []
-    for row in rows:
-        batch.append(row)
-        if len(batch) == _BATCH:
-            yield batch
-            batch = []
-    if batch:
+def _batches(rows: Iterable[T], size: int = _BATCH) -> Iterator[list[T]]:
+    rows = iter(rows)
+    while batch := list(islice(rows, size)):
         yield batch
 
 
@@ -104,22 +106,31 @@ def _batches(rows: Iterable[DoomedManifest]) -> Iterator[list[DoomedManifest]]:
 
 def _list(deletion: ImageDeletion, repository: str) -> None:
     _phase(deletion, ImageDeletion.Phase.LISTING)
-    rows: list[DoomedManifest] = []
-    for tag in tags_of(repository):
-        try:
-            digest = registry().resolve(repository, tag).digest
-        except ManifestUnknown:
-            continue
-        if is_tombstone(digest):
-            continue  # written down in an earlier round, or by a deletion of tags
-        rows.append(DoomedManifest(deletion=deletion, tag=tag, digest=digest))
-        if len(rows) >= _BATCH:
-            _write_down(deletion, rows)
-            rows = []
-    _write_down(deletion, rows)
+    tags = tags_of(repository)
+    for start in range(0, len(tags), _LISTED_AT_ONCE):
+        batch = tags[start : start + _LISTED_AT_ONCE]
+        found = at_once(lambda tag: digest_of(repository, tag), batch)
+        # A tag at the tombstone was written down in an earlier round, or by a deletion of tags.
+        _write_down(
+            deletion,
+            [
+                DoomedManifest(deletion=deletion, tag=tag, digest=digest)
+                for tag, digest in zip(batch, found, strict=True)
+                if digest and not is_tombstone(digest)
+            ],
+        )
     untagged = Manifest.objects.filter(image=deletion.image).values_list("digest", flat=True)
-    _write_down(deletion, [DoomedManifest(deletion=deletion, digest=digest) for digest in untagged])
+    for digests in _batches(untagged.iterator(), _LISTED_AT_ONCE):
+        _write_down(deletion, [DoomedManifest(deletion=deletion, digest=digest) for digest in digests])
     _write_down_children(deletion, repository)
+
+
+def digest_of(repository: str, tag: str) -> str:
+    """The digest that a tag points at in the registry now; empty when there is no such tag."""
+    try:
+        return registry().resolve(repository, tag).digest
+    except (ManifestUnknown, NameUnknown):
+        return ""
 
 
 def _write_down(deletion: ImageDeletion, rows: list[DoomedManifest]) -> None:
@@ -146,12 +157,17 @@ def _write_down_children(deletion: ImageDeletion, repository: str) -> None:
             return
         seen.update(fresh)
         indexed = {
-            manifest.digest: manifest.children
-            for manifest in Manifest.objects.filter(image=deletion.image, digest__in=fresh)
+            manifest.digest: manifest.child_digests
+            for manifest in Manifest.objects.filter(image=deletion.image, digest__in=fresh).exclude(
+                kind=Manifest.Kind.UNREAD
+            )
         }
-        for digest in fresh:
-            children = indexed[digest] if digest in indexed else _children(repository, digest)
-            _write_down(deletion, [DoomedManifest(deletion=deletion, digest=child) for child in children])
+        children = {
+            child
+            for digest in fresh
+            for child in (indexed[digest] if digest in indexed else _children(repository, digest))
+        }
+        _write_down(deletion, [DoomedManifest(deletion=deletion, digest=child) for child in sorted(children)])
 
 
 def _children(repository: str, digest: str) -> list[str]:
@@ -183,8 +199,7 @@ def is_tombstone(digest: str) -> bool:
 def _bury_tags(deletion: ImageDeletion, repository: str) -> None:
     _phase(deletion, ImageDeletion.Phase.TAGS)
     for batch in _batches(deletion.doomed.exclude(tag="").filter(buried=False).order_by("tag").iterator()):
-        for row in batch:
-            bury_tag(repository, row.tag)
+        at_once(lambda row: bury_tag(repository, row.tag), batch)
         with transaction.atomic():
             DoomedManifest.objects.filter(pk__in=[row.pk for row in batch]).update(buried=True)
             _advance(deletion, len(batch))
@@ -199,34 +214,34 @@ def _remove_manifests(deletion: ImageDeletion, repository: str) -> None:
     unlinked: set[str] = set()
     rows = deletion.doomed.filter(removed=False).order_by("digest").distinct("digest")
     for batch in _batches(rows.iterator()):
-        for row in batch:
-            remove_manifest(repository, row.digest, unlinked)
+        digests = [row.digest for row in batch]
+        known = dict(
+            Manifest.objects.filter(image=deletion.image, digest__in=digests)
+            .exclude(kind__in=[Manifest.Kind.UNREAD, Manifest.Kind.OTHER])
+            .values_list("digest", "blobs")
+        )
+        blobs = at_once(lambda digest: known[digest] if digest in known else _blobs(repository, digest), digests)  # noqa: B023
+        fresh = sorted({blob for some in blobs for blob in some} - unlinked)
+        # The manifests go last: after a failure they still name what is left.
+        at_once(lambda blob: registry().delete_blob(repository, blob, missing_ok=True), fresh)
+        unlinked.update(fresh)
+        at_once(lambda digest: registry().delete_manifest(repository, digest, missing_ok=True), digests)
         with transaction.atomic():
-            deletion.doomed.filter(digest__in=[row.digest for row in batch]).update(removed=True)
+            deletion.doomed.filter(digest__in=digests).update(removed=True)
             _advance(deletion, len(batch))
 
 
-def remove_manifest(repository: str, digest: str, unlinked: set[str]) -> None:
-    """Delete a manifest that no tag names, and the repository's links to its config and layers.
+def _blobs(repository: str, digest: str) -> list[str]:
+    """The config and layers of a manifest that the index does not know, from the registry.
 
-    Without the links, whoever gets the name next cannot read the blobs, even knowing their digests. The blobs stay
-    for every other repository that has them. The manifest goes last: after a failure it still names what is left.
-
-    :param unlinked: blobs already unlinked here; grows.
+    The repository's links to them go with the manifest: without the links, whoever gets the name next cannot read the
+    blobs, even knowing their digests. The blobs stay for every other repository that has them.
     """
     try:
         manifest = registry().manifest(repository, digest)
-    except NotFound:
-        return
-    try:
-        blobs = () if manifest.is_index else manifest.references
-    except MalformedManifest:
-        blobs = ()
-    for blob in blobs:
-        if blob not in unlinked:
-            registry().delete_blob(repository, blob, missing_ok=True)
-            unlinked.add(blob)
-    registry().delete_manifest(repository, digest, missing_ok=True)
+        return [] if manifest.is_index else list(manifest.references)
+    except (NotFound, MalformedManifest):
+        return []
 
 
 def _finish(image: Image) -> None:
@@ -242,3 +257,4 @@ def _finish(image: Image) -> None:
             model._raw_delete(model.db)
         record("image.deleted", locked.repository)
         locked.delete()
+        Namespace.objects.filter(pk=locked.namespace_id).update(changed_at=timezone.now())

@@ -30,6 +30,61 @@ class DescriptionForm(forms.Form):
         return str(self.cleaned_data["description"]).replace("\r\n", "\n").replace("\x00", "")
 
 
+def _own_namespaces(account: Account) -> Any:
+    return visible_namespaces(account).filter(new_owner=None).order_by("name")
+
+
+class VisibilityForm(forms.Form):
+    """Public or private."""
+
+    visibility = forms.ChoiceField(
+        label=_("Type"),
+        choices=Image.Visibility.choices,
+        widget=forms.RadioSelect,
+        error_messages={
+            "required": _("Please choose Public or Private"),
+            "invalid_choice": _("Please choose Public or Private"),
+        },
+    )
+
+
+class CopyForm(forms.Form):
+    """Where a tag is copied to."""
+
+    namespace = forms.ModelChoiceField(
+        Namespace.objects.none(),
+        to_field_name="name",
+        label=_("Namespace"),
+        empty_label=None,
+        error_messages={
+            "required": _("Please choose a namespace"),
+            "invalid_choice": _("Please choose one of your own namespaces"),
+        },
+    )
+    name = forms.CharField(
+        label=_("Image"),
+        widget=forms.TextInput(attrs={"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}),
+        help_text=_("An image that is not there is created, private."),
+        error_messages={"required": _("Please enter a name")},
+    )
+    tag = forms.CharField(
+        label=_("Tag"),
+        widget=forms.TextInput(
+            attrs={"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false", "autofocus": True}
+        ),
+        help_text=_("A tag that is there is replaced."),
+        error_messages={"required": _("Please enter a tag")},
+    )
+    attached = forms.BooleanField(
+        label=_("With what is attached to it: signatures, SBOMs, attestations"), required=False, initial=True
+    )
+
+    def __init__(self, account: Account, *arguments: Any, **options: Any) -> None:
+        """Offer the account's own namespaces."""
+        super().__init__(*arguments, **options)
+        self.fields["namespace"].queryset = _own_namespaces(account)  # type: ignore[attr-defined]
+
+
 class ImageForm(DescriptionForm):
     """A new image. The rules of its name are the service's to judge."""
 
@@ -66,5 +121,4 @@ class ImageForm(DescriptionForm):
     def __init__(self, account: Account, *arguments: Any, **options: Any) -> None:
         """Offer the account's own namespaces."""
         super().__init__(*arguments, **options)
-        field = self.fields["namespace"]
-        field.queryset = visible_namespaces(account).filter(new_owner=None).order_by("name")  # type: ignore[attr-defined]
+        self.fields["namespace"].queryset = _own_namespaces(account)  # type: ignore[attr-defined]

@@ -1,23 +1,22 @@
-"""The long work on images: deleting one with all its tags, deleting some tags."""
+"""The long work on images: deleting one with all its tags, deleting some tags, copying."""
 
 from __future__ import annotations
 
+import datetime
 import logging
 
-from django.db import transaction
+from django.db.models import Exists, OuterRef
+from django.utils import timezone
 from procrastinate.contrib.django import app
 
-from console.images import deletion
-from console.images.models import Image, ImageDeletion, Manifest, Tag
-from console.images.totals import refresh_totals
+from console.images import copying, deletion, tag_deletion
+from console.images.models import DailyActivity, Document, Image, ImageDeletion, Manifest, Tag
 from console.queue import WORK_QUEUE, KeepTrying
-from console.registry import registry
-from registry_client import ManifestUnknown, NameUnknown, RegistryError, RegistryUnavailable, Unsupported
+from registry_client import RegistryError, RegistryUnavailable, Unsupported
 
 log = logging.getLogger(__name__)
 
-# Up to so many tags, each is asked for anew before a digest is deleted: a fifth of a second at most.
-_CHEAP_TO_ASK = 200
+_ACTIVITY_DAYS = 400
 
 
 def problem_sentence(error: Exception) -> str:
@@ -53,68 +52,29 @@ def delete_image(image_id: int) -> None:
 
 @app.task(name="images.delete_tags", queue=WORK_QUEUE, retry=KeepTrying())
 def delete_tags(image_id: int, names: list[str]) -> None:
-    """Delete some tags. Other tags of the same digests stay, and so does a tag that was pushed anew meanwhile."""
+    """Delete the tags that are marked for it. Other tags of the same digests stay, and so does a tag pushed anew."""
     image = Image.objects.select_related("namespace").filter(pk=image_id, state=Image.State.ACTIVE).first()
     if image is None:
         return
-    tags = Tag.objects.filter(image=image, name__in=names, state=Tag.State.DELETING).select_related("manifest")
     try:
-        _delete_tags(image, list(tags))
+        tag_deletion.delete_marked_tags(image)
     except RegistryError as error:
         log.warning("deletion of tags of %s waits: %s", image.repository, error)
-        tags.update(problem=problem_sentence(error))
+        Tag.objects.filter(image=image, state=Tag.State.DELETING).update(problem=problem_sentence(error))
+        Image.objects.filter(pk=image_id).update(changed_at=timezone.now())
         raise
 
 
-def _delete_tags(image: Image, tags: list[Tag]) -> None:
-    gone: list[Tag] = []
-    for tag in tags:
-        try:
-            present = registry().resolve(image.repository, tag.name).digest
-        except (ManifestUnknown, NameUnknown):
-            gone.append(tag)
-            continue
-        if present == tag.manifest.digest:
-            # The row keeps the digest: after a failure between here and the end, it says what the tag pointed at.
-            deletion.bury_tag(image.repository, tag.name)
-            gone.append(tag)
-        elif deletion.is_tombstone(present):
-            gone.append(tag)
-        else:
-            # Somebody pushed the tag anew after the deletion was asked for: what they pushed stays.
-            tag.state = Tag.State.ACTIVE
-            tag.save(update_fields=["state"])
-    if gone:
-        deletion.remove_tombstone(image.repository)
-    unneeded = _unneeded(image, gone)
-    for digest in unneeded:
-        registry().delete_manifest(image.repository, digest, missing_ok=True)
-    with transaction.atomic():
-        Tag.objects.filter(pk__in=[tag.pk for tag in gone], state=Tag.State.DELETING).delete()
-        Manifest.objects.filter(image=image, digest__in=unneeded, tags=None).delete()
-        refresh_totals(image.pk)
+@app.task(name="images.copy", queue=WORK_QUEUE, retry=KeepTrying())
+def copy(copy_id: int) -> None:
+    """Copy a tag; begins or goes on."""
+    copying.run(copy_id)
 
 
-def _unneeded(image: Image, gone: list[Tag]) -> list[str]:
-    """Digests that nothing names once the tags in ``gone`` are away: theirs and their children's.
-
-    Deleting a digest takes every tag along that points at it, so what is kept is decided by the registry's present
-    answers as far as asking is cheap, and by the index beyond.
-    """
-    names = {tag.name for tag in gone}
-    manifests = {manifest.digest: manifest for manifest in Manifest.objects.filter(image=image)}
-    candidates = {tag.manifest.digest for tag in gone}
-    for digest in list(candidates):
-        candidates.update(manifests[digest].children if digest in manifests else [])
-    kept = set(Tag.objects.filter(image=image).exclude(name__in=names).values_list("manifest__digest", flat=True))
-    others = [name for name in deletion.tags_of(image.repository) if name not in names]
-    if len(others) <= _CHEAP_TO_ASK:
-        for name in others:
-            try:
-                kept.add(registry().resolve(image.repository, name).digest)
-            except ManifestUnknown:
-                continue
-    for digest, manifest in manifests.items():
-        if digest not in candidates or digest in kept:
-            kept.update(manifest.children)
-    return sorted(candidates - kept)
+@app.periodic(cron="23 4 * * *")
+@app.task(name="images.forget_documents", queue=WORK_QUEUE, queueing_lock="images.forget_documents")
+def forget_documents(timestamp: int = 0) -> None:
+    """Remove the content of manifests that no image has any more, and what was counted too long ago to be shown."""
+    Document.objects.filter(~Exists(Manifest.objects.filter(digest=OuterRef("digest")))).delete()
+    oldest = timezone.now().date() - datetime.timedelta(days=_ACTIVITY_DAYS)
+    DailyActivity.objects.filter(day__lt=oldest).delete()

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -68,6 +69,24 @@ def update_image(account: Account, image: Image, *, description: str) -> None:
             record("image.describe", image.repository, old=old, new=description)
 
 
+def set_visibility(account: Account, image: Image, visibility: str) -> None:
+    """Make the image public or private. Tokens for anonymous pulls that are out already live a few minutes longer.
+
+    :raises ValidationError: for another word than ``public`` and ``private``, or when the image is not the account's.
+    """
+    _require(account, "image.edit", image)
+    if visibility not in Image.Visibility.values:
+        raise ValidationError(_("Please choose Public or Private"))
+    with transaction.atomic():
+        locked = Image.objects.select_for_update(of=("self",)).get(pk=image.pk)
+        old = locked.visibility
+        if old != visibility:
+            locked.visibility, locked.changed_at = visibility, timezone.now()
+            locked.save(update_fields=["visibility", "changed_at"])
+            record("image.visibility", image.repository, old=old, new=visibility)
+    image.visibility = visibility
+
+
 def delete_image(account: Account, image: Image) -> ImageDeletion:
     """Begin to delete the image with all its tags: from here on nobody gets a token for it, and a job does the rest.
 
@@ -92,7 +111,8 @@ def start_deletion(image: Image, requested_by: str) -> ImageDeletion:
         deletion, created = ImageDeletion.objects.get_or_create(image=locked, defaults={"requested_by": requested_by})
         if created:
             locked.state = Image.State.DELETING
-            locked.save(update_fields=["state"])
+            locked.changed_at = timezone.now()
+            locked.save(update_fields=["state", "changed_at"])
             lock = repository_lock(locked.repository)
             jobs.delete_image.configure(lock=lock).defer(image_id=locked.pk)
             record(
@@ -136,6 +156,7 @@ def start_tag_deletion(image: Image, names: Iterable[str], requested_by: str) ->
                 ngettext("The tag is no longer there.", "None of the tags is there any more.", len(set(names)))
             )
         Tag.objects.filter(image=locked, name__in=found).update(state=Tag.State.DELETING, problem="")
+        Image.objects.filter(pk=locked.pk).update(changed_at=timezone.now())
         lock = repository_lock(locked.repository)
         jobs.delete_tags.configure(lock=lock).defer(image_id=locked.pk, names=[*found])
         record("tag.delete", locked.repository, actor=requested_by, tags=found)

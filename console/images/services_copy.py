@@ -1,0 +1,84 @@
+"""Asking for copies."""
+
+from __future__ import annotations
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from console import policy
+from console.accounts.models import Account
+from console.audit.services import record
+from console.images import copying, jobs
+from console.images.models import Copy, Image, Tag
+from console.images.services import create_image
+from console.namespaces.models import Namespace
+from console.queue import repository_lock
+from registry_client.names import check_tag
+
+
+def copy_tag(
+    account: Account, source: Tag, namespace: Namespace, name: str, tag: str, *, attached: bool = False
+) -> Copy:
+    """Begin to copy a tag, all its platforms included, to ``namespace/name:tag``; a tag that is there is replaced.
+
+    The image is created, private, when there is none of that name.
+
+    :param source: a tag of an image that the account may see, with its image and manifest.
+    :param attached: whether what is about it (signatures, SBOMs) is copied along.
+    :raises ValidationError: keyed by field.
+    """
+    tag = tag.strip()
+    if not policy.may(account, "image.view", source.image):
+        raise ValidationError(_("This image is not yours to copy."))
+    if source.state != Tag.State.ACTIVE or source.image.state != Image.State.ACTIVE:
+        raise ValidationError(_("The tag is being deleted."))
+    try:
+        check_tag(tag)
+    except ValueError:
+        raise ValidationError(
+            {"tag": _("A tag has up to 128 letters, digits, “.”, “_” or “-”, and begins with a letter, digit or “_”.")}
+        ) from None
+    with transaction.atomic():
+        image = _target(account, namespace, name)
+        copy = _begin(account, source, image, tag)
+        if attached and image.pk != source.image_id:
+            for other in copying.attachments_of(source.image, source.manifest.digest):
+                _begin(account, other, image, other.name)
+    return copy
+
+
+def _target(account: Account, namespace: Namespace, name: str) -> Image:
+    found = Image.objects.select_related("namespace").filter(namespace=namespace, name=name.strip()).first()
+    if found is None:
+        return create_image(account, namespace, name)
+    if not policy.may(account, "image.edit", found):
+        raise ValidationError({"namespace": _("Choose one of your own namespaces that is not being transferred.")})
+    if found.state != Image.State.ACTIVE:
+        raise ValidationError({"name": _("The image “%s” is being deleted.") % found.repository})
+    return found
+
+
+def _begin(account: Account, source: Tag, image: Image, tag: str) -> Copy:
+    if image.pk == source.image_id and tag == source.name:
+        raise ValidationError({"tag": _("This is the tag itself. Choose another name.")})
+    locked = Image.objects.select_for_update(of=("self",)).select_related("namespace").get(pk=image.pk)
+    existing = Tag.objects.filter(image=locked, name=tag).first()
+    if existing is not None and existing.state != Tag.State.ACTIVE:
+        raise ValidationError({"tag": _("The tag “%s” is being deleted.") % tag})
+    running = Copy.objects.filter(image=locked, state=Copy.State.RUNNING)
+    if running.filter(tag=tag).exists():
+        raise ValidationError({"tag": _("Something is being copied to the tag “%s” just now.") % tag})
+    if existing is None and (refusal := policy.refuse_tag(account, locked, running.count())):
+        raise ValidationError({"name": refusal})
+    Copy.objects.filter(image=locked, tag=tag).delete()
+    copy = Copy.objects.create(
+        image=locked,
+        tag=tag,
+        source=source.image.repository,
+        digest=source.manifest.digest,
+        requested_by=account.account_id,
+    )
+    jobs.copy.configure(lock=repository_lock(locked.repository)).defer(copy_id=copy.pk)
+    record("tag.copy", f"{locked.repository}:{tag}", source=f"{source.image.repository}:{source.name}")
+    return copy
