@@ -2,22 +2,32 @@
 
 from django.urls import path, register_converter
 
-from console.images import views, views_changes
-from console.images.converters import RepositoryConverter
+from console.images import views, views_changes, views_copy, views_tags
+from console.images.converters import DigestConverter, RepositoryConverter, TagConverter
 
-register_converter(RepositoryConverter, "repository")
+for name, converter in (("repository", RepositoryConverter), ("tag", TagConverter), ("digest", DigestConverter)):
+    register_converter(converter, name)
 
 urlpatterns = [
     path("", views.listing, name="images"),
     path("-/create/", views_changes.create, name="image-create"),
     path("-/delete/", views_changes.delete_many, name="image-delete-many"),
     path("-/registry/", views.registry_status, name="registry-status"),
+    path("-/version/", views.version, name="images-version"),
     path("-/guide/", views.guide, name="usage-guide"),
-    path("<repository:repository>/", views.tags, name="image"),
+    path("-/storage/<str:namespace>/", views.storage, name="namespace-storage"),
+    path("<repository:repository>/", views_tags.tags, name="image"),
     path("<repository:repository>/-/info/", views.info, name="image-info"),
     path("<repository:repository>/-/commands/", views.commands, name="image-commands"),
     path("<repository:repository>/-/row/", views.row, name="image-row"),
+    path("<repository:repository>/-/version/", views.image_version, name="image-version"),
     path("<repository:repository>/-/describe/", views_changes.describe, name="image-describe"),
+    path("<repository:repository>/-/visibility/", views_changes.visibility, name="image-visibility"),
     path("<repository:repository>/-/delete/", views_changes.delete, name="image-delete"),
-    path("<repository:repository>/-/tags/delete/", views_changes.tags_delete, name="tags-delete"),
+    path("<repository:repository>/-/delete-tags/", views_changes.tags_delete, name="tags-delete"),
+    path("<repository:repository>/-/tags/<tag:tag>/", views_tags.tag, name="tag"),
+    path("<repository:repository>/-/tags/<tag:tag>/copy/", views_copy.copy, name="tag-copy"),
+    path("<repository:repository>/-/copies/<int:number>/dismiss/", views_copy.dismiss, name="copy-dismiss"),
+    path("<repository:repository>/-/manifests/<digest:digest>/", views_tags.manifest, name="manifest"),
+    path("<repository:repository>/-/manifests/<digest:digest>/raw/", views_tags.raw, name="manifest-raw"),
 ]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import Count, F, QuerySet, Value
-from django.db.models.functions import Concat
+from django.db.models import BigIntegerField, Count, QuerySet, Sum
+from django.db.models.functions import Coalesce
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext as _
@@ -13,9 +13,11 @@ from django.views.decorators.http import require_GET
 
 from console import policy
 from console.activation.views import activation_page
-from console.images.models import Image, Tag
+from console.images import activity, search, versions
+from console.images.models import DailyActivity, Image
 from console.pages.activated import activated
-from console.pages.rendering import Request, dialog, page, paged, search_text, signed_in, sorting
+from console.pages.paging import paged, sorting
+from console.pages.rendering import Request, dialog, page, search_text, signed_in
 from console.registry import registry_answers
 
 COLUMNS = {
@@ -27,7 +29,6 @@ COLUMNS = {
     "pushed": "last_push_at",
     "created": "created_at",
 }
-TAG_COLUMNS = {"name": "name", "size": "manifest__size", "pushed": "pushed_at"}
 
 
 def own_image(request: Request, repository: str) -> Image:
@@ -43,9 +44,7 @@ def _filtered(request: Request, images: QuerySet[Image]) -> tuple[QuerySet[Image
     namespace = request.GET.get("namespace", "").replace("\x00", "")
     kind = request.GET.get("type", "")
     if text:
-        images = images.annotate(full_name=Concat(F("namespace__name"), Value("/"), F("name"))).filter(
-            full_name__icontains=text
-        )
+        images = search.find(images, text)
     if namespace:
         images = images.filter(namespace__name=namespace)
     if kind in Image.Visibility.values:
@@ -61,11 +60,13 @@ def listing(request: Request) -> HttpResponse:
         return activation_page(request)
     images, chosen = _filtered(request, policy.visible_images(request.user))
     sort, order = sorting(request.GET, COLUMNS, "-created")
-    rows = paged(images.select_related("namespace", "deletion").order_by(*order), request.GET)
+    version = versions.list_version(request.user)  # read first: what changes from here on is fetched again
+    rows = paged(images.select_related("namespace", "deletion").order_by(*order), request.GET, wide=True)
     quota = policy.quota(request.user)
     context = {
         **chosen,
         "rows": rows,
+        "version": version,
         "sort": sort,
         "filtered": any(chosen.values()),
         "namespaces": list(policy.visible_namespaces(request.user).order_by("name").values_list("name", flat=True)),
@@ -119,38 +120,19 @@ def guide(request: Request) -> HttpResponse:
     return dialog(request, "images/guide.html", _("Usage guide"), context)
 
 
-def _image_context(request: Request, image: Image, tab: str) -> dict[str, Any]:
+def image_context(request: Request, image: Image, tab: str) -> dict[str, Any]:
+    """What every tab of an image's page needs."""
     return {"image": image, "tab": tab, "section": "images", "credential": request.user.registry_credential}
 
 
 @require_GET
 @activated
-def tags(request: Request, repository: str) -> HttpResponse:
-    """An image's tags. Everything comes from the index: the registry is not asked."""
-    image = own_image(request, repository)
-    text = search_text(request.GET)
-    found = Tag.objects.filter(image=image).select_related("manifest").annotate(same=Count("manifest__tags"))
-    if text:
-        found = found.filter(name__icontains=text)
-    sort, order = sorting(request.GET, TAG_COLUMNS, "-pushed")
-    context = {
-        **_image_context(request, image, "tags"),
-        "rows": paged(found.order_by(*order), request.GET),
-        "sort": sort,
-        "text": text,
-        "filtered": bool(text),
-        "deleting": image.state == Image.State.DELETING or found.filter(state=Tag.State.DELETING).exists(),
-        "quota": policy.quota(request.user),
-    }
-    return page(request, "images/tags.html", context, partial="images/_tags.html")
-
-
-@require_GET
-@activated
 def info(request: Request, repository: str) -> HttpResponse:
-    """What the image is: description, type, owner, totals."""
+    """What the image is: description, type, owner, totals, and what happened lately."""
     image = own_image(request, repository)
-    return page(request, "images/info.html", _image_context(request, image, "info"))
+    days = activity.last_days(DailyActivity.objects.filter(image=image))
+    context = {**image_context(request, image, "info"), "days": days}
+    return page(request, "images/info.html", context, partial="images/_description.html")
 
 
 @require_GET
@@ -158,5 +140,41 @@ def info(request: Request, repository: str) -> HttpResponse:
 def commands(request: Request, repository: str) -> HttpResponse:
     """The exact commands for this image."""
     image = own_image(request, repository)
-    context = {**_image_context(request, image, "commands"), "repository": image.repository}
+    context = {**image_context(request, image, "commands"), "repository": image.repository}
     return page(request, "images/commands.html", context)
+
+
+@require_GET
+@activated
+def storage(request: Request, namespace: str) -> HttpResponse:
+    """What is stored in a namespace, image by image, and what happened there lately."""
+    own = get_object_or_404(policy.visible_namespaces(request.user), name=namespace)
+    images = Image.objects.filter(namespace=own)
+    context = {
+        "namespace": own,
+        "shares": activity.storage_shares(images),
+        "days": activity.last_days(DailyActivity.objects.filter(image__namespace=own)),
+        **images.aggregate(images=Count("pk"), storage=Coalesce(Sum("size"), 0, output_field=BigIntegerField())),
+        "section": "images",
+    }
+    return page(request, "images/storage.html", context)
+
+
+@require_GET
+@activated
+def version(request: Request) -> HttpResponse:
+    """Whether the list shows everything: an open page asks every second, and fetches the list when this changes."""
+    return _version(versions.list_version(request.user))
+
+
+@require_GET
+@activated
+def image_version(request: Request, repository: str) -> HttpResponse:
+    """The same for an image's page."""
+    return _version(versions.image_version(own_image(request, repository)))
+
+
+def _version(text: str) -> HttpResponse:
+    response = HttpResponse(text, content_type="text/plain")
+    response["Cache-Control"] = "no-store"
+    return response

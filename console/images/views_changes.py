@@ -12,14 +12,15 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods
+from django_htmx.http import trigger_client_event
 
 from console import policy
 from console.images import services
-from console.images.forms import DescriptionForm, ImageForm
+from console.images.forms import DescriptionForm, ImageForm, VisibilityForm
 from console.images.models import Image, Tag
-from console.images.views import own_image
+from console.images.views import image_context, own_image
 from console.pages.activated import activated
-from console.pages.rendering import Request, add_errors, came_from, dialog, go
+from console.pages.rendering import Request, add_errors, came_from, dialog, go, page
 
 # Above so many tags, the name must be typed before they are deleted.
 MOST_WITHOUT_TYPING = 10
@@ -54,15 +55,39 @@ def create(request: Request) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @activated
 def describe(request: Request, repository: str) -> HttpResponse:
-    """Edit the description."""
+    """Edit the description where it stands; without script, on a page of its own."""
     image = own_image(request, repository)
     form = DescriptionForm(request.POST or None, initial={"description": image.description})
     if request.method == "POST" and form.is_valid():
         services.update_image(request.user, image, description=form.cleaned_data["description"])
-        messages.success(request, _("The description is saved."))
+        if not request.htmx:
+            messages.success(request, _("The description is saved."))
+            return go(request, reverse("image-info", args=[image.repository]))
+        response = page(request, "images/_description.html", {"image": image, "focus": True})
+        return trigger_client_event(response, "announce", {"text": _("The description is saved.")})
+    context = {**image_context(request, image, "info"), "form": form}
+    status = 422 if form.errors else 200
+    return page(request, "images/describe.html", context, partial="images/_description.html", status=status)
+
+
+@require_http_methods(["GET", "POST"])
+@activated
+def visibility(request: Request, repository: str) -> HttpResponse:
+    """Make the image public or private; the dialog says what that means."""
+    image = own_image(request, repository)
+    other = Image.Visibility.PRIVATE if image.visibility == Image.Visibility.PUBLIC else Image.Visibility.PUBLIC
+    form = VisibilityForm(request.POST or None, initial={"visibility": other})
+    if request.method == "POST" and form.is_valid():
+        services.set_visibility(request.user, image, form.cleaned_data["visibility"])
+        messages.success(
+            request,
+            _("The image is public: anybody may pull it.")
+            if image.visibility == Image.Visibility.PUBLIC
+            else _("The image is private: only you may pull it."),
+        )
         return go(request, reverse("image-info", args=[image.repository]))
-    context = {"form": form, "image": image, "section": "images"}
-    return dialog(request, "images/describe.html", _("Edit description"), context, invalid=bool(form.errors))
+    context = {"form": form, "image": image, "other": other, "section": "images"}
+    return dialog(request, "images/visibility.html", _("Public or private"), context, invalid=bool(form.errors))
 
 
 def _deletion_dialog(request: Request, images: list[Image], problem: str) -> HttpResponse:

@@ -8,8 +8,6 @@ from urllib.parse import urlsplit
 
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import ValidationError
-from django.core.paginator import Page, Paginator
-from django.db.models import QuerySet
 from django.forms import BaseForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import render
@@ -20,9 +18,6 @@ from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
 from console.accounts.models import Account
-
-PAGE_SIZES = (10, 20, 50, 100)
-DEFAULT_PAGE_SIZE = 20
 
 
 class Request(HttpRequest):
@@ -86,27 +81,6 @@ def add_errors(form: BaseForm, problem: ValidationError) -> None:
         return
     for name, errors in problem.error_dict.items():
         form.add_error(name if name in form.fields else None, errors)
-
-
-def paged(queryset: QuerySet[Any, Any], query: QueryDict) -> Page[Any]:
-    """The page that the address asks for; the nearest one there is, whatever it asks for."""
-    asked = query.get("size", "")
-    chosen = int(asked) if asked in {str(size) for size in PAGE_SIZES} else DEFAULT_PAGE_SIZE
-    return Paginator(queryset, chosen).get_page(query.get("page"))
-
-
-def sorting(query: QueryDict, allowed: Mapping[str, str], default: str) -> tuple[str, list[str]]:
-    """What to sort by.
-
-    :param allowed: columns by the name that the address uses.
-    :param default: such a name, with ``-`` before it for descending.
-    :return: the name in force, and the columns for ``order_by``, with ``pk`` last so that the order is settled.
-    """
-    asked = query.get("sort", "")
-    name = asked if asked.removeprefix("-") in allowed else default
-    column = allowed[name.removeprefix("-")]
-    descending = name.startswith("-")
-    return name, [f"-{column}" if descending else column, "-pk" if descending else "pk"]
 
 
 def search_text(query: QueryDict) -> str:

@@ -188,10 +188,19 @@ class TestImage:
         assert "<h1>Head</h1>" in text
         assert "<script>alert" not in text
         assert "Head" in text_of(client.get("/images/team/app/-/describe/", headers=HTMX))
-        response = client.post("/images/team/app/-/describe/", {"description": "new"}, headers=HTMX)
-        assert response["HX-Redirect"] == "/images/team/app/-/info/"
-        assert Image.objects.get().description == "new"
-        assert client.post("/images/team/app/-/describe/", {"description": "x" * 1001}).status_code == 422
+        in_place = {**HTMX, "HX-Target": "description"}
+        form = text_of(client.get("/images/team/app/-/describe/", headers=in_place))
+        assert "<textarea" in form
+        assert "<html" not in form
+        response = client.post("/images/team/app/-/describe/", {"description": "*new*"}, headers=in_place)
+        assert "<em>new</em>" in text_of(response)
+        assert "announce" in response["HX-Trigger"]
+        assert Image.objects.get().description == "*new*"
+        without_script = client.post("/images/team/app/-/describe/", {"description": "newer"})
+        assert without_script["Location"] == "/images/team/app/-/info/"
+        too_long = {"description": "x" * 1001}
+        assert client.post("/images/team/app/-/describe/", too_long).status_code == 422
+        assert "1,000 characters" in text_of(client.post("/images/team/app/-/describe/", too_long, headers=in_place))
 
     def test_commands(self, client, team, settings):
         ImageFactory(namespace=team, name="web/app")
@@ -205,7 +214,7 @@ class TestImage:
             assert "Under sudo, the first password asked for is the machine’s own." in text
 
     @pytest.mark.parametrize(
-        "verb", ["", "-/info/", "-/commands/", "-/describe/", "-/delete/", "-/tags/delete/?tag=v1"]
+        "verb", ["", "-/info/", "-/commands/", "-/describe/", "-/delete/", "-/delete-tags/?tag=v1"]
     )
     def test_somebody_elses(self, client, ann, verb):
         tag = TagFactory(name="v1")
@@ -281,19 +290,19 @@ class TestDelete:
         for name in ("v1", "same"):
             TagFactory(image=image, manifest=manifest, name=name)
         refresh_totals(image.pk)
-        text = text_of(client.get("/images/team/app/-/tags/delete/?tag=v1", headers=HTMX))
+        text = text_of(client.get("/images/team/app/-/delete-tags/?tag=v1", headers=HTMX))
         assert "Other tags of the same digest stay: <code>same</code>" in text
-        response = client.post("/images/team/app/-/tags/delete/", {"tag": ["v1"]}, headers=HTMX)
+        response = client.post("/images/team/app/-/delete-tags/", {"tag": ["v1"]}, headers=HTMX)
         assert response["HX-Redirect"] == "/images/team/app/"
         assert Tag.objects.get(name="v1").state == "deleting"
         assert Tag.objects.get(name="same").state == "active"
-        assert "no longer there" in text_of(client.post("/images/team/app/-/tags/delete/", {"tag": ["v1"]}))
-        assert client.post("/images/team/app/-/tags/delete/", {"tag": ["gone"]}).status_code == 404
-        assert client.get("/images/team/app/-/tags/delete/")["Location"] == "/images/team/app/"
-        assert client.get("/images/team/app/-/tags/delete/?tag=%00").status_code == 404
+        assert "no longer there" in text_of(client.post("/images/team/app/-/delete-tags/", {"tag": ["v1"]}))
+        assert client.post("/images/team/app/-/delete-tags/", {"tag": ["gone"]}).status_code == 404
+        assert client.get("/images/team/app/-/delete-tags/")["Location"] == "/images/team/app/"
+        assert client.get("/images/team/app/-/delete-tags/?tag=%00").status_code == 404
 
     def test_tags_of_an_image_that_is_being_deleted(self, client, team):
         tag = TagFactory(image=ImageFactory(namespace=team, name="app", state="deleting"))
         ImageDeletion.objects.create(image=tag.image, requested_by="x")
-        response = client.post("/images/team/app/-/tags/delete/", {"tag": [tag.name]})
+        response = client.post("/images/team/app/-/delete-tags/", {"tag": [tag.name]})
         assert "is being deleted with all its tags" in text_of(response)

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.django_db
 PRIVATE_PAGES = [
     "/images/", "/images/-/create/", "/images/-/delete/", "/images/-/guide/", "/images/team/app/",
     "/images/team/app/-/info/", "/images/team/app/-/commands/", "/images/team/app/-/row/",
-    "/images/team/app/-/describe/", "/images/team/app/-/delete/", "/images/team/app/-/tags/delete/", "/namespaces/",
+    "/images/team/app/-/describe/", "/images/team/app/-/delete/", "/images/team/app/-/delete-tags/", "/namespaces/",
     "/namespaces/-/create/", "/namespaces/team/-/delete/", "/docker-hub/", "/account/", "/account/password/",
     "/activation/", "/activation/steps/", "/activation/password/",
 ]  # fmt: skip

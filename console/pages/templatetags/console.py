@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from console.pages.markdown import render_markdown
-from console.pages.rendering import PAGE_SIZES
+from console.pages.paging import PAGE_SIZES
 
 register = template.Library()
 
@@ -83,6 +83,36 @@ def field(bound: Any) -> dict[str, Any]:
     return {"field": bound}
 
 
+@register.inclusion_tag("components/_bars.html")
+def daily_bars(days: list[Any], field: str, title: str) -> dict[str, Any]:
+    """A picture of one number a day, with the same as a table for those who do not see it.
+
+    :param days: each with ``date`` and the number under the name ``field``.
+    """
+    counts = [getattr(day, field) for day in days]
+    top = max(counts, default=0)
+    step = 100 / max(len(counts), 1)
+    bars = [
+        {
+            "x": f"{number * step + step * 0.15:.2f}",
+            "width": f"{step * 0.7:.2f}",
+            # Whatever happened at all is seen.
+            "height": f"{max(count * 100 / top, 2.5) if count else 0:.2f}",
+            "y": f"{100 - (max(count * 100 / top, 2.5) if count else 0):.2f}",
+            "count": count,
+            "date": day.date,
+        }
+        for number, (day, count) in enumerate(zip(days, counts, strict=True))
+    ]
+    return {"title": title, "bars": bars, "top": top, "total": sum(counts), "field": field}
+
+
+@register.inclusion_tag("components/_keyset_pager.html", takes_context=True)
+def keyset_pager(context: Any, target: str) -> dict[str, Any]:
+    """First, previous, next and last of ``rows``, a ``KeysetPage``; replaces the element ``target``."""
+    return {"request": context["request"], "rows": context["rows"], "sizes": PAGE_SIZES, "target": target}
+
+
 @register.inclusion_tag("components/_pager.html", takes_context=True)
 def pager(context: Any, target: str) -> dict[str, Any]:
     """The pages of ``rows``, their total and how many rows each has; replaces the element ``target``."""
@@ -101,7 +131,8 @@ def sort_head(context: Any, name: str, label: str, target: str, numeric: bool = 
     """The head of a column that can be sorted by; a second press turns the order round."""
     current = context["sort"]
     query = context["request"].GET.copy()
-    query.pop("page", None)
+    for place in ("page", "after", "before", "last"):
+        query.pop(place, None)
     query["sort"] = f"-{name}" if current == name else name
     direction = {name: "ascending", f"-{name}": "descending"}.get(current, "none")
     return {

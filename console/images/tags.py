@@ -1,0 +1,202 @@
+"""What the pages show of an image's tags and manifests: all of it from the index."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db.models import DateTimeField, Exists, F, OuterRef, Q, QuerySet, Value
+from django.db.models.functions import Coalesce, Greatest
+from django.http import QueryDict
+
+from console.images.models import Document, Image, Manifest, Tag
+from console.pages.paging import KeysetPage, keyset, sort_name
+from registry_client import MalformedManifest
+from registry_client import Manifest as RegistryManifest
+
+_NEVER = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+# Pulls by tag, and those by the digest that it points at: clients resolve a tag first and then fetch the digest.
+PULLS = F("pull_count") + F("manifest__pull_count")
+LAST_PULL = Greatest(F("last_pull_at"), F("manifest__last_pull_at"), output_field=DateTimeField())
+TAG_SORTS: dict[str, tuple[Any, type]] = {
+    "name": ("name", str),
+    "size": ("manifest__size", int),
+    "pushed": ("pushed_at", datetime.datetime),
+    "pulls": (PULLS, int),
+    "last-pull": (Coalesce(LAST_PULL, Value(_NEVER), output_field=DateTimeField()), datetime.datetime),
+}
+
+
+def shown_tags(image: Image) -> QuerySet[Tag]:
+    """The tags that stand in the list: those that are about another manifest of the image stand under it."""
+    about = Manifest.objects.filter(image=image, digest=OuterRef("subject"))
+    return all_tags(image).filter(Q(subject="") | ~Exists(about))
+
+
+def all_tags(image: Image) -> QuerySet[Tag]:
+    """All tags, those included that stand under another one, with what they point at and how often that was pulled."""
+    tags = Tag.objects.filter(image=image).select_related("manifest")
+    return tags.annotate(pulls=PULLS, last_pull=LAST_PULL)
+
+
+@dataclass
+class Attachment:
+    """A tag or an untagged manifest that is about another one."""
+
+    kind: str
+    digest: str
+    size: int
+    tag: str = ""
+
+
+@dataclass
+class Platform:
+    """A manifest that an index names."""
+
+    platform: str
+    digest: str
+    size: int | None
+    attachments: list[Attachment] = field(default_factory=list)
+
+
+def tag_page(image: Image, query: QueryDict, text: str) -> tuple[KeysetPage[Tag], str]:
+    """One page of the tags with their platforms and attachments, and the sort in force; a fixed number of queries."""
+    sort = sort_name(query, TAG_SORTS, "-pushed")
+    column, kind = TAG_SORTS[sort.removeprefix("-")]
+    tags = shown_tags(image)
+    total = image.tag_count
+    if text:
+        tags = tags.filter(name__icontains=text)
+        total = tags.count()
+    rows = keyset(tags, query, column, kind, sort.startswith("-"), total)
+    decorate(image, [tag.manifest for tag in rows.rows])
+    return rows, sort
+
+
+def decorate(image: Image, manifests: Iterable[Manifest]) -> None:
+    """Give each manifest its ``children_shown`` and ``attachments``."""
+    manifests = list(manifests)
+    digests = {digest for manifest in manifests for digest in (manifest.digest, *manifest.child_digests)}
+    children = {
+        child.digest: child
+        for child in Manifest.objects.filter(image=image, digest__in=digests).only(
+            "digest", "size", "platforms", "kind"
+        )
+    }
+    attached = attachments(image, digests)
+    for manifest in manifests:
+        manifest.children_shown = [  # type: ignore[attr-defined]
+            Platform(
+                child["platform"] or "–",
+                child["digest"],
+                children[child["digest"]].size if child["digest"] in children else None,
+                [*attached.get(child["digest"], []), *_attestations(manifest, child["digest"], children)],
+            )
+            for child in manifest.children
+            if "about" not in child
+        ]
+        manifest.attachments = attached.get(manifest.digest, [])  # type: ignore[attr-defined]
+
+
+def _attestations(index: Manifest, digest: str, known: dict[str, Manifest]) -> list[Attachment]:
+    """What BuildKit says of a platform, in the same index."""
+    return [
+        Attachment("attestation", child["digest"], known[child["digest"]].size if child["digest"] in known else 0)
+        for child in index.children
+        if child.get("about") == digest
+    ]
+
+
+def attachments(image: Image, digests: Iterable[str]) -> dict[str, list[Attachment]]:
+    """What is about these digests: tagged so, or named by a list that is tagged so."""
+    found: dict[str, list[Attachment]] = {}
+    seen: set[tuple[str, str]] = set()
+    lists: dict[str, str] = {}
+    for tag in Tag.objects.filter(image=image, subject__in=digests).select_related("manifest").order_by("name"):
+        if tag.manifest.children:
+            lists.update(dict.fromkeys(tag.manifest.child_digests, tag.subject))
+            continue
+        seen.add((tag.subject, tag.manifest.digest))
+        found.setdefault(tag.subject, []).append(_attachment(tag.manifest, tag.name))
+    for manifest in Manifest.objects.filter(image=image, digest__in=lists).order_by("digest"):
+        subject = lists[manifest.digest]
+        if (subject, manifest.digest) not in seen:
+            found.setdefault(subject, []).append(_attachment(manifest))
+    return found
+
+
+def _attachment(manifest: Manifest, tag: str = "") -> Attachment:
+    kind = {".sig": "signature", ".att": "attestation", ".sbom": "SBOM"}.get(tag[tag.rfind(".") :] if tag else "", "")
+    return Attachment(kind or manifest.artifact_type or manifest.media_type, manifest.digest, manifest.size, tag)
+
+
+# --- one manifest ---------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Step:
+    """A step of an image's history, with the layer it made, if it made one."""
+
+    command: str
+    digest: str = ""
+    size: int | None = None
+    media_type: str = ""
+    created: str = ""
+
+
+@dataclass
+class Content:
+    """What a manifest's page shows below its head."""
+
+    config: dict[str, Any]
+    steps: list[Step]
+    annotations: dict[str, str]
+    raw: str
+    raw_size: int
+    problem: str = ""
+
+
+# Longer manifests are shown in part, and given as a whole by a link.
+_MOST_SHOWN = 64 << 10
+
+
+def content(manifest: Manifest) -> Content | None:
+    """Config, layers with the history that made them, and the raw manifest; ``None`` when it was not read yet."""
+    document = Document.objects.filter(digest=manifest.digest).first()
+    if document is None:
+        return None
+    whole = bytes(document.content)
+    parsed = RegistryManifest("", document.digest, document.media_type, whole)
+    steps, annotations, problem = [], {}, ""
+    try:
+        steps = _steps(parsed, document.config.get("history", []))
+        annotations = dict(parsed.annotations)
+    except MalformedManifest as error:
+        problem = str(error)
+    return Content(document.config, steps, annotations, _pretty(whole), len(whole), problem)
+
+
+def _steps(manifest: RegistryManifest, history: list[dict[str, Any]]) -> list[Step]:
+    """Each step of the history takes the next layer, unless it says that it made none."""
+    layers = list(manifest.layers)
+    steps = []
+    for entry in history:
+        step = Step(entry.get("created_by") or entry.get("comment", ""), created=entry.get("created", ""))
+        if not entry.get("empty") and layers:
+            layer = layers.pop(0)
+            step.digest, step.size, step.media_type = layer.digest, layer.size, layer.media_type
+        steps.append(step)
+    return steps + [Step("", layer.digest, layer.size, layer.media_type) for layer in layers]
+
+
+def _pretty(whole: bytes) -> str:
+    """The manifest for reading: indented if it is JSON, and cut if it is very long."""
+    try:
+        text = json.dumps(json.loads(whole), indent=2, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        text = whole.decode("utf-8", "replace")
+    text = text.encode("utf-8", "replace").decode()
+    return text if len(text) <= _MOST_SHOWN else text[:_MOST_SHOWN] + "\n…"

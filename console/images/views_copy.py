@@ -1,0 +1,57 @@
+"""Copying a tag."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_POST
+
+from console.images import services_copy
+from console.images.copying import attachments_of
+from console.images.forms import CopyForm
+from console.images.models import Copy, Tag
+from console.images.views import own_image
+from console.pages.activated import activated
+from console.pages.rendering import Request, add_errors, dialog, go
+
+
+@require_http_methods(["GET", "POST"])
+@activated
+def copy(request: Request, repository: str, tag: str) -> HttpResponse:
+    """Copy to another tag of the image, or to another image of one's own."""
+    image = own_image(request, repository)
+    source = get_object_or_404(Tag.objects.select_related("manifest", "image__namespace"), image=image, name=tag)
+    initial = {"namespace": image.namespace.name, "name": image.name}
+    form = CopyForm(request.user, request.POST or None, initial=initial)
+    if request.method == "POST" and form.is_valid():
+        data = form.cleaned_data
+        try:
+            made = services_copy.copy_tag(
+                request.user, source, data["namespace"], data["name"], data["tag"], attached=data["attached"]
+            )
+        except ValidationError as problem:
+            add_errors(form, problem)
+        else:
+            messages.success(request, _("“%s” is being copied. It shows here when it is there.") % tag)
+            return go(request, reverse("image", args=[made.image.repository]))
+    context = {
+        "form": form,
+        "image": image,
+        "tag": source,
+        "attached": len(attachments_of(image, source.manifest.digest)),
+        "section": "images",
+    }
+    return dialog(request, "images/copy.html", _("Copy"), context, invalid=bool(form.errors))
+
+
+@require_POST
+@activated
+def dismiss(request: Request, repository: str, number: int) -> HttpResponse:
+    """Take the notice of a copy that failed away."""
+    image = own_image(request, repository)
+    Copy.objects.filter(image=image, pk=number, state=Copy.State.FAILED).delete()
+    return go(request, reverse("image", args=[repository]))

@@ -1,0 +1,97 @@
+"""An image's tags, and the page of a tag or of a manifest."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from django.http import Http404, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.views.decorators.http import require_GET
+
+from console import policy
+from console.images import tags as index
+from console.images import versions
+from console.images.models import Document, Image, Manifest, Tag
+from console.images.views import image_context, own_image
+from console.pages.activated import activated
+from console.pages.rendering import Request, page, search_text
+
+
+@require_GET
+@activated
+def tags(request: Request, repository: str) -> HttpResponse:
+    """An image's tags. Everything comes from the index: the registry is not asked."""
+    image = own_image(request, repository)
+    text = search_text(request.GET)
+    rows, sort = index.tag_page(image, request.GET, text)
+    context = {
+        **image_context(request, image, "tags"),
+        "rows": rows,
+        "sort": sort,
+        "text": text,
+        "filtered": bool(text),
+        "version": versions.image_version(image),
+        "copies": list(image.copies.order_by("pk")),
+        "quota": policy.quota(request.user),
+    }
+    return page(request, "images/tags.html", context, partial="images/_tags.html")
+
+
+@require_GET
+@activated
+def tag(request: Request, repository: str, tag: str) -> HttpResponse:
+    """A tag's page: where it points, and everything about that."""
+    image = own_image(request, repository)
+    row = get_object_or_404(index.all_tags(image), name=tag)
+    others = Tag.objects.filter(image=image, manifest=row.manifest_id).exclude(pk=row.pk).order_by("name")[:50]
+    context = {"tag": row, "others": list(others.values_list("name", flat=True))}
+    return _manifest_page(request, image, row.manifest, context)
+
+
+@require_GET
+@activated
+def manifest(request: Request, repository: str, digest: str) -> HttpResponse:
+    """The page of a manifest by its digest: a platform, an attachment, or one that lost its tag."""
+    image = own_image(request, repository)
+    row = get_object_or_404(Manifest, image=image, digest=digest)
+    others = Tag.objects.filter(image=image, manifest=row).order_by("name")[:50]
+    return _manifest_page(request, image, row, {"others": list(others.values_list("name", flat=True))})
+
+
+def _manifest_page(request: Request, image: Image, manifest: Manifest, context: dict[str, Any]) -> HttpResponse:
+    index.decorate(image, [manifest])
+    platforms = manifest.children_shown  # type: ignore[attr-defined]
+    chosen, digest = None, manifest.digest
+    if platforms:
+        asked = request.GET.get("platform", "")
+        digest = next((one.digest for one in platforms if one.digest == asked), platforms[0].digest)
+        chosen = Manifest.objects.filter(image=image, digest=digest).first()
+    shown = chosen or manifest
+    context |= {
+        **image_context(request, image, "tags"),
+        "manifest": manifest,
+        "subject_known": manifest.subject and Manifest.objects.filter(image=image, digest=manifest.subject).exists(),
+        "platforms": platforms,
+        "chosen": chosen,
+        "shown": shown,
+        "shown_digest": digest,
+        "content": index.content(shown),
+        "raw": index.content(manifest) if chosen else None,
+    }
+    return page(request, "images/manifest.html", context)
+
+
+@require_GET
+@activated
+def raw(request: Request, repository: str, digest: str) -> HttpResponse:
+    """The manifest's bytes as they were pushed."""
+    image = own_image(request, repository)
+    if not Manifest.objects.filter(image=image, digest=digest).exists():
+        raise Http404
+    document = get_object_or_404(Document, digest=digest)
+    response = HttpResponse(bytes(document.content), content_type="application/json")
+    name = re.sub(r"[^a-z0-9]+", "-", digest)
+    response["Content-Disposition"] = f'attachment; filename="{name}.json"'
+    response["X-Content-Type-Options"] = "nosniff"
+    return response

@@ -1,0 +1,163 @@
+"""Lists in pages: by number where people jump about, by the last row seen where lists are very long."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import datetime
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from django.core.paginator import Page, Paginator
+from django.db.models import Expression, F, Model, Q, QuerySet
+from django.http import QueryDict
+
+PAGE_SIZES = (10, 20, 50, 100)
+DEFAULT_PAGE_SIZE = 20
+
+Row = TypeVar("Row", bound=Model)
+
+
+def page_size(query: QueryDict) -> int:
+    """How many rows the address asks for, if that is one of the sizes there are."""
+    asked = query.get("size", "")
+    return int(asked) if asked in {str(size) for size in PAGE_SIZES} else DEFAULT_PAGE_SIZE
+
+
+class WidePaginator(Paginator):
+    """Pages of a long list: only numbers of rows are skipped, not rows, and the second half is read from its end."""
+
+    def page(self, number: Any) -> Page[Any]:
+        """One page, with two queries whatever its number."""
+        number = self.validate_number(number)
+        start = (number - 1) * self.per_page
+        end = min(start + self.per_page, self.count)
+        rows: QuerySet[Any] = self.object_list  # type: ignore[assignment]
+        # Without what is shown the order can be had from an index alone.
+        bare = rows.select_related(None)
+        if start > self.count // 2:
+            keys = list(bare.reverse().values_list("pk", flat=True)[self.count - end : self.count - start])[::-1]
+        else:
+            keys = list(bare.values_list("pk", flat=True)[start:end])
+        whole = rows.model._default_manager.filter(pk__in=keys)
+        whole.query.select_related = rows.query.select_related
+        found = {row.pk: row for row in whole}
+        return Page([found[key] for key in keys if key in found], number, self)
+
+
+def paged(queryset: QuerySet[Any, Any], query: QueryDict, *, wide: bool = False) -> Page[Any]:
+    """The page that the address asks for; the nearest one there is, whatever it asks for.
+
+    :param wide: for lists without end, whose rows carry nothing that was computed in the query.
+    """
+    return (WidePaginator if wide else Paginator)(queryset, page_size(query)).get_page(query.get("page"))
+
+
+def sorting(query: QueryDict, allowed: Mapping[str, Any], default: str) -> tuple[str, list[str]]:
+    """What to sort by.
+
+    :param allowed: columns by the name that the address uses.
+    :param default: such a name, with ``-`` before it for descending.
+    :return: the name in force, and the columns for ``order_by``, with ``pk`` last so that the order is settled.
+    """
+    name = sort_name(query, allowed, default)
+    column = allowed[name.removeprefix("-")]
+    descending = name.startswith("-")
+    return name, [f"-{column}" if descending else column, "-pk" if descending else "pk"]
+
+
+def sort_name(query: QueryDict, allowed: Mapping[str, Any], default: str) -> str:
+    """The sort that the address asks for, if it is one of those there are."""
+    asked = query.get("sort", "")
+    return asked if asked.removeprefix("-") in allowed else default
+
+
+# --- keyset paging --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class KeysetPage(Generic[Row]):
+    """Some rows, and where the pages before and after them begin. Any page costs what the first one costs."""
+
+    rows: list[Row]
+    size: int
+    total: int
+    first: str
+    previous: str
+    following: str
+    last: str
+
+
+def _cursor(row: Any) -> str:
+    value = row.sort_value
+    if isinstance(value, datetime.datetime):
+        value = value.isoformat()
+    return base64.urlsafe_b64encode(json.dumps([value, row.pk]).encode()).decode().rstrip("=")
+
+
+def _read_cursor(text: str, kind: type) -> tuple[Any, int] | None:
+    """The place that a cursor names; ``None`` for one that nobody made here."""
+    try:
+        value, key = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        if kind is datetime.datetime:
+            value = datetime.datetime.fromisoformat(value)
+        right = type(value) is kind and type(key) is int and abs(key) < 1 << 62
+        if not right or (kind is int and abs(value) >= 1 << 62) or (kind is str and "\x00" in value):
+            return None
+        if kind is datetime.datetime and value.tzinfo is None:
+            return None
+    except (ValueError, TypeError, binascii.Error, RecursionError):
+        return None
+    return value, key
+
+
+def keyset(
+    queryset: QuerySet[Row], query: QueryDict, column: str | Expression, kind: type, descending: bool, total: int
+) -> KeysetPage[Row]:
+    """The page of ``queryset`` that the address asks for with ``after`` or ``before``.
+
+    :param column: what is sorted by; never null.
+    :param kind: the type of its values: ``str``, ``int`` or ``datetime``.
+    :param total: how many rows there are in all.
+    """
+    size = page_size(query)
+    rows = queryset.annotate(sort_value=F(column) if isinstance(column, str) else column)
+    after, before = (_read_cursor(query.get(name, ""), kind) for name in ("after", "before"))
+    backwards = after is None and (before is not None or "last" in query)
+    place = after or before
+    down = descending is not backwards
+    if place is not None:
+        value, key = place
+        way = "lt" if down else "gt"
+        # The first condition is implied by the second, and is what an index can begin at.
+        rows = rows.filter(**{f"sort_value__{way}e": value}).filter(
+            Q(**{f"sort_value__{way}": value}) | Q(sort_value=value, **{f"pk__{way}": key})
+        )
+    sign = "-" if down else ""
+    found = list(rows.order_by(f"{sign}sort_value", f"{sign}pk")[: size + 1])
+    more, found = len(found) > size, found[:size]
+    if backwards:
+        found.reverse()
+    earlier = more if backwards else place is not None
+    later = more if not backwards else place is not None
+    return KeysetPage(
+        rows=found,
+        size=size,
+        total=total,
+        first=_link(query) if earlier else "",
+        previous=_link(query, before=_cursor(found[0])) if earlier and found else "",
+        following=_link(query, after=_cursor(found[-1])) if later and found else "",
+        last=_link(query, last="1") if later else "",
+    )
+
+
+def _link(query: QueryDict, **place: str) -> str:
+    """The address with another place in the list."""
+    changed = query.copy()
+    for name in ("after", "before", "last", "page"):
+        changed.pop(name, None)
+    for name, value in place.items():
+        changed[name] = value
+    return f"?{changed.urlencode()}"
