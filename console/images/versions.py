@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 
-from django.db.models import OuterRef, Subquery
+from django.db.models import Max
 
 from console import policy
 from console.accounts.models import Account
@@ -18,12 +18,12 @@ def _text(moment: datetime.datetime) -> str:
 
 
 def list_version(account: Account) -> str:
-    """Changes when something changes that the account's list of images shows; one query, of indexes alone."""
-    newest = Image.objects.filter(namespace=OuterRef("pk")).order_by("-changed_at").values("changed_at")[:1]
-    moments = policy.visible_namespaces(account).values_list("changed_at", Subquery(newest))
-    return _text(max((moment for pair in moments for moment in pair if moment), default=_NEVER))
+    """Changes when something changes that the account's list of images shows; two queries, of indexes alone."""
+    images = policy.visible_images(account).aggregate(newest=Max("changed_at"))["newest"]
+    namespaces = policy.visible_namespaces(account).aggregate(newest=Max("changed_at"))["newest"]
+    return _text(max(images or _NEVER, namespaces or _NEVER))
 
 
 def image_version(image: Image) -> str:
-    """Changes when something changes that an image's page shows."""
-    return _text(image.changed_at)
+    """Changes when something changes that an image's page shows, pulls included: they are added up now and then."""
+    return f"{_text(image.changed_at)} {image.pull_count}"

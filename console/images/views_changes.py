@@ -6,7 +6,6 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import ValidationError
-from django.db.models import Sum
 from django.http import Http404, HttpResponse
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -58,6 +57,7 @@ def describe(request: Request, repository: str) -> HttpResponse:
     """Edit the description where it stands; without script, on a page of its own."""
     image = own_image(request, repository)
     form = DescriptionForm(request.POST or None, initial={"description": image.description})
+    form.fields["description"].widget.attrs["autofocus"] = True
     if request.method == "POST" and form.is_valid():
         services.update_image(request.user, image, description=form.cleaned_data["description"])
         if not request.htmx:
@@ -181,13 +181,19 @@ def tags_delete(request: Request, repository: str) -> HttpResponse:
             )
             return go(request, reverse("image", args=[repository]))
     going_names = {tag.name for tag in tags}
+    staying = list(
+        Tag.objects.filter(image=image, manifest__in=[tag.manifest_id for tag in tags])
+        .exclude(name__in=going_names)
+        .order_by("name")
+    )
+    kept = {tag.manifest_id for tag in staying}
+    gone = [tag.manifest for tag in tags if tag.manifest_id not in kept]
+    about = {digest for manifest in gone for digest in (manifest.digest, *manifest.child_digests)}
     context = {
         "image": image,
         "tags": tags,
-        "bytes": Tag.objects.filter(pk__in=[tag.pk for tag in tags]).aggregate(total=Sum("manifest__size"))["total"],
-        "staying": Tag.objects.filter(image=image, manifest__in=[tag.manifest_id for tag in tags])
-        .exclude(name__in=going_names)
-        .order_by("name"),
+        "staying": staying,
+        "attached": Tag.objects.filter(image=image, subject__in=about).exclude(name__in=going_names).count(),
         "problem": problem,
         "section": "images",
     }

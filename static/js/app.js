@@ -114,12 +114,16 @@
     if (!dialog) return;
     dialog.addEventListener("close", () => {
       dialog.remove();
-      if (opener?.isConnected) opener.focus();
+      // The list that the opener stood in may have been replaced meanwhile.
+      const address = opener?.getAttribute("hx-get");
+      const twin = opener?.isConnected || !address ? opener : document.querySelector(`[hx-get="${CSS.escape(address)}"]`);
+      twin?.focus();
     });
     dialog.showModal();
     (dialog.querySelector("[aria-invalid=true]") ?? dialog.querySelector("[autofocus]"))?.focus();
   });
 
+  document.addEventListener("announce", (event) => announce(event.detail.text));
   document.addEventListener("htmx:afterSettle", (event) => prepare(event.detail.elt ?? document));
   document.addEventListener("htmx:sendError", () => announce(document.body.dataset.offline));
   document.addEventListener("htmx:responseError", (event) => {

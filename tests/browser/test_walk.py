@@ -1,38 +1,29 @@
 """The whole walk in a real browser, on the whole product."""
 
 import re
-import uuid
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
+from tests.browser.conftest import REGISTRY_PASSWORD
 from tests.conftest import CONSOLE_PASSWORD
-from tests.registry_tools import push_image
+from tests.registry_tools import push_image, push_index
 from tests.stack import wait_until
 
 pytestmark = pytest.mark.browser
 
-REGISTRY_PASSWORD = "registry pass 1"
+CONFIG = {
+    "os": "linux",
+    "architecture": "amd64",
+    "created": "2026-11-20T10:11:12Z",
+    "author": "Ann",
+    "config": {"Cmd": ["serve", "--all"], "Env": ["PATH=/bin"], "Labels": {"team": "payments"}},
+    "history": [{"created_by": "RUN " + "long-command " * 40}, {"created_by": "CMD serve", "empty_layer": True}],
+}
 
 
-def unique(word="team"):
-    return f"{word}-{uuid.uuid4().hex[:8]}"
-
-
-@pytest.fixture
-def pusher(stack):
-    """Pushes small images as somebody who is activated."""
-    from registry_client import Challenged, RegistryClient
-
-    def push(username, repository, *tags, password=REGISTRY_PASSWORD):
-        with RegistryClient(f"http://{stack.registry_address}", Challenged(username, password)) as client:
-            return [push_image(client, repository, tag) for tag in tags]
-
-    return push
-
-
-def test_the_walk(person, pusher):
+def test_the_walk(person, pusher, unique):
     ann, team = person("Ann"), unique()
     page = ann.page
     # Until the service is activated, My Images shows the activation form and nothing else.
@@ -68,7 +59,7 @@ def test_the_walk(person, pusher):
     expect(page.get_by_text("No namespace yet")).to_be_visible()
 
 
-def test_a_push_to_a_name_nobody_created(person, pusher):
+def test_a_push_to_a_name_nobody_created(person, pusher, unique):
     ann, team = person("Ann"), unique()
     ann.activate(REGISTRY_PASSWORD, team, username=unique("user"))
     ann.go("/account/")
@@ -79,7 +70,7 @@ def test_a_push_to_a_name_nobody_created(person, pusher):
     expect(ann.row(f"{team}/by-push").get_by_text("Private")).to_be_visible()
 
 
-def test_two_people_want_one_name(person):
+def test_two_people_want_one_name(person, unique):
     ann, ben, team = person("Ann"), person("Ben"), unique()
     ann.activate(REGISTRY_PASSWORD, team)
     ben.activate(REGISTRY_PASSWORD)
@@ -91,7 +82,7 @@ def test_two_people_want_one_name(person):
     expect(dialog).to_have_count(0)
 
 
-def test_delete_asks_for_the_name_above_ten_tags(person, pusher):
+def test_delete_asks_for_the_name_above_ten_tags(person, pusher, unique):
     ann, team = person("Ann"), unique()
     ann.activate(REGISTRY_PASSWORD, team)
     pusher(ann.account_id, f"{team}/app", *(f"v{number}" for number in range(12)))
@@ -110,7 +101,7 @@ def test_delete_asks_for_the_name_above_ten_tags(person, pusher):
     ann.wait_until_gone(f"{team}/app")
 
 
-def test_ticked_rows_and_keyboard(person, pusher):
+def test_ticked_rows_and_keyboard(person, pusher, unique):
     ann, team = person("Ann"), unique()
     page = ann.page
     ann.activate(REGISTRY_PASSWORD, team)
@@ -136,7 +127,7 @@ def test_ticked_rows_and_keyboard(person, pusher):
     expect(ann.row(f"{team}/three")).to_have_count(1)
 
 
-def test_reset_password(person, pusher):
+def test_reset_password(person, pusher, unique):
     from registry_client import Unauthorized
 
     ann, team = person("Ann"), unique()
@@ -161,7 +152,7 @@ def test_reset_password(person, pusher):
     assert pusher(ann.account_id, f"{team}/app", "v1", password="another pass 2")
 
 
-def test_search_sort_and_pages_keep_the_address(person):
+def test_search_sort_and_pages_keep_the_address(person, unique):
     ann, team = person("Ann"), unique()
     ann.activate(REGISTRY_PASSWORD, team)
     for number in range(11):
@@ -183,7 +174,7 @@ def test_search_sort_and_pages_keep_the_address(person):
     expect(page).to_have_url(re.compile("q=image07"))
 
 
-def test_without_script(person, pusher):
+def test_without_script(person, pusher, unique):
     """Every form still works as a page."""
     ann, team = person("Ann", java_script_enabled=False), unique()
     page = ann.page
@@ -237,7 +228,7 @@ def test_signing_out_and_in_again(person):
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1440, 390])
-def test_nobody_is_shut_out(person, pusher, theme, width):
+def test_nobody_is_shut_out(person, pusher, registry_of, theme, width, unique):
     """axe-core finds nothing on any page or dialog, and no page scrolls sideways."""
     ann, team = person("Ann", viewport={"width": width, "height": 900}, color_scheme=theme), unique()
     page, axe, found = ann.page, Axe(), []
@@ -249,6 +240,12 @@ def test_nobody_is_shut_out(person, pusher, theme, width):
         if page.evaluate("document.documentElement.scrollWidth") > width:
             found.append(f"{what}: scrolls sideways")
 
+    def look_at_dialog(path, name):
+        ann.go(path)
+        page.locator("main").get_by_role("button", name=name, exact=True).first.click()
+        expect(page.get_by_role("dialog")).to_be_visible()
+        look(f"dialog {name}")
+
     look("activation")
     ann.activate(REGISTRY_PASSWORD, team)
     look("no image")
@@ -258,13 +255,23 @@ def test_nobody_is_shut_out(person, pusher, theme, width):
     pusher(ann.account_id, repository, "v1", "v" + "x" * 127)
     ann.go(f"/images/{repository}/")
     wait_until(lambda: page.reload() and page.get_by_label("Tick v1", exact=True).count(), "the tag shows")
+    client = registry_of(ann.account_id)
+    children = [push_image(client, repository, None, config=CONFIG) for _ in range(2)]
+    index = push_index(client, repository, "multi", children)
+    push_image(client, repository, f"sha256-{index.digest.partition(':')[2]}.sig")
+    ann.go(f"/images/{repository}/")
+    expect(page.get_by_text("1 attached")).to_be_visible()
     for path in (
         "/images/", "/images/?q=nothing", "/namespaces/", "/docker-hub/", "/account/", "/account/password/",
         f"/images/{repository}/", f"/images/{repository}/-/info/", f"/images/{repository}/-/commands/",
+        f"/images/{repository}/-/tags/multi/", f"/images/{repository}/-/tags/v1/", f"/images/-/storage/{team}/",
+        f"/images/{repository}/-/manifests/{children[0].digest}/", f"/images/{repository}/-/describe/",
         "/images/-/create/", "/namespaces/-/create/", "/images/-/guide/", "/activation/password/",
         "/images/none/there/",
     ):  # fmt: skip
         ann.go(path)
+        for summary in page.locator("main summary").all():
+            summary.click()
         look(path)
     for path, name in (
         ("/images/", "Create"),
@@ -273,12 +280,14 @@ def test_nobody_is_shut_out(person, pusher, theme, width):
         ("/namespaces/", "Create"),
         ("/images/", f"Delete {repository}"),
         (f"/images/{repository}/", "Delete v1"),
-        (f"/images/{repository}/-/info/", "Edit description"),
-    ):  # fmt: skip
-        ann.go(path)
-        page.locator("main").get_by_role("button", name=name, exact=True).first.click()
-        expect(page.get_by_role("dialog")).to_be_visible()
-        look(f"dialog {name}")
+        (f"/images/{repository}/", "Copy multi"),
+        (f"/images/{repository}/-/info/", "Make private"),
+    ):
+        look_at_dialog(path, name)
+    ann.go(f"/images/{repository}/-/info/")
+    page.get_by_role("button", name="Edit description").click()
+    expect(page.get_by_label("Description", exact=False).and_(page.locator("textarea"))).to_be_visible()
+    look("editing the description")
     stranger = person(account=False, viewport={"width": width, "height": 900}, color_scheme=theme)
     page = stranger.page
     for path in ("/sign-in/", "/account/reset/"):

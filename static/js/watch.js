@@ -1,0 +1,67 @@
+// Keeps an open list up to date: asks every second whether anything changed, and fetches the list only then.
+// What the reader has ticked, unfolded or focused stays so, although the list is replaced.
+(() => {
+  const EVERY = 1000;
+  const PATIENCE = 10_000;
+
+  const list = () => document.querySelector("[data-watch]");
+
+  // What tells an element from all others of its kind, before and after the list was replaced.
+  const mark = (element) => {
+    const name = element.dataset.copy ?? element.getAttribute("href") ?? element.value ?? element.dataset.keep;
+    return name === undefined || name === null ? "" : `${element.localName} ${name}`;
+  };
+  const parts = (root, selector) => [...root.querySelectorAll(selector)];
+
+  let held = null;
+
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const old = event.detail.target;
+    if (!old.matches?.("[data-watch]") || event.detail.requestConfig?.triggeringEvent?.type !== "list-changed") return;
+    const focused = document.activeElement;
+    held = {
+      ticked: new Set(parts(old, "tbody input:checked").map(mark)),
+      open: new Set(parts(old, "details[open]").map(mark)),
+      focused: focused && old.contains(focused) ? mark(focused) : "",
+      scroll: old.querySelector(".table-wrap")?.scrollLeft ?? 0,
+    };
+  });
+
+  document.addEventListener("htmx:afterSwap", () => {
+    const now = list();
+    if (!held || !now) return;
+    for (const box of parts(now, "tbody input[type=checkbox]")) box.checked = held.ticked.has(mark(box)) && !box.disabled;
+    for (const details of parts(now, "details")) details.open = held.open.has(mark(details));
+    if (held.focused) parts(now, "a, button, input, summary").find((one) => mark(one) === held.focused)?.focus();
+    const wrap = now.querySelector(".table-wrap");
+    if (wrap) wrap.scrollLeft = held.scroll;
+    held = null;
+  });
+
+  let wait = EVERY;
+  const look = async () => {
+    const watched = list();
+    if (watched && !document.hidden) {
+      try {
+        const answer = await fetch(watched.dataset.watch, { headers: { Accept: "text/plain" }, redirect: "error" });
+        if (answer.status === 404) return; // what is shown here is gone
+        if (answer.ok) {
+          wait = EVERY;
+          const version = await answer.text();
+          // The list may have been replaced meanwhile, with a newer answer.
+          if (watched.isConnected && watched.dataset.version !== version) {
+            watched.dataset.version = version;
+            htmx.trigger(document.body, "list-changed");
+          }
+        } else wait = Math.min(PATIENCE, wait * 2);
+      } catch {
+        wait = Math.min(PATIENCE, wait * 2);
+      }
+    }
+    setTimeout(look, wait);
+  };
+  setTimeout(look, EVERY);
+  document.addEventListener("visibilitychange", () => {
+    if (!document.hidden && list()) htmx.trigger(document.body, "list-changed");
+  });
+})();

@@ -1,0 +1,231 @@
+"""An image in depth, in a real browser on the whole product: news without reloading, platforms, layers, copies."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from registry_client import Challenged, Denied, RegistryClient, Unauthorized
+from tests.browser.conftest import REGISTRY_PASSWORD
+from tests.registry_tools import push_image, push_index
+from tests.stack import wait_until
+
+pytestmark = pytest.mark.browser
+
+CONFIG = {
+    "os": "linux",
+    "architecture": "amd64",
+    "created": "2026-11-20T10:11:12Z",
+    "author": "Ann",
+    "config": {
+        "Entrypoint": ["/start"],
+        "Cmd": ["serve", "--all"],
+        "Env": ["PATH=/bin", "SECRET=hunter2"],
+        "ExposedPorts": {"8080/tcp": {}},
+        "Labels": {"team": "payments"},
+    },
+    "history": [{"created_by": "COPY app /"}, {"created_by": "CMD serve", "empty_layer": True}],
+}
+
+
+@pytest.fixture
+def ann(person, unique):
+    """Somebody activated, with a namespace."""
+    walker = person("Ann")
+    walker.team = unique()
+    walker.activate(REGISTRY_PASSWORD, walker.team)
+    return walker
+
+
+def open_image(ann, repository):
+    """Wait until the pushed image is listed, then go to its page."""
+    ann.go("/images/")
+    expect(ann.row(repository)).to_have_count(1)
+    ann.row(repository).get_by_role("link", name=repository.partition("/")[2]).click()
+
+
+def tag_row(page, name):
+    return page.get_by_role("row").filter(has=page.get_by_label(f"Tick {name}", exact=True))
+
+
+def test_news_comes_without_reloading(ann, pusher):
+    page, repository = ann.page, f"{ann.team}/app"
+    ann.go("/images/")
+    page.evaluate("window.loadedOnce = true")
+    pusher(ann.account_id, repository, "v1")
+    expect(ann.row(repository)).to_have_count(1)
+    expect(ann.row(repository).get_by_role("cell", name="1", exact=True)).to_be_visible()
+    # What is ticked and where the focus is stays so, although the list is replaced.
+    page.get_by_label(f"Tick {repository}").check()
+    pusher(ann.account_id, repository, "v2")
+    expect(ann.row(repository).get_by_role("cell", name="2", exact=True)).to_be_visible()
+    expect(page.get_by_label(f"Tick {repository}")).to_be_checked()
+    expect(page.get_by_label(f"Tick {repository}")).to_be_focused()
+    expect(page.locator(".toolbar").get_by_role("button", name="Delete")).to_be_enabled()
+    assert page.evaluate("window.loadedOnce")
+
+
+def test_news_on_an_images_page(ann, pusher, registry_of):
+    page, repository = ann.page, f"{ann.team}/app"
+    client = registry_of(ann.account_id)
+    children = [push_image(client, repository, None) for _ in range(2)]
+    push_index(client, repository, "multi", children)
+    open_image(ann, repository)
+    page.locator("summary", has_text="linux/amd64").click()
+    expect(page.get_by_role("link", name="linux/arm64")).to_be_visible()
+    pusher(ann.account_id, repository, "v2")
+    expect(tag_row(page, "v2")).to_be_visible()
+    expect(page.get_by_role("link", name="linux/arm64")).to_be_visible()
+    expect(tag_row(page, "multi").get_by_role("cell", name="0", exact=True)).to_be_visible()
+    client.manifest(repository, "multi")
+    expect(tag_row(page, "multi").get_by_role("cell", name="1", exact=True)).to_be_visible()
+
+
+def test_a_tag_in_depth(ann, registry_of):
+    page, repository = ann.page, f"{ann.team}/app"
+    client = registry_of(ann.account_id)
+    children = [
+        push_image(client, repository, None, layers=[b"x" * 2048], config={**CONFIG, "architecture": architecture})
+        for architecture in ("amd64", "arm64")
+    ]
+    index = push_index(client, repository, "multi", children)
+    push_image(client, repository, f"sha256-{index.digest.partition(':')[2]}.sig")
+    open_image(ann, repository)
+    expect(tag_row(page, "multi").get_by_text("1 attached")).to_be_visible()
+    expect(page.get_by_text("1 in total")).to_be_visible()  # the signature stands under what it signs
+    page.get_by_role("link", name="multi", exact=True).click()
+    main = page.get_by_role("main")
+    expect(main.get_by_text(re.compile(rf"^127\.0\.0\.1:\d+/{repository}:multi$"))).to_be_visible()
+    expect(main.get_by_text(index.digest, exact=True)).to_be_visible()
+    expect(main.get_by_role("link", name="signature")).to_be_visible()
+    for text in ("Ann", "/start", "serve", "--all", "8080/tcp", "SECRET", "payments", "COPY app /"):
+        expect(main.get_by_text(text, exact=True).first).to_be_visible()
+    expect(main.get_by_text("hunter2")).to_have_count(0)
+    expect(main.get_by_role("row", name=re.compile(r"COPY app .*2.0\sKiB"))).to_be_visible()
+    expect(main.get_by_role("row", name=re.compile("CMD serve.*none"))).to_be_visible()
+    main.get_by_role("link", name="linux/arm64").click()
+    expect(main.get_by_role("heading", name="Configuration linux/arm64")).to_be_visible()
+    main.get_by_text("Raw manifest").click()
+    expect(main.get_by_text(children[1].blobs[0])).to_be_visible()
+    main.get_by_text("Raw index").click()
+    with page.expect_download() as download:
+        main.get_by_role("region", name="Raw index").get_by_role("link", name="Download").click()
+    assert download.value.path().read_bytes() == index.content
+
+
+def test_the_description_is_edited_in_place(ann):
+    page = ann.page
+    ann.create_image("app", ann.team)
+    page.get_by_role("link", name="Info").click()
+    page.get_by_role("button", name="Edit description").focus()
+    page.keyboard.press("Enter")
+    box = page.get_by_role("textbox", name="Description")
+    expect(box).to_be_focused()
+    box.fill("# The *app*\n<script>window.hurt = 1</script>")
+    page.get_by_role("button", name="Submit").click()
+    expect(page.get_by_role("heading", name="The app")).to_be_visible()
+    expect(page.locator("#announcer")).to_have_text("The description is saved.")
+    assert page.evaluate("window.hurt") is None
+    page.get_by_role("button", name="Edit description").click()
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_role("heading", name="The app")).to_be_visible()
+
+
+def test_public_and_private(ann, pusher, stack):
+    page, repository = ann.page, f"{ann.team}/app"
+    pusher(ann.account_id, repository, "v1")
+    open_image(ann, repository)
+
+    def anybody_may_pull():
+        with RegistryClient(f"http://{stack.registry_address}", Challenged()) as client:
+            try:
+                return bool(client.manifest(repository, "v1"))
+            except (Denied, Unauthorized):
+                return False
+
+    assert not anybody_may_pull()
+    ann.go(f"/images/{repository}/-/info/")
+    page.get_by_role("button", name="Make public").click()
+    dialog = page.get_by_role("dialog", name="Public or private")
+    expect(dialog.get_by_text("without signing in")).to_be_visible()
+    dialog.get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name="Make public").click()
+    dialog.get_by_role("button", name="Make public").click()
+    expect(page.get_by_text("The image is public: anybody may pull it.")).to_be_visible()
+    assert anybody_may_pull()
+    page.get_by_role("button", name="Make private").click()
+    dialog.get_by_role("button", name="Make private").click()
+    expect(page.get_by_text("The image is private: only you may pull it.")).to_be_visible()
+    assert not anybody_may_pull()
+
+
+def test_copying_a_tag(ann, registry_of):
+    page, repository = ann.page, f"{ann.team}/app"
+    client = registry_of(ann.account_id)
+    index = push_index(client, repository, "multi", [push_image(client, repository, None) for _ in range(2)])
+    open_image(ann, repository)
+    page.get_by_role("button", name="Copy multi").click()
+    dialog = page.get_by_role("dialog", name="Copy")
+    dialog.get_by_label("Tag").fill("multi")
+    dialog.get_by_role("button", name="Copy").click()
+    expect(dialog.get_by_text("This is the tag itself.")).to_be_visible()
+    dialog.get_by_label("Image").fill("another/app")
+    dialog.get_by_label("Tag").fill("stable")
+    dialog.get_by_role("button", name="Copy").click()
+    expect(page.get_by_role("heading", name="another/app")).to_be_visible()
+    expect(tag_row(page, "stable")).to_be_visible()
+    expect(tag_row(page, "stable").get_by_title(index.digest)).to_be_visible()
+    assert client.manifest(f"{ann.team}/another/app", "stable").content == index.content
+    for child in client.manifest(f"{ann.team}/another/app", "stable").children:
+        for blob in client.manifest(f"{ann.team}/another/app", child.digest).references:
+            assert client.stat_blob(f"{ann.team}/another/app", blob)
+
+
+def test_many_tags_are_deleted(ann, pusher, registry_of):
+    page, repository = ann.page, f"{ann.team}/app"
+    pushed = pusher(ann.account_id, repository, "v1", "v2", "v3")
+    client = registry_of(ann.account_id)
+    client.put_manifest(repository, "same", pushed[0].content, client.manifest(repository, "v1").media_type)
+    open_image(ann, repository)
+    expect(tag_row(page, "same")).to_be_visible()
+    page.get_by_label("Tick v1", exact=True).check()
+    page.get_by_label("Tick v2", exact=True).check()
+    page.locator(".toolbar").get_by_role("button", name="Delete").click()
+    dialog = page.get_by_role("dialog", name="Delete tags")
+    expect(dialog.get_by_role("listitem")).to_have_count(2)
+    expect(dialog.get_by_text("Other tags of the same digest stay: same")).to_be_visible()
+    dialog.get_by_role("button", name="OK").click()
+    expect(page.get_by_text("2 tags are being deleted.")).to_be_visible()
+    expect(tag_row(page, "v1")).to_have_count(0)
+    expect(tag_row(page, "v2")).to_have_count(0)
+    expect(tag_row(page, "same")).to_be_visible()
+    assert sorted(client.tags(repository)) == ["same", "v3"]
+    assert client.manifest(repository, "same").digest == pushed[0].digest
+
+
+def test_without_script(person, pusher, unique):
+    """Describing, publishing and copying still work as pages."""
+    ann, team = person("Ann", java_script_enabled=False), unique()
+    page = ann.page
+    page.get_by_label("Password", exact=True).fill(REGISTRY_PASSWORD)
+    page.get_by_label("Confirm password").fill(REGISTRY_PASSWORD)
+    page.get_by_label("Namespace").fill(team)
+    page.get_by_role("button", name="Enable").click()
+    page.get_by_role("button", name="Continue").click()
+    pusher(ann.account_id, f"{team}/app", "v1")
+    wait_until(
+        lambda: page.goto(f"{ann.base}/images/{team}/app/") and page.get_by_label("Tick v1").count(), "the tag shows"
+    )
+    page.get_by_role("link", name="Info").click()
+    page.get_by_role("button", name="Edit description").click()
+    page.get_by_role("textbox", name="Description").fill("About *it*")
+    page.get_by_role("button", name="Submit").click()
+    expect(page.get_by_text("The description is saved.")).to_be_visible()
+    page.get_by_role("button", name="Make public").click()
+    page.get_by_role("button", name="Make public").click()
+    expect(page.get_by_text("The image is public: anybody may pull it.")).to_be_visible()
+    page.get_by_role("link", name="Tags").click()
+    page.get_by_role("button", name="Copy v1").click()
+    page.get_by_label("Tag").fill("v1-copy")
+    page.get_by_role("button", name="Copy").click()
+    wait_until(lambda: page.reload() and page.get_by_label("Tick v1-copy").count(), "the copy shows")
