@@ -9,12 +9,15 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from console.accounts.models import Account
-from console.images.models import Image, ImageDeletion, Tag
+from console.images.models import Copy, Image, ImageDeletion, Tag
 from console.images.services import start_deletion, start_tag_deletion
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
     """Rows that only the console's own verbs may change."""
+
+    # Counting a million rows to say how many there are would make the page wait.
+    show_full_result_count = False
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -39,6 +42,7 @@ class ImageAdmin(ReadOnlyAdmin):
         "state",
         "tag_count",
         "size",
+        "pull_count",
         "last_push_at",
         "created_at",
     )
@@ -67,9 +71,9 @@ class ImageAdmin(ReadOnlyAdmin):
 
 @admin.register(Tag)
 class TagAdmin(ReadOnlyAdmin):
-    list_display = ("name", "image", "manifest", "pushed_at", "pushed_by", "state")
+    list_display = ("name", "image", "manifest", "pushed_at", "pushed_by", "pull_count", "state")
     list_select_related = ("image__namespace", "manifest")
-    search_fields = ("name", "image__name", "image__namespace__name", "manifest__digest")
+    search_fields = ("name", "image__name", "image__namespace__name", "=manifest__digest")
     actions = ("delete_tags",)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -93,4 +97,10 @@ class TagAdmin(ReadOnlyAdmin):
 @admin.register(ImageDeletion)
 class ImageDeletionAdmin(ReadOnlyAdmin):
     list_display = ("image", "phase", "done", "total", "problem", "requested_by", "requested_at")
+    list_select_related = ("image__namespace",)
+
+
+@admin.register(Copy)
+class CopyAdmin(ReadOnlyAdmin):
+    list_display = ("image", "tag", "source", "digest", "state", "problem", "requested_by", "requested_at")
     list_select_related = ("image__namespace",)
