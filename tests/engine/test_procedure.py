@@ -113,6 +113,34 @@ class TestDocker:
         docker("pull", address)
         assert "denied" in docker("push", address, fails=True)
 
+    def test_each_pull_is_counted_once(self, stack, docker, skopeo, ann, tmp_path):
+        """However a client asks: by tag, or by a look at the tag and then by digest; a push counts as none."""
+        self.login(docker, stack, ann)
+        address = f"{stack.registry_address}/{ann.team}/app:v1"
+        docker("import", "-", address, input=layer({"a": uuid.uuid4().bytes}))
+        docker("push", address)
+        for _ in range(2):
+            docker("rmi", address)
+            docker("pull", address)
+        docker("pull", address)  # nothing to fetch: Docker only looks whether there is something newer
+        skopeo.login(stack.registry_address, ann.account_id, REGISTRY_PASSWORD)
+        skopeo.copy(f"docker://{address}", f"dir:{tmp_path / 'pulled'}")
+        counted = (
+            "SELECT tag.pull_count + manifest.pull_count, image.pull_count FROM images_tag AS tag "
+            "JOIN images_manifest AS manifest ON manifest.id = tag.manifest_id "
+            "JOIN images_image AS image ON image.id = tag.image_id "
+            "JOIN namespaces_namespace AS namespace ON namespace.id = image.namespace_id WHERE namespace.name = %s"
+        )
+        wait_until(
+            lambda: (
+                stack.sql("SELECT count(*) FROM indexing_activity") == [(0,)]
+                and sum(sum(row) for row in stack.sql(counted, ann.team)) >= 6
+            ),
+            "the pulls are added up",
+            90,
+        )
+        assert stack.sql(counted, ann.team) == [(3, 3)]
+
 
 class TestSkopeo:
     def test_the_procedure(self, stack, skopeo, docker, ann, tmp_path):
@@ -177,7 +205,9 @@ class TestKilledHalfWay:
         # The other image is there: the database answers, and no longer knows this one.
         return self.images(stack, other) and not self.images(stack, name)
 
-    @pytest.mark.parametrize("victims", [["worker"], ["registry"], ["postgres"], ["worker", "registry", "worker"]])
+    @pytest.mark.parametrize(
+        "victims", [["worker"], ["inner registry"], ["postgres"], ["worker", "inner registry", "registry", "worker"]]
+    )
     def test_it_ends(self, own_stack, victims):
         stack, name = own_stack, "doomed-" + "-".join(victims)
         doomed, kept = f"team/{name}", f"team/kept-{name}"
