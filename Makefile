@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint format lock
+.PHONY: run test lint format lock bench
 
 run: $(VENV)/.installed
 	@exec $(BIN)/python -m console.local --stop-with-parent
@@ -19,6 +19,11 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/mypy
 	$(BIN)/djlint templates --lint --quiet
 	@DATA_DIR=.cache/lint $(BIN)/python -W ignore manage.py makemigrations --check --dry-run
+
+# Side by side with what else one would use, in the same run: pages, then deletions. Half an hour.
+bench: $(VENV)/.installed-dev
+	@bash .ci/tools
+	@$(BIN)/python -m benchmarks
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix-only .

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from console.accounts.models import Account
@@ -40,13 +41,22 @@ class Access:
 
 @dataclass(frozen=True)
 class Quota:
-    """What an account has and may have."""
+    """What an account has and may have. What it has is counted when it is asked for, once."""
 
-    namespaces_used: int
+    account: Account
     namespaces_allowed: int
-    images_used: int
     images_allowed: int
     tags_allowed: int
+
+    @functools.cached_property
+    def namespaces_used(self) -> int:
+        """How many namespaces the account has."""
+        return visible_namespaces(self.account).count()
+
+    @functools.cached_property
+    def images_used(self) -> int:
+        """How many images it has, as many as its list shows."""
+        return visible_images(self.account).count()
 
 
 # --- pages ----------------------------------------------------------------------------------------------------------
@@ -59,7 +69,7 @@ def visible_namespaces(account: Account) -> QuerySet[Namespace]:
 
 def visible_images(account: Account) -> QuerySet[Image]:
     """The images that the account's pages show: those in its own namespaces."""
-    return Image.objects.filter(namespace__owner=account)
+    return Image.objects.filter(owner=account)
 
 
 def may(account: Account | AnonymousUser, verb: str, target: Namespace | Image | None = None) -> bool:
@@ -90,19 +100,21 @@ def _allowed(own: int | None, default: int) -> int:
 
 
 def quota(account: Account) -> Quota:
-    """What the account has and may have; two queries."""
+    """What the account has and may have."""
     return Quota(
-        namespaces_used=Namespace.objects.filter(owner=account).count(),
+        account,
         namespaces_allowed=_allowed(account.namespace_quota, settings.DEFAULT_NAMESPACE_QUOTA),
-        images_used=Image.objects.filter(namespace__owner=account).count(),
         images_allowed=_allowed(account.image_quota, settings.DEFAULT_IMAGE_QUOTA),
         tags_allowed=_allowed(account.tag_quota, settings.DEFAULT_TAG_QUOTA),
     )
 
 
-def refuse_namespace(account: Account) -> str:
-    """Why the account may not have one more namespace, as a sentence; empty when it may."""
-    now = quota(account)
+def refuse_namespace(account: Account, now: Quota | None = None) -> str:
+    """Why the account may not have one more namespace, as a sentence; empty when it may.
+
+    :param now: its quota, where it was asked for just before.
+    """
+    now = now or quota(account)
     if now.namespaces_used < now.namespaces_allowed:
         return ""
     return _("All %(allowed)d namespaces of this account are in use. Delete one first, or ask an administrator.") % {
@@ -110,9 +122,12 @@ def refuse_namespace(account: Account) -> str:
     }
 
 
-def refuse_image(account: Account) -> str:
-    """Why the account may not have one more image, as a sentence; empty when it may."""
-    now = quota(account)
+def refuse_image(account: Account, now: Quota | None = None) -> str:
+    """Why the account may not have one more image, as a sentence; empty when it may.
+
+    :param now: its quota, where it was asked for just before.
+    """
+    now = now or quota(account)
     if now.images_used < now.images_allowed:
         return ""
     return _("All %(allowed)d images of this account are in use. Delete one first, or ask an administrator.") % {
@@ -187,41 +202,33 @@ def console_grants(asked: Iterable[Access]) -> list[Access]:
 def _allowed_on_repositories(
     account: Account | None, repositories: dict[str, tuple[str, str]]
 ) -> dict[str, frozenset[str]]:
-    """For each repository the actions that the account may do there; two to four queries, however many are asked."""
+    """For each repository the actions that the account may do there; two or three queries, however many are asked."""
     if not repositories:
         return {}
     namespaces = {
         namespace.name: namespace
         for namespace in Namespace.objects.filter(name__in={parts[0] for parts in repositories.values()})
     }
-    wanted = Q()
-    for namespace_name, image_name in repositories.values():
-        if namespace_name in namespaces:
-            wanted |= Q(namespace=namespaces[namespace_name], name=image_name)
-    images = (
-        {
-            (image.namespace_id, image.name): image
-            for image in Image.objects.filter(wanted).only(
-                "namespace_id", "name", "state", "visibility", "tag_count", "attachment_count"
-            )
-        }
-        if wanted
-        else {}
-    )
+    images = {
+        image.full_name: image
+        for image in Image.objects.filter(full_name__in=repositories).only(
+            "full_name", "state", "visibility", "tag_count", "attachment_count"
+        )
+    }
     limits = quota(account) if account and any(n.owner_id == account.pk for n in namespaces.values()) else None
-    # New images that this one answer lets come into being: together they must fit into the quota.
-    room = limits.images_allowed - limits.images_used if limits else 0
+    # Images that this one answer lets come into being: together they must fit into the quota.
+    coming = 0
     allowed: dict[str, frozenset[str]] = {}
-    for repository, (namespace_name, image_name) in repositories.items():
+    for repository, (namespace_name, _image_name) in repositories.items():
         namespace = namespaces.get(namespace_name)
         if namespace is None or namespace.in_transfer:
             continue
-        image = images.get((namespace.pk, image_name))
+        image = images.get(repository)
         if image is not None and image.state != Image.State.ACTIVE:
             continue
         if account is not None and namespace.owner_id == account.pk and limits is not None:
-            if image is None and room > 0:
-                room -= 1
+            if image is None and limits.images_used + coming < limits.images_allowed:
+                coming += 1
                 allowed[repository] = OWNER_ACTIONS
             elif image is not None and image.tag_count + image.attachment_count < limits.tags_allowed:
                 allowed[repository] = OWNER_ACTIONS

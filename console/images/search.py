@@ -1,28 +1,48 @@
-"""Finding images by any part of their names, from an index.
+"""Finding images by any part of their names, and sorting them, from indexes.
 
 PostgreSQL's own answer, the extension ``pg_trgm``, is not part of every installation. So each image carries the set of
 all one-, two- and three-letter pieces of its name in an array with a GIN index: a name that contains a word also
 contains all the word's pieces. What the index finds is then compared with the word itself.
+
+Where very many names have the pieces, as with a single letter, the index is of no use: it is quicker to read the names
+of the account's images, which another index holds together.
 """
 
 from __future__ import annotations
 
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 
-from console.images.models import Image, ImageName
+from console.images.models import NAMESPACE_PART, Image
 
+# What a list of images can be sorted by. Each has its index (``Image.Meta``).
+SORTS = {
+    "name": "name",
+    "type": "visibility",
+    "namespace": NAMESPACE_PART,
+    "tags": "tag_count",
+    "size": "size",
+    "pushed": F("last_push_at").asc(nulls_first=True),
+    "created": "created_at",
+}
 _LONGEST_PIECE = 3
+_MANY = 1000
 
 
-def _needed(word: str) -> list[str]:
+def _needed(word: str) -> set[str]:
     """The fewest pieces that a name with ``word`` in it must have: the longest ones cover the shorter."""
     length = min(len(word), _LONGEST_PIECE)
-    return sorted({word[start : start + length] for start in range(len(word) - length + 1)})
+    return {word[start : start + length] for start in range(len(word) - length + 1)}
 
 
 def find(images: QuerySet[Image], text: str) -> QuerySet[Image]:
-    """Those of ``images`` with each word of ``text`` somewhere in ``namespace/name``; upper and lower case are one."""
-    names = ImageName.objects.all()
-    for word in text.lower().split():
-        names = names.filter(pieces__contains=_needed(word), name__contains=word)
-    return images.filter(pk__in=names.values("image"))
+    """Those of ``images`` with each word of ``text`` somewhere in ``namespace/name``; upper and lower case are one.
+
+    Asks the database once, for how many there may be.
+    """
+    words = text.lower().split()
+    needed = sorted({piece for word in words for piece in _needed(word)})
+    possible = images.filter(name_pieces__pieces__contains=needed).order_by().values_list("pk", flat=True)
+    few = list(possible[: _MANY + 1])
+    for word in words:
+        images = images.filter(full_name__contains=word)
+    return images if len(few) > _MANY else images.filter(pk__in=few)

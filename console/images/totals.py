@@ -10,10 +10,11 @@ from console.images.models import Image
 # The size is that of the manifests that tags name, each digest once; tags shown under another one do not count as tags.
 _COUNT = """
 SELECT count(*) FILTER (WHERE NOT attached), count(*) FILTER (WHERE attached), max(pushed_at),
-       coalesce((
-           SELECT sum(size) FROM images_manifest
+       -- What manifests claim is not bounded in sum; the column is.
+       (
+           SELECT least(coalesce(sum(size), 0), 9223372036854775807) FROM images_manifest
            WHERE id IN (SELECT manifest_id FROM images_tag WHERE image_id = %s)
-       ), 0)
+       )
 FROM (
     SELECT pushed_at, subject <> '' AND EXISTS (
         SELECT FROM images_manifest AS about WHERE about.image_id = tag.image_id AND about.digest = tag.subject
@@ -21,6 +22,25 @@ FROM (
     FROM images_tag AS tag WHERE image_id = %s
 ) AS counted
 """
+
+_COMPARE = f"""
+SELECT image.tag_count, image.attachment_count, image.last_push_at, image.size, counted.*
+FROM images_image AS image CROSS JOIN ({_COUNT}) AS counted WHERE image.id = %s
+"""  # noqa: S608
+
+
+def _are_right(image_id: int) -> bool:
+    """Whether the totals are as they should be, as far as one can see without keeping others from the row."""
+    with connection.cursor() as cursor:
+        cursor.execute(_COMPARE, [image_id] * 3)
+        row = cursor.fetchone()
+    if row is None:
+        return True
+    tags, attachments, last_push, size, *counted = row
+    newest = counted[2]
+    return (tags, attachments, size) == (counted[0], counted[1], int(counted[3])) and (
+        newest is None or (last_push is not None and newest <= last_push)
+    )
 
 
 def refresh_totals(image_id: int, *, changed: bool = True) -> bool:
@@ -30,6 +50,8 @@ def refresh_totals(image_id: int, *, changed: bool = True) -> bool:
 
     :param changed: whether something that pages show was changed, so that open pages fetch it.
     """
+    if not changed and _are_right(image_id):
+        return False
     with transaction.atomic():
         image = Image.objects.select_for_update(of=("self",)).filter(pk=image_id).first()
         if image is None:

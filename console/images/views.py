@@ -20,16 +20,6 @@ from console.pages.paging import paged, sorting
 from console.pages.rendering import Request, dialog, page, search_text, signed_in
 from console.registry import registry_answers
 
-COLUMNS = {
-    "name": "name",
-    "type": "visibility",
-    "namespace": "namespace__name",
-    "tags": "tag_count",
-    "size": "size",
-    "pushed": "last_push_at",
-    "created": "created_at",
-}
-
 
 def own_image(request: Request, repository: str) -> Image:
     """The image with this name among one's own; anybody else's is not found."""
@@ -59,10 +49,11 @@ def listing(request: Request) -> HttpResponse:
     if not request.user.activated:
         return activation_page(request)
     images, chosen = _filtered(request, policy.visible_images(request.user))
-    sort, order = sorting(request.GET, COLUMNS, "-created")
+    sort, order = sorting(request.GET, search.SORTS, "-created")
     version = versions.list_version(request.user)  # read first: what changes from here on is fetched again
-    rows = paged(images.select_related("namespace", "deletion").order_by(*order), request.GET, wide=True)
     quota = policy.quota(request.user)
+    total = None if any(chosen.values()) else quota.images_used
+    rows = paged(images.select_related("namespace", "deletion").order_by(*order), request.GET, wide=True, total=total)
     context = {
         **chosen,
         "rows": rows,
@@ -72,7 +63,7 @@ def listing(request: Request) -> HttpResponse:
         "namespaces": list(policy.visible_namespaces(request.user).order_by("name").values_list("name", flat=True)),
         "types": Image.Visibility.choices,
         "quota": quota,
-        "refusal": policy.refuse_image(request.user),
+        "refusal": policy.refuse_image(request.user, quota),
         "section": "images",
         "tab": "images",
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.contrib import messages
 from django.core.exceptions import ValidationError
-from django.db.models import BigIntegerField, Count, Sum
+from django.db.models import BigIntegerField, Count, OuterRef, Subquery, Sum
 from django.db.models.functions import Coalesce
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
@@ -27,23 +27,28 @@ COLUMNS = {"name": "name", "images": "image_total", "storage": "storage", "creat
 def listing(request: Request) -> HttpResponse:
     """One's namespaces, with what is in them."""
     text = search_text(request.GET)
+    # Added up for the rows that are shown alone, unless they are sorted by it.
+    same = policy.visible_namespaces(request.user).filter(pk=OuterRef("pk")).order_by().values("pk")
     namespaces = (
         policy.visible_namespaces(request.user)
         .select_related("new_owner")
         .annotate(
-            image_total=Count("images"),
-            storage=Coalesce(Sum("images__size"), 0, output_field=BigIntegerField()),
+            image_total=Subquery(same.annotate(total=Count("images")).values("total")),
+            storage=Coalesce(
+                Subquery(same.annotate(total=Sum("images__size")).values("total")), 0, output_field=BigIntegerField()
+            ),
         )
     )
     if text:
         namespaces = namespaces.filter(name__icontains=text)
     sort, order = sorting(request.GET, COLUMNS, "name")
+    quota = policy.quota(request.user)
     context = {
         "rows": paged(namespaces.order_by(*order), request.GET),
         "sort": sort,
         "text": text,
-        "quota": policy.quota(request.user),
-        "refusal": policy.refuse_namespace(request.user),
+        "quota": quota,
+        "refusal": policy.refuse_namespace(request.user, quota),
         "section": "images",
         "tab": "namespaces",
     }

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import datetime
 import json
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from django.core.paginator import Page, Paginator
 from django.db.models import Expression, F, Model, Q, QuerySet
+from django.db.models.expressions import OrderBy
 from django.http import QueryDict
 
 PAGE_SIZES = (10, 20, 50, 100)
@@ -27,7 +28,15 @@ def page_size(query: QueryDict) -> int:
 
 
 class WidePaginator(Paginator):
-    """Pages of a long list: only numbers of rows are skipped, not rows, and the second half is read from its end."""
+    """Pages of a long list: only numbers of rows are skipped, not rows, and the second half is read from its end.
+
+    :param total: how many rows there are, where that is known already.
+    """
+
+    def __init__(self, rows: QuerySet[Any], per_page: int, total: int | None = None) -> None:
+        super().__init__(rows, per_page)
+        if total is not None:
+            self.count = total
 
     def page(self, number: Any) -> Page[Any]:
         """One page, with two queries whatever its number."""
@@ -47,25 +56,34 @@ class WidePaginator(Paginator):
         return Page([found[key] for key in keys if key in found], number, self)
 
 
-def paged(queryset: QuerySet[Any, Any], query: QueryDict, *, wide: bool = False) -> Page[Any]:
+def paged(queryset: QuerySet[Any, Any], query: QueryDict, *, wide: bool = False, total: int | None = None) -> Page[Any]:
     """The page that the address asks for; the nearest one there is, whatever it asks for.
 
     :param wide: for lists without end, whose rows carry nothing that was computed in the query.
+    :param total: how many rows such a list has, where that is known already.
     """
-    return (WidePaginator if wide else Paginator)(queryset, page_size(query)).get_page(query.get("page"))
+    size = page_size(query)
+    return (WidePaginator(queryset, size, total) if wide else Paginator(queryset, size)).get_page(query.get("page"))
 
 
-def sorting(query: QueryDict, allowed: Mapping[str, Any], default: str) -> tuple[str, list[str]]:
+def sorting(query: QueryDict, allowed: Mapping[str, Any], default: str) -> tuple[str, list[OrderBy]]:
     """What to sort by.
 
-    :param allowed: columns by the name that the address uses.
+    :param allowed: columns by the name that the address uses, or ascending orders that say where nulls belong.
     :param default: such a name, with ``-`` before it for descending.
-    :return: the name in force, and the columns for ``order_by``, with ``pk`` last so that the order is settled.
+    :return: the name in force, and the order for ``order_by``, with ``pk`` last so that it is settled.
     """
     name = sort_name(query, allowed, default)
     column = allowed[name.removeprefix("-")]
-    descending = name.startswith("-")
-    return name, [f"-{column}" if descending else column, "-pk" if descending else "pk"]
+    order = [copy(column) if isinstance(column, OrderBy) else OrderBy(_expression(column)), OrderBy(F("pk"))]
+    if name.startswith("-"):
+        for part in order:
+            part.reverse_ordering()
+    return name, order
+
+
+def _expression(column: str | Expression | F) -> Expression | F:
+    return F(column) if isinstance(column, str) else column
 
 
 def sort_name(query: QueryDict, allowed: Mapping[str, Any], default: str) -> str:
@@ -103,12 +121,15 @@ def _read_cursor(text: str, kind: type) -> tuple[Any, int] | None:
         value, key = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
         if kind is datetime.datetime:
             value = datetime.datetime.fromisoformat(value)
+            if value.tzinfo is None:
+                return None
+            value = value.astimezone(datetime.UTC)  # the database takes fewer zones than Python
         right = type(value) is kind and type(key) is int and abs(key) < 1 << 62
-        if not right or (kind is int and abs(value) >= 1 << 62) or (kind is str and "\x00" in value):
+        if not right or (kind is int and abs(value) >= 1 << 62):
             return None
-        if kind is datetime.datetime and value.tzinfo is None:
+        if kind is str and b"\x00" in value.encode():  # fails for what no database takes
             return None
-    except (ValueError, TypeError, binascii.Error, RecursionError):
+    except (ValueError, TypeError, OverflowError, RecursionError):
         return None
     return value, key
 
@@ -123,7 +144,7 @@ def keyset(
     :param total: how many rows there are in all.
     """
     size = page_size(query)
-    rows = queryset.annotate(sort_value=F(column) if isinstance(column, str) else column)
+    rows = queryset.annotate(sort_value=_expression(column))
     after, before = (_read_cursor(query.get(name, ""), kind) for name in ("after", "before"))
     backwards = after is None and (before is not None or "last" in query)
     place = after or before

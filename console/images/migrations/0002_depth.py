@@ -4,6 +4,7 @@ import django.contrib.postgres.fields
 import django.contrib.postgres.indexes
 import django.db.models.deletion
 import django.utils.timezone
+from django.conf import settings
 from django.db import migrations, models
 
 
@@ -12,6 +13,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ('images', '0001_initial'),
         ('namespaces', '0002_depth'),
+        migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
@@ -59,15 +61,14 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
-            name='ImageName',
+            name='ImagePieces',
             fields=[
-                ('image', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='whole_name', serialize=False, to='images.image')),
-                ('name', models.CharField(max_length=231, verbose_name='name')),
+                ('image', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='name_pieces', serialize=False, to='images.image')),
                 ('pieces', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=3), size=None)),
             ],
             options={
-                'verbose_name': 'name of an image',
-                'verbose_name_plural': 'names of images',
+                'verbose_name': 'pieces of a name',
+                'verbose_name_plural': 'pieces of names',
             },
         ),
         migrations.RemoveIndex(
@@ -81,6 +82,22 @@ class Migration(migrations.Migration):
         migrations.RemoveIndex(
             model_name='tag',
             name='images_tag_image_i_fd6b2b_idx',
+        ),
+        migrations.AlterField(
+            model_name='image',
+            name='namespace',
+            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='images', to='namespaces.namespace', verbose_name='namespace'),
+        ),
+        # Not null from 0003 on, where the database fills them.
+        migrations.AddField(
+            model_name='image',
+            name='owner',
+            field=models.ForeignKey(blank=True, db_index=False, editable=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
+        ),
+        migrations.AddField(
+            model_name='image',
+            name='full_name',
+            field=models.CharField(blank=True, editable=False, max_length=231, null=True),
         ),
         migrations.AddField(
             model_name='image',
@@ -163,14 +180,6 @@ class Migration(migrations.Migration):
             field=models.CharField(blank=True, default='', max_length=140, verbose_name='subject'),
         ),
         migrations.AddIndex(
-            model_name='image',
-            index=models.Index(fields=['namespace'], include=('id', 'name', 'visibility', 'tag_count', 'size', 'last_push_at', 'created_at'), name='image_list'),
-        ),
-        migrations.AddIndex(
-            model_name='image',
-            index=models.Index(fields=['namespace', 'changed_at'], name='image_changed'),
-        ),
-        migrations.AddIndex(
             model_name='manifest',
             index=models.Index(fields=['digest'], name='images_mani_digest_5d3c0f_idx'),
         ),
@@ -213,7 +222,7 @@ class Migration(migrations.Migration):
             field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='activity', to='images.image'),
         ),
         migrations.AddIndex(
-            model_name='imagename',
+            model_name='imagepieces',
             index=django.contrib.postgres.indexes.GinIndex(fastupdate=False, fields=['pieces'], name='image_pieces'),
         ),
         migrations.AddConstraint(

@@ -2,10 +2,11 @@
 
 from console.images.models.copying import Copy
 from console.images.models.deletion import DoomedManifest, ImageDeletion
-from console.images.models.image import NAME_PATTERN, Image, ImageName, validate_image_name
+from console.images.models.image import NAME_PATTERN, NAMESPACE_PART, Image, ImagePieces, validate_image_name
 from console.images.models.index import DailyActivity, Document, Manifest, Tag
 
 __all__ = [
+    "NAMESPACE_PART",
     "NAME_PATTERN",
     "Copy",
     "DailyActivity",
@@ -13,7 +14,7 @@ __all__ = [
     "DoomedManifest",
     "Image",
     "ImageDeletion",
-    "ImageName",
+    "ImagePieces",
     "Manifest",
     "Tag",
     "validate_image_name",

@@ -7,7 +7,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.core.validators import MaxLengthValidator, MinLengthValidator, RegexValidator
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Func, Q, Value
 from django.db.models.functions import Length
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -25,12 +25,21 @@ validate_image_name = RegexValidator(
     _("Use lowercase letters, digits, the separators “.”, “_” or “-” between them, and “/” between components."),
 )
 
+# What images are sorted by when their namespaces come first: "a" before "a-b", which the whole name would turn round.
+NAMESPACE_PART = Func(
+    F("full_name"), Value("/"), Value(1), function="split_part", output_field=models.CharField(max_length=30)
+)
+
 
 class Image(models.Model):
     """A repository of the registry, as its owner sees it.
 
     The totals are kept by ``indexing``; ``tag_count`` leaves out the tags that are shown under another one.
     ``changed_at`` moves with everything that a list shows, so that an open page can ask whether there is news.
+
+    ``owner`` and ``full_name`` (``namespace/name``) repeat what the namespace says, so that an account's images can be
+    sorted, counted and searched by an index, however many there are. The database writes them (triggers on both
+    tables), whoever makes or moves an image; an object that was just made does not have them.
     """
 
     class Visibility(models.TextChoices):
@@ -42,8 +51,12 @@ class Image(models.Model):
         DELETING = "deleting", _("Deleting")
 
     namespace = models.ForeignKey(
-        Namespace, on_delete=models.PROTECT, related_name="images", verbose_name=_("namespace")
+        Namespace, on_delete=models.PROTECT, related_name="images", verbose_name=_("namespace"), db_index=False
     )
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", db_index=False, blank=True, editable=False
+    )
+    full_name = models.CharField(max_length=231, blank=True, editable=False)
     name = models.CharField(
         _("name"),
         max_length=200,
@@ -78,6 +91,7 @@ class Image(models.Model):
         ordering = ["namespace__name", "name"]
         constraints = [
             models.UniqueConstraint(fields=["namespace", "name"], name="image_name_unique"),
+            models.UniqueConstraint(fields=["full_name"], name="image_full_name_unique"),
             models.CheckConstraint(condition=Q(name__regex=NAME_PATTERN), name="image_name_pattern"),
             models.CheckConstraint(condition=Q(name__length__gte=2), name="image_name_length"),
             models.CheckConstraint(condition=Q(visibility__in=["private", "public"]), name="image_visibility"),
@@ -85,13 +99,18 @@ class Image(models.Model):
             models.CheckConstraint(condition=Q(description__length__lte=1000), name="image_description_length"),
         ]
         indexes = [
-            # All that a list of images sorts, filters and counts by, so that no row is read that is not shown.
-            models.Index(
-                fields=["namespace"],
-                name="image_list",
-                include=["id", "name", "visibility", "tag_count", "size", "last_push_at", "created_at"],
-            ),
-            models.Index(fields=["namespace", "changed_at"], name="image_changed"),
+            # One for each column that a list can be sorted by: any page of it is read in order, and nothing is sorted.
+            models.Index(fields=["owner", "name", "id"], name="image_by_name"),
+            models.Index(fields=["owner", "visibility", "id"], name="image_by_type"),
+            models.Index(fields=["owner", "tag_count", "id"], name="image_by_tags"),
+            models.Index(fields=["owner", "size", "id"], name="image_by_size"),
+            models.Index(fields=["owner", "created_at", "id"], name="image_by_creation"),
+            # Images that nothing was pushed to are the oldest.
+            models.Index("owner", F("last_push_at").asc(nulls_first=True), "id", name="image_by_push"),
+            # The search reads the names of an account's images here too.
+            models.Index("owner", NAMESPACE_PART, "id", name="image_by_namespace", include=["full_name"]),
+            models.Index(fields=["owner", "changed_at"], name="image_changed"),
+            models.Index(fields=["namespace", "size", "id"], name="image_storage"),
         ]
 
     def __str__(self) -> str:
@@ -108,20 +127,19 @@ class Image(models.Model):
         return f"{settings.REGISTRY_ADDRESS}/{self.repository}"
 
 
-class ImageName(models.Model):
-    """An image's whole name and its pieces, for the search (``console.images.search``).
+class ImagePieces(models.Model):
+    """The pieces of an image's whole name, for the search (``console.images.search``).
 
-    The database writes it with the image (a trigger), whoever makes the image; nothing else does.
+    The database writes them with the image (a trigger); nothing else does.
     """
 
-    image = models.OneToOneField(Image, on_delete=models.CASCADE, primary_key=True, related_name="whole_name")
-    name = models.CharField(_("name"), max_length=231)
+    image = models.OneToOneField(Image, on_delete=models.CASCADE, primary_key=True, related_name="name_pieces")
     pieces = ArrayField(models.CharField(max_length=3))
 
     class Meta:
-        verbose_name = _("name of an image")
-        verbose_name_plural = _("names of images")
+        verbose_name = _("pieces of a name")
+        verbose_name_plural = _("pieces of names")
         indexes = [GinIndex(fields=["pieces"], name="image_pieces", fastupdate=False)]
 
     def __str__(self) -> str:
-        return self.name
+        return " ".join(self.pieces)

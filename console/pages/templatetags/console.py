@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 from typing import Any
 
 from django import template
@@ -10,6 +11,7 @@ from django.utils.formats import number_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
+from heroicons.templatetags.heroicons import heroicon_mini, heroicon_outline, heroicon_solid
 
 from console.pages.markdown import render_markdown
 from console.pages.paging import PAGE_SIZES
@@ -61,6 +63,20 @@ def short_digest(digest: str) -> str:
 def markdown(text: str) -> SafeString:
     """Markdown as sanitised HTML."""
     return render_markdown(text)
+
+
+_ICONS = {"mini": heroicon_mini, "outline": heroicon_outline, "solid": heroicon_solid}
+
+
+@register.simple_tag
+@functools.lru_cache(maxsize=256)
+def icon(style: str, name: str, size: int) -> str:
+    """A Heroicon that says nothing to screen readers: words stand beside it. A page has hundreds; each is drawn once.
+
+    :param style: ``mini``, ``outline`` or ``solid``.
+    :param size: width and height in pixels.
+    """
+    return _ICONS[style](name, size=size, aria_hidden="true")
 
 
 @register.inclusion_tag("components/_copy.html")
