@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import os
+import threading
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TypeVar
 
 from django.conf import settings
@@ -47,16 +48,34 @@ def registry_answers() -> bool:
     return True
 
 
+class _Pool(threading.local):
+    """The threads that make calls for one thread, kept from one batch to the next; a forked process has its own."""
+
+    def __init__(self) -> None:
+        self.process = 0
+        self.pool: ThreadPoolExecutor | None = None
+
+    def get(self) -> ThreadPoolExecutor:
+        if self.pool is None or self.process != os.getpid():
+            self.process = os.getpid()
+            self.pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="registry")
+        return self.pool
+
+
+_pool = _Pool()
+
+
 def at_once(call: Callable[[T], R], items: Iterable[T]) -> list[R]:
     """Make a call for each item, a few at a time; the results in order.
 
     :param call: talks to the registry; must leave the database alone, whose connections belong to one thread.
     :raises Exception: the first that a call raised, when those under way have ended; the others are not made then.
     """
-    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="registry") as pool:
-        calls = [pool.submit(call, item) for item in items]
-        try:
-            return [one.result() for one in calls]
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    calls = [_pool.get().submit(call, item) for item in items]
+    try:
+        return [one.result() for one in calls]
+    except BaseException:
+        for one in calls:
+            one.cancel()
+        wait(calls)
+        raise

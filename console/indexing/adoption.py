@@ -2,32 +2,44 @@
 
 from __future__ import annotations
 
-from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
 from console.accounts.models import Account
 from console.audit.services import record
-from console.namespaces.models import Namespace, NamespaceHold
+from console.namespaces.models import RESERVED, Namespace, NamespaceHold
 from console.policy import split_repository
 
 
-def adopt(repository: str, owner: Account) -> bool:
-    """Give the namespace of a repository to ``owner`` when nobody has it; whether it was given now.
+def why_unusable(repository: str) -> str:
+    """Why no image here can have this name, as the end of a sentence; empty when one can."""
+    if split_repository(repository) is not None:
+        return ""
+    namespace, slash, _image = repository.partition("/")
+    if not slash:
+        return "it lies in no namespace"
+    if namespace in RESERVED:
+        return f"the namespace {namespace} is reserved"
+    return "its name cannot be used here"
+
+
+def adopt(repository: str, owner: Account) -> str:
+    """Give the namespace of a repository, which nobody has, to ``owner``.
 
     The images then appear with the first look at the repository, as private ones. An administrator decides on this, so
     no quota stands in the way.
+
+    :return: why nobody was given it, as the end of a sentence; empty when ``owner`` has it.
     """
     parts = split_repository(repository)
-    if parts is None or Namespace.objects.filter(name=parts[0]).exists():
-        return False
+    if parts is None:
+        return why_unusable(repository)
     if NamespaceHold.objects.filter(name=parts[0]).exists():
-        return False  # freed a moment ago: what lies there is removed, not adopted
-    namespace = Namespace(name=parts[0], owner=owner)
+        # What lies there was pushed by its former owner, and is removed when the hold ends.
+        return f"the namespace {parts[0]} was freed a moment ago and is held for its former owner"
     try:
-        namespace.clean_fields(exclude=["owner"])
         with transaction.atomic():
-            namespace.save(force_insert=True)
+            namespace = Namespace.objects.create(name=parts[0], owner=owner)
             record("namespace.adopt", namespace.name, owner=owner.account_id)
-    except (ValidationError, IntegrityError):
-        return False
-    return True
+    except IntegrityError:
+        return f"somebody else took the namespace {parts[0]} a moment ago"
+    return ""

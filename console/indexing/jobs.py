@@ -44,9 +44,14 @@ def add_up(timestamp: int = 0) -> None:
 def reconcile(timestamp: int = 0) -> None:
     """Walk over the registry and mend the index.
 
-    Notifications live in the registry's memory only: what was queued when it died is found here.
+    Notifications live in the registry's memory only: what was queued when it died is found here. Nobody can be asked
+    here: what is too much to remove is left to the command.
     """
-    walk = walks.walk_on(walks.begin())
+    try:
+        walk = walks.walk_on(walks.begin())
+    except walks.AlreadyWalking:
+        log.info("reconcile: another process walks over the registry already")
+        return
     if walk.state == walk.State.ASKING:
         log.warning("reconcile: %s Look at the registry's storage, then run “manage.py reconcile”.", walk.problem)
 

@@ -2,152 +2,184 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from typing import NamedTuple
 
+from django.db import connection, transaction
 from django.utils import timezone
 
+from console.accounts.models import Account
 from console.audit.services import record
 from console.images.deletion import digest_of, is_tombstone
 from console.images.models import Image, Manifest, Tag
+from console.images.totals import refresh_totals
+from console.indexing.adoption import adopt, why_unusable
+from console.indexing.finding import Finding
 from console.indexing.services import Outcome, Reader, find_image
+from console.indexing.store import incomplete
 from console.namespaces.models import Namespace
 from console.policy import split_repository
 from console.registry import at_once, registry
-from registry_client import NameUnknown, RegistryError, RegistryUnavailable, Unauthorized
+from registry_client import InvalidName, NameUnknown, RegistryError, RegistryUnavailable, Unauthorized
+from registry_client.names import check_repository
 
 _AT_ONCE = 500
+# So many tags of one repository may be unreadable before it is the repository that is.
+_MOST_UNREADABLE = 20
 
 
-@dataclass
-class Finding:
-    """What a comparison found and mended."""
+class _Known(NamedTuple):
+    """What the index has of a tag."""
 
-    repository: str
-    known: int = 0
-    added: list[str] = field(default_factory=list)
-    moved: list[str] = field(default_factory=list)
-    missing: list[str] = field(default_factory=list)
-    forgotten: int = 0
-    totals: bool = False
-    problem: str = ""
-    nobodys: bool = False
-
-    def lines(self) -> list[str]:
-        """What happened, a line each."""
-        lines = [f"{self.repository}:{tag}: added" for tag in self.added]
-        lines += [f"{self.repository}:{tag}: pointed elsewhere" for tag in self.moved]
-        lines += [f"{self.repository}:{tag}: the registry does not have it" for tag in self.missing]
-        if self.forgotten:
-            lines.append(f"{self.repository}: {self.forgotten} manifests that are gone were forgotten")
-        if self.totals:
-            lines.append(f"{self.repository}: the totals were wrong and are mended")
-        if self.problem:
-            lines.append(f"{self.repository}: {self.problem}")
-        return lines
-
-    def counts(self) -> Counter[str]:
-        """The same in numbers."""
-        return Counter(
-            {
-                "known": self.known,
-                "added": len(self.added),
-                "moved": len(self.moved),
-                "missing": len(self.missing),
-                "forgotten": self.forgotten,
-                "totals": int(self.totals),
-                "problems": int(bool(self.problem)),
-                "nobodys": int(self.nobodys),
-            }
-        )
+    digest: str
+    kind: str
+    state: str
+    marked: bool
 
 
-def look_at(repository: str) -> Finding:
+def raise_if_down(error: RegistryError) -> None:
+    """Return when ``error`` concerns what was asked for alone.
+
+    :raises registry_client.RegistryError: when the registry as a whole does not answer, or does not let us in.
+    """
+    if isinstance(error, RegistryUnavailable | Unauthorized):
+        registry().ping()
+
+
+def look_at(repository: str, *, adopt_for: Account | None = None) -> Finding:
     """Bring the index of one repository in line with the registry; what is gone is only marked.
 
+    :param adopt_for: who is given the repository's namespace when nobody has it.
     :raises registry_client.RegistryError: when the registry cannot be asked.
     """
     finding = Finding(repository)
-    parts = split_repository(repository)
+    try:
+        check_repository(repository)
+    except InvalidName:
+        finding.problem = "this is not the name of a repository"
+        return finding
     image = find_image(repository)
-    if image is None and (parts is None or not Namespace.objects.filter(name=parts[0]).exists()):
-        finding.nobodys = True
-        finding.problem = (
-            "is in the registry, but nobody owns its namespace" if parts else "its name cannot be used here"
-        )
-        return finding
     if image is not None and image.state != Image.State.ACTIVE:
-        return finding
-    rows = {}
-    if image is not None:
-        rows = {
-            name: (digest, state)
-            for name, digest, state in Tag.objects.filter(image=image).values_list("name", "manifest__digest", "state")
-        }
-    finding.known = len(rows)
+        return finding  # its deletion is at work
+    known = _known(image)
+    finding.known = len(known)
     try:
         listed = set(registry().tags(repository))
     except NameUnknown:
-        if rows:
+        finding.unknown = image is None
+        if known:
             # Not a proof: a registry on an empty disk, or another one, says the same of everything.
-            finding.problem = f"the registry does not know it; its {len(rows)} tags stay in the index"
+            finding.problem = f"the registry does not know it; its {len(known):,} tags stay in the index"
+            _mark(image, known, finding)
+        return finding
+    if image is None and not (listed and _has_owner(finding, adopt_for)):
         return finding
     reader = Reader(repository)
-    unread = _unread(image)
-    names = sorted(listed | set(rows))
-    for start in range(0, len(names), _AT_ONCE):
-        batch = names[start : start + _AT_ONCE]
-        present = at_once(lambda name: digest_of(repository, name), batch)
-        for name, digest in zip(batch, present, strict=True):
-            _compare(reader, finding, name, digest, rows.get(name), listed, unread)
+    try:
+        for name, digest in _present(finding, sorted(listed.union(known))):
+            _compare(reader, finding, name, digest, known.get(name), listed)
+    except RegistryError:
+        _settle(reader, image, finding)
+        raise
+    _mark(image, known, finding)
     if image is not None:
-        finding.forgotten = _forget_gone_manifests(image)
-    Tag.objects.filter(image=image, missing_at__isnull=False).exclude(name__in=finding.missing).update(missing_at=None)
-    if finding.missing:
-        Tag.objects.filter(image=image, name__in=finding.missing).update(missing_at=timezone.now())
-    wrong = reader.settle()
-    finding.totals = wrong and not (finding.added or finding.moved)
-    if finding.added or finding.moved or finding.totals:
-        record(
-            "index.mended",
-            repository,
-            actor="reconcile",
-            added=finding.added[:100],
-            moved=finding.moved[:100],
-            totals=finding.totals,
-        )
+        finding.forgotten = forget_gone_manifests(image)
+    _settle(reader, image, finding)
     return finding
 
 
-def _unread(image: Image | None) -> set[str]:
-    """Digests of which the index has no more than their names: from before it kept more."""
-    return set(Manifest.objects.filter(image=image, kind=Manifest.Kind.UNREAD).values_list("digest", flat=True))
+def _settle(reader: Reader, image: Image | None, finding: Finding) -> None:
+    """Check the totals, and put what was mended on record."""
+    changed = bool(finding.added or finding.moved)
+    if image is None:
+        reader.settle()
+    else:
+        finding.totals = refresh_totals(image.pk, changed=changed) and not changed
+    if finding.changed:
+        record(
+            "index.mended",
+            finding.repository,
+            actor="reconcile",
+            added=finding.added[:100],
+            moved=finding.moved[:100],
+            added_in_all=len(finding.added),
+            moved_in_all=len(finding.moved),
+            forgotten=finding.forgotten,
+            totals=finding.totals,
+        )
 
 
-def _compare(
-    reader: Reader,
-    finding: Finding,
-    name: str,
-    digest: str,
-    row: tuple[str, str] | None,
-    listed: set[str],
-    unread: set[str],
-) -> None:
-    """One tag: what the registry has (``digest``, empty for nothing) against what the index has (``row``)."""
-    if is_tombstone(digest) or (row is not None and row[1] == Tag.State.DELETING):
+def _known(image: Image | None) -> dict[str, _Known]:
+    """The tags in the index. The largest image is what a walk holds in memory at once."""
+    if image is None:
+        return {}
+    rows = list(
+        Tag.objects.filter(image=image).values_list("name", "manifest__digest", "manifest__kind", "state", "missing_at")
+    )
+    indexes = any(kind in (Manifest.Kind.INDEX, Manifest.Kind.ARTIFACT) for _name, _digest, kind, *_rest in rows)
+    unread = incomplete(image) if indexes else set()
+    return {
+        name: _Known(digest, Manifest.Kind.UNREAD if digest in unread else kind, state, gone is not None)
+        for name, digest, kind, state, gone in rows
+    }
+
+
+def _has_owner(finding: Finding, adopt_for: Account | None) -> bool:
+    """Whether the images of a repository that is not indexed yet belong to somebody, perhaps from now on."""
+    unusable = why_unusable(finding.repository)
+    parts = split_repository(finding.repository)
+    if parts is not None and Namespace.objects.filter(name=parts[0]).exists():
+        return True
+    if adopt_for is None:
+        reason = unusable or "nobody owns its namespace"
+    else:
+        reason = unusable or adopt(finding.repository, adopt_for)
+        finding.adopted = "" if reason else adopt_for.account_id
+    if reason:
+        finding.nobodys = True
+        finding.problem = f"is in the registry, but {reason}"
+    return not reason
+
+
+def _present(finding: Finding, names: list[str]) -> Iterator[tuple[str, str]]:
+    """What each tag points at in the registry, empty for nothing; a tag that cannot be read is told of and left out."""
+    failed: list[str] = []
+
+    def ask(name: str) -> str | None:
+        try:
+            return digest_of(finding.repository, name)
+        except RegistryError as error:
+            raise_if_down(error)
+            failed.append(name)
+            if len(failed) > _MOST_UNREADABLE:
+                raise
+            finding.problem = f"{name} cannot be read: {error}"
+            return None
+
+    for start in range(0, len(names), _AT_ONCE):
+        batch = names[start : start + _AT_ONCE]
+        for name, digest in zip(batch, at_once(ask, batch), strict=True):
+            if digest is not None:
+                yield name, digest
+
+
+def _compare(reader: Reader, finding: Finding, name: str, digest: str, known: _Known | None, listed: set[str]) -> None:
+    """One tag: what the registry has (``digest``, empty for nothing) against what the index has."""
+    if is_tombstone(digest) or (known is not None and known.state == Tag.State.DELETING):
         return  # a deletion is at work on it
     if not digest:
-        # Both answers say so: neither the list nor the tag itself names it.
-        if row is not None and name not in listed:
+        # Gone is what neither the list nor the tag itself knows.
+        if name in listed:
+            finding.problem = f"{name} is listed, but the registry does not have it"
+        elif known is not None:
             finding.missing.append(name)
         return
-    if row is not None and row[0] == digest and digest not in unread:
+    if known is not None and known.digest == digest and known.kind != Manifest.Kind.UNREAD:
         return
     try:
         outcome = reader.look(name)
-    except (RegistryUnavailable, Unauthorized):
-        raise
     except RegistryError as error:
+        raise_if_down(error)
         finding.problem = f"{name} cannot be read: {error}"
         return
     if outcome is Outcome.ADDED:
@@ -156,11 +188,69 @@ def _compare(
         finding.moved.append(name)
 
 
-def _forget_gone_manifests(image: Image) -> int:
-    """Remove rows of manifests that no tag and no index names and that the registry does not have."""
-    candidates = Manifest.objects.filter(image=image, tags=None, is_child=False)
-    digests = list(candidates.values_list("digest", flat=True))
-    present = at_once(lambda digest: digest_of(image.repository, digest), digests)
-    gone = [digest for digest, found in zip(digests, present, strict=True) if not found]
-    forgotten, _rows = Manifest.objects.filter(image=image, digest__in=gone, tags=None).delete()
+def _mark(image: Image | None, known: dict[str, _Known], finding: Finding) -> None:
+    """Mark what is missing, and take the mark from what is not, or not proven to be."""
+    missing = set(finding.missing)
+    back = [name for name, row in known.items() if row.marked and name not in missing]
+    if back:
+        Tag.objects.filter(image=image, name__in=back).update(missing_at=None)
+    fresh = [name for name in finding.missing if not known[name].marked]
+    if fresh:
+        Tag.objects.filter(image=image, name__in=fresh).update(missing_at=timezone.now())
+
+
+# --- manifests ------------------------------------------------------------------------------------------------------
+
+# The manifests that were children of an index, and that no index names any more.
+_NOBODYS_CHILDREN = """
+UPDATE images_manifest SET is_child = false WHERE image_id = %s AND is_child AND digest NOT IN (
+    SELECT child ->> 'digest' FROM images_manifest AS parent CROSS JOIN jsonb_array_elements(parent.children) AS child
+    WHERE parent.image_id = %s AND child ->> 'digest' IS NOT NULL
+)
+"""
+
+
+def forget_gone_manifests(image: Image) -> int:
+    """Remove rows of manifests that no tag and no index names and that the registry does not have; how many.
+
+    :raises registry_client.RegistryError: when the registry does not answer.
+    """
+    forgotten = 0
+    while now := sum(_forget_those(image, digests) for digests in _untagged(image)):
+        forgotten += now
+        with connection.cursor() as cursor:
+            cursor.execute(_NOBODYS_CHILDREN, [image.pk, image.pk])
+    return forgotten
+
+
+def _untagged(image: Image) -> Iterator[list[str]]:
+    """The digests that neither a tag nor an index names, and that no deletion is at work on, some at a time."""
+    last = ""
+    while True:
+        untagged = Manifest.objects.filter(image=image, tags=None, is_child=False, doomed=False, digest__gt=last)
+        digests = list(untagged.order_by("digest").values_list("digest", flat=True)[:_AT_ONCE])
+        if digests:
+            yield digests
+        if len(digests) < _AT_ONCE:
+            return
+        last = digests[-1]
+
+
+def _forget_those(image: Image, digests: list[str]) -> int:
+    def is_gone(digest: str) -> bool:
+        try:
+            return not digest_of(image.repository, digest)
+        except RegistryError as error:
+            raise_if_down(error)
+            return False
+
+    answers = at_once(is_gone, digests)
+    gone = [digest for digest, answer in zip(digests, answers, strict=True) if answer]
+    if not gone:
+        return 0
+    with transaction.atomic():
+        # The row's lock keeps a push of one of them from being indexed in between.
+        Image.objects.select_for_update(of=("self",)).filter(pk=image.pk).first()
+        rows = Manifest.objects.filter(image=image, digest__in=gone, tags=None, is_child=False, doomed=False)
+        forgotten, _by_table = rows.delete()
     return forgotten

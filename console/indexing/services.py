@@ -15,16 +15,20 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from console.audit.services import record
-from console.images.deletion import TOMBSTONE_DIGEST
+from console.images.deletion import TOMBSTONE_DIGEST, digest_of
 from console.images.models import Image, Manifest, Tag
 from console.images.totals import refresh_totals
 from console.indexing import reading, store
 from console.namespaces.models import Namespace
 from console.policy import split_repository
 from console.registry import registry
-from registry_client import ManifestUnknown, NameUnknown
+from registry_client import Manifest as RegistryManifest
+from registry_client import ManifestUnknown, NameUnknown, UnexpectedAnswer
 
 log = logging.getLogger(__name__)
+
+# A tag that somebody else wrote down while we looked is looked at again.
+_MOST_LOOKS = 10
 
 
 class Outcome(enum.Enum):
@@ -86,10 +90,29 @@ class Reader:
         return outcome
 
     def _look(self, tag: str, pushed_at: datetime.datetime | None, pushed_by: str) -> Outcome:
-        try:
-            present = registry().manifest(self.repository, tag)
-        except (ManifestUnknown, NameUnknown):
-            return self._forget(tag)
+        for _ in range(_MOST_LOOKS):
+            before = _row(self.repository, tag)
+            try:
+                present = registry().manifest(self.repository, tag)
+            except (ManifestUnknown, NameUnknown):
+                return self._forget(tag)
+            outcome = self._write_down(tag, present, before, pushed_at, pushed_by)
+            if outcome is not None:
+                return outcome
+        raise UnexpectedAnswer(f"{tag} changes faster than it can be read")
+
+    def _write_down(
+        self,
+        tag: str,
+        present: RegistryManifest,
+        before: tuple[object, ...] | None,
+        pushed_at: datetime.datetime | None,
+        pushed_by: str,
+    ) -> Outcome | None:
+        """Let the index say what the registry said; nothing when somebody else has looked at the tag meanwhile.
+
+        :param before: the tag's row before the registry was asked.
+        """
         if present.digest == TOMBSTONE_DIGEST:
             return Outcome.IGNORED  # a deletion is at work on it, and will look again when it has ended
         image = image_for_push(self.repository, pushed_by)
@@ -103,6 +126,8 @@ class Reader:
             # The row's lock keeps a deletion that starts meanwhile from losing sight of this tag.
             if not Image.objects.select_for_update(of=("self",)).filter(pk=image.pk, state=Image.State.ACTIVE).exists():
                 return Outcome.IGNORED
+            if _row(self.repository, tag) != before:
+                return None  # what the registry told us may be older than what the other was told
             manifest = store.store(image, readings) if readings else store.is_read(image, present.digest)
             if manifest is None:
                 # The row went between the look and the lock, with a deletion of tags.
@@ -130,14 +155,24 @@ class Reader:
         image = find_image(self.repository)
         if image is None or image.state == Image.State.DELETING:
             return Outcome.IGNORED
-        row = Tag.objects.filter(image=image, name=tag)
-        if not row.exists():
+        row = Tag.objects.filter(image=image, name=tag).first()
+        if row is None:
             return Outcome.SAME
         if not self.missing(tag):
             log.warning("%s:%s cannot be read, but is not proven to be gone: its row stays", self.repository, tag)
             return Outcome.IGNORED
-        row.delete()
-        return Outcome.REMOVED
+        # Pushed again since the first answer: before this look the registry tells, after it the row is another one.
+        if digest_of(self.repository, tag):
+            return Outcome.IGNORED
+        same = Tag.objects.filter(pk=row.pk, manifest=row.manifest_id, pushed_at=row.pushed_at)
+        deleted, _by_table = same.delete()
+        return Outcome.REMOVED if deleted else Outcome.IGNORED
+
+
+def _row(repository: str, tag: str) -> tuple[object, ...] | None:
+    """What tells whether a tag's row was written meanwhile."""
+    rows = Tag.objects.filter(image__full_name=repository, name=tag)
+    return rows.values_list("pk", "manifest_id", "pushed_at").first()
 
 
 def _point(image: Image, name: str, manifest: Manifest, pushed_at: datetime.datetime | None, pushed_by: str) -> Outcome:

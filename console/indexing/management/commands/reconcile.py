@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
-from argparse import ArgumentParser
+import time
+from argparse import ArgumentParser, ArgumentTypeError
+from collections.abc import Callable
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -14,6 +16,14 @@ from console.accounts.models import Account
 from console.indexing import reconcile as walks
 from console.indexing.models import Reconcile
 from registry_client import RegistryError
+
+_WAIT_SECONDS = 0.5
+
+
+def _percent(text: str) -> int:
+    if not text.isdecimal() or int(text) > 100:
+        raise ArgumentTypeError("give a whole number from 0 to 100")
+    return int(text)
 
 
 class Command(BaseCommand):
@@ -36,7 +46,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--most-removed",
             metavar="PERCENT",
-            type=int,
+            type=_percent,
             default=walks.DEFAULT_SHARE,
             help="the share of all tags that may be removed without asking (%(default)s)",
         )
@@ -49,35 +59,56 @@ class Command(BaseCommand):
         try:
             if adopt_for and not Account.objects.filter(account_id=adopt_for, is_active=True).exists():
                 raise CommandError(f"There is no active account with the Account ID {adopt_for}.")
-            walk = self._walk(walks.begin(options["image"], adopt_for=adopt_for), share)
-            if walk.state == Reconcile.State.ASKING and self._agreed(walk):
-                walk = self._walk(walk, 100)
+            walk = self._walk(self._begin(options["image"], adopt_for), share)
+            while walk.state == Reconcile.State.ASKING and self._agreed(walk):
+                # No more than was asked about: meanwhile more may have gone.
+                walk = self._walk(walk, share, agreed=walk.counts["missing"])
         except RegistryError as error:
             raise CommandError(f"The registry cannot be asked ({error}). Run the command again: it goes on.") from None
         except OperationalError:
             raise CommandError("The database cannot be reached. Start My Images first, then try again.") from None
+        except KeyboardInterrupt:
+            raise CommandError("Stopped. Run the command again: it goes on.") from None
         if walk.state == Reconcile.State.ASKING:
             raise CommandError(f"{walk.problem} If that is right, run the command again with --yes.")
         self.stdout.write(_summary(walk))
 
-    def _walk(self, walk: Reconcile, share: int) -> Reconcile:
-        with tqdm(total=0, unit=" images", file=sys.stderr, disable=None, dynamic_ncols=True) as bar:
+    def _begin(self, images: list[str], adopt_for: str) -> Reconcile:
+        return self._when_alone(lambda: walks.begin(images, adopt_for=adopt_for))
+
+    def _walk(self, walk: Reconcile, share: int, agreed: int = 0) -> Reconcile:
+        with tqdm(total=walk.total, unit=" images", file=sys.stderr, disable=None, dynamic_ncols=True) as bar:
 
             def report(line: str) -> None:
                 bar.clear()
                 self.stdout.write(line)
 
             def moved(now: Reconcile) -> None:
-                bar.total, bar.n = now.total, now.done
-                bar.refresh()
+                bar.total = now.total
+                bar.update(now.done - bar.n)
 
-            return walks.walk_on(walk, share=share, report=report, moved=moved)
+            return self._when_alone(lambda: walks.walk_on(walk, share=share, agreed=agreed, report=report, moved=moved))
+
+    def _when_alone(self, work: Callable[[], Reconcile]) -> Reconcile:
+        """Do ``work`` as soon as no other process walks over everything."""
+        told = False
+        while True:
+            try:
+                return work()
+            except walks.AlreadyWalking:
+                if not told:
+                    self.stderr.write("Another process walks over the registry. Waiting until it has ended.")
+                    told = True
+                time.sleep(_WAIT_SECONDS)
 
     def _agreed(self, walk: Reconcile) -> bool:
         if not sys.stdin.isatty():
             return False
         self.stdout.write(walk.problem)
-        return input("Remove them from the index? [y/N] ").strip().lower() in {"y", "yes"}
+        try:
+            return input("Remove them from the index? [y/N] ").strip().lower() in {"y", "yes"}
+        except EOFError:
+            return False
 
 
 def _summary(walk: Reconcile) -> str:
@@ -87,8 +118,10 @@ def _summary(walk: Reconcile) -> str:
         f"{counts.get('added', 0):,} tags added",
         f"{counts.get('moved', 0):,} pointed elsewhere",
         f"{counts.get('removed', 0):,} removed",
+        f"{counts.get('forgotten', 0):,} manifests forgotten",
         f"{counts.get('totals', 0):,} totals mended",
-        f"{counts.get('nobodys', 0):,} repositories without an owner",
+        f"{counts.get('adopted', 0):,} namespaces adopted",
+        f"{counts.get('nobodys', 0):,} repositories left out",
         f"{counts.get('problems', 0):,} with a problem",
     ]
     return ", ".join(parts) + "."

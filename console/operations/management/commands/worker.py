@@ -1,13 +1,11 @@
 """``manage.py worker``."""
 
-import contextlib
 from typing import Any
 
 from django.core.management.base import BaseCommand
-from django.db import connection, transaction
-from procrastinate.exceptions import AlreadyEnqueued
+from django.db import connection
 
-from console.indexing.jobs import reconcile
+from console.indexing.jobs import look_again
 from console.operations.worker import run_worker
 
 
@@ -18,7 +16,6 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Look again at everything once, since notifications may have been lost, then work."""
-        with contextlib.suppress(AlreadyEnqueued), transaction.atomic():
-            reconcile.defer()
+        look_again()
         connection.close()
         run_worker()

@@ -1,0 +1,243 @@
+"""``manage.py reconcile``, and when the worker walks by itself."""
+
+import io
+import subprocess
+import sys
+import threading
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import OperationalError, connection
+from procrastinate.contrib.django import app
+
+from console.images.totals import refresh_totals
+from console.indexing import jobs
+from console.indexing import reconcile as walks
+from console.indexing.management.commands import reconcile as command
+from console.indexing.models import Reconcile
+from console.operations.management.commands import worker
+from tests.factories import ImageFactory, ManifestFactory, NamespaceFactory, TagFactory
+from tests.indexing.walking import fake_registry
+from tests.registry_client.servers import Reply, wait_until
+
+
+@pytest.fixture
+def fake(settings, monkeypatch):
+    with fake_registry(settings, monkeypatch) as fake:
+        yield fake
+
+
+@pytest.fixture
+def image(fake):
+    """Of its twelve indexed tags the registry has none."""
+    image = ImageFactory(namespace=NamespaceFactory(name="team"), name="app")
+    TagFactory.create_batch(12, image=image, manifest=ManifestFactory(image=image))
+    refresh_totals(image.pk)
+    fake.repositories[image.repository] = {}
+    return image
+
+
+def run(*images, **options):
+    out, err = io.StringIO(), io.StringIO()
+    call_command("reconcile", *images, stdout=out, stderr=err, **options)
+    return out.getvalue().splitlines()
+
+
+class Terminal(io.StringIO):
+    """Somebody sits there and types."""
+
+    def isatty(self):
+        return True
+
+
+@pytest.mark.django_db
+class TestCommand:
+    def test_it_prints_what_it_changed(self, fake):
+        NamespaceFactory(name="team")
+        fake.push("team/app", "v1")
+        assert run() == [
+            "team/app:v1: added",
+            "1 repositories looked at, 1 tags added, 0 pointed elsewhere, 0 removed, 0 manifests forgotten, "
+            "0 totals mended, 0 namespaces adopted, 0 repositories left out, 0 with a problem.",
+        ]
+
+    def test_some_images(self, fake):
+        NamespaceFactory(name="team")
+        for name in ("team/one", "team/two", "team/three"):
+            fake.push(name, "v1")
+        assert run("team/one", "team/two", "team/one", "team/none", "NO!", "z" * 300)[:-1] == [
+            "NO!: this is not the name of a repository",
+            "team/none: neither the registry nor the index knows it",
+            "team/one:v1: added",
+            "team/two:v1: added",
+            f"{'z' * 255}: neither the registry nor the index knows it",
+        ]
+        assert not fake.asked("_catalog")
+
+    def test_too_much_to_remove(self, image):
+        with pytest.raises(CommandError) as told:
+            run()
+        assert str(told.value) == (
+            "12 of 12 tags are not in the registry any more, more than 10 %. Nothing was removed. "
+            "If that is right, run the command again with --yes."
+        )
+        assert told.value.returncode == 1
+        assert image.tags.count() == 12
+
+    @pytest.mark.parametrize("options", [{"yes": True}, {"most_removed": 100}])
+    def test_told_before_that_it_is_right(self, image, options):
+        with pytest.raises(CommandError):
+            run()
+        lines = run(**options)
+        assert "12 removed" in lines[-1]
+        assert image.tags.count() == 0
+
+    @pytest.mark.parametrize(("typed", "left"), [("y\n", 0), ("YES\n", 0), ("n\n", 12), ("\n", 12), ("", 12)])
+    def test_somebody_is_asked(self, image, typed, left, monkeypatch, capsys):
+        monkeypatch.setattr("sys.stdin", Terminal(typed))
+        if left:
+            with pytest.raises(CommandError, match="Nothing was removed"):
+                run()
+        else:
+            assert "12 removed" in run()[-1]
+        assert "Remove them from the index? [y/N]" in capsys.readouterr().out
+        assert image.tags.count() == left
+
+    @pytest.mark.parametrize("percent", ["-1", "101", "many", "1.5"])
+    def test_a_share_that_is_none(self, percent):
+        with pytest.raises(CommandError, match="give a whole number from 0 to 100"):
+            call_command("reconcile", f"--most-removed={percent}")
+
+    def test_the_registry_is_down(self, fake):
+        fake.strange = lambda request: Reply(503)
+        with pytest.raises(CommandError, match=r"The registry cannot be asked .* it goes on"):
+            run()
+
+    def test_the_database_is_down(self, fake, monkeypatch):
+        def fail(*arguments, **options):
+            raise OperationalError
+
+        monkeypatch.setattr(walks, "begin", fail)
+        with pytest.raises(CommandError, match="The database cannot be reached"):
+            run()
+
+    def test_ctrl_c(self, fake, monkeypatch):
+        def interrupt(*arguments, **options):
+            raise KeyboardInterrupt
+
+        NamespaceFactory(name="team")
+        fake.push("team/app", "v1")
+        with monkeypatch.context() as patch:
+            patch.setattr(walks, "look_at", interrupt)
+            with pytest.raises(CommandError, match="it goes on"):
+                run()
+        assert "1 repositories looked at, 1 tags added" in run()[-1]
+        assert Reconcile.objects.count() == 1
+
+    def test_progress_is_shown(self, fake, monkeypatch):
+        NamespaceFactory(name="team")
+        for number in range(3):
+            fake.push(f"team/app{number}", "v1")
+        shown = Terminal()
+        monkeypatch.setattr("sys.stderr", shown)
+        run()
+        assert "3/3" in shown.getvalue()
+        assert "images" in shown.getvalue()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_waits_for_another_process(fake, monkeypatch):
+    NamespaceFactory(name="team")
+    fake.push("team/app", "v1")
+    held, told = threading.Event(), threading.Event()
+
+    def hold():
+        with walks.alone():
+            held.set()
+            told.wait(30)
+        connection.close()
+
+    other = threading.Thread(target=hold)
+    other.start()
+    assert held.wait(30)
+    monkeypatch.setattr(command, "_WAIT_SECONDS", 0.01)
+
+    class Heard(io.StringIO):
+        def write(self, text):
+            told.set()
+            return super().write(text)
+
+    heard, out = Heard(), io.StringIO()
+    call_command("reconcile", stdout=out, stderr=heard)
+    other.join()
+    assert heard.getvalue() == "Another process walks over the registry. Waiting until it has ended.\n"
+    assert "1 tags added" in out.getvalue()
+
+
+_A_PROCESS = """
+import sys
+import django
+from django.conf import settings
+from django.core.management import call_command
+settings.CONSOLE_REGISTRY_URL = sys.argv[1]
+settings.DATABASES["default"]["NAME"] = sys.argv[2]
+django.setup()
+call_command("reconcile")
+"""
+
+
+@pytest.mark.django_db(transaction=True)
+def test_kill_9(fake):
+    """The walk of a process that was killed is gone on with, and what it had done is not done again."""
+    namespace = NamespaceFactory(name="team")
+    for number in range(6):
+        fake.push(f"team/app{number}", "v1")
+    reached, killed = threading.Event(), threading.Event()
+
+    def stand_still(request):
+        if request.path == "/v2/team/app3/tags/list":
+            reached.set()
+            killed.wait(30)
+
+    fake.strange = stand_still
+    arguments = [sys.executable, "-c", _A_PROCESS, fake.server.url, connection.settings_dict["NAME"]]
+    with subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        try:
+            assert wait_until(lambda: reached.is_set() or process.poll() is not None, 120)
+            assert reached.is_set(), process.stderr.read().decode()
+            with pytest.raises(walks.AlreadyWalking):
+                walks.begin()
+        finally:
+            process.kill()
+            killed.set()
+    fake.strange = lambda request: None
+    lines = run()
+    assert "6 repositories looked at" in lines[-1]
+    assert Reconcile.objects.get().state == Reconcile.State.DONE
+    assert sorted(namespace.images.values_list("name", "tag_count")) == [(f"app{number}", 1) for number in range(6)]
+    assert "team/app3:v1: added" in lines
+
+
+@pytest.mark.django_db
+class TestByItself:
+    def test_when_the_worker_starts(self, monkeypatch):
+        from procrastinate.contrib.django.models import ProcrastinateJob
+
+        monkeypatch.setattr(worker, "run_worker", lambda: None)
+        monkeypatch.setattr(connection, "close", lambda: None)
+        for _ in range(2):
+            call_command("worker")
+        queued = ProcrastinateJob.objects.get(task_name="indexing.reconcile")
+        assert (queued.status, queued.lock) == ("todo", "indexing.reconcile")
+
+    def test_every_hour(self):
+        [schedule] = [
+            task for task in app.periodic_registry.periodic_tasks.values() if task.task.name == "indexing.reconcile"
+        ]
+        assert schedule.cron == "17 * * * *"
+
+    def test_the_job_mends(self, fake):
+        NamespaceFactory(name="team")
+        fake.push("team/app", "v1")
+        jobs.reconcile()
+        assert Reconcile.objects.get().counts["added"] == 1
