@@ -1,0 +1,253 @@
+"""Fills an empty database with as many images and tags as the pages are to be measured with.
+
+Rows are made where they are stored, by ``INSERT … SELECT``: a million tags take about a minute. They obey every
+constraint, and the names for the search come from the database's own trigger.
+
+    python -m benchmarks.seed --images 100000 --tags 10
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+
+from django.contrib.auth.hashers import make_password
+from django.db import connection, transaction
+from django.utils import timezone
+
+from benchmarks.tools import installation, say, stopwatch
+from console.accounts.models import Account, RegistryCredential
+
+# For a run that only seeds: what is lost with the machine is seeded again.
+FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_wal_size=8GB", "checkpoint_timeout=1h")
+NAMESPACE_SIZE = 1000
+# The first namespace is this much of everything, as one always is.
+FIRST_SHARE = 10
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much there is to be.
+
+    :param tags: of each image, but for every twentieth image, which has none yet.
+    :param wide_tags: of one more image, ``team-0/wide``.
+    :param documents: every so many-th image has its manifests' contents stored too.
+    """
+
+    images: int = 100_000
+    tags: int = 10
+    wide_tags: int = 10_000
+    documents: int = 10
+
+    @property
+    def namespaces(self) -> int:
+        """A thousand images in each, but for the first."""
+        return max(2, self.images // NAMESPACE_SIZE)
+
+
+_NAMESPACES = """
+INSERT INTO namespaces_namespace (owner_id, name, created_at, changed_at)
+SELECT %(owner)s, 'team-' || n, now() - n * interval '1 hour', now() FROM generate_series(0, %(namespaces)s - 1) AS n
+"""
+# A tenth of the images lies in the first namespace. What cannot be told apart by its time of creation is there too.
+_IMAGES = """
+INSERT INTO images_image (
+    namespace_id, name, visibility, description, state, created_at, tag_count, attachment_count, size, last_push_at,
+    pull_count, last_pull_at, changed_at
+)
+SELECT
+    namespace.id,
+    (ARRAY['payments', 'web', 'data', 'search', 'mobile', 'platform', 'billing', 'media'])[1 + n %% 8] || '/'
+        || (ARRAY['api', 'worker', 'gateway', 'frontend', 'scheduler', 'importer', 'proxy'])[1 + n / 8 %% 7]
+        || (ARRAY['-', '_', '.'])[1 + n / 56 %% 3] || n,
+    CASE WHEN n %% 5 = 0 THEN 'public' ELSE 'private' END,
+    CASE WHEN n %% 3 = 0 THEN 'What it is **for**.' ELSE '' END,
+    'active',
+    now() - (n %% 30000) * interval '20 minutes',
+    0, 0, 0, NULL,
+    n * 7919 %% 5000, CASE WHEN n %% 4 > 0 THEN now() - (n * 31 %% 40000) * interval '1 minute' END,
+    now() - (n %% 30000) * interval '20 minutes'
+FROM generate_series(0, %(images)s - 1) AS n
+JOIN namespaces_namespace AS namespace ON namespace.name = 'team-'
+    || CASE WHEN n %% %(share)s = 0 THEN 0 ELSE 1 + n %% (%(namespaces)s - 1) END
+"""
+_WIDE = """
+INSERT INTO images_image (
+    namespace_id, name, visibility, description, state, created_at, tag_count, attachment_count, size, last_push_at,
+    pull_count, last_pull_at, changed_at
+)
+SELECT id, 'wide', 'private', 'Very many tags.', 'active', now(), 0, 0, 0, NULL, 0, NULL, now()
+FROM namespaces_namespace WHERE name = 'team-0' RETURNING id
+"""
+# What is to have which tags: every fifth tag is an index of two platforms with a signature under it.
+_PLAN = """
+CREATE TEMPORARY TABLE seed_tag ON COMMIT DROP AS
+SELECT
+    image.id AS image_id, n, row_number() OVER (ORDER BY image.id, n) AS number,
+    nextval('images_manifest_id_seq') AS manifest_id, n %% 5 = 4 AS is_index,
+    image.id %% %(documents)s = 0 OR image.id = %(wide)s AS with_document,
+    now() - ((image.id * 13 + n * 977) %% 500000) * interval '1 minute' AS pushed_at
+FROM images_image AS image
+JOIN generate_series(0, greatest(%(tags)s, %(wide_tags)s) - 1) AS n
+    ON n < CASE WHEN image.id = %(wide)s THEN %(wide_tags)s WHEN image.id %% 20 = 0 THEN 0 ELSE %(tags)s END
+"""
+_DIGEST = "'sha256:' || encode(sha256(convert_to({} || number, 'UTF8')), 'hex')"
+_TAG_DIGEST = _DIGEST.format("'tag '")
+_IMAGE = "'application/vnd.oci.image.manifest.v1+json'"
+_INDEX = "'application/vnd.oci.image.index.v1+json'"
+_MANIFEST = """
+INSERT INTO images_manifest (
+    id, image_id, digest, media_type, kind, size, platforms, blobs, children, is_child, doomed, artifact_type, subject,
+    created_at, pull_count, last_pull_at
+)
+"""
+_SIGNED = "is_index AND n = 4"
+# What a tag points at, then the platforms of indexes and their signatures, whose keys are told apart by the sign.
+_MANIFESTS = [
+    f"""{_MANIFEST}
+    SELECT
+        manifest_id, image_id, {_TAG_DIGEST}, CASE WHEN is_index THEN {_INDEX} ELSE {_IMAGE} END,
+        CASE WHEN is_index THEN 'index' ELSE 'image' END, 1000000 + number * 7919 % 90000000,
+        CASE WHEN is_index THEN '["linux/amd64", "linux/arm64"]'::jsonb ELSE '["linux/amd64"]' END,
+        CASE WHEN is_index THEN '[]' ELSE jsonb_build_array({_DIGEST.format("'config '")}) END,
+        CASE WHEN is_index THEN jsonb_build_array(
+            jsonb_build_object('digest', {_DIGEST.format("'amd64 '")}, 'platform', 'linux/amd64'),
+            jsonb_build_object('digest', {_DIGEST.format("'arm64 '")}, 'platform', 'linux/arm64')
+        ) ELSE '[]' END,
+        false, false, '', '', pushed_at - interval '5 minutes', number * 31 % 100, NULL
+    FROM seed_tag
+    """,
+    *(
+        f"""{_MANIFEST}
+        SELECT
+            nextval('images_manifest_id_seq'), image_id, {_DIGEST.format(f"'{platform} '")}, {_IMAGE}, 'image',
+            500000 + number * 104729 % 40000000, '["linux/{platform}"]',
+            jsonb_build_array({_DIGEST.format(f"'config {platform} '")}), '[]', true, false, '', '',
+            pushed_at - interval '5 minutes', 0, NULL
+        FROM seed_tag WHERE is_index
+        """
+        for platform in ("amd64", "arm64")
+    ),
+    f"""{_MANIFEST}
+    SELECT
+        -manifest_id, image_id, {_DIGEST.format("'signature '")}, {_IMAGE}, 'artifact', 1200, '[]',
+        jsonb_build_array({_DIGEST.format("'signed '")}), '[]', false, false, '', '', NULL, 0, NULL
+    FROM seed_tag WHERE {_SIGNED}
+    """,
+]
+_TAG = """
+INSERT INTO images_tag (
+    image_id, manifest_id, name, subject, pushed_at, pushed_by, pull_count, last_pull_at, state, problem, missing_at
+)
+"""
+_TAGS = [
+    f"""{_TAG}
+    SELECT
+        image_id, manifest_id,
+        CASE WHEN n = 0 THEN 'latest' ELSE format('%s.%s.%s', n / 100, n / 10 % 10, n % 10) END,
+        '', pushed_at, 'builder', number * 7919 % 1000,
+        CASE WHEN number % 3 > 0 THEN pushed_at + interval '1 hour' END, 'active', '', NULL
+    FROM seed_tag
+    """,
+    f"""{_TAG}
+    SELECT
+        image_id, -manifest_id, replace({_TAG_DIGEST}, ':', '-') || '.sig', {_TAG_DIGEST}, pushed_at, 'builder', 0,
+        NULL, 'active', '', NULL
+    FROM seed_tag WHERE {_SIGNED}
+    """,
+]
+# Ten layers and twenty steps of history, which is what an ordinary image has.
+_DOCUMENTS = f"""
+INSERT INTO images_document (digest, media_type, content, config)
+SELECT
+    {_TAG_DIGEST}, {_IMAGE},
+    convert_to(jsonb_build_object('schemaVersion', 2, 'mediaType', {_IMAGE}, 'config', jsonb_build_object(
+        'mediaType', 'application/vnd.oci.image.config.v1+json', 'digest', {_DIGEST.format("'config '")},
+        'size', 4321
+    ), 'layers', layers)::text, 'UTF8'),
+    jsonb_build_object('os', 'linux', 'architecture', 'amd64', 'author', 'builder', 'history', history)
+FROM seed_tag, (
+    SELECT jsonb_agg(jsonb_build_object(
+        'mediaType', 'application/vnd.oci.image.layer.v1.tar+gzip', 'size', n * 100000,
+        'digest', 'sha256:' || encode(sha256(convert_to('layer ' || n, 'UTF8')), 'hex')
+    )) AS layers FROM generate_series(1, 10) AS n
+) AS layers, (
+    SELECT jsonb_agg(jsonb_build_object(
+        'created_by', 'RUN make step-' || n, 'created', '2026-01-01T00:00:00Z', 'empty', n % 2 = 0
+    )) AS history FROM generate_series(1, 20) AS n
+) AS history
+WHERE with_document AND NOT is_index
+"""
+# Every third image was pushed to or pulled from on ten of the last thirty days.
+_ACTIVITY = """
+INSERT INTO images_dailyactivity (image_id, day, pushes, pulls)
+SELECT id, (now() AT TIME ZONE 'UTC')::date - ((id + n * 3) % 30)::int, 1 + (id * n) % 5, (id * 7 + n) % 200
+FROM images_image, generate_series(0, 9) AS n WHERE id % 3 = 0
+"""
+_TOTALS = """
+UPDATE images_image AS image
+SET tag_count = counted.tags, attachment_count = counted.attached, size = counted.size, last_push_at = counted.newest
+FROM (
+    SELECT tag.image_id, count(*) FILTER (WHERE tag.subject = '') AS tags,
+        count(*) FILTER (WHERE tag.subject <> '') AS attached, sum(manifest.size) AS size, max(tag.pushed_at) AS newest
+    FROM images_tag AS tag JOIN images_manifest AS manifest ON manifest.id = tag.manifest_id GROUP BY tag.image_id
+) AS counted
+WHERE image.id = counted.image_id
+"""
+
+
+def seed(owner: int, plan: Plan) -> None:
+    """Fill the database, which holds no namespace yet; everything belongs to one account.
+
+    :param owner: the account's primary key.
+    """
+    numbers = {
+        "owner": owner, "namespaces": plan.namespaces, "images": plan.images, "share": FIRST_SHARE,
+        "tags": plan.tags, "wide_tags": plan.wide_tags, "documents": plan.documents,
+    }  # fmt: skip
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(_NAMESPACES, numbers)
+        cursor.execute(_IMAGES, numbers)
+        cursor.execute(_WIDE)
+        cursor.execute(_PLAN, {**numbers, "wide": cursor.fetchone()[0]})
+        # The rest is made from the rows that it points at: looking each of them up again would take as long once more.
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        for statement in (*_MANIFESTS, *_TAGS, _DOCUMENTS, _ACTIVITY, _TOTALS):
+            cursor.execute(statement)
+    tidy()
+
+
+def tidy() -> None:
+    """Leave the tables as autovacuum does some minutes after they were filled."""
+    with connection.cursor() as cursor:
+        cursor.execute("VACUUM ANALYZE")
+
+
+_HASHED = make_password("nobody signs in with this", hasher="argon2")
+
+
+def create_account(name: str) -> Account:
+    """An activated account whose quotas are out of the way."""
+    account = Account(name=name, namespace_quota=1_000_000, image_quota=1_000_000, tag_quota=1_000_000)
+    account.set_unusable_password()
+    account.save()
+    credential = RegistryCredential(account=account, username=account.account_id, activated_at=timezone.now())
+    credential.password = _HASHED
+    credential.save()
+    return account
+
+
+def main() -> None:
+    """Seed what ``BENCHMARK_DATA_DIR`` names, and say how long it took."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.seed", description=__doc__)
+    parser.add_argument("--images", type=int, default=Plan.images)
+    parser.add_argument("--tags", type=int, default=Plan.tags, help="of each image")
+    parser.add_argument("--wide-tags", type=int, default=Plan.wide_tags, help="of team-0/wide")
+    given = parser.parse_args()
+    with installation(registry=False, options=FAST), stopwatch() as seconds:
+        seed(create_account("Ann").pk, Plan(given.images, given.tags, given.wide_tags))
+        say(f"Seeded in {seconds():.0f} s.")
+
+
+if __name__ == "__main__":
+    main()
