@@ -17,6 +17,8 @@ from procrastinate.tasks import Task
 # Two queues, so that long deletions never keep a push from showing on the pages.
 INDEX_QUEUE = "index"
 WORK_QUEUE = "work"
+# Of work that has failed or has had a turn: whatever else can be done comes first, also what has the same lock.
+LATER_PRIORITY = -1
 
 
 def repository_lock(repository: str) -> str:
@@ -32,7 +34,8 @@ class KeepTrying(BaseRetryStrategy):
 
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision:
         """When to try again after ``exception``."""
-        return RetryDecision(retry_in={"seconds": min(self.longest, 2 ** min(job.attempts, 10))})
+        seconds = min(self.longest, 2 ** min(job.attempts, 10))
+        return RetryDecision(retry_in={"seconds": seconds}, priority=LATER_PRIORITY)
 
 
 def defer_once(task: Task[Any, Any, Any], key: str, *, lock: str, in_seconds: int = 0, **arguments: Any) -> bool:
@@ -48,3 +51,27 @@ def defer_once(task: Task[Any, Any, Any], key: str, *, lock: str, in_seconds: in
     except AlreadyEnqueued:
         return False
     return True
+
+
+def defer_again(
+    task: Task[Any, Any, Any], key: str, *, lock: str, attempt: int, longest: int = 30, **arguments: Any
+) -> None:
+    """Queue what has failed once more, after 1, 2, 4 … at most ``longest`` seconds, unless that is waiting already.
+
+    A job that was queued under a key cannot be retried when the same was queued while it ran: there may be one of them,
+    Procrastinate's retry fails, and the job's row would hold its lock for ever.
+
+    :param key: what the job was queued under; this one waits under another, so that news need not wait with it.
+    :param attempt: how often it has failed before; ``task`` is given one more.
+    """
+    later = task.configure(
+        lock=lock,
+        queueing_lock=f"{key} again",
+        priority=LATER_PRIORITY,
+        schedule_in={"seconds": min(longest, 2 ** min(attempt, 10))},
+    )
+    try:
+        with transaction.atomic():
+            later.defer(attempt=attempt + 1, **arguments)
+    except AlreadyEnqueued:
+        pass

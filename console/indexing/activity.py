@@ -15,7 +15,7 @@ from django.db import connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from console.indexing.models import UnusableEvents
+from console.indexing.models import Activity, UnusableEvents
 
 # Numbers of events are kept as long as this, counted back from the newest: the registry repeats the one that it has at
 # hand and no other, however long we were away meanwhile.
@@ -69,8 +69,7 @@ CREATE TEMPORARY TABLE counted ON COMMIT DROP AS
 WITH candidates AS (
     SELECT activity.*, image.id AS image_id, tag.id AS tag_id, manifest.id AS manifest_id
     FROM (SELECT * FROM indexing_activity ORDER BY id LIMIT {MOST_AT_ONCE}) AS activity
-    LEFT JOIN images_imagename AS name ON name.name = activity.repository
-    LEFT JOIN images_image AS image ON image.id = name.image_id
+    LEFT JOIN images_image AS image ON image.full_name = activity.repository
     LEFT JOIN images_tag AS tag
         ON tag.image_id = image.id AND tag.name = activity.tag AND activity.tag <> ''
     LEFT JOIN images_manifest AS manifest
@@ -123,6 +122,8 @@ _ADD = [
 
 def add_up() -> int:
     """Add what was stored to the totals of tags, manifests, images and days; how many occurrences there were."""
+    if not Activity.objects.exists():
+        return 0  # as mostly: without a table that is made to be dropped
     with transaction.atomic(), connection.cursor() as cursor:
         # One at a time: the second finds what the first left.
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('indexing.add_up'))")

@@ -11,6 +11,7 @@ from django.db import connection
 
 from console.indexing.models import Hint
 from console.indexing.services import Reader
+from console.registry import registry
 from registry_client import RegistryError, RegistryUnavailable
 
 log = logging.getLogger(__name__)
@@ -51,26 +52,29 @@ def remember(notices: Iterable[Notice]) -> None:
 
 
 def follow(repository: str) -> int:
-    """Look at every tag of ``repository`` that there is a hint for; how many there were.
+    """Look at every tag of ``repository`` that there is a hint for; how many were dealt with.
 
-    A tag that the registry answers strangely for is left to the next reconcile and does not hold up the others.
+    A tag that the registry answers strangely for is left to the next reconcile, and one that it cannot read just now
+    stays hinted at; neither holds up the others.
 
-    :raises registry_client.RegistryUnavailable: when the registry is down; what is left stays hinted at.
+    :raises registry_client.RegistryError: when the registry is down or does not let us in, or could not read some tag;
+        what was not looked at stays hinted at.
     """
     followed = 0
-    while True:
-        hints = list(Hint.objects.filter(repository=repository).order_by("pk")[:_BATCH])
-        if not hints:
-            return followed
+    failed: dict[int, RegistryError] = {}
+    while hints := list(Hint.objects.filter(repository=repository).exclude(pk__in=failed).order_by("pk")[:_BATCH]):
         reader = Reader(repository)
         looked: list[Hint] = []
         try:
             for hint in hints:
                 try:
                     reader.look(hint.tag, pushed_at=hint.pushed_at, pushed_by=hint.pushed_by)
-                except RegistryUnavailable:
-                    raise
                 except RegistryError as error:
+                    # Whether it is the tag or the registry that cannot be read: the latter raises here.
+                    registry().ping()
+                    if isinstance(error, RegistryUnavailable):
+                        failed[hint.pk] = error
+                        continue
                     log.warning("%s:%s cannot be indexed: %s", repository, hint.tag, error)
                 looked.append(hint)
         finally:
@@ -79,6 +83,9 @@ def follow(repository: str) -> int:
                 reader.settle()
                 _forget(looked)
                 followed += len(looked)
+    if failed:
+        raise next(iter(failed.values()))
+    return followed
 
 
 def _forget(hints: list[Hint]) -> None:

@@ -8,15 +8,21 @@ from procrastinate.contrib.django import app
 
 from console.indexing import activity, hints, services
 from console.indexing import reconcile as walks
-from console.queue import INDEX_QUEUE, KeepTrying, defer_once
+from console.queue import INDEX_QUEUE, KeepTrying, defer_again, defer_once, repository_lock
+from registry_client import RegistryError
 
 log = logging.getLogger(__name__)
 
 
 @app.task(name="indexing.follow_hints", queue=INDEX_QUEUE, retry=KeepTrying())
-def follow_hints(repository: str) -> None:
+def follow_hints(repository: str, attempt: int = 0) -> None:
     """Look at every tag of a repository that a notification pointed at."""
-    hints.follow(repository)
+    try:
+        hints.follow(repository)
+    except RegistryError as error:
+        log.warning("%s is looked at again: %s", repository, error)
+        lock = repository_lock(repository)
+        defer_again(follow_hints, f"hints {repository}", lock=lock, attempt=attempt, repository=repository)
 
 
 @app.task(name="indexing.reread_image", queue=INDEX_QUEUE, retry=KeepTrying())
@@ -41,7 +47,7 @@ def add_up(timestamp: int = 0) -> None:
     lock="indexing.reconcile",
     retry=KeepTrying(60),
 )
-def reconcile(timestamp: int = 0) -> None:
+def reconcile(timestamp: int = 0, attempt: int = 0) -> None:
     """Walk over the registry and mend the index.
 
     Notifications live in the registry's memory only: what was queued when it died is found here. Nobody can be asked
@@ -51,6 +57,10 @@ def reconcile(timestamp: int = 0) -> None:
         walk = walks.walk_on(walks.begin())
     except walks.AlreadyWalking:
         log.info("reconcile: another process walks over the registry already")
+        return
+    except RegistryError as error:
+        log.warning("reconcile: it goes on later: %s", error)
+        defer_again(reconcile, "indexing.reconcile", lock="indexing.reconcile", attempt=attempt, longest=60)
         return
     if walk.state == walk.State.ASKING:
         log.warning("reconcile: %s Look at the registry's storage, then run “manage.py reconcile”.", walk.problem)

@@ -27,6 +27,8 @@ from registry_client import (
 from registry_client import Manifest as RegistryManifest
 
 CONFIG_LIMIT = 4 << 20
+# What a column of the database holds.
+LARGEST_SIZE = (1 << 63) - 1
 _IMAGE_CONFIGS = (DOCKER_CONFIG, OCI_CONFIG)
 # BuildKit attaches provenance and SBOMs as manifests that run nowhere and say what they are about.
 _REFERENCE_TYPE = "vnd.docker.reference.type"

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from django.db import connection
+
 from console.images.models import Document, Image, Manifest
 from console.indexing import reading
 from console.indexing.reading import Reading
 from console.registry import registry
-from registry_client import MalformedManifest, NotFound, UnexpectedAnswer
+from registry_client import DigestMismatch, MalformedManifest, NotFound, UnexpectedAnswer
 from registry_client import Manifest as RegistryManifest
 
 # An index may name indexes; a chain longer than this is somebody's joke.
-_DEEPEST = 3
+_DEEPEST = 16
 _MOST_CHILDREN = 1000
+# A child or a config that cannot be had, or is not what it should be, is left out.
+_LEFT_OUT = (NotFound, MalformedManifest, UnexpectedAnswer, DigestMismatch)
 
 
 def read_whole(repository: str, manifest: RegistryManifest) -> list[Reading]:
@@ -35,7 +39,7 @@ def _read(repository: str, manifest: RegistryManifest, found: dict[str, Reading]
         try:
             content = registry().read_blob(repository, this.config_descriptor.digest, reading.CONFIG_LIMIT)
             reading.add_config(this, content)
-        except (NotFound, UnexpectedAnswer):
+        except _LEFT_OUT:
             pass
     for child in this.children[:_MOST_CHILDREN]:
         known = found.get(child["digest"]) or (
@@ -43,7 +47,8 @@ def _read(repository: str, manifest: RegistryManifest, found: dict[str, Reading]
         )
         if known is None:
             continue
-        this.size += known.size
+        # Somebody may claim any size, and an index adds up what its children claim.
+        this.size = min(this.size + known.size, reading.LARGEST_SIZE)
         if not child["platform"] and "about" not in child and len(known.platforms) == 1:
             child["platform"] = known.platforms[0]
     if this.children:
@@ -60,7 +65,7 @@ def _read(repository: str, manifest: RegistryManifest, found: dict[str, Reading]
 def _read_child(repository: str, digest: str, found: dict[str, Reading], depth: int) -> Reading | None:
     try:
         return _read(repository, registry().manifest(repository, digest), found, depth - 1)
-    except (NotFound, MalformedManifest, UnexpectedAnswer):
+    except _LEFT_OUT:
         return None
 
 
@@ -69,10 +74,44 @@ def is_read(image: Image, digest: str) -> Manifest | None:
     row = Manifest.objects.filter(image=image, digest=digest).exclude(kind=Manifest.Kind.UNREAD).first()
     if row is None or not Document.objects.filter(digest=digest).exists():
         return None
-    known = set(row.child_digests)
-    if known and Manifest.objects.filter(image=image, digest__in=known).count() < len(known):
-        return None  # a child was not there, and may be now
+    # A child that was not there may be there now, at any depth; the sizes above it are those without it.
+    parents, seen = [row], set[str]()
+    while parents:
+        named = {digest for parent in parents for digest in parent.child_digests}
+        rows = Manifest.objects.filter(image=image, digest__in=named) if named else ()
+        below = {child.digest: child for child in rows}
+        if len(below) < len(named) or any(one.children and one.size != _sum(one, below) for one in parents):
+            return None
+        parents = [child for child in below.values() if child.digest not in seen]
+        seen |= named
     return row
+
+
+def _sum(index: Manifest, children: dict[str, Manifest]) -> int:
+    return min(sum(children[digest].size for digest in index.child_digests), reading.LARGEST_SIZE)
+
+
+_INCOMPLETE = f"""
+WITH RECURSIVE named AS (
+    SELECT parent.digest AS parent, parent.size, child ->> 'digest' AS child, known.size AS known_size
+    FROM images_manifest AS parent CROSS JOIN jsonb_array_elements(parent.children) AS child
+    LEFT JOIN images_manifest AS known ON known.image_id = parent.image_id AND known.digest = child ->> 'digest'
+    WHERE parent.image_id = %s
+), broken AS (
+    SELECT parent FROM named GROUP BY parent, size
+    HAVING bool_or(known_size IS NULL) OR least(sum(known_size), {reading.LARGEST_SIZE}) <> size
+    UNION
+    SELECT named.parent FROM named JOIN broken ON named.child = broken.parent
+)
+SELECT parent FROM broken
+"""  # noqa: S608
+
+
+def incomplete(image: Image) -> set[str]:
+    """The digests of indexes that name something, at any depth, which was not there when they were read."""
+    with connection.cursor() as cursor:
+        cursor.execute(_INCOMPLETE, [image.pk])
+        return {digest for (digest,) in cursor.fetchall()}
 
 
 def store(image: Image, readings: Iterable[Reading]) -> Manifest:

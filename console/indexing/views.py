@@ -8,14 +8,15 @@ from __future__ import annotations
 import datetime
 import json
 import logging
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
-from django.db import InterfaceError, OperationalError, transaction
-from django.http import HttpRequest, HttpResponse
+from django.db import InterfaceError, InternalError, OperationalError, transaction
+from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 from django.utils.dateparse import parse_datetime
@@ -30,10 +31,12 @@ from console.indexing.models import UnusableEvents
 from console.policy import split_repository
 from console.queue import defer_once, repository_lock
 from console.tokens.services import CONSOLE_SUBJECT
-from registry_client.names import check_digest, check_tag
+from registry_client.names import check_tag, is_digest
 
 log = logging.getLogger(__name__)
 
+_UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
+_LONGEST_AGO, _FURTHEST_AHEAD = datetime.timedelta(days=30), datetime.timedelta(days=1)
 _ACTIONS = {"push", "pull", "delete", "mount"}
 Reason = UnusableEvents.Reason
 
@@ -70,13 +73,15 @@ def notifications(request: HttpRequest) -> HttpResponse:
             raise TypeError
         for event in events:
             _read(event, taken)
+    except UnreadablePostError:
+        return HttpResponse(status=400)  # it broke off in the middle, and is sent again
     except (ValueError, TypeError, KeyError, RecursionError, RequestDataTooBig):
         taken.unusable[Reason.UNREADABLE] += 1
     if taken.unusable:
         log.warning("notifications that nothing can be made of: %s", dict(taken.unusable))
     try:
         _keep(taken)
-    except (OperationalError, InterfaceError, ConnectorException):
+    except (OperationalError, InterfaceError, InternalError, ConnectorException):
         log.error("notifications wait: the database cannot be reached")
         return HttpResponse(status=503)
     return HttpResponse(status=200)
@@ -95,7 +100,8 @@ def _keep(taken: Taken) -> None:
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) and "\x00" not in value else ""
+    """A string that the database can hold: JSON can also write NUL and halves of characters."""
+    return value if isinstance(value, str) and _UNSTORABLE.search(value) is None else ""
 
 
 def _read(event: Any, taken: Taken) -> None:
@@ -123,10 +129,10 @@ def _understand(event: Any, taken: Taken) -> None:
     try:
         if tag:
             check_tag(tag)
-        if digest:
-            check_digest(digest)
     except ValueError:
         raise Unusable(Reason.MALFORMED) from None
+    if not is_digest(digest):
+        digest = ""  # none, or of an algorithm that nobody here can verify
     if not tag and not digest:
         raise Unusable(Reason.MALFORMED)
     who = _text(actor.get("name"))[:64]
@@ -148,15 +154,20 @@ def _understand(event: Any, taken: Taken) -> None:
             taken.notices.append(Notice(repository, tag))
 
 
-def _near(moment: datetime.datetime | None) -> datetime.datetime:
-    """The time of an event; now where it says none, or one so far off that a clock must be wrong."""
+def _near(moment: datetime.datetime) -> datetime.datetime:
+    """The time of an event that is counted; now when that is so long ago that a clock must have been wrong."""
     now = timezone.now()
-    return moment if moment is not None and abs(now - moment) < datetime.timedelta(days=30) else now
+    return moment if now - moment < _LONGEST_AGO else now
 
 
-def _moment(text: str) -> datetime.datetime | None:
+def _moment(text: str) -> datetime.datetime:
+    """The time that an event tells; now where it tells none, or one that no clock can have shown yet."""
+    now = timezone.now()
     try:
         found = parse_datetime(text)
-    except ValueError:
-        return None
-    return found.replace(tzinfo=datetime.UTC) if found is not None and found.tzinfo is None else found
+        if found is None:
+            return now
+        found = found.replace(tzinfo=datetime.UTC) if found.tzinfo is None else found.astimezone(datetime.UTC)
+    except (ValueError, OverflowError):
+        return now
+    return found if found.year > 1 and found - now < _FURTHEST_AHEAD else now

@@ -1,15 +1,23 @@
 """The endpoint that takes the registry's notifications in."""
 
 import datetime
+import io
 import json
+import os
+import random
+import subprocess
+import sys
 
 import pytest
 from django.conf import settings
-from django.db import OperationalError
+from django.db import InternalError, OperationalError
+from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
+from console.environment import BASE_DIR
 from console.indexing import views
-from console.indexing.models import Hint
+from console.indexing.models import Activity, Hint, SeenEvent, UnusableEvents
+from tests.environment import free_port
 
 pytestmark = pytest.mark.django_db
 
@@ -144,9 +152,155 @@ def test_times_of_every_kind(send, timestamp):
     assert len(hinted()) == 1
 
 
-def test_a_database_that_is_away_is_worth_waiting_for(send, monkeypatch):
+@pytest.mark.parametrize("error", [OperationalError, InternalError])
+def test_a_database_that_is_away_is_worth_waiting_for(send, monkeypatch, error):
     def fail(*arguments, **options):
-        raise OperationalError("gone")
+        raise error("gone, or read only")
 
     monkeypatch.setattr(views.hints, "remember", fail)
     assert send({"events": [event()]}).status_code == 503
+
+
+class TestCounted:
+    """What nothing can be made of is counted, once for each event, and answered 200."""
+
+    def counts(self):
+        return dict(UnusableEvents.objects.values_list("reason", "count"))
+
+    @pytest.mark.parametrize("body", [b"", b"{", b"\xff\xfe", b"[]", b"null", b'{"events": 3}', b"[" * 100_000])
+    def test_no_envelope(self, send, body):
+        assert send(body).status_code == send(body).status_code == 200
+        assert self.counts() == {"unreadable": 2}
+
+    def test_more_than_the_limit(self, send):
+        """Ten thousand events in one body are more than any registry sends: they are refused as a whole."""
+        assert len(json.dumps(event())) * 10_000 > settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        assert send({"events": [event()] * 10_000}).status_code == 200
+        assert (self.counts(), hinted(), Activity.objects.count()) == ({"unreadable": 1}, [], 0)
+
+    @pytest.mark.parametrize(
+        ("bad", "reason"),
+        [
+            (None, "malformed"),
+            ([], "malformed"),
+            ({}, "unknown"),
+            (event(action="explode"), "unknown"),
+            (event(action=None), "unknown"),
+            (event(action="push\x00"), "unknown"),
+            (event(target={"repository": None}), "malformed"),
+            (event(target={"repository": "team/app\ud800"}), "malformed"),
+            (event(target={"tag": "", "digest": ""}), "malformed"),
+            (event(target={"tag": "x" * 129}), "malformed"),
+            (event(target={"tag": "", "digest": "blake3:" + "0" * 64}), "malformed"),
+            (event(action="pull", id=None), "malformed"),
+            (event(action="pull", id="\udfff"), "malformed"),
+        ],
+    )
+    def test_events(self, send, bad, reason):
+        assert send({"events": [bad, event(target={"tag": "good"}), bad]}).status_code == 200
+        assert self.counts() == {reason: 2}
+        assert [hint["tag"] for hint in hinted()] == ["good"]
+
+    @pytest.mark.parametrize(
+        "fine",
+        [
+            event(),
+            event(action="mount"),
+            event(action="delete"),
+            event(target={"mediaType": None}),
+            event(target={"mediaType": "application/octet-stream", "tag": ""}),
+            event(target={"digest": "sha512:" + "0" * 128}),
+            event(target={"digest": "blake3:" + "0" * 64}),
+            event(target={"tag": "x" * 128}),
+            event(actor={"name": "\ud800"}),
+            event(id="\ud800"),
+        ],
+    )
+    def test_nothing_else_is(self, send, fine):
+        assert send({"events": [fine]}).status_code == 200
+        assert self.counts() == {}
+
+
+@pytest.mark.parametrize(
+    "timestamp",
+    ["0001-01-01T00:00:00+14:00", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59-14:00", "2999-01-01T00:00:00Z"],
+)
+def test_times_that_no_clock_can_have_shown(send, timestamp):
+    before = timezone.now()
+    assert send({"events": [event(timestamp=timestamp)]}).status_code == 200
+    assert before <= hinted()[0]["pushed_at"] <= timezone.now()
+
+
+def test_an_unverifiable_digest_is_no_reason_to_miss_a_push(send):
+    send({"events": [event(target={"digest": "blake3:" + "0" * 64})]})
+    assert [hint["tag"] for hint in hinted()] == ["v1"]
+
+
+def test_a_namespace_that_is_not_known(send):
+    """Nobody has to have it yet: the hint is followed and comes to nothing."""
+    send({"events": [event(target={"repository": "nobody/app"})]})
+    assert queued() == [{"repository": "nobody/app"}]
+
+
+def test_a_storm_of_ten_thousand(send):
+    """Shuffled and with repetitions: one hint for a tag, the last push in it, and one job for a repository."""
+    events = [
+        event(
+            id=f"storm-{number}",
+            timestamp=f"2026-01-02T{number // 3600:02}:{number // 60 % 60:02}:{number % 60:02}Z",
+            target={"repository": f"team/app{number % 5}", "tag": f"v{number % 50}"},
+            actor={"name": f"pusher-{number}"},
+        )
+        for number in range(10_000)
+    ]
+    random.Random(1).shuffle(events)
+    for start in range(0, len(events), 500):
+        assert send({"events": events[start : start + 500] + events[start : start + 10]}).status_code == 200
+    assert len(hinted()) == 50
+    assert all(hint["pushed_by"] == f"pusher-{9950 + int(hint['tag'][1:])}" for hint in hinted())
+    assert sorted(job["repository"] for job in queued()) == [f"team/app{number}" for number in range(5)]
+    assert Activity.objects.count() == SeenEvent.objects.count() == 10_000
+
+
+def test_a_body_that_breaks_off_is_sent_again(rf):
+    request = rf.post(
+        URL,
+        b"{}",
+        content_type="application/json",
+        headers={"Authorization": f"Bearer {settings.KEYS.notification_secret}"},
+    )
+
+    def broken(*arguments):
+        raise OSError("the connection broke")
+
+    request._stream = type("Broken", (io.BytesIO,), {"read": broken})()
+    assert views.notifications(request).status_code == 400
+    assert not UnusableEvents.objects.exists()
+
+
+def test_the_secret_is_compared_in_constant_time(send, monkeypatch):
+    compared = []
+    monkeypatch.setattr(views, "constant_time_compare", lambda *pair: compared.append(pair) or False)
+    assert send({"events": [event()]}).status_code == 401
+    assert compared == [(f"Bearer {settings.KEYS.notification_secret}",) * 2]
+
+
+def test_an_unreachable_database():
+    """The real thing: a console whose database nobody answers for."""
+    code = (
+        "import django; django.setup()\n"
+        "from django.conf import settings; from django.test import Client\n"
+        "answer = Client().post('/indexing/notifications/', '{\"events\": []}', content_type='application/json',\n"
+        "    headers={'Authorization': 'Bearer ' + settings.KEYS.notification_secret})\n"
+        "print(answer.status_code)"
+    )
+    environment = {
+        **os.environ,
+        "DATABASE_URL": f"postgresql://postgres@127.0.0.1:{free_port()}/nowhere",
+        "DJANGO_SETTINGS_MODULE": "console.settings",
+        "ALLOWED_HOSTS": "testserver",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=BASE_DIR, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.strip() == "503", done.stderr

@@ -4,13 +4,17 @@ import datetime
 
 import pytest
 from django.utils import timezone
+from procrastinate.contrib.django.models import ProcrastinateJob
 
 from console.audit.models import AuditEvent
 from console.images.deletion import TOMBSTONE, TOMBSTONE_MEDIA_TYPE
 from console.images.models import Image, Tag
+from console.indexing import jobs
 from console.indexing.hints import Notice, follow, remember
 from console.indexing.models import Hint
 from console.indexing.services import Reader, find_image, reread_image, reread_tag
+from console.operations.worker import run_worker
+from console.queue import defer_once, repository_lock
 from console.registry import registry
 from registry_client import RegistryUnavailable, UnexpectedAnswer
 from tests.factories import ImageFactory, NamespaceFactory
@@ -138,6 +142,51 @@ def test_a_push_without_a_time_is_dated_now():
     assert before <= Tag.objects.get().pushed_at <= timezone.now()
 
 
+def after_the_answer(monkeypatch, happen):
+    """Let something happen once, between the registry's answer about a manifest and its being written down."""
+    client, original = registry(), registry().manifest
+
+    def manifest(repository, reference):
+        found = original(repository, reference)
+        monkeypatch.setattr(client, "manifest", original)
+        happen()
+        return found
+
+    monkeypatch.setattr(client, "manifest", manifest)
+
+
+def test_an_older_answer_does_not_replace_a_newer_one(monkeypatch):
+    """Somebody else looks later, is told of a later push, and is done first."""
+    image = ImageFactory()
+    push_image(registry(), image.repository, "v1")
+    reread_tag(image.repository, "v1", pushed_at=MOMENT)
+    push_image(registry(), image.repository, "v1")
+    later = []
+
+    def push_and_look():
+        later.append(push_image(registry(), image.repository, "v1").digest)
+        reread_tag(image.repository, "v1", pushed_at=MOMENT + datetime.timedelta(hours=1))
+
+    after_the_answer(monkeypatch, push_and_look)
+    reread_tag(image.repository, "v1")
+    assert [Tag.objects.get().manifest.digest] == later
+
+
+def test_an_older_answer_does_not_bring_a_tag_back(monkeypatch):
+    image = ImageFactory()
+    pushed = push_image(registry(), image.repository, "v1")
+    push_image(registry(), image.repository, "other")
+    reread_tag(image.repository, "v1")
+
+    def delete_and_look():
+        registry().delete_manifest(image.repository, pushed.digest)
+        reread_tag(image.repository, "v1")
+
+    after_the_answer(monkeypatch, delete_and_look)
+    reread_tag(image.repository, "v1", pushed_at=MOMENT)
+    assert not Tag.objects.exists()
+
+
 class TestHints:
     def test_it_works(self):
         image = ImageFactory()
@@ -183,3 +232,28 @@ class TestHints:
         follow("team/app")
         assert looks == ["bad", "good"]
         assert not Hint.objects.exists()
+
+    @pytest.mark.django_db(transaction=True)
+    def test_a_push_that_comes_while_a_look_fails(self, monkeypatch):
+        """The job that fails gives its place up, and is done again: neither of the two is lost or stands in the way."""
+        image = ImageFactory()
+        push_image(registry(), image.repository, "v1")
+        remember([Notice(image.repository, "v1")])
+        follow_really = follow
+
+        def queue():
+            key, lock = f"hints {image.repository}", repository_lock(image.repository)
+            return defer_once(jobs.follow_hints, key, lock=lock, repository=image.repository)
+
+        def fail_first(repository):
+            monkeypatch.setattr(jobs.hints, "follow", follow_really)
+            assert queue()
+            raise RegistryUnavailable("just now")
+
+        monkeypatch.setattr(jobs.hints, "follow", fail_first)
+        assert queue()
+        run_worker(wait=False)  # the first, behind whose lock the second waits
+        run_worker(wait=False)
+        assert image.tags.get().name == "v1"
+        (left,) = ProcrastinateJob.objects.filter(task_name="indexing.follow_hints")
+        assert (left.status, left.args) == ("todo", {"repository": image.repository, "attempt": 1})
