@@ -15,9 +15,11 @@ from registry_client import (
     MalformedManifest,
     ManifestBlobUnknown,
     ManifestUnknown,
+    NameUnknown,
     NotFound,
     RegistryError,
     RegistryUnavailable,
+    Unauthorized,
 )
 from registry_client import Manifest as RegistryManifest
 
@@ -42,11 +44,14 @@ def run(copy_id: int) -> None:
         if copy.image.state != Image.State.ACTIVE:
             raise CannotCopy("The image that it was to be copied to is being deleted.")
         copy_manifest(copy.source, copy.image.repository, copy.digest, copy.tag)
-    except RegistryUnavailable as error:
+    except (RegistryUnavailable, Unauthorized) as error:
         log.warning("copy of %s waits: %s", copy, error)
-        Copy.objects.filter(pk=copy_id).update(
-            problem="The registry does not answer. The copy goes on by itself when it does."
+        sentence = (
+            "The registry does not answer. The copy goes on by itself when it does."
+            if isinstance(error, RegistryUnavailable)
+            else "The registry refuses the console. The copy goes on by itself when it no longer does."
         )
+        Copy.objects.filter(pk=copy_id).update(problem=sentence)
         raise
     except (CannotCopy, RegistryError) as error:
         sentence = str(error) if isinstance(error, CannotCopy) else "The registry refused a step of the copy."
@@ -88,7 +93,7 @@ def _copy(source: str, target: str, digest: str, reference: str, depth: int) -> 
         if source != target:
             _copy_parts(source, target, manifest, depth)
         registry().put_manifest(target, reference, manifest.content, manifest.media_type)
-    except (ManifestUnknown, ManifestBlobUnknown) as error:
+    except (ManifestUnknown, ManifestBlobUnknown, NameUnknown) as error:
         raise CannotCopy("The image is no longer complete at its source: a part of it was deleted.") from error
     except MalformedManifest as error:
         raise CannotCopy("The image’s manifest cannot be understood.") from error

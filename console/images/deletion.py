@@ -4,25 +4,26 @@ Deleting a manifest by its digest reads every tag of the repository, and takes e
 
 1. **Listing.** Each tag's digest is written down (``DoomedManifest``), with the children of indexes and whatever
    the index knows to be untagged, before anything is touched.
-2. **Tags.** All tags are pointed at one tiny manifest, the tombstone, and its digest is deleted: one reading of the
-   tags for all of them.
+2. **Tags.** Some hundred tags at a time are looked at once more and pointed at one tiny manifest, the tombstone, and
+   its digest is deleted: one reading of the tags for all of these, and no call longer than a client waits.
 3. **Manifests.** The digests written down, which no tag names any more, are deleted one by one, with the links to
    their blobs.
 
 Every step can be done again: a job that was killed goes on where it was. A tag pushed meanwhile (by a token from
-before the deletion) starts another round, so that the image's row goes only when the registry lists no tag.
+before the deletion) starts another round, so that the image's row goes only when the registry lists no tag. The work
+can be done in several turns, so that a large image does not keep the others waiting.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import TypeVar
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import Exists, F, OuterRef
 from django.utils import timezone
 
 from console.audit.services import record
@@ -44,11 +45,17 @@ TOMBSTONE = (
 TOMBSTONE_DIGEST = f"sha256:{hashlib.sha256(TOMBSTONE).hexdigest()}"
 _BATCH = 100
 _LISTED_AT_ONCE = 500
+# The registry removes the tags of a digest one after another before it answers: these take it a second or two.
+BURIED_AT_ONCE = 500
 _MOST_ROUNDS = 20
 
 
 class StillBusy(Exception):
     """Tags keep arriving: the deletion goes on a little later."""
+
+
+class TurnOver(Exception):
+    """The work had its turn and is not finished: calling again goes on from there."""
 
 
 def tags_of(repository: str) -> list[str]:
@@ -59,35 +66,47 @@ def tags_of(repository: str) -> list[str]:
         return []
 
 
-def delete_everything(image: Image) -> None:
+def never() -> bool:
+    """For work that may take as long as it takes."""
+    return False
+
+
+def delete_everything(image: Image, turn_over: Callable[[], bool] = never) -> None:
     """Take the image through the three phases until nothing is left, then remove its row.
 
+    :param turn_over: asked now and then whether it is somebody else's turn.
     :raises registry_client.RegistryError: when the registry fails; calling again goes on from there.
     :raises StillBusy: when tags were pushed faster than they could be removed.
+    :raises TurnOver: when it is somebody else's turn.
     """
     deletion = image.deletion
     repository = image.repository
+    # What was listed to the end before is not listed again; a tag that came since is found after the phases.
+    listed = deletion.phase in {ImageDeletion.Phase.TAGS, ImageDeletion.Phase.MANIFESTS}
     for _ in range(_MOST_ROUNDS):
-        _list(deletion, repository)
-        _bury_tags(deletion, repository)
-        _remove_manifests(deletion, repository)
+        if not listed:
+            _list(deletion, repository)
+        _bury_tags(deletion, repository, turn_over)
+        _remove_manifests(deletion, repository, turn_over)
         if not tags_of(repository):
             _finish(image)
             return
+        listed = False
     raise StillBusy(repository)
 
 
 def _phase(deletion: ImageDeletion, phase: ImageDeletion.Phase) -> None:
-    """Write down where the work is; the totals are counted from what was written down before."""
+    """Write down where the work is; the totals are counted from what was written down before, and never go back."""
     doomed = deletion.doomed
     deletion.phase = phase
     deletion.problem = ""
     deletion.total = doomed.exclude(tag="").count() + doomed.values("digest").distinct().count()
-    deletion.done = min(
-        deletion.total,
+    done = (
         doomed.exclude(tag="").filter(buried=True).count()
-        + doomed.filter(removed=True).values("digest").distinct().count(),
+        + doomed.filter(removed=True).values("digest").distinct().count()
     )
+    # What came back is to be done once more; nobody wants to see that.
+    deletion.done = min(deletion.total, max(deletion.done, done))
     deletion.save(update_fields=["phase", "problem", "total", "done"])
 
 
@@ -107,19 +126,30 @@ def _batches(rows: Iterable[T], size: int = _BATCH) -> Iterator[list[T]]:
 def _list(deletion: ImageDeletion, repository: str) -> None:
     _phase(deletion, ImageDeletion.Phase.LISTING)
     tags = tags_of(repository)
+    # What the index says is taken for now: each tag is asked for once more before it is buried.
+    indexed = dict(Tag.objects.filter(image=deletion.image).values_list("name", "manifest__digest"))
     for start in range(0, len(tags), _LISTED_AT_ONCE):
         batch = tags[start : start + _LISTED_AT_ONCE]
-        found = at_once(lambda tag: digest_of(repository, tag), batch)
-        # A tag at the tombstone was written down in an earlier round, or by a deletion of tags.
+        unknown = [tag for tag in batch if tag not in indexed]
+        found = dict(zip(unknown, at_once(lambda tag: digest_of(repository, tag), unknown), strict=True))
+        # A tag at the tombstone, or at nothing that is there, goes with the tombstone: perhaps it was written down in
+        # an earlier round, perhaps a deletion of tags was broken off.
+        lost = {tag for tag, digest in found.items() if not digest or is_tombstone(digest)}
+        known = set(deletion.doomed.filter(tag__in=lost, buried=True).values_list("tag", flat=True))
         _write_down(
             deletion,
             [
-                DoomedManifest(deletion=deletion, tag=tag, digest=digest)
-                for tag, digest in zip(batch, found, strict=True)
-                if digest and not is_tombstone(digest)
+                DoomedManifest(
+                    deletion=deletion,
+                    tag=tag,
+                    digest=TOMBSTONE_DIGEST if tag in lost else found.get(tag) or indexed[tag],
+                )
+                for tag in batch
+                if tag not in known
             ],
         )
-    untagged = Manifest.objects.filter(image=deletion.image).values_list("digest", flat=True)
+    written = DoomedManifest.objects.filter(deletion=deletion, digest=OuterRef("digest"))
+    untagged = Manifest.objects.filter(~Exists(written), image=deletion.image).values_list("digest", flat=True)
     for digests in _batches(untagged.iterator(), _LISTED_AT_ONCE):
         _write_down(deletion, [DoomedManifest(deletion=deletion, digest=digest) for digest in digests])
     _write_down_children(deletion, repository)
@@ -162,11 +192,8 @@ def _write_down_children(deletion: ImageDeletion, repository: str) -> None:
                 kind=Manifest.Kind.UNREAD
             )
         }
-        children = {
-            child
-            for digest in fresh
-            for child in (indexed[digest] if digest in indexed else _children(repository, digest))
-        }
+        unknown = at_once(lambda digest: _children(repository, digest), [one for one in fresh if one not in indexed])
+        children = {child for some in (*indexed.values(), *unknown) for child in some}
         _write_down(deletion, [DoomedManifest(deletion=deletion, digest=child) for child in sorted(children)])
 
 
@@ -187,7 +214,12 @@ def bury_tag(repository: str, tag: str) -> None:
 
 
 def remove_tombstone(repository: str) -> None:
-    """Delete the tombstone's digest and with it every tag that points there."""
+    """Delete the tombstone's digest and with it every tag that points there.
+
+    The registry deletes the digest first and then the tags, one after another. Where it died in between, tags are left
+    that point at nothing: so the tombstone is put there once more before.
+    """
+    registry().put_manifest(repository, TOMBSTONE_DIGEST, TOMBSTONE, TOMBSTONE_MEDIA_TYPE)
     registry().delete_manifest(repository, TOMBSTONE_DIGEST, missing_ok=True)
 
 
@@ -196,20 +228,43 @@ def is_tombstone(digest: str) -> bool:
     return digest == TOMBSTONE_DIGEST
 
 
-def _bury_tags(deletion: ImageDeletion, repository: str) -> None:
+def _bury_tags(deletion: ImageDeletion, repository: str, turn_over: Callable[[], bool]) -> None:
     _phase(deletion, ImageDeletion.Phase.TAGS)
+    waiting = 0
     for batch in _batches(deletion.doomed.exclude(tag="").filter(buried=False).order_by("tag").iterator()):
+        _write_down_moved(deletion, repository, batch)
         at_once(lambda row: bury_tag(repository, row.tag), batch)
         with transaction.atomic():
             DoomedManifest.objects.filter(pk__in=[row.pk for row in batch]).update(buried=True)
             _advance(deletion, len(batch))
+        waiting += len(batch)
+        if waiting >= BURIED_AT_ONCE:
+            remove_tombstone(repository)
+            waiting = 0
+        if turn_over():
+            raise TurnOver
+    # Also where none waits now: a run that ended before this may have left some.
     remove_tombstone(repository)
+
+
+def _write_down_moved(deletion: ImageDeletion, repository: str, batch: list[DoomedManifest]) -> None:
+    """Write down what was pushed under these tags since they were listed: once buried, nothing names it any more."""
+    found = at_once(lambda row: digest_of(repository, row.tag), batch)
+    moved = {
+        row.tag: digest
+        for row, digest in zip(batch, found, strict=True)
+        if digest not in {"", row.digest} and not is_tombstone(digest)
+    }
+    if moved:
+        rows = [DoomedManifest(deletion=deletion, tag=tag, digest=digest) for tag, digest in moved.items()]
+        _write_down(deletion, rows)
+        _write_down_children(deletion, repository)
 
 
 # --- 3. manifests ---------------------------------------------------------------------------------------------------
 
 
-def _remove_manifests(deletion: ImageDeletion, repository: str) -> None:
+def _remove_manifests(deletion: ImageDeletion, repository: str, turn_over: Callable[[], bool]) -> None:
     _phase(deletion, ImageDeletion.Phase.MANIFESTS)
     unlinked: set[str] = set()
     rows = deletion.doomed.filter(removed=False).order_by("digest").distinct("digest")
@@ -229,6 +284,8 @@ def _remove_manifests(deletion: ImageDeletion, repository: str) -> None:
         with transaction.atomic():
             deletion.doomed.filter(digest__in=digests).update(removed=True)
             _advance(deletion, len(batch))
+        if turn_over():
+            raise TurnOver
 
 
 def _blobs(repository: str, digest: str) -> list[str]:
@@ -247,6 +304,8 @@ def _blobs(repository: str, digest: str) -> list[str]:
 def _finish(image: Image) -> None:
     """Remove the image's row and all that hangs on it."""
     with transaction.atomic():
+        # The namespace first, as everybody locks it who makes an image or moves it to another owner.
+        Namespace.objects.filter(pk=image.namespace_id).update(changed_at=timezone.now())
         locked = Image.objects.select_for_update(of=("self",)).select_related("namespace").get(pk=image.pk)
         # Row by row through the ORM would read ten thousand tags to forget them.
         for model in (
@@ -257,4 +316,3 @@ def _finish(image: Image) -> None:
             model._raw_delete(model.db)
         record("image.deleted", locked.repository)
         locked.delete()
-        Namespace.objects.filter(pk=locked.namespace_id).update(changed_at=timezone.now())

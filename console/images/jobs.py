@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import datetime
 import logging
+import time
+from collections.abc import Callable
 
+from django.db import connection, transaction
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
 from procrastinate.contrib.django import app
 
 from console.images import copying, deletion, tag_deletion
 from console.images.models import DailyActivity, Document, Image, ImageDeletion, Manifest, Tag
-from console.queue import WORK_QUEUE, KeepTrying
+from console.queue import LATER_PRIORITY, WORK_QUEUE, KeepTrying, repository_lock
 from registry_client import RegistryError, RegistryUnavailable, Unsupported
 
 log = logging.getLogger(__name__)
 
 _ACTIVITY_DAYS = 400
+# Longer work gives its place to others after so many seconds, and waits for the next.
+_TURN_SECONDS = 20
+
+
+def _turn() -> Callable[[], bool]:
+    """Whether a turn that begins now is over."""
+    end = time.monotonic() + _TURN_SECONDS
+    return lambda: time.monotonic() > end
 
 
 def problem_sentence(error: Exception) -> str:
@@ -42,7 +53,11 @@ def delete_image(image_id: int) -> None:
         return
     repository = image.repository
     try:
-        deletion.delete_everything(image)
+        deletion.delete_everything(image, _turn())
+    except deletion.TurnOver:
+        lock = repository_lock(repository)
+        delete_image.configure(lock=lock, priority=LATER_PRIORITY).defer(image_id=image_id)
+        return
     except (RegistryError, deletion.StillBusy) as error:
         log.warning("deletion of %s waits: %s", repository, error)
         ImageDeletion.objects.filter(image_id=image_id).update(problem=problem_sentence(error))
@@ -57,7 +72,10 @@ def delete_tags(image_id: int, names: list[str]) -> None:
     if image is None:
         return
     try:
-        tag_deletion.delete_marked_tags(image)
+        tag_deletion.delete_marked_tags(image, _turn())
+    except deletion.TurnOver:
+        lock = repository_lock(image.repository)
+        delete_tags.configure(lock=lock, priority=LATER_PRIORITY).defer(image_id=image_id, names=[])
     except RegistryError as error:
         log.warning("deletion of tags of %s waits: %s", image.repository, error)
         Tag.objects.filter(image=image, state=Tag.State.DELETING).update(problem=problem_sentence(error))
@@ -75,6 +93,9 @@ def copy(copy_id: int) -> None:
 @app.task(name="images.forget_documents", queue=WORK_QUEUE, queueing_lock="images.forget_documents")
 def forget_documents(timestamp: int = 0) -> None:
     """Remove the content of manifests that no image has any more, and what was counted too long ago to be shown."""
-    Document.objects.filter(~Exists(Manifest.objects.filter(digest=OuterRef("digest")))).delete()
+    with transaction.atomic(), connection.cursor() as cursor:
+        # Nobody may find a document there and count on it while it goes: those who are about to are waited for.
+        cursor.execute("LOCK TABLE images_document IN SHARE ROW EXCLUSIVE MODE")
+        Document.objects.filter(~Exists(Manifest.objects.filter(digest=OuterRef("digest")))).delete()
     oldest = timezone.now().date() - datetime.timedelta(days=_ACTIVITY_DAYS)
     DailyActivity.objects.filter(day__lt=oldest).delete()

@@ -10,6 +10,7 @@ The tags are marked in the database before anything is touched. Each step can be
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from django.db import connection, transaction
 
@@ -22,17 +23,18 @@ log = logging.getLogger(__name__)
 
 # Up to so many other tags, each is asked for anew before a digest is deleted: half a second at most.
 _CHEAP_TO_ASK = 500
-_DOOMED_AT_ONCE = 20
 
 
-def delete_marked_tags(image: Image) -> None:
+def delete_marked_tags(image: Image, turn_over: Callable[[], bool] = deletion.never) -> None:
     """Delete every tag of the image that is marked as being deleted.
 
+    :param turn_over: asked now and then whether it is somebody else's turn.
     :raises registry_client.RegistryError: when the registry fails; calling again goes on from there.
+    :raises console.images.deletion.TurnOver: when it is somebody else's turn.
     """
     _catch_up(image)
     _delete_tags(image)
-    _remove_doomed(image)
+    _remove_doomed(image, turn_over)
 
 
 def _delete_tags(image: Image) -> None:
@@ -48,38 +50,95 @@ def _delete_tags(image: Image) -> None:
         gone += attached
         unneeded = _unneeded(image, gone)
         attached = _attached(image, unneeded)
-    at_once(lambda tag: deletion.bury_tag(image.repository, tag.name), gone)
+    for start in range(0, len(gone), deletion.BURIED_AT_ONCE):
+        _delete_batch(image, gone[start : start + deletion.BURIED_AT_ONCE], unneeded)
+
+
+def _delete_batch(image: Image, batch: list[Tag], unneeded: list[str]) -> None:
+    """Delete tags in one go; of ``unneeded``, those that they alone named are marked for what comes after."""
+    buried = at_once(lambda tag: _bury(image.repository, tag), batch)
     deletion.remove_tombstone(image.repository)
+    gone = [tag for tag, done in zip(batch, buried, strict=True) if done]
+    below = _below(image, {tag.manifest.digest for tag in gone}) & set(unneeded)
+    # What an index names without the registry having had it when the index was read.
+    unknown = below - set(Manifest.objects.filter(image=image, digest__in=below).values_list("digest", flat=True))
+    for digest in sorted(unknown):
+        registry().delete_manifest(image.repository, digest, missing_ok=True)
     with transaction.atomic():
         Image.objects.select_for_update(of=("self",)).filter(pk=image.pk).first()
-        Manifest.objects.filter(image=image, digest__in=unneeded).update(doomed=True)
+        Manifest.objects.filter(image=image, digest__in=below).update(doomed=True)
         Tag.objects.filter(pk__in=[tag.pk for tag in gone], state=Tag.State.DELETING).delete()
         refresh_totals(image.pk)
-    # What an index names without the registry having had it when the index was read.
-    known = set(Manifest.objects.filter(image=image, digest__in=unneeded).values_list("digest", flat=True))
-    for digest in sorted(set(unneeded) - known):
-        registry().delete_manifest(image.repository, digest, missing_ok=True)
+    anew = [tag for tag, done in zip(batch, buried, strict=True) if not done]
+    Tag.objects.filter(pk__in=[tag.pk for tag in anew]).update(state=Tag.State.ACTIVE, problem="")
+    _look_at(image, [tag.name for tag in anew])
 
 
-def _remove_doomed(image: Image) -> None:
-    """Delete the digests that no tag named any more when their tags went. Each takes a reading of all tags left."""
+def _bury(repository: str, tag: Tag) -> bool:
+    """Point the tag at the tombstone, unless somebody has pushed it anew until this very moment; whether it was."""
+    if not _points_where_it_did(tag, deletion.digest_of(repository, tag.name)):
+        return False
+    deletion.bury_tag(repository, tag.name)
+    return True
+
+
+def _points_where_it_did(tag: Tag, present: str) -> bool:
+    # The row keeps the digest: after a failure between the tombstone and the end, it says what the tag pointed at.
+    return present in {"", tag.manifest.digest} or deletion.is_tombstone(present)
+
+
+def _remove_doomed(image: Image, turn_over: Callable[[], bool]) -> None:
+    """Delete the digests that nothing named any more when their tags went. Each takes a reading of all tags left.
+
+    What was pushed meanwhile may name one of them again, and is looked at before each.
+    """
+    looked = False
     while True:
-        doomed = list(Manifest.objects.filter(image=image, doomed=True, tags=None).order_by("digest")[:_DOOMED_AT_ONCE])
-        if not doomed:
-            Manifest.objects.filter(image=image, doomed=True).update(doomed=False)  # tagged again meanwhile
+        if _look_at_news(image) or not looked:
+            _spare_what_is_needed(image)
+            looked = True
+        manifest = Manifest.objects.filter(image=image, doomed=True).order_by("digest").first()
+        if manifest is None:
             return
-        for manifest in doomed:
-            registry().delete_manifest(image.repository, manifest.digest, missing_ok=True)
-        Manifest.objects.filter(pk__in=[manifest.pk for manifest in doomed], tags=None).delete()
-        _catch_up(image)
+        registry().delete_manifest(image.repository, manifest.digest, missing_ok=True)
+        Manifest.objects.filter(pk=manifest.pk, tags=None).delete()
+        if turn_over():
+            raise deletion.TurnOver
 
 
-def _catch_up(image: Image) -> None:
-    """Take in what was pushed until now, so that no digest that a new tag needs is taken for unneeded."""
+def _spare_what_is_needed(image: Image) -> None:
+    """Take the mark from digests that a tag points at, or that an index names which stays."""
+    doomed = Manifest.objects.filter(image=image, doomed=True)
+    going = set(doomed.values_list("digest", flat=True))
+    tagged = set(doomed.exclude(tags=None).values_list("digest", flat=True))
+    spared = going - _less_what_is_named(image, going, tagged)
+    doomed.filter(digest__in=spared).update(doomed=False)
+
+
+def _catch_up(image: Image) -> int:
+    """Take in what was pushed until now, so that no digest that a new tag needs is taken for unneeded; how much."""
     # Imported late: the index knows about deletions, too.
     from console.indexing import hints
 
-    hints.follow(image.repository)
+    return hints.follow(image.repository)
+
+
+def _look_at_news(image: Image) -> bool:
+    """Take in what was pushed until now, also where the registry has not told of it yet; whether there was any."""
+    followed = _catch_up(image)
+    known = set(Tag.objects.filter(image=image).values_list("name", flat=True))
+    return _look_at(image, [name for name in deletion.tags_of(image.repository) if name not in known]) or followed > 0
+
+
+def _look_at(image: Image, names: list[str]) -> bool:
+    from console.indexing import services
+
+    if names:
+        reader = services.Reader(image.repository)
+        for name in names:
+            reader.look(name)
+        reader.settle()
+    return bool(names)
 
 
 def _without_those_pushed_anew(image: Image, marked: list[Tag]) -> list[Tag]:
@@ -87,8 +146,7 @@ def _without_those_pushed_anew(image: Image, marked: list[Tag]) -> list[Tag]:
     found = at_once(lambda tag: deletion.digest_of(image.repository, tag.name), marked)
     gone = []
     for tag, present in zip(marked, found, strict=True):
-        if present in {"", tag.manifest.digest} or deletion.is_tombstone(present):
-            # The row keeps the digest: after a failure between here and the end, it says what the tag pointed at.
+        if _points_where_it_did(tag, present):
             gone.append(tag)
         else:
             # Somebody pushed the tag anew after the deletion was asked for: what they pushed stays.
@@ -120,7 +178,8 @@ SELECT digest FROM below
 _NAMED_BY_OTHERS = """
 SELECT DISTINCT child ->> 'digest'
 FROM images_manifest AS parent CROSS JOIN jsonb_array_elements(parent.children) AS child
-WHERE parent.image_id = %s AND jsonb_array_length(parent.children) > 0 AND NOT parent.digest = ANY (%s)
+WHERE parent.image_id = %s AND jsonb_array_length(parent.children) > 0
+AND NOT parent.doomed AND NOT parent.digest = ANY (%s)
 AND child ->> 'digest' = ANY (%s)
 """
 
@@ -153,9 +212,13 @@ def _unneeded(image: Image, gone: list[Tag]) -> list[str]:
     others = [name for name in deletion.tags_of(image.repository) if name not in names]
     if len(others) <= _CHEAP_TO_ASK:
         kept.update(at_once(lambda name: deletion.digest_of(image.repository, name), others))
+    return sorted(_less_what_is_named(image, going, kept))
+
+
+def _less_what_is_named(image: Image, going: set[str], kept: set[str]) -> set[str]:
+    """Of ``going``, what neither is in ``kept`` nor named, directly or further down, by something that stays."""
     while True:
-        going -= _below(image, kept & going)
-        named = _named_by_others(image, going)
-        if not named:
-            return sorted(going)
-        kept = named
+        going = going - _below(image, kept & going)
+        kept = _named_by_others(image, going)
+        if not kept:
+            return going

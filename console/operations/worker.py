@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 from procrastinate import App
@@ -21,6 +22,8 @@ log = logging.getLogger(__name__)
 CONCURRENCY = {INDEX_QUEUE: 4, WORK_QUEUE: 3}
 _GRACE_SECONDS = 2.0
 _DATABASE_SECONDS = 10.0
+# The event loop looks up names in the same threads.
+_SPARE_THREADS = 2
 
 
 async def _work(opened: App, *, wait: bool) -> None:
@@ -87,6 +90,10 @@ def run_worker(*, wait: bool = True) -> None:
         raise TypeError("the worker needs the Django connector")
 
     async def main() -> None:
+        # As many threads as jobs at once: by default there are fewer on a machine with few cores, and a job that was
+        # taken would wait for one.
+        threads = ThreadPoolExecutor(sum(CONCURRENCY.values()) + _SPARE_THREADS, thread_name_prefix="job")
+        asyncio.get_running_loop().set_default_executor(threads)
         async with opened.open_async():
             await _work(opened, wait=wait)
 

@@ -1,17 +1,33 @@
-"""Deleting all tags of an image, and some of them, against a real registry."""
+"""Deleting all tags of an image, against a real registry and checked on its disk."""
 
+import gc
 import itertools
+import threading
 
 import pytest
+from django.db import connection
+from procrastinate.contrib.django.models import ProcrastinateJob
 
 from console.audit.models import AuditEvent
 from console.images import deletion, jobs
 from console.images.models import DoomedManifest, Image, ImageDeletion, Manifest, Tag
-from console.images.services import create_image, delete_image, delete_tags
+from console.images.services import create_image, delete_image
+from console.indexing import hints
+from console.indexing.jobs import follow_hints
 from console.indexing.services import reread_image, reread_tag
+from console.operations.worker import CONCURRENCY, run_worker
+from console.queue import INDEX_QUEUE, WORK_QUEUE
 from console.registry import registry
-from registry_client import BlobUnknown, RegistryClient, RegistryUnavailable
+from registry_client import (
+    BlobUnknown,
+    RegistryClient,
+    RegistryUnavailable,
+    Unauthorized,
+    UnexpectedAnswer,
+    Unsupported,
+)
 from tests.factories import ImageFactory, NamespaceFactory
+from tests.images import disk
 from tests.registry_tools import present, push_image, push_index
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("registry_server")]
@@ -31,6 +47,7 @@ def indexed(image):
 def run_deletion(image):
     delete_image(image.namespace.owner, image)
     jobs.delete_image(image.pk)
+    assert disk.left_of(image.repository) == []
 
 
 class TestAll:
@@ -93,6 +110,7 @@ class TestAll:
 
     def test_a_tag_that_a_broken_off_deletion_of_tags_left_at_the_tombstone(self, image):
         push_image(registry(), image.repository, "v1")
+        indexed(image)
         deletion.bury_tag(image.repository, "v1")
         run_deletion(image)
         assert registry().tags(image.repository) == []
@@ -105,6 +123,14 @@ class TestAll:
         run_deletion(image)
         assert registry().tags(image.repository) == []
         assert not any(present(registry(), image.repository, child.digest) for child in children)
+
+    def test_a_tag_that_the_index_has_elsewhere(self, image):
+        """Both go: what it pointed at when it was indexed, and what was pushed while notifications were lost."""
+        push_image(registry(), image.repository, "v1")
+        indexed(image)
+        push_image(registry(), image.repository, "v1")
+        run_deletion(image)
+        assert not Image.objects.exists()
 
     def test_other_images_are_not_touched(self, image):
         """Even one that shares blobs and the whole manifest in another repository."""
@@ -140,6 +166,19 @@ class TestAll:
         run_deletion(image)
         assert len(pushed) == 2
         assert registry().tags(image.repository) == []
+        assert not Image.objects.exists()
+
+    def test_a_tag_moved_after_it_was_listed_takes_both_along(self, image, monkeypatch):
+        push_image(registry(), image.repository, "v1")
+        indexed(image)
+        real = deletion._list
+
+        def move(*arguments):
+            real(*arguments)
+            push_index(registry(), image.repository, "v1", [push_image(registry(), image.repository, None)])
+
+        monkeypatch.setattr(deletion, "_list", move)
+        run_deletion(image)
         assert not Image.objects.exists()
 
     def test_asking_twice_is_asking_once(self, image):
@@ -199,79 +238,176 @@ def test_a_failure_at_any_call_is_shown_and_then_finished(image, monkeypatch, me
         assert not present(registry(), image.repository, gone.digest)
 
 
-class TestTags:
-    def test_it_works(self, image):
-        gone = push_image(registry(), image.repository, "v1")
-        kept = push_image(registry(), image.repository, "v2")
-        indexed(image)
-        delete_tags(image.namespace.owner, image, ["v1"])
-        jobs.delete_tags(image.pk, ["v1"])
-        assert registry().tags(image.repository) == ["v2"]
-        assert not present(registry(), image.repository, gone.digest)
-        assert present(registry(), image.repository, kept.digest)
-        image.refresh_from_db()
-        assert (image.tag_count, image.size) == (1, kept.size)
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (RegistryUnavailable, "does not answer"),
+        (Unauthorized, "refused a step"),
+        (UnexpectedAnswer, "refused a step"),
+        (Unsupported, "does not allow deletions"),
+    ],
+)
+@pytest.mark.parametrize("method", ["put_manifest", "delete_manifest"])
+def test_the_row_says_what_failed(image, monkeypatch, error, sentence, method):
+    push_image(registry(), image.repository, "v1")
+    delete_image(image.namespace.owner, image)
 
-    def test_other_tags_of_the_digest_stay(self, image):
+    def fail(*_arguments, **_options):
+        raise error("no")
+
+    with monkeypatch.context() as patched, pytest.raises(error):
+        patched.setattr(RegistryClient, method, fail)
+        jobs.delete_image(image.pk)
+    assert sentence in ImageDeletion.objects.get().problem
+    jobs.delete_image(image.pk)
+    assert disk.left_of(image.repository) == []
+
+
+class TestLeftByARegistryThatDied:
+    """It deletes a digest first, and then the tags that point at it, one after another."""
+
+    def test_at_the_tombstone(self, image):
+        pushed = [push_image(registry(), image.repository, f"v{number}") for number in range(3)]
+        indexed(image)
+        delete_image(image.namespace.owner, image)
+        for number in range(3):
+            deletion.bury_tag(image.repository, f"v{number}")
+        forget(image, deletion.TOMBSTONE_DIGEST)
+        jobs.delete_image(image.pk)
+        assert disk.left_of(image.repository) == []
+        assert not any(present(registry(), image.repository, one.digest) for one in pushed)
+
+    def test_in_the_middle_of_the_job(self, image, monkeypatch):
+        for number in range(4):
+            push_image(registry(), image.repository, f"v{number}")
+        delete_image(image.namespace.owner, image)
+        real = RegistryClient.delete_manifest
+
+        def die(*arguments, **options):
+            forget(image, deletion.TOMBSTONE_DIGEST)
+            raise RegistryUnavailable("killed")
+
+        with monkeypatch.context() as patched, pytest.raises(RegistryUnavailable):
+            patched.setattr(RegistryClient, "delete_manifest", die)
+            jobs.delete_image(image.pk)
+        assert RegistryClient.delete_manifest is real
+        assert len(disk.tags(image.repository)) == 4, "they point at nothing"
+        jobs.delete_image(image.pk)
+        assert disk.left_of(image.repository) == []
+        assert not Image.objects.exists()
+
+    def test_at_a_digest_that_somebody_deleted(self, image):
         pushed = push_image(registry(), image.repository, "v1")
-        media_type = "application/vnd.docker.distribution.manifest.v2+json"
-        registry().put_manifest(image.repository, "same", pushed.content, media_type)
         indexed(image)
-        delete_tags(image.namespace.owner, image, ["v1"])
-        jobs.delete_tags(image.pk, ["v1"])
-        assert registry().tags(image.repository) == ["same"]
-        assert registry().resolve(image.repository, "same").digest == pushed.digest
-        assert [tag.name for tag in image.tags.all()] == ["same"]
+        forget(image, pushed.digest)
+        run_deletion(image)
+        assert disk.tags(image.repository) == {}
+        assert not Image.objects.exists()
 
-    def test_other_tags_of_the_digest_stay_also_when_the_index_has_not_seen_them(self, image):
-        pushed = push_image(registry(), image.repository, "v1")
+
+def forget(image, digest):
+    """Take the link to a manifest away, as a registry does before it comes to the tags."""
+    folder = disk.ROOT / "repositories" / image.repository / "_manifests" / "revisions"
+    (folder / digest.replace(":", "/") / "link").unlink()
+
+
+class TestTurns:
+    @pytest.fixture
+    def tags(self, image, monkeypatch):
+        monkeypatch.setattr(deletion, "_BATCH", 2)
+        monkeypatch.setattr(deletion._batches, "__defaults__", (2,))
+        monkeypatch.setattr(deletion, "BURIED_AT_ONCE", 4)
+        for number in range(9):
+            push_image(registry(), image.repository, f"v{number}")
         indexed(image)
-        media_type = "application/vnd.docker.distribution.manifest.v2+json"
-        registry().put_manifest(image.repository, "unseen", pushed.content, media_type)
-        delete_tags(image.namespace.owner, image, ["v1"])
-        jobs.delete_tags(image.pk, ["v1"])
-        assert registry().resolve(image.repository, "unseen").digest == pushed.digest
+        delete_image(image.namespace.owner, image)
 
-    def test_a_child_that_another_index_needs_stays(self, image):
-        shared, own = (push_image(registry(), image.repository, None) for _ in range(2))
-        gone = push_index(registry(), image.repository, "a", [shared, own])
-        push_index(registry(), image.repository, "b", [shared])
-        indexed(image)
-        delete_tags(image.namespace.owner, image, ["a"])
-        jobs.delete_tags(image.pk, ["a"])
-        assert present(registry(), image.repository, shared.digest)
-        assert not present(registry(), image.repository, own.digest)
-        assert not present(registry(), image.repository, gone.digest)
+    @pytest.mark.usefixtures("tags")
+    def test_it_gives_way_and_goes_on_where_it_was(self, image, monkeypatch):
+        listed, seen = [], []
+        real = deletion._list
+        monkeypatch.setattr(deletion, "_list", lambda *arguments: listed.append(real(*arguments)))
+        monkeypatch.setattr(jobs, "_turn", lambda: lambda: True)
+        asked = ProcrastinateJob.objects.filter(task_name="images.delete_image", args={"image_id": image.pk})
+        for _ in range(20):
+            jobs.delete_image(image.pk)
+            seen.extend(ImageDeletion.objects.values_list("done", "total"))
+        assert len(listed) == 1, "what was listed is not listed again"
+        assert len(seen) == 10, "five batches of tags, five of manifests"
+        done = [one for one, _total in seen]
+        assert done == sorted(set(done)), "it moves, and never back"
+        assert {total for _done, total in seen} == {18}
+        assert disk.left_of(image.repository) == []
+        assert list(asked.order_by("id").values_list("priority", flat=True)) == [0] + [-1] * len(seen)
 
-    def test_a_tag_pushed_anew_after_the_request_stays(self, image):
-        push_image(registry(), image.repository, "v1")
-        indexed(image)
-        delete_tags(image.namespace.owner, image, ["v1"])
-        new = push_image(registry(), image.repository, "v1")
-        jobs.delete_tags(image.pk, ["v1"])
-        assert registry().resolve(image.repository, "v1").digest == new.digest
-        reread_tag(image.repository, "v1")
-        assert image.tags.get().manifest.digest == new.digest
-        assert image.tags.get().state == Tag.State.ACTIVE
+    @pytest.mark.usefixtures("tags")
+    def test_the_progress_never_goes_back_when_tags_come_back(self, image, monkeypatch):
+        monkeypatch.setattr(jobs, "_turn", lambda: lambda: True)
+        seen = []
+        for turn in range(40):
+            if turn in {1, 4, 8}:
+                push_image(registry(), image.repository, f"v{turn}")
+                push_image(registry(), image.repository, f"late{turn}")
+            jobs.delete_image(image.pk)
+            seen.extend(ImageDeletion.objects.values_list("done", flat=True))
+        assert seen == sorted(seen)
+        assert disk.left_of(image.repository) == []
 
-    @pytest.mark.parametrize("method", ["resolve", "put_manifest", "delete_manifest", "tags"])
-    def test_a_failure_is_shown_and_then_finished(self, image, monkeypatch, method):
-        pushed = push_image(registry(), image.repository, "v1")
-        indexed(image)
-        delete_tags(image.namespace.owner, image, ["v1"])
 
-        def fail(*arguments, **options):
-            raise RegistryUnavailable("down")
+def _truncate_queue():
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE procrastinate_jobs CASCADE")
 
-        with monkeypatch.context() as patched:
-            patched.setattr(RegistryClient, method, fail)
-            with pytest.raises(RegistryUnavailable):
-                jobs.delete_tags(image.pk, ["v1"])
-        assert "does not answer" in image.tags.get().problem
-        jobs.delete_tags(image.pk, ["v1"])
-        assert registry().tags(image.repository) == []
-        assert not present(registry(), image.repository, pushed.digest)
-        assert not image.tags.exists()
+
+@pytest.mark.django_db(transaction=True)
+class TestManyAtOnce:
+    @pytest.fixture(autouse=True)
+    def _empty_queue(self):
+        """Other tests' jobs are nothing to these, and these leave none to others."""
+        _truncate_queue()
+        yield
+        _truncate_queue()
+        gc.collect()  # the worker's threads are gone, their connections only when they are collected
+
+    def test_the_registry_fails_for_some_and_the_others_go_on(self, monkeypatch):
+        """More fail than there are jobs at once."""
+        failing, fine = [ImageFactory() for _ in range(5)], [ImageFactory() for _ in range(2)]
+        for image in (*failing, *fine):
+            push_image(registry(), image.repository, "v1")
+            delete_image(image.namespace.owner, indexed(image))
+        real = RegistryClient.put_manifest
+        bad = {image.repository for image in failing}
+
+        def fail(self, repository, *arguments):
+            if repository in bad:
+                raise RegistryUnavailable("down")
+            return real(self, repository, *arguments)
+
+        monkeypatch.setattr(RegistryClient, "put_manifest", fail)
+        run_worker(wait=False)
+        assert set(Image.objects.all()) == set(failing)
+        for one in ImageDeletion.objects.all():
+            assert "does not answer" in one.problem
+        waiting = ProcrastinateJob.objects.filter(task_name="images.delete_image")
+        assert {(job.status, job.priority, job.attempts) for job in waiting} == {("todo", -1, 1)}
+        monkeypatch.setattr(RegistryClient, "put_manifest", real)
+        later = ImageFactory()
+        push_image(registry(), later.repository, "v1")
+        delete_image(later.namespace.owner, indexed(later))
+        run_worker(wait=False)
+        assert not Image.objects.filter(pk=later.pk).exists()
+
+    def test_as_many_run_at_once_as_there_are_places(self, monkeypatch):
+        """Also on a machine with few cores: none that was taken waits for a thread."""
+        together = threading.Barrier(sum(CONCURRENCY.values()))
+        monkeypatch.setattr(deletion, "delete_everything", lambda *_arguments: together.wait(20))
+        monkeypatch.setattr(hints, "follow", lambda _repository: together.wait(20))
+        for number in range(CONCURRENCY[WORK_QUEUE]):
+            delete_image((image := ImageFactory(name=f"image{number}")).namespace.owner, image)
+        for number in range(CONCURRENCY[INDEX_QUEUE]):
+            follow_hints.configure(lock=f"repository{number}").defer(repository=f"repository{number}")
+        run_worker(wait=False)
+        assert not together.broken
 
 
 def test_an_image_of_one_name_in_another_namespace_is_another_image():

@@ -1,0 +1,458 @@
+"""Copying tags within an image and to other images, against a real registry and checked on its disk."""
+
+import itertools
+import threading
+
+import pytest
+from django.core.exceptions import ValidationError
+from django.db import connection
+
+from console.audit.models import AuditEvent
+from console.images import copying, jobs
+from console.images.models import Copy, Image, Tag
+from console.images.services import delete_image, delete_tags
+from console.images.services_copy import copy_tag
+from console.indexing.services import reread_image
+from console.registry import registry
+from registry_client import RegistryClient, RegistryUnavailable, Unauthorized, UnexpectedAnswer
+from tests.factories import ActivatedAccountFactory, ImageFactory, ManifestFactory, NamespaceFactory, TagFactory
+from tests.images import disk
+from tests.images.artifacts import push_artifact, push_referrers
+from tests.registry_tools import push_image, push_index
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("registry_server")]
+
+
+@pytest.fixture
+def source():
+    return ImageFactory(name="source")
+
+
+def push(image, reference, **options):
+    return push_image(registry(), image.repository, reference, **options)
+
+
+def indexed(image):
+    reread_image(image.repository)
+    image.refresh_from_db()
+    return image
+
+
+def tag_of(image, name):
+    return Tag.objects.select_related("manifest", "image__namespace__owner").get(image=image, name=name)
+
+
+def ask(image, tag, name, new, **options):
+    namespace = options.pop("namespace", image.namespace)
+    return copy_tag(image.namespace.owner, tag_of(image, tag), namespace, name, new, **options)
+
+
+def run():
+    for copy in Copy.objects.filter(state=Copy.State.RUNNING).order_by("id"):
+        jobs.copy(copy.pk)
+
+
+def target(source, name="target"):
+    return Image.objects.get(namespace=source.namespace, name=name)
+
+
+def pull(image, reference):
+    """Everything that a client would fetch; the digest."""
+    manifest = registry().manifest(image.repository, reference)
+    if manifest.is_index:
+        for child in manifest.children:
+            pull(image, child.digest)
+    else:
+        for blob in manifest.references:
+            assert b"".join(registry().blob(image.repository, blob))
+    return manifest.digest
+
+
+class TestWhatIsCopied:
+    def test_within_the_image(self, source):
+        pushed = push(source, "v1")
+        indexed(source)
+        before = disk.stored()
+        ask(source, "v1", "source", "latest")
+        run()
+        assert pull(source, "latest") == pushed.digest
+        assert disk.stored() == before
+        assert tag_of(source, "latest").manifest == tag_of(source, "v1").manifest
+        source.refresh_from_db()
+        assert (source.tag_count, source.size) == (2, pushed.size)
+        assert not Copy.objects.exists()
+
+    def test_to_a_new_image(self, source):
+        pushed = push(source, "v1", layers=[b"one", b"two"])
+        indexed(source)
+        before = disk.stored()
+        ask(source, "v1", "target", "v1")
+        run()
+        made = target(source)
+        assert (made.visibility, made.tag_count, made.size) == (Image.Visibility.PRIVATE, 1, pushed.size)
+        assert pull(made, "v1") == pushed.digest
+        assert disk.stored() == before, "no bytes were added"
+        assert disk.blobs(made.repository) == set(pushed.blobs)
+        assert tag_of(made, "v1").pushed_by == source.namespace.owner.credential.username
+        events = AuditEvent.objects.filter(action__in=["image.create", "tag.copy", "tag.copied"]).order_by("id")
+        assert [event.action for event in events] == ["image.create", "tag.copy", "tag.copied"]
+
+    def test_to_another_namespace_of_ones_own(self, source):
+        pushed = push(source, "v1")
+        indexed(source)
+        other = NamespaceFactory(owner=source.namespace.owner)
+        ask(source, "v1", "source", "v1", namespace=other)
+        run()
+        assert pull(Image.objects.get(namespace=other), "v1") == pushed.digest
+
+    def test_all_platforms_of_an_index(self, source):
+        children = [push(source, None) for _ in range(3)]
+        inner = push_index(registry(), source.repository, "inner", children[:1])
+        index = push_index(registry(), source.repository, "multi", [*children, inner])
+        indexed(source)
+        before = disk.stored()
+        ask(source, "multi", "target", "multi")
+        run()
+        made = target(source)
+        assert pull(made, "multi") == index.digest
+        assert disk.manifests(made.repository) == {one.digest for one in (*children, inner, index)}
+        assert disk.tags(made.repository) == {"multi": index.digest}
+        assert disk.stored() == before
+        assert made.manifests.count() == 5
+
+    def test_an_index_that_names_one_child_twice(self, source):
+        child = push(source, None)
+        index = push_index(registry(), source.repository, "multi", [child, child])
+        indexed(source)
+        ask(source, "multi", "target", "multi")
+        run()
+        assert pull(target(source), "multi") == index.digest
+
+    @pytest.mark.parametrize("attached", [True, False])
+    def test_what_is_attached(self, source, attached):
+        child = push(source, None)
+        index = push_index(registry(), source.repository, "multi", [child])
+        signature = push(source, f"{index.digest.replace(':', '-')}.sig")
+        sbom = push_artifact(registry(), source.repository, None, child)
+        referrers = push_referrers(registry(), source.repository, child, [sbom])
+        push(source, "other")
+        indexed(source)
+        ask(source, "multi", "target", "v9", attached=attached)
+        run()
+        made = target(source)
+        expected = {"v9": index.digest}
+        if attached:
+            expected[f"{index.digest.replace(':', '-')}.sig"] = signature.digest
+            expected[child.digest.replace(":", "-")] = referrers.digest
+        assert disk.tags(made.repository) == expected
+        assert (sbom.digest in disk.manifests(made.repository)) == attached
+        made.refresh_from_db()
+        assert (made.tag_count, made.attachment_count) == (1, len(expected) - 1)
+
+    def test_what_is_attached_is_there_already_within_the_image(self, source):
+        pushed = push(source, "v1")
+        push(source, f"{pushed.digest.replace(':', '-')}.sig")
+        indexed(source)
+        ask(source, "v1", "source", "v2", attached=True)
+        assert Copy.objects.count() == 1
+
+    def test_a_tag_that_is_there_is_replaced(self, source):
+        pushed, old = push(source, "v1"), push(source, "latest")
+        indexed(source)
+        ask(source, "v1", "source", "latest")
+        run()
+        assert pull(source, "latest") == pushed.digest != old.digest
+        assert tag_of(source, "latest").manifest.digest == pushed.digest
+        assert Tag.objects.filter(image=source).count() == 2
+
+    def test_it_is_independent_of_its_source(self, source):
+        push_index(registry(), source.repository, "multi", [push(source, None)])
+        indexed(source)
+        ask(source, "multi", "target", "multi")
+        run()
+        delete_image(source.namespace.owner, source)
+        jobs.delete_image(source.pk)
+        assert pull(target(source), "multi")
+
+    def test_a_registry_that_does_not_mount(self, source, monkeypatch):
+        """Then the bytes go over the wire; what they come to is the same."""
+        pushed = push(source, "v1")
+        indexed(source)
+        monkeypatch.setattr(RegistryClient, "mount_blob", lambda *_arguments: False)
+        ask(source, "v1", "target", "v1")
+        run()
+        assert pull(target(source), "v1") == pushed.digest
+
+
+class TestRefused:
+    def refused(self, *arguments, **options):
+        with pytest.raises(ValidationError) as refusal:
+            copy_tag(*arguments, **options)
+        assert not Copy.objects.exists()
+        return " ".join(refusal.value.messages)
+
+    @pytest.fixture
+    def tag(self, source):
+        return TagFactory(image=source, manifest=ManifestFactory(image=source), name="v1")
+
+    def test_the_tag_itself(self, source, tag):
+        assert "tag itself" in self.refused(source.namespace.owner, tag, source.namespace, "source", "v1")
+
+    def test_somebody_elses_image(self, source, tag):
+        stranger = ActivatedAccountFactory()
+        own = NamespaceFactory(owner=stranger)
+        assert "not yours" in self.refused(stranger, tag, own, "mine", "v1")
+        assert not Image.objects.filter(namespace=own).exists()
+
+    def test_into_somebody_elses_namespace(self, source, tag):
+        theirs = ImageFactory(name="theirs")
+        for name in ("theirs", "new"):
+            assert "your own namespaces" in self.refused(source.namespace.owner, tag, theirs.namespace, name, "v1")
+
+    @pytest.mark.parametrize("name", ["", " ", "-x", "a" * 129, "a/b", "ä", "a\n", "a\x00"])
+    def test_a_tag_that_is_none(self, source, tag, name):
+        if name == "a\n":
+            name = "a\nb"
+        assert "up to 128" in self.refused(source.namespace.owner, tag, source.namespace, "new", name)
+        assert Image.objects.count() == 1
+
+    @pytest.mark.parametrize("name", ["X", "a", "", "a//b"])
+    def test_an_image_name_that_is_none(self, source, tag, name):
+        assert self.refused(source.namespace.owner, tag, source.namespace, name, "v1")
+
+    def test_what_is_being_deleted(self, source, tag):
+        owner = source.namespace.owner
+        other = ImageFactory(namespace=source.namespace, name="other")
+        gone = TagFactory(image=other, manifest=ManifestFactory(image=other), name="gone", state=Tag.State.DELETING)
+        assert "tag is being deleted" in self.refused(owner, tag_of(other, "gone"), source.namespace, "source", "x")
+        assert "is being deleted" in self.refused(owner, tag, source.namespace, "other", gone.name)
+        delete_image(owner, other)
+        assert "is being deleted" in self.refused(owner, tag, source.namespace, "other", "v1")
+        delete_image(owner, source)
+        assert "being deleted" in self.refused(owner, tag_of(source, "v1"), source.namespace, "new", "v1")
+
+    def test_quotas(self, source, tag):
+        owner = source.namespace.owner
+        owner.tag_quota, owner.image_quota = 1, 1
+        owner.save()
+        Image.objects.filter(pk=source.pk).update(tag_count=1)
+        assert "tags of this image are in use" in self.refused(owner, tag, source.namespace, "source", "v2")
+        assert "images of this account are in use" in self.refused(owner, tag, source.namespace, "new", "v1")
+
+    def test_a_quota_that_what_is_attached_would_pass(self, source):
+        owner = source.namespace.owner
+        owner.tag_quota = 1
+        owner.save()
+        pushed = push(source, "v1")
+        push(source, f"{pushed.digest.replace(':', '-')}.sig")
+        indexed(source)
+        assert "in use" in self.refused(owner, tag_of(source, "v1"), source.namespace, "new", "v1", attached=True)
+        assert not Image.objects.filter(name="new").exists(), "all or nothing"
+
+    def test_replacing_needs_no_room(self, source):
+        owner = source.namespace.owner
+        owner.tag_quota = 2
+        owner.save()
+        push(source, "v1")
+        push(source, "v2")
+        indexed(source)
+        ask(source, "v1", "source", "v2")
+        assert Copy.objects.count() == 1
+
+    def test_copies_on_their_way_count(self, source, tag):
+        owner = source.namespace.owner
+        owner.tag_quota = 3
+        owner.save()
+        Image.objects.filter(pk=source.pk).update(tag_count=1)
+        ask(source, "v1", "source", "v2")
+        ask(source, "v1", "source", "v3")
+        with pytest.raises(ValidationError, match="in use"):
+            ask(source, "v1", "source", "v4")
+
+
+class TestOnTheWay:
+    def failed(self, source):
+        copy = Copy.objects.get()
+        assert copy.state == Copy.State.FAILED
+        jobs.copy(copy.pk)
+        return copy.problem
+
+    def test_the_source_went_before(self, source):
+        push(source, "v1")
+        indexed(source)
+        ask(source, "v1", "target", "v1")
+        delete_image(source.namespace.owner, source)
+        jobs.delete_image(source.pk)
+        run()
+        assert "no longer complete at its source" in self.failed(source)
+        assert disk.tags(target(source).repository) == {}
+
+    def test_the_source_goes_in_the_middle(self, source, monkeypatch):
+        push_index(registry(), source.repository, "multi", [push(source, None), push(source, None)])
+        indexed(source)
+        ask(source, "multi", "target", "v1")
+        real = copying._mount
+        calls = itertools.count(1)
+
+        def mount(*arguments):
+            if next(calls) == 3:
+                for digest in disk.blobs(source.repository):
+                    registry().delete_blob(source.repository, digest)
+            return real(*arguments)
+
+        monkeypatch.setattr(copying, "_mount", mount)
+        run()
+        assert "no longer complete at its source" in self.failed(source)
+        assert disk.tags(target(source).repository) == {}
+
+    def test_a_failed_copy_can_be_asked_for_again(self, source):
+        pushed = push(source, "v1")
+        indexed(source)
+        ask(source, "v1", "target", "v1")
+        Copy.objects.update(state=Copy.State.FAILED, problem="x")
+        ask(source, "v1", "target", "v1")
+        run()
+        assert pull(target(source), "v1") == pushed.digest
+        assert not Copy.objects.exists()
+
+    def test_the_target_is_being_deleted(self, source):
+        push(source, "v1")
+        indexed(source)
+        ask(source, "v1", "target", "v1")
+        made = target(source)
+        delete_image(source.namespace.owner, made)
+        run()
+        assert "is being deleted" in self.failed(source)
+        jobs.delete_image(made.pk)
+        assert not Image.objects.filter(pk=made.pk).exists()
+        assert not Copy.objects.exists()
+
+    def test_the_target_is_gone(self, source):
+        push(source, "v1")
+        indexed(source)
+        copy = ask(source, "v1", "target", "v1")
+        made = target(source)
+        delete_image(source.namespace.owner, made)
+        jobs.delete_image(made.pk)
+        jobs.copy(copy.pk)
+        assert disk.left_of(made.repository) == []
+
+    def test_the_tag_that_it_replaces_is_deleted_meanwhile(self, source):
+        """What was copied came after the request to delete, and stays."""
+        pushed = push(source, "v1")
+        push(source, "latest")
+        indexed(source)
+        ask(source, "v1", "source", "latest")
+        delete_tags(source.namespace.owner, source, ["latest"])
+        run()
+        jobs.delete_tags(source.pk, ["latest"])
+        assert pull(source, "latest") == pushed.digest
+        assert tag_of(source, "latest").state == Tag.State.ACTIVE
+
+    @pytest.mark.parametrize(
+        ("error", "sentence"), [(RegistryUnavailable, "does not answer"), (Unauthorized, "refuses the console")]
+    )
+    def test_the_registry_is_away_and_comes_back(self, source, monkeypatch, error, sentence):
+        pushed = push(source, "v1")
+        indexed(source)
+        copy = ask(source, "v1", "target", "v1")
+
+        def fail(*_arguments, **_options):
+            raise error("no")
+
+        with monkeypatch.context() as patched, pytest.raises(error):
+            patched.setattr(RegistryClient, "put_manifest", fail)
+            jobs.copy(copy.pk)
+        copy.refresh_from_db()
+        assert (copy.state, sentence in copy.problem) == (Copy.State.RUNNING, True)
+        run()
+        assert pull(target(source), "v1") == pushed.digest
+        assert not Copy.objects.exists()
+
+    def test_the_registry_refuses_it(self, source, monkeypatch):
+        push(source, "v1")
+        indexed(source)
+        ask(source, "v1", "target", "v1")
+
+        def fail(*_arguments, **_options):
+            raise UnexpectedAnswer("no")
+
+        monkeypatch.setattr(RegistryClient, "put_manifest", fail)
+        run()
+        assert "refused a step" in self.failed(source)
+
+    CALLS = [("manifest", 1), ("manifest", 3), ("mount_blob", 1), ("mount_blob", 4), ("put_manifest", 1),
+             ("put_manifest", 3), ("manifest", 4)]  # fmt: skip
+
+    @pytest.mark.parametrize(("method", "turn"), CALLS)
+    @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+    def test_killed_in_the_middle(self, source, monkeypatch, method, turn, after):
+        index = push_index(registry(), source.repository, "multi", [push(source, None), push(source, None)])
+        indexed(source)
+        copy = ask(source, "multi", "target", "multi")
+        real = getattr(RegistryClient, method)
+        calls = itertools.count(1)
+
+        class Killed(BaseException):
+            pass
+
+        def die(self, *arguments, **options):
+            now = next(calls) == turn
+            if now and not after:
+                raise Killed
+            result = real(self, *arguments, **options)
+            if now:
+                raise Killed
+            return result
+
+        with monkeypatch.context() as patched, pytest.raises(Killed):
+            patched.setattr(RegistryClient, method, die)
+            jobs.copy(copy.pk)
+        jobs.copy(copy.pk)
+        made = target(source)
+        assert pull(made, "multi") == index.digest
+        assert disk.manifests(made.repository) == disk.manifests(source.repository)
+        assert tag_of(made, "multi").manifest.digest == index.digest
+        assert not Copy.objects.exists()
+
+    def test_two_to_one_target(self, source):
+        push(source, "v1")
+        push(source, "v2")
+        indexed(source)
+        ask(source, "v1", "target", "latest")
+        with pytest.raises(ValidationError, match="being copied to the tag"):
+            ask(source, "v2", "target", "latest")
+        run()
+        ask(source, "v2", "target", "latest")
+        run()
+        assert tag_of(target(source), "latest").manifest == Tag.objects.get(image=target(source)).manifest
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_to_one_target_in_the_same_moment(source):
+    push(source, "v1")
+    indexed(source)
+    ImageFactory(namespace=source.namespace, name="target")
+    start = threading.Barrier(4)
+    outcomes = []
+
+    def race():
+        try:
+            start.wait()
+            ask(source, "v1", "target", "latest")
+            outcomes.append("")
+        except ValidationError as refusal:
+            outcomes.append(refusal.messages[0])
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=race) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(bool(one) for one in outcomes) == [False, True, True, True], outcomes
+    assert all("being copied to the tag" in one for one in outcomes if one)
+    assert Copy.objects.count() == 1
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE procrastinate_jobs CASCADE")
