@@ -1,20 +1,24 @@
 """What time brings about for namespaces."""
 
+from __future__ import annotations
+
+import logging
+
 from procrastinate.contrib.django import app
 
 from console.namespaces import services
-from console.queue import WORK_QUEUE, KeepTrying
+from console.queue import WORK_QUEUE
+from registry_client import RegistryError
+
+log = logging.getLogger(__name__)
 
 
 @app.periodic(cron="* * * * *")
-@app.task(
-    name="namespaces.settle",
-    queue=WORK_QUEUE,
-    queueing_lock="namespaces.settle",
-    lock="namespaces.settle",
-    retry=KeepTrying(60),
-)
+@app.task(name="namespaces.settle", queue=WORK_QUEUE, queueing_lock="namespaces.settle", lock="namespaces.settle")
 def settle(timestamp: int = 0) -> None:
-    """Finish transfers and end holds whose time has come."""
+    """Finish transfers and end holds whose time has come; what cannot be done now is done a minute later."""
     services.finish_transfers()
-    services.release_names()
+    try:
+        services.release_names()
+    except RegistryError as error:
+        log.warning("names stay held for now: %s", error)

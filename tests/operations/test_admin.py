@@ -28,8 +28,8 @@ def messages(response):
 
 PAGES = [
     "", "accounts/account/", "accounts/account/add/", "namespaces/namespace/", "namespaces/namespace/add/",
-    "namespaces/namespacehold/", "images/image/", "images/tag/", "images/imagedeletion/", "images/copy/", "indexing/reconcile/",
-    "indexing/unusableevents/", "audit/auditevent/", "procrastinate/procrastinatejob/",
+    "namespaces/namespacehold/", "images/image/", "images/tag/", "images/imagedeletion/", "images/copy/",
+    "indexing/reconcile/", "indexing/unusableevents/", "audit/auditevent/", "procrastinate/procrastinatejob/",
 ]  # fmt: skip
 
 

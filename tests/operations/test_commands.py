@@ -1,5 +1,6 @@
 """Preparing a start, and the worker."""
 
+import gc
 import io
 
 import pytest
@@ -19,6 +20,16 @@ from console.operations.worker import run_worker
 from console.registry import registry
 from tests.factories import AccountFactory, ImageFactory
 from tests.registry_tools import push_image
+
+
+@pytest.fixture
+def queue(transactional_db):
+    """An empty queue: what jobs others left is not emptied with the tables of the models."""
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE procrastinate_jobs CASCADE")
+    yield
+    # A worker's threads leave their connections to the garbage collector, and the database cannot be dropped with them.
+    gc.collect()
 
 
 @pytest.mark.django_db
@@ -53,7 +64,7 @@ class TestPrepare:
         assert self.prepare(monkeypatch) == ""
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("queue")
 class TestWorker:
     def test_it_works(self, registry_server):
         image = ImageFactory()
@@ -78,7 +89,7 @@ class TestWorker:
         assert not Image.objects.exists()
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("queue")
 def test_a_job_whose_worker_was_killed_while_the_same_waits_again(registry_server):
     """It must not stay in the way of the one that waits behind its lock."""
     with connection.cursor() as cursor:
