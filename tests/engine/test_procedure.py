@@ -133,7 +133,7 @@ class TestDocker:
         )
         wait_until(
             lambda: (
-                stack.sql("SELECT count(*) FROM indexing_activity") == [(0,)]
+                stack.sql("SELECT count(*) FROM indexing_activity WHERE repository = %s", f"{ann.team}/app") == [(0,)]
                 and sum(sum(row) for row in stack.sql(counted, ann.team)) >= 6
             ),
             "the pulls are added up",
@@ -209,7 +209,7 @@ class TestKilledHalfWay:
         "victims", [["worker"], ["inner registry"], ["postgres"], ["worker", "inner registry", "registry", "worker"]]
     )
     def test_it_ends(self, own_stack, victims):
-        stack, name = own_stack, "doomed-" + "-".join(victims)
+        stack, name = own_stack, "doomed-" + "-".join(victims).replace(" ", "-")
         doomed, kept = f"team/{name}", f"team/kept-{name}"
         with RegistryClient(f"http://{stack.registry_address}", Challenged("owner", REGISTRY_PASSWORD)) as client:
             other = push_image(client, kept, "v1", layers=[b"shared"])
