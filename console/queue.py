@@ -10,6 +10,7 @@ from typing import Any
 
 from django.db import transaction
 from procrastinate import BaseRetryStrategy, RetryDecision
+from procrastinate.contrib.django.models import ProcrastinateJob
 from procrastinate.exceptions import AlreadyEnqueued
 from procrastinate.jobs import Job
 from procrastinate.tasks import Task
@@ -43,6 +44,9 @@ def defer_once(task: Task[Any, Any, Any], key: str, *, lock: str, in_seconds: in
 
     :param key: what makes two jobs the same.
     """
+    # Mostly it can be seen beforehand: a refused row is an error in the database's log.
+    if ProcrastinateJob.objects.filter(queueing_lock=key, status="todo").exists():
+        return False
     schedule: dict[str, Any] = {"schedule_in": {"seconds": in_seconds}} if in_seconds else {}
     try:
         # A refused row would spoil the caller's transaction, were it not in a savepoint of its own.
@@ -64,6 +68,8 @@ def defer_again(
     :param key: what the job was queued under; this one waits under another, so that news need not wait with it.
     :param attempt: how often it has failed before; ``task`` is given one more.
     """
+    if ProcrastinateJob.objects.filter(queueing_lock=f"{key} again", status="todo").exists():
+        return
     later = task.configure(
         lock=lock,
         queueing_lock=f"{key} again",
