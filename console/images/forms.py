@@ -30,8 +30,25 @@ class DescriptionForm(forms.Form):
         return str(self.cleaned_data["description"]).replace("\r\n", "\n").replace("\x00", "")
 
 
-def _own_namespaces(account: Account) -> Any:
-    return visible_namespaces(account).filter(new_owner=None).order_by("name")
+class NamespaceChoiceForm(forms.Form):
+    """One of the account's own namespaces."""
+
+    namespace = forms.ModelChoiceField(
+        Namespace.objects.none(),
+        to_field_name="name",
+        label=_("Namespace"),
+        empty_label=None,
+        error_messages={
+            "required": _("Please choose a namespace"),
+            "invalid_choice": _("Please choose one of your own namespaces"),
+        },
+    )
+
+    def __init__(self, account: Account, *arguments: Any, **options: Any) -> None:
+        """Offer the account's own namespaces, less those that change hands."""
+        super().__init__(*arguments, **options)
+        own = visible_namespaces(account).filter(new_owner=None).order_by("name")
+        self.fields["namespace"].queryset = own  # type: ignore[attr-defined]
 
 
 class VisibilityForm(forms.Form):
@@ -48,19 +65,9 @@ class VisibilityForm(forms.Form):
     )
 
 
-class CopyForm(forms.Form):
+class CopyForm(NamespaceChoiceForm):
     """Where a tag is copied to."""
 
-    namespace = forms.ModelChoiceField(
-        Namespace.objects.none(),
-        to_field_name="name",
-        label=_("Namespace"),
-        empty_label=None,
-        error_messages={
-            "required": _("Please choose a namespace"),
-            "invalid_choice": _("Please choose one of your own namespaces"),
-        },
-    )
     name = forms.CharField(
         label=_("Image"),
         widget=forms.TextInput(attrs={"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}),
@@ -79,13 +86,8 @@ class CopyForm(forms.Form):
         label=_("With what is attached to it: signatures, SBOMs, attestations"), required=False, initial=True
     )
 
-    def __init__(self, account: Account, *arguments: Any, **options: Any) -> None:
-        """Offer the account's own namespaces."""
-        super().__init__(*arguments, **options)
-        self.fields["namespace"].queryset = _own_namespaces(account)  # type: ignore[attr-defined]
 
-
-class ImageForm(DescriptionForm):
+class ImageForm(NamespaceChoiceForm, DescriptionForm):
     """A new image. The rules of its name are the service's to judge."""
 
     name = forms.CharField(
@@ -106,19 +108,4 @@ class ImageForm(DescriptionForm):
             "invalid_choice": _("Please choose Public or Private"),
         },
     )
-    namespace = forms.ModelChoiceField(
-        Namespace.objects.none(),
-        to_field_name="name",
-        label=_("Namespace"),
-        empty_label=None,
-        error_messages={
-            "required": _("Please choose a namespace"),
-            "invalid_choice": _("Please choose one of your own namespaces"),
-        },
-    )
     field_order = ["name", "visibility", "namespace", "description"]
-
-    def __init__(self, account: Account, *arguments: Any, **options: Any) -> None:
-        """Offer the account's own namespaces."""
-        super().__init__(*arguments, **options)
-        self.fields["namespace"].queryset = _own_namespaces(account)  # type: ignore[attr-defined]

@@ -27,7 +27,7 @@ def follow_hints(repository: str, attempt: int = 0) -> None:
 
 @app.task(name="indexing.reread_image", queue=INDEX_QUEUE, retry=KeepTrying())
 def reread_image(repository: str) -> None:
-    """Bring all tags of an image in line with the registry."""
+    """Bring all tags of an image in line with the registry. Earlier versions queued it: it may still be waiting."""
     services.reread_image(repository)
 
 
