@@ -119,12 +119,12 @@ class TestDocker:
         address = f"{stack.registry_address}/{ann.team}/app:v1"
         docker("import", "-", address, input=layer({"a": uuid.uuid4().bytes}))
         docker("push", address)
-        for _ in range(2):
-            docker("rmi", address)
-            docker("pull", address)
+        docker("rmi", address)
+        docker("pull", address)
         docker("pull", address)  # nothing to fetch: Docker only looks whether there is something newer
         skopeo.login(stack.registry_address, ann.account_id, REGISTRY_PASSWORD)
-        skopeo.copy(f"docker://{address}", f"dir:{tmp_path / 'pulled'}")
+        for number in range(2):
+            skopeo.copy(f"docker://{address}", f"dir:{tmp_path / f'pulled{number}'}")
         counted = (
             "SELECT tag.pull_count + manifest.pull_count, image.pull_count FROM images_tag AS tag "
             "JOIN images_manifest AS manifest ON manifest.id = tag.manifest_id "
@@ -219,7 +219,7 @@ class TestKilledHalfWay:
             wait_until(
                 lambda: self.images(stack, name) == [("active", self.TAGS)] and self.images(stack, f"kept-{name}"),
                 "all tags are indexed",
-                60,
+                180,
             )
             stack.manage("shell", "-c", DELETE.format(name=name))
             for victim in victims:
