@@ -19,6 +19,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Iterable, Iterator
+from http import HTTPStatus
 from itertools import islice
 from typing import TypeVar
 
@@ -30,7 +31,14 @@ from console.audit.services import record
 from console.images.models import DoomedManifest, Image, ImageDeletion, Manifest, Tag
 from console.namespaces.models import Namespace
 from console.registry import at_once, registry
-from registry_client import MalformedManifest, ManifestUnknown, NameUnknown, NotFound
+from registry_client import (
+    MalformedManifest,
+    ManifestUnknown,
+    NameUnknown,
+    NotFound,
+    RegistryError,
+    RegistryUnavailable,
+)
 
 log = logging.getLogger(__name__)
 
@@ -131,7 +139,7 @@ def _list(deletion: ImageDeletion, repository: str) -> None:
     for start in range(0, len(tags), _LISTED_AT_ONCE):
         batch = tags[start : start + _LISTED_AT_ONCE]
         unknown = [tag for tag in batch if tag not in indexed]
-        found = dict(zip(unknown, at_once(lambda tag: digest_of(repository, tag), unknown), strict=True))
+        found = dict(zip(unknown, at_once(lambda tag: readable_digest(repository, tag), unknown), strict=True))
         # A tag at the tombstone, or at nothing that is there, goes with the tombstone: perhaps it was written down in
         # an earlier round, perhaps a deletion of tags was broken off.
         lost = {tag for tag, digest in found.items() if not digest or is_tombstone(digest)}
@@ -161,6 +169,24 @@ def digest_of(repository: str, tag: str) -> str:
         return registry().resolve(repository, tag).digest
     except (ManifestUnknown, NameUnknown):
         return ""
+
+
+def readable_digest(repository: str, tag: str) -> str | None:
+    """The same, or ``None`` for a tag that the registry cannot read although it answers: its link is broken.
+
+    :raises registry_client.RegistryError: when it does not answer.
+    """
+    try:
+        return digest_of(repository, tag)
+    except RegistryUnavailable as error:
+        if not is_of_one_tag(error):
+            raise
+        return None
+
+
+def is_of_one_tag(error: RegistryError) -> bool:
+    """Whether a registry that works answers so because of a single tag that it cannot read (500), and will again."""
+    return isinstance(error, RegistryUnavailable) and error.status == HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 def _write_down(deletion: ImageDeletion, rows: list[DoomedManifest]) -> None:
@@ -249,11 +275,11 @@ def _bury_tags(deletion: ImageDeletion, repository: str, turn_over: Callable[[],
 
 def _write_down_moved(deletion: ImageDeletion, repository: str, batch: list[DoomedManifest]) -> None:
     """Write down what was pushed under these tags since they were listed: once buried, nothing names it any more."""
-    found = at_once(lambda row: digest_of(repository, row.tag), batch)
+    found = at_once(lambda row: readable_digest(repository, row.tag), batch)
     moved = {
         row.tag: digest
         for row, digest in zip(batch, found, strict=True)
-        if digest not in {"", row.digest} and not is_tombstone(digest)
+        if digest and digest != row.digest and not is_tombstone(digest)
     }
     if moved:
         rows = [DoomedManifest(deletion=deletion, tag=tag, digest=digest) for tag, digest in moved.items()]

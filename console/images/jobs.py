@@ -13,9 +13,10 @@ from django.utils import timezone
 from procrastinate.contrib.django import app
 
 from console.images import copying, deletion, tag_deletion
+from console.images.locks import image_locked
 from console.images.models import DailyActivity, Document, Image, ImageDeletion, Manifest, Tag
 from console.queue import LATER_PRIORITY, WORK_QUEUE, KeepTrying, repository_lock
-from registry_client import RegistryError, RegistryUnavailable, Unsupported
+from registry_client import NameUnknown, RegistryError, RegistryUnavailable, Unsupported
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +34,14 @@ def _turn() -> Callable[[], bool]:
 def problem_sentence(error: Exception) -> str:
     """What the row says while a failed step waits to be tried again."""
     if isinstance(error, RegistryUnavailable):
+        if error.status is not None:
+            return (
+                "The registry answers with an error of its own; its log says more. The deletion goes on by itself when "
+                "that is mended."
+            )
         return "The registry does not answer. The deletion goes on by itself when it does."
+    if isinstance(error, NameUnknown):
+        return "The registry no longer knows this image, so nothing is deleted. Look at the registry’s storage."
     if isinstance(error, Unsupported):
         return "The registry does not allow deletions. Ask an administrator to enable them; it then goes on by itself."
     if isinstance(error, deletion.StillBusy):
@@ -78,8 +86,9 @@ def delete_tags(image_id: int, names: list[str]) -> None:
         delete_tags.configure(lock=lock, priority=LATER_PRIORITY).defer(image_id=image_id, names=[])
     except RegistryError as error:
         log.warning("deletion of tags of %s waits: %s", image.repository, error)
-        Tag.objects.filter(image=image, state=Tag.State.DELETING).update(problem=problem_sentence(error))
-        Image.objects.filter(pk=image_id).update(changed_at=timezone.now())
+        with image_locked(image_id):
+            Tag.objects.filter(image=image, state=Tag.State.DELETING).update(problem=problem_sentence(error))
+            Image.objects.filter(pk=image_id).update(changed_at=timezone.now())
         raise
 
 

@@ -155,8 +155,10 @@ def start_tag_deletion(image: Image, names: Iterable[str], requested_by: str) ->
             raise ValidationError(
                 ngettext("The tag is no longer there.", "None of the tags is there any more.", len(set(names)))
             )
-        Tag.objects.filter(image=locked, name__in=found).update(state=Tag.State.DELETING, problem="")
-        Image.objects.filter(pk=locked.pk).update(changed_at=timezone.now())
+        now = timezone.now()
+        tags = Tag.objects.filter(image=locked, name__in=found)
+        tags.update(state=Tag.State.DELETING, deleting_since=now, problem="")
+        Image.objects.filter(pk=locked.pk).update(changed_at=now)
         lock = repository_lock(locked.repository)
         jobs.delete_tags.configure(lock=lock).defer(image_id=locked.pk, names=[*found])
         record("tag.delete", locked.repository, actor=requested_by, tags=found)

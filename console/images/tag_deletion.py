@@ -12,17 +12,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from django.db import connection, transaction
+from django.db import connection
+from django.utils import timezone
 
 from console.images import deletion
+from console.images.locks import image_locked
 from console.images.models import Image, Manifest, Tag
+from console.images.news import News
 from console.images.totals import refresh_totals
 from console.registry import at_once, registry
 
 log = logging.getLogger(__name__)
-
-# Up to so many other tags, each is asked for anew before a digest is deleted: half a second at most.
-_CHEAP_TO_ASK = 500
 
 
 def delete_marked_tags(image: Image, turn_over: Callable[[], bool] = deletion.never) -> None:
@@ -32,12 +32,13 @@ def delete_marked_tags(image: Image, turn_over: Callable[[], bool] = deletion.ne
     :raises registry_client.RegistryError: when the registry fails; calling again goes on from there.
     :raises console.images.deletion.TurnOver: when it is somebody else's turn.
     """
-    _catch_up(image)
-    _delete_tags(image)
-    _remove_doomed(image, turn_over)
+    news = News(image)
+    news.look(anew=True)
+    _delete_tags(image, news)
+    _remove_doomed(image, news, turn_over)
 
 
-def _delete_tags(image: Image) -> None:
+def _delete_tags(image: Image, news: News) -> None:
     marked = list(Tag.objects.filter(image=image, state=Tag.State.DELETING).select_related("manifest").order_by("name"))
     gone = _without_those_pushed_anew(image, marked)
     if not gone:
@@ -46,15 +47,18 @@ def _delete_tags(image: Image) -> None:
     unneeded = _unneeded(image, gone)
     attached = _attached(image, unneeded)
     while attached:
-        Tag.objects.filter(pk__in=[tag.pk for tag in attached]).update(state=Tag.State.DELETING)
+        with image_locked(image.pk):
+            Tag.objects.filter(pk__in=[tag.pk for tag in attached]).update(
+                state=Tag.State.DELETING, deleting_since=timezone.now()
+            )
         gone += attached
         unneeded = _unneeded(image, gone)
         attached = _attached(image, unneeded)
     for start in range(0, len(gone), deletion.BURIED_AT_ONCE):
-        _delete_batch(image, gone[start : start + deletion.BURIED_AT_ONCE], unneeded)
+        _delete_batch(image, gone[start : start + deletion.BURIED_AT_ONCE], unneeded, news)
 
 
-def _delete_batch(image: Image, batch: list[Tag], unneeded: list[str]) -> None:
+def _delete_batch(image: Image, batch: list[Tag], unneeded: list[str], news: News) -> None:
     """Delete tags in one go; of ``unneeded``, those that they alone named are marked for what comes after."""
     buried = at_once(lambda tag: _bury(image.repository, tag), batch)
     deletion.remove_tombstone(image.repository)
@@ -64,37 +68,37 @@ def _delete_batch(image: Image, batch: list[Tag], unneeded: list[str]) -> None:
     unknown = below - set(Manifest.objects.filter(image=image, digest__in=below).values_list("digest", flat=True))
     for digest in sorted(unknown):
         registry().delete_manifest(image.repository, digest, missing_ok=True)
-    with transaction.atomic():
-        Image.objects.select_for_update(of=("self",)).filter(pk=image.pk).first()
+    anew = [tag for tag, done in zip(batch, buried, strict=True) if not done]
+    with image_locked(image.pk):
         Manifest.objects.filter(image=image, digest__in=below).update(doomed=True)
         Tag.objects.filter(pk__in=[tag.pk for tag in gone], state=Tag.State.DELETING).delete()
+        Tag.objects.filter(pk__in=[tag.pk for tag in anew]).update(state=Tag.State.ACTIVE, problem="")
         refresh_totals(image.pk)
-    anew = [tag for tag, done in zip(batch, buried, strict=True) if not done]
-    Tag.objects.filter(pk__in=[tag.pk for tag in anew]).update(state=Tag.State.ACTIVE, problem="")
-    _look_at(image, [tag.name for tag in anew])
+    news.look_at([tag.name for tag in anew])
 
 
 def _bury(repository: str, tag: Tag) -> bool:
     """Point the tag at the tombstone, unless somebody has pushed it anew until this very moment; whether it was."""
-    if not _points_where_it_did(tag, deletion.digest_of(repository, tag.name)):
+    if not _points_where_it_did(tag, deletion.readable_digest(repository, tag.name)):
         return False
     deletion.bury_tag(repository, tag.name)
     return True
 
 
-def _points_where_it_did(tag: Tag, present: str) -> bool:
-    # The row keeps the digest: after a failure between the tombstone and the end, it says what the tag pointed at.
-    return present in {"", tag.manifest.digest} or deletion.is_tombstone(present)
+def _points_where_it_did(tag: Tag, present: str | None) -> bool:
+    # The row keeps the digest: after a failure between the tombstone and the end, it says what the tag pointed at. One
+    # that cannot be read is mended by the tombstone.
+    return not present or present == tag.manifest.digest or deletion.is_tombstone(present)
 
 
-def _remove_doomed(image: Image, turn_over: Callable[[], bool]) -> None:
+def _remove_doomed(image: Image, news: News, turn_over: Callable[[], bool]) -> None:
     """Delete the digests that nothing named any more when their tags went. Each takes a reading of all tags left.
 
     What was pushed meanwhile may name one of them again, and is looked at before each.
     """
     looked = False
-    while True:
-        if _look_at_news(image) or not looked:
+    while Manifest.objects.filter(image=image, doomed=True).exists():
+        if news.look(anew=not looked) or not looked:
             _spare_what_is_needed(image)
             looked = True
         manifest = Manifest.objects.filter(image=image, doomed=True).order_by("digest").first()
@@ -108,42 +112,17 @@ def _remove_doomed(image: Image, turn_over: Callable[[], bool]) -> None:
 
 def _spare_what_is_needed(image: Image) -> None:
     """Take the mark from digests that a tag points at, or that an index names which stays."""
-    doomed = Manifest.objects.filter(image=image, doomed=True)
-    going = set(doomed.values_list("digest", flat=True))
-    tagged = set(doomed.exclude(tags=None).values_list("digest", flat=True))
-    spared = going - _less_what_is_named(image, going, tagged)
-    doomed.filter(digest__in=spared).update(doomed=False)
-
-
-def _catch_up(image: Image) -> int:
-    """Take in what was pushed until now, so that no digest that a new tag needs is taken for unneeded; how much."""
-    # Imported late: the index knows about deletions, too.
-    from console.indexing import hints
-
-    return hints.follow(image.repository)
-
-
-def _look_at_news(image: Image) -> bool:
-    """Take in what was pushed until now, also where the registry has not told of it yet; whether there was any."""
-    followed = _catch_up(image)
-    known = set(Tag.objects.filter(image=image).values_list("name", flat=True))
-    return _look_at(image, [name for name in deletion.tags_of(image.repository) if name not in known]) or followed > 0
-
-
-def _look_at(image: Image, names: list[str]) -> bool:
-    from console.indexing import services
-
-    if names:
-        reader = services.Reader(image.repository)
-        for name in names:
-            reader.look(name)
-        reader.settle()
-    return bool(names)
+    with image_locked(image.pk):
+        doomed = Manifest.objects.filter(image=image, doomed=True)
+        going = set(doomed.values_list("digest", flat=True))
+        tagged = set(doomed.exclude(tags=None).values_list("digest", flat=True))
+        spared = going - _less_what_is_named(image, going, tagged)
+        doomed.filter(digest__in=spared).update(doomed=False)
 
 
 def _without_those_pushed_anew(image: Image, marked: list[Tag]) -> list[Tag]:
     """The tags that still point where they did when they were marked, at the tombstone already, or nowhere."""
-    found = at_once(lambda tag: deletion.digest_of(image.repository, tag.name), marked)
+    found = at_once(lambda tag: deletion.readable_digest(image.repository, tag.name), marked)
     gone = []
     for tag, present in zip(marked, found, strict=True):
         if _points_where_it_did(tag, present):
@@ -199,20 +178,11 @@ def _named_by_others(image: Image, going: set[str]) -> set[str]:
 def _unneeded(image: Image, gone: list[Tag]) -> list[str]:
     """Digests that nothing names once the tags in ``gone`` are away: theirs, and what these name.
 
-    What other tags point at is decided by the registry's present answers as far as asking is cheap, and by the index
-    beyond: that has just caught up with what was pushed.
+    What other tags point at is decided by the index, which has just caught up with the registry.
     """
     going = _below(image, {tag.manifest.digest for tag in gone})
-    names = {tag.name for tag in gone}
-    kept = set(
-        Tag.objects.filter(image=image, manifest__digest__in=going)
-        .exclude(name__in=names)
-        .values_list("manifest__digest", flat=True)
-    )
-    others = [name for name in deletion.tags_of(image.repository) if name not in names]
-    if len(others) <= _CHEAP_TO_ASK:
-        kept.update(at_once(lambda name: deletion.digest_of(image.repository, name), others))
-    return sorted(_less_what_is_named(image, going, kept))
+    others = Tag.objects.filter(image=image, manifest__digest__in=going).exclude(name__in={tag.name for tag in gone})
+    return sorted(_less_what_is_named(image, going, set(others.values_list("manifest__digest", flat=True))))
 
 
 def _less_what_is_named(image: Image, going: set[str], kept: set[str]) -> set[str]:

@@ -191,10 +191,12 @@ def _point(image: Image, name: str, manifest: Manifest, pushed_at: datetime.date
     before = (row.pushed_at, row.pushed_by, row.subject, row.missing_at)
     if moved or (pushed_at is not None and pushed_at > row.pushed_at):
         row.pushed_at, row.pushed_by = pushed_at or timezone.now(), pushed_by
-    if moved:
+    # The same image pushed again after somebody asked to delete the tag: the later wish counts.
+    wanted = bool(pushed_at and row.deleting_since and pushed_at > row.deleting_since)
+    if moved or wanted:
         row.manifest, row.state, row.problem = manifest, Tag.State.ACTIVE, ""
     row.subject, row.missing_at = subject, None
-    if moved or before != (row.pushed_at, row.pushed_by, row.subject, row.missing_at):
+    if moved or wanted or before != (row.pushed_at, row.pushed_by, row.subject, row.missing_at):
         row.save()
     return Outcome.MOVED if moved else Outcome.SAME
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 from tests.environment import FOLDER
 
 ROOT = FOLDER / "registry" / "data" / "docker" / "registry" / "v2"
@@ -36,3 +38,13 @@ def left_of(repository, root=None):
 def stored():
     """Digests of everything that is stored, whoever has a link to it."""
     return {data.parent.name for data in (ROOT / "blobs").glob("*/*/*/data")}
+
+
+def break_tag(repository, tag):
+    """Leave the tag's link empty, as a power cut may."""
+    (_folder(repository, None) / "_manifests" / "tags" / tag / "current" / "link").write_text("")
+
+
+def lose(repository):
+    """Remove all that the storage has of the repository."""
+    shutil.rmtree(_folder(repository, None))

@@ -4,15 +4,16 @@ import itertools
 
 import pytest
 from django.core.exceptions import ValidationError
+from django.utils import timezone
 
-from console.images import deletion, jobs, tag_deletion
+from console.images import deletion, jobs, news, tag_deletion
 from console.images.models import Image, Manifest, Tag
 from console.images.services import delete_image, delete_tags
 from console.indexing import hints
 from console.indexing.hints import Notice
 from console.indexing.services import reread_image, reread_tag
 from console.registry import registry
-from registry_client import RegistryClient, RegistryUnavailable, Unauthorized, Unsupported
+from registry_client import NameUnknown, RegistryClient, RegistryUnavailable, Unauthorized, Unsupported
 from tests.factories import ImageFactory
 from tests.images import disk
 from tests.images.artifacts import push_artifact, push_referrers
@@ -129,7 +130,7 @@ class TestWhatGoesAndWhatStays:
         assert pull(image, "unseen") == pushed.digest
 
     def test_and_also_where_there_are_too_many_to_ask_for_each(self, image, monkeypatch):
-        monkeypatch.setattr(tag_deletion, "_CHEAP_TO_ASK", 0)
+        monkeypatch.setattr(news, "CHEAP_TO_ASK", 0)
         pushed = push(image, "v1")
         indexed(image)
         tag_again(image, "unseen", pushed)
@@ -236,7 +237,7 @@ class TestWhatGoesAndWhatStays:
 class TestPushedMeanwhile:
     """What arrives during the deletion survives, whenever it does."""
 
-    MOMENTS = ["_catch_up", "_without_those_pushed_anew", "_unneeded", "_delete_batch", "_remove_doomed"]
+    MOMENTS = ["News", "_without_those_pushed_anew", "_unneeded", "_delete_batch", "_remove_doomed"]
 
     @pytest.fixture(params=[(moment, after) for moment in MOMENTS for after in (False, True)], ids=str)
     def meanwhile(self, request, monkeypatch):
@@ -304,9 +305,9 @@ class TestPushedMeanwhile:
         assert agrees(image) == (set() if gone[0] else {"b"})
 
 
-def test_a_tag_that_is_known_is_moved_to_what_goes(image, monkeypatch):
-    """Only the notification tells of it where there are too many tags to ask for each."""
-    monkeypatch.setattr(tag_deletion, "_CHEAP_TO_ASK", 0)
+@pytest.mark.parametrize("told", [True, False])
+def test_a_tag_that_is_known_is_moved_to_what_goes(image, monkeypatch, told):
+    """Whether the registry has told of it already, or not yet, or never will."""
     first = push(image, "v1")
     push(image, "v2")
     indexed(image)
@@ -315,12 +316,98 @@ def test_a_tag_that_is_known_is_moved_to_what_goes(image, monkeypatch):
     def move(*arguments):
         real(*arguments)
         tag_again(image, "v2", first)
-        hints.remember([Notice(image.repository, "v2")])
+        if told:
+            hints.remember([Notice(image.repository, "v2")])
 
     monkeypatch.setattr(tag_deletion, "_delete_batch", move)
     delete(image, "v1")
     assert pull(image, "v2") == first.digest
     assert agrees(image) == {"v2"}
+
+
+def test_a_tag_that_was_moved_there_where_there_are_very_many(image, monkeypatch):
+    """Also of those each is asked for before anything goes."""
+    monkeypatch.setattr(news, "CHEAP_TO_ASK", 0)
+    first = push(image, "v1")
+    push(image, "v2")
+    indexed(image)
+    ask(image, "v1")
+    tag_again(image, "v2", first)
+    run(image)
+    assert pull(image, "v2") == first.digest
+    assert agrees(image) == {"v2"}
+
+
+def test_the_same_image_pushed_again_after_the_request_stays(image):
+    pushed = push(image, "v1")
+    indexed(image)
+    hints.remember([Notice(image.repository, "v1", timezone.now())])  # told late: it is what was to be deleted
+    ask(image, "v1")
+    tag_again(image, "v1", pushed)
+    hints.remember([Notice(image.repository, "v1", timezone.now())])
+    run(image)
+    assert pull(image, "v1") == pushed.digest
+    assert agrees(image) == {"v1"}
+
+
+def test_a_late_word_of_the_push_before_the_request_saves_nothing(image):
+    push(image, "v1")
+    indexed(image)
+    before = timezone.now()
+    ask(image, "v1")
+    hints.remember([Notice(image.repository, "v1", before)])
+    run(image)
+    assert agrees(image) == set()
+
+
+class TestATagThatCannotBeRead:
+    """A power cut can leave an empty link: the registry then answers 500 for the tag."""
+
+    def test_it_can_be_deleted(self, image):
+        push(image, "v1")
+        push(image, "v2")
+        indexed(image)
+        disk.break_tag(image.repository, "v1")
+        delete(image, "v1")
+        assert agrees(image) == {"v2"}
+
+    def test_it_does_not_hold_up_others(self, image):
+        kept, gone = push(image, "v1"), push(image, "v2")
+        indexed(image)
+        disk.break_tag(image.repository, "v1")
+        hints.remember([Notice(image.repository, "v1", timezone.now())])
+        delete(image, "v2")
+        assert set(image.tags.values_list("name", "manifest__digest")) == {("v1", kept.digest)}
+        assert gone.digest not in disk.manifests(image.repository)
+        assert pull(image, kept.digest) == kept.digest
+
+    def test_the_image_can_be_deleted(self, image, monkeypatch):
+        monkeypatch.setattr(deletion, "BURIED_AT_ONCE", 1)
+        monkeypatch.setattr(deletion, "_BATCH", 1)
+        for name in ("v1", "v2", "v3"):
+            push(image, name)
+        indexed(image)
+        push(image, "unseen")
+        disk.break_tag(image.repository, "v3")
+        disk.break_tag(image.repository, "unseen")
+        delete_image(image.namespace.owner, image)
+        jobs.delete_image(image.pk)
+        assert not Image.objects.exists()
+        assert disk.tags(image.repository) == {}
+
+
+def test_a_repository_that_the_registry_no_longer_knows_is_not_written_to(image):
+    """On an empty disk a tombstone would make it look as if all other tags had been deleted."""
+    push(image, "v1")
+    push(image, "v2")
+    indexed(image)
+    disk.lose(image.repository)
+    ask(image, "v1")
+    with pytest.raises(NameUnknown):
+        run(image)
+    assert "no longer knows this image" in image.tags.get(name="v1").problem
+    assert disk.left_of(image.repository) == []
+    assert set(image.tags.values_list("name", flat=True)) == {"v1", "v2"}
 
 
 def down(*_arguments, **_options):

@@ -161,6 +161,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name='tag',
+            name='deleting_since',
+            field=models.DateTimeField(editable=False, null=True, verbose_name='deleting since'),
+        ),
+        migrations.AddField(
+            model_name='tag',
             name='last_pull_at',
             field=models.DateTimeField(null=True, verbose_name='last pull'),
         ),

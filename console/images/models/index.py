@@ -89,6 +89,7 @@ class Tag(models.Model):
 
     ``subject`` is the digest that the tag says something about: a signature, an SBOM, the list of such things (OCI
     distribution specification, "Referrers Tag Schema"). Pages show it under its subject.
+    ``deleting_since`` is when somebody last asked to delete it: what is pushed after that stays.
     ``missing_at`` is set while a reconcile has found the tag gone and has not decided yet.
     """
 
@@ -106,6 +107,7 @@ class Tag(models.Model):
     last_pull_at = models.DateTimeField(_("last pull"), null=True)
     state = models.CharField(_("state"), max_length=8, choices=State.choices, default=State.ACTIVE, editable=False)
     problem = models.CharField(_("problem"), max_length=300, blank=True, default="", editable=False)
+    deleting_since = models.DateTimeField(_("deleting since"), null=True, editable=False)
     missing_at = models.DateTimeField(_("missing since"), null=True, editable=False)
 
     class Meta:
