@@ -14,13 +14,15 @@ from registry_client import RegistryError
 log = logging.getLogger(__name__)
 
 
-@app.task(name="indexing.follow_hints", queue=INDEX_QUEUE, retry=KeepTrying())
+# The jobs that are queued under a key have no retry of Procrastinate's: one that fails while the same is waiting could
+# not be retried, and would keep its lock for ever (console.queue.defer_again).
+@app.task(name="indexing.follow_hints", queue=INDEX_QUEUE)
 def follow_hints(repository: str, attempt: int = 0) -> None:
     """Look at every tag of a repository that a notification pointed at."""
     try:
         hints.follow(repository)
-    except RegistryError as error:
-        log.warning("%s is looked at again: %s", repository, error)
+    except Exception as error:
+        log.warning("%s is looked at again: %s", repository, error, exc_info=not isinstance(error, RegistryError))
         lock = repository_lock(repository)
         defer_again(follow_hints, f"hints {repository}", lock=lock, attempt=attempt, repository=repository)
 
@@ -45,7 +47,6 @@ def add_up(timestamp: int = 0) -> None:
     queue=INDEX_QUEUE,
     queueing_lock="indexing.reconcile",
     lock="indexing.reconcile",
-    retry=KeepTrying(60),
 )
 def reconcile(timestamp: int = 0, attempt: int = 0) -> None:
     """Walk over the registry and mend the index.
@@ -58,8 +59,8 @@ def reconcile(timestamp: int = 0, attempt: int = 0) -> None:
     except walks.AlreadyWalking:
         log.info("reconcile: another process walks over the registry already")
         return
-    except RegistryError as error:
-        log.warning("reconcile: it goes on later: %s", error)
+    except Exception as error:
+        log.warning("reconcile: it goes on later: %s", error, exc_info=not isinstance(error, RegistryError))
         defer_again(reconcile, "indexing.reconcile", lock="indexing.reconcile", attempt=attempt, longest=60)
         return
     if walk.state == walk.State.ASKING:

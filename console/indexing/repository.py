@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from django.db import connection, transaction
+from django.db import connection
 from django.utils import timezone
 
 from console.accounts.models import Account
 from console.audit.services import record
 from console.images.deletion import digest_of, is_tombstone
+from console.images.locks import image_locked
 from console.images.models import Image, Manifest, Tag
 from console.images.totals import refresh_totals
 from console.indexing.adoption import adopt, why_unusable
@@ -192,11 +193,11 @@ def _mark(image: Image | None, known: dict[str, _Known], finding: Finding) -> No
     """Mark what is missing, and take the mark from what is not, or not proven to be."""
     missing = set(finding.missing)
     back = [name for name, row in known.items() if row.marked and name not in missing]
-    if back:
-        Tag.objects.filter(image=image, name__in=back).update(missing_at=None)
     fresh = [name for name in finding.missing if not known[name].marked]
-    if fresh:
-        Tag.objects.filter(image=image, name__in=fresh).update(missing_at=timezone.now())
+    if image is not None and (back or fresh):
+        with image_locked(image.pk):
+            Tag.objects.filter(image=image, name__in=back).update(missing_at=None)
+            Tag.objects.filter(image=image, name__in=fresh).update(missing_at=timezone.now())
 
 
 # --- manifests ------------------------------------------------------------------------------------------------------
@@ -218,7 +219,7 @@ def forget_gone_manifests(image: Image) -> int:
     forgotten = 0
     while now := sum(_forget_those(image, digests) for digests in _untagged(image)):
         forgotten += now
-        with connection.cursor() as cursor:
+        with image_locked(image.pk), connection.cursor() as cursor:
             cursor.execute(_NOBODYS_CHILDREN, [image.pk, image.pk])
     return forgotten
 
@@ -248,9 +249,8 @@ def _forget_those(image: Image, digests: list[str]) -> int:
     gone = [digest for digest, answer in zip(digests, answers, strict=True) if answer]
     if not gone:
         return 0
-    with transaction.atomic():
-        # The row's lock keeps a push of one of them from being indexed in between.
-        Image.objects.select_for_update(of=("self",)).filter(pk=image.pk).first()
+    # The lock keeps a push of one of them from being indexed in between.
+    with image_locked(image.pk):
         rows = Manifest.objects.filter(image=image, digest__in=gone, tags=None, is_child=False, doomed=False)
         forgotten, _by_table = rows.delete()
     return forgotten

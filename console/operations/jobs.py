@@ -6,6 +6,7 @@ import logging
 
 from procrastinate import JobContext
 from procrastinate.contrib.django import app
+from procrastinate.contrib.django.models import ProcrastinateJob
 from procrastinate.exceptions import AlreadyEnqueued, UniqueViolation
 from procrastinate.jobs import Status
 
@@ -31,7 +32,10 @@ async def resume_stalled(context: JobContext, timestamp: int = 0) -> None:
     await manager.prune_stalled_workers(STALLED_SECONDS)
     for job in await manager.get_stalled_jobs(seconds_since_heartbeat=STALLED_SECONDS):
         log.warning("job %s (%s) lost its worker and is started again", job.id, job.task_name)
+        same = ProcrastinateJob.objects.filter(queueing_lock=job.queueing_lock or "", status="todo")
         try:
+            if await same.aexists():  # seen beforehand: a refused row is an error in the database's log
+                raise AlreadyEnqueued
             await manager.retry_job(job)
         except (AlreadyEnqueued, UniqueViolation):
             # The same is waiting already, behind this one's lock: it takes its place.

@@ -6,7 +6,7 @@ import io
 import pytest
 from django.contrib.auth import authenticate
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import OperationalError, connection
 from procrastinate.contrib.django import app
 from procrastinate.contrib.django.models import ProcrastinateJob
 
@@ -14,6 +14,7 @@ from console.accounts.models import Account
 from console.images import jobs as image_jobs
 from console.images.models import Image
 from console.images.services import delete_image
+from console.indexing import jobs as index_jobs
 from console.indexing.services import reread_image
 from console.operations import jobs as operations_jobs
 from console.operations.worker import run_worker
@@ -103,6 +104,32 @@ def test_a_job_whose_worker_was_killed_while_the_same_waits_again(registry_serve
     run_worker(wait=False)
     run_worker(wait=False)
     assert not ProcrastinateJob.objects.filter(task_name="indexing.follow_hints").exists()
+
+
+@pytest.mark.usefixtures("queue")
+@pytest.mark.parametrize(
+    ("task", "work", "arguments", "key"),
+    [
+        (index_jobs.follow_hints, "console.indexing.hints.follow", {"repository": "aa/bb"}, "hints aa/bb"),
+        (index_jobs.reconcile, "console.indexing.reconcile.begin", {}, "indexing.reconcile"),
+    ],
+)
+def test_a_job_that_fails_while_the_same_waits_keeps_nothing_locked(monkeypatch, task, work, arguments, key):
+    """Whatever it fails with: the one that waits runs, and so does the one that tries again."""
+    runs = []
+
+    def fail(*_arguments):
+        runs.append(task.configure(lock="the lock", queueing_lock=key).defer(**arguments) if not runs else 0)
+        raise OperationalError("deadlock detected")
+
+    monkeypatch.setattr(work, fail)
+    task.configure(lock="the lock", queueing_lock=key).defer(**arguments)
+    # A worker that waits for nothing may end before it has seen the one that was queued meanwhile.
+    for _once in range(2):
+        run_worker(wait=False)
+    assert len(runs) >= 2
+    jobs = ProcrastinateJob.objects.filter(task_name=task.name)
+    assert [(job.status, job.queueing_lock) for job in jobs] == [("todo", f"{key} again")]
 
 
 def test_every_task_names_its_queue():
