@@ -120,7 +120,6 @@ LANGUAGES = [("en", _("English"))]
 LOCALE_PATHS = [BASE_DIR / "locale"]
 TIME_ZONE = "UTC"
 USE_TZ = True
-USE_THOUSAND_SEPARATOR = True
 
 STATIC_URL = "/static/"
 STATIC_ROOT = ENVIRONMENT.data_dir / "static"
@@ -146,6 +145,7 @@ DEFAULT_FROM_EMAIL = os.environ.get("DEFAULT_FROM_EMAIL") or f"My Images <norepl
 
 # The registry and its tokens.
 REGISTRY_URL = ENVIRONMENT.registry_url
+REGISTRY_IS_OURS = ENVIRONMENT.registry_is_ours
 # The same registry, for the console's own calls: by a process that sends no notifications, where there is one.
 CONSOLE_REGISTRY_URL = ENVIRONMENT.console_registry_url
 REGISTRY_ADDRESS = ENVIRONMENT.registry_address

@@ -1,14 +1,23 @@
 """All addresses."""
 
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import include, path, register_converter
 from django.utils.translation import gettext_lazy as _
 from django.views.generic import RedirectView
 
 from console import views
+from console.images.converters import DigestConverter, NamespaceConverter, RepositoryConverter, TagConverter
 
 admin.site.site_header = admin.site.site_title = _("My Images administration")
 admin.site.index_title = _("Administration")
+
+for name, converter in (
+    ("namespace", NamespaceConverter),
+    ("repository", RepositoryConverter),
+    ("tag", TagConverter),
+    ("digest", DigestConverter),
+):
+    register_converter(converter, name)
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="images"), name="home"),

@@ -16,6 +16,12 @@ class _AsItIs:
         return value
 
 
+class NamespaceConverter(_AsItIs):
+    """A namespace."""
+
+    regex = NAMESPACE.strip("^$")
+
+
 class RepositoryConverter(_AsItIs):
     """``namespace/name``, nested as deep as it likes. No component can be ``-``: what follows ``/-/`` is a verb."""
 

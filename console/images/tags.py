@@ -128,9 +128,29 @@ def attachments(image: Image, digests: Iterable[str]) -> dict[str, list[Attachme
     return found
 
 
+# cosign's tags, then the types that signing, scanning and building tools write.
+_KINDS_BY_TAG = {"sig": "signature", "att": "attestation", "sbom": "SBOM"}
+_KINDS_BY_TYPE = (
+    ("application/vnd.dev.cosign.artifact.sig.", "signature"),
+    ("application/vnd.dev.cosign.artifact.att.", "attestation"),
+    ("application/vnd.dev.cosign.artifact.sbom.", "SBOM"),
+    ("application/vnd.dev.sigstore.bundle", "signature"),
+    ("application/vnd.cncf.notary.signature", "signature"),
+    ("application/vnd.in-toto+json", "attestation"),
+    ("application/spdx+json", "SBOM"),
+    ("text/spdx", "SBOM"),
+    ("application/vnd.cyclonedx", "SBOM"),
+    ("application/vnd.syft+json", "SBOM"),
+)
+
+
 def _attachment(manifest: Manifest, tag: str = "") -> Attachment:
-    kind = {".sig": "signature", ".att": "attestation", ".sbom": "SBOM"}.get(tag[tag.rfind(".") :] if tag else "", "")
-    return Attachment(kind or manifest.artifact_type or manifest.media_type, manifest.digest, manifest.size, tag)
+    kind = _KINDS_BY_TAG.get(tag.rpartition(".")[2], "")
+    if not kind:
+        named = (name for start, name in _KINDS_BY_TYPE if manifest.artifact_type.startswith(start))
+        # A manifest's media type says nothing of what is in it.
+        kind = next(named, manifest.artifact_type or "artifact")
+    return Attachment(kind, manifest.digest, manifest.size, tag)
 
 
 # --- one manifest ---------------------------------------------------------------------------------------------------
@@ -153,7 +173,9 @@ class Content:
 
     config: dict[str, Any]
     steps: list[Step]
-    annotations: dict[str, str]
+    # Pairs: a template would take a key named "items" for what a dict does.
+    labels: list[tuple[str, Any]]
+    annotations: list[tuple[str, str]]
     raw: str
     raw_size: int
     problem: str = ""
@@ -170,13 +192,14 @@ def content(manifest: Manifest) -> Content | None:
         return None
     whole = bytes(document.content)
     parsed = RegistryManifest("", document.digest, document.media_type, whole)
-    steps, annotations, problem = [], {}, ""
+    steps, annotations, problem = [], [], ""
+    labels = sorted((document.config.get("labels") or {}).items())
     try:
         steps = _steps(parsed, document.config.get("history", []))
-        annotations = dict(parsed.annotations)
+        annotations = sorted(parsed.annotations.items())
     except MalformedManifest as error:
         problem = str(error)
-    return Content(document.config, steps, annotations, _pretty(whole), len(whole), problem)
+    return Content(document.config, steps, labels, annotations, _pretty(whole), len(whole), problem)
 
 
 def _steps(manifest: RegistryManifest, history: list[dict[str, Any]]) -> list[Step]:

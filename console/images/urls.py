@@ -1,12 +1,8 @@
 """Addresses of the images."""
 
-from django.urls import path, register_converter
+from django.urls import path
 
 from console.images import views, views_changes, views_copy, views_tags
-from console.images.converters import DigestConverter, RepositoryConverter, TagConverter
-
-for name, converter in (("repository", RepositoryConverter), ("tag", TagConverter), ("digest", DigestConverter)):
-    register_converter(converter, name)
 
 urlpatterns = [
     path("", views.listing, name="images"),
@@ -15,7 +11,7 @@ urlpatterns = [
     path("-/registry/", views.registry_status, name="registry-status"),
     path("-/version/", views.version, name="images-version"),
     path("-/guide/", views.guide, name="usage-guide"),
-    path("-/storage/<str:namespace>/", views.storage, name="namespace-storage"),
+    path("-/storage/<namespace:namespace>/", views.storage, name="namespace-storage"),
     path("<repository:repository>/", views_tags.tags, name="image"),
     path("<repository:repository>/-/info/", views.info, name="image-info"),
     path("<repository:repository>/-/commands/", views.commands, name="image-commands"),

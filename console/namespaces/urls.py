@@ -7,5 +7,5 @@ from console.namespaces import views
 urlpatterns = [
     path("", views.listing, name="namespaces"),
     path("-/create/", views.create, name="namespace-create"),
-    path("<str:name>/-/delete/", views.delete, name="namespace-delete"),
+    path("<namespace:name>/-/delete/", views.delete, name="namespace-delete"),
 ]

@@ -30,7 +30,7 @@ def size(count: int | None) -> str:
             break
         value /= 1024
     places = 0 if unit == "B" or value >= 100 else 1
-    return f"{number_format(value, places)}\N{NO-BREAK SPACE}{unit}"
+    return f"{number_format(value, places, force_grouping=True)}\N{NO-BREAK SPACE}{unit}"
 
 
 @register.filter
@@ -152,6 +152,7 @@ def sort_head(context: Any, name: str, label: str, target: str, numeric: bool = 
     query["sort"] = f"-{name}" if current == name else name
     direction = {name: "ascending", f"-{name}": "descending"}.get(current, "none")
     return {
+        "name": name,
         "query": f"?{query.urlencode()}",
         "label": label,
         "target": target,
