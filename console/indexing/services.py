@@ -201,19 +201,6 @@ def _point(image: Image, name: str, manifest: Manifest, pushed_at: datetime.date
     return Outcome.MOVED if moved else Outcome.SAME
 
 
-def reread_tag(
-    repository: str, tag: str, *, pushed_at: datetime.datetime | None = None, pushed_by: str = ""
-) -> Outcome:
-    """Bring one tag's row, and the image's totals, in line with the registry.
-
-    :raises registry_client.RegistryError: when the registry cannot be asked; nothing is changed then.
-    """
-    reader = Reader(repository)
-    outcome = reader.look(tag, pushed_at=pushed_at, pushed_by=pushed_by)
-    reader.settle()
-    return outcome
-
-
 def reread_image(repository: str) -> None:
     """Bring all tags of one repository in line with the registry, its image's row included.
 

@@ -14,7 +14,7 @@ from console.images.models import DoomedManifest, Image, ImageDeletion, Manifest
 from console.images.services import create_image, delete_image
 from console.indexing import hints
 from console.indexing.jobs import follow_hints
-from console.indexing.services import reread_image, reread_tag
+from console.indexing.services import reread_image
 from console.operations.worker import CONCURRENCY, run_worker
 from console.queue import INDEX_QUEUE, WORK_QUEUE
 from console.registry import registry
@@ -28,6 +28,7 @@ from registry_client import (
 )
 from tests.factories import ImageFactory, NamespaceFactory
 from tests.images import disk
+from tests.index_tools import reread_tag
 from tests.registry_tools import present, push_image, push_index
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("registry_server")]

@@ -11,12 +11,13 @@ from console.images.models import Image, Manifest, Tag
 from console.images.services import delete_image, delete_tags
 from console.indexing import hints
 from console.indexing.hints import Notice
-from console.indexing.services import reread_image, reread_tag
+from console.indexing.services import reread_image
 from console.registry import registry
 from registry_client import NameUnknown, RegistryClient, RegistryUnavailable, Unauthorized, Unsupported
 from tests.factories import ImageFactory
 from tests.images import disk
 from tests.images.artifacts import push_artifact, push_referrers
+from tests.index_tools import reread_tag
 from tests.registry_tools import DOCKER_MANIFEST, push_image, push_index
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("registry_server")]

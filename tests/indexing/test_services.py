@@ -12,12 +12,13 @@ from console.images.models import Image, Tag
 from console.indexing import jobs
 from console.indexing.hints import Notice, follow, remember
 from console.indexing.models import Hint
-from console.indexing.services import Reader, find_image, reread_image, reread_tag
+from console.indexing.services import Reader, find_image, reread_image
 from console.operations.worker import run_worker
 from console.queue import defer_once, repository_lock
 from console.registry import registry
 from registry_client import RegistryUnavailable, UnexpectedAnswer
 from tests.factories import ImageFactory, NamespaceFactory
+from tests.index_tools import reread_tag
 from tests.registry_tools import DOCKER_MANIFEST, push_image, push_index
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("registry_server")]
