@@ -2,16 +2,16 @@
 
 Deleting a manifest by its digest reads every tag of the repository, and takes each tag that points at it along. So:
 
-1. **Listing.** Each tag's digest is written down (``DoomedManifest``), with the children of indexes and whatever
-   the index knows to be untagged, before anything is touched.
+1. **Listing.** Each tag's digest is written down (``DoomedManifest``), with the children of indexes, whatever the index
+   knows to be untagged, and what was pushed and never indexed, before anything is touched.
 2. **Tags.** Some hundred tags at a time are looked at once more and pointed at one tiny manifest, the tombstone, and
    its digest is deleted: one reading of the tags for all of these, and no call longer than a client waits.
 3. **Manifests.** The digests written down, which no tag names any more, are deleted one by one, with the links to
    their blobs.
 
-Every step can be done again: a job that was killed goes on where it was. A tag pushed meanwhile (by a token from
-before the deletion) starts another round, so that the image's row goes only when the registry lists no tag. The work
-can be done in several turns, so that a large image does not keep the others waiting.
+Every step can be done again: a job that was killed goes on where it was. Something pushed meanwhile (by a token from
+before the deletion) starts another round, so that the image's row goes only when the registry lists no tag and has told
+of nothing more. The work can be done in several turns, so that a large image does not keep the others waiting.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ from django.db.models import Exists, F, OuterRef
 from django.utils import timezone
 
 from console.audit.services import record
-from console.images.models import DoomedManifest, Image, ImageDeletion, Manifest, Tag
+from console.images import pushed
+from console.images.models import DoomedManifest, Image, ImageDeletion, Manifest, PushedDigest, Tag
 from console.namespaces.models import Namespace
 from console.registry import at_once, registry
 from registry_client import (
@@ -96,7 +97,7 @@ def delete_everything(image: Image, turn_over: Callable[[], bool] = never) -> No
             _list(deletion, repository)
         _bury_tags(deletion, repository, turn_over)
         _remove_manifests(deletion, repository, turn_over)
-        if not tags_of(repository):
+        if not tags_of(repository) and not PushedDigest.objects.filter(repository=repository).exists():
             _finish(image)
             return
         listed = False
@@ -160,7 +161,18 @@ def _list(deletion: ImageDeletion, repository: str) -> None:
     untagged = Manifest.objects.filter(~Exists(written), image=deletion.image).values_list("digest", flat=True)
     for digests in _batches(untagged.iterator(), _LISTED_AT_ONCE):
         _write_down(deletion, [DoomedManifest(deletion=deletion, digest=digest) for digest in digests])
+    _write_down_pushed(deletion, repository)
     _write_down_children(deletion, repository)
+
+
+def _write_down_pushed(deletion: ImageDeletion, repository: str) -> None:
+    """Add what was pushed, by its digest alone or under a tag that has moved on, whether the index knows it or not."""
+    while True:
+        with transaction.atomic():
+            digests = pushed.take(repository, _LISTED_AT_ONCE)
+            _write_down(deletion, [DoomedManifest(deletion=deletion, digest=digest) for digest in digests])
+        if not digests:
+            return
 
 
 def digest_of(repository: str, tag: str) -> str:

@@ -12,7 +12,7 @@ from django.db.models import Exists, OuterRef
 from django.utils import timezone
 from procrastinate.contrib.django import app
 
-from console.images import copying, deletion, tag_deletion
+from console.images import copying, deletion, pushed, tag_deletion
 from console.images.locks import image_locked
 from console.images.models import DailyActivity, Document, Image, ImageDeletion, Manifest, Tag
 from console.queue import LATER_PRIORITY, WORK_QUEUE, KeepTrying, repository_lock
@@ -101,10 +101,11 @@ def copy(copy_id: int) -> None:
 @app.periodic(cron="23 4 * * *")
 @app.task(name="images.forget_documents", queue=WORK_QUEUE, queueing_lock="images.forget_documents")
 def forget_documents(timestamp: int = 0) -> None:
-    """Remove the content of manifests that no image has any more, and what was counted too long ago to be shown."""
+    """Remove the content of manifests that no image has any more, and what is too old to be shown or needed."""
     with transaction.atomic(), connection.cursor() as cursor:
         # Nobody may find a document there and count on it while it goes: those who are about to are waited for.
         cursor.execute("LOCK TABLE images_document IN SHARE ROW EXCLUSIVE MODE")
         Document.objects.filter(~Exists(Manifest.objects.filter(digest=OuterRef("digest")))).delete()
     oldest = timezone.now().date() - datetime.timedelta(days=_ACTIVITY_DAYS)
     DailyActivity.objects.filter(day__lt=oldest).delete()
+    pushed.forget_needless()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from django.db import connection
+from django.db.models import DateTimeField, Value
 from django.utils import timezone
 
 from console.accounts.models import Account
 from console.audit.services import record
+from console.images import pushed
 from console.images.deletion import digest_of, is_tombstone
 from console.images.locks import image_locked
 from console.images.models import Image, Manifest, Tag
@@ -214,6 +217,8 @@ UPDATE images_manifest SET is_child = false WHERE image_id = %s AND is_child AND
 def forget_gone_manifests(image: Image) -> int:
     """Remove rows of manifests that no tag and no index names and that the registry does not have; how many.
 
+    What was pushed and is not indexed is forgotten too when it is gone.
+
     :raises registry_client.RegistryError: when the registry does not answer.
     """
     forgotten = 0
@@ -224,20 +229,27 @@ def forget_gone_manifests(image: Image) -> int:
     return forgotten
 
 
-def _untagged(image: Image) -> Iterator[list[str]]:
-    """The digests that neither a tag nor an index names, and that no deletion is at work on, some at a time."""
+def _untagged(image: Image) -> Iterator[dict[str, datetime.datetime | None]]:
+    """The digests that neither a tag nor an index names, and that no deletion is at work on, some at a time.
+
+    For one that was pushed and is not indexed, with the time when that was last told of.
+    """
+    untagged = Manifest.objects.filter(image=image, tags=None, is_child=False, doomed=False)
+    manifests = untagged.order_by("digest").values_list("digest", Value(None, DateTimeField()))
+    pushes = pushed.unindexed(image).order_by("digest").values_list("digest", "told_at")
     last = ""
     while True:
-        untagged = Manifest.objects.filter(image=image, tags=None, is_child=False, doomed=False, digest__gt=last)
-        digests = list(untagged.order_by("digest").values_list("digest", flat=True)[:_AT_ONCE])
-        if digests:
-            yield digests
-        if len(digests) < _AT_ONCE:
+        more = pushes.filter(digest__gt=last)[:_AT_ONCE]
+        both = manifests.filter(digest__gt=last)[:_AT_ONCE].union(more, all=True)
+        batch = dict(both.order_by("digest")[:_AT_ONCE])
+        if batch:
+            yield batch
+        if len(batch) < _AT_ONCE:
             return
-        last = digests[-1]
+        last = next(reversed(batch))
 
 
-def _forget_those(image: Image, digests: list[str]) -> int:
+def _forget_those(image: Image, told: dict[str, datetime.datetime | None]) -> int:
     def is_gone(digest: str) -> bool:
         try:
             return not digest_of(image.repository, digest)
@@ -245,12 +257,15 @@ def _forget_those(image: Image, digests: list[str]) -> int:
             raise_if_down(error)
             return False
 
-    answers = at_once(is_gone, digests)
-    gone = [digest for digest, answer in zip(digests, answers, strict=True) if answer]
-    if not gone:
+    answers = zip(told.items(), at_once(is_gone, told), strict=True)
+    gone = [one for one, answer in answers if answer]
+    if pushes := {digest: moment for digest, moment in gone if moment is not None}:
+        pushed.forget(image.repository, pushes)
+    manifests = [digest for digest, moment in gone if moment is None]
+    if not manifests:
         return 0
     # The lock keeps a push of one of them from being indexed in between.
     with image_locked(image.pk):
-        rows = Manifest.objects.filter(image=image, digest__in=gone, tags=None, is_child=False, doomed=False)
+        rows = Manifest.objects.filter(image=image, digest__in=manifests, tags=None, is_child=False, doomed=False)
         forgotten, _by_table = rows.delete()
     return forgotten

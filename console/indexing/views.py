@@ -1,6 +1,7 @@
 """The registry's notifications (Distribution, "Notifications").
 
-A push or a deletion is a hint to look at a tag again; pushes and pulls are counted.
+A push or a deletion is a hint to look at a tag again; pushes and pulls are counted. What was pushed is remembered by
+its digest, for the day when the image is deleted.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 from procrastinate.exceptions import ConnectorException
 
+from console.images import pushed
 from console.indexing import activity, hints, jobs
 from console.indexing.activity import Occurrence
 from console.indexing.hints import Notice
@@ -50,6 +52,7 @@ class Taken:
     """What an envelope comes to."""
 
     notices: list[Notice] = field(default_factory=list)
+    pushes: set[tuple[str, str]] = field(default_factory=set)
     occurrences: list[Occurrence] = field(default_factory=list)
     unusable: Counter[str] = field(default_factory=Counter)
 
@@ -92,6 +95,7 @@ def _keep(taken: Taken) -> None:
     with transaction.atomic():
         # In a settled order: two envelopes taken in at once must not wait for each other.
         hints.remember(sorted(taken.notices, key=lambda notice: (notice.repository, notice.tag)))
+        pushed.remember(taken.pushes)
         activity.store(sorted(taken.occurrences, key=lambda one: one.event))
         for reason, number in sorted(taken.unusable.items()):
             activity.count_unusable(reason, number)
@@ -145,13 +149,15 @@ def _understand(event: Any, taken: Taken) -> None:
             if not number:
                 raise Unusable(Reason.MALFORMED)  # it could not be told from a repetition
             taken.occurrences.append(Occurrence(number, repository, tag, digest, True, _near(moment)))
-    elif tag:
-        if action == "push":
+    elif action == "push":
+        if digest:
+            taken.pushes.add((repository, digest))
+        if tag:
             taken.notices.append(Notice(repository, tag, moment, who))
             if number:
                 taken.occurrences.append(Occurrence(number, repository, tag, digest, False, _near(moment)))
-        else:
-            taken.notices.append(Notice(repository, tag))
+    elif tag:
+        taken.notices.append(Notice(repository, tag))
 
 
 def _near(moment: datetime.datetime) -> datetime.datetime:

@@ -16,7 +16,7 @@ from django.db import transaction
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
-from console.images.models import Image, Manifest, Tag
+from console.images.models import Image, Manifest, PushedDigest, Tag
 from console.indexing import hints
 from console.indexing.models import Hint
 from console.indexing.reading import subject_of_tag
@@ -238,6 +238,14 @@ def assert_exact_image(world, repository, image, tags):
     assert image.size == sum(rows[by_digest[digest]].size for digest in set(tags.values()))
 
 
+def assert_all_known(world):
+    """Whatever is in the registry would go with its image: the index has it, or it is remembered."""
+    for repository in OWNED:
+        known = set(Manifest.objects.filter(image__full_name=repository).values_list("digest", flat=True))
+        known |= set(PushedDigest.objects.filter(repository=repository).values_list("digest", flat=True))
+        assert {world.made[repository][name].digest for name in world.present[repository]} <= known
+
+
 def reachable(made, names, there=None):
     """These manifests with all that they name, and what those name; nothing is behind one that is not ``there``."""
     found = set()
@@ -277,6 +285,8 @@ def play(history, client, made):
             assert {repository: indexed_tags(repository) for repository in OWNED} == present
         assert walk_on(begin(), share=100).state == "done"
         assert_exact(world, present)
+        if nothing_lost:
+            assert_all_known(world)
         # What arrives late, or once more, changes nothing.
         deliver(client, chance.sample(world.events, min(len(world.events), 5)))
         assert_exact(world, present)

@@ -114,6 +114,23 @@ def test_worker_registry_and_database_are_killed_in_turn(whole):
         pull(owner_client(whole), "team/kept", tag)
 
 
+def test_what_was_pushed_by_its_digest_alone_goes_too(whole):
+    """As the registry itself tells of it: the platforms of a push that broke off, beside a tag."""
+    do(whole, "")
+    client = owner_client(whole)
+    push_image(client, "team/broken-off", "v1")
+    alone = {push_image(client, "team/broken-off", None).digest for _ in range(3)}
+    told = "SELECT digest FROM images_pusheddigest WHERE repository = 'team/broken-off'"
+    wait_until(lambda: alone < {digest for (digest,) in whole.sql(told)}, "all are told of")
+    wait_until(lambda: "broken-off" in images(whole), "the image is in the index")
+    assert alone < disk.manifests("team/broken-off", root(whole))
+    do(whole, "ask('broken-off')")
+    wait_until(lambda: not deletions(whole), "the deletion has ended")
+    assert "broken-off" not in images(whole)
+    assert disk.left_of("team/broken-off", root(whole)) == []
+    assert whole.sql(told) == []
+
+
 def sign_in(whole):
     session = requests.Session()
     page = session.get(f"{whole.console_url}/sign-in/", timeout=30).text

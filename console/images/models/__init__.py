@@ -3,7 +3,7 @@
 from console.images.models.copying import Copy
 from console.images.models.deletion import DoomedManifest, ImageDeletion
 from console.images.models.image import NAME_PATTERN, NAMESPACE_PART, Image, ImagePieces, validate_image_name
-from console.images.models.index import DailyActivity, Document, Manifest, Tag
+from console.images.models.index import DailyActivity, Document, Manifest, PushedDigest, Tag
 
 __all__ = [
     "NAMESPACE_PART",
@@ -16,6 +16,7 @@ __all__ = [
     "ImageDeletion",
     "ImagePieces",
     "Manifest",
+    "PushedDigest",
     "Tag",
     "validate_image_name",
 ]

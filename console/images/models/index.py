@@ -129,6 +129,25 @@ class Tag(models.Model):
         return f"{self.image}:{self.name}"
 
 
+class PushedDigest(models.Model):
+    """That a manifest was pushed, under a tag or by its digest alone (``console.images.pushed``).
+
+    By the repository's name: a first push tells of platforms before there is an image.
+    """
+
+    repository = models.CharField(_("repository"), max_length=255)
+    digest = models.CharField(_("digest"), max_length=140)
+    told_at = models.DateTimeField(_("told"), help_text=_("When it was last told of"))
+
+    class Meta:
+        verbose_name = _("pushed digest")
+        verbose_name_plural = _("pushed digests")
+        constraints = [models.UniqueConstraint(fields=["repository", "digest"], name="pushed_digest_once")]
+
+    def __str__(self) -> str:
+        return f"{self.repository}@{self.digest}"
+
+
 class DailyActivity(models.Model):
     """Pushes and pulls of an image on one day (UTC)."""
 
