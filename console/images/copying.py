@@ -7,8 +7,15 @@ before the index that names them: the copy has the same digest, all platforms in
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.db.models import QuerySet
+from django.utils import timezone
 
 from console.audit.services import record
+from console.images import pushed
+from console.images.locks import image_locked
 from console.images.models import Copy, Image, Manifest, Tag
 from console.registry import at_once, registry
 from registry_client import (
@@ -51,16 +58,35 @@ def run(copy_id: int) -> None:
             if isinstance(error, RegistryUnavailable)
             else "The registry refuses the console. The copy goes on by itself when it no longer does."
         )
-        Copy.objects.filter(pk=copy_id).update(problem=sentence)
+        with _shown(copy) as row:
+            row.update(problem=sentence)
         raise
     except (CannotCopy, RegistryError) as error:
         sentence = str(error) if isinstance(error, CannotCopy) else "The registry refused a step of the copy."
         log.warning("copy of %s failed: %s", copy, error)
-        Copy.objects.filter(pk=copy_id).update(state=Copy.State.FAILED, problem=sentence)
+        with _shown(copy) as row:
+            row.update(state=Copy.State.FAILED, problem=sentence)
         return
     _index(copy)
     record("tag.copied", f"{copy.image.repository}:{copy.tag}", actor=copy.requested_by, source=copy.source)
-    Copy.objects.filter(pk=copy_id).delete()
+    with _shown(copy) as row:
+        row.delete()
+
+
+@contextmanager
+def _shown(copy: Copy) -> Iterator[QuerySet[Copy]]:
+    """The copy's row, to be changed so that open pages see it."""
+    with image_locked(copy.image_id):
+        yield Copy.objects.filter(pk=copy.pk)
+        Image.objects.filter(pk=copy.image_id).update(changed_at=timezone.now())
+
+
+def dismiss(image: Image, number: int) -> None:
+    """Forget a copy to ``image`` that failed; nothing happens when there is none of that number."""
+    copy = Copy.objects.filter(image=image, pk=number, state=Copy.State.FAILED).first()
+    if copy is not None:
+        with _shown(copy) as row:
+            row.delete()
 
 
 def _index(copy: Copy) -> None:
@@ -92,6 +118,8 @@ def _copy(source: str, target: str, digest: str, reference: str, depth: int) -> 
         manifest = registry().manifest(source, digest)
         if source != target:
             _copy_parts(source, target, manifest, depth)
+        # Before: a copy that ends half-way leaves platforms that no tag names.
+        pushed.remember([(target, digest)])
         registry().put_manifest(target, reference, manifest.content, manifest.media_type)
     except (ManifestUnknown, ManifestBlobUnknown, NameUnknown) as error:
         raise CannotCopy("The image is no longer complete at its source: a part of it was deleted.") from error

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from console import policy
 from console.accounts.models import Account
@@ -15,6 +17,8 @@ from console.images.services import create_image
 from console.namespaces.models import Namespace
 from console.queue import repository_lock
 from registry_client.names import check_tag
+
+_NOT_YOURS = gettext_lazy("Choose one of your own namespaces that is not being transferred.")
 
 
 def copy_tag(
@@ -53,7 +57,7 @@ def _target(account: Account, namespace: Namespace, name: str) -> Image:
     if found is None:
         return create_image(account, namespace, name)
     if not policy.may(account, "image.edit", found):
-        raise ValidationError({"namespace": _("Choose one of your own namespaces that is not being transferred.")})
+        raise ValidationError({"namespace": _NOT_YOURS})
     if found.state != Image.State.ACTIVE:
         raise ValidationError({"name": _("The image “%s” is being deleted.") % found.repository})
     return found
@@ -62,7 +66,12 @@ def _target(account: Account, namespace: Namespace, name: str) -> Image:
 def _begin(account: Account, source: Tag, image: Image, tag: str) -> Copy:
     if image.pk == source.image_id and tag == source.name:
         raise ValidationError({"tag": _("This is the tag itself. Choose another name.")})
-    locked = Image.objects.select_for_update(of=("self",)).select_related("namespace").get(pk=image.pk)
+    locked = Image.objects.select_for_update(of=("self",)).select_related("namespace").filter(pk=image.pk).first()
+    # It may have been deleted, or given away, while the lock was waited for.
+    if locked is None or locked.state != Image.State.ACTIVE:
+        raise ValidationError({"name": _("The image “%s” is being deleted.") % image.repository})
+    if not policy.may(account, "image.edit", locked):
+        raise ValidationError({"namespace": _NOT_YOURS})
     existing = Tag.objects.filter(image=locked, name=tag).first()
     if existing is not None and existing.state != Tag.State.ACTIVE:
         raise ValidationError({"tag": _("The tag “%s” is being deleted.") % tag})
@@ -79,6 +88,7 @@ def _begin(account: Account, source: Tag, image: Image, tag: str) -> Copy:
         digest=source.manifest.digest,
         requested_by=account.account_id,
     )
+    Image.objects.filter(pk=locked.pk).update(changed_at=timezone.now())
     jobs.copy.configure(lock=repository_lock(locked.repository)).defer(copy_id=copy.pk)
     record("tag.copy", f"{locked.repository}:{tag}", source=f"{source.image.repository}:{source.name}")
     return copy

@@ -10,10 +10,9 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
-from console.images import services_copy
-from console.images.copying import attachments_of
+from console.images import copying, services_copy
 from console.images.forms import CopyForm
-from console.images.models import Copy, Tag
+from console.images.models import Tag
 from console.images.views import own_image
 from console.pages.activated import activated
 from console.pages.rendering import Request, add_errors, dialog, go
@@ -42,7 +41,7 @@ def copy(request: Request, repository: str, tag: str) -> HttpResponse:
         "form": form,
         "image": image,
         "tag": source,
-        "attached": len(attachments_of(image, source.manifest.digest)),
+        "attached": len(copying.attachments_of(image, source.manifest.digest)),
         "section": "images",
     }
     return dialog(request, "images/copy.html", _("Copy"), context, invalid=bool(form.errors))
@@ -53,5 +52,5 @@ def copy(request: Request, repository: str, tag: str) -> HttpResponse:
 def dismiss(request: Request, repository: str, number: int) -> HttpResponse:
     """Take the notice of a copy that failed away."""
     image = own_image(request, repository)
-    Copy.objects.filter(image=image, pk=number, state=Copy.State.FAILED).delete()
+    copying.dismiss(image, number)
     return go(request, reverse("image", args=[repository]))

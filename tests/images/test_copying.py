@@ -1,24 +1,23 @@
 """Copying tags within an image and to other images, against a real registry and checked on its disk."""
 
 import itertools
-import threading
+from contextlib import suppress
+from unittest.mock import Mock
 
 import pytest
 from django.core.exceptions import ValidationError
-from django.db import connection
 
 from console.audit.models import AuditEvent
-from console.images import copying, jobs
+from console.images import copying, jobs, versions
 from console.images.models import Copy, Image, Tag
 from console.images.services import delete_image, delete_tags
-from console.images.services_copy import copy_tag
-from console.indexing.services import reread_image
 from console.registry import registry
 from registry_client import RegistryClient, RegistryUnavailable, Unauthorized, UnexpectedAnswer
-from tests.factories import ActivatedAccountFactory, ImageFactory, ManifestFactory, NamespaceFactory, TagFactory
+from tests.factories import ImageFactory, NamespaceFactory
 from tests.images import disk
 from tests.images.artifacts import push_artifact, push_referrers
-from tests.registry_tools import push_image, push_index
+from tests.images.copies import ask, indexed, pull, push, run, tag_of, target
+from tests.registry_tools import push_index
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("registry_server")]
 
@@ -26,46 +25,6 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("registry_server")]
 @pytest.fixture
 def source():
     return ImageFactory(name="source")
-
-
-def push(image, reference, **options):
-    return push_image(registry(), image.repository, reference, **options)
-
-
-def indexed(image):
-    reread_image(image.repository)
-    image.refresh_from_db()
-    return image
-
-
-def tag_of(image, name):
-    return Tag.objects.select_related("manifest", "image__namespace__owner").get(image=image, name=name)
-
-
-def ask(image, tag, name, new, **options):
-    namespace = options.pop("namespace", image.namespace)
-    return copy_tag(image.namespace.owner, tag_of(image, tag), namespace, name, new, **options)
-
-
-def run():
-    for copy in Copy.objects.filter(state=Copy.State.RUNNING).order_by("id"):
-        jobs.copy(copy.pk)
-
-
-def target(source, name="target"):
-    return Image.objects.get(namespace=source.namespace, name=name)
-
-
-def pull(image, reference):
-    """Everything that a client would fetch; the digest."""
-    manifest = registry().manifest(image.repository, reference)
-    if manifest.is_index:
-        for child in manifest.children:
-            pull(image, child.digest)
-    else:
-        for blob in manifest.references:
-            assert b"".join(registry().blob(image.repository, blob))
-    return manifest.digest
 
 
 class TestWhatIsCopied:
@@ -184,92 +143,6 @@ class TestWhatIsCopied:
         assert pull(target(source), "v1") == pushed.digest
 
 
-class TestRefused:
-    def refused(self, *arguments, **options):
-        with pytest.raises(ValidationError) as refusal:
-            copy_tag(*arguments, **options)
-        assert not Copy.objects.exists()
-        return " ".join(refusal.value.messages)
-
-    @pytest.fixture
-    def tag(self, source):
-        return TagFactory(image=source, manifest=ManifestFactory(image=source), name="v1")
-
-    def test_the_tag_itself(self, source, tag):
-        assert "tag itself" in self.refused(source.namespace.owner, tag, source.namespace, "source", "v1")
-
-    def test_somebody_elses_image(self, source, tag):
-        stranger = ActivatedAccountFactory()
-        own = NamespaceFactory(owner=stranger)
-        assert "not yours" in self.refused(stranger, tag, own, "mine", "v1")
-        assert not Image.objects.filter(namespace=own).exists()
-
-    def test_into_somebody_elses_namespace(self, source, tag):
-        theirs = ImageFactory(name="theirs")
-        for name in ("theirs", "new"):
-            assert "your own namespaces" in self.refused(source.namespace.owner, tag, theirs.namespace, name, "v1")
-
-    @pytest.mark.parametrize("name", ["", " ", "-x", "a" * 129, "a/b", "ä", "a\n", "a\x00"])
-    def test_a_tag_that_is_none(self, source, tag, name):
-        if name == "a\n":
-            name = "a\nb"
-        assert "up to 128" in self.refused(source.namespace.owner, tag, source.namespace, "new", name)
-        assert Image.objects.count() == 1
-
-    @pytest.mark.parametrize("name", ["X", "a", "", "a//b"])
-    def test_an_image_name_that_is_none(self, source, tag, name):
-        assert self.refused(source.namespace.owner, tag, source.namespace, name, "v1")
-
-    def test_what_is_being_deleted(self, source, tag):
-        owner = source.namespace.owner
-        other = ImageFactory(namespace=source.namespace, name="other")
-        gone = TagFactory(image=other, manifest=ManifestFactory(image=other), name="gone", state=Tag.State.DELETING)
-        assert "tag is being deleted" in self.refused(owner, tag_of(other, "gone"), source.namespace, "source", "x")
-        assert "is being deleted" in self.refused(owner, tag, source.namespace, "other", gone.name)
-        delete_image(owner, other)
-        assert "is being deleted" in self.refused(owner, tag, source.namespace, "other", "v1")
-        delete_image(owner, source)
-        assert "being deleted" in self.refused(owner, tag_of(source, "v1"), source.namespace, "new", "v1")
-
-    def test_quotas(self, source, tag):
-        owner = source.namespace.owner
-        owner.tag_quota, owner.image_quota = 1, 1
-        owner.save()
-        Image.objects.filter(pk=source.pk).update(tag_count=1)
-        assert "tags of this image are in use" in self.refused(owner, tag, source.namespace, "source", "v2")
-        assert "images of this account are in use" in self.refused(owner, tag, source.namespace, "new", "v1")
-
-    def test_a_quota_that_what_is_attached_would_pass(self, source):
-        owner = source.namespace.owner
-        owner.tag_quota = 1
-        owner.save()
-        pushed = push(source, "v1")
-        push(source, f"{pushed.digest.replace(':', '-')}.sig")
-        indexed(source)
-        assert "in use" in self.refused(owner, tag_of(source, "v1"), source.namespace, "new", "v1", attached=True)
-        assert not Image.objects.filter(name="new").exists(), "all or nothing"
-
-    def test_replacing_needs_no_room(self, source):
-        owner = source.namespace.owner
-        owner.tag_quota = 2
-        owner.save()
-        push(source, "v1")
-        push(source, "v2")
-        indexed(source)
-        ask(source, "v1", "source", "v2")
-        assert Copy.objects.count() == 1
-
-    def test_copies_on_their_way_count(self, source, tag):
-        owner = source.namespace.owner
-        owner.tag_quota = 3
-        owner.save()
-        Image.objects.filter(pk=source.pk).update(tag_count=1)
-        ask(source, "v1", "source", "v2")
-        ask(source, "v1", "source", "v3")
-        with pytest.raises(ValidationError, match="in use"):
-            ask(source, "v1", "source", "v4")
-
-
 class TestOnTheWay:
     def failed(self, source):
         copy = Copy.objects.get()
@@ -304,6 +177,32 @@ class TestOnTheWay:
         run()
         assert "no longer complete at its source" in self.failed(source)
         assert disk.tags(target(source).repository) == {}
+
+    def test_open_pages_are_told(self, source, monkeypatch):
+        """When it begins, when it waits, when it fails, when that is dismissed, when it ends."""
+        push(source, "v1")
+        indexed(source)
+        seen = {versions.image_version(source)}
+
+        def news():
+            source.refresh_from_db()
+            known = len(seen)
+            seen.add(versions.image_version(source))
+            return len(seen) > known
+
+        copy = ask(source, "v1", "source", "v2")
+        assert news()
+        for error in (RegistryUnavailable("no"), UnexpectedAnswer("no")):
+            with monkeypatch.context() as patched, suppress(RegistryUnavailable):
+                patched.setattr(RegistryClient, "put_manifest", Mock(side_effect=error))
+                jobs.copy(copy.pk)
+            assert news()
+        assert Copy.objects.get().state == Copy.State.FAILED
+        copying.dismiss(source, copy.pk)
+        assert not Copy.objects.exists()
+        assert news()
+        copying.dismiss(source, copy.pk)
+        assert not news()
 
     def test_a_failed_copy_can_be_asked_for_again(self, source):
         pushed = push(source, "v1")
@@ -426,33 +325,3 @@ class TestOnTheWay:
         ask(source, "v2", "target", "latest")
         run()
         assert tag_of(target(source), "latest").manifest == Tag.objects.get(image=target(source)).manifest
-
-
-@pytest.mark.django_db(transaction=True)
-def test_two_to_one_target_in_the_same_moment(source):
-    push(source, "v1")
-    indexed(source)
-    ImageFactory(namespace=source.namespace, name="target")
-    start = threading.Barrier(4)
-    outcomes = []
-
-    def race():
-        try:
-            start.wait()
-            ask(source, "v1", "target", "latest")
-            outcomes.append("")
-        except ValidationError as refusal:
-            outcomes.append(refusal.messages[0])
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=race) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(bool(one) for one in outcomes) == [False, True, True, True], outcomes
-    assert all("being copied to the tag" in one for one in outcomes if one)
-    assert Copy.objects.count() == 1
-    with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE procrastinate_jobs CASCADE")

@@ -1,0 +1,157 @@
+"""What may be copied and where to, and two requests in one moment."""
+
+import threading
+
+import pytest
+from django.core.exceptions import ValidationError
+from django.db import connection
+
+from console.images import services_copy
+from console.images.models import Copy, Image, Tag
+from console.images.services import delete_image
+from console.images.services_copy import copy_tag
+from tests.factories import ActivatedAccountFactory, ImageFactory, ManifestFactory, NamespaceFactory, TagFactory
+from tests.images.copies import ask, indexed, push, tag_of
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("registry_server")]
+
+
+@pytest.fixture
+def source():
+    return ImageFactory(name="source")
+
+
+class TestRefused:
+    def refused(self, *arguments, **options):
+        with pytest.raises(ValidationError) as refusal:
+            copy_tag(*arguments, **options)
+        assert not Copy.objects.exists()
+        return " ".join(refusal.value.messages)
+
+    @pytest.fixture
+    def tag(self, source):
+        return TagFactory(image=source, manifest=ManifestFactory(image=source), name="v1")
+
+    def test_the_tag_itself(self, source, tag):
+        assert "tag itself" in self.refused(source.namespace.owner, tag, source.namespace, "source", "v1")
+
+    def test_somebody_elses_image(self, source, tag):
+        stranger = ActivatedAccountFactory()
+        own = NamespaceFactory(owner=stranger)
+        assert "not yours" in self.refused(stranger, tag, own, "mine", "v1")
+        assert not Image.objects.filter(namespace=own).exists()
+
+    def test_into_somebody_elses_namespace(self, source, tag):
+        theirs = ImageFactory(name="theirs")
+        for name in ("theirs", "new"):
+            assert "your own namespaces" in self.refused(source.namespace.owner, tag, theirs.namespace, name, "v1")
+
+    @pytest.mark.parametrize("name", ["", " ", "-x", "a" * 129, "a/b", "ä", "a\n", "a\x00"])
+    def test_a_tag_that_is_none(self, source, tag, name):
+        if name == "a\n":
+            name = "a\nb"
+        assert "up to 128" in self.refused(source.namespace.owner, tag, source.namespace, "new", name)
+        assert Image.objects.count() == 1
+
+    @pytest.mark.parametrize("name", ["X", "a", "", "a//b"])
+    def test_an_image_name_that_is_none(self, source, tag, name):
+        assert self.refused(source.namespace.owner, tag, source.namespace, name, "v1")
+
+    def test_what_is_being_deleted(self, source, tag):
+        owner = source.namespace.owner
+        other = ImageFactory(namespace=source.namespace, name="other")
+        gone = TagFactory(image=other, manifest=ManifestFactory(image=other), name="gone", state=Tag.State.DELETING)
+        assert "tag is being deleted" in self.refused(owner, tag_of(other, "gone"), source.namespace, "source", "x")
+        assert "is being deleted" in self.refused(owner, tag, source.namespace, "other", gone.name)
+        delete_image(owner, other)
+        assert "is being deleted" in self.refused(owner, tag, source.namespace, "other", "v1")
+        delete_image(owner, source)
+        assert "being deleted" in self.refused(owner, tag_of(source, "v1"), source.namespace, "new", "v1")
+
+    @pytest.mark.parametrize("then", ["deleting", "gone", "given away"])
+    def test_what_changes_in_the_same_moment(self, source, tag, then, monkeypatch):
+        """The target was looked at before its lock was had."""
+        owner = source.namespace.owner
+        other = ImageFactory(namespace=source.namespace, name="other")
+        real = services_copy._begin
+
+        def begin(*arguments):
+            if then == "deleting":
+                Image.objects.filter(pk=other.pk).update(state=Image.State.DELETING)
+            elif then == "gone":
+                Image.objects.filter(pk=other.pk).delete()
+            else:
+                Image.objects.filter(pk=other.pk).update(namespace=NamespaceFactory())
+            return real(*arguments)
+
+        monkeypatch.setattr(services_copy, "_begin", begin)
+        sentence = "own namespaces" if then == "given away" else "is being deleted"
+        assert sentence in self.refused(owner, tag, source.namespace, "other", "v1")
+
+    def test_quotas(self, source, tag):
+        owner = source.namespace.owner
+        owner.tag_quota, owner.image_quota = 1, 1
+        owner.save()
+        Image.objects.filter(pk=source.pk).update(tag_count=1)
+        assert "tags of this image are in use" in self.refused(owner, tag, source.namespace, "source", "v2")
+        assert "images of this account are in use" in self.refused(owner, tag, source.namespace, "new", "v1")
+
+    def test_a_quota_that_what_is_attached_would_pass(self, source):
+        owner = source.namespace.owner
+        owner.tag_quota = 1
+        owner.save()
+        pushed = push(source, "v1")
+        push(source, f"{pushed.digest.replace(':', '-')}.sig")
+        indexed(source)
+        assert "in use" in self.refused(owner, tag_of(source, "v1"), source.namespace, "new", "v1", attached=True)
+        assert not Image.objects.filter(name="new").exists(), "all or nothing"
+
+    def test_replacing_needs_no_room(self, source):
+        owner = source.namespace.owner
+        owner.tag_quota = 2
+        owner.save()
+        push(source, "v1")
+        push(source, "v2")
+        indexed(source)
+        ask(source, "v1", "source", "v2")
+        assert Copy.objects.count() == 1
+
+    def test_copies_on_their_way_count(self, source, tag):
+        owner = source.namespace.owner
+        owner.tag_quota = 3
+        owner.save()
+        Image.objects.filter(pk=source.pk).update(tag_count=1)
+        ask(source, "v1", "source", "v2")
+        ask(source, "v1", "source", "v3")
+        with pytest.raises(ValidationError, match="in use"):
+            ask(source, "v1", "source", "v4")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_to_one_target_in_the_same_moment(source):
+    push(source, "v1")
+    indexed(source)
+    ImageFactory(namespace=source.namespace, name="target")
+    start = threading.Barrier(4)
+    outcomes = []
+
+    def race():
+        try:
+            start.wait()
+            ask(source, "v1", "target", "latest")
+            outcomes.append("")
+        except ValidationError as refusal:
+            outcomes.append(refusal.messages[0])
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=race) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(bool(one) for one in outcomes) == [False, True, True, True], outcomes
+    assert all("being copied to the tag" in one for one in outcomes if one)
+    assert Copy.objects.count() == 1
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE procrastinate_jobs CASCADE")
