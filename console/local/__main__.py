@@ -69,6 +69,7 @@ def _run(environment: Environment) -> int:
         code = 1
     finally:
         supervisor.stop()
+        environment.inner_registry_file.unlink(missing_ok=True)
     say("My Images has stopped.")
     return code
 

@@ -51,6 +51,8 @@ def test_first_start_second_start_and_what_is_left(whole):
     whole.signal(signal.SIGTERM)
     assert whole.wait(10) == 0
     assert not processes_with(str(whole.data_dir))
+    left = {entry.name for entry in (whole.data_dir / "run").iterdir() if not entry.is_dir()}
+    assert left == {"lock"}, "nothing tells of processes that are gone"
 
     whole.start()
     assert "Password:" not in whole.log()
@@ -92,6 +94,19 @@ def test_what_dies_is_started_again(stack, name):
     wait_until(
         lambda: requests.get(f"{stack.console_url}/sign-in/", timeout=10).status_code == 200, "pages answer again"
     )
+
+
+def test_a_database_that_is_started_again_leaves_a_short_log(whole):
+    whole.start()
+    before, pid = len(whole.log().splitlines()), whole.pid_of("worker")
+    os.kill(whole.pid_of("postgres"), signal.SIGKILL)
+    wait_until(lambda: whole.pid_of("worker") not in {pid, None}, "the worker is started again")
+    wait_until(lambda: answers(whole), "everything answers again")
+    added = whole.log().splitlines()[before:]
+    assert not [line for line in added if "Traceback" in line]
+    # What PostgreSQL's own processes say as they end is one line each.
+    ours = [line for line in added if not line.startswith("postgres")]
+    assert len(ours) < 15, "\n".join(ours)
 
 
 def refused(whole, **variables):

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand
-from django.db import connection
+from django.core.management.base import BaseCommand, CommandError
+from django.db import OperationalError, connection
 
 from console.indexing.jobs import look_again
 from console.operations.worker import run_worker
@@ -16,6 +16,10 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Look again at everything once, since notifications may have been lost, then work."""
-        look_again()
+        try:
+            look_again()
+        except OperationalError as error:
+            reason = str(error).partition("\n")[0]
+            raise CommandError(f"The worker cannot start, it needs the database: {reason}") from None
         connection.close()
         run_worker()

@@ -1,0 +1,60 @@
+"""What the log leaves out."""
+
+from __future__ import annotations
+
+import logging
+import re
+
+import psycopg
+
+_LOST = re.compile(
+    r"connection (is (bad|closed|lost)|failed)|no connection to the server|could not receive data from server"
+    r"|server closed the connection|terminating connection due to (administrator command|unexpected postmaster exit)"
+)
+_SECONDS = 10
+
+
+class DatabaseAway(logging.Filter):
+    """Says that the database is away in one line of each process, now and then.
+
+    When it is started again, all that is under way fails at once, each with several tracebacks that say the same.
+    What fails for any other reason is left as it is.
+    """
+
+    _told_at = 0.0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Shorten a record that tells of a lost connection; leave it out when one was told of just before."""
+        reason = _reason(record)
+        if not reason:
+            return True
+        if 0 <= record.created - self._told_at < _SECONDS:
+            return False
+        self._told_at = record.created
+        message = " ".join(record.getMessage().split())
+        record.msg = (
+            f"{message} [the database cannot be reached: {reason}; "
+            f"what else fails for this within {_SECONDS} s is not logged]"
+        )
+        record.args, record.exc_info, record.exc_text = (), None, None
+        return True
+
+
+def _reason(record: logging.LogRecord) -> str:
+    """How a connection to the database was lost, where that is what the record tells of."""
+    if record.exc_info and record.exc_info[1]:
+        return _loss(record.exc_info[1])
+    # The connection pool logs errors, and connections that broke, without a traceback.
+    args = record.args if isinstance(record.args, tuple) else ()
+    return next((reason for arg in args if (reason := _loss(arg))), "")
+
+
+def _loss(problem: object) -> str:
+    if isinstance(problem, psycopg.Connection | psycopg.AsyncConnection):
+        return "a connection broke" if problem.broken else ""
+    # What was raised from the loss, not merely after it: that would be another error.
+    while isinstance(problem, BaseException):
+        if isinstance(problem, psycopg.OperationalError) and _LOST.search(str(problem)):
+            return str(problem).splitlines()[0]
+        problem = problem.__cause__
+    return ""
