@@ -22,7 +22,7 @@ from console.indexing.models import Activity, UnusableEvents
 _KEPT = "10 minutes"
 # What is about a tag that is not indexed yet waits for it so long.
 _PATIENCE = "2 minutes"
-MOST_AT_ONCE = 20_000
+_MOST_AT_ONCE = 20_000
 
 
 @dataclass(frozen=True)
@@ -62,13 +62,20 @@ def store(occurrences: Sequence[Occurrence]) -> None:
         cursor.execute(_STORE, [list(column) for column in columns])
 
 
-# What is to be counted now, with the rows it is about. What waits for its tag or digest to be indexed is left where it
-# is, for a while.
+# The next rows to look at. Those that wait are passed by, so that they hold up none behind them.
+_NEXT = """
+SELECT count(*), max(id) FROM (SELECT id FROM indexing_activity WHERE id > %s ORDER BY id LIMIT %s) AS next
+"""
+# What of these is to be counted now, with the rows it is about. What waits for its tag or digest to be indexed is left
+# where it is, for a while. In a namespace that nobody has nothing is ever indexed: that goes at once, uncounted.
 _TAKE = f"""
 CREATE TEMPORARY TABLE counted ON COMMIT DROP AS
 WITH candidates AS (
-    SELECT activity.*, image.id AS image_id, tag.id AS tag_id, manifest.id AS manifest_id
-    FROM (SELECT * FROM indexing_activity ORDER BY id LIMIT {MOST_AT_ONCE}) AS activity
+    SELECT activity.*, image.id AS image_id, tag.id AS tag_id, manifest.id AS manifest_id,
+        NOT EXISTS (
+            SELECT FROM namespaces_namespace AS namespace WHERE namespace.name = split_part(activity.repository, '/', 1)
+        ) AS nobodys
+    FROM (SELECT * FROM indexing_activity WHERE id > %s AND id <= %s) AS activity
     LEFT JOIN images_image AS image ON image.full_name = activity.repository
     LEFT JOIN images_tag AS tag
         ON tag.image_id = image.id AND tag.name = activity.tag AND activity.tag <> ''
@@ -76,7 +83,7 @@ WITH candidates AS (
         ON manifest.image_id = image.id AND manifest.digest = activity.digest AND activity.tag = ''
 )
 SELECT * FROM candidates
-WHERE tag_id IS NOT NULL OR manifest_id IS NOT NULL OR told_at < now() - interval '{_PATIENCE}';
+WHERE tag_id IS NOT NULL OR manifest_id IS NOT NULL OR nobodys OR told_at < now() - interval '{_PATIENCE}'
 """  # noqa: S608
 _ADD = [
     "DELETE FROM indexing_activity USING counted WHERE indexing_activity.id = counted.id",
@@ -124,17 +131,34 @@ def add_up() -> int:
     """Add what was stored to the totals of tags, manifests, images and days; how many occurrences there were."""
     if not Activity.objects.exists():
         return 0  # as mostly: without a table that is made to be dropped
+    number, last = 0, 0
+    while True:
+        seen, counted, last = _add_up_after(last)
+        number += counted
+        if seen < _MOST_AT_ONCE:
+            return number
+
+
+def _add_up_after(last: int) -> tuple[int, int, int]:
+    """Add up the next rows after the one with the number ``last``.
+
+    :return: how many were looked at, how many of them are done with, and the number of the last one.
+    """
     with transaction.atomic(), connection.cursor() as cursor:
         # One at a time: the second finds what the first left.
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('indexing.add_up'))")
+        cursor.execute(_NEXT, [last, _MOST_AT_ONCE])
+        seen, end = cursor.fetchone()
+        if not seen:
+            return 0, 0, last
         cursor.execute("DROP TABLE IF EXISTS counted, whole")
-        cursor.execute(_TAKE)
+        cursor.execute(_TAKE, [last, end])
         cursor.execute("SELECT count(*) FROM counted")
-        (number,) = cursor.fetchone()
-        if number:
+        (counted,) = cursor.fetchone()
+        if counted:
             for statement in _ADD:
                 cursor.execute(statement)
-    return int(number)
+    return seen, counted, end
 
 
 def count_unusable(reason: str, number: int = 1) -> None:

@@ -37,8 +37,7 @@ def reread_image(repository: str) -> None:
 @app.task(name="indexing.add_up", queue=INDEX_QUEUE, queueing_lock="indexing.add_up", lock="indexing.add_up")
 def add_up(timestamp: int = 0) -> None:
     """Add pushes and pulls to the totals, every two seconds: all that came meanwhile at once."""
-    while activity.add_up() >= activity.MOST_AT_ONCE:
-        pass
+    activity.add_up()
 
 
 @app.periodic(cron="17 * * * *")
@@ -55,7 +54,8 @@ def reconcile(timestamp: int = 0, attempt: int = 0) -> None:
     here: what is too much to remove is left to the command.
     """
     try:
-        walk = walks.walk_on(walks.begin())
+        # What is nobody's is there every hour: its number says enough.
+        walk = walks.walk_on(walks.begin(), left_out=log.debug)
     except walks.AlreadyWalking:
         log.info("reconcile: another process walks over the registry already")
         return
@@ -63,6 +63,7 @@ def reconcile(timestamp: int = 0, attempt: int = 0) -> None:
         log.warning("reconcile: it goes on later: %s", error, exc_info=not isinstance(error, RegistryError))
         defer_again(reconcile, "indexing.reconcile", lock="indexing.reconcile", attempt=attempt, longest=60)
         return
+    log.info("reconcile: %s", walks.summary(walk))
     if walk.state == walk.State.ASKING:
         log.warning("reconcile: %s Look at the registry's storage, then run “manage.py reconcile”.", walk.problem)
 

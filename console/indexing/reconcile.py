@@ -113,13 +113,15 @@ def walk_on(
     share: int = DEFAULT_SHARE,
     agreed: int = 0,
     report: Report = log.info,
+    left_out: Report | None = None,
     moved: Callable[[Reconcile], None] = lambda walk: None,
 ) -> Reconcile:
     """Go on with a walk until it has ended or asks for a decision.
 
     :param share: the most per cent of the tags looked at that may be removed without asking.
     :param agreed: so many tags may be removed whatever their share, because somebody was asked.
-    :param report: is told each change in one line.
+    :param report: is told each change, and each problem, in one line.
+    :param left_out: is told of each repository that is nobody's; ``report`` when not given.
     :param moved: is told when a repository was looked at.
     :raises registry_client.RegistryError: when the registry cannot be asked; calling again goes on from there.
     :raises AlreadyWalking: when another process walks over everything, as this walk does.
@@ -131,7 +133,7 @@ def walk_on(
             _collect(walk, report)
         if walk.state == Reconcile.State.RUNNING:
             moved(walk)
-            _look_at_all(walk, report, moved)
+            _look_at_all(walk, report, left_out or report, moved)
             _decide(walk, share, agreed, report)
         elif walk.state == Reconcile.State.ASKING and (agreed or share >= 100):
             _decide(walk, share, agreed, report)
@@ -196,7 +198,7 @@ def _write_down(walk: Reconcile, names: Iterable[str]) -> None:
 # --- 2. looking -----------------------------------------------------------------------------------------------------
 
 
-def _look_at_all(walk: Reconcile, report: Report, moved: Callable[[Reconcile], None]) -> None:
+def _look_at_all(walk: Reconcile, report: Report, left_out: Report, moved: Callable[[Reconcile], None]) -> None:
     """Look at every repository that is written down.
 
     Those of a walk over everything are crossed off, so that it goes on after them; those of a walk over some are
@@ -209,7 +211,7 @@ def _look_at_all(walk: Reconcile, report: Report, moved: Callable[[Reconcile], N
         for item in _items(walk):
             finding, failure = _look(walk, item.repository, owner)
             for line in finding.lines():
-                report(line)
+                (left_out if finding.nobodys else report)(line)
             walk.counts = dict(Counter(walk.counts) + finding.counts())
             walk.done = min(walk.total, walk.done + 1)
             last = item.pk
@@ -303,6 +305,7 @@ def _remove_marked(walk: Reconcile, report: Report) -> int:
         except RegistryError as error:
             raise_if_down(error)
             report(f"{image.repository}: the registry answers strangely: {error}")
+            walk.counts["problems"] = walk.counts.get("problems", 0) + 1
         finally:
             reader.settle()
             if gone:
@@ -317,6 +320,23 @@ def _remove_marked(walk: Reconcile, report: Report) -> int:
         walk.counts["forgotten"] = walk.counts.get("forgotten", 0) + forgotten
         removed += len(gone)
     return removed
+
+
+def summary(walk: Reconcile) -> str:
+    """What a walk came to, in one sentence of numbers."""
+    counts = walk.counts
+    parts = [
+        f"{walk.done:,} repositories looked at",
+        f"{counts.get('added', 0):,} tags added",
+        f"{counts.get('moved', 0):,} pointed elsewhere",
+        f"{counts.get('removed', 0):,} removed",
+        f"{counts.get('forgotten', 0):,} manifests forgotten",
+        f"{counts.get('totals', 0):,} totals mended",
+        f"{counts.get('adopted', 0):,} namespaces adopted",
+        f"{counts.get('nobodys', 0):,} repositories left out",
+        f"{counts.get('problems', 0):,} with a problem",
+    ]
+    return ", ".join(parts) + "."
 
 
 def _forget_old() -> None:

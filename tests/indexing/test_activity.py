@@ -21,9 +21,10 @@ from console.environment import BASE_DIR
 from console.images.models import DailyActivity
 from console.images.tags import all_tags
 from console.indexing import activity
+from console.indexing.activity import Occurrence
 from console.indexing.models import Activity, SeenEvent
 from tests.environment import ENVIRONMENT, free_port
-from tests.factories import ImageFactory, ManifestFactory, TagFactory
+from tests.factories import ImageFactory, ManifestFactory, NamespaceFactory, TagFactory
 from tests.stack import wait_until
 
 URL = "/indexing/notifications/"
@@ -144,6 +145,36 @@ class TestCounting:
         told_long_ago()
         assert activity.add_up() == 2
         assert pulls(tag.image) == (1, {"v1": 0})
+        assert not Activity.objects.exists()
+
+    def test_what_is_nobodys_does_not_wait(self, send, tag):
+        nobodys = ImageFactory.build(namespace=NamespaceFactory.build(name="nobodys-own"))
+        send(pull(nobodys, "v1"), pull(nobodys, "v1", action="push"), pull(tag.image, "v1"))
+        assert activity.add_up() == 3
+        assert not Activity.objects.exists()
+        assert pulls(tag.image) == (1, {"v1": 1})
+        assert DailyActivity.objects.get().image == tag.image
+
+    def test_many_that_wait_do_not_hold_up_the_others(self, tag):
+        """Whether they lie before, behind or between, and however many rows are looked at together."""
+        later = ImageFactory(namespace=tag.image.namespace)
+
+        def told(start, image, name, number):
+            moment = timezone.now()
+            names = [f"{start} {count}" for count in range(number)]
+            activity.store([Occurrence(event, image.repository, name, "", True, moment) for event in names])
+
+        told("a", later, "v1", 20_000)
+        told("b", tag.image, "v1", 20_000)
+        told("c", later, "v1", 5000)
+        told("d", tag.image, "v1", 7)
+        assert activity.add_up() == 20_007
+        assert pulls(tag.image) == (20_007, {"v1": 20_007})
+        assert (Activity.objects.count(), activity.add_up()) == (25_000, 0)
+        TagFactory(image=later, name="v1")
+        assert activity.add_up() == 25_000
+        assert pulls(later) == (25_000, {"v1": 25_000})
+        assert pulls(tag.image) == (20_007, {"v1": 20_007})
         assert not Activity.objects.exists()
 
     def test_numbers_of_events_are_forgotten_in_time(self, send, tag):

@@ -37,9 +37,9 @@ def image(fake):
     return image
 
 
-def run(*images, **options):
-    out, err = io.StringIO(), io.StringIO()
-    call_command("reconcile", *images, stdout=out, stderr=err, **options)
+def run(*images, out=None, **options):
+    out = out or io.StringIO()
+    call_command("reconcile", *images, stdout=out, stderr=io.StringIO(), **options)
     return out.getvalue().splitlines()
 
 
@@ -65,14 +65,50 @@ class TestCommand:
         NamespaceFactory(name="team")
         for name in ("team/one", "team/two", "team/three"):
             fake.push(name, "v1")
-        assert run("team/one", "team/two", "team/one", "team/none", "NO!", "z" * 300)[:-1] == [
+        assert run("team/one", "team/two", "team/one")[:-1] == ["team/one:v1: added", "team/two:v1: added"]
+        assert not fake.asked("_catalog")
+
+    def test_some_images_and_names_of_none(self, fake):
+        """All are looked at; then whoever called it can tell that something was wrong."""
+        NamespaceFactory(name="team")
+        for name in ("team/one", "team/two", "nobodys/app"):
+            fake.push(name, "v1")
+        out = io.StringIO()
+        with pytest.raises(CommandError) as told:
+            run("team/one", "team/two", "team/none", "nobodys/app", "NO!", "z" * 300, out=out)
+        assert str(told.value) == "Not all of these images are in order: the lines above say which and why."
+        assert told.value.returncode == 1
+        assert out.getvalue().splitlines() == [
             "NO!: this is not the name of a repository",
+            "nobodys/app: is in the registry, but nobody owns its namespace",
             "team/none: neither the registry nor the index knows it",
             "team/one:v1: added",
             "team/two:v1: added",
             f"{'z' * 255}: neither the registry nor the index knows it",
+            "6 repositories looked at, 2 tags added, 0 pointed elsewhere, 0 removed, 0 manifests forgotten, "
+            "0 totals mended, 0 namespaces adopted, 1 repositories left out, 4 with a problem.",
         ]
-        assert not fake.asked("_catalog")
+
+    def test_one_whose_removed_tag_the_registry_answers_strangely_for(self, image, fake):
+        """What goes wrong at the end counts as well."""
+        looked = []
+
+        def strange(request):
+            if "/manifests/" in request.path:
+                looked.append(request)
+                return Reply(418) if len(looked) > 12 else None
+            return None
+
+        fake.strange = strange
+        with pytest.raises(CommandError, match="Not all of these images are in order"):
+            run(image.repository, yes=True)
+        assert image.tags.count() == 12
+
+    def test_everything_and_what_is_nobodys(self, fake):
+        fake.push("nobodys/app", "v1")
+        lines = run()
+        assert lines[0] == "nobodys/app: is in the registry, but nobody owns its namespace"
+        assert "1 repositories left out, 1 with a problem." in lines[-1]
 
     def test_too_much_to_remove(self, image):
         with pytest.raises(CommandError) as told:
@@ -112,6 +148,31 @@ class TestCommand:
         fake.strange = lambda request: Reply(503)
         with pytest.raises(CommandError, match=r"The registry cannot be asked .* it goes on"):
             run()
+
+    @pytest.mark.parametrize("path", ["/v2/_catalog", "/v2/team/app1/tags/list"])
+    def test_the_registry_hangs(self, fake, path, monkeypatch):
+        """It accepts the call and does not answer: somebody who waits is told what for."""
+        monkeypatch.setattr(command, "_SILENCE_SECONDS", 0.01)
+        NamespaceFactory(name="team")
+        for number in range(3):
+            fake.push(f"team/app{number}", "v1")
+        told = threading.Event()
+
+        class Heard(io.StringIO):
+            def write(self, text):
+                if "Waiting for the registry" in text:
+                    told.set()
+                return super().write(text)
+
+        def hang(request):
+            if request.path == path:
+                assert told.wait(30)
+
+        fake.strange = hang
+        out, heard = io.StringIO(), Heard()
+        call_command("reconcile", stdout=out, stderr=heard)
+        assert f"Waiting for the registry at {fake.server.url} to answer.\n" in heard.getvalue()
+        assert "3 tags added" in out.getvalue()
 
     def test_the_database_is_down(self, fake, monkeypatch):
         def fail(*arguments, **options):
@@ -235,6 +296,27 @@ class TestByItself:
             task for task in app.periodic_registry.periodic_tasks.values() if task.task.name == "indexing.reconcile"
         ]
         assert schedule.cron == "17 * * * *"
+
+    def test_the_job_tells_of_changes_and_counts_what_is_nobodys(self, fake, caplog):
+        NamespaceFactory(name="team")
+        fake.push("team/app", "v1")
+        for number in range(3):
+            fake.push(f"nobodys/app{number}", "v1")
+        caplog.set_level("DEBUG", "console.indexing")
+        told = []
+        for _ in range(2):
+            caplog.clear()
+            jobs.reconcile()
+            told.append([record.getMessage() for record in caplog.records if record.levelname != "DEBUG"])
+            single = {record.getMessage() for record in caplog.records if record.levelname == "DEBUG"}
+            assert single >= {
+                f"nobodys/app{number}: is in the registry, but nobody owns its namespace" for number in range(3)
+            }
+        summary = (
+            "reconcile: 4 repositories looked at, {} tags added, 0 pointed elsewhere, 0 removed, "
+            "0 manifests forgotten, 0 totals mended, 0 namespaces adopted, 3 repositories left out, 3 with a problem."
+        )
+        assert told == [["team/app:v1: added", summary.format(1)], [summary.format(0)]]
 
     def test_the_job_mends(self, fake):
         NamespaceFactory(name="team")

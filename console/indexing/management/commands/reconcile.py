@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+import threading
 import time
 from argparse import ArgumentParser, ArgumentTypeError
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError
 from tqdm import tqdm
@@ -18,12 +21,42 @@ from console.indexing.models import Reconcile
 from registry_client import RegistryError
 
 _WAIT_SECONDS = 0.5
+# A registry that accepts calls and never answers is waited for more than a minute.
+_SILENCE_SECONDS = 5.0
 
 
 def _percent(text: str) -> int:
     if not text.isdecimal() or int(text) > 100:
         raise ArgumentTypeError("give a whole number from 0 to 100")
     return int(text)
+
+
+@contextlib.contextmanager
+def _watched(tell_of_silence: Callable[[], None]) -> Iterator[Callable[[], None]]:
+    """Call ``tell_of_silence``, from a thread of its own, when what is given has not been called for a while."""
+    over = threading.Event()
+    signs = 0
+
+    def alive() -> None:
+        nonlocal signs
+        signs += 1
+
+    def watch() -> None:
+        seen, told = -1, False
+        while not over.wait(_SILENCE_SECONDS):
+            if seen != signs:
+                seen, told = signs, False
+            elif not told:
+                tell_of_silence()
+                told = True
+
+    watcher = threading.Thread(target=watch, name="silence", daemon=True)
+    watcher.start()
+    try:
+        yield alive
+    finally:
+        over.set()
+        watcher.join()
 
 
 class Command(BaseCommand):
@@ -71,7 +104,9 @@ class Command(BaseCommand):
             raise CommandError("Stopped. Run the command again: it goes on.") from None
         if walk.state == Reconcile.State.ASKING:
             raise CommandError(f"{walk.problem} If that is right, run the command again with --yes.")
-        self.stdout.write(_summary(walk))
+        self.stdout.write(walks.summary(walk))
+        if not walk.whole and walk.counts.get("problems"):
+            raise CommandError("Not all of these images are in order: the lines above say which and why.")
 
     def _begin(self, images: list[str], adopt_for: str) -> Reconcile:
         return self._when_alone(lambda: walks.begin(images, adopt_for=adopt_for))
@@ -79,15 +114,26 @@ class Command(BaseCommand):
     def _walk(self, walk: Reconcile, share: int, agreed: int = 0) -> Reconcile:
         with tqdm(total=walk.total, unit=" images", file=sys.stderr, disable=None, dynamic_ncols=True) as bar:
 
-            def report(line: str) -> None:
+            def tell_of_silence() -> None:
                 bar.clear()
-                self.stdout.write(line)
+                self.stderr.write(f"Waiting for the registry at {settings.CONSOLE_REGISTRY_URL} to answer.")
 
-            def moved(now: Reconcile) -> None:
-                bar.total = now.total
-                bar.update(now.done - bar.n)
+            def work() -> Reconcile:
+                with _watched(tell_of_silence) as alive:
 
-            return self._when_alone(lambda: walks.walk_on(walk, share=share, agreed=agreed, report=report, moved=moved))
+                    def report(line: str) -> None:
+                        alive()
+                        bar.clear()
+                        self.stdout.write(line)
+
+                    def moved(now: Reconcile) -> None:
+                        alive()
+                        bar.total = now.total
+                        bar.update(now.done - bar.n)
+
+                    return walks.walk_on(walk, share=share, agreed=agreed, report=report, moved=moved)
+
+            return self._when_alone(work)
 
     def _when_alone(self, work: Callable[[], Reconcile]) -> Reconcile:
         """Do ``work`` as soon as no other process walks over everything."""
@@ -109,19 +155,3 @@ class Command(BaseCommand):
             return input("Remove them from the index? [y/N] ").strip().lower() in {"y", "yes"}
         except EOFError:
             return False
-
-
-def _summary(walk: Reconcile) -> str:
-    counts = walk.counts
-    parts = [
-        f"{walk.done:,} repositories looked at",
-        f"{counts.get('added', 0):,} tags added",
-        f"{counts.get('moved', 0):,} pointed elsewhere",
-        f"{counts.get('removed', 0):,} removed",
-        f"{counts.get('forgotten', 0):,} manifests forgotten",
-        f"{counts.get('totals', 0):,} totals mended",
-        f"{counts.get('adopted', 0):,} namespaces adopted",
-        f"{counts.get('nobodys', 0):,} repositories left out",
-        f"{counts.get('problems', 0):,} with a problem",
-    ]
-    return ", ".join(parts) + "."
