@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 
 from console.accounts.models import Account
 from console.images.models import NAME_PATTERN as IMAGE_NAME_PATTERN
-from console.images.models import Image
+from console.images.models import Image, ImagePieces
 from console.namespaces.models import NAME_PATTERN as NAMESPACE_NAME_PATTERN
 from console.namespaces.models import RESERVED, Namespace
 
@@ -72,6 +72,11 @@ def visible_images(account: Account) -> QuerySet[Image]:
     return Image.objects.filter(owner=account)
 
 
+def visible_names(account: Account) -> QuerySet[ImagePieces]:
+    """The names of the same images, with their pieces, as the search wants them."""
+    return ImagePieces.objects.filter(owner=account)
+
+
 def may(account: Account | AnonymousUser, verb: str, target: Namespace | Image | None = None) -> bool:
     """Whether ``account`` may do ``verb``.
 
@@ -122,6 +127,23 @@ def refuse_namespace(account: Account, now: Quota | None = None) -> str:
     }
 
 
+def refuse_namespace_name(occupied: bool | None) -> str:
+    """Why nobody may take a free namespace's name as the registry is now, as a sentence; empty when somebody may.
+
+    Whoever had the name would own what lies under it, and could read and delete it.
+
+    :param occupied: whether the registry has images under the name; ``None`` when it did not say.
+    """
+    if occupied:
+        return _(
+            "In the registry there are images under this name already. An administrator can give them to an account."
+        )
+    # A registry of the console's own has what the console let in, and nothing else.
+    if occupied is None and not settings.REGISTRY_IS_OURS:
+        return _("The registry does not say whether there are images under this name already. Try again in a moment.")
+    return ""
+
+
 def refuse_image(account: Account, now: Quota | None = None) -> str:
     """Why the account may not have one more image, as a sentence; empty when it may.
 
@@ -135,13 +157,18 @@ def refuse_image(account: Account, now: Quota | None = None) -> str:
     }
 
 
+def tags_used(image: Image) -> int:
+    """What counts towards the quota of tags: those too that stand under what they are about."""
+    return image.tag_count + image.attachment_count
+
+
 def refuse_tag(account: Account, image: Image, coming: int = 0) -> str:
     """Why the account may not add one more tag to the image, as a sentence; empty when it may.
 
     :param coming: tags that are on their way to it.
     """
     allowed = _allowed(account.tag_quota, settings.DEFAULT_TAG_QUOTA)
-    if image.tag_count + image.attachment_count + coming < allowed:
+    if tags_used(image) + coming < allowed:
         return ""
     return _("All %(allowed)d tags of this image are in use. Delete one first, or ask an administrator.") % {
         "allowed": allowed
@@ -230,7 +257,7 @@ def _allowed_on_repositories(
             if image is None and limits.images_used + coming < limits.images_allowed:
                 coming += 1
                 allowed[repository] = OWNER_ACTIONS
-            elif image is not None and image.tag_count + image.attachment_count < limits.tags_allowed:
+            elif image is not None and tags_used(image) < limits.tags_allowed:
                 allowed[repository] = OWNER_ACTIONS
             else:
                 allowed[repository] = OWNER_ACTIONS - {"push"}

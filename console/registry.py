@@ -7,17 +7,21 @@ import os
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
+from itertools import islice
 from typing import TypeVar
 
 from django.conf import settings
 
 from console.tokens.services import console_token
-from registry_client import RegistryClient, RegistryError, SignedTokens
+from registry_client import NameUnknown, RegistryClient, RegistryError, SignedTokens
 
 T = TypeVar("T")
 R = TypeVar("R")
 # The registry answers a few calls at a time faster than one after another; more only queue up.
 _AT_ONCE = 4
+# Repositories a page of the catalogue: so many any registry allows.
+_PAGE = 100
+_MOST_REPOSITORIES = 1000
 
 
 @functools.cache
@@ -79,3 +83,31 @@ def at_once(call: Callable[[T], R], items: Iterable[T]) -> list[R]:
             one.cancel()
         wait(calls)
         raise
+
+
+def has_images_under(namespace: str) -> bool:
+    """Whether the registry has a repository with a tag in ``namespace``, whoever pushed it.
+
+    Repositories without tags do not count: deleted images leave them behind. A thousand of them are taken for images,
+    for nobody looks at more.
+
+    :raises registry_client.RegistryError: when the registry does not answer; it is not asked for long.
+    """
+    prefix = f"{namespace}/"
+    tokens = SignedTokens(console_token)
+    with RegistryClient(settings.CONSOLE_REGISTRY_URL, tokens, connect_timeout=2, read_timeout=20, retries=0) as client:
+
+        def has_tags(repository: str) -> bool:
+            try:
+                return bool(client.tags(repository))
+            except NameUnknown:
+                return False
+
+        found: list[str] = []
+        for name in islice(client.catalog(_PAGE, prefix), _MOST_REPOSITORIES):
+            if name.startswith(prefix):
+                found.append(name)
+            elif name > prefix:  # some storages list "team-x/…" before "team/…"
+                break
+        batches = (found[start : start + _AT_ONCE] for start in range(0, len(found), _AT_ONCE))
+        return any(any(at_once(has_tags, batch)) for batch in batches) or len(found) == _MOST_REPOSITORIES

@@ -61,12 +61,13 @@ class RegistryClient:
         """Make sure that there is a registry and that it accepts our authorization."""
         ping.ping(self._transport)
 
-    def catalog(self, page_size: int = 1000) -> Iterator[str]:
+    def catalog(self, page_size: int = 1000, after: str = "") -> Iterator[str]:
         """All repositories, fetched in pages as they are wanted.
 
         :param page_size: repositories a page; a registry may refuse too large a one (400).
+        :param after: only those that come after this name in the registry's order; there need not be one of that name.
         """
-        return catalog.catalog(self._transport, page_size)
+        return catalog.catalog(self._transport, page_size, after)
 
     def tags(self, repository: str) -> list[str]:
         """All tags of a repository, in the registry's order.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from django.core.exceptions import ValidationError
@@ -12,7 +14,7 @@ from django.utils.translation import gettext as _
 from console.accounts.models import Account, RegistryCredential
 from console.accounts.services import change_registry_password, mark_activated, store_credential
 from console.audit.services import record
-from console.namespaces.services import create_namespace
+from console.namespaces.services import create_namespace, require_unoccupied
 from console.registry import registry_with_token
 from console.tokens.signing import sign
 from registry_client import RegistryError, RegistryUnavailable, Unauthorized
@@ -54,17 +56,27 @@ def enable(account: Account, username: str, password: str, namespace: str = "") 
     :raises ValidationError: keyed ``username``, ``password`` or ``namespace``.
     """
     name = namespace.strip()
+    if name and not account.namespaces.filter(name=name).exists():
+        with _about_the_namespace():
+            require_unoccupied(account, name)
     with transaction.atomic():
         credential = store_credential(account, username, password)
         if name and not account.namespaces.filter(name=name).exists():
-            try:
-                create_namespace(account, name)
-            except ValidationError as problem:
-                messages = problem.message_dict.get("name") if hasattr(problem, "error_dict") else problem.messages
-                raise ValidationError({"namespace": messages or problem.messages}) from None
+            with _about_the_namespace():
+                create_namespace(account, name, unoccupied=True)
         record("service.enable", account.account_id, username=username, namespace=name)
     account.credential = credential
     return credential
+
+
+@contextmanager
+def _about_the_namespace() -> Iterator[None]:
+    """Let what is wrong with a namespace's name stand at the field it was typed into."""
+    try:
+        yield
+    except ValidationError as problem:
+        messages = problem.message_dict.get("name") if hasattr(problem, "error_dict") else problem.messages
+        raise ValidationError({"namespace": messages or problem.messages}) from None
 
 
 def report(account: Account) -> Report:

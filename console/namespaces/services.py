@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import logging
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -16,8 +17,10 @@ from console import policy
 from console.accounts.models import Account
 from console.audit.services import record
 from console.namespaces.models import RESERVED, Namespace, NamespaceHold
-from console.registry import registry
-from registry_client import ManifestUnknown, NameUnknown
+from console.registry import has_images_under, registry
+from registry_client import ManifestUnknown, NameUnknown, RegistryError
+
+log = logging.getLogger(__name__)
 
 
 def _hold_end() -> datetime.datetime:
@@ -35,18 +38,50 @@ def _taken(name: str) -> ValidationError:
     )
 
 
-def create_namespace(account: Account, name: str) -> Namespace:
+def require_unoccupied(account: Account, name: str) -> None:
+    """Make sure that no images lie under the name that no account has, before ``account`` is given it.
+
+    The registry is asked: call it while nothing is locked.
+
+    :raises ValidationError: keyed ``name`` (``code="occupied"``, or a broken rule of names).
+    """
+    name = _new(account, name).name
+    # Of a name that somebody has, or had until a moment ago, the console knows what lies there.
+    if Namespace.objects.filter(name=name).exists() or NamespaceHold.objects.filter(name=name).exists():
+        return
+    occupied: bool | None
+    try:
+        occupied = has_images_under(name)
+    except RegistryError as error:
+        log.warning("the registry does not say whether there are images under %s: %s", name, error)
+        occupied = None
+    if refusal := policy.refuse_namespace_name(occupied):
+        raise ValidationError({"name": ValidationError(refusal, code="occupied")})
+
+
+def _new(account: Account, name: str) -> Namespace:
+    """A namespace that is not stored yet, its name held against the rules of names."""
+    namespace = Namespace(owner=account, name=name.strip())
+    if namespace.name in RESERVED:
+        raise ValidationError(
+            {"name": ValidationError(_("The name “%s” is reserved. Try another name.") % namespace.name)}
+        )
+    namespace.clean_fields(exclude=["owner"])
+    return namespace
+
+
+def create_namespace(account: Account, name: str, *, unoccupied: bool = False) -> Namespace:
     """Give ``account`` the namespace ``name``.
 
     Uniqueness is the database's: of two people who submit the same name at the same instant one gets it.
 
-    :raises ValidationError: keyed ``name`` (``code="taken"``, ``"quota"`` or a broken rule of names).
+    :param unoccupied: whether the caller has just made sure of it (``require_unoccupied``), because it holds locks now.
+    :raises ValidationError: keyed ``name`` (``code="taken"``, ``"quota"``, ``"occupied"`` or a broken rule of names).
     """
-    name = name.strip()
-    namespace = Namespace(owner=account, name=name)
-    if name in RESERVED:
-        raise ValidationError({"name": ValidationError(_("The name “%s” is reserved. Try another name.") % name)})
-    namespace.clean_fields(exclude=["owner"])
+    if not unoccupied:
+        require_unoccupied(account, name)
+    namespace = _new(account, name)
+    name = namespace.name
     try:
         with transaction.atomic():
             # One creator at a time for one account, or two at once could pass its quota together.

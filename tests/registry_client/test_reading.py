@@ -50,6 +50,13 @@ def test_catalog(client, repository):
         assert len(listed) == len(set(listed))
 
 
+def test_catalog_after_a_name(client, repository):
+    for name in ("a", "b", "b/c", "d"):
+        push_image(client, f"{repository}/{name}", "1")
+    for after, first in [("", "a"), ("a", "b"), ("b/", "b/c"), ("b", "b/c"), ("c & n=9", "d")]:
+        assert next(client.catalog(1, f"{repository}/{after}")) == f"{repository}/{first}"
+
+
 def test_catalog_fetches_pages_as_they_are_wanted(server, faulty):
     link = {"Link": '</v2/_catalog?last=b&n=2>; rel="next"'}
     server.replies(json_reply({"repositories": ["a", "b"]}, **link))
