@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from django.db.models import F, QuerySet
 
-from console.images.models import NAMESPACE_PART, Image
+from console.images.models import NAMESPACE_PART, Image, ImagePieces
 
 # What a list of images can be sorted by. Each has its index (``Image.Meta``).
 SORTS = {
@@ -34,15 +34,36 @@ def _needed(word: str) -> set[str]:
     return {word[start : start + length] for start in range(len(word) - length + 1)}
 
 
-def find(images: QuerySet[Image], text: str) -> QuerySet[Image]:
+def _all_needed(words: list[str]) -> list[str]:
+    return sorted({piece for word in words for piece in _needed(word)})
+
+
+def find(images: QuerySet[Image], text: str) -> tuple[QuerySet[Image], bool]:
     """Those of ``images`` with each word of ``text`` somewhere in ``namespace/name``; upper and lower case are one.
 
     Asks the database once, for how many there may be.
+
+    :return: the images, and whether they may be so many that ``total`` is worth asking for.
     """
     words = text.lower().split()
-    needed = sorted({piece for word in words for piece in _needed(word)})
-    possible = images.filter(name_pieces__pieces__contains=needed).order_by().values_list("pk", flat=True)
+    possible = images.filter(name_pieces__pieces__contains=_all_needed(words)).order_by().values_list("pk", flat=True)
     few = list(possible[: _MANY + 1])
     for word in words:
         images = images.filter(full_name__contains=word)
-    return images if len(few) > _MANY else images.filter(pk__in=few)
+    many = len(few) > _MANY
+    return (images if many else images.filter(pk__in=few)), many
+
+
+def total(names: QuerySet[ImagePieces], text: str) -> int | None:
+    """How many of these have each word of ``text`` in them.
+
+    :return: ``None`` where the index would not help: nearly every name has any single letter.
+    """
+    words = text.lower().split()
+    needed = [piece for piece in _all_needed(words) if len(piece) > 1]
+    if not needed:
+        return None
+    names = names.filter(pieces__contains=needed)
+    for word in words:
+        names = names.filter(full_name__contains=word)
+    return names.count()

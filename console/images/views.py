@@ -28,18 +28,24 @@ def own_image(request: Request, repository: str) -> Image:
     return get_object_or_404(images, namespace__name=namespace, name=name)
 
 
-def _filtered(request: Request, images: QuerySet[Image]) -> tuple[QuerySet[Image], dict[str, Any]]:
-    """Apply search, namespace and type from the address; what is in force, for the page."""
+def _filtered(request: Request, images: QuerySet[Image]) -> tuple[QuerySet[Image], int | None, dict[str, Any]]:
+    """Apply search, namespace and type from the address.
+
+    :return: the images; how many they are, where that is known; and what is in force, for the page.
+    """
     text = search_text(request.GET)
     namespace = request.GET.get("namespace", "").replace("\x00", "")
     kind = request.GET.get("type", "")
+    total, many = None, False
     if text:
-        images = search.find(images, text)
+        images, many = search.find(images, text)
     if namespace:
         images = images.filter(namespace__name=namespace)
     if kind in Image.Visibility.values:
         images = images.filter(visibility=kind)
-    return images, {"text": text, "chosen_namespace": namespace, "chosen_type": kind}
+    if many and not namespace and not kind:
+        total = search.total(policy.visible_names(request.user), text)
+    return images, total, {"text": text, "chosen_namespace": namespace, "chosen_type": kind}
 
 
 @require_GET
@@ -48,11 +54,12 @@ def listing(request: Request) -> HttpResponse:
     """My Images; until the service is activated, the activation form and nothing else."""
     if not request.user.activated:
         return activation_page(request)
-    images, chosen = _filtered(request, policy.visible_images(request.user))
+    images, total, chosen = _filtered(request, policy.visible_images(request.user))
     sort, order = sorting(request.GET, search.SORTS, "-created")
     version = versions.list_version(request.user)  # read first: what changes from here on is fetched again
     quota = policy.quota(request.user)
-    total = None if any(chosen.values()) else quota.images_used
+    if not any(chosen.values()):
+        total = quota.images_used
     rows = paged(images.select_related("namespace", "deletion").order_by(*order), request.GET, wide=True, total=total)
     context = {
         **chosen,

@@ -10,12 +10,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
+from console import policy
 from console.images import search
 from console.images.models import Image, ImagePieces
 from console.images.services import create_image
 from console.namespaces.models import Namespace
 from console.namespaces.services import finish_transfers
 from tests.factories import ActivatedAccountFactory, ImageFactory, NamespaceFactory
+from tests.page_tools import text_of
 from tests.stack import wait_until
 
 # Few letters, so that words and names have something in common.
@@ -57,9 +59,12 @@ class TestFind(TestCase):
             for many in (0, 3, 1000):  # whether the pieces decide, or the names themselves
                 with pytest.MonkeyPatch.context() as patch:
                     patch.setattr(search, "_MANY", many)
-                    found = list(search.find(Image.objects.all(), text).values_list("pk", flat=True))
+                    images, may_be_many = search.find(Image.objects.all(), text)
+                    found = list(images.values_list("pk", flat=True))
                 assert len(found) == len(set(found))
+                assert may_be_many or len(found) <= many
                 assert set(found) == plainly(everything, text)
+                assert search.total(ImagePieces.objects.all(), text) in {None, len(found)}
 
 
 @pytest.mark.django_db
@@ -68,13 +73,26 @@ class TestFindInAList:
         image = ImageFactory(name="web/application")
         for text in ("appl", "web/", "a", "zzz-", "web application"):
             with django_assert_num_queries(1 if text == "zzz-" else 2):
-                found = list(search.find(Image.objects.filter(owner=image.namespace.owner), text))
+                found = list(search.find(Image.objects.filter(owner=image.namespace.owner), text)[0])
             assert found == ([] if text == "zzz-" else [image])
 
     def test_nobody_elses(self):
         ImageFactory(name="application")
         account = ActivatedAccountFactory()
-        assert not search.find(Image.objects.filter(owner=account), "application")
+        assert not search.find(Image.objects.filter(owner=account), "application")[0]
+        assert search.total(policy.visible_names(account), "application") == 0
+
+    def test_the_total(self, client, ann, team, monkeypatch):
+        """However it is learnt, and whatever else is filtered by."""
+        for number in range(5):
+            ImageFactory(namespace=team, name=f"app{number}", visibility="public" if number else "private")
+        ImageFactory(namespace=team, name="other")
+        ImageFactory(name="app9")
+        for many in (0, 1000):
+            monkeypatch.setattr(search, "_MANY", many)
+            for query, total in (("app", 5), ("a", 6), ("ap a", 5), ("app&type=public", 4), ("app&namespace=x", None)):
+                text = text_of(client.get(f"/images/?q={query}"))
+                assert (f"{total} in total" if total else "No image matches") in text
 
     def test_it_filters_and_sorts_further(self):
         team = NamespaceFactory()
@@ -83,7 +101,7 @@ class TestFindInAList:
                 namespace=team, name=f"app{number}", size=number % 2, visibility="public" if number else "private"
             )
         found = (
-            search.find(Image.objects.filter(owner=team.owner), "app")
+            search.find(Image.objects.filter(owner=team.owner), "app")[0]
             .filter(visibility="public")
             .order_by("-size", "name")
         )
@@ -95,9 +113,11 @@ def kept_right():
     for image in Image.objects.select_related("namespace", "name_pieces"):
         whole = f"{image.namespace.name}/{image.name}"
         assert (image.owner_id, image.full_name) == (image.namespace.owner_id, whole)
+        names = image.name_pieces
+        assert (names.owner_id, names.full_name) == (image.owner_id, whole)
         pieces = {whole[at : at + width] for width in (1, 2, 3) for at in range(len(whole) - width + 1)}
-        assert set(image.name_pieces.pieces) == pieces
-        assert len(image.name_pieces.pieces) == len(pieces)
+        assert set(names.pieces) == pieces
+        assert len(names.pieces) == len(pieces)
     assert ImagePieces.objects.count() == Image.objects.count()
 
 

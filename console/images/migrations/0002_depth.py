@@ -64,6 +64,8 @@ class Migration(migrations.Migration):
             name='ImagePieces',
             fields=[
                 ('image', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='name_pieces', serialize=False, to='images.image')),
+                ('owner', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('full_name', models.CharField(max_length=231)),
                 ('pieces', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=3), size=None)),
             ],
             options={

@@ -22,8 +22,11 @@ END
 $$;
 CREATE FUNCTION images_write_pieces() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO images_imagepieces (image_id, pieces) VALUES (NEW.id, images_pieces(NEW.full_name))
-    ON CONFLICT (image_id) DO UPDATE SET pieces = excluded.pieces WHERE images_imagepieces.pieces <> excluded.pieces;
+    INSERT INTO images_imagepieces (image_id, owner_id, full_name, pieces)
+    VALUES (NEW.id, NEW.owner_id, NEW.full_name, images_pieces(NEW.full_name))
+    ON CONFLICT (image_id) DO UPDATE
+    SET owner_id = excluded.owner_id, full_name = excluded.full_name, pieces = excluded.pieces
+    WHERE (images_imagepieces.owner_id, images_imagepieces.full_name) <> (excluded.owner_id, excluded.full_name);
     RETURN NULL;
 END
 $$;

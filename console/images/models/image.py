@@ -130,10 +130,13 @@ class Image(models.Model):
 class ImagePieces(models.Model):
     """The pieces of an image's whole name, for the search (``console.images.search``).
 
-    The database writes them with the image (a trigger); nothing else does.
+    ``owner`` and ``full_name`` are the image's: names are counted without reading the images themselves.
+    The database writes all of it with the image (a trigger); nothing else does.
     """
 
     image = models.OneToOneField(Image, on_delete=models.CASCADE, primary_key=True, related_name="name_pieces")
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", db_index=False)
+    full_name = models.CharField(max_length=231)
     pieces = ArrayField(models.CharField(max_length=3))
 
     class Meta:
