@@ -24,6 +24,7 @@ from console.pages.rendering import Request, add_errors, came_from, dialog, go, 
 # Above so many tags, the name must be typed before they are deleted.
 MOST_WITHOUT_TYPING = 10
 _MOST_AT_ONCE = 100
+_MOST_NAMED = 20
 
 
 @require_http_methods(["GET", "POST"])
@@ -122,7 +123,7 @@ def _delete(request: Request, images: list[Image]) -> HttpResponse:
             services.delete_image(request.user, image)
     except ValidationError as problem:
         return _deletion_dialog(request, images, " ".join(problem.messages))
-    return go(request, reverse("images") if request.POST.get("from") == "image" else came_from(request, "images"))
+    return go(request, came_from(request, reverse("images")))
 
 
 @require_http_methods(["GET", "POST"])
@@ -179,20 +180,20 @@ def tags_delete(request: Request, repository: str) -> HttpResponse:
                 ngettext("%(count)d tag is being deleted.", "%(count)d tags are being deleted.", count)
                 % {"count": count},
             )
-            return go(request, reverse("image", args=[repository]))
+            return go(request, came_from(request, reverse("image", args=[repository])))
     going_names = {tag.name for tag in tags}
-    staying = list(
-        Tag.objects.filter(image=image, manifest__in=[tag.manifest_id for tag in tags])
-        .exclude(name__in=going_names)
-        .order_by("name")
+    staying = Tag.objects.filter(image=image, manifest__in=[tag.manifest_id for tag in tags]).exclude(
+        name__in=going_names
     )
-    kept = {tag.manifest_id for tag in staying}
+    kept = set(staying.order_by().values_list("manifest_id", flat=True).distinct())
+    total = staying.count()
     gone = [tag.manifest for tag in tags if tag.manifest_id not in kept]
     about = {digest for manifest in gone for digest in (manifest.digest, *manifest.child_digests)}
     context = {
         "image": image,
         "tags": tags,
-        "staying": staying,
+        "staying": list(staying.order_by("name").values_list("name", flat=True)[:_MOST_NAMED]),
+        "unnamed": max(total - _MOST_NAMED, 0),
         "attached": Tag.objects.filter(image=image, subject__in=about).exclude(name__in=going_names).count(),
         "problem": problem,
         "section": "images",

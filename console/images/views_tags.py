@@ -33,6 +33,7 @@ def tags(request: Request, repository: str) -> HttpResponse:
         "filtered": bool(text),
         "version": versions.image_version(image),
         "copies": list(image.copies.order_by("pk")),
+        "used": policy.tags_used(image),
         "quota": policy.quota(request.user),
     }
     return page(request, "images/tags.html", context, partial="images/_tags.html")

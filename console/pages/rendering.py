@@ -11,7 +11,6 @@ from django.core.exceptions import ValidationError
 from django.forms import BaseForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import render
-from django.urls import reverse
 from django.utils.cache import patch_vary_headers
 from django.utils.http import url_has_allowed_host_and_scheme
 from django_htmx.http import HttpResponseClientRedirect
@@ -35,14 +34,15 @@ def page(
 ) -> HttpResponse:
     """Render ``template``, or ``partial`` when htmx asks for the element with the partial's name.
 
-    :param partial: ``room/_name.html``, asked for by a request whose target is ``name``.
+    :param partial: ``room/_name.html``, asked for by a request whose target is ``name``. It is told so by ``swapped``,
+        and may bring along what stands elsewhere on the page (``hx-swap-oob``).
     """
     htmx: HtmxDetails = request.htmx  # type: ignore[attr-defined]
+    swapped = False
     if partial and htmx and not htmx.history_restore_request:
         name = partial.rpartition("/_")[2].removesuffix(".html")
-        if htmx.target == name:
-            template = partial
-    response = render(request, template, dict(context), status=status)
+        swapped = htmx.target == name
+    response = render(request, partial if swapped else template, {**context, "swapped": swapped}, status=status)
     # One address, two answers: a browser going back must not find the partial in its cache.
     patch_vary_headers(response, ["HX-Request", "HX-Target"])
     return response
@@ -65,13 +65,18 @@ def go(request: HttpRequest, address: str) -> HttpResponse:
     return HttpResponseClientRedirect(address) if htmx else HttpResponseRedirect(address)
 
 
-def came_from(request: HttpRequest, fallback: str) -> str:
-    """The address on this site that a dialog was opened from, else that of the view ``fallback``."""
+def came_from(request: HttpRequest, place: str) -> str:
+    """``place``, with search, sort and page as they were if it is there that a dialog was opened.
+
+    :param place: an address of this site.
+    """
     htmx: HtmxDetails = request.htmx  # type: ignore[attr-defined]
     address = htmx.current_url_abs_path if htmx else None
-    if address and url_has_allowed_host_and_scheme(address, allowed_hosts=None) and not urlsplit(address).netloc:
-        return address
-    return reverse(fallback)
+    if address and url_has_allowed_host_and_scheme(address, allowed_hosts=None):
+        parts = urlsplit(address)
+        if not parts.netloc and parts.path == place:
+            return address
+    return place
 
 
 def add_errors(form: BaseForm, problem: ValidationError) -> None:

@@ -109,7 +109,7 @@
   });
 
   document.addEventListener("htmx:afterSwap", (event) => {
-    if (event.detail.target.id !== "dialog") return;
+    if (event.detail.target?.id !== "dialog") return;
     const dialog = event.detail.target.querySelector("dialog");
     if (!dialog) return;
     dialog.addEventListener("close", () => {
@@ -121,6 +121,21 @@
     });
     dialog.showModal();
     (dialog.querySelector("[aria-invalid=true]") ?? dialog.querySelector("[autofocus]"))?.focus();
+  });
+
+  // A list that is replaced takes the focus with it. htmx gives it to what has the same id; where nothing has, as on the
+  // last page, where there is no next one, the list itself takes it.
+  let focusIn = "";
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const target = event.detail.target;
+    focusIn = target?.contains(document.activeElement) ? target.id : "";
+  });
+  document.addEventListener("htmx:afterSettle", () => {
+    const list = focusIn && document.activeElement === document.body ? document.getElementById(focusIn) : null;
+    focusIn = "";
+    if (!list || list.querySelector("dialog")) return;
+    list.tabIndex = -1;
+    list.focus({ preventScroll: true });
   });
 
   document.addEventListener("announce", (event) => announce(event.detail.text));

@@ -44,8 +44,8 @@
     if (watched && !document.hidden) {
       try {
         const answer = await fetch(watched.dataset.watch, { headers: { Accept: "text/plain" }, redirect: "error" });
-        if (answer.status === 404) return; // what is shown here is gone
-        if (answer.ok) {
+        if (answer.status === 404 && watched.dataset.gone) location.assign(watched.dataset.gone);
+        else if (answer.ok) {
           wait = EVERY;
           const version = await answer.text();
           // The list may have been replaced meanwhile, with a newer answer.

@@ -7,6 +7,7 @@ from playwright.sync_api import expect
 
 from registry_client import Challenged, Denied, RegistryClient, Unauthorized
 from tests.browser.conftest import REGISTRY_PASSWORD
+from tests.browser.walker import Walker
 from tests.registry_tools import push_image, push_index
 from tests.stack import wait_until
 
@@ -229,3 +230,47 @@ def test_without_script(person, pusher, unique):
     page.get_by_label("Tag").fill("v1-copy")
     page.get_by_role("button", name="Copy").click()
     wait_until(lambda: page.reload() and page.get_by_label("Tick v1-copy").count(), "the copy shows")
+
+
+def test_the_reader_stays_where_they_are(ann, pusher):
+    """Sorting and paging by keyboard keep the focus; another page is seen from its top; going back works."""
+    page, repository = ann.page, f"{ann.team}/app"
+    failures = []
+    page.on("pageerror", lambda error: failures.append(error))
+    pusher(ann.account_id, repository, *(f"v{number:02}" for number in range(25)))
+    open_image(ann, repository)
+    expect(page.get_by_text("25 in total")).to_be_visible()
+    expect(page.get_by_text("25 of 1,000 tags used")).to_be_visible()
+
+    def press(name):
+        page.get_by_role("link", name=name, exact=True).focus()
+        page.keyboard.press("Enter")
+
+    press("Name")
+    expect(page.get_by_role("columnheader", name="Name")).to_have_attribute("aria-sort", "ascending")
+    expect(page.get_by_role("link", name="Name", exact=True)).to_be_focused()
+    press("10")
+    expect(tag_row(page, "v09")).to_be_visible()
+    expect(page.get_by_label("Rows a page").get_by_text("10", exact=True)).to_be_focused()
+    press("Next")
+    expect(tag_row(page, "v19")).to_be_visible()
+    expect(page.get_by_role("link", name="Next", exact=True)).to_be_focused()
+    assert page.evaluate("scrollY") == 0
+    press("Next")
+    expect(tag_row(page, "v24")).to_be_visible()
+    expect(page.locator("#tags")).to_be_focused()  # there is no next page any more
+    page.go_back()
+    expect(tag_row(page, "v19")).to_be_visible()
+    page.go_back()
+    expect(tag_row(page, "v09")).to_be_visible()
+    assert not failures
+
+
+def test_a_page_whose_image_goes_leads_to_the_list(ann, pusher):
+    repository = f"{ann.team}/app"
+    pusher(ann.account_id, repository, "v1")
+    open_image(ann, repository)
+    expect(tag_row(ann.page, "v1")).to_be_visible()
+    elsewhere = Walker(ann.page.context.new_page(), ann.base)
+    elsewhere.delete_image(repository)
+    expect(ann.page.get_by_text("No image yet")).to_be_visible()

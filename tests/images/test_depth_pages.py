@@ -74,6 +74,30 @@ class TestTags:
         app.refresh_from_db()
         assert (app.tag_count, app.attachment_count) == (1, 0)
 
+    def test_what_is_attached_counts_towards_the_quota_of_tags(self, client, app, multi):
+        TagFactory(image=app, name="v1")
+        refresh_totals(app.pk)
+        text = text_of(client.get("/images/team/app/"))
+        assert "3 of 1,000 tags used" in text
+        assert "2 in total" in text
+
+    @pytest.mark.parametrize(
+        ("artifact_type", "tag", "kind"),
+        [
+            ("", "sha256-0.sig", "signature"),
+            ("", "sha256-0.sbom", "SBOM"),
+            ("application/spdx+json", "sha256-0", "SBOM"),
+            ("application/vnd.dev.sigstore.bundle.v0.3+json", "sha256-0", "signature"),
+            ("application/vnd.example", "sha256-0", "application/vnd.example"),
+            ("", "sha256-0", "artifact"),
+        ],
+    )
+    def test_what_an_attachment_is(self, client, app, multi, artifact_type, tag, kind):
+        Tag.objects.exclude(pk=multi.pk).delete()
+        manifest = ManifestFactory(image=app, media_type=IMAGE, artifact_type=artifact_type)
+        TagFactory(image=app, manifest=manifest, name=tag, subject=multi.manifest.digest)
+        assert f">{kind}</a>" in text_of(client.get("/images/team/app/"))
+
     def test_pulls_by_tag_and_by_its_digest_stand_together(self, client, app):
         manifest = ManifestFactory(image=app, pull_count=30)
         TagFactory(image=app, manifest=manifest, name="v1", pull_count=1204)
@@ -136,6 +160,13 @@ class TestTag:
             assert word in text
         assert text.count('data-label="Layer"') == 3, "two steps, and a layer that no step explains"
         assert tag.manifest.media_type in text
+
+    def test_keys_that_mean_something_to_a_template(self, client, app):
+        manifest = TagFactory(image=app, name="v1").manifest
+        names = {"items": "one", "keys": "two", "": "three"}
+        document(manifest, {"schemaVersion": 2, "mediaType": IMAGE, "layers": [], "annotations": names}, labels=names)
+        text = text_of(client.get("/images/team/app/-/tags/v1/"))
+        assert text.count("<dt><code>items</code></dt><dd>one</dd>") == 2
 
     def test_a_multi_platform_image(self, client, app, multi):
         first, second = (child["digest"] for child in multi.manifest.children[:2])

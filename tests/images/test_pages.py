@@ -37,7 +37,8 @@ class TestList:
         assert "No image matches" in text_of(client.get("/images/?q=zzz"))
 
     def names(self, client, query):
-        return re.findall(r'<a href="/images/team\w*/([\w/-]+)/">', client.get(f"/images/{query}").content.decode())
+        page = client.get(f"/images/{query}").content.decode()
+        return re.findall(r'<a href="/images/team\w*/([\w/-]+)/" title=', page)
 
     def test_search_filter_sort(self, client, ann, team):
         other = NamespaceFactory(owner=ann, name="team2")
@@ -98,6 +99,27 @@ class TestList:
         assert "HX-Request" in response["Vary"]
         restored = client.get("/images/", headers={**HTMX, "HX-Target": "list", "HX-History-Restore-Request": "true"})
         assert "<html" in text_of(restored)
+
+    def test_a_partial_brings_along_what_stands_elsewhere(self, client, team):
+        app = ImageFactory(namespace=team, name="app")
+        TagFactory(image=app)
+        refresh_totals(app.pk)
+        for path, target, words in (
+            ("/images/", "list", "1 of 500 images used"),
+            ("/images/team/app/", "tags", "1 of 1,000 tags used"),
+        ):
+            response = text_of(client.get(path, headers={**HTMX, "HX-Target": target}))
+            assert re.search(rf'id="used" hx-swap-oob="true"\s?>{words}', response)
+            whole = text_of(client.get(path))
+            assert (whole.count(words), whole.count("hx-swap-oob")) == (1, 0)
+
+    def test_numbers_of_rows_are_not_grouped(self, client, ann):
+        """Grouped, nothing would be found by them."""
+        team = NamespaceFactory(pk=1234567, owner=ann, name="team")
+        pair = [ImageFactory(pk=1234567 + number, namespace=team) for number in range(2)]
+        for path in ("/images/", f"/images/-/delete/?image={pair[0].pk}&image={pair[1].pk}"):
+            assert 'value="1234567"' in text_of(client.get(path))
+        assert 'id="why-1234567"' in text_of(client.get("/namespaces/"))
 
     def test_a_registry_that_is_down_hides_nothing(self, client, team, settings):
         settings.REGISTRY_URL = "http://127.0.0.1:9"
@@ -224,8 +246,11 @@ class TestImage:
         assert Image.objects.get().state == "active"
 
     @pytest.mark.parametrize(
-        "path", ["/images/team/", "/images/Team/app/", "/images/team//app/", "/images/team/../x/", "/images/-x/y/"]
-    )
+        "path", [
+            "/images/team/", "/images/Team/app/", "/images/team//app/", "/images/team/../x/", "/images/-x/y/",
+            "/images/-/storage/%00/", "/images/-/storage/A/", "/namespaces/%00/-/delete/",
+        ],
+    )  # fmt: skip
     def test_names_that_are_none(self, client, ann, path):
         assert client.get(path).status_code == 404
 
@@ -300,6 +325,29 @@ class TestDelete:
         assert client.post("/images/team/app/-/delete-tags/", {"tag": ["gone"]}).status_code == 404
         assert client.get("/images/team/app/-/delete-tags/")["Location"] == "/images/team/app/"
         assert client.get("/images/team/app/-/delete-tags/?tag=%00").status_code == 404
+
+    def test_tags_that_share_their_digest_with_many(self, client, team):
+        image = ImageFactory(namespace=team, name="app")
+        manifest = ManifestFactory(image=image)
+        for number in range(26):
+            TagFactory(image=image, manifest=manifest, name=f"v{number:02}")
+        text = text_of(client.get("/images/team/app/-/delete-tags/?tag=v00", headers=HTMX))
+        assert "<code>v20</code> and 5 more" in text
+        assert "v21" not in text
+        assert "signature" not in text, "nothing goes with a digest that stays"
+
+    def test_the_list_of_tags_is_found_again_as_it_was(self, client, team):
+        for number in range(3):
+            TagFactory(image=ImageFactory(namespace=team, name=f"app{number}"), name="v1")
+
+        def go(number, current):
+            headers = {**HTMX, "HX-Current-URL": f"http://testserver{current}"}
+            path = f"/images/team/app{number}/-/delete-tags/"
+            return client.post(path, {"tag": ["v1"]}, headers=headers)["HX-Redirect"]
+
+        assert go(0, "/images/team/app0/?sort=-size&size=50") == "/images/team/app0/?sort=-size&size=50"
+        assert go(1, "/images/team/app1/-/tags/v1/") == "/images/team/app1/", "that page goes with the tag"
+        assert go(2, "//elsewhere.example/images/team/app2/?x=1") == "/images/team/app2/"
 
     def test_tags_of_an_image_that_is_being_deleted(self, client, team):
         tag = TagFactory(image=ImageFactory(namespace=team, name="app", state="deleting"))
