@@ -1,22 +1,14 @@
 """Deleting all tags of an image, against a real registry and checked on its disk."""
 
-import gc
 import itertools
-import threading
 
 import pytest
-from django.db import connection
-from procrastinate.contrib.django.models import ProcrastinateJob
 
 from console.audit.models import AuditEvent
 from console.images import deletion, jobs
 from console.images.models import DoomedManifest, Image, ImageDeletion, Manifest, Tag
 from console.images.services import create_image, delete_image
-from console.indexing import hints
-from console.indexing.jobs import follow_hints
 from console.indexing.services import reread_image
-from console.operations.worker import CONCURRENCY, run_worker
-from console.queue import INDEX_QUEUE, WORK_QUEUE
 from console.registry import registry
 from registry_client import (
     BlobUnknown,
@@ -310,105 +302,6 @@ def forget(image, digest):
     """Take the link to a manifest away, as a registry does before it comes to the tags."""
     folder = disk.ROOT / "repositories" / image.repository / "_manifests" / "revisions"
     (folder / digest.replace(":", "/") / "link").unlink()
-
-
-class TestTurns:
-    @pytest.fixture
-    def tags(self, image, monkeypatch):
-        monkeypatch.setattr(deletion, "_BATCH", 2)
-        monkeypatch.setattr(deletion._batches, "__defaults__", (2,))
-        monkeypatch.setattr(deletion, "BURIED_AT_ONCE", 4)
-        for number in range(9):
-            push_image(registry(), image.repository, f"v{number}")
-        indexed(image)
-        delete_image(image.namespace.owner, image)
-
-    @pytest.mark.usefixtures("tags")
-    def test_it_gives_way_and_goes_on_where_it_was(self, image, monkeypatch):
-        listed, seen = [], []
-        real = deletion._list
-        monkeypatch.setattr(deletion, "_list", lambda *arguments: listed.append(real(*arguments)))
-        monkeypatch.setattr(jobs, "_turn", lambda: lambda: True)
-        asked = ProcrastinateJob.objects.filter(task_name="images.delete_image", args={"image_id": image.pk})
-        for _ in range(20):
-            jobs.delete_image(image.pk)
-            seen.extend(ImageDeletion.objects.values_list("done", "total"))
-        assert len(listed) == 1, "what was listed is not listed again"
-        assert len(seen) == 10, "five batches of tags, five of manifests"
-        done = [one for one, _total in seen]
-        assert done == sorted(set(done)), "it moves, and never back"
-        assert {total for _done, total in seen} == {18}
-        assert disk.left_of(image.repository) == []
-        assert list(asked.order_by("id").values_list("priority", flat=True)) == [0] + [-1] * len(seen)
-
-    @pytest.mark.usefixtures("tags")
-    def test_the_progress_never_goes_back_when_tags_come_back(self, image, monkeypatch):
-        monkeypatch.setattr(jobs, "_turn", lambda: lambda: True)
-        seen = []
-        for turn in range(40):
-            if turn in {1, 4, 8}:
-                push_image(registry(), image.repository, f"v{turn}")
-                push_image(registry(), image.repository, f"late{turn}")
-            jobs.delete_image(image.pk)
-            seen.extend(ImageDeletion.objects.values_list("done", flat=True))
-        assert seen == sorted(seen)
-        assert disk.left_of(image.repository) == []
-
-
-def _truncate_queue():
-    with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE procrastinate_jobs CASCADE")
-
-
-@pytest.mark.django_db(transaction=True)
-class TestManyAtOnce:
-    @pytest.fixture(autouse=True)
-    def _empty_queue(self):
-        """Other tests' jobs are nothing to these, and these leave none to others."""
-        _truncate_queue()
-        yield
-        _truncate_queue()
-        gc.collect()  # the worker's threads are gone, their connections only when they are collected
-
-    def test_the_registry_fails_for_some_and_the_others_go_on(self, monkeypatch):
-        """More fail than there are jobs at once."""
-        failing, fine = [ImageFactory() for _ in range(5)], [ImageFactory() for _ in range(2)]
-        for image in (*failing, *fine):
-            push_image(registry(), image.repository, "v1")
-            delete_image(image.namespace.owner, indexed(image))
-        real = RegistryClient.put_manifest
-        bad = {image.repository for image in failing}
-
-        def fail(self, repository, *arguments):
-            if repository in bad:
-                raise RegistryUnavailable("down")
-            return real(self, repository, *arguments)
-
-        monkeypatch.setattr(RegistryClient, "put_manifest", fail)
-        run_worker(wait=False)
-        assert set(Image.objects.all()) == set(failing)
-        for one in ImageDeletion.objects.all():
-            assert "does not answer" in one.problem
-        waiting = ProcrastinateJob.objects.filter(task_name="images.delete_image")
-        assert {(job.status, job.priority, job.attempts) for job in waiting} == {("todo", -1, 1)}
-        monkeypatch.setattr(RegistryClient, "put_manifest", real)
-        later = ImageFactory()
-        push_image(registry(), later.repository, "v1")
-        delete_image(later.namespace.owner, indexed(later))
-        run_worker(wait=False)
-        assert not Image.objects.filter(pk=later.pk).exists()
-
-    def test_as_many_run_at_once_as_there_are_places(self, monkeypatch):
-        """Also on a machine with few cores: none that was taken waits for a thread."""
-        together = threading.Barrier(sum(CONCURRENCY.values()))
-        monkeypatch.setattr(deletion, "delete_everything", lambda *_arguments: together.wait(20))
-        monkeypatch.setattr(hints, "follow", lambda _repository: together.wait(20))
-        for number in range(CONCURRENCY[WORK_QUEUE]):
-            delete_image((image := ImageFactory(name=f"image{number}")).namespace.owner, image)
-        for number in range(CONCURRENCY[INDEX_QUEUE]):
-            follow_hints.configure(lock=f"repository{number}").defer(repository=f"repository{number}")
-        run_worker(wait=False)
-        assert not together.broken
 
 
 def test_an_image_of_one_name_in_another_namespace_is_another_image():

@@ -25,10 +25,12 @@ from tests.registry_tools import push_image
 
 @pytest.fixture
 def queue(transactional_db):
-    """An empty queue: what jobs others left is not emptied with the tables of the models."""
+    """An empty queue: what jobs others left is not emptied with the tables of the models, nor what is left to others."""
     with connection.cursor() as cursor:
         cursor.execute("TRUNCATE procrastinate_jobs CASCADE")
     yield
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE procrastinate_jobs CASCADE")
     # A worker's threads leave their connections to the garbage collector, and the database cannot be dropped with them.
     gc.collect()
 

@@ -1,0 +1,66 @@
+"""Pushing tags and asking for their deletion: what the tests of deleting tags share."""
+
+from console.images import jobs
+from console.images.models import Tag
+from console.images.services import delete_tags
+from console.indexing.services import reread_image
+from console.registry import registry
+from tests.images import disk
+from tests.registry_tools import DOCKER_MANIFEST, push_image, push_index
+
+
+def indexed(image):
+    reread_image(image.repository)
+    image.refresh_from_db()
+    return image
+
+
+def push(image, reference=None, **options):
+    return push_image(registry(), image.repository, reference, **options)
+
+
+def push_list(image, tag, children):
+    return push_index(registry(), image.repository, tag, children)
+
+
+def tag_again(image, tag, pushed, media_type=DOCKER_MANIFEST):
+    registry().put_manifest(image.repository, tag, pushed.content, media_type)
+
+
+def ask(image, *names):
+    return delete_tags(image.namespace.owner, image, names)
+
+
+def run(image):
+    jobs.delete_tags(image.pk, [])
+
+
+def delete(image, *names):
+    ask(image, *names)
+    run(image)
+
+
+def pull(image, reference):
+    """Everything that a client would fetch."""
+    manifest = registry().manifest(image.repository, reference)
+    if manifest.is_index:
+        for child in manifest.children:
+            pull(image, child.digest)
+    else:
+        for blob in manifest.references:
+            assert b"".join(registry().blob(image.repository, blob))
+    return manifest.digest
+
+
+def agrees(image):
+    """The index and the disk say the same, and the totals are right."""
+    image.refresh_from_db()
+    rows = dict(image.tags.values_list("name", "manifest__digest"))
+    assert rows == disk.tags(image.repository)
+    assert set(image.manifests.values_list("digest", flat=True)) == disk.manifests(image.repository)
+    assert not image.tags.exclude(state=Tag.State.ACTIVE).exists()
+    assert not image.manifests.filter(doomed=True).exists()
+    assert image.tag_count + image.attachment_count == len(rows)
+    for name in rows:
+        pull(image, name)
+    return set(rows)

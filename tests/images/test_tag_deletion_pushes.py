@@ -1,0 +1,183 @@
+"""What is pushed, moved or broken while tags are being deleted: it stays, checked on the disk and by pulling."""
+
+import pytest
+from django.utils import timezone
+
+from console.images import deletion, jobs, news, tag_deletion
+from console.images.models import Image
+from console.images.services import delete_image
+from console.indexing import hints
+from console.indexing.hints import Notice
+from tests.factories import ImageFactory
+from tests.images import disk
+from tests.images.tags import agrees, ask, delete, indexed, pull, push, push_list, run, tag_again
+from tests.index_tools import reread_tag
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("registry_server")]
+
+
+@pytest.fixture
+def image():
+    return ImageFactory()
+
+
+class TestPushedMeanwhile:
+    """What arrives during the deletion survives, whenever it does."""
+
+    MOMENTS = ["News", "_without_those_pushed_anew", "_unneeded", "_delete_batch", "_remove_doomed"]
+
+    @pytest.fixture(params=[(moment, after) for moment in MOMENTS for after in (False, True)], ids=str)
+    def meanwhile(self, request, monkeypatch):
+        """Does something once, before or after a step."""
+        moment, after = request.param
+
+        def at(act):
+            real = getattr(tag_deletion, moment)
+            done = []
+
+            def step(*arguments):
+                if after:
+                    result = real(*arguments)
+                if not done:
+                    done.append(act())
+                return result if after else real(*arguments)
+
+            monkeypatch.setattr(tag_deletion, moment, step)
+
+        return at
+
+    def test_another_image_under_the_same_tag(self, image, meanwhile):
+        push(image, "v1")
+        indexed(image)
+        pushed = []
+        meanwhile(lambda: pushed.append(push(image, "v1")))
+        delete(image, "v1")
+        assert pull(image, "v1") == pushed[0].digest
+        reread_tag(image.repository, "v1")
+        assert agrees(image) == {"v1"}
+
+    def test_the_same_image_under_another_tag(self, image, meanwhile):
+        first = push(image, "v1")
+        indexed(image)
+        gone = []
+
+        def act():
+            gone.append(not disk.manifests(image.repository))
+            if not gone[0]:
+                tag_again(image, "v2", first)
+
+        meanwhile(act)
+        delete(image, "v1")
+        if not gone[0]:
+            assert pull(image, "v2") == first.digest
+            reread_tag(image.repository, "v2")
+        assert agrees(image) == (set() if gone[0] else {"v2"})
+
+    def test_an_index_that_names_a_platform_of_the_deleted_one(self, image, meanwhile):
+        children = [push(image), push(image)]
+        push_list(image, "a", children)
+        indexed(image)
+        gone = []
+
+        def act():
+            gone.append(children[0].digest not in disk.manifests(image.repository))
+            if not gone[0]:
+                push_list(image, "b", children[:1])
+
+        meanwhile(act)
+        delete(image, "a")
+        if not gone[0]:
+            pull(image, "b")
+            reread_tag(image.repository, "b")
+        assert agrees(image) == (set() if gone[0] else {"b"})
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_tag_that_is_known_is_moved_to_what_goes(image, monkeypatch, told):
+    """Whether the registry has told of it already, or not yet, or never will."""
+    first = push(image, "v1")
+    push(image, "v2")
+    indexed(image)
+    real = tag_deletion._delete_batch
+
+    def move(*arguments):
+        real(*arguments)
+        tag_again(image, "v2", first)
+        if told:
+            hints.remember([Notice(image.repository, "v2")])
+
+    monkeypatch.setattr(tag_deletion, "_delete_batch", move)
+    delete(image, "v1")
+    assert pull(image, "v2") == first.digest
+    assert agrees(image) == {"v2"}
+
+
+def test_a_tag_that_was_moved_there_where_there_are_very_many(image, monkeypatch):
+    """Also of those each is asked for before anything goes."""
+    monkeypatch.setattr(news, "CHEAP_TO_ASK", 0)
+    first = push(image, "v1")
+    push(image, "v2")
+    indexed(image)
+    ask(image, "v1")
+    tag_again(image, "v2", first)
+    run(image)
+    assert pull(image, "v2") == first.digest
+    assert agrees(image) == {"v2"}
+
+
+def test_the_same_image_pushed_again_after_the_request_stays(image):
+    pushed = push(image, "v1")
+    indexed(image)
+    hints.remember([Notice(image.repository, "v1", timezone.now())])  # told late: it is what was to be deleted
+    ask(image, "v1")
+    tag_again(image, "v1", pushed)
+    hints.remember([Notice(image.repository, "v1", timezone.now())])
+    run(image)
+    assert pull(image, "v1") == pushed.digest
+    assert agrees(image) == {"v1"}
+
+
+def test_a_late_word_of_the_push_before_the_request_saves_nothing(image):
+    push(image, "v1")
+    indexed(image)
+    before = timezone.now()
+    ask(image, "v1")
+    hints.remember([Notice(image.repository, "v1", before)])
+    run(image)
+    assert agrees(image) == set()
+
+
+class TestATagThatCannotBeRead:
+    """A power cut can leave an empty link: the registry then answers 500 for the tag."""
+
+    def test_it_can_be_deleted(self, image):
+        push(image, "v1")
+        push(image, "v2")
+        indexed(image)
+        disk.break_tag(image.repository, "v1")
+        delete(image, "v1")
+        assert agrees(image) == {"v2"}
+
+    def test_it_does_not_hold_up_others(self, image):
+        kept, gone = push(image, "v1"), push(image, "v2")
+        indexed(image)
+        disk.break_tag(image.repository, "v1")
+        hints.remember([Notice(image.repository, "v1", timezone.now())])
+        delete(image, "v2")
+        assert set(image.tags.values_list("name", "manifest__digest")) == {("v1", kept.digest)}
+        assert gone.digest not in disk.manifests(image.repository)
+        assert pull(image, kept.digest) == kept.digest
+
+    def test_the_image_can_be_deleted(self, image, monkeypatch):
+        monkeypatch.setattr(deletion, "BURIED_AT_ONCE", 1)
+        monkeypatch.setattr(deletion, "_BATCH", 1)
+        for name in ("v1", "v2", "v3"):
+            push(image, name)
+        indexed(image)
+        push(image, "unseen")
+        disk.break_tag(image.repository, "v3")
+        disk.break_tag(image.repository, "unseen")
+        delete_image(image.namespace.owner, image)
+        jobs.delete_image(image.pk)
+        assert not Image.objects.exists()
+        assert disk.tags(image.repository) == {}
