@@ -25,7 +25,7 @@ from tests.registry_tools import push_image
 
 @pytest.fixture
 def queue(transactional_db):
-    """An empty queue: what jobs others left is not emptied with the tables of the models, nor what is left to others."""
+    """An empty queue, and none left to others: it is not emptied with the tables of the models."""
     with connection.cursor() as cursor:
         cursor.execute("TRUNCATE procrastinate_jobs CASCADE")
     yield
