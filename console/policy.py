@@ -81,7 +81,7 @@ def may(account: Account | AnonymousUser, verb: str, target: Namespace | Image |
     """Whether ``account`` may do ``verb``.
 
     :param verb: ``namespace.create``, ``namespace.delete``, ``image.create`` (target: the namespace),
-        ``image.view``, ``image.edit``, ``image.delete``.
+        ``image.view``, ``image.edit``, ``image.delete``, ``image.push``.
     :raises ValueError: for a verb that is not known, so that a misspelling never grants anything.
     """
     if not isinstance(account, Account) or not account.is_active or not account.activated:
@@ -92,6 +92,8 @@ def may(account: Account | AnonymousUser, verb: str, target: Namespace | Image |
         return target.owner_id == account.pk
     if verb == "image.create" and isinstance(target, Namespace):
         return target.owner_id == account.pk and not target.in_transfer
+    if verb == "image.push" and isinstance(target, Image):
+        return target.namespace.owner_id == account.pk and not target.namespace.in_transfer
     if verb in {"image.view", "image.edit", "image.delete"} and isinstance(target, Image):
         return target.namespace.owner_id == account.pk
     raise ValueError(f"no rule for {verb!r} on {type(target).__name__}")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 import os
 import threading
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
-from itertools import islice
+from itertools import islice, takewhile
 from typing import TypeVar
 
 from django.conf import settings
@@ -21,7 +22,7 @@ R = TypeVar("R")
 _AT_ONCE = 4
 # Repositories a page of the catalogue: so many any registry allows.
 _PAGE = 100
-_MOST_REPOSITORIES = 1000
+_LOOKING_SECONDS = 20
 
 
 @functools.cache
@@ -85,15 +86,16 @@ def at_once(call: Callable[[T], R], items: Iterable[T]) -> list[R]:
         raise
 
 
-def has_images_under(namespace: str) -> bool:
+def has_images_under(namespace: str) -> bool | None:
     """Whether the registry has a repository with a tag in ``namespace``, whoever pushed it.
 
-    Repositories without tags do not count: deleted images leave them behind. A thousand of them are taken for images,
-    for nobody looks at more.
+    Repositories without tags do not count: deleted images leave them behind.
 
+    :return: ``None`` when there is so much to look at that it cannot be told within some seconds.
     :raises registry_client.RegistryError: when the registry does not answer; it is not asked for long.
     """
     prefix = f"{namespace}/"
+    end = time.monotonic() + _LOOKING_SECONDS
     tokens = SignedTokens(console_token)
     with RegistryClient(settings.CONSOLE_REGISTRY_URL, tokens, connect_timeout=2, read_timeout=20, retries=0) as client:
 
@@ -103,11 +105,12 @@ def has_images_under(namespace: str) -> bool:
             except NameUnknown:
                 return False
 
-        found: list[str] = []
-        for name in islice(client.catalog(_PAGE, prefix), _MOST_REPOSITORIES):
-            if name.startswith(prefix):
-                found.append(name)
-            elif name > prefix:  # some storages list "team-x/…" before "team/…"
-                break
-        batches = (found[start : start + _AT_ONCE] for start in range(0, len(found), _AT_ONCE))
-        return any(any(at_once(has_tags, batch)) for batch in batches) or len(found) == _MOST_REPOSITORIES
+        # Some storages list "team-x/…" before "team/…", so that others may stand between; none stands after.
+        following = takewhile(lambda name: name.startswith(prefix) or name < prefix, client.catalog(_PAGE, prefix))
+        names = (name for name in following if name.startswith(prefix))
+        while batch := list(islice(names, _AT_ONCE)):
+            if any(at_once(has_tags, batch)):
+                return True
+            if time.monotonic() > end:
+                return None
+        return False

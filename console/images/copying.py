@@ -10,9 +10,12 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from django.contrib.auth.models import AnonymousUser
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from console import policy
+from console.accounts.models import Account
 from console.audit.services import record
 from console.images import pushed
 from console.images.locks import image_locked
@@ -50,6 +53,7 @@ def run(copy_id: int) -> None:
     try:
         if copy.image.state != Image.State.ACTIVE:
             raise CannotCopy("The image that it was to be copied to is being deleted.")
+        _require_still_allowed(copy)
         copy_manifest(copy.source, copy.image.repository, copy.digest, copy.tag)
     except (RegistryUnavailable, Unauthorized) as error:
         log.warning("copy of %s waits: %s", copy, error)
@@ -71,6 +75,16 @@ def run(copy_id: int) -> None:
     record("tag.copied", f"{copy.image.repository}:{copy.tag}", actor=copy.requested_by, source=copy.source)
     with _shown(copy) as row:
         row.delete()
+
+
+def _require_still_allowed(copy: Copy) -> None:
+    """Ask again: source and target may have changed hands while the copy waited."""
+    account = Account.objects.filter(account_id=copy.requested_by).first() or AnonymousUser()
+    if not policy.may(account, "image.push", copy.image):
+        raise CannotCopy("Whoever asked for it may no longer push to this image.")
+    source = Image.objects.select_related("namespace").filter(full_name=copy.source).first()
+    if source is not None and not policy.may(account, "image.view", source):
+        raise CannotCopy("Whoever asked for it may no longer see the image that it was to be copied from.")
 
 
 @contextmanager

@@ -230,12 +230,13 @@ def _write_down_children(deletion: ImageDeletion, repository: str) -> None:
                 kind=Manifest.Kind.UNREAD
             )
         }
-        unknown = at_once(lambda digest: _children(repository, digest), [one for one in fresh if one not in indexed])
+        unknown = at_once(lambda digest: children_of(repository, digest), [one for one in fresh if one not in indexed])
         children = {child for some in (*indexed.values(), *unknown) for child in some}
         _write_down(deletion, [DoomedManifest(deletion=deletion, digest=child) for child in sorted(children)])
 
 
-def _children(repository: str, digest: str) -> list[str]:
+def children_of(repository: str, digest: str) -> list[str]:
+    """The manifests that an index names, from the registry; none of what is no index, or not there."""
     try:
         manifest = registry().manifest(repository, digest)
         return [child.digest for child in manifest.children] if manifest.is_index else []
@@ -313,7 +314,7 @@ def _remove_manifests(deletion: ImageDeletion, repository: str, turn_over: Calla
             .exclude(kind__in=[Manifest.Kind.UNREAD, Manifest.Kind.OTHER])
             .values_list("digest", "blobs")
         )
-        blobs = at_once(lambda digest: known[digest] if digest in known else _blobs(repository, digest), digests)  # noqa: B023
+        blobs = at_once(lambda digest: known[digest] if digest in known else blobs_of(repository, digest), digests)  # noqa: B023
         fresh = sorted({blob for some in blobs for blob in some} - unlinked)
         # The manifests go last: after a failure they still name what is left.
         at_once(lambda blob: registry().delete_blob(repository, blob, missing_ok=True), fresh)
@@ -326,7 +327,7 @@ def _remove_manifests(deletion: ImageDeletion, repository: str, turn_over: Calla
             raise TurnOver
 
 
-def _blobs(repository: str, digest: str) -> list[str]:
+def blobs_of(repository: str, digest: str) -> list[str]:
     """The config and layers of a manifest that the index does not know, from the registry.
 
     The repository's links to them go with the manifest: without the links, whoever gets the name next cannot read the

@@ -16,11 +16,13 @@ from console.images import copying, deletion, pushed, tag_deletion
 from console.images.locks import image_locked
 from console.images.models import DailyActivity, Document, Image, ImageDeletion, Manifest, Tag
 from console.queue import LATER_PRIORITY, WORK_QUEUE, KeepTrying, repository_lock
+from console.registry import at_once
 from registry_client import NameUnknown, RegistryError, RegistryUnavailable, Unsupported
 
 log = logging.getLogger(__name__)
 
 _ACTIVITY_DAYS = 400
+_PUSHES_AT_ONCE = 2000
 # Longer work gives its place to others after so many seconds, and waits for the next.
 _TURN_SECONDS = 20
 
@@ -109,3 +111,17 @@ def forget_documents(timestamp: int = 0) -> None:
     oldest = timezone.now().date() - datetime.timedelta(days=_ACTIVITY_DAYS)
     DailyActivity.objects.filter(day__lt=oldest).delete()
     pushed.forget_needless()
+    _forget_gone_pushes()
+
+
+def _forget_gone_pushes() -> None:
+    """Forget what was pushed and never became an image, and is gone from the registry."""
+    rows = pushed.without_image(_PUSHES_AT_ONCE)
+    try:
+        found = at_once(lambda row: deletion.digest_of(row.repository, row.digest), rows)
+    except RegistryError as error:
+        log.warning("what was pushed by its digest alone is looked for tomorrow: %s", error)
+        return
+    for row, there in zip(rows, found, strict=True):
+        if not there:
+            pushed.forget(row.repository, {row.digest: row.told_at})

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 
 from django.db import connection
 from django.db.models import Exists, OuterRef, QuerySet
+from django.utils import timezone
 
 from console.images.models import Image, Manifest, PushedDigest
 
@@ -43,21 +44,40 @@ def take(repository: str, most: int) -> list[str]:
     return list(taken.values())
 
 
+def repositories() -> set[str]:
+    """The repositories that pushes were told of."""
+    return set(PushedDigest.objects.order_by().values_list("repository", flat=True).distinct())
+
+
+def without_image(most: int) -> list[PushedDigest]:
+    """Up to ``most`` of the rows that are a day old and whose repository has no image."""
+    a_day_ago = timezone.now() - datetime.timedelta(days=1)
+    image = Image.objects.filter(full_name=OuterRef("repository"))
+    return list(PushedDigest.objects.filter(~Exists(image), told_at__lt=a_day_ago).order_by("told_at")[:most])
+
+
 def unindexed(image: Image) -> QuerySet[PushedDigest]:
     """What was pushed to the image and is not in the index."""
     indexed = Manifest.objects.filter(image=image, digest=OuterRef("digest"))
     return PushedDigest.objects.filter(~Exists(indexed), repository=image.repository)
 
 
+# In the order in which they are remembered and taken: two that lock them in different orders could wait for each other.
+_FORGET = """
+DELETE FROM images_pusheddigest WHERE id IN (
+    SELECT pushed.id FROM images_pusheddigest AS pushed
+    JOIN unnest(%s::text[], %s::timestamptz[]) AS gone (digest, told)
+        ON pushed.digest = gone.digest AND pushed.told_at = gone.told
+    WHERE pushed.repository = %s
+    ORDER BY pushed.digest FOR UPDATE OF pushed
+)
+"""
+
+
 def forget(repository: str, told: Mapping[str, datetime.datetime]) -> None:
     """Forget these digests, but not those that were told of once more since ``told``."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            "DELETE FROM images_pusheddigest AS pushed "
-            "USING unnest(%s::text[], %s::timestamptz[]) AS gone (digest, told) "
-            "WHERE pushed.repository = %s AND pushed.digest = gone.digest AND pushed.told_at = gone.told",
-            [list(told), list(told.values()), repository],
-        )
+        cursor.execute(_FORGET, [list(told), list(told.values()), repository])
 
 
 # A day, because the index may be about to forget a manifest that was gone before it was pushed again. What others have
@@ -70,8 +90,11 @@ DELETE FROM images_pusheddigest WHERE id IN (
             SELECT FROM images_image AS image JOIN images_manifest AS manifest ON manifest.image_id = image.id
             WHERE image.full_name = pushed.repository AND manifest.digest = pushed.digest
         )
+        -- A name that is held is cleared of what it tells of, and then given to others.
         OR NOT EXISTS (
             SELECT FROM namespaces_namespace AS namespace WHERE namespace.name = split_part(pushed.repository, '/', 1)
+            UNION ALL
+            SELECT FROM namespaces_namespacehold AS hold WHERE hold.name = split_part(pushed.repository, '/', 1)
         )
     )
     FOR UPDATE OF pushed SKIP LOCKED

@@ -56,7 +56,7 @@ def _target(account: Account, namespace: Namespace, name: str) -> Image:
     found = Image.objects.select_related("namespace").filter(namespace=namespace, name=name.strip()).first()
     if found is None:
         return create_image(account, namespace, name)
-    if not policy.may(account, "image.edit", found):
+    if not policy.may(account, "image.push", found):
         raise ValidationError({"namespace": _NOT_YOURS})
     if found.state != Image.State.ACTIVE:
         raise ValidationError({"name": _("The image “%s” is being deleted.") % found.repository})
@@ -66,11 +66,12 @@ def _target(account: Account, namespace: Namespace, name: str) -> Image:
 def _begin(account: Account, source: Tag, image: Image, tag: str) -> Copy:
     if image.pk == source.image_id and tag == source.name:
         raise ValidationError({"tag": _("This is the tag itself. Choose another name.")})
-    locked = Image.objects.select_for_update(of=("self",)).select_related("namespace").filter(pk=image.pk).first()
+    # Without its namespace, which is read after the lock was had: read with it, it would be as it was before the wait.
+    locked = Image.objects.select_for_update(of=("self",)).filter(pk=image.pk).first()
     # It may have been deleted, or given away, while the lock was waited for.
     if locked is None or locked.state != Image.State.ACTIVE:
         raise ValidationError({"name": _("The image “%s” is being deleted.") % image.repository})
-    if not policy.may(account, "image.edit", locked):
+    if not policy.may(account, "image.push", locked):
         raise ValidationError({"namespace": _NOT_YOURS})
     existing = Tag.objects.filter(image=locked, name=tag).first()
     if existing is not None and existing.state != Tag.State.ACTIVE:

@@ -145,7 +145,8 @@ _KINDS_BY_TYPE = (
 
 
 def _attachment(manifest: Manifest, tag: str = "") -> Attachment:
-    kind = _KINDS_BY_TAG.get(tag.rpartition(".")[2], "")
+    stem, _dot, suffix = tag.rpartition(".")
+    kind = _KINDS_BY_TAG.get(suffix, "") if stem else ""
     if not kind:
         named = (name for start, name in _KINDS_BY_TYPE if manifest.artifact_type.startswith(start))
         # A manifest's media type says nothing of what is in it.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import logging
 
@@ -18,7 +17,7 @@ from console.accounts.models import Account
 from console.audit.services import record
 from console.namespaces.models import RESERVED, Namespace, NamespaceHold
 from console.registry import has_images_under, registry
-from registry_client import ManifestUnknown, NameUnknown, RegistryError
+from registry_client import RegistryError
 
 log = logging.getLogger(__name__)
 
@@ -170,26 +169,15 @@ def release_names() -> int:
     due = list(NamespaceHold.objects.filter(until__lte=timezone.now()).values_list("name", flat=True))
     if not due:
         return 0
-    for repository in list(registry().catalog()):
-        if repository.partition("/")[0] in due:
-            _clear(repository)
+    from console.images import clearing, pushed  # images know about namespaces; not the other way round
+
+    for repository in sorted({*registry().catalog(), *pushed.repositories()}):
+        name = repository.partition("/")[0]
+        # Unless its former owner took it back.
+        if name in due and not Namespace.objects.filter(name=name).exists():
+            clearing.clear(repository)
     with transaction.atomic():
         released, _rows = NamespaceHold.objects.filter(name__in=due, until__lte=timezone.now()).delete()
         for name in due:
             record("namespace.release", name)
     return released
-
-
-def _clear(repository: str) -> None:
-    """Delete every tag of a repository in a namespace that nobody owns."""
-    if Namespace.objects.filter(name=repository.partition("/")[0]).exists():
-        return  # its former owner took it back
-    try:
-        tags = registry().tags(repository)
-    except NameUnknown:
-        return
-    for tag in tags:
-        with contextlib.suppress(ManifestUnknown):
-            registry().delete_manifest(repository, registry().resolve(repository, tag).digest, missing_ok=True)
-    if tags:
-        record("image.clear", repository, tags=len(tags))

@@ -44,8 +44,11 @@
     if (watched && !document.hidden) {
       try {
         const answer = await fetch(watched.dataset.watch, { headers: { Accept: "text/plain" }, redirect: "error" });
-        if (answer.status === 404 && watched.dataset.gone) location.assign(watched.dataset.gone);
-        else if (answer.ok) {
+        if (answer.status === 404 && watched.dataset.gone) {
+          location.assign(watched.dataset.gone);
+          return; // asked for once: a slow answer is waited for
+        }
+        if (answer.ok) {
           wait = EVERY;
           const version = await answer.text();
           // The list may have been replaced meanwhile, with a newer answer.

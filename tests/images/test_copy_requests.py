@@ -4,14 +4,17 @@ import threading
 
 import pytest
 from django.core.exceptions import ValidationError
-from django.db import connection
+from django.db import connection, transaction
 
 from console.images import services_copy
 from console.images.models import Copy, Image, Tag
 from console.images.services import delete_image
 from console.images.services_copy import copy_tag
+from console.namespaces.models import Namespace
+from console.namespaces.services import transfer_namespace
 from tests.factories import ActivatedAccountFactory, ImageFactory, ManifestFactory, NamespaceFactory, TagFactory
 from tests.images.copies import ask, indexed, push, tag_of
+from tests.stack import wait_until
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("registry_server")]
 
@@ -68,7 +71,7 @@ class TestRefused:
         delete_image(owner, source)
         assert "being deleted" in self.refused(owner, tag_of(source, "v1"), source.namespace, "new", "v1")
 
-    @pytest.mark.parametrize("then", ["deleting", "gone", "given away"])
+    @pytest.mark.parametrize("then", ["deleting", "gone"])
     def test_what_changes_in_the_same_moment(self, source, tag, then, monkeypatch):
         """The target was looked at before its lock was had."""
         owner = source.namespace.owner
@@ -78,15 +81,18 @@ class TestRefused:
         def begin(*arguments):
             if then == "deleting":
                 Image.objects.filter(pk=other.pk).update(state=Image.State.DELETING)
-            elif then == "gone":
-                Image.objects.filter(pk=other.pk).delete()
             else:
-                Image.objects.filter(pk=other.pk).update(namespace=NamespaceFactory())
+                Image.objects.filter(pk=other.pk).delete()
             return real(*arguments)
 
         monkeypatch.setattr(services_copy, "_begin", begin)
-        sentence = "own namespaces" if then == "given away" else "is being deleted"
-        assert sentence in self.refused(owner, tag, source.namespace, "other", "v1")
+        assert "is being deleted" in self.refused(owner, tag, source.namespace, "other", "v1")
+
+    def test_into_a_namespace_that_is_being_transferred(self, source, tag):
+        owner = source.namespace.owner
+        other = ImageFactory(namespace=NamespaceFactory(owner=owner), name="other")
+        transfer_namespace(other.namespace, ActivatedAccountFactory())
+        assert "not being transferred" in self.refused(owner, tag, other.namespace, "other", "v1")
 
     def test_quotas(self, source, tag):
         owner = source.namespace.owner
@@ -155,3 +161,37 @@ def test_two_to_one_target_in_the_same_moment(source):
     assert Copy.objects.count() == 1
     with connection.cursor() as cursor:
         cursor.execute("TRUNCATE procrastinate_jobs CASCADE")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_target_that_changes_hands_while_its_lock_is_waited_for(source):
+    """What is judged is what it is when the lock was had, not when it was asked for."""
+    owner, new = source.namespace.owner, ActivatedAccountFactory()
+    tag = TagFactory(image=source, manifest=ManifestFactory(image=source), name="v1")
+    other = ImageFactory(namespace=NamespaceFactory(owner=owner), name="other")
+    asked, outcomes = threading.Event(), []
+
+    def copy():
+        try:
+            asked.set()
+            copy_tag(owner, tag_of(source, tag.name), other.namespace, "other", "v1")
+            outcomes.append("")
+        except ValidationError as refusal:
+            outcomes.append(refusal.messages[0])
+        finally:
+            connection.close()
+
+    def waits_or_has_ended():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            return bool(outcomes) or cursor.fetchone()[0]
+
+    thread = threading.Thread(target=copy)
+    with transaction.atomic():
+        Namespace.objects.filter(pk=other.namespace_id).update(owner=new)
+        thread.start()
+        assert asked.wait(30)
+        wait_until(waits_or_has_ended, "the copy waits for the image")
+    thread.join()
+    assert "own namespaces" in outcomes[0]
+    assert not Copy.objects.exists()

@@ -7,13 +7,16 @@ from unittest.mock import Mock
 import pytest
 from django.core.exceptions import ValidationError
 
+from console.accounts.models import Account
 from console.audit.models import AuditEvent
 from console.images import copying, jobs, versions
 from console.images.models import Copy, Image, Tag
 from console.images.services import delete_image, delete_tags
+from console.namespaces.models import Namespace
+from console.namespaces.services import transfer_namespace
 from console.registry import registry
 from registry_client import RegistryClient, RegistryUnavailable, Unauthorized, UnexpectedAnswer
-from tests.factories import ImageFactory, NamespaceFactory
+from tests.factories import ActivatedAccountFactory, ImageFactory, NamespaceFactory
 from tests.images import disk
 from tests.images.artifacts import push_artifact, push_referrers
 from tests.images.copies import ask, indexed, pull, push, run, tag_of, target
@@ -225,6 +228,33 @@ class TestOnTheWay:
         jobs.delete_image(made.pk)
         assert not Image.objects.filter(pk=made.pk).exists()
         assert not Copy.objects.exists()
+
+    @pytest.mark.parametrize("then", ["given away", "being given away", "deactivated"])
+    def test_the_target_changes_hands_while_the_copy_waits(self, source, then):
+        push(source, "v1")
+        indexed(source)
+        owner = source.namespace.owner
+        made = ImageFactory(namespace=NamespaceFactory(owner=owner), name="target")
+        ask(source, "v1", "target", "v1", namespace=made.namespace)
+        if then == "given away":
+            Namespace.objects.filter(pk=made.namespace_id).update(owner=ActivatedAccountFactory())
+        elif then == "being given away":
+            transfer_namespace(made.namespace, ActivatedAccountFactory())
+        else:
+            Account.objects.filter(pk=owner.pk).update(is_active=False)
+        run()
+        assert "no longer push to this image" in self.failed(source)
+        assert disk.tags(made.repository) == {}
+
+    def test_the_source_changes_hands_while_the_copy_waits(self, source):
+        push(source, "v1")
+        indexed(source)
+        made = ImageFactory(namespace=NamespaceFactory(owner=source.namespace.owner), name="target")
+        ask(source, "v1", "target", "v1", namespace=made.namespace)
+        Namespace.objects.filter(pk=source.namespace_id).update(owner=ActivatedAccountFactory())
+        run()
+        assert "no longer see the image" in self.failed(source)
+        assert disk.tags(made.repository) == {}
 
     def test_the_target_is_gone(self, source):
         push(source, "v1")

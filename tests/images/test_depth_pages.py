@@ -87,6 +87,7 @@ class TestTags:
             ("", "sha256-0.sig", "signature"),
             ("", "sha256-0.sbom", "SBOM"),
             ("application/spdx+json", "sha256-0", "SBOM"),
+            ("application/spdx+json", "sig", "SBOM"),
             ("application/vnd.dev.sigstore.bundle.v0.3+json", "sha256-0", "signature"),
             ("application/vnd.example", "sha256-0", "application/vnd.example"),
             ("", "sha256-0", "artifact"),

@@ -179,7 +179,11 @@ class TestGoesWithTheImage:
         children = [push_image(registry(), source.repository, None) for _ in range(2)]
         index = push_index(registry(), source.repository, "v1", children)
         copy = Copy.objects.create(
-            image=image, tag="v1", source=source.repository, digest=index.digest, requested_by="somebody"
+            image=image,
+            tag="v1",
+            source=source.repository,
+            digest=index.digest,
+            requested_by=image.namespace.owner.account_id,
         )
         registry().delete_manifest(source.repository, children[1].digest)
         copying.run(copy.pk)
@@ -262,7 +266,21 @@ class TestIsForgotten:
         left = set(PushedDigest.objects.filter(repository=image.repository).values_list("digest", flat=True))
         assert left == {*there, DIGESTS[3]}
 
-    def test_after_a_day_what_the_index_has_or_nobody_owns(self):
+    def test_after_a_day_what_never_became_an_image_and_is_gone(self, registry_server, tell, settings):
+        name = f"{NamespaceFactory().name}/app"
+        there = push_image(registry(), name, None)
+        tell(of(there), event(name, DIGESTS[0]))
+        jobs.forget_documents()
+        assert PushedDigest.objects.count() == 2
+        PushedDigest.objects.update(told_at=timezone.now() - datetime.timedelta(days=1, minutes=1))
+        here, settings.CONSOLE_REGISTRY_URL = settings.CONSOLE_REGISTRY_URL, "http://127.0.0.1:9"
+        jobs.forget_documents()
+        assert PushedDigest.objects.count() == 2, "a registry that does not answer proves nothing"
+        settings.CONSOLE_REGISTRY_URL = here
+        jobs.forget_documents()
+        assert [row.digest for row in PushedDigest.objects.all()] == [there.digest]
+
+    def test_after_a_day_what_the_index_has_or_nobody_owns(self, registry_server):
         tag = TagFactory()
         image, known = tag.image, tag.manifest.digest
         other = ImageFactory()
@@ -274,7 +292,8 @@ class TestIsForgotten:
         assert set(PushedDigest.objects.values_list("repository", "digest")) == everything
         PushedDigest.objects.update(told_at=timezone.now() - datetime.timedelta(days=1, minutes=1))
         jobs.forget_documents()
-        assert set(PushedDigest.objects.values_list("repository", "digest")) == kept
+        gone = {one for one in kept if one[0].endswith("/none")}
+        assert set(PushedDigest.objects.values_list("repository", "digest")) == kept - gone
 
 
 class TestTold:

@@ -112,12 +112,13 @@ class TestARealRegistry:
         assert refusal(ann, "shop") == OCCUPIED
 
     def test_more_than_anybody_looks_at(self, there, ann, monkeypatch):
-        monkeypatch.setattr(registries, "_MOST_REPOSITORIES", 3)
-        for name in ("shop/a1", "shop/a2"):
+        monkeypatch.setattr(registries, "_AT_ONCE", 2)
+        for name in ("shop/a1", "shop/a2", "shop/a3"):
             emptied(name)
         create_namespace(ann, "shop").delete()
-        emptied("shop/a3")
-        push("shop/a4")
+        monkeypatch.setattr(registries, "_LOOKING_SECONDS", -1)
+        assert refusal(ann, "shop") == SILENT
+        push("shop/a2")
         assert refusal(ann, "shop") == OCCUPIED
 
     def test_an_adoption_gives_it_away(self, there, ann):

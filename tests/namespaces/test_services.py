@@ -10,6 +10,9 @@ from django.utils import timezone
 
 from console import policy
 from console.audit.models import AuditEvent
+from console.images import jobs, pushed
+from console.images.clearing import clear
+from console.images.models import PushedDigest
 from console.namespaces.models import RESERVED, Namespace, NamespaceHold
 from console.namespaces.services import (
     create_namespace,
@@ -20,9 +23,10 @@ from console.namespaces.services import (
 )
 from console.policy import Access
 from console.registry import registry
-from registry_client import RegistryUnavailable
+from registry_client import NotFound, RegistryClient, RegistryUnavailable
 from tests.factories import ActivatedAccountFactory, ImageFactory, NamespaceFactory
-from tests.registry_tools import push_image
+from tests.images import disk
+from tests.registry_tools import push_image, push_index
 
 pytestmark = pytest.mark.django_db
 
@@ -183,6 +187,50 @@ class TestHold:
         assert registry().tags("left-over/app") == []
         assert registry().tags("left-over/deep/er") == []
         assert registry().tags("left-overs/app") == ["v1"]
+
+    def test_what_was_pushed_by_digest_alone_is_gone_too(self, registry_server):
+        """With what it names: the next owner cannot read it, even knowing the digests."""
+        namespace = NamespaceFactory(name="broken-off")
+        repository = "broken-off/app"
+        children = [push_image(registry(), repository, None) for _ in range(2)]
+        index = push_index(registry(), repository, "multi", children)
+        alone = push_image(registry(), repository, None)
+        never = push_image(registry(), "broken-off/never", None)
+        pushed.remember([(repository, index.digest), (repository, alone.digest), ("broken-off/never", never.digest)])
+        delete_namespace(namespace.owner, namespace)
+        NamespaceHold.objects.update(until=timezone.now() - LONG_AGO)
+        PushedDigest.objects.update(told_at=timezone.now() - LONG_AGO)
+        jobs.forget_documents()
+        release_names()
+        for name in (repository, "broken-off/never"):
+            assert disk.left_of(name) == []
+        for digest in (index.digest, alone.digest, *(child.digest for child in children)):
+            with pytest.raises(NotFound):
+                registry().manifest(repository, digest)
+        for blob in (*alone.blobs, *children[0].blobs):
+            with pytest.raises(NotFound):
+                registry().stat_blob(repository, blob)
+        assert not PushedDigest.objects.exists()
+
+    def test_clearing_goes_on_where_it_was(self, registry_server, monkeypatch):
+        """What only an index named is found again, although the index went before."""
+        repository = f"{NamespaceFactory().name}/app"
+        children = [push_image(registry(), repository, None) for _ in range(2)]
+        push_index(registry(), repository, "multi", children)
+        real = RegistryClient.delete_manifest
+        left = iter([True])
+
+        def die(*arguments, **options):
+            if next(left, False):
+                return real(*arguments, **options)
+            raise RegistryUnavailable("gone")
+
+        with monkeypatch.context() as patched, pytest.raises(RegistryUnavailable):
+            patched.setattr(RegistryClient, "delete_manifest", die)
+            clear(repository)
+        clear(repository)
+        assert disk.left_of(repository) == []
+        assert clear(repository) == 0
 
     def test_a_registry_that_is_down_keeps_the_name_held(self, settings):
         settings.CONSOLE_REGISTRY_URL = "http://127.0.0.1:9"
