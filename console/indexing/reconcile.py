@@ -322,21 +322,24 @@ def _remove_marked(walk: Reconcile, report: Report) -> int:
     return removed
 
 
+_COUNTED = {
+    "added": "tags added",
+    "moved": "pointed elsewhere",
+    "removed": "removed",
+    "forgotten": "manifests forgotten",
+    "totals": "totals mended",
+    "adopted": "namespaces adopted",
+    "nobodys": "repositories left out",
+    "problems": "with a problem",
+}
+
+
 def summary(walk: Reconcile) -> str:
-    """What a walk came to, in one sentence of numbers."""
-    counts = walk.counts
-    parts = [
-        f"{walk.done:,} repositories looked at",
-        f"{counts.get('added', 0):,} tags added",
-        f"{counts.get('moved', 0):,} pointed elsewhere",
-        f"{counts.get('removed', 0):,} removed",
-        f"{counts.get('forgotten', 0):,} manifests forgotten",
-        f"{counts.get('totals', 0):,} totals mended",
-        f"{counts.get('adopted', 0):,} namespaces adopted",
-        f"{counts.get('nobodys', 0):,} repositories left out",
-        f"{counts.get('problems', 0):,} with a problem",
-    ]
-    return ", ".join(parts) + "."
+    """What a walk came to, in one sentence of numbers; of what there was none of, nothing."""
+    parts = [f"{walk.counts[name]:,} {what}" for name, what in _COUNTED.items() if walk.counts.get(name)]
+    if not any(walk.counts.values()):
+        parts = ["everything in order"]
+    return ", ".join([f"{walk.done:,} repositories looked at", *parts]) + "."
 
 
 def _forget_old() -> None:

@@ -21,7 +21,7 @@ from console.local.problems import Problem
 from console.local.supervisor import Stopped, Supervisor
 
 # What the parts write of every day's work: a start, a client that has no token yet, a manifest that is not there.
-_POSTGRES_ROUTINE = re.compile(r"^LOG:  ")
+_POSTGRES_ROUTINE = re.compile(r"^LOG:  |^FATAL:  the database system is starting up")
 _REGISTRY_ROUTINE = re.compile(r"http\.response\.status=4\d\d|authorization token required")
 
 

@@ -1,5 +1,6 @@
 // Keeps an open list up to date: asks every second whether anything changed, and fetches the list only then.
-// What the reader has ticked, unfolded or focused stays so, although the list is replaced.
+// What the reader has ticked, unfolded or focused stays so, although the list is replaced. What the reader asks for comes
+// first (hx-sync): it ends a refresh that is under way, and none is begun before it is there.
 (() => {
   const EVERY = 1000;
   const PATIENCE = 10_000;

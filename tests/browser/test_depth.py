@@ -250,8 +250,10 @@ def test_the_reader_stays_where_they_are(ann, pusher):
     expect(page.get_by_role("columnheader", name="Name")).to_have_attribute("aria-sort", "ascending")
     expect(page.get_by_role("link", name="Name", exact=True)).to_be_focused()
     press("10")
-    expect(tag_row(page, "v09")).to_be_visible()
-    expect(page.get_by_label("Rows a page").get_by_text("10", exact=True)).to_be_focused()
+    ten = page.get_by_label("Rows a page").get_by_text("10", exact=True)
+    expect(ten).to_have_attribute("aria-current", "true")
+    expect(ten).to_be_focused()
+    expect(tag_row(page, "v10")).to_have_count(0)
     press("Next")
     expect(tag_row(page, "v19")).to_be_visible()
     expect(page.get_by_role("link", name="Next", exact=True)).to_be_focused()
@@ -264,6 +266,37 @@ def test_the_reader_stays_where_they_are(ann, pusher):
     page.go_back()
     expect(tag_row(page, "v09")).to_be_visible()
     assert not failures
+
+
+def test_what_the_reader_asks_for_comes_before_a_refresh(ann, pusher):
+    """Whichever is answered first."""
+    page, repository = ann.page, f"{ann.team}/app"
+    pusher(ann.account_id, repository, *(f"v{number:02}" for number in range(12)))
+    open_image(ann, repository)
+    expect(page.get_by_text("12 in total")).to_be_visible()
+    ann.go(f"/images/{repository}/?sort=name&size=10")
+    held, ended = [], []
+    page.on("requestfinished", lambda request: ended.append(request))
+    page.on("requestfailed", lambda request: ended.append(request))
+
+    def hold(route):
+        if "hx-request" in route.request.headers:
+            held.append(route)
+        else:
+            route.continue_()
+
+    page.route("**/images/**", hold)
+    page.evaluate("htmx.trigger(document.body, 'list-changed')")
+    wait_until(lambda: page.evaluate("1") and len(held) >= 1, "the refresh is asked for")
+    page.get_by_role("link", name="Next", exact=True).click()
+    wait_until(lambda: page.evaluate("1") and "after=" in held[-1].request.url, "the next page is asked for")
+    refresh, following = held[0], held[-1]
+    if refresh.request not in ended:
+        refresh.continue_()
+    wait_until(lambda: page.evaluate("1") and refresh.request in ended, "the refresh has ended")
+    following.continue_()
+    expect(tag_row(page, "v11")).to_be_visible()
+    expect(tag_row(page, "v01")).to_have_count(0)
 
 
 def test_a_page_whose_image_goes_leads_to_the_list(ann, pusher):

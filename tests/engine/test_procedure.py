@@ -219,7 +219,7 @@ class TestKilledHalfWay:
             wait_until(
                 lambda: self.images(stack, name) == [("active", self.TAGS)] and self.images(stack, f"kept-{name}"),
                 "all tags are indexed",
-                180,
+                400,
             )
             stack.manage("shell", "-c", DELETE.format(name=name))
             for victim in victims:

@@ -82,8 +82,7 @@ def test_a_registry_is_taken_over(registry_program, tmp_path, settings, ann):
     assert dict(adopted) == {name: {"owner": ann.account_id} for name in ("shop", "tools")}
     assert NamespaceHold.objects.get() == held_by
     # Nothing is left to do a second time, and what could not be adopted is told again.
-    assert "0 tags added" in again.getvalue()
-    assert "0 namespaces adopted, 6 repositories left out" in again.getvalue()
+    assert "11 repositories looked at, 6 repositories left out, 6 with a problem." in again.getvalue()
 
 
 def test_without_an_account_it_is_only_told(fake):
