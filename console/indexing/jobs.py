@@ -63,7 +63,7 @@ def reconcile(timestamp: int = 0, attempt: int = 0) -> None:
         log.warning("reconcile: it goes on later: %s", error, exc_info=not isinstance(error, RegistryError))
         defer_again(reconcile, "indexing.reconcile", lock="indexing.reconcile", attempt=attempt, longest=60)
         return
-    log.log(logging.INFO if any(walk.counts.values()) else logging.DEBUG, "reconcile: %s", walks.summary(walk))
+    log.log(logging.DEBUG if walks.found_in_order(walk) else logging.INFO, "reconcile: %s", walks.summary(walk))
     if walk.state == walk.State.ASKING:
         log.warning("reconcile: %s Look at the registry's storage, then run “manage.py reconcile”.", walk.problem)
 

@@ -337,9 +337,14 @@ _COUNTED = {
 def summary(walk: Reconcile) -> str:
     """What a walk came to, in one sentence of numbers; of what there was none of, nothing."""
     parts = [f"{walk.counts[name]:,} {what}" for name, what in _COUNTED.items() if walk.counts.get(name)]
-    if not any(walk.counts.values()):
+    if not parts and walk.state == Reconcile.State.DONE:
         parts = ["everything in order"]
     return ", ".join([f"{walk.done:,} repositories looked at", *parts]) + "."
+
+
+def found_in_order(walk: Reconcile) -> bool:
+    """Whether there was nothing that ``summary`` would tell of."""
+    return not any(walk.counts.get(name) for name in _COUNTED)
 
 
 def _forget_old() -> None:
