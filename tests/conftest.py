@@ -14,6 +14,7 @@ from django.conf import settings
 from django.contrib.auth.hashers import Argon2PasswordHasher
 from django.core.management import call_command
 from playwright.sync_api import sync_playwright
+from procrastinate.periodic import PeriodicDeferrer
 
 from console.local import registry as bundled
 from tests.browser.walker import Walker
@@ -36,6 +37,16 @@ def _static_files(django_test_environment):
 def _cheap_hashes():
     """The same algorithm with the least memory and time: the tests hash some thousand passwords."""
     Argon2PasswordHasher.time_cost, Argon2PasswordHasher.memory_cost, Argon2PasswordHasher.parallelism = 1, 64, 1
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_clock():
+    """No job is queued by the time of day, so that a test comes to the same at any minute; the whole product's are."""
+
+    async def never(self):
+        return
+
+    PeriodicDeferrer.worker = never
 
 
 @pytest.fixture

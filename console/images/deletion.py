@@ -19,6 +19,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from http import HTTPStatus
 from itertools import islice
 from typing import TypeVar
@@ -176,11 +177,15 @@ def _write_down_pushed(deletion: ImageDeletion, repository: str) -> None:
 
 
 def digest_of(repository: str, tag: str) -> str:
-    """The digest that a tag points at in the registry now; empty when there is no such tag."""
-    try:
-        return registry().resolve(repository, tag).digest
-    except (ManifestUnknown, NameUnknown):
-        return ""
+    """The digest that a tag points at in the registry now; empty when there is no such tag.
+
+    Distribution may say once that there is none while the same manifest is pushed under another tag: its links are
+    written anew then. So it is believed when it says so twice.
+    """
+    for _twice in range(2):
+        with suppress(ManifestUnknown, NameUnknown):
+            return registry().resolve(repository, tag).digest
+    return ""
 
 
 def readable_digest(repository: str, tag: str) -> str | None:

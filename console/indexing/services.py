@@ -95,6 +95,8 @@ class Reader:
             try:
                 present = registry().manifest(self.repository, tag)
             except (ManifestUnknown, NameUnknown):
+                if digest_of(self.repository, tag):
+                    continue  # it is there after all: the hint would be lost
                 return self._forget(tag)
             outcome = self._write_down(tag, present, before, pushed_at, pushed_by)
             if outcome is not None:

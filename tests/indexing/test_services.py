@@ -16,7 +16,7 @@ from console.indexing.services import Reader, find_image, reread_image
 from console.operations.worker import run_worker
 from console.queue import defer_once, repository_lock
 from console.registry import registry
-from registry_client import RegistryUnavailable, UnexpectedAnswer
+from registry_client import ManifestUnknown, RegistryClient, RegistryUnavailable, UnexpectedAnswer
 from tests.factories import ImageFactory, NamespaceFactory
 from tests.index_tools import reread_tag
 from tests.registry_tools import DOCKER_MANIFEST, push_image, push_index
@@ -186,6 +186,30 @@ def test_an_older_answer_does_not_bring_a_tag_back(monkeypatch):
     after_the_answer(monkeypatch, delete_and_look)
     reread_tag(image.repository, "v1", pushed_at=MOMENT)
     assert not Tag.objects.exists()
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_one_that_the_registry_says_once_is_not_there(registry_server, monkeypatch, known):
+    """As it may while the same manifest is pushed under another tag."""
+    image = ImageFactory()
+    if known:
+        push_image(registry(), image.repository, "v1")
+        reread_tag(image.repository, "v1")
+    pushed = push_image(registry(), image.repository, "v1")
+    first = iter([True])
+    for name in ("manifest", "resolve"):
+        real = getattr(RegistryClient, name)
+
+        def answer(*arguments, _name=name, _real=real):
+            if (_name == "manifest" and next(first, False)) or (_name == "resolve" and next(second, False)):
+                raise ManifestUnknown("manifest unknown")
+            return _real(*arguments)
+
+        monkeypatch.setattr(RegistryClient, name, answer)
+    second = iter([True])
+    remember([Notice(image.repository, "v1", MOMENT, "somebody")])
+    follow(image.repository)
+    assert image.tags.get(name="v1").manifest.digest == pushed.digest
 
 
 class TestHints:

@@ -125,8 +125,6 @@ def test_a_job_that_fails_while_the_same_waits_keeps_nothing_locked(monkeypatch,
         raise OperationalError("deadlock detected")
 
     monkeypatch.setattr(work, fail)
-    # The hourly walk has the same key, and is queued within ten minutes after its time.
-    monkeypatch.setattr(app.periodic_registry, "periodic_tasks", {})
     task.configure(lock="the lock", queueing_lock=key).defer(**arguments)
     # A worker that waits for nothing may end before it has seen the one that was queued meanwhile.
     for _once in range(2):
