@@ -2,6 +2,7 @@
 
 from registry_client.authentication import Anonymous, Authentication, Challenged, SignedTokens
 from registry_client.client import RegistryClient
+from registry_client.connections import Connections
 from registry_client.errors import (
     BlobUnknown,
     Denied,
@@ -12,12 +13,14 @@ from registry_client.errors import (
     ManifestUnknown,
     NameUnknown,
     NotFound,
+    RefusedAddress,
     RegistryError,
     RegistryUnavailable,
     Unauthorized,
     UnexpectedAnswer,
     Unsupported,
 )
+from registry_client.guard import AddressGuard
 from registry_client.manifests import Child, Descriptor, Manifest, Platform
 from registry_client.media_types import (
     DOCKER_CONFIG,
@@ -67,11 +70,13 @@ __all__ = [
     "REPOSITORY_MAX_LENGTH",
     "REPOSITORY_PATTERN",
     "TAG_PATTERN",
+    "AddressGuard",
     "Anonymous",
     "Authentication",
     "BlobUnknown",
     "Challenged",
     "Child",
+    "Connections",
     "Denied",
     "Descriptor",
     "Digest",
@@ -84,6 +89,7 @@ __all__ = [
     "NameUnknown",
     "NotFound",
     "Platform",
+    "RefusedAddress",
     "RegistryClient",
     "RegistryError",
     "RegistryUnavailable",

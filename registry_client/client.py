@@ -26,6 +26,7 @@ class RegistryClient:
     :param connect_timeout: seconds until a connection must stand.
     :param read_timeout: seconds an answer, or its next piece, may keep the caller waiting.
     :param retries: how often a call is repeated that may be.
+    :param connections: connections to use instead of ones with these time-outs; closed with the client.
     :raises ValueError: when ``base_url`` is not such an address.
     """
 
@@ -38,8 +39,9 @@ class RegistryClient:
         read_timeout: float = 30.0,
         retries: int = 3,
         user_agent: str = "my-images",
+        connections: Connections | None = None,
     ) -> None:
-        self._connections = Connections(
+        self._connections = connections or Connections(
             connect_timeout=connect_timeout, read_timeout=read_timeout, retries=retries, user_agent=user_agent
         )
         self._transport = Transport(base_url, authentication or Anonymous(), self._connections)

@@ -8,6 +8,7 @@ import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from http.cookiejar import DefaultCookiePolicy
+from time import monotonic
 from urllib.parse import urlsplit
 
 import requests
@@ -17,6 +18,7 @@ from requests.utils import get_environ_proxies
 from urllib3.util import Retry
 
 from registry_client.errors import RegistryError, RegistryUnavailable, UnexpectedAnswer
+from registry_client.guard import AddressGuard, GuardedAdapter
 
 _RETRIED_STATUSES = (429, 500, 502, 503, 504)
 _BACKOFF_SECONDS = 0.2
@@ -42,6 +44,10 @@ class Connections:
     :param connect_timeout: seconds until a connection must stand.
     :param read_timeout: seconds an answer, or its next piece, may keep us waiting.
     :param retries: how often a call is repeated that may be: after a failed connection, a time-out, a 429 or a 5xx.
+    :param guard: says where connections may go, for addresses that somebody typed; the environment's proxies are not
+        used then, for they would resolve names by themselves.
+
+    ``asked_at`` is when something was last asked for, by the monotonic clock.
     """
 
     def __init__(
@@ -51,8 +57,11 @@ class Connections:
         read_timeout: float = 30.0,
         retries: int = 3,
         user_agent: str = "my-images",
+        guard: AddressGuard | None = None,
     ) -> None:
         self._timeout = (connect_timeout, read_timeout)
+        self._guarded = guard is not None
+        self.asked_at = monotonic()
         self._user_agent = user_agent
         backoff = {"backoff_factor": _BACKOFF_SECONDS, "backoff_max": _LONGEST_BACKOFF_SECONDS}
         # Retry-After is not obeyed: it may say an hour, and somebody waits for our answer.
@@ -76,8 +85,9 @@ class Connections:
             respect_retry_after_header=False,
             **backoff,  # type: ignore[arg-type]
         )
+        make = HTTPAdapter if guard is None else functools.partial(GuardedAdapter, guard)
         self._adapters = {
-            repeat: HTTPAdapter(pool_maxsize=_KEPT_CONNECTIONS, max_retries=retry)
+            repeat: make(pool_maxsize=_KEPT_CONNECTIONS, max_retries=retry)
             for repeat, retry in ((True, repeating), (False, single))
         }
         self._local = threading.local()
@@ -95,8 +105,12 @@ class Connections:
 
         :param repeatable: whether sending it twice does no harm.
         :raises RegistryUnavailable: when there is no answer.
+        :raises RefusedAddress: when the guard refuses the address, also one that an answer named.
         """
+        self.asked_at = monotonic()
         proxies, verify = _surroundings(_origin(url))
+        if self._guarded:
+            proxies = ()
         try:
             return self._session(repeatable).request(
                 method,
@@ -114,6 +128,12 @@ class Connections:
         except (requests.RequestException, urllib3.exceptions.HTTPError):
             # Such a message may repeat the header it complains of, and with it a token.
             raise RegistryError(f"the request to {_origin(url)} cannot be sent") from None
+
+    def interrupt(self) -> None:
+        """End all connections of a guard's, also those that somebody waits for: they read that it broke."""
+        for adapter in self._adapters.values():
+            if isinstance(adapter, GuardedAdapter):
+                adapter.interrupt()
 
     def close(self) -> None:
         """Close the connections that are kept open."""

@@ -94,6 +94,10 @@ class MalformedManifest(RegistryError):
     """A manifest's content cannot be understood."""
 
 
+class RefusedAddress(RegistryError):
+    """A call was not made, because its address is not one that may be called (``registry_client.guard``)."""
+
+
 class InvalidName(RegistryError, ValueError):
     """Not the name of a repository, a tag or a digest."""
 

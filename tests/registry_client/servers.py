@@ -149,13 +149,14 @@ class Request:
 
 @dataclass
 class Reply:
-    """An answer. With ``cut`` the connection is closed after so many bytes of the body."""
+    """An answer. With ``cut`` the connection is closed after so many bytes of the body, and after ``after``."""
 
     status: int = 200
     body: bytes = b""
     headers: dict = field(default_factory=dict)
     cut: int | None = None
     before: Callable[[], object] = lambda: None
+    after: Callable[[], object] = lambda: None
 
 
 def json_reply(document, status=200, **headers):
@@ -220,6 +221,8 @@ class Server:
                     if self.command != "HEAD":
                         self.wfile.write(reply.body if reply.cut is None else reply.body[: reply.cut])
                 if reply.cut is not None:
+                    self.wfile.flush()
+                    reply.after()
                     self.close_connection = True
 
             def _body(self):
