@@ -6,7 +6,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -14,6 +14,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 # A Unix socket's path may have 107 bytes; PostgreSQL adds "/.s.PGSQL.5432.lock" to the folder.
 _LONGEST_SOCKET_DIR = 107 - len("/.s.PGSQL.5432.lock")
+_SWITCH = {"on": True, "1": True, "true": True, "yes": True, "off": False, "0": False, "false": False, "no": False}
 
 
 class EnvironmentProblem(Exception):
@@ -37,6 +38,17 @@ class Environment:
     registry_address: str
     registry_service: str
     token_issuer: str
+    dockerhub: bool
+    dockerhub_port: int
+    dockerhub_url: str
+    dockerhub_inner_url: str
+    dockerhub_address: str
+    dockerhub_service: str
+    dockerhub_upstream: str
+    dockerhub_username: str
+    dockerhub_password: str = field(repr=False)
+    dockerhub_api: str
+    dockerhub_check_seconds: float
 
     @property
     def socket_dir(self) -> Path:
@@ -47,6 +59,11 @@ class Environment:
     def inner_registry_file(self) -> Path:
         """Where a running My Images writes the address of its inner registry, for commands started beside it."""
         return inner_registry_file(self.data_dir)
+
+    @property
+    def dockerhub_inner_file(self) -> Path:
+        """Where it writes the address of the process that serves what Docker Hub's cache holds, and asks nobody."""
+        return dockerhub_inner_file(self.data_dir)
 
 
 def socket_dir(data_dir: Path) -> Path:
@@ -63,14 +80,17 @@ def inner_registry_file(data_dir: Path) -> Path:
     return data_dir / "run" / "inner_registry"
 
 
-def _console_registry(environ: Mapping[str, str], data_dir: Path, registry_url: str) -> str:
-    """The registry that the console's own calls go to: the inner one where there is one."""
-    if environ.get("REGISTRY_URL", "").strip():
-        return registry_url
+def dockerhub_inner_file(data_dir: Path) -> Path:
+    """See ``Environment.dockerhub_inner_file``."""
+    return data_dir / "run" / "inner_dockerhub"
+
+
+def _written(file: Path, otherwise: str) -> str:
+    """The address in a file of a running My Images."""
     try:
-        return inner_registry_file(data_dir).read_text().strip() or registry_url
+        return file.read_text().strip() or otherwise
     except OSError:
-        return registry_url
+        return otherwise
 
 
 def _port(environ: Mapping[str, str], name: str, default: int) -> int:
@@ -88,6 +108,26 @@ def _url(environ: Mapping[str, str], name: str, default: str) -> str:
     return value
 
 
+def _switch(environ: Mapping[str, str], name: str, default: bool) -> bool:
+    raw = environ.get(name, "").strip().lower()
+    if not raw:
+        return default
+    if raw not in _SWITCH:
+        raise EnvironmentProblem(f"{name} is {raw!r}; it must be on or off.")
+    return _SWITCH[raw]
+
+
+def _seconds(environ: Mapping[str, str], name: str, default: float) -> float:
+    raw = environ.get(name, "").strip() or str(default)
+    try:
+        value = float(raw)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise EnvironmentProblem(f"{name} is {raw!r}; it must be a number of seconds above zero.")
+    return value
+
+
 def load(environ: Mapping[str, str] | None = None) -> Environment:
     """Read the environment.
 
@@ -102,6 +142,15 @@ def load(environ: Mapping[str, str] | None = None) -> Environment:
     given_registry = environ.get("REGISTRY_URL", "").strip()
     registry_url = _url(environ, "REGISTRY_URL", f"http://127.0.0.1:{registry_port}")
     service = environ.get("REGISTRY_SERVICE", "").strip() or "my-images-registry"
+    dockerhub_port = _port(environ, "DOCKERHUB_PORT", 5001)
+    dockerhub = _switch(environ, "DOCKERHUB", True)
+    for name, port in (("CONSOLE_PORT", console_port), ("REGISTRY_PORT", registry_port)):
+        if dockerhub and port == dockerhub_port:
+            raise EnvironmentProblem(
+                f"{name} and DOCKERHUB_PORT are both {port}; set DOCKERHUB_PORT to another, or DOCKERHUB=off."
+            )
+    # The cache is always one of ours, on this machine.
+    dockerhub_url = f"http://127.0.0.1:{dockerhub_port}"
     return Environment(
         data_dir=data_dir,
         database_url=given_database
@@ -113,8 +162,19 @@ def load(environ: Mapping[str, str] | None = None) -> Environment:
         registry_port=registry_port,
         registry_url=registry_url,
         registry_is_ours=not given_registry,
-        console_registry_url=_console_registry(environ, data_dir, registry_url),
+        console_registry_url=registry_url if given_registry else _written(inner_registry_file(data_dir), registry_url),
         registry_address=environ.get("REGISTRY_ADDRESS", "").strip() or urlsplit(registry_url).netloc,
         registry_service=service,
         token_issuer=environ.get("TOKEN_ISSUER", "").strip() or "my-images-console",
+        dockerhub=dockerhub,
+        dockerhub_port=dockerhub_port,
+        dockerhub_url=dockerhub_url,
+        dockerhub_inner_url=_written(dockerhub_inner_file(data_dir), dockerhub_url),
+        dockerhub_address=environ.get("DOCKERHUB_ADDRESS", "").strip() or f"127.0.0.1:{dockerhub_port}",
+        dockerhub_service=f"{service}-dockerhub",
+        dockerhub_upstream=_url(environ, "DOCKERHUB_UPSTREAM", "https://registry-1.docker.io"),
+        dockerhub_username=environ.get("DOCKERHUB_USERNAME", "").strip(),
+        dockerhub_password=environ.get("DOCKERHUB_PASSWORD", ""),
+        dockerhub_api=_url(environ, "DOCKERHUB_API", "https://hub.docker.com"),
+        dockerhub_check_seconds=_seconds(environ, "DOCKERHUB_CHECK_SECONDS", 60),
     )

@@ -9,17 +9,22 @@ from dataclasses import dataclass
 
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from console.accounts.models import Account
+from console.dockerhub.models import OfficialImage
+from console.favorites.models import Star
 from console.images.models import NAME_PATTERN as IMAGE_NAME_PATTERN
-from console.images.models import Image, ImagePieces
+from console.images.models import PUBLIC, Image, ImagePieces
 from console.namespaces.models import NAME_PATTERN as NAMESPACE_NAME_PATTERN
 from console.namespaces.models import RESERVED, Namespace
 
 _IMAGE_NAME = re.compile(IMAGE_NAME_PATTERN)
 _NAMESPACE_NAME = re.compile(NAMESPACE_NAME_PATTERN)
+# Docker Hub's official images are in one namespace, and none of their names is nested.
+_OFFICIAL_IMAGE = re.compile(r"library/[^/]+")
 
 # What the owner of an image may ask the registry for.
 OWNER_ACTIONS = frozenset({"pull", "push", "delete"})
@@ -77,11 +82,28 @@ def visible_names(account: Account) -> QuerySet[ImagePieces]:
     return ImagePieces.objects.filter(owner=account)
 
 
-def may(account: Account | AnonymousUser, verb: str, target: Namespace | Image | None = None) -> bool:
+def public_images() -> QuerySet[Image]:
+    """Everybody's public images, which anybody activated may look at. What is being deleted is no longer shown."""
+    return Image.objects.filter(PUBLIC)
+
+
+def readable_images(account: Account) -> QuerySet[Image]:
+    """All images that the account may look at: its own, and everybody's public ones."""
+    return Image.objects.filter(Q(owner=account) | PUBLIC)
+
+
+def visible_stars(account: Account) -> QuerySet[Star]:
+    """The account's stars on what it may see."""
+    public = Q(image__visibility=Image.Visibility.PUBLIC, image__state=Image.State.ACTIVE)
+    return Star.objects.filter(Q(image=None) | Q(image__owner=account) | public, account=account)
+
+
+def may(account: Account | AnonymousUser, verb: str, target: Namespace | Image | OfficialImage | None = None) -> bool:
     """Whether ``account`` may do ``verb``.
 
     :param verb: ``namespace.create``, ``namespace.delete``, ``image.create`` (target: the namespace),
-        ``image.view``, ``image.edit``, ``image.delete``, ``image.push``.
+        ``image.view``, ``image.edit``, ``image.delete``, ``image.push``, ``image.star`` (target: an official image,
+        too).
     :raises ValueError: for a verb that is not known, so that a misspelling never grants anything.
     """
     if not isinstance(account, Account) or not account.is_active or not account.activated:
@@ -96,6 +118,11 @@ def may(account: Account | AnonymousUser, verb: str, target: Namespace | Image |
         return target.namespace.owner_id == account.pk and not target.namespace.in_transfer
     if verb in {"image.view", "image.edit", "image.delete"} and isinstance(target, Image):
         return target.namespace.owner_id == account.pk
+    if verb == "image.star" and isinstance(target, Image):
+        public = target.visibility == Image.Visibility.PUBLIC
+        return target.state == Image.State.ACTIVE and (public or target.namespace.owner_id == account.pk)
+    if verb == "image.star" and isinstance(target, OfficialImage):
+        return target.listed
     raise ValueError(f"no rule for {verb!r} on {type(target).__name__}")
 
 
@@ -177,6 +204,25 @@ def refuse_tag(account: Account, image: Image, coming: int = 0) -> str:
     }
 
 
+def refuse_transfer(under_way: int) -> str:
+    """Why an account may not begin one more copy from another registry, as a sentence; empty when it may.
+
+    :param under_way: how many of its own are not finished.
+    """
+    if under_way < settings.MOST_TRANSFERS:
+        return ""
+    return ngettext(
+        "%(allowed)d image is being copied already. Wait until that has ended, or cancel it.",
+        "%(allowed)d images are being copied already. Wait until one of them has ended, or cancel it.",
+        settings.MOST_TRANSFERS,
+    ) % {"allowed": settings.MOST_TRANSFERS}
+
+
+def refuse_docker_hub() -> str:
+    """Why nobody may copy official images here, as a sentence; empty when accounts may."""
+    return "" if settings.DOCKERHUB_ENABLED else _("Docker Hub’s official images are switched off here.")
+
+
 # --- the registry ---------------------------------------------------------------------------------------------------
 
 
@@ -223,8 +269,25 @@ def registry_grants(account: Account | None, asked: Iterable[Access]) -> list[Ac
     return grants
 
 
+def dockerhub_grants(account: Account | None, asked: Iterable[Access]) -> list[Access]:
+    """What of ``asked`` the account may do at the cache of Docker Hub: pull official images, where it is activated.
+
+    :param account: who asks, already authenticated; ``None`` for somebody anonymous, who may do nothing there.
+    :return: grants in the order asked, without those that come to nothing.
+    """
+    if account is None or not (account.is_active and account.activated):
+        return []
+    return [
+        Access(access.type, access.name, actions)
+        for access in asked
+        if access.type == "repository"
+        and _OFFICIAL_IMAGE.fullmatch(access.name)
+        and (actions := access.actions & READER_ACTIONS)
+    ]
+
+
 def console_grants(asked: Iterable[Access]) -> list[Access]:
-    """What the console itself may do at the registry it runs: whatever its own code asks for."""
+    """What the console itself may do at the registries it runs: whatever its own code asks for."""
     return list(asked)
 
 

@@ -15,9 +15,11 @@ from procrastinate.exceptions import AlreadyEnqueued
 from procrastinate.jobs import Job
 from procrastinate.tasks import Task
 
-# Two queues, so that long deletions never keep a push from showing on the pages.
+# Several queues, so that long deletions never keep a push from showing on the pages, nor slow registries elsewhere a
+# deletion from beginning.
 INDEX_QUEUE = "index"
 WORK_QUEUE = "work"
+TRANSFER_QUEUE = "transfer"
 # Of work that has failed or has had a turn: whatever else can be done comes first, also what has the same lock.
 LATER_PRIORITY = -1
 

@@ -26,13 +26,30 @@ _LOOKING_SECONDS = 20
 
 
 @functools.cache
-def _client(url: str, process: int) -> RegistryClient:
-    return RegistryClient(url, SignedTokens(console_token))
+def _client(url: str, service: str, process: int) -> RegistryClient:
+    return RegistryClient(url, SignedTokens(functools.partial(console_token, service=service)))
 
 
 def registry() -> RegistryClient:
     """The client for the installation's registry: one for each process, its connections kept open."""
-    return _client(settings.CONSOLE_REGISTRY_URL, os.getpid())
+    return _client(settings.CONSOLE_REGISTRY_URL, settings.REGISTRY_SERVICE, os.getpid())
+
+
+def hub() -> RegistryClient:
+    """The client for the cache of Docker Hub's official images: what is not cached comes from Docker Hub meanwhile.
+
+    Its repositories are ``library/NAME``. With ``DOCKERHUB=off`` nobody answers there.
+    """
+    return _client(settings.DOCKERHUB_URL, settings.DOCKERHUB_SERVICE, os.getpid())
+
+
+def hub_inner() -> RegistryClient:
+    """The client for what that cache holds at this moment: never asks Docker Hub, and cannot write.
+
+    A tag that is listed here was pulled once; of a multi-platform image usually one platform is here, and the others
+    raise ``ManifestUnknown``.
+    """
+    return _client(settings.DOCKERHUB_INNER_URL, settings.DOCKERHUB_SERVICE, os.getpid())
 
 
 def registry_with_token(token: str) -> RegistryClient:

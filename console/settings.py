@@ -32,6 +32,9 @@ INSTALLED_APPS = [
     "console.activation",
     "console.tokens",
     "console.indexing",
+    "console.dockerhub",
+    "console.favorites",
+    "console.transfers",
     "console.operations",
     "console.pages",
     "procrastinate.contrib.django",
@@ -157,6 +160,19 @@ REGISTRY_CLOCK_SKEW_SECONDS = 60
 # A freed name is kept from everybody else until no token given out for it can be valid any more.
 NAME_HOLD_SECONDS = TOKEN_SECONDS + REGISTRY_CLOCK_SKEW_SECONDS
 REFRESH_TOKEN_SECONDS = 90 * 24 * 3600
+
+# Docker Hub's official images: the cache, the plain process over what it holds, and where the catalogue comes from.
+DOCKERHUB_ENABLED = ENVIRONMENT.dockerhub
+DOCKERHUB_URL = ENVIRONMENT.dockerhub_url
+DOCKERHUB_INNER_URL = ENVIRONMENT.dockerhub_inner_url
+DOCKERHUB_ADDRESS = ENVIRONMENT.dockerhub_address
+DOCKERHUB_SERVICE = ENVIRONMENT.dockerhub_service
+DOCKERHUB_API = ENVIRONMENT.dockerhub_api
+
+# Hosts (“host” or “host:port”) that images may be imported from although they are inside the network, or have no TLS.
+ALLOWED_IMPORT_HOSTS = [host.strip() for host in os.environ.get("IMPORT_ALLOWED_HOSTS", "").split(",") if host.strip()]
+# How many images an account may have under way from other registries.
+MOST_TRANSFERS = 20
 
 # What an account may have unless its own row says otherwise.
 DEFAULT_NAMESPACE_QUOTA = 10

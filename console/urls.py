@@ -27,6 +27,8 @@ urlpatterns = [
     path("images/", include("console.images.urls")),
     path("namespaces/", include("console.namespaces.urls")),
     path("docker-hub/", include("console.dockerhub.urls")),
+    path("", include("console.transfers.urls")),
+    path("", include("console.favorites.urls")),
     path("token/", include("console.tokens.urls")),
     path("indexing/", include("console.indexing.urls")),
     path("admin/", admin.site.urls),

@@ -50,9 +50,13 @@ class Command:
 
 
 class Docker:
-    """``dockerd`` with a folder of its own: it builds nothing and runs nothing, it imports, pushes and pulls."""
+    """``dockerd`` with a folder of its own: it builds nothing and runs nothing, it imports, pushes and pulls.
 
-    def __init__(self) -> None:
+    :param options: further ones of ``dockerd``.
+    """
+
+    def __init__(self, *options: str) -> None:
+        self.options = options
         self.folder = Path(tempfile.mkdtemp(prefix="my-images-docker-"))
         self.socket = f"unix://{self.folder}/docker.sock"
         self.process: subprocess.Popen | None = None
@@ -73,6 +77,7 @@ class Docker:
                 f"--pidfile={self.folder}/pid",
                 "-H",
                 self.socket,
+                *self.options,
             ],
             stdout=log,
             stderr=subprocess.STDOUT,

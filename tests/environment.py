@@ -40,11 +40,17 @@ for name in (
     "ADMIN_PASSWORD",
     "ALLOWED_HOSTS",
     "EMAIL_HOST",
+    "DOCKERHUB",
+    "DOCKERHUB_ADDRESS",
 ):
     os.environ.pop(name, None)
 os.environ["DATA_DIR"] = str(FOLDER)
 os.environ["CONSOLE_PORT"] = str(free_port())
 os.environ["REGISTRY_PORT"] = str(free_port())
+os.environ["DOCKERHUB_PORT"] = str(free_port())
+# No test needs the Internet: nobody answers here unless a test starts somebody.
+os.environ["DOCKERHUB_UPSTREAM"] = f"http://127.0.0.1:{free_port()}"
+os.environ["DOCKERHUB_API"] = f"http://127.0.0.1:{free_port()}"
 
 from console import environment  # noqa: E402
 from console.local.postgres import Postgres  # noqa: E402

@@ -54,9 +54,10 @@ class Stack:
         self.data_dir = data_dir or Path(tempfile.mkdtemp(prefix="my-images-stack-"))
         self.data_dir.mkdir(exist_ok=True)
         self.data_dir.chmod(0o711)
-        self.console_port, self.registry_port = free_port(), free_port()
+        self.console_port, self.registry_port, self.dockerhub_port = free_port(), free_port(), free_port()
         self.console_url = f"http://127.0.0.1:{self.console_port}"
         self.registry_address = f"127.0.0.1:{self.registry_port}"
+        self.dockerhub_address = f"127.0.0.1:{self.dockerhub_port}"
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("REGISTRY_", "DJANGO_"))}
         path = inherited["PATH"]
         if registry_program is not None:
@@ -67,6 +68,7 @@ class Stack:
             "DATA_DIR": str(self.data_dir),
             "CONSOLE_PORT": str(self.console_port),
             "REGISTRY_PORT": str(self.registry_port),
+            "DOCKERHUB_PORT": str(self.dockerhub_port),
             # Commits must outlive a killed server, though not a power failure.
             "POSTGRES_OPTIONS": "fsync=off",
             **variables,

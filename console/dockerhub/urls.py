@@ -1,7 +1,17 @@
-"""Addresses of the Docker Hub pages."""
+"""Addresses of the Docker Hub pages. No image is called ``-``: what follows it is a verb."""
 
-from django.urls import path
+from django.urls import path, register_converter
 
 from console.dockerhub import views
+from console.dockerhub.converters import OfficialImageConverter
 
-urlpatterns = [path("", views.overview, name="docker-hub")]
+register_converter(OfficialImageConverter, "official")
+
+urlpatterns = [
+    path("", views.listing, name="docker-hub"),
+    path("-/refresh/", views.refresh, name="docker-hub-refresh"),
+    path("-/version/", views.version, name="docker-hub-version"),
+    path("<official:name>/", views.image, name="official-image"),
+    path("<official:name>/-/cached/", views.cached, name="official-image-cached"),
+    path("<official:name>/-/version/", views.image_version, name="official-image-version"),
+]

@@ -37,14 +37,9 @@ def copy_tag(
         raise ValidationError(_("This image is not yours to copy."))
     if source.state != Tag.State.ACTIVE or source.image.state != Image.State.ACTIVE:
         raise ValidationError(_("The tag is being deleted."))
-    try:
-        check_tag(tag)
-    except ValueError:
-        raise ValidationError(
-            {"tag": _("A tag has up to 128 letters, digits, “.”, “_” or “-”, and begins with a letter, digit or “_”.")}
-        ) from None
+    require_tag(tag)
     with transaction.atomic():
-        image = _target(account, namespace, name)
+        image = target_image(account, namespace, name)
         copy = _begin(account, source, image, tag)
         if attached and image.pk != source.image_id:
             for other in copying.attachments_of(source.image, source.manifest.digest):
@@ -52,7 +47,24 @@ def copy_tag(
     return copy
 
 
-def _target(account: Account, namespace: Namespace, name: str) -> Image:
+def require_tag(tag: str) -> None:
+    """Refuse what is no tag's name.
+
+    :raises ValidationError: keyed ``tag``.
+    """
+    try:
+        check_tag(tag)
+    except ValueError:
+        raise ValidationError(
+            {"tag": _("A tag has up to 128 letters, digits, “.”, “_” or “-”, and begins with a letter, digit or “_”.")}
+        ) from None
+
+
+def target_image(account: Account, namespace: Namespace, name: str) -> Image:
+    """The image to copy to, made when there is none of that name.
+
+    :raises ValidationError: keyed by field.
+    """
     found = Image.objects.select_related("namespace").filter(namespace=namespace, name=name.strip()).first()
     if found is None:
         return create_image(account, namespace, name)
@@ -63,9 +75,11 @@ def _target(account: Account, namespace: Namespace, name: str) -> Image:
     return found
 
 
-def _begin(account: Account, source: Tag, image: Image, tag: str) -> Copy:
-    if image.pk == source.image_id and tag == source.name:
-        raise ValidationError({"tag": _("This is the tag itself. Choose another name.")})
+def locked_target(account: Account, image: Image, tag: str) -> Image:
+    """The image's row, locked, once it is certain that something may be copied to ``tag`` of it now.
+
+    :raises ValidationError: keyed by field.
+    """
     # Without its namespace, which is read after the lock was had: read with it, it would be as it was before the wait.
     locked = Image.objects.select_for_update(of=("self",)).filter(pk=image.pk).first()
     # It may have been deleted, or given away, while the lock was waited for.
@@ -76,11 +90,21 @@ def _begin(account: Account, source: Tag, image: Image, tag: str) -> Copy:
     existing = Tag.objects.filter(image=locked, name=tag).first()
     if existing is not None and existing.state != Tag.State.ACTIVE:
         raise ValidationError({"tag": _("The tag “%s” is being deleted.") % tag})
-    running = Copy.objects.filter(image=locked, state=Copy.State.RUNNING)
-    if running.filter(tag=tag).exists():
+    coming = {
+        *locked.copies.filter(state=Copy.State.RUNNING).values_list("tag", flat=True),
+        *locked.transfers.filter(state="running").values_list("tag", flat=True),
+    }
+    if tag in coming:
         raise ValidationError({"tag": _("Something is being copied to the tag “%s” just now.") % tag})
-    if existing is None and (refusal := policy.refuse_tag(account, locked, running.count())):
+    if existing is None and (refusal := policy.refuse_tag(account, locked, len(coming))):
         raise ValidationError({"name": refusal})
+    return locked
+
+
+def _begin(account: Account, source: Tag, image: Image, tag: str) -> Copy:
+    if image.pk == source.image_id and tag == source.name:
+        raise ValidationError({"tag": _("This is the tag itself. Choose another name.")})
+    locked = locked_target(account, image, tag)
     Copy.objects.filter(image=locked, tag=tag).delete()
     copy = Copy.objects.create(
         image=locked,

@@ -33,6 +33,7 @@ def tags(request: Request, repository: str) -> HttpResponse:
         "filtered": bool(text),
         "version": versions.image_version(image),
         "copies": list(image.copies.order_by("pk")),
+        "transfers": list(image.transfers.select_related("image__namespace").order_by("pk")),
         "used": policy.tags_used(image),
         "quota": policy.quota(request.user),
     }

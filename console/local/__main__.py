@@ -13,7 +13,7 @@ from pathlib import Path
 
 from console.environment import BASE_DIR, Environment, EnvironmentProblem, load
 from console.keys import Keys, ensure_keys
-from console.local import linux, orphans, ports, registry
+from console.local import hub_configuration, linux, orphans, ports, registry
 from console.local.children import Child
 from console.local.log import say
 from console.local.postgres import Postgres
@@ -51,6 +51,8 @@ def _run(environment: Environment) -> int:
     ports.check(environment.console_host, environment.console_port, "CONSOLE_PORT", "the console")
     if environment.registry_is_ours:
         ports.check("127.0.0.1", environment.registry_port, "REGISTRY_PORT", "the registry")
+    if environment.dockerhub:
+        ports.check("127.0.0.1", environment.dockerhub_port, "DOCKERHUB_PORT", "the cache of Docker Hub")
     keys = ensure_keys(environment.data_dir)
     supervisor = Supervisor(run)
     supervisor.listen()
@@ -60,6 +62,8 @@ def _run(environment: Environment) -> int:
         say("")
         say(f"My Images is ready at {environment.console_url}")
         say(f"Registry address: {environment.registry_address}")
+        if environment.dockerhub_inner_file.exists():
+            say(f"Docker Hub's official images: {environment.dockerhub_address}/library")
         supervisor.watch()
         say("Stopping.")
     except Stopped:
@@ -70,13 +74,20 @@ def _run(environment: Environment) -> int:
     finally:
         supervisor.stop()
         environment.inner_registry_file.unlink(missing_ok=True)
+        environment.dockerhub_inner_file.unlink(missing_ok=True)
     say("My Images has stopped.")
     return code
 
 
 def _start(supervisor: Supervisor, environment: Environment, keys: Keys) -> None:
     variables = {**os.environ, "DJANGO_SETTINGS_MODULE": "console.settings", "PYTHONUNBUFFERED": "1"}
+    # Only the cache talks to Docker Hub as somebody.
+    variables.pop("DOCKERHUB_PASSWORD", None)
     bundled = _registries(environment, keys)
+    environment.dockerhub_inner_file.unlink(missing_ok=True)
+    hub = _hub(environment, keys, variables) if environment.dockerhub else []
+    # The inner one is waited for, which asks nobody; the other has to do with the Internet, and the start has not.
+    bundled += hub[:1]
     if environment.embedded_database:
         server = Postgres(
             environment.data_dir / "postgres", environment.socket_dir, _options(os.environ.get("POSTGRES_OPTIONS", ""))
@@ -92,7 +103,7 @@ def _start(supervisor: Supervisor, environment: Environment, keys: Keys) -> None
             silent=_POSTGRES_ROUTINE,
         )
         supervisor.start(database)
-    for child in bundled:
+    for child in [*bundled, *hub[1:]]:
         supervisor.start(child)
     if environment.embedded_database:
         supervisor.wait_for(database.ready, [database])
@@ -125,6 +136,25 @@ def _registries(environment: Environment, keys: Keys) -> list[Child]:
         _registry_child("registry", registry.choose(environment, config), environment.registry_port),
         _registry_child("inner registry", registry.choose(environment, inner_config, "inner"), inner_port),
     ]
+
+
+def _hub(environment: Environment, keys: Keys, variables: dict[str, str]) -> list[Child]:
+    """A plain registry over the cache of Docker Hub's images, for the console's own questions, and the cache itself.
+
+    :param variables: of the console: it is told when there is no cache because no program was found for it.
+    """
+    port = ports.free()
+    configuration = hub_configuration.plain(environment, keys, port)
+    config = registry.write_config(hub_configuration.folder(environment) / "inner.yml", configuration)
+    try:
+        inner = _registry_child("inner hub", registry.choose(environment, config, "inner hub"), port)
+    except Problem as problem:
+        say(f"There is no cache of Docker Hub's images. {problem}")
+        variables["DOCKERHUB"] = "off"
+        return []
+    environment.dockerhub_inner_file.write_text(f"http://127.0.0.1:{port}")
+    command = [sys.executable, "-m", "console.local.hub"]
+    return [inner, Child("hub", command, os.environ, lambda: True, silent=_REGISTRY_ROUTINE)]
 
 
 def _registry_child(name: str, program: registry.Program, port: int) -> Child:

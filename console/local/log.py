@@ -9,7 +9,7 @@ import threading
 from typing import IO
 
 _WIDTH = 8
-_COLOURS = {"postgres": 34, "registry": 35, "console": 36, "worker": 33, "prepare": 32}
+_COLOURS = {"postgres": 34, "registry": 35, "hub": 35, "console": 36, "worker": 33, "prepare": 32}
 _lock = threading.Lock()
 
 

@@ -66,8 +66,8 @@ def choose(environment: Environment, config: Path, name: str = "registry") -> Pr
             raise
     name = f"my-images-{name.replace(' ', '-')}-{environment.registry_port}"
     subprocess.run(["docker", "rm", "--force", name], capture_output=True, check=False)
-    storage, keys = environment.data_dir / "registry", environment.data_dir / "keys"
-    mounts = [f"--volume={folder}:{folder}" for folder in (storage, keys)]
+    # The storage is beside the configuration.
+    mounts = [f"--volume={folder}:{folder}" for folder in (config.parent, environment.data_dir / "keys")]
     run = ["docker", "run", "--rm", "--name", name, "--network=host", *mounts, "registry:2", "serve", str(config)]
     return Program(tuple(run), container=name)
 

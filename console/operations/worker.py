@@ -15,11 +15,11 @@ from procrastinate.contrib.django.django_connector import DjangoConnector
 from procrastinate.contrib.django.utils import connector_params
 
 from console.operations.jobs import HEARTBEAT_SECONDS, STALLED_SECONDS
-from console.queue import INDEX_QUEUE, WORK_QUEUE
+from console.queue import INDEX_QUEUE, TRANSFER_QUEUE, WORK_QUEUE
 
 log = logging.getLogger(__name__)
 
-CONCURRENCY = {INDEX_QUEUE: 4, WORK_QUEUE: 3}
+CONCURRENCY = {INDEX_QUEUE: 4, WORK_QUEUE: 3, TRANSFER_QUEUE: 4}
 _GRACE_SECONDS = 2.0
 _DATABASE_SECONDS = 10.0
 # The event loop looks up names in the same threads.

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
+
 import nh3
 from django.utils.safestring import SafeString, mark_safe
 from markdown_it import MarkdownIt
@@ -24,3 +27,25 @@ def render_markdown(text: str) -> SafeString:
         link_rel="nofollow noopener noreferrer",
     )
     return mark_safe(html)  # noqa: S308  (sanitised above)
+
+
+@functools.lru_cache(maxsize=4096)
+def first_line(text: str) -> str:
+    """The first line of such a text's first paragraph as it reads, without its marks: what a list shows of the text.
+
+    :return: the first line of anything else, such as a heading, where there is no paragraph.
+    """
+    instead, inside = "", ""
+    for token in _MARKDOWN.parse(text):
+        line = ""
+        if token.type == "inline":
+            words = itertools.takewhile(lambda part: part.type not in {"softbreak", "hardbreak"}, token.children or [])
+            line = "".join(part.content for part in words).strip()
+            if line and inside == "paragraph_open":
+                return line
+        elif token.type in {"fence", "code_block"}:
+            line = token.content.strip().partition("\n")[0]
+        else:
+            inside = token.type
+        instead = instead or line
+    return instead

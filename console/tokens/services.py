@@ -79,14 +79,30 @@ def authenticate_refresh_token(token: str) -> Account:
     return _with_credential(credential)
 
 
-def issue(account: Account | None, asked: Iterable[policy.Access]) -> tuple[SignedToken, list[policy.Access]]:
-    """A token for what the policy grants of ``asked``, and those grants."""
-    grants = policy.registry_grants(account, asked)
-    return sign(account.credential.username if account else "", grants), grants
+def known_services() -> frozenset[str]:
+    """The names of the registries that tokens are given out for."""
+    return frozenset(
+        {settings.REGISTRY_SERVICE} | ({settings.DOCKERHUB_SERVICE} if settings.DOCKERHUB_ENABLED else set())
+    )
 
 
-def console_token(asked: tuple[str, ...]) -> tuple[str, float]:
-    """A token for the console's own calls, and its life in seconds: the seam that ``registry_client`` asks."""
+def issue(
+    account: Account | None, asked: Iterable[policy.Access], service: str
+) -> tuple[SignedToken, list[policy.Access]]:
+    """A token for what the policy grants of ``asked``, and those grants.
+
+    :param service: the one of ``known_services()`` that the token is for; at the others it opens nothing.
+    """
+    decide = policy.dockerhub_grants if service == settings.DOCKERHUB_SERVICE else policy.registry_grants
+    grants = decide(account, asked)
+    return sign(account.credential.username if account else "", grants, service), grants
+
+
+def console_token(asked: tuple[str, ...], service: str = "") -> tuple[str, float]:
+    """A token for the console's own calls, and its life in seconds: the seam that ``registry_client`` asks.
+
+    :param service: which registry the token is for: the installation's own when not given.
+    """
     grants = policy.console_grants(scopes.parse_scopes(asked))
-    token = sign(CONSOLE_SUBJECT, grants)
+    token = sign(CONSOLE_SUBJECT, grants, service)
     return token.text, float(token.expires_in)

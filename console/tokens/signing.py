@@ -40,10 +40,11 @@ def _signing_pair() -> tuple[ec.EllipticCurvePrivateKey, dict[str, list[str]]]:
     return key, {"x5c": encoded}
 
 
-def sign(subject: str, grants: Iterable[Access]) -> SignedToken:
-    """A token that opens exactly ``grants`` at the registry.
+def sign(subject: str, grants: Iterable[Access], service: str = "") -> SignedToken:
+    """A token that opens exactly ``grants`` at one registry.
 
     :param subject: who it was made for; the registry repeats it in its notifications.
+    :param service: that registry's name, the audience: any other refuses it. The installation's when not given.
     """
     key, header = _signing_pair()
     now = timezone.now().replace(microsecond=0)
@@ -51,7 +52,7 @@ def sign(subject: str, grants: Iterable[Access]) -> SignedToken:
     claims = {
         "iss": settings.TOKEN_ISSUER,
         "sub": subject,
-        "aud": settings.REGISTRY_SERVICE,
+        "aud": service or settings.REGISTRY_SERVICE,
         "iat": moment,
         "nbf": moment,
         "exp": moment + settings.TOKEN_SECONDS,

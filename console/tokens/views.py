@@ -85,10 +85,12 @@ def token(request: HttpRequest) -> HttpResponse:
     return response
 
 
-def _check_service(parameters: QueryDict, required: bool) -> None:
-    given = parameters.getlist("service")
-    if (required and not given) or any(service != settings.REGISTRY_SERVICE for service in given):
+def _service(parameters: QueryDict, required: bool) -> str:
+    """The registry that a token is asked for: the installation's own when none is named, where that is allowed."""
+    given = set(parameters.getlist("service")) or (set() if required else {settings.REGISTRY_SERVICE})
+    if len(given) != 1 or not given <= services.known_services():
         raise BadRequest("The service asked for is not served here.")
+    return given.pop()
 
 
 def _basic_credentials(header: str) -> tuple[str, str]:
@@ -112,11 +114,11 @@ def _basic_credentials(header: str) -> tuple[str, str]:
 def _get(request: HttpRequest) -> HttpResponse:
     """``spec/auth/token``. ``account`` and ``client_id`` are the client's own notes and change nothing."""
     parameters = request.GET
-    _check_service(parameters, required=False)
+    service = _service(parameters, required=False)
     asked = parse_scopes(parameters.getlist("scope"))
     header = request.headers.get("Authorization")
     account = services.authenticate(*_basic_credentials(header)) if header else None
-    content, _granted = _token_content(account, asked)
+    content, _granted = _token_content(account, asked, service)
     content["token"] = content["access_token"]
     if account is not None and parameters.get("offline_token") == "true":
         content["refresh_token"] = services.make_refresh_token(account)
@@ -126,7 +128,7 @@ def _get(request: HttpRequest) -> HttpResponse:
 def _post(request: HttpRequest) -> HttpResponse:
     """``spec/auth/oauth``: grants ``password`` and ``refresh_token``."""
     form = request.POST
-    _check_service(form, required=True)
+    service = _service(form, required=True)
     asked = parse_scopes(form.getlist("scope"))
     grant_type = form.get("grant_type", "")
     refresh_token = ""
@@ -139,15 +141,15 @@ def _post(request: HttpRequest) -> HttpResponse:
         account = services.authenticate_refresh_token(refresh_token)
     else:
         raise BadRequest("grant_type must be password or refresh_token.", "unsupported_grant_type")
-    content, granted = _token_content(account, asked)
+    content, granted = _token_content(account, asked, service)
     content["scope"] = " ".join(format_scope(grant) for grant in granted)
     if refresh_token:
         content["refresh_token"] = refresh_token
     return _answer(content)
 
 
-def _token_content(account: Account | None, asked: list[Access]) -> tuple[dict[str, Any], list[Access]]:
-    signed, granted = services.issue(account, asked)
+def _token_content(account: Account | None, asked: list[Access], service: str) -> tuple[dict[str, Any], list[Access]]:
+    signed, granted = services.issue(account, asked, service)
     return {
         "access_token": signed.text,
         "expires_in": signed.expires_in,

@@ -14,8 +14,10 @@ from console.indexing import hints
 from console.indexing.jobs import follow_hints
 from console.indexing.services import reread_image
 from console.operations.worker import CONCURRENCY, run_worker
-from console.queue import INDEX_QUEUE, WORK_QUEUE
+from console.queue import INDEX_QUEUE, TRANSFER_QUEUE, WORK_QUEUE
 from console.registry import registry
+from console.transfers import copying
+from console.transfers.jobs import fetch
 from registry_client import (
     RegistryClient,
     RegistryUnavailable,
@@ -127,11 +129,14 @@ class TestManyAtOnce:
     def test_as_many_run_at_once_as_there_are_places(self, monkeypatch):
         """Also on a machine with few cores: none that was taken waits for a thread."""
         together = threading.Barrier(sum(CONCURRENCY.values()))
+        monkeypatch.setattr(copying, "fetch", lambda *_arguments: together.wait(20))
         monkeypatch.setattr(deletion, "delete_everything", lambda *_arguments: together.wait(20))
         monkeypatch.setattr(hints, "follow", lambda _repository: together.wait(20))
         for number in range(CONCURRENCY[WORK_QUEUE]):
             delete_image((image := ImageFactory(name=f"image{number}")).namespace.owner, image)
         for number in range(CONCURRENCY[INDEX_QUEUE]):
             follow_hints.configure(lock=f"repository{number}").defer(repository=f"repository{number}")
+        for number in range(CONCURRENCY[TRANSFER_QUEUE]):
+            fetch.configure(lock=f"transfer{number}").defer(transfer_id=number, attempt=1)
         run_worker(wait=False)
         assert not together.broken

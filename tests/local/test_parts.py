@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from console import environment, keys
+from console.local import __main__ as local
 from console.local import linux, orphans, ports, registry
 from console.local.children import Child
 from console.local.problems import Problem
@@ -42,6 +43,31 @@ class TestEnvironment:
         assert not found.registry_is_ours
         assert found.registry_url == "https://registry.example.com"
         assert found.registry_address == "hub.example.com"
+
+    def test_the_cache_of_docker_hub(self):
+        found = environment.load({})
+        assert found.dockerhub
+        assert (found.dockerhub_url, found.dockerhub_address) == ("http://127.0.0.1:5001", "127.0.0.1:5001")
+        assert found.dockerhub_service == f"{found.registry_service}-dockerhub"
+        assert not environment.load({"DOCKERHUB": "off", "REGISTRY_PORT": "5001"}).dockerhub
+
+    @pytest.mark.parametrize(
+        ("variable", "value"),
+        [
+            ("DOCKERHUB", "perhaps"),
+            ("DOCKERHUB_PORT", "0"),
+            ("DOCKERHUB_PORT", "5000"),
+            ("DOCKERHUB_PORT", "8000"),
+            ("DOCKERHUB_UPSTREAM", "registry-1.docker.io"),
+            ("DOCKERHUB_API", "hub.docker.com"),
+            ("DOCKERHUB_CHECK_SECONDS", "0"),
+            ("DOCKERHUB_CHECK_SECONDS", "nan"),
+            ("DOCKERHUB_CHECK_SECONDS", "soon"),
+        ],
+    )
+    def test_a_cache_that_cannot_be(self, variable, value):
+        with pytest.raises(environment.EnvironmentProblem, match=variable):
+            environment.load({variable: value})
 
     @pytest.mark.parametrize("value", ["registry", "ftp://x", "http://", "127.0.0.1:5000"])
     def test_an_address_that_is_none(self, value):
@@ -105,6 +131,7 @@ class TestFindingTheRegistry:
         program = registry.choose(environment.load({"DATA_DIR": str(tmp_path)}), tmp_path / "config.yml")
         assert program.container == "my-images-registry-5000"
         assert "registry:2" in program.command
+        assert f"--volume={tmp_path}:{tmp_path}" in program.command, "the storage is beside the configuration"
 
     @pytest.mark.parametrize("docker", ["exit 1", None])
     def test_nothing_at_all(self, path, tmp_path, docker):
@@ -114,6 +141,14 @@ class TestFindingTheRegistry:
         script(path, "dpkg")
         with pytest.raises(Problem, match="install Debian's or Ubuntu's package docker-registry"):
             registry.choose(environment.load({"DATA_DIR": str(tmp_path)}), tmp_path / "config.yml")
+
+    def test_without_one_everything_goes_on_without_the_cache_of_docker_hub(self, path, tmp_path, capsys):
+        found = environment.load({"DATA_DIR": str(tmp_path), "REGISTRY_URL": "https://registry.example.com"})
+        variables = {}
+        assert local._hub(found, keys.ensure_keys(tmp_path), variables) == []
+        assert variables == {"DOCKERHUB": "off"}
+        assert "There is no cache of Docker Hub's images. No registry program was found" in capsys.readouterr().out
+        assert not found.dockerhub_inner_file.exists()
 
     def test_its_configuration_is_private_and_whole(self, tmp_path):
         found = environment.load({"DATA_DIR": str(tmp_path)})

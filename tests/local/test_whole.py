@@ -75,7 +75,7 @@ def test_killed_and_started_again(whole):
     assert answers(whole)
 
 
-@pytest.mark.parametrize("name", ["postgres", "registry", "console", "worker"])
+@pytest.mark.parametrize("name", ["postgres", "registry", "console", "worker", "hub", "inner hub"])
 def test_what_dies_is_started_again(stack, name):
     pid = stack.pid_of(name)
     os.kill(pid, signal.SIGKILL)
@@ -119,7 +119,8 @@ def refused(whole, **variables):
 
 
 @pytest.mark.parametrize(
-    ("attribute", "variable"), [("console_port", "CONSOLE_PORT"), ("registry_port", "REGISTRY_PORT")]
+    ("attribute", "variable"),
+    [("console_port", "CONSOLE_PORT"), ("registry_port", "REGISTRY_PORT"), ("dockerhub_port", "DOCKERHUB_PORT")],
 )
 def test_a_taken_port(whole, stack, attribute, variable):
     port = str(getattr(stack, attribute))
@@ -132,6 +133,27 @@ def test_a_taken_port(whole, stack, attribute, variable):
 @pytest.mark.parametrize("value", ["0", "65536", "http", "-1", "８０"])
 def test_a_port_that_is_none(whole, value):
     assert "CONSOLE_PORT" in refused(whole, CONSOLE_PORT=value)
+
+
+def test_the_caches_port_is_another_ones(whole):
+    sentence = refused(whole, DOCKERHUB_PORT=str(whole.registry_port))
+    assert sentence == (
+        f"REGISTRY_PORT and DOCKERHUB_PORT are both {whole.registry_port}; "
+        "set DOCKERHUB_PORT to another, or DOCKERHUB=off."
+    )
+
+
+def test_without_the_cache_of_docker_hub(whole):
+    whole.environment["DOCKERHUB"] = "off"
+    whole.start()
+    assert answers(whole)
+    assert "Docker Hub" not in whole.log()
+    for name in ("hub", "inner hub"):
+        with pytest.raises(StopIteration):
+            whole.pid_of(name)
+    with pytest.raises(requests.ConnectionError):
+        requests.get(f"http://{whole.dockerhub_address}/v2/", timeout=5)
+    assert not (whole.data_dir / "dockerhub").exists()
 
 
 def test_twice_over_the_same_data(whole, stack):

@@ -25,8 +25,11 @@ class Asker:
         return self.client.post("/token/", {name: value for name, value in form.items() if value})
 
 
-def read(token):
-    """The claims of a token, checked as the registry checks them: the chain in ``x5c`` leads to the certificate."""
+def read(token, service=""):
+    """The claims of a token, checked as the registry checks them: the chain in ``x5c`` leads to the certificate.
+
+    ``service`` is the registry that it must be for: the installation's own when not given.
+    """
     chain = jwt.get_unverified_header(token)["x5c"]
     trusted = x509.load_pem_x509_certificate(settings.KEYS.token_certificate.read_bytes())
     leaf = x509.load_der_x509_certificate(base64.b64decode(chain[0]))
@@ -35,16 +38,16 @@ def read(token):
         token,
         leaf.public_key(),
         algorithms=["ES256"],
-        audience=settings.REGISTRY_SERVICE,
+        audience=service or settings.REGISTRY_SERVICE,
         issuer=settings.TOKEN_ISSUER,
         options={"require": ["exp", "nbf", "iat", "jti", "sub"]},
     )
 
 
-def granted(response):
+def granted(response, service=""):
     """What an answer opens, as ``{(type, name): {actions}}``."""
     assert response.status_code == 200, response.content
     return {
         (entry["type"], entry["name"]): set(entry["actions"])
-        for entry in read(response.json()["access_token"])["access"]
+        for entry in read(response.json()["access_token"], service)["access"]
     }

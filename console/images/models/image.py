@@ -30,11 +30,15 @@ NAMESPACE_PART = Func(
     F("full_name"), Value("/"), Value(1), function="split_part", output_field=models.CharField(max_length=30)
 )
 
+# What everybody may look at: one that is being deleted can no longer be pulled.
+PUBLIC = Q(visibility="public", state="active")
+
 
 class Image(models.Model):
     """A repository of the registry, as its owner sees it.
 
     The totals are kept by ``indexing``; ``tag_count`` leaves out the tags that are shown under another one.
+    ``star_count`` is kept by the database (``console.favorites``).
     ``changed_at`` moves with everything that a list shows, so that an open page can ask whether there is news.
 
     ``owner`` and ``full_name`` (``namespace/name``) repeat what the namespace says, so that an account's images can be
@@ -83,6 +87,7 @@ class Image(models.Model):
     last_push_at = models.DateTimeField(_("last push"), null=True, editable=False)
     pull_count = models.PositiveBigIntegerField(_("pulls"), default=0, editable=False)
     last_pull_at = models.DateTimeField(_("last pull"), null=True, editable=False)
+    star_count = models.PositiveIntegerField(_("stars"), default=0, editable=False)
     changed_at = models.DateTimeField(_("changed"), default=timezone.now, editable=False)
 
     class Meta:
@@ -111,6 +116,11 @@ class Image(models.Model):
             models.Index("owner", NAMESPACE_PART, "id", name="image_by_namespace", include=["full_name"]),
             models.Index(fields=["owner", "changed_at"], name="image_changed"),
             models.Index(fields=["namespace", "size", "id"], name="image_storage"),
+            # The same for the list of everybody's public images.
+            models.Index(fields=["name", "id"], name="image_public_by_name", include=["full_name"], condition=PUBLIC),
+            models.Index(fields=["pull_count", "id"], name="image_public_by_pulls", condition=PUBLIC),
+            models.Index(fields=["star_count", "id"], name="image_public_by_stars", condition=PUBLIC),
+            models.Index(F("last_push_at").asc(nulls_first=True), "id", name="image_public_by_push", condition=PUBLIC),
         ]
 
     def __str__(self) -> str:

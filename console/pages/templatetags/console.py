@@ -13,6 +13,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from heroicons.templatetags.heroicons import heroicon_mini, heroicon_outline, heroicon_solid
 
+from console.pages.markdown import first_line as read_first_line
 from console.pages.markdown import render_markdown
 from console.pages.paging import PAGE_SIZES
 
@@ -63,6 +64,12 @@ def short_digest(digest: str) -> str:
 def markdown(text: str) -> SafeString:
     """Markdown as sanitised HTML."""
     return render_markdown(text)
+
+
+@register.filter
+def first_line(text: str) -> str:
+    """The first line of what somebody wrote in Markdown, without its marks."""
+    return read_first_line(text)
 
 
 _ICONS = {"mini": heroicon_mini, "outline": heroicon_outline, "solid": heroicon_solid}

@@ -1,0 +1,1 @@
+"""Stars, the favorites that they make, and everybody's public images."""

@@ -1,0 +1,63 @@
+"""Everybody's public images, and what others may see of one."""
+
+from __future__ import annotations
+
+from django.db.models import F
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404
+from django.views.decorators.http import require_GET
+
+from console import policy
+from console.images import search
+from console.images import tags as index
+from console.images.models import Image, Tag
+from console.pages.activated import activated
+from console.pages.paging import paged, sorting
+from console.pages.rendering import Request, page, search_text
+
+# Each has its index (``Image.Meta``).
+SORTS = {
+    "name": "name",
+    "pulls": "pull_count",
+    "stars": "star_count",
+    "pushed": F("last_push_at").asc(nulls_first=True),
+}
+
+
+@require_GET
+@activated
+def listing(request: Request) -> HttpResponse:
+    """Everybody's public images."""
+    images = policy.public_images()
+    text = search_text(request.GET)
+    if text:
+        images, _many = search.find(images, text)
+    sort, order = sorting(request.GET, SORTS, "-pulls")
+    rows = paged(images.select_related("namespace").order_by(*order), request.GET, wide=True)
+    context = {"rows": rows, "sort": sort, "text": text, "section": "public-images"}
+    return page(request, "favorites/public_images.html", context, partial="favorites/_public.html")
+
+
+@require_GET
+@activated
+def image(request: Request, repository: str) -> HttpResponse:
+    """A public image as others see it: what it says of itself, its tags, how to pull it. The registry is not asked."""
+    shown = get_object_or_404(policy.public_images().select_related("namespace"), full_name=repository)
+    text = search_text(request.GET)
+    rows, sort = index.tag_page(shown, request.GET, text)
+    context = {
+        "image": shown,
+        "mine": policy.may(request.user, "image.view", shown),
+        "rows": rows,
+        "sort": sort,
+        "text": text,
+        "tag": _tag_to_pull(shown),
+        "section": "public-images",
+    }
+    return page(request, "favorites/public_image.html", context, partial="favorites/_tags.html")
+
+
+def _tag_to_pull(image: Image) -> Tag | None:
+    """The tag that the command names: ``latest``, or the newest where there is none of that name."""
+    there = index.shown_tags(image).filter(state=Tag.State.ACTIVE, missing_at=None)
+    return there.filter(name="latest").first() or there.order_by("-pushed_at", "-pk").first()

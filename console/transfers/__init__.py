@@ -1,0 +1,1 @@
+"""Images that come from another registry: Docker Hub's official ones, and any that somebody imports."""

@@ -1,0 +1,303 @@
+"""Copying an image from another registry, in two steps.
+
+*Fetch* brings what the registry does not have: blobs first, streamed and checked, then the manifests by their digests,
+which no tag names. It may take hours, and holds up nothing else. *Finish* points the tag at the last of the manifests;
+it takes its turn with what else changes the image. Both can be done again after they were killed: what is there already
+is not sent again.
+"""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from django.db import connection
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from console import policy
+from console.accounts.models import Account, RegistryCredential
+from console.audit.services import record
+from console.images import pushed
+from console.images.locks import image_locked
+from console.images.models import Image
+from console.registry import at_once, registry
+from console.transfers import credentials, problems
+from console.transfers.models import Transfer
+from console.transfers.plan import CannotTransfer, Plan, make_plan
+from console.transfers.problems import SourceFailure
+from console.transfers.sources import Source, source_of
+from registry_client import (
+    BlobUnknown,
+    Descriptor,
+    DigestMismatch,
+    ManifestBlobUnknown,
+    ManifestUnknown,
+    NameUnknown,
+    RegistryError,
+)
+
+log = logging.getLogger(__name__)
+
+# A piece is the most that is held in memory of a blob.
+_PIECE = 1 << 16
+# How often progress is written down, and looked whether to go on.
+_TELL_SECONDS = 2.0
+_GIVE_UP = datetime.timedelta(days=1)
+
+
+class TurnOver(Exception):
+    """Something is left, and others wait."""
+
+
+class Stopped(Exception):
+    """Somebody cancelled the transfer, or deleted what it copies to."""
+
+
+def running(transfer_id: int, attempt: int) -> QuerySet[Transfer]:
+    """The transfer's row, if it is still to be worked on."""
+    return Transfer.objects.filter(
+        pk=transfer_id, attempt=attempt, state=Transfer.State.RUNNING, image__state=Image.State.ACTIVE
+    )
+
+
+@contextmanager
+def _shown(transfer: Transfer) -> Iterator[QuerySet[Transfer]]:
+    """The row, to be changed so that open pages see it.
+
+    :raises Stopped: when there is nothing to be done any more; what was changed is undone.
+    """
+    with image_locked(transfer.image_id):
+        rows = running(transfer.pk, transfer.attempt)
+        if not rows.exists():
+            raise Stopped
+        yield rows
+        Image.objects.filter(pk=transfer.image_id).update(changed_at=timezone.now())
+
+
+class _Progress:
+    """Counts bytes, and writes them down now and then; a transfer that was stopped ends there."""
+
+    def __init__(self, transfer: Transfer, total: int, done: int) -> None:
+        self.transfer, self.total, self.done = transfer, total, done
+        self._told = time.monotonic()
+
+    def add(self, count: int) -> None:
+        self.done += count
+        if time.monotonic() - self._told >= _TELL_SECONDS:
+            self.tell()
+
+    def tell(self) -> None:
+        with _shown(self.transfer) as rows:
+            rows.update(bytes_done=min(self.done, self.total), problem="")
+        self._told = time.monotonic()
+
+
+def fetch(transfer_id: int, attempt: int, over: Callable[[], bool], finish: Callable[[Transfer], None]) -> None:
+    """Bring all that the tag will need, then ask for ``finish``, in one transaction with the last look.
+
+    :param over: whether the turn is over; asked after each blob.
+    :raises TurnOver: when it was.
+    :raises registry_client.RegistryError, SourceFailure: when it may succeed later.
+    """
+    transfer = running(transfer_id, attempt).select_related("image__namespace").first()
+    if transfer is None:
+        credentials.forget(transfer_id)
+        return
+    with _failures_shown(transfer):
+        _require_leave(transfer)
+        with source_of(transfer) as source:
+            plan = _planned(transfer, source)
+            _bring_blobs(transfer, source, plan, over)
+        _put_manifests(transfer, plan)
+        with _shown(transfer):
+            finish(transfer)
+
+
+def _require_leave(transfer: Transfer) -> None:
+    """The namespace may have changed hands since, and the account been deactivated."""
+    account = Account.objects.filter(account_id=transfer.requested_by).first()
+    if account is None or not policy.may(account, "image.push", transfer.image):
+        raise CannotTransfer("The image that it was to be copied to is no longer the account’s.")
+
+
+@contextmanager
+def _failures_shown(transfer: Transfer) -> Iterator[None]:
+    """Say on the page what went wrong; raise what may succeed later, end what cannot."""
+    try:
+        yield
+    except Stopped:
+        log.info("transfer %s was stopped", transfer)
+    except credentials.Expired:
+        _fail(
+            transfer,
+            "The user name and password are kept for an hour, and it took longer. Import it again: what has been "
+            "copied is not copied again.",
+        )
+    except CannotTransfer as error:
+        _fail(transfer, str(error))
+    except (SourceFailure, RegistryError) as error:
+        if isinstance(error, SourceFailure):
+            problem = problems.of_source(transfer, error.error)
+        else:
+            problem = problems.of_target(error)
+        log.warning("transfer %s: %s", transfer, error)
+        if not problem.passes:
+            _fail(transfer, problem.sentence)
+            return
+        if timezone.now() - transfer.requested_at > _GIVE_UP:
+            _fail(transfer, problem.sentence.partition(" The copy goes on")[0] + " It was tried for a day.")
+            return
+        try:
+            with _shown(transfer) as rows:
+                rows.update(problem=problem.sentence)
+        except Stopped:
+            return
+        raise
+
+
+def _fail(transfer: Transfer, sentence: str) -> None:
+    try:
+        with _shown(transfer) as rows:
+            credentials.forget(transfer.pk)
+            rows.update(state=Transfer.State.FAILED, problem=sentence[:300])
+    except Stopped:
+        return
+    log.warning("transfer %s failed: %s", transfer, sentence)
+
+
+def _planned(transfer: Transfer, source: Source) -> Plan:
+    try:
+        root = source.client.manifest(transfer.repository, transfer.digest or transfer.reference)
+        if not transfer.digest:
+            with _shown(transfer) as rows:
+                rows.update(digest=root.digest)
+            transfer.digest = root.digest
+        plan = make_plan(source.client, root, transfer.platforms)
+    except RegistryError as error:
+        raise SourceFailure(error) from error
+    transfer.result = plan.root.digest
+    with _shown(transfer) as rows:
+        rows.update(result=plan.root.digest, bytes_total=plan.size, bytes_done=0)
+    return plan
+
+
+def _bring_blobs(transfer: Transfer, source: Source, plan: Plan, over: Callable[[], bool]) -> None:
+    target = transfer.image.repository
+    sizes = at_once(lambda digest: _size_at(target, digest), plan.blobs)
+    missing = [blob for blob, size in zip(plan.blobs.values(), sizes, strict=True) if size != blob.size]
+    progress = _Progress(transfer, plan.size, plan.size - sum(blob.size for blob in missing))
+    progress.tell()
+    elsewhere = _own_repositories_with(transfer.image, [blob.digest for blob in missing])
+    for number, blob in enumerate(missing):
+        if number and over():
+            raise TurnOver
+        if blob.digest in elsewhere and registry().mount_blob(target, blob.digest, elsewhere[blob.digest]):
+            progress.add(blob.size)
+        else:
+            _upload(source, transfer, blob, progress)
+        # Also between blobs, for the next may keep us waiting.
+        progress.tell()
+
+
+def _upload(source: Source, transfer: Transfer, blob: Descriptor, progress: _Progress) -> None:
+    pieces = _pieces(source, transfer, blob, progress)
+    try:
+        registry().upload_blob(transfer.image.repository, blob.digest, pieces, blob.size)
+    except DigestMismatch as error:
+        # The manifest states another size than what came with the digest has.
+        raise SourceFailure(error) from error
+
+
+def _size_at(repository: str, digest: str) -> int | None:
+    try:
+        return registry().stat_blob(repository, digest).size
+    except BlobUnknown:
+        return None
+
+
+def _pieces(source: Source, transfer: Transfer, blob: Descriptor, progress: _Progress) -> Iterator[bytes]:
+    try:
+        for piece in source.client.blob(transfer.repository, blob.digest, _PIECE):
+            source.came()
+            yield piece
+            progress.add(len(piece))
+    except RegistryError as error:
+        raise SourceFailure(error) from error
+
+
+# Only the owner's: what others have is not given away to whoever can name its digest.
+_OWN = """
+SELECT blob, min(image.full_name)
+FROM images_image AS image
+JOIN images_manifest AS manifest ON manifest.image_id = image.id
+CROSS JOIN LATERAL jsonb_array_elements_text(manifest.blobs) AS blob
+WHERE image.owner_id = %s AND image.id <> %s AND image.state = 'active' AND blob = ANY(%s)
+GROUP BY blob
+"""
+
+
+def _own_repositories_with(image: Image, digests: list[str]) -> dict[str, str]:
+    """For each blob another repository of the same owner's that has it, where there is one."""
+    if not digests:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(_OWN, [image.owner_id, image.pk, digests])
+        return dict(cursor.fetchall())
+
+
+def _put_manifests(transfer: Transfer, plan: Plan) -> None:
+    target = transfer.image.repository
+    for manifest in plan.manifests:
+        # Before: a copy that ends here leaves manifests that no tag names, and the image's deletion takes them along.
+        pushed.remember([(target, manifest.digest)])
+        registry().put_manifest(target, manifest.digest, manifest.content, manifest.media_type)
+
+
+def finish(transfer_id: int, attempt: int, fetch_again: Callable[[Transfer], None]) -> None:
+    """Point the tag at what was fetched, write it into the index and forget the transfer.
+
+    :param fetch_again: asked for when something of it was deleted meanwhile.
+    :raises registry_client.RegistryError: when it may succeed later.
+    """
+    transfer = running(transfer_id, attempt).select_related("image__namespace").first()
+    if transfer is None:
+        credentials.forget(transfer_id)
+        return
+    with _failures_shown(transfer):
+        _require_leave(transfer)
+        target = transfer.image.repository
+        try:
+            manifest = registry().manifest(target, transfer.result)
+            with _shown(transfer) as rows:
+                rows.update(finishing=True)
+            pushed.remember([(target, manifest.digest)])
+            registry().put_manifest(target, transfer.tag, manifest.content, manifest.media_type)
+        except (ManifestUnknown, ManifestBlobUnknown, NameUnknown):
+            with _shown(transfer) as rows:
+                rows.update(finishing=False)
+                fetch_again(transfer)
+            return
+        _index(transfer)
+        record(
+            "tag.imported",
+            f"{target}:{transfer.tag}",
+            actor=transfer.requested_by,
+            source=transfer.origin,
+            digest=transfer.result,
+        )
+        with _shown(transfer) as rows:
+            rows.delete()
+
+
+def _index(transfer: Transfer) -> None:
+    from console.indexing import services  # the index knows about images; not the other way round
+
+    credential = RegistryCredential.objects.filter(account__account_id=transfer.requested_by).first()
+    reader = services.Reader(transfer.image.repository)
+    by = credential.username if credential else transfer.requested_by
+    reader.look(transfer.tag, pushed_at=timezone.now(), pushed_by=by)
+    reader.settle()

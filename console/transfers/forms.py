@@ -1,0 +1,125 @@
+"""What people type about copies from other registries."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext_lazy as _
+
+from console.accounts.models import Account
+from console.images.forms import NamespaceChoiceForm
+from console.transfers import references
+
+_PLATFORM = re.compile(r"[a-z0-9]{1,30}/[a-z0-9_]{1,30}(?:/[a-z0-9._]{1,30})?")
+_MOST_PLATFORMS = 50
+_AS_IT_IS = {"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}
+
+
+def _words(label: Any, help_text: Any = "", *, required: bool = True, message: Any = "") -> forms.CharField:
+    return forms.CharField(
+        label=label,
+        help_text=help_text,
+        required=required,
+        max_length=700,
+        widget=forms.TextInput(attrs=_AS_IT_IS),
+        error_messages={"required": message, "max_length": _("This is too long.")},
+    )
+
+
+class PlatformsField(forms.CharField):
+    """Platforms, separated by commas or spaces; nothing for all."""
+
+    def to_python(self, value: Any) -> Any:
+        """A list, each platform once.
+
+        :raises ValidationError: when one of them is none.
+        """
+        found = list(dict.fromkeys(str(super().to_python(value) or "").lower().replace(",", " ").split()))
+        if len(found) > _MOST_PLATFORMS or not all(_PLATFORM.fullmatch(one) for one in found):
+            raise ValidationError(_("Write platforms like linux/amd64, linux/arm64/v8."))
+        return found
+
+
+def _platforms() -> PlatformsField:
+    return PlatformsField(
+        label=_("Platforms"),
+        required=False,
+        widget=forms.TextInput(attrs=_AS_IT_IS),
+        help_text=_("Like linux/amd64, linux/arm64. Empty: all, and the copy has the same digest."),
+    )
+
+
+class OfficialCopyForm(NamespaceChoiceForm):
+    """Where an official image is copied to, and which platforms of it."""
+
+    name = _words(_("Image"), _("An image that is not there is created, private."), message=_("Please enter a name"))
+    tag = _words(_("Tag"), _("A tag that is there is replaced."), message=_("Please enter a tag"))
+    platforms: forms.Field = _platforms()
+
+    def __init__(self, account: Account, known: list[str], *arguments: Any, **options: Any) -> None:
+        """Offer the platforms that are ``known``; without any they are typed."""
+        super().__init__(account, *arguments, **options)
+        if known:
+            self.fields["platforms"] = forms.MultipleChoiceField(
+                label=_("Platforms"),
+                required=False,
+                choices=[(one, one) for one in known],
+                widget=forms.CheckboxSelectMultiple,
+                help_text=_("None ticked: all, and the copy has the same digest."),
+                error_messages={"invalid_choice": _("The tag does not have the platform %(value)s.")},
+            )
+
+
+class ImportForm(NamespaceChoiceForm):
+    """What is imported from where, and where to."""
+
+    reference = _words(
+        _("Image to import"),
+        _("As after docker pull: registry.example.com/team/app:1, or with @sha256:…"),
+        message=_("Please enter the name of an image"),
+    )
+    username = _words(_("User name there"), required=False)
+    password = forms.CharField(
+        label=_("Password there"),
+        required=False,
+        strip=False,
+        max_length=4096,
+        widget=forms.PasswordInput(attrs={"autocomplete": "off"}),
+        help_text=_(
+            "For a registry that asks for them. They are used for this import alone: kept encrypted until it ends, for "
+            "an hour at most."
+        ),
+        error_messages={"max_length": _("This is too long.")},
+    )
+    name = _words(
+        _("Image"),
+        _("Empty: the last part of its name there. One that is not there is created, private."),
+        required=False,
+    )
+    tag = _words(_("Tag"), _("Empty: the tag there. A tag that is there is replaced."), required=False)
+    platforms = _platforms()
+    field_order = ["reference", "username", "password", "namespace", "name", "tag", "platforms"]
+
+    def clean_reference(self) -> references.Reference:
+        """What was typed, taken apart."""
+        try:
+            return references.parse(self.cleaned_data["reference"])
+        except ValueError:
+            raise ValidationError(
+                _("This is not the name of an image. Write it like registry.example.com/team/app:1.")
+            ) from None
+
+    def clean(self) -> dict[str, Any]:
+        """Fill in what was left empty; a password is nobody's without a user name."""
+        data = super().clean() or self.cleaned_data
+        source = data.get("reference")
+        if source is not None:
+            data["name"] = data.get("name") or source.repository.rpartition("/")[2]
+            data["tag"] = data.get("tag") or ("latest" if ":" in source.reference else source.reference)
+        if data.get("password") and not data.get("username"):
+            self.add_error("username", _("Please enter the user name too"))
+        data["login"] = (data["username"], data.get("password", "")) if data.get("username") else None
+        return data

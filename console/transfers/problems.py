@@ -1,0 +1,108 @@
+"""What went wrong with a copy: as one sentence, and whether it is tried again by itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from console.dockerhub.models import OfficialTag
+from console.transfers.models import Transfer
+from registry_client import (
+    Denied,
+    DigestMismatch,
+    MalformedManifest,
+    ManifestBlobUnknown,
+    NotFound,
+    RefusedAddress,
+    RegistryError,
+    RegistryUnavailable,
+    Unauthorized,
+    UnexpectedAnswer,
+)
+
+_GOES_ON = "The copy goes on by itself when that is over."
+
+
+class SourceFailure(Exception):
+    """The registry that is copied from failed; ``error`` says how."""
+
+    def __init__(self, error: RegistryError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+@dataclass(frozen=True)
+class Problem:
+    """The sentence for the page. What ``passes`` is tried again."""
+
+    sentence: str
+    passes: bool
+
+
+def of_source(transfer: Transfer, error: RegistryError) -> Problem:
+    """What is wrong at the registry that is copied from."""
+    hub = not transfer.source
+    name = "Docker Hub" if hub else transfer.source.partition("://")[2]
+    if isinstance(error, RegistryUnavailable):
+        if error.status == 429:
+            return Problem(f"{name} lets nobody here pull any more for a while: its limit is reached. {_GOES_ON}", True)
+        if error.status is not None and error.status >= 500:
+            return Problem(f"{name} cannot be read from: an error is answered. {_GOES_ON}", True)
+        return Problem(f"{name} does not answer, or breaks off. {_GOES_ON}", True)
+    if hub and isinstance(error, Unauthorized | Denied):
+        return Problem(f"Docker Hub’s cache, or Docker Hub, refuses the console. {_GOES_ON}", True)
+    if isinstance(error, NotFound):
+        return _not_found(transfer, name)
+    return Problem(_for_good(error, name), False)
+
+
+def _not_found(transfer: Transfer, name: str) -> Problem:
+    hub = not transfer.source
+    # A cache that Docker Hub refuses, or that cannot reach it, says of a tag that it is not there (Distribution 2.8).
+    if hub and not transfer.digest and _known(transfer):
+        return Problem(f"Docker Hub does not give “{transfer.origin}” just now, or no longer has it. {_GOES_ON}", True)
+    if not transfer.digest:
+        either = ", or cannot be asked just now" if hub else ""
+        return Problem(f"{name} has no image “{transfer.origin}”{either}.", False)
+    if hub:
+        return Problem(f"Docker Hub cannot be asked for a part of the image. {_GOES_ON}", True)
+    return Problem(f"The image is not complete at {name}: a part of it is missing there.", False)
+
+
+def _known(transfer: Transfer) -> bool:
+    """Whether Docker Hub's catalogue has the tag."""
+    name = transfer.repository.removeprefix("library/")
+    return OfficialTag.objects.filter(image__name=name, name=transfer.reference).exists()
+
+
+def _for_good(error: RegistryError, name: str) -> str:
+    if isinstance(error, RefusedAddress):
+        return (
+            f"{name}, or where it sends its callers, is not a public address that may be called. "
+            "Ask an administrator to allow it."
+        )
+    if isinstance(error, Unauthorized | Denied):
+        return f"{name} does not let this image be pulled: it is not there, or it needs another user name and password."
+    if isinstance(error, DigestMismatch):
+        return f"What {name} sent is not what its digest says. None of it was kept."
+    if isinstance(error, MalformedManifest):
+        return "The image’s manifest cannot be understood."
+    if isinstance(error, UnexpectedAnswer):
+        return f"{name} does not answer as a registry does."
+    return f"{name} refused a step of the copy."
+
+
+def of_target(error: RegistryError) -> Problem:
+    """What is wrong at the installation's own registry."""
+    if isinstance(error, RegistryUnavailable):
+        if error.status is not None:
+            return Problem(
+                "The registry answers with an error of its own; its storage may be full. The copy goes on by itself "
+                "when that is mended.",
+                True,
+            )
+        return Problem("The registry does not answer. The copy goes on by itself when it does.", True)
+    if isinstance(error, Unauthorized):
+        return Problem("The registry refuses the console. The copy goes on by itself when it no longer does.", True)
+    if isinstance(error, ManifestBlobUnknown):
+        return Problem("A part of the image was deleted meanwhile. It is copied again by itself.", True)
+    return Problem("The registry refused a step of the copy.", False)

@@ -1,0 +1,63 @@
+"""Names of images on other registries, as people type them after ``docker pull``."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from registry_client import DIGEST_PATTERN, REPOSITORY_MAX_LENGTH, REPOSITORY_PATTERN, TAG_PATTERN
+
+DOCKER_HUB = "registry-1.docker.io"
+_DOCKER_HUB_NAMES = {"docker.io", "index.docker.io", "registry-1.docker.io"}
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_HOST = rf"(?P<host>{_LABEL}(?:\.{_LABEL})*|\[[0-9A-Fa-f:.]{{2,45}}\])(?::(?P<port>[0-9]{{1,5}}))?"
+_REFERENCE = re.compile(
+    rf"(?:(?P<scheme>https?)://)?(?:(?P<address>{_HOST})/)?(?P<repository>{REPOSITORY_PATTERN})"
+    rf"(?::(?P<tag>{TAG_PATTERN}))?(?:@(?P<digest>{DIGEST_PATTERN}))?"
+)
+_LONGEST_HOST = 253
+
+
+@dataclass(frozen=True)
+class Reference:
+    """An image on a registry: its scheme, host with port, repository, and tag or digest."""
+
+    scheme: str
+    host: str
+    port: int | None
+    repository: str
+    reference: str
+
+    @property
+    def url(self) -> str:
+        """The registry's address."""
+        return f"{self.scheme}://{self.host}" + (f":{self.port}" if self.port else "")
+
+
+def parse(text: str) -> Reference:
+    """What ``text`` names, by Docker's rules: without a registry's name it is Docker Hub, without a tag ``latest``.
+
+    ``https://`` may stand in front, or ``http://`` for a registry without TLS.
+
+    :raises ValueError: when it is no image's name.
+    """
+    match = _REFERENCE.fullmatch(text.strip()) if len(text) <= 700 else None
+    if match is None:
+        raise ValueError("not the name of an image")
+    host, port, repository = match["host"], match["port"], match["repository"]
+    # "team/app" is an image of Docker Hub's, "localhost/app" and "team.example/app" are on hosts of these names.
+    if host and not (port or match["scheme"] or "." in host or host[0] == "[" or host == "localhost"):
+        host, repository = None, f"{host}/{repository}"
+    first = repository.partition("/")[0]
+    if host is None and (match["scheme"] or ("/" in repository and "." in first)):
+        raise ValueError("the name of a registry is missing, or is none")
+    if host is None or host.lower() in _DOCKER_HUB_NAMES:
+        host, port = DOCKER_HUB, None
+        repository = repository if "/" in repository else f"library/{repository}"
+    number = int(port) if port else None
+    if len(host) > _LONGEST_HOST or len(repository) > REPOSITORY_MAX_LENGTH or number == 0 or (number or 1) > 65535:
+        raise ValueError("not the name of an image")
+    if not re.fullmatch(REPOSITORY_PATTERN, repository):
+        raise ValueError("not the name of an image")
+    reference = match["digest"] or match["tag"] or "latest"
+    return Reference(match["scheme"] or "https", host.lower(), number, repository, reference)

@@ -1,0 +1,91 @@
+"""Stars given and taken at the same time as other things happen to the image."""
+
+import threading
+
+import pytest
+from django.core.exceptions import ValidationError
+from django.db import close_old_connections, connection
+
+from console.dockerhub.models import OfficialImage
+from console.favorites.models import Star
+from console.favorites.services import set_star
+from console.images import deletion
+from console.images.models import Image
+from console.images.services import set_visibility
+from tests.factories import ActivatedAccountFactory, ImageFactory
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def all_at_once(*actions):
+    """Do these in a thread each; what they raised."""
+    start, problems = threading.Barrier(len(actions)), []
+
+    def run(action):
+        close_old_connections()
+        try:
+            start.wait(30)
+            action()
+        except Exception as problem:
+            problems.append(problem)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=run, args=[action]) for action in actions]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    return problems
+
+
+@pytest.fixture
+def people():
+    return ActivatedAccountFactory.create_batch(6)
+
+
+@pytest.mark.parametrize("official", [False, True])
+def test_many_people(people, official):
+    target = OfficialImage.objects.create(name="debian") if official else ImageFactory(visibility="public")
+
+    def press(account):
+        for on in (True, False, True, True, False, True):
+            set_star(account, target, on)
+
+    assert all_at_once(*(lambda one=one: press(one) for one in people)) == []
+    target.refresh_from_db()
+    assert target.star_count == Star.objects.count() == len(people)
+
+
+def test_one_person_in_many_windows(people):
+    image = ImageFactory(visibility="public")
+    assert all_at_once(*(lambda: set_star(people[0], image, True) for _ in range(6))) == []
+    image.refresh_from_db()
+    assert image.star_count == Star.objects.count() == 1
+
+
+@pytest.mark.parametrize("_time", range(5))
+def test_an_image_that_is_made_private(people, _time):
+    """Whichever comes first, nobody is left with a star on what they may not see."""
+    image = ImageFactory(visibility="public")
+    owner = image.namespace.owner
+    problems = all_at_once(
+        lambda: set_visibility(owner, image, "private"),
+        *(lambda one=one: set_star(one, Image.objects.get(pk=image.pk), True) for one in (*people, owner)),
+    )
+    assert {type(problem) for problem in problems} <= {ValidationError}
+    image.refresh_from_db()
+    assert [star.account for star in image.stars.all()] == [owner]
+    assert image.star_count == 1
+
+
+@pytest.mark.parametrize("_time", range(5))
+def test_an_image_that_goes(people, _time):
+    image = ImageFactory(visibility="public")
+    problems = all_at_once(
+        lambda: deletion._finish(image),
+        *(lambda one=one: set_star(one, image, True) for one in people),
+    )
+    assert {type(problem) for problem in problems} <= {ValidationError}
+    assert not Image.objects.filter(pk=image.pk).exists()
+    assert not Star.objects.exists()

@@ -1,0 +1,235 @@
+"""The dialogs, and what an image's page shows of copies from elsewhere."""
+
+import pytest
+from django.urls import reverse
+
+from console.dockerhub.models import OfficialImage, OfficialTag
+from console.images.models import Image
+from console.transfers.models import Credentials, Transfer
+from tests.factories import ActivatedAccountFactory, ImageFactory, NamespaceFactory
+from tests.page_tools import HTMX, text_of
+from tests.transfers.asking import ask, bring
+
+pytestmark = pytest.mark.django_db
+
+OFFICIAL = "/docker-hub/nginx/-/tags/1.27/copy/"
+IMPORT = "/images/-/import/"
+
+
+@pytest.fixture
+def known():
+    """Docker Hub's own word about a tag."""
+    platforms = [
+        {"name": name, "digest": "sha256:" + "a" * 64, "size": 1}
+        for name in ("linux/amd64", "linux/arm64/v8", "unknown/unknown")
+    ]
+    OfficialTag.objects.create(image=OfficialImage.objects.create(name="nginx"), name="1.27", platforms=platforms)
+
+
+class TestOfficial:
+    def test_the_dialog(self, client, team, known):
+        page = text_of(client.get(OFFICIAL, headers=HTMX))
+        assert "<dialog" in page
+        assert "Copy to my namespace" in page
+        assert page.count('type="checkbox" name="platforms"') == 2
+        assert "unknown" not in page
+        assert 'value="nginx"' in page
+        assert "<html" in text_of(client.get(OFFICIAL))
+
+    def test_begun(self, client, team, known):
+        data = {"namespace": "team", "name": "web", "tag": "1", "platforms": ["linux/amd64", "linux/arm64/v8"]}
+        response = client.post(OFFICIAL, data)
+        assert response["Location"] == "/images/team/web/"
+        made = Transfer.objects.get()
+        assert (made.source, made.repository, made.reference) == ("", "library/nginx", "1.27")
+        assert made.platforms == ["linux/amd64", "linux/arm64/v8"]
+        page = text_of(client.get("/images/team/web/"))
+        assert "“nginx:1.27” is being copied." in page
+        assert "“1” is being copied from nginx:1.27." in page
+
+    def test_by_htmx(self, client, team, known):
+        response = client.post(OFFICIAL, {"namespace": "team", "name": "web", "tag": "1"}, headers=HTMX)
+        assert response["HX-Redirect"] == "/images/team/web/"
+        assert Transfer.objects.get().platforms == []
+
+    def test_a_tag_of_which_nothing_is_known(self, client, team):
+        assert 'type="text" name="platforms"' in text_of(client.get(OFFICIAL))
+        data = {"namespace": "team", "name": "web", "tag": "1", "platforms": "linux/arm64, linux/amd64,linux/arm64"}
+        client.post(OFFICIAL, data)
+        assert Transfer.objects.get().platforms == ["linux/amd64", "linux/arm64"]
+
+    @pytest.mark.parametrize(
+        ("change", "sentence"),
+        [
+            ({"namespace": "other"}, "own namespaces"),
+            ({"name": ""}, "Please enter a name"),
+            ({"name": "X"}, "lowercase"),
+            ({"tag": ""}, "Please enter a tag"),
+            ({"tag": "-"}, "up to 128"),
+            ({"tag": "a\x00"}, "Null characters"),
+            ({"platforms": ["linux/none"]}, "does not have the platform linux/none"),
+        ],
+    )
+    def test_refused(self, client, team, known, change, sentence):
+        data = {"namespace": "team", "name": "web", "tag": "1", **change}
+        response = client.post(OFFICIAL, data)
+        assert response.status_code == 422
+        assert sentence in text_of(response)
+        assert not Transfer.objects.exists()
+
+    def test_switched_off(self, client, team, settings):
+        settings.DOCKERHUB_ENABLED = False
+        assert "switched off" in text_of(client.get(OFFICIAL))
+        response = client.post(OFFICIAL, {"namespace": "team", "name": "web", "tag": "1"})
+        assert (response.status_code, "switched off" in text_of(response)) == (422, True)
+
+    def test_without_a_namespace(self, client, ann):
+        for address in (OFFICIAL, IMPORT):
+            assert "you have none yet" in text_of(client.get(address))
+
+    @pytest.mark.parametrize("path", ["/docker-hub/a/b/-/tags/1/copy/", "/docker-hub/X/-/tags/1/copy/"])
+    def test_not_an_official_image(self, client, team, path):
+        assert client.get(path).status_code == 404
+
+
+class TestImport:
+    DATA = {"reference": "registry.example.com/team/app:1", "namespace": "team"}
+
+    def test_the_dialog(self, client, team):
+        assert f'hx-get="{IMPORT}"' in text_of(client.get("/images/"))
+        page = text_of(client.get(f"{IMPORT}?reference=r.example.com/app&name=web", headers=HTMX))
+        assert 'value="r.example.com/app"' in page
+        assert 'value="web"' in page
+
+    def test_what_is_left_empty(self, client, team):
+        response = client.post(IMPORT, self.DATA)
+        assert response["Location"] == "/images/team/app/"
+        made = Transfer.objects.get()
+        assert (made.source, made.repository, made.reference) == ("https://registry.example.com", "team/app", "1")
+        assert (made.image.name, made.tag, made.with_credentials) == ("app", "1", False)
+        client.post(IMPORT, {**self.DATA, "reference": f"r.example.com/app@sha256:{'a' * 64}", "name": "web"})
+        assert Transfer.objects.get(image__name="web").tag == "latest"
+
+    def test_with_credentials(self, client, team):
+        response = client.post(IMPORT, {**self.DATA, "username": "ann", "password": " s3cret "})
+        assert response.status_code == 302
+        from console.transfers import credentials
+
+        assert credentials.of(Transfer.objects.get()) == ("ann", " s3cret ")
+        assert "s3cret" not in text_of(client.get("/images/team/app/"))
+
+    @pytest.mark.parametrize(
+        ("change", "sentence"),
+        [
+            ({"reference": ""}, "Please enter the name of an image"),
+            ({"reference": "r.example.com/App"}, "not the name of an image"),
+            ({"reference": "a" * 1000}, "too long"),
+            ({"reference": "10.0.0.1/app"}, "not at a public address"),
+            ({"reference": "http://r.example.com/app"}, "Use https://"),
+            ({"password": "s3cret"}, "user name too"),
+            ({"username": "ann", "password": "s3cret", "tag": "-"}, "up to 128"),
+            ({"username": "a" * 701}, "too long"),
+            ({"platforms": "linux"}, "Write platforms like"),
+            ({"platforms": "linux/amd64 " * 51}, ""),
+            ({"namespace": ""}, "choose a namespace"),
+        ],
+    )
+    def test_refused(self, client, team, change, sentence):
+        response = client.post(IMPORT, {**self.DATA, **change})
+        if sentence:
+            assert response.status_code == 422
+            assert sentence in text_of(response)
+            assert not Transfer.objects.exists()
+        assert "s3cret" not in response.content.decode()
+        assert Credentials.objects.count() == 0
+
+
+class TestOnTheImagesPage:
+    def test_running(self, client, team, ann):
+        transfer = ask(team, "nginx")
+        Transfer.objects.update(bytes_total=2048, bytes_done=1024, platforms=["linux/amd64"], problem="It waits.")
+        page = text_of(client.get("/images/team/mine/"))
+        assert 'value="50"' in page
+        assert "1 KiB of 2 KiB" in page or "1.0 KiB of 2.0 KiB" in page
+        assert "It waits." in page
+        assert "linux/amd64" in page
+        response = client.post(f"/images/team/mine/-/transfers/{transfer.pk}/cancel/")
+        assert response["Location"] == "/images/team/mine/"
+        assert "was cancelled" in text_of(client.get("/images/team/mine/"))
+        client.post(f"/images/team/mine/-/transfers/{transfer.pk}/retry/")
+        transfer.refresh_from_db()
+        assert (transfer.state, transfer.attempt) == (Transfer.State.RUNNING, 2)
+
+    def test_failed(self, client, team, ann):
+        transfer = ask(team, "nginx")
+        Transfer.objects.update(state=Transfer.State.FAILED, problem="There is a reason.")
+        page = text_of(client.get("/images/team/mine/"))
+        assert "Copying nginx:latest to “v1” failed:" in page
+        assert "There is a reason." in page
+        client.post(f"/images/team/mine/-/transfers/{transfer.pk}/dismiss/")
+        assert not Transfer.objects.exists()
+
+    def test_failed_with_credentials(self, client, team, ann):
+        transfer = bring(team, "r.example.com/team/app:1", login=("ann", "s3cret"), platforms=["linux/amd64"])
+        Transfer.objects.update(state=Transfer.State.FAILED)
+        page = text_of(client.get("/images/team/mine/"))
+        assert reverse("transfer-retry", args=["team/mine", transfer.pk]) not in page
+        form = text_of(client.get(Transfer.objects.get().again))
+        for value in ("https://r.example.com/team/app:1", "mine", "v1", "linux/amd64"):
+            assert f'value="{value}"' in form
+        assert "s3cret" not in page + form
+
+    def test_too_late(self, client, team, ann):
+        transfer = ask(team, "nginx")
+        Transfer.objects.update(finishing=True)
+        client.post(f"/images/team/mine/-/transfers/{transfer.pk}/cancel/")
+        assert "too late to cancel" in text_of(client.get("/images/team/mine/"))
+
+    def test_not_there_and_somebody_elses(self, client, team, ann):
+        transfer = ask(team, "nginx")
+        other = ImageFactory(namespace=team, name="other")
+        theirs = ask(NamespaceFactory(owner=ActivatedAccountFactory(), name="theirs"), "nginx")
+        for verb in ("cancel", "retry", "dismiss"):
+            for repository, number in (
+                (other.repository, transfer.pk),
+                ("team/mine", 10**9),
+                ("theirs/mine", theirs.pk),
+            ):
+                assert client.post(f"/images/{repository}/-/transfers/{number}/{verb}/").status_code == 404
+            assert client.get(f"/images/team/mine/-/transfers/{transfer.pk}/{verb}/").status_code == 405
+        assert Transfer.objects.filter(state=Transfer.State.RUNNING).count() == 2
+
+    def test_as_many_queries_with_many(self, client, team, ann, django_assert_num_queries):
+        from django.db import connection
+        from django.test.utils import CaptureQueriesContext
+
+        ask(team, "nginx")
+        with CaptureQueriesContext(connection) as one:
+            client.get("/images/team/mine/")
+        for number in range(5):
+            ask(team, "nginx", tag=f"w{number}")
+        with django_assert_num_queries(len(one)):
+            client.get("/images/team/mine/")
+
+
+class TestWho:
+    @pytest.mark.parametrize("address", [OFFICIAL, IMPORT])
+    def test_signed_out_or_not_activated(self, client, address):
+        assert client.get(address)["Location"].startswith("/sign-in/")
+        from tests.factories import AccountFactory
+
+        client.force_login(AccountFactory())
+        assert client.get(address)["Location"] == "/images/"
+        assert client.post(address, {})["Location"] == "/images/"
+
+    def test_the_admin_shows_no_credentials(self, client, team, ann):
+        bring(team, "r.example.com/app", login=("ann", "s3cret"))
+        ann.is_staff = ann.is_superuser = True
+        ann.save()
+        transfer = Transfer.objects.get()
+        for address in ("/admin/transfers/transfer/", f"/admin/transfers/transfer/{transfer.pk}/change/"):
+            response = client.get(address)
+            assert response.status_code == 200
+            assert "s3cret" not in response.content.decode()
+        assert "credentials/" not in client.get("/admin/").content.decode()
+        assert Image.objects.count() == 1
