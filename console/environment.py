@@ -144,7 +144,7 @@ def load(environ: Mapping[str, str] | None = None) -> Environment:
     service = environ.get("REGISTRY_SERVICE", "").strip() or "my-images-registry"
     dockerhub_port = _port(environ, "DOCKERHUB_PORT", 5001)
     dockerhub = _switch(environ, "DOCKERHUB", True)
-    for name, port in (("CONSOLE_PORT", console_port), ("REGISTRY_PORT", registry_port)):
+    for name, port in (("CONSOLE_PORT", console_port), ("REGISTRY_PORT", None if given_registry else registry_port)):
         if dockerhub and port == dockerhub_port:
             raise EnvironmentProblem(
                 f"{name} and DOCKERHUB_PORT are both {port}; set DOCKERHUB_PORT to another, or DOCKERHUB=off."

@@ -30,6 +30,8 @@ _OFFICIAL_IMAGE = re.compile(r"library/[^/]+")
 OWNER_ACTIONS = frozenset({"pull", "push", "delete"})
 READER_ACTIONS = frozenset({"pull"})
 CATALOG_ACTIONS = frozenset({"*"})
+# Transfers of one account that are fetched at a time, so that those with slow sources leave others a place.
+FETCHED_AT_ONCE = 2
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,8 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 _FIRST_FREE_PORT = 1024
 # Public by the registries of addresses, but a cloud's own inside it.
 _NOT_PUBLIC = {ipaddress.ip_address("168.63.129.16")}
+# Of which not every Python says so: protocol assignments, where clouds have put theirs, and documentation.
+_SPECIAL = (ipaddress.ip_network("192.0.0.0/24"), ipaddress.ip_network("3fff::/20"))
 # What a translator (RFC 6052) makes an IPv4 address of.
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
@@ -52,6 +54,7 @@ def _is_public(address: _Address) -> bool:
         and not address.is_unspecified
         and not getattr(address, "is_site_local", False)
         and address not in _NOT_PUBLIC
+        and not any(address in network for network in _SPECIAL)
     )
 
 

@@ -131,9 +131,9 @@ def skopeo(tmp_path):
     return Skopeo(tmp_path / "skopeo")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium():
-    """A headless Chromium."""
+    """A headless Chromium, closed with the module's last test: while it is open, Django takes the thread for a loop's."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium") or shutil.which("chromium-browser"),

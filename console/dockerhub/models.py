@@ -71,7 +71,7 @@ class OfficialImage(models.Model):
         _("problem with the tags"), max_length=11, choices=Problem.choices, blank=True, default=""
     )
     tags_etag = models.CharField(max_length=200, blank=True, default="", editable=False)
-    tags_modified = models.CharField(max_length=60, blank=True, default="", editable=False)
+    tags_modified = models.CharField(max_length=200, blank=True, default="", editable=False)
 
     class Meta:
         verbose_name = _("official image")

@@ -24,7 +24,8 @@ def set_star(account: Account, target: Image | OfficialImage, on: bool) -> Image
     """
     with transaction.atomic():
         # Locked, so that no star is given to an image that is made private or removed at the same moment.
-        rows = Image.objects.select_related("namespace") if isinstance(target, Image) else OfficialImage.objects.all()
+        # Without its namespace: read with the lock, that would be as it was before the lock was waited for.
+        rows = Image.objects.all() if isinstance(target, Image) else OfficialImage.objects.all()
         locked = rows.select_for_update(of=("self",), no_key=True).filter(pk=target.pk).first()
         if locked is None:
             raise ValidationError(_("The image is no longer there."))

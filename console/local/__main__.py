@@ -96,7 +96,7 @@ def _start(supervisor: Supervisor, environment: Environment, keys: Keys) -> None
         database = Child(
             "postgres",
             server.command,
-            os.environ,
+            registry.clean_environment(os.environ),
             server.is_ready,
             stop_signal=signal.SIGINT,
             user=server.owner,

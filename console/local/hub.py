@@ -7,6 +7,7 @@ cache holds, on the same port.
 
 from __future__ import annotations
 
+import http.client
 import os
 import signal
 import subprocess
@@ -45,8 +46,8 @@ def answers(upstream: str) -> bool:
             return response.status == 200
     except urllib.error.HTTPError as error:
         return error.code == 401
-    except (OSError, ValueError):
-        return False
+    except (OSError, ValueError, http.client.HTTPException):
+        return False  # an answer that is no HTTP comes from something else that stands between
 
 
 class Upstream:

@@ -202,5 +202,12 @@ def external_snippet(environment: Environment, keys: Keys) -> dict[str, Any]:
 
 
 def clean_environment(variables: Mapping[str, str]) -> dict[str, str]:
-    """The variables less ``REGISTRY_…``, each of which Distribution would take for a part of its configuration."""
-    return {name: value for name, value in variables.items() if not name.startswith("REGISTRY_")}
+    """The variables less ``REGISTRY_…``, each of which Distribution would take for a part of its configuration.
+
+    The password for Docker Hub goes too: what needs it has it in a configuration of its own.
+    """
+    return {
+        name: value
+        for name, value in variables.items()
+        if not name.startswith("REGISTRY_") and name != "DOCKERHUB_PASSWORD"
+    }

@@ -27,13 +27,14 @@ from console.images.models import Image
 from console.registry import at_once, registry
 from console.transfers import credentials, problems
 from console.transfers.models import Transfer
-from console.transfers.plan import CannotTransfer, Plan, make_plan
-from console.transfers.problems import SourceFailure
+from console.transfers.plan import CannotTransfer, Kept, Plan, make_plan
+from console.transfers.problems import SourceFailure, TooSlow
 from console.transfers.sources import Source, source_of
 from registry_client import (
     BlobUnknown,
     Descriptor,
     DigestMismatch,
+    Manifest,
     ManifestBlobUnknown,
     ManifestUnknown,
     NameUnknown,
@@ -47,6 +48,14 @@ _PIECE = 1 << 16
 # How often progress is written down, and looked whether to go on.
 _TELL_SECONDS = 2.0
 _GIVE_UP = datetime.timedelta(days=1)
+# So many blobs are asked after at a time: each that waits for its turn takes room.
+_LOOKED_UP = 200
+# A source that sends slowly would keep a place from others for days. It may begin slowly.
+_PATIENCE_SECONDS = 120.0
+_SLOWEST = 16 << 10
+# How long a source may take to name what an image consists of.
+_LONGEST_PLANNING = 600.0
+_kept = Kept()
 
 
 class TurnOver(Exception):
@@ -99,7 +108,7 @@ class _Progress:
 def fetch(transfer_id: int, attempt: int, over: Callable[[], bool], finish: Callable[[Transfer], None]) -> None:
     """Bring all that the tag will need, then ask for ``finish``, in one transaction with the last look.
 
-    :param over: whether the turn is over; asked after each blob.
+    :param over: whether the turn is over; asked after each manifest and each blob.
     :raises TurnOver: when it was.
     :raises registry_client.RegistryError, SourceFailure: when it may succeed later.
     """
@@ -110,11 +119,24 @@ def fetch(transfer_id: int, attempt: int, over: Callable[[], bool], finish: Call
     with _failures_shown(transfer):
         _require_leave(transfer)
         with source_of(transfer) as source:
-            plan = _planned(transfer, source)
+            plan = _planned(transfer, source, over)
             _bring_blobs(transfer, source, plan, over)
         _put_manifests(transfer, plan)
         with _shown(transfer):
             finish(transfer)
+        _kept.forget(_copy(transfer))
+
+
+def _look(transfer: Transfer) -> None:
+    """Look once more whether to go on; much may have happened since the last time.
+
+    :raises Stopped: when somebody cancelled the transfer, or deleted the image.
+    :raises CannotTransfer: when it is no longer the account's.
+    """
+    now = running(transfer.pk, transfer.attempt).select_related("image__namespace").first()
+    if now is None:
+        raise Stopped
+    _require_leave(now)
 
 
 def _require_leave(transfer: Transfer) -> None:
@@ -129,6 +151,8 @@ def _failures_shown(transfer: Transfer) -> Iterator[None]:
     """Say on the page what went wrong; raise what may succeed later, end what cannot."""
     try:
         yield
+    except TurnOver:
+        raise
     except Stopped:
         log.info("transfer %s was stopped", transfer)
     except credentials.Expired:
@@ -148,18 +172,31 @@ def _failures_shown(transfer: Transfer) -> Iterator[None]:
         if not problem.passes:
             _fail(transfer, problem.sentence)
             return
-        if timezone.now() - transfer.requested_at > _GIVE_UP:
-            _fail(transfer, problem.sentence.partition(" The copy goes on")[0] + " It was tried for a day.")
-            return
-        try:
-            with _shown(transfer) as rows:
-                rows.update(problem=problem.sentence)
-        except Stopped:
-            return
-        raise
+        for_good = problem.sentence.partition(" The copy ")[0] + " It was tried for a day."
+        if _again(transfer, problem.sentence, for_good):
+            raise
+    except Exception:
+        # Nobody thought of it. Without a word the page would show a copy that goes on, for ever.
+        log.exception("transfer %s met what nobody thought of", transfer)
+        if _again(transfer, problems.BROKEN, problems.BROKEN_FOR_GOOD):
+            raise
+
+
+def _again(transfer: Transfer, sentence: str, for_good: str) -> bool:
+    """Show what keeps the copy waiting; whether it is to be tried again."""
+    if timezone.now() - transfer.requested_at > _GIVE_UP:
+        _fail(transfer, for_good)
+        return False
+    try:
+        with _shown(transfer) as rows:
+            rows.update(problem=sentence[:300])
+    except Stopped:
+        return False
+    return True
 
 
 def _fail(transfer: Transfer, sentence: str) -> None:
+    _kept.forget(_copy(transfer))
     try:
         with _shown(transfer) as rows:
             credentials.forget(transfer.pk)
@@ -169,25 +206,57 @@ def _fail(transfer: Transfer, sentence: str) -> None:
     log.warning("transfer %s failed: %s", transfer, sentence)
 
 
-def _planned(transfer: Transfer, source: Source) -> Plan:
+def _planned(transfer: Transfer, source: Source, over: Callable[[], bool]) -> Plan:
+    reading = _Reading(transfer, source, over)
     try:
-        root = source.client.manifest(transfer.repository, transfer.digest or transfer.reference)
+        root = reading.read(transfer.repository, transfer.digest or transfer.reference)
         if not transfer.digest:
             with _shown(transfer) as rows:
                 rows.update(digest=root.digest)
             transfer.digest = root.digest
-        plan = make_plan(source.client, root, transfer.platforms)
+        plan = make_plan(source.client, root, transfer.platforms, reading.read)
     except RegistryError as error:
         raise SourceFailure(error) from error
-    transfer.result = plan.root.digest
-    with _shown(transfer) as rows:
-        rows.update(result=plan.root.digest, bytes_total=plan.size, bytes_done=0)
+    # In a later turn it is the same again, and what is done stays done.
+    if (transfer.result, transfer.bytes_total) != (plan.root.digest, plan.size):
+        transfer.result, transfer.bytes_total = plan.root.digest, plan.size
+        with _shown(transfer) as rows:
+            rows.update(result=plan.root.digest, bytes_total=plan.size, bytes_done=0)
     return plan
+
+
+class _Reading:
+    """Asks the source for manifests, but for those that an earlier turn has read."""
+
+    def __init__(self, transfer: Transfer, source: Source, over: Callable[[], bool]) -> None:
+        self._transfer, self._source, self._over = transfer, source, over
+        self._end = time.monotonic() + _LONGEST_PLANNING
+        self._asked, self._all_kept = 0, True
+
+    def read(self, repository: str, reference: str) -> Manifest:
+        """A manifest; the turn may end before it is asked for, when nothing that was read gets lost by that."""
+        copy = _copy(self._transfer)
+        if (known := _kept.get(copy, reference)) is not None:
+            return known
+        if self._asked:
+            _look(self._transfer)
+            if time.monotonic() > self._end:
+                raise TooSlow("the manifests come too slowly")
+            if self._all_kept and self._over():
+                raise TurnOver
+        manifest = self._source.client.manifest(repository, reference)
+        self._asked += 1
+        self._all_kept = _kept.add(copy, manifest) and self._all_kept
+        return manifest
+
+
+def _copy(transfer: Transfer) -> tuple[int, int]:
+    return transfer.pk, transfer.attempt
 
 
 def _bring_blobs(transfer: Transfer, source: Source, plan: Plan, over: Callable[[], bool]) -> None:
     target = transfer.image.repository
-    sizes = at_once(lambda digest: _size_at(target, digest), plan.blobs)
+    sizes = _sizes_at(target, list(plan.blobs))
     missing = [blob for blob, size in zip(plan.blobs.values(), sizes, strict=True) if size != blob.size]
     progress = _Progress(transfer, plan.size, plan.size - sum(blob.size for blob in missing))
     progress.tell()
@@ -212,6 +281,13 @@ def _upload(source: Source, transfer: Transfer, blob: Descriptor, progress: _Pro
         raise SourceFailure(error) from error
 
 
+def _sizes_at(repository: str, digests: list[str]) -> list[int | None]:
+    sizes: list[int | None] = []
+    for start in range(0, len(digests), _LOOKED_UP):
+        sizes += at_once(lambda digest: _size_at(repository, digest), digests[start : start + _LOOKED_UP])
+    return sizes
+
+
 def _size_at(repository: str, digest: str) -> int | None:
     try:
         return registry().stat_blob(repository, digest).size
@@ -220,11 +296,17 @@ def _size_at(repository: str, digest: str) -> int | None:
 
 
 def _pieces(source: Source, transfer: Transfer, blob: Descriptor, progress: _Progress) -> Iterator[bytes]:
+    # Only while the source is waited for: it cannot help it when our own registry takes its time.
+    came, waited, asked = 0, 0.0, time.monotonic()
     try:
         for piece in source.client.blob(transfer.repository, blob.digest, _PIECE):
+            came, waited = came + len(piece), waited + time.monotonic() - asked
+            if waited > _PATIENCE_SECONDS and came < waited * _SLOWEST:
+                raise TooSlow("the blob comes too slowly")
             source.came()
             yield piece
             progress.add(len(piece))
+            asked = time.monotonic()
     except RegistryError as error:
         raise SourceFailure(error) from error
 
@@ -252,6 +334,8 @@ def _own_repositories_with(image: Image, digests: list[str]) -> dict[str, str]:
 def _put_manifests(transfer: Transfer, plan: Plan) -> None:
     target = transfer.image.repository
     for manifest in plan.manifests:
+        # An image that was deleted or given away meanwhile gets nothing more.
+        _look(transfer)
         # Before: a copy that ends here leaves manifests that no tag names, and the image's deletion takes them along.
         pushed.remember([(target, manifest.digest)])
         registry().put_manifest(target, manifest.digest, manifest.content, manifest.media_type)

@@ -118,7 +118,9 @@ class ImportForm(NamespaceChoiceForm):
         source = data.get("reference")
         if source is not None:
             data["name"] = data.get("name") or source.repository.rpartition("/")[2]
-            data["tag"] = data.get("tag") or ("latest" if ":" in source.reference else source.reference)
+            data["tag"] = data.get("tag") or source.tag
+            if not data["tag"] and "tag" not in self.errors:
+                self.add_error("tag", _("Please enter a tag: a digest names none"))
         if data.get("password") and not data.get("username"):
             self.add_error("username", _("Please enter the user name too"))
         data["login"] = (data["username"], data.get("password", "")) if data.get("username") else None

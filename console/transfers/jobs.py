@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Iterator
 
+from django.db import DatabaseError, connection
 from procrastinate.contrib.django import app
 
+from console import policy
 from console.images.models import Image
 from console.queue import LATER_PRIORITY, TRANSFER_QUEUE, WORK_QUEUE, KeepTrying, repository_lock
 from console.transfers import copying, credentials
@@ -15,11 +19,18 @@ from console.transfers.models import Transfer
 _TURN_SECONDS = 20
 # Others' registries are asked less often than our own.
 _LONGEST_WAIT = 60
+# When an account's places are taken, its other transfers ask again after so long.
+_WAIT_SECONDS = 5
 
 
-def start(transfer: Transfer, *, later: bool = False) -> None:
+def start(transfer: Transfer, *, later: bool = False, in_seconds: int = 0) -> None:
     """Queue the first step, in the caller's transaction. An earlier attempt of the same transfer ends first."""
-    task = fetch.configure(lock=f"transfer:{transfer.pk}", priority=LATER_PRIORITY if later else 0)
+    lock = f"transfer:{transfer.pk}"
+    priority = LATER_PRIORITY if later else 0
+    if in_seconds:
+        task = fetch.configure(lock=lock, priority=priority, schedule_in={"seconds": in_seconds})
+    else:
+        task = fetch.configure(lock=lock, priority=priority)
     task.defer(transfer_id=transfer.pk, attempt=transfer.attempt)
 
 
@@ -29,16 +40,59 @@ def _start_finish(transfer: Transfer) -> None:
     task.defer(transfer_id=transfer.pk, attempt=transfer.attempt)
 
 
+@contextlib.contextmanager
+def _place(account_id: str) -> Iterator[bool]:
+    """One of the places that an account has; whether one was free.
+
+    A lock of the database's, which goes with the connection when the worker dies.
+    """
+    taken = None
+    with connection.cursor() as cursor:
+        for number in range(policy.FETCHED_AT_ONCE):
+            key = f"transfers.fetch:{number}:{account_id}"
+            cursor.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", [key])
+            if cursor.fetchone()[0]:
+                taken = key
+                break
+    try:
+        yield taken is not None
+    finally:
+        if taken is not None:
+            with contextlib.suppress(DatabaseError), connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", [taken])
+
+
+def _others_wait(transfer: Transfer) -> bool:
+    """Whether the account has more under way than places."""
+    under_way = Transfer.objects.filter(requested_by=transfer.requested_by, state=Transfer.State.RUNNING)
+    return under_way.count() > policy.FETCHED_AT_ONCE
+
+
 @app.task(name="transfers.fetch", queue=TRANSFER_QUEUE, retry=KeepTrying(_LONGEST_WAIT))
 def fetch(transfer_id: int, attempt: int) -> None:
     """Bring blobs and manifests; begins or goes on."""
+    transfer = copying.running(transfer_id, attempt).first()
+    # What is no longer to be worked on needs no place.
+    with _place(transfer.requested_by) if transfer else contextlib.nullcontext(True) as free:
+        over = not free or _turn_is_over(transfer_id, attempt)
+    transfer = copying.running(transfer_id, attempt).first() if over else None
+    if transfer is None:
+        return
+    if not free:
+        start(transfer, later=True, in_seconds=_WAIT_SECONDS)
+    else:
+        # The account's others, which ask now and then, come in between.
+        start(transfer, later=True, in_seconds=_WAIT_SECONDS + 1 if _others_wait(transfer) else 0)
+
+
+def _turn_is_over(transfer_id: int, attempt: int) -> bool:
+    """Work for a turn; whether something is left."""
     end = time.monotonic() + _TURN_SECONDS
     try:
         copying.fetch(transfer_id, attempt, lambda: time.monotonic() > end, _start_finish)
     except copying.TurnOver:
-        transfer = copying.running(transfer_id, attempt).first()
-        if transfer is not None:
-            start(transfer, later=True)
+        return True
+    return False
 
 
 @app.task(name="transfers.finish", queue=WORK_QUEUE, retry=KeepTrying())

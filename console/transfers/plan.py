@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import threading
+import time
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field, replace
 
 from registry_client import (
@@ -19,6 +21,10 @@ from registry_client.names import Digest
 
 _DEEPEST = 3
 _MOST_MANIFESTS = 1000
+# A plan is held in memory whole, and anybody's own registry may send whatever it likes.
+_LARGEST_MANIFEST = 4 << 20
+_LARGEST_MANIFESTS = 32 << 20
+_MOST_BLOBS = 10_000
 _LARGEST_CONFIG = 4 << 20
 _LARGEST_SIZE = (1 << 63) - 1
 # What BuildKit attests of a platform names it so, and has itself the platform "unknown/unknown".
@@ -31,10 +37,14 @@ class CannotTransfer(Exception):
 
 @dataclass
 class Plan:
-    """``manifests`` stand after those that they name: the last is what the tag will point at."""
+    """``manifests`` stand after those that they name: the last is what the tag will point at.
+
+    ``length`` is how many bytes the manifests have together.
+    """
 
     manifests: list[Manifest] = field(default_factory=list)
     blobs: dict[str, Descriptor] = field(default_factory=dict)
+    length: int = 0
 
     @property
     def root(self) -> Manifest:
@@ -47,36 +57,110 @@ class Plan:
         return sum(blob.size for blob in self.blobs.values())
 
 
-def make_plan(source: RegistryClient, root: Manifest, platforms: Iterable[str]) -> Plan:
+class Kept:
+    """Manifests of copies that go on in another turn, so that their sources are not asked for them each time.
+
+    Each copy finds only what it read itself: what one may read, another may not. What does not fit is not kept, and
+    nobody's has to go for another's; what nobody asks about for a while does.
+    """
+
+    _ROOM = 64 << 20
+    _SECONDS = 600.0
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._manifests: dict[Hashable, dict[str, Manifest]] = {}
+        self._used: dict[Hashable, float] = {}
+
+    def get(self, copy: Hashable, digest: str) -> Manifest | None:
+        """What the copy has read, if it is still here."""
+        with self._lock:
+            found = self._manifests.get(copy, {}).get(digest)
+            if found is not None:
+                self._used[copy] = time.monotonic()
+        # Not the kept one itself, which would keep the values that are read out of it.
+        return replace(found) if found else None
+
+    def add(self, copy: Hashable, manifest: Manifest) -> bool:
+        """Keep what the copy has read; whether there was room."""
+        with self._lock:
+            now = time.monotonic()
+            for old in [one for one, used in self._used.items() if now - used > self._SECONDS]:
+                self._drop(old)
+            if self.length + len(manifest.content) > self._ROOM:
+                return False
+            self._manifests.setdefault(copy, {})[manifest.digest] = replace(manifest)
+            self._used[copy] = now
+            return True
+
+    def forget(self, copy: Hashable) -> None:
+        """The copy does not go on."""
+        with self._lock:
+            self._drop(copy)
+
+    @property
+    def length(self) -> int:
+        """Bytes of all that is kept."""
+        return sum(len(one.content) for some in self._manifests.values() for one in some.values())
+
+    def _drop(self, copy: Hashable) -> None:
+        self._manifests.pop(copy, None)
+        self._used.pop(copy, None)
+
+
+def make_plan(
+    source: RegistryClient,
+    root: Manifest,
+    platforms: Iterable[str],
+    read: Callable[[str, str], Manifest] | None = None,
+) -> Plan:
     """Read what hangs from ``root``, and leave out what is not wanted.
 
     :param platforms: those to copy, as ``linux/arm64/v8`` or without the variant; none for all.
+    :param read: reads a manifest of a repository by its digest; ``source.manifest`` when nothing is given.
     :raises CannotTransfer: when the image has not all of them, or is of a form that cannot be copied.
     :raises registry_client.RegistryError: when the source fails, or sends what cannot be understood.
     """
     plan = Plan()
-    _add(plan, source, _narrowed(source, root, tuple(dict.fromkeys(platforms))), _DEEPEST)
+    # Before anything in it is looked at: values take many times the room of their text. For the same reason they are
+    # read out of copies, which go when they have been looked at.
+    _require_room(plan, root)
+    wanted = tuple(dict.fromkeys(platforms))
+    _add(plan, read or source.manifest, replace(_narrowed(source, replace(root), wanted)), _DEEPEST)
     if plan.size > _LARGEST_SIZE:
         raise CannotTransfer("The image’s manifests state sizes beyond belief.")
     return plan
 
 
-def _add(plan: Plan, source: RegistryClient, manifest: Manifest, depth: int) -> None:
+def _require_room(plan: Plan, manifest: Manifest) -> None:
+    length = len(manifest.content)
+    if length > _LARGEST_MANIFEST or plan.length + length > _LARGEST_MANIFESTS:
+        raise CannotTransfer("The image’s manifests are too large.")
+    if len(plan.manifests) >= _MOST_MANIFESTS:
+        raise CannotTransfer("The image consists of too many manifests.")
+
+
+def _add(plan: Plan, read: Callable[[str, str], Manifest], manifest: Manifest, depth: int) -> None:
+    _require_room(plan, manifest)
     if manifest.media_type not in MANIFEST_MEDIA_TYPES:
         raise CannotTransfer("The image is of an old or unknown form that the registry does not store.")
     if manifest.is_index:
         if not depth:
             raise CannotTransfer("The image nests indexes too deeply.")
         known = {one.digest for one in plan.manifests}
-        for digest in manifest.references:
+        for digest in replace(manifest).references:
             if digest not in known:
-                _add(plan, source, source.manifest(manifest.repository, digest), depth - 1)
+                _add(plan, read, read(manifest.repository, digest), depth - 1)
     else:
-        for blob in (*([manifest.config] if manifest.config else []), *manifest.layers):
+        image = replace(manifest)
+        for blob in (*([image.config] if image.config else []), *image.layers):
+            if blob.digest not in plan.blobs and len(plan.blobs) >= _MOST_BLOBS:
+                raise CannotTransfer("The image consists of too many layers.")
             plan.blobs.setdefault(blob.digest, blob)
+    # Those below an index have been added since it was looked at.
+    _require_room(plan, manifest)
     plan.manifests.append(manifest)
-    if len(plan.manifests) > _MOST_MANIFESTS:
-        raise CannotTransfer("The image consists of too many manifests.")
+    plan.length += len(manifest.content)
 
 
 def _narrowed(source: RegistryClient, root: Manifest, platforms: tuple[str, ...]) -> Manifest:

@@ -22,6 +22,17 @@ from registry_client import (
 _GOES_ON = "The copy goes on by itself when that is over."
 
 
+# Of what nobody thought of.
+BROKEN = "Something went wrong inside My Images. It is tried again by itself; an administrator finds more in the log."
+BROKEN_FOR_GOOD = (
+    "Something went wrong inside My Images. It was tried for a day; an administrator finds more in the log."
+)
+
+
+class TooSlow(RegistryUnavailable):
+    """A registry that answers, but so slowly that it would keep a place from others."""
+
+
 class SourceFailure(Exception):
     """The registry that is copied from failed; ``error`` says how."""
 
@@ -42,6 +53,8 @@ def of_source(transfer: Transfer, error: RegistryError) -> Problem:
     """What is wrong at the registry that is copied from."""
     hub = not transfer.source
     name = "Docker Hub" if hub else transfer.source.partition("://")[2]
+    if isinstance(error, TooSlow):
+        return Problem(f"{name} answers too slowly. The copy is tried again by itself.", True)
     if isinstance(error, RegistryUnavailable):
         if error.status == 429:
             return Problem(f"{name} lets nobody here pull any more for a while: its limit is reached. {_GOES_ON}", True)

@@ -20,13 +20,17 @@ _LONGEST_HOST = 253
 
 @dataclass(frozen=True)
 class Reference:
-    """An image on a registry: its scheme, host with port, repository, and tag or digest."""
+    """An image on a registry: its scheme, host with port, repository, and tag or digest.
+
+    ``tag`` is the tag that was named, also beside a digest; empty for a digest alone.
+    """
 
     scheme: str
     host: str
     port: int | None
     repository: str
     reference: str
+    tag: str = ""
 
     @property
     def url(self) -> str:
@@ -60,4 +64,5 @@ def parse(text: str) -> Reference:
     if not re.fullmatch(REPOSITORY_PATTERN, repository):
         raise ValueError("not the name of an image")
     reference = match["digest"] or match["tag"] or "latest"
-    return Reference(match["scheme"] or "https", host.lower(), number, repository, reference)
+    tag = match["tag"] or ("" if match["digest"] else "latest")
+    return Reference(match["scheme"] or "https", host.lower(), number, repository, reference, tag)

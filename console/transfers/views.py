@@ -53,7 +53,8 @@ def official(request: Request, name: str, tag: str) -> HttpResponse:
 
 def _platforms_known(name: str, tag: str) -> list[str]:
     row = OfficialTag.objects.filter(image__name=name, name=tag).first()
-    names = [str(one.get("name", "")) for one in row.platforms] if row else []
+    # A Windows platform is listed with its version, which no copy chooses by.
+    names = [str(one.get("name", "")).partition(" ")[0] for one in row.platforms] if row else []
     return list(dict.fromkeys(one for one in names if one and not one.startswith("unknown")))
 
 

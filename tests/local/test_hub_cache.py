@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import signal
+import socket
 import stat
 import threading
 from contextlib import contextmanager, suppress
@@ -355,6 +356,21 @@ class TestUpstream:
             assert not hub.answers(f"http://127.0.0.1:{server.server_port}")
         finally:
             server.server_close()
+
+    def test_one_that_speaks_no_http(self):
+        """As what stands between may: the watch must go on."""
+        with socket.create_server(("127.0.0.1", 0)) as server:
+
+            def greet():
+                connection, _address = server.accept()
+                with connection:
+                    connection.recv(1000)
+                    connection.sendall(b"220 mail.example ESMTP\r\n")
+
+            greeter = threading.Thread(target=greet)
+            greeter.start()
+            assert not hub.answers(f"http://127.0.0.1:{server.getsockname()[1]}")
+            greeter.join()
 
     def test_it_is_away_when_it_fails_several_times_in_a_row(self, monkeypatch):
         given = iter([False, True, False, False, True, False, False, False, False, True])

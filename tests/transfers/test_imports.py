@@ -31,24 +31,30 @@ class TestReferences:
     @pytest.mark.parametrize(
         ("text", "expected"),
         [
-            ("registry.example.com/team/app:1", ("https", "registry.example.com", None, "team/app", "1")),
-            ("registry.example.com/team/app", ("https", "registry.example.com", None, "team/app", "latest")),
-            (f"r.example/app@{DIGEST}", ("https", "r.example", None, "app", DIGEST)),
-            (f" r.example:5000/app:1@{DIGEST} ", ("https", "r.example", 5000, "app", DIGEST)),
-            ("Registry.Example/app", ("https", "registry.example", None, "app", "latest")),
-            ("http://127.0.0.1:5000/a/b/c:1", ("http", "127.0.0.1", 5000, "a/b/c", "1")),
-            ("https://host/app", ("https", "host", None, "app", "latest")),
-            ("localhost/app", ("https", "localhost", None, "app", "latest")),
-            ("localhost:1/app", ("https", "localhost", 1, "app", "latest")),
-            ("[2001:DB8::1]:5000/app", ("https", "[2001:db8::1]", 5000, "app", "latest")),
-            ("nginx", ("https", "registry-1.docker.io", None, "library/nginx", "latest")),
-            ("team/app:2", ("https", "registry-1.docker.io", None, "team/app", "2")),
-            ("docker.io/nginx", ("https", "registry-1.docker.io", None, "library/nginx", "latest")),
-            ("docker.io/team/app", ("https", "registry-1.docker.io", None, "team/app", "latest")),
+            ("registry.example.com/team/app:1", ("https", "registry.example.com", None, "team/app", "1", "1")),
+            ("registry.example.com/team/app", ("https", "registry.example.com", None, "team/app", "latest", "latest")),
+            (f"r.example/app@{DIGEST}", ("https", "r.example", None, "app", DIGEST, "")),
+            (f" r.example:5000/app:1@{DIGEST} ", ("https", "r.example", 5000, "app", DIGEST, "1")),
+            ("Registry.Example/app", ("https", "registry.example", None, "app", "latest", "latest")),
+            ("http://127.0.0.1:5000/a/b/c:1", ("http", "127.0.0.1", 5000, "a/b/c", "1", "1")),
+            ("https://host/app", ("https", "host", None, "app", "latest", "latest")),
+            ("localhost/app", ("https", "localhost", None, "app", "latest", "latest")),
+            ("localhost:1/app", ("https", "localhost", 1, "app", "latest", "latest")),
+            ("[2001:DB8::1]:5000/app", ("https", "[2001:db8::1]", 5000, "app", "latest", "latest")),
+            ("nginx", ("https", "registry-1.docker.io", None, "library/nginx", "latest", "latest")),
+            ("team/app:2", ("https", "registry-1.docker.io", None, "team/app", "2", "2")),
+            ("docker.io/nginx", ("https", "registry-1.docker.io", None, "library/nginx", "latest", "latest")),
+            ("docker.io/team/app", ("https", "registry-1.docker.io", None, "team/app", "latest", "latest")),
         ],
     )
     def test_taken(self, text, expected):
         assert parse(text) == Reference(*expected)
+
+    def test_the_tag_beside_a_digest(self):
+        """It is what the copy is called, and not taken for the newest."""
+        assert parse(f"r.example/app:1@{self.DIGEST}").tag == "1"
+        assert parse(f"r.example/app@{self.DIGEST}").tag == ""
+        assert parse("r.example/app").tag == "latest"
 
     @pytest.mark.parametrize(
         "text",

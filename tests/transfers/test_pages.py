@@ -21,7 +21,13 @@ def known():
     """Docker Hub's own word about a tag."""
     platforms = [
         {"name": name, "digest": "sha256:" + "a" * 64, "size": 1}
-        for name in ("linux/amd64", "linux/arm64/v8", "unknown/unknown")
+        for name in (
+            "linux/amd64",
+            "linux/arm64/v8",
+            "unknown/unknown",
+            "windows/amd64 10.0.20348.2762",
+            "windows/amd64 10.0.17763.6532",
+        )
     ]
     OfficialTag.objects.create(image=OfficialImage.objects.create(name="nginx"), name="1.27", platforms=platforms)
 
@@ -31,7 +37,8 @@ class TestOfficial:
         page = text_of(client.get(OFFICIAL, headers=HTMX))
         assert "<dialog" in page
         assert "Copy to my namespace" in page
-        assert page.count('type="checkbox" name="platforms"') == 2
+        assert page.count('type="checkbox" name="platforms"') == 3
+        assert 'value="windows/amd64"' in page, "a copy does not choose by the version"
         assert "unknown" not in page
         assert 'value="nginx"' in page
         assert "<html" in text_of(client.get(OFFICIAL))
@@ -107,8 +114,14 @@ class TestImport:
         made = Transfer.objects.get()
         assert (made.source, made.repository, made.reference) == ("https://registry.example.com", "team/app", "1")
         assert (made.image.name, made.tag, made.with_credentials) == ("app", "1", False)
-        client.post(IMPORT, {**self.DATA, "reference": f"r.example.com/app@sha256:{'a' * 64}", "name": "web"})
-        assert Transfer.objects.get(image__name="web").tag == "latest"
+        digest = f"sha256:{'a' * 64}"
+        client.post(IMPORT, {**self.DATA, "reference": f"r.example.com/app:7@{digest}", "name": "web"})
+        made = Transfer.objects.get(image__name="web")
+        assert (made.reference, made.tag) == (digest, "7")
+        # A digest alone names no tag, and "latest" may be there.
+        response = client.post(IMPORT, {**self.DATA, "reference": f"r.example.com/app@{digest}", "name": "web"})
+        assert "a digest names none" in text_of(response)
+        assert Transfer.objects.count() == 2
 
     def test_with_credentials(self, client, team):
         response = client.post(IMPORT, {**self.DATA, "username": "ann", "password": " s3cret "})

@@ -46,7 +46,7 @@ class Migration(migrations.Migration):
                 ('tags_tried_at', models.DateTimeField(null=True, verbose_name='tags tried')),
                 ('tags_problem', models.CharField(blank=True, choices=[('unreachable', 'Docker Hub cannot be reached. It is tried again by itself.'), ('busy', 'Docker Hub takes no more requests from here for a while. It is tried again by itself.'), ('broken', 'Docker Hub answers with an error of its own. It is tried again by itself.'), ('refused', 'Docker Hub refuses to answer. Ask an administrator to look at the log.'), ('unknown', 'Docker Hub does not know this image any more.'), ('unexpected', 'Docker Hub’s answer cannot be understood. Ask an administrator to look at the log.')], default='', max_length=11, verbose_name='problem with the tags')),
                 ('tags_etag', models.CharField(blank=True, default='', editable=False, max_length=200)),
-                ('tags_modified', models.CharField(blank=True, default='', editable=False, max_length=60)),
+                ('tags_modified', models.CharField(blank=True, default='', editable=False, max_length=200)),
             ],
             options={
                 'verbose_name': 'official image',
