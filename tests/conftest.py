@@ -133,7 +133,7 @@ def skopeo(tmp_path):
 
 @pytest.fixture(scope="module")
 def chromium():
-    """A headless Chromium, closed with the module's last test: while it is open, Django takes the thread for a loop's."""
+    """A headless Chromium, closed with a module's last test: while it is open, Django takes the thread for a loop's."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium") or shutil.which("chromium-browser"),
