@@ -20,9 +20,9 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/djlint templates --lint --quiet
 	@DATA_DIR=.cache/lint $(BIN)/python -W ignore manage.py makemigrations --check --dry-run
 
-# Side by side with what else one would use, in the same run: pages, then deletions. Half an hour.
+# Side by side with what else one would use, in the same run.
 bench: $(VENV)/.installed-dev
-	@bash .ci/tools
+	@bash .ci/tools benchmarks
 	@$(BIN)/python -m benchmarks
 
 format: $(VENV)/.installed-dev
