@@ -22,6 +22,7 @@ from procrastinate.contrib.django.models import ProcrastinateJob, ProcrastinateW
 
 from benchmarks import FOLDER, GIVEN
 from console.environment import BASE_DIR
+from console.local import gunicorn
 from console.local import registry as bundled
 from console.local.postgres import Postgres
 from console.operations.worker import CONCURRENCY
@@ -97,12 +98,34 @@ def worker() -> Iterator[subprocess.Popen[bytes]]:
         process.wait(30)
 
 
-def _registry_answers() -> bool:
+@contextmanager
+def console(application: str = "console.wsgi:application", **variables: str) -> Iterator[subprocess.Popen[bytes]]:
+    """The console as it is served in an installation, at ``settings.CONSOLE_URL``, for as long as the block runs.
+
+    :param application: what gunicorn serves.
+    :param variables: of the environment, beside those that this process has.
+    """
+    process = subprocess.Popen(
+        gunicorn.command(settings.ENVIRONMENT, application), env={**os.environ, **variables}, cwd=BASE_DIR
+    )
     try:
-        with urllib.request.urlopen(f"{settings.REGISTRY_URL}/v2/", timeout=2):
-            return True
+        _wait(process, lambda: _answers(f"{settings.CONSOLE_URL}/healthz", {200}), "the console")
+        yield process
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _registry_answers() -> bool:
+    return _answers(f"{settings.REGISTRY_URL}/v2/", {401})
+
+
+def _answers(address: str, codes: set[int]) -> bool:
+    try:
+        with urllib.request.urlopen(address, timeout=2) as response:
+            return response.status in codes
     except urllib.error.HTTPError as error:
-        return error.code == 401
+        return error.code in codes
     except OSError:
         return False
 

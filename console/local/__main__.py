@@ -9,11 +9,10 @@ import signal
 import sys
 import urllib.error
 import urllib.request
-from pathlib import Path
 
 from console.environment import BASE_DIR, Environment, EnvironmentProblem, load
 from console.keys import Keys, ensure_keys
-from console.local import hub_configuration, linux, orphans, ports, registry
+from console.local import gunicorn, hub_configuration, linux, orphans, ports, registry
 from console.local.children import Child
 from console.local.log import say
 from console.local.postgres import Postgres
@@ -109,7 +108,7 @@ def _start(supervisor: Supervisor, environment: Environment, keys: Keys) -> None
         supervisor.wait_for(database.ready, [database])
     prepare = [sys.executable, str(BASE_DIR / "manage.py"), "prepare"]
     supervisor.run_once(Child("prepare", prepare, variables, lambda: True, plain=("Account ID: ", "Password: ")))
-    console = Child("console", _gunicorn(environment), variables, lambda: _answers(_health(environment), {200}))
+    console = Child("console", gunicorn.command(environment), variables, lambda: _answers(_health(environment), {200}))
     worker = Child("worker", [sys.executable, str(BASE_DIR / "manage.py"), "worker"], variables, lambda: True)
     supervisor.start(console)
     supervisor.start(worker)
@@ -170,26 +169,6 @@ def _registry_child(name: str, program: registry.Program, port: int) -> Child:
 
 def _options(text: str) -> tuple[str, ...]:
     return tuple(part for part in text.split() if "=" in part)
-
-
-def _gunicorn(environment: Environment) -> list[str]:
-    memory = Path("/dev/shm")  # noqa: S108
-    options = {
-        "--bind": f"{environment.console_host}:{environment.console_port}",
-        "--worker-class": "gthread",
-        "--workers": os.environ.get("WEB_WORKERS") or "2",
-        "--threads": os.environ.get("WEB_THREADS") or "8",
-        "--timeout": "60",
-        "--graceful-timeout": "3",
-        "--keep-alive": "5",
-        "--limit-request-line": "8190",
-        "--log-level": "warning",
-        "--chdir": str(BASE_DIR),
-    }
-    if memory.is_dir() and os.access(memory, os.W_OK):
-        options["--worker-tmp-dir"] = str(memory)
-    flags = [part for option in options.items() for part in option]
-    return [sys.executable, "-m", "gunicorn", "--no-control-socket", *flags, "console.wsgi:application"]
 
 
 def _health(environment: Environment) -> str:

@@ -1,0 +1,33 @@
+"""How gunicorn serves the console."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from console.environment import BASE_DIR, Environment
+
+
+def command(environment: Environment, application: str = "console.wsgi:application") -> list[str]:
+    """The command that serves ``application`` at the console's address.
+
+    ``WEB_WORKERS`` and ``WEB_THREADS`` say how many processes, and threads in each.
+    """
+    memory = Path("/dev/shm")  # noqa: S108
+    options = {
+        "--bind": f"{environment.console_host}:{environment.console_port}",
+        "--worker-class": "gthread",
+        "--workers": os.environ.get("WEB_WORKERS") or "2",
+        "--threads": os.environ.get("WEB_THREADS") or "8",
+        "--timeout": "60",
+        "--graceful-timeout": "3",
+        "--keep-alive": "5",
+        "--limit-request-line": "8190",
+        "--log-level": "warning",
+        "--chdir": str(BASE_DIR),
+    }
+    if memory.is_dir() and os.access(memory, os.W_OK):
+        options["--worker-tmp-dir"] = str(memory)
+    flags = [part for option in options.items() for part in option]
+    return [sys.executable, "-m", "gunicorn", "--no-control-socket", *flags, application]
