@@ -39,6 +39,30 @@
     held = null;
   });
 
+  // A press that begins on a row ends on the same row, or it is no click: while a button is down nothing is replaced.
+  let pressed = false;
+  let owed = false;
+  const refresh = () => {
+    owed = pressed;
+    if (!pressed) htmx.trigger(document.body, "list-changed");
+  };
+  document.addEventListener("pointerdown", () => {
+    pressed = true;
+    const watched = list();
+    if (!watched?.classList.contains("htmx-request")) return;
+    htmx.trigger(watched, "htmx:abort");
+    owed = true;
+  });
+  const release = () => {
+    // The click comes after the release: at once with a mouse, a little later with a finger.
+    setTimeout(() => {
+      pressed = false;
+      if (owed) refresh();
+    }, 50);
+  };
+  document.addEventListener("pointerup", release);
+  document.addEventListener("pointercancel", release);
+
   let wait = EVERY;
   const look = async () => {
     const watched = list();
@@ -55,7 +79,7 @@
           // The list may have been replaced meanwhile, with a newer answer.
           if (watched.isConnected && watched.dataset.version !== version) {
             watched.dataset.version = version;
-            htmx.trigger(document.body, "list-changed");
+            refresh();
           }
         } else wait = Math.min(PATIENCE, wait * 2);
       } catch {
@@ -66,6 +90,6 @@
   };
   setTimeout(look, EVERY);
   document.addEventListener("visibilitychange", () => {
-    if (!document.hidden && list()) htmx.trigger(document.body, "list-changed");
+    if (!document.hidden && list()) refresh();
   });
 })();

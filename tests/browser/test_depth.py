@@ -299,6 +299,24 @@ def test_what_the_reader_asks_for_comes_before_a_refresh(ann, pusher):
     expect(tag_row(page, "v01")).to_have_count(0)
 
 
+def test_a_row_is_not_replaced_under_a_pressed_button(ann, pusher):
+    page = ann.page
+    ann.create_image("app", ann.team)
+    ann.go("/images/")
+    delete = ann.row(f"{ann.team}/app").get_by_role("button", name="Delete")
+    delete.hover()
+    page.mouse.down()
+    shown = page.locator("#list").get_attribute("data-version")
+    told = []
+    page.on("response", lambda answer: "/-/version/" in answer.url and told.append(answer.text()))
+    pusher(ann.account_id, f"{ann.team}/app", "v1")
+    wait_until(lambda: page.evaluate("1") and len(set(told) - {shown}) and len(told) > 3, "the page knows of news")
+    page.mouse.up()
+    expect(page.get_by_role("dialog", name="Delete Image Repository")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(ann.row(f"{ann.team}/app").get_by_role("cell", name="1", exact=True)).to_be_visible()
+
+
 def test_a_page_whose_image_goes_leads_to_the_list(ann, pusher):
     repository = f"{ann.team}/app"
     pusher(ann.account_id, repository, "v1")
