@@ -84,7 +84,11 @@ TEMPLATES = [
     }
 ]
 
-DATABASES = {"default": dj_database_url.parse(ENVIRONMENT.database_url, conn_max_age=60, conn_health_checks=True)}
+DATABASES = {
+    "default": dj_database_url.parse(
+        ENVIRONMENT.database_url, engine="console.database", conn_max_age=600, conn_health_checks=True
+    )
+}
 DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 3)
 
 AUTH_USER_MODEL = "accounts.Account"
