@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -44,6 +44,46 @@ class Access:
     type: str
     name: str
     actions: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Whoever asks for a registry token, as it was read for this one request.
+
+    ``account`` is the primary key; ``version`` and ``password`` (its hash) are the credential's. ``images`` is how many
+    images the account has, counted up to its quota, and only where it matters: when a push might make a new one.
+    """
+
+    account: int
+    username: str
+    password: str
+    version: int
+    is_active: bool
+    activated: bool
+    is_superuser: bool
+    image_quota: int | None
+    tag_quota: int | None
+    images: int = 0
+
+    @property
+    def usable(self) -> bool:
+        """Whether the account may use the registry at all."""
+        return self.is_active and self.activated
+
+
+@dataclass(frozen=True)
+class Repository:
+    """What is known of a repository in somebody's namespace. ``owner`` is the primary key of the namespace's account.
+
+    ``tags`` counts towards the quota of tags; it and the rest say nothing when no such image ``exists``.
+    """
+
+    owner: int
+    in_transfer: bool
+    exists: bool = False
+    active: bool = False
+    public: bool = False
+    tags: int = 0
 
 
 @dataclass(frozen=True)
@@ -242,42 +282,57 @@ def split_repository(name: str) -> tuple[str, str] | None:
     return (namespace, image) if valid else None
 
 
-def registry_grants(account: Account | None, asked: Iterable[Access]) -> list[Access]:
-    """What of ``asked`` the account may do at the registry: exactly the asked that is also allowed.
+def registry_grants(
+    caller: Caller | None, asked: Iterable[Access], repositories: Mapping[str, Repository]
+) -> list[Access]:
+    """What of ``asked`` the caller may do at the registry: exactly the asked that is also allowed.
 
-    :param account: who asks, already authenticated; ``None`` for somebody anonymous, who may pull public images.
+    :param caller: who asks, already authenticated; ``None`` for somebody anonymous, who may pull public images.
+    :param repositories: what is known of those asked for; what is missing is in nobody's namespace.
     :return: grants in the order asked, without those that come to nothing. Asking changes nothing.
     """
-    if account is not None and not (account.is_active and account.activated):
+    if caller is not None and not caller.usable:
         return []
-    asked = list(asked)
-    repositories = {
-        access.name: parts
-        for access in asked
-        if access.type == "repository" and (parts := split_repository(access.name)) is not None
-    }
-    allowed = _allowed_on_repositories(account, repositories)
+    # Images that this one answer lets come into being: together they must fit into the quota.
+    coming = 0
     grants = []
     for access in asked:
+        allowed: frozenset[str] = frozenset()
         if access.type == "repository":
-            actions = access.actions & allowed.get(access.name, frozenset())
-        elif access.type == "registry" and access.name == "catalog":
+            repository = repositories.get(access.name)
+            if repository is not None:
+                allowed = _allowed_on(caller, repository, coming)
+                coming += not repository.exists and "push" in allowed
+        elif access.type == "registry" and access.name == "catalog" and caller is not None and caller.is_superuser:
             # The catalogue names everybody's repositories.
-            actions = access.actions & CATALOG_ACTIONS if account and account.is_superuser else frozenset()
-        else:
-            actions = frozenset()
+            allowed = CATALOG_ACTIONS
+        actions = access.actions & allowed
         if actions:
             grants.append(Access(access.type, access.name, actions))
     return grants
 
 
-def dockerhub_grants(account: Account | None, asked: Iterable[Access]) -> list[Access]:
-    """What of ``asked`` the account may do at the cache of Docker Hub: pull official images, where it is activated.
+def _allowed_on(caller: Caller | None, repository: Repository, coming: int) -> frozenset[str]:
+    """The actions that the caller may do on a repository, when so many images are about to come into being."""
+    if repository.in_transfer or (repository.exists and not repository.active):
+        return frozenset()
+    if caller is not None and repository.owner == caller.account:
+        room = (
+            repository.tags < _allowed(caller.tag_quota, settings.DEFAULT_TAG_QUOTA)
+            if repository.exists
+            else caller.images + coming < _allowed(caller.image_quota, settings.DEFAULT_IMAGE_QUOTA)
+        )
+        return OWNER_ACTIONS if room else OWNER_ACTIONS - {"push"}
+    return READER_ACTIONS if repository.public else frozenset()
 
-    :param account: who asks, already authenticated; ``None`` for somebody anonymous, who may do nothing there.
+
+def dockerhub_grants(caller: Caller | None, asked: Iterable[Access]) -> list[Access]:
+    """What of ``asked`` the caller may do at the cache of Docker Hub: pull official images, where it is activated.
+
+    :param caller: who asks, already authenticated; ``None`` for somebody anonymous, who may do nothing there.
     :return: grants in the order asked, without those that come to nothing.
     """
-    if account is None or not (account.is_active and account.activated):
+    if caller is None or not caller.usable:
         return []
     return [
         Access(access.type, access.name, actions)
@@ -291,43 +346,3 @@ def dockerhub_grants(account: Account | None, asked: Iterable[Access]) -> list[A
 def console_grants(asked: Iterable[Access]) -> list[Access]:
     """What the console itself may do at the registries it runs: whatever its own code asks for."""
     return list(asked)
-
-
-def _allowed_on_repositories(
-    account: Account | None, repositories: dict[str, tuple[str, str]]
-) -> dict[str, frozenset[str]]:
-    """For each repository the actions that the account may do there; two or three queries, however many are asked."""
-    if not repositories:
-        return {}
-    namespaces = {
-        namespace.name: namespace
-        for namespace in Namespace.objects.filter(name__in={parts[0] for parts in repositories.values()})
-    }
-    images = {
-        image.full_name: image
-        for image in Image.objects.filter(full_name__in=repositories).only(
-            "full_name", "state", "visibility", "tag_count", "attachment_count"
-        )
-    }
-    limits = quota(account) if account and any(n.owner_id == account.pk for n in namespaces.values()) else None
-    # Images that this one answer lets come into being: together they must fit into the quota.
-    coming = 0
-    allowed: dict[str, frozenset[str]] = {}
-    for repository, (namespace_name, _image_name) in repositories.items():
-        namespace = namespaces.get(namespace_name)
-        if namespace is None or namespace.in_transfer:
-            continue
-        image = images.get(repository)
-        if image is not None and image.state != Image.State.ACTIVE:
-            continue
-        if account is not None and namespace.owner_id == account.pk and limits is not None:
-            if image is None and limits.images_used + coming < limits.images_allowed:
-                coming += 1
-                allowed[repository] = OWNER_ACTIONS
-            elif image is not None and tags_used(image) < limits.tags_allowed:
-                allowed[repository] = OWNER_ACTIONS
-            else:
-                allowed[repository] = OWNER_ACTIONS - {"push"}
-        elif image is not None and image.visibility == Image.Visibility.PUBLIC:
-            allowed[repository] = READER_ACTIONS
-    return allowed

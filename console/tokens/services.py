@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from django.conf import settings
-from django.contrib.auth.hashers import make_password
 from django.core import signing
 
 from console import policy
-from console.accounts.models import Account, RegistryCredential
-from console.tokens import scopes
+from console.policy import Access, Caller
+from console.tokens import lookup, passwords, scopes
+from console.tokens.lookup import Found
 from console.tokens.signing import SignedToken, sign
 
 # No user name can have a colon, so the console cannot be mistaken for somebody.
@@ -24,59 +24,49 @@ class Refused(Exception):
     message = "The user name or password is not right, or the service is not activated for this account."
 
 
-def _usable(credential: RegistryCredential | None) -> bool:
-    return credential is not None and credential.activated_at is not None and credential.account.is_active
-
-
-def authenticate(username: str, password: str) -> Account:
-    """The account that ``username`` and the registry password belong to.
+def authenticate(username: str, password: str, asked: Sequence[Access] = ()) -> Found:
+    """The account that ``username`` and the registry password belong to, and the repositories of ``asked``.
 
     :raises Refused: also, at the same cost in time, for a user name that does not exist.
     """
-    credential = (
-        None
-        if "\x00" in username
-        else RegistryCredential.objects.select_related("account").filter(username=username).first()
-    )
-    if credential is None:
-        make_password(password, hasher="argon2")
+    found = lookup.by_username(username, asked)
+    if found.caller is None:
+        passwords.pretend(password)
         raise Refused
-    if not credential.check_password(password) or not _usable(credential):
+    if not passwords.is_right(found.caller, password) or not found.caller.usable:
         raise Refused
-    return _with_credential(credential)
+    return found
 
 
-def _with_credential(credential: RegistryCredential) -> Account:
-    account = credential.account
-    account.credential = credential
-    return account
-
-
-def make_refresh_token(account: Account) -> str:
+def make_refresh_token(caller: Caller) -> str:
     """A token that stands for the password until the password changes, or for ``REFRESH_TOKEN_SECONDS``.
 
     It is signed and not stored: asking for one creates no row.
     """
-    return signing.dumps({"account": account.pk, "version": account.credential.version}, salt=_REFRESH_SALT)
+    return signing.dumps({"account": caller.account, "version": caller.version}, salt=_REFRESH_SALT)
 
 
-def authenticate_refresh_token(token: str) -> Account:
-    """The account that a refresh token stands for.
+def authenticate_refresh_token(token: str, asked: Sequence[Access] = ()) -> Found:
+    """The account that a refresh token stands for, and the repositories of ``asked``.
 
     :raises Refused: for a token that is forged, too old, or made under an earlier password.
     """
     try:
         content = signing.loads(token, salt=_REFRESH_SALT, max_age=settings.REFRESH_TOKEN_SECONDS)
-        credential = (
-            RegistryCredential.objects.select_related("account")
-            .filter(account_id=content["account"], version=content["version"])
-            .first()
-        )
+        account, version = content["account"], content["version"]
     except (signing.BadSignature, KeyError, TypeError, ValueError):
         raise Refused from None
-    if credential is None or not _usable(credential):
+    if not isinstance(account, int) or not isinstance(version, int):
         raise Refused
-    return _with_credential(credential)
+    found = lookup.by_version(account, version, asked)
+    if found.caller is None or not found.caller.usable:
+        raise Refused
+    return found
+
+
+def nobody(asked: Sequence[Access]) -> Found:
+    """Somebody anonymous, and the repositories of ``asked``."""
+    return lookup.for_anybody(asked)
 
 
 def known_services() -> frozenset[str]:
@@ -86,16 +76,18 @@ def known_services() -> frozenset[str]:
     )
 
 
-def issue(
-    account: Account | None, asked: Iterable[policy.Access], service: str
-) -> tuple[SignedToken, list[policy.Access]]:
+def issue(found: Found, asked: Sequence[Access], service: str) -> tuple[SignedToken, list[Access]]:
     """A token for what the policy grants of ``asked``, and those grants.
 
+    :param found: who asks, and what is known of the repositories.
     :param service: the one of ``known_services()`` that the token is for; at the others it opens nothing.
     """
-    decide = policy.dockerhub_grants if service == settings.DOCKERHUB_SERVICE else policy.registry_grants
-    grants = decide(account, asked)
-    return sign(account.credential.username if account else "", grants, service), grants
+    caller = found.caller
+    if service == settings.DOCKERHUB_SERVICE:
+        grants = policy.dockerhub_grants(caller, asked)
+    else:
+        grants = policy.registry_grants(caller, asked, found.repositories)
+    return sign(caller.username if caller else "", grants, service), grants
 
 
 def console_token(asked: tuple[str, ...], service: str = "") -> tuple[str, float]:

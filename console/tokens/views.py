@@ -13,9 +13,9 @@ from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict
 from django.views.decorators.csrf import csrf_exempt
 
-from console.accounts.models import Account
 from console.policy import Access
 from console.tokens import services
+from console.tokens.lookup import Found
 from console.tokens.scopes import MOST_SCOPES, TooManyScopes, format_scope, parse_scopes
 
 log = logging.getLogger(__name__)
@@ -117,11 +117,11 @@ def _get(request: HttpRequest) -> HttpResponse:
     service = _service(parameters, required=False)
     asked = parse_scopes(parameters.getlist("scope"))
     header = request.headers.get("Authorization")
-    account = services.authenticate(*_basic_credentials(header)) if header else None
-    content, _granted = _token_content(account, asked, service)
+    found = services.authenticate(*_basic_credentials(header), asked) if header else services.nobody(asked)
+    content, _granted = _token_content(found, asked, service)
     content["token"] = content["access_token"]
-    if account is not None and parameters.get("offline_token") == "true":
-        content["refresh_token"] = services.make_refresh_token(account)
+    if found.caller is not None and parameters.get("offline_token") == "true":
+        content["refresh_token"] = services.make_refresh_token(found.caller)
     return _answer(content)
 
 
@@ -133,23 +133,23 @@ def _post(request: HttpRequest) -> HttpResponse:
     grant_type = form.get("grant_type", "")
     refresh_token = ""
     if grant_type == "password":
-        account = services.authenticate(form.get("username", ""), form.get("password", ""))
-        if form.get("access_type") == "offline":
-            refresh_token = services.make_refresh_token(account)
+        found = services.authenticate(form.get("username", ""), form.get("password", ""), asked)
+        if found.caller is not None and form.get("access_type") == "offline":
+            refresh_token = services.make_refresh_token(found.caller)
     elif grant_type == "refresh_token":
         refresh_token = form.get("refresh_token", "")
-        account = services.authenticate_refresh_token(refresh_token)
+        found = services.authenticate_refresh_token(refresh_token, asked)
     else:
         raise BadRequest("grant_type must be password or refresh_token.", "unsupported_grant_type")
-    content, granted = _token_content(account, asked, service)
+    content, granted = _token_content(found, asked, service)
     content["scope"] = " ".join(format_scope(grant) for grant in granted)
     if refresh_token:
         content["refresh_token"] = refresh_token
     return _answer(content)
 
 
-def _token_content(account: Account | None, asked: list[Access], service: str) -> tuple[dict[str, Any], list[Access]]:
-    signed, granted = services.issue(account, asked, service)
+def _token_content(found: Found, asked: list[Access], service: str) -> tuple[dict[str, Any], list[Access]]:
+    signed, granted = services.issue(found, asked, service)
     return {
         "access_token": signed.text,
         "expires_in": signed.expires_in,

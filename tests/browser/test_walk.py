@@ -3,6 +3,7 @@
 import re
 
 import pytest
+import requests
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
@@ -127,12 +128,19 @@ def test_ticked_rows_and_keyboard(person, pusher, unique):
     expect(ann.row(f"{team}/three")).to_have_count(1)
 
 
-def test_reset_password(person, pusher, unique):
+def test_reset_password(person, pusher, unique, stack):
     from registry_client import Unauthorized
 
     ann, team = person("Ann"), unique()
     ann.activate(REGISTRY_PASSWORD, team)
     page = ann.page
+
+    def answers(password):
+        # Each on a connection of its own, so that every one of the console's processes is asked.
+        asked = [requests.get(f"{stack.console_url}/token/", auth=(ann.account_id, password)) for _ in range(12)]
+        return {response.status_code for response in asked}
+
+    assert answers(REGISTRY_PASSWORD) == {200}
     page.get_by_role("button", name="Reset password").click()
     dialog = page.get_by_role("dialog", name="Reset password")
     expect(dialog.get_by_label("User name")).to_have_value(ann.account_id)
@@ -147,6 +155,8 @@ def test_reset_password(person, pusher, unique):
     dialog.get_by_label("Confirm password").fill("another pass 2")
     dialog.get_by_role("button", name="Submit").click()
     expect(page.get_by_text("The registry password is changed.")).to_be_visible()
+    assert answers(REGISTRY_PASSWORD) == {401}
+    assert answers("another pass 2") == {200}
     with pytest.raises(Unauthorized):
         pusher(ann.account_id, f"{team}/app", "v1")
     assert pusher(ann.account_id, f"{team}/app", "v1", password="another pass 2")

@@ -5,7 +5,6 @@ from django.core.exceptions import ValidationError
 from django.db import connection, transaction
 from django.urls import reverse
 
-from console import policy
 from console import registry as registries
 from console.accounts.models import RegistryCredential
 from console.activation import services as activation
@@ -23,6 +22,7 @@ from tests.indexing.walking import fake_registry, own_registry, walk_over
 from tests.page_tools import text_of
 from tests.registry_client.servers import Reply, error_reply
 from tests.registry_tools import push_image
+from tests.tokens.tools import grants
 
 pytestmark = pytest.mark.django_db
 
@@ -76,7 +76,7 @@ class TestARealRegistry:
         push("shop/app")
         assert refusal(ann, "shop") == OCCUPIED
         access = Access("repository", "shop/app", frozenset({"pull", "delete"}))
-        assert policy.registry_grants(ann, [access]) == []
+        assert grants(ann, [access]) == []
 
     @pytest.mark.parametrize("repository", ["shop/deep/er/app", "shop/1", "shop/a-b"])
     def test_wherever_under_the_name(self, there, ann, repository):

@@ -27,6 +27,7 @@ from registry_client import NotFound, RegistryClient, RegistryUnavailable
 from tests.factories import ActivatedAccountFactory, ImageFactory, NamespaceFactory
 from tests.images import disk
 from tests.registry_tools import push_image, push_index
+from tests.tokens.tools import grants
 
 pytestmark = pytest.mark.django_db
 
@@ -39,7 +40,7 @@ def sentence_of(raised):
 
 
 def can_push(account, repository):
-    return bool(policy.registry_grants(account, [Access("repository", repository, frozenset({"push"}))]))
+    return bool(grants(account, [Access("repository", repository, frozenset({"push"}))]))
 
 
 class TestCreate:

@@ -1,6 +1,7 @@
 """Tokens for the cache of Docker Hub: who gets which, and that they are worth nothing elsewhere."""
 
 import functools
+from dataclasses import replace
 
 import pytest
 import requests
@@ -9,9 +10,10 @@ from django.conf import settings
 from console.accounts.models import Account
 from console.accounts.services import set_active
 from console.policy import Access, dockerhub_grants
+from console.tokens.lookup import by_username
 from console.tokens.services import console_token
 from registry_client import RegistryClient, SignedTokens, Unauthorized
-from tests.factories import AccountFactory, ActivatedAccountFactory, ImageFactory, NamespaceFactory
+from tests.factories import ActivatedAccountFactory, ImageFactory, NamespaceFactory
 from tests.hub_tools import Cache, Upstream, running
 from tests.registry_tools import DOCKER_MANIFEST, push_image
 from tests.tokens.test_endpoint import PASSWORD, make_account
@@ -75,11 +77,11 @@ class TestWhoGetsWhat:
         """Also for accounts that the endpoint would not have let in."""
         asked = [Access("repository", "library/debian", frozenset({"pull", "push"}))]
         pull = [Access("repository", "library/debian", frozenset({"pull"}))]
-        assert dockerhub_grants(owner, asked) == pull
+        caller = by_username("owner", []).caller
+        assert dockerhub_grants(caller, asked) == pull
         assert dockerhub_grants(None, asked) == []
-        assert dockerhub_grants(AccountFactory(), asked) == []
-        owner.is_active = False
-        assert dockerhub_grants(owner, asked) == []
+        assert dockerhub_grants(replace(caller, activated=False), asked) == []
+        assert dockerhub_grants(replace(caller, is_active=False), asked) == []
 
     def test_an_oauth2_form(self, ask, owner):
         form = {"service": HUB, "username": "owner", "password": PASSWORD, "access_type": "offline"}

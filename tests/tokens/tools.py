@@ -6,6 +6,9 @@ import jwt
 from cryptography import x509
 from django.conf import settings
 
+from console import policy
+from console.tokens import lookup
+
 
 class Asker:
     """The Django client, seen as a registry client."""
@@ -51,3 +54,10 @@ def granted(response, service=""):
         (entry["type"], entry["name"]): set(entry["actions"])
         for entry in read(response.json()["access_token"], service)["access"]
     }
+
+
+def grants(account, asked):
+    """What the registry's policy gives an account (``None``: somebody anonymous) of what it asks for."""
+    credential = account.registry_credential if account else None
+    found = lookup.by_username(credential.username, asked) if credential else lookup.for_anybody(asked)
+    return policy.registry_grants(found.caller, asked, found.repositories)

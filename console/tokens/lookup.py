@@ -1,0 +1,121 @@
+"""Everything that a token depends on, read with one statement: who asks, and whose the repositories are.
+
+The token endpoint is in the way of every login, push and pull, so it asks the database once. What comes back are
+facts; what follows from them is for ``console.policy`` to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from django.conf import settings
+from django.db import connection
+
+from console import policy
+from console.database.base import DatabaseWrapper
+from console.policy import Access, Caller, Repository
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was read. ``caller`` is ``None`` when nobody was asked for, or nobody found."""
+
+    caller: Caller | None = None
+    repositories: dict[str, Repository] = field(default_factory=dict)
+
+
+# What is asked for: names of repositories, with their namespaces beside them. Unknown namespaces give no row.
+_REPOSITORIES = """
+    SELECT
+        asked.name, namespace.owner_id, namespace.new_owner_id IS NOT NULL AS in_transfer,
+        image.id IS NOT NULL AS there, coalesce(image.state = 'active', false) AS active,
+        coalesce(image.visibility = 'public', false) AS public,
+        coalesce(image.tag_count + image.attachment_count, 0) AS tags
+    FROM unnest(%(names)s::text[], %(namespaces)s::text[]) AS asked (name, namespace)
+    JOIN namespaces_namespace AS namespace ON namespace.name = asked.namespace
+    LEFT JOIN images_image AS image ON image.full_name = asked.name
+"""
+# The images are counted as ``policy.visible_images`` has them, no further than the quota, and only for a new name.
+_IDENTIFIED = f"""
+WITH repositories AS ({_REPOSITORIES}),
+caller AS (
+    SELECT
+        account.id, credential.username, credential.password, credential.version, account.is_active,
+        credential.activated_at IS NOT NULL AS activated, account.is_superuser, account.image_quota, account.tag_quota
+    FROM accounts_registrycredential AS credential
+    JOIN accounts_account AS account ON account.id = credential.account_id
+    WHERE {{condition}}
+)
+SELECT
+    caller.*,
+    CASE WHEN EXISTS (SELECT FROM repositories WHERE owner_id = caller.id AND NOT there) THEN (
+        SELECT count(*) FROM (
+            SELECT FROM images_image WHERE owner_id = caller.id
+            LIMIT coalesce(caller.image_quota, %(image_quota)s)
+        ) AS counted
+    ) ELSE 0 END,
+    repositories.*
+FROM caller LEFT JOIN repositories ON true
+"""  # noqa: S608
+_BY_USERNAME = _IDENTIFIED.format(condition="credential.username = %(username)s")
+_BY_VERSION = _IDENTIFIED.format(
+    condition="credential.account_id = %(account)s::bigint AND credential.version = %(version)s"
+)
+_CALLER_COLUMNS = 10
+
+
+def by_username(username: str, asked: Iterable[Access]) -> Found:
+    """The account with this registry user name, and the repositories of ``asked``.
+
+    :raises django.db.OperationalError: when the database cannot be reached.
+    """
+    if "\x00" in username:
+        return Found()
+    return _identified(_BY_USERNAME, asked, username=username)
+
+
+def by_version(account: int, version: int, asked: Iterable[Access]) -> Found:
+    """The account with this primary key, if its credential still has this version, and the repositories of ``asked``.
+
+    :raises django.db.OperationalError: when the database cannot be reached.
+    """
+    return _identified(_BY_VERSION, asked, account=account, version=version)
+
+
+def for_anybody(asked: Iterable[Access]) -> Found:
+    """The repositories of ``asked``, with nobody asking.
+
+    :raises django.db.OperationalError: when the database cannot be reached.
+    """
+    names = _names(asked)
+    if not names["names"]:
+        return Found()
+    return Found(None, _repositories(_rows(_REPOSITORIES, names)))
+
+
+def _identified(statement: str, asked: Iterable[Access], **key: str | int) -> Found:
+    rows = _rows(statement, {**key, **_names(asked), "image_quota": settings.DEFAULT_IMAGE_QUOTA})
+    if not rows:
+        return Found()
+    caller = Caller(*rows[0][:_CALLER_COLUMNS])
+    return Found(caller, _repositories(row[_CALLER_COLUMNS:] for row in rows))
+
+
+def _names(asked: Iterable[Access]) -> dict[str, list[str]]:
+    """The repositories among what was asked for whose names an image here can have."""
+    parts = {access.name: policy.split_repository(access.name) for access in asked if access.type == "repository"}
+    found = {name: part[0] for name, part in parts.items() if part is not None}
+    return {"names": list(found), "namespaces": list(found.values())}
+
+
+def _rows(statement: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
+    database = cast(DatabaseWrapper, connection)
+    with database.prepared_cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return cursor.fetchall()
+
+
+def _repositories(rows: Iterable[tuple[Any, ...]]) -> dict[str, Repository]:
+    return {name: Repository(*facts) for name, *facts in rows if name is not None}
