@@ -22,6 +22,9 @@ for name, converter in (
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="images"), name="home"),
     path("healthz", views.healthz, name="healthz"),
+    # What registries and their clients ask comes before what people do: addresses are tried in this order.
+    path("token/", include("console.tokens.urls")),
+    path("indexing/", include("console.indexing.urls")),
     path("", include("console.accounts.urls")),
     path("activation/", include("console.activation.urls")),
     path("images/", include("console.images.urls")),
@@ -29,8 +32,6 @@ urlpatterns = [
     path("docker-hub/", include("console.dockerhub.urls")),
     path("", include("console.transfers.urls")),
     path("", include("console.favorites.urls")),
-    path("token/", include("console.tokens.urls")),
-    path("indexing/", include("console.indexing.urls")),
     path("admin/", admin.site.urls),
 ]
 
