@@ -13,7 +13,7 @@ from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from console.accounts.models import Account
+from console.accounts.models import AccessToken, Account
 from console.dockerhub.models import OfficialImage
 from console.favorites.models import Star
 from console.images.models import NAME_PATTERN as IMAGE_NAME_PATTERN
@@ -140,17 +140,22 @@ def visible_stars(account: Account) -> QuerySet[Star]:
     return Star.objects.filter(Q(image=None) | Q(image__owner=account) | public, account=account)
 
 
+def visible_access_tokens(account: Account) -> QuerySet[AccessToken]:
+    """The access tokens that the account's page shows: its own, expired ones too, until they are revoked."""
+    return AccessToken.objects.filter(account=account, revoked_at=None)
+
+
 def may(account: Account | AnonymousUser, verb: str, target: Namespace | Image | OfficialImage | None = None) -> bool:
     """Whether ``account`` may do ``verb``.
 
-    :param verb: ``namespace.create``, ``namespace.delete``, ``image.create`` (target: the namespace),
-        ``image.view``, ``image.edit``, ``image.delete``, ``image.push``, ``image.star`` (target: an official image,
-        too).
+    :param verb: ``access_token.create``, ``namespace.create``, ``namespace.delete``, ``image.create`` (target: the
+        namespace), ``image.view``, ``image.edit``, ``image.delete``, ``image.push``, ``image.star`` (target: an
+        official image, too).
     :raises ValueError: for a verb that is not known, so that a misspelling never grants anything.
     """
     if not isinstance(account, Account) or not account.is_active or not account.activated:
         return False
-    if verb == "namespace.create":
+    if verb in {"namespace.create", "access_token.create"}:
         return True
     if verb == "namespace.delete" and isinstance(target, Namespace):
         return target.owner_id == account.pk
@@ -258,6 +263,17 @@ def refuse_transfer(under_way: int) -> str:
         "%(allowed)d images are being copied already. Wait until one of them has ended, or cancel it.",
         settings.MOST_TRANSFERS,
     ) % {"allowed": settings.MOST_TRANSFERS}
+
+
+def refuse_access_token(account: Account) -> str:
+    """Why the account may not have one more access token, as a sentence; empty when it may."""
+    if visible_access_tokens(account).count() < settings.MOST_ACCESS_TOKENS:
+        return ""
+    return ngettext(
+        "The %(allowed)d access token of this account is in use. Revoke it first.",
+        "All %(allowed)d access tokens of this account are in use. Revoke one first.",
+        settings.MOST_ACCESS_TOKENS,
+    ) % {"allowed": settings.MOST_ACCESS_TOKENS}
 
 
 def refuse_docker_hub() -> str:

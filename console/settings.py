@@ -177,6 +177,8 @@ DOCKERHUB_API = ENVIRONMENT.dockerhub_api
 ALLOWED_IMPORT_HOSTS = [host.strip() for host in os.environ.get("IMPORT_ALLOWED_HOSTS", "").split(",") if host.strip()]
 # How many images an account may have under way from other registries.
 MOST_TRANSFERS = 20
+# How many access tokens an account may have that are not revoked.
+MOST_ACCESS_TOKENS = 50
 
 # What an account may have unless its own row says otherwise.
 DEFAULT_NAMESPACE_QUOTA = 10

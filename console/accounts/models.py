@@ -1,7 +1,8 @@
-"""Accounts and the credential each uses towards the registry."""
+"""Accounts, and what each shows to the registry: a user name with a password, and access tokens."""
 
 from __future__ import annotations
 
+import datetime
 import secrets
 from typing import Any
 
@@ -16,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 
 ACCOUNT_ID_PATTERN = r"^[1-9][0-9]{11}$"
 USERNAME_PATTERN = r"^[a-z0-9._-]{4,30}$"
+ACCESS_TOKEN_NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$"  # noqa: S105
 
 
 def new_account_id() -> str:
@@ -151,3 +153,67 @@ class RegistryCredential(models.Model):
     def check_password(self, raw: str) -> bool:
         """Whether ``raw`` is the registry password."""
         return check_password(raw, self.password)
+
+
+class AccessToken(models.Model):
+    """A secret for a program that uses the registry on the account's behalf, in place of the registry password.
+
+    It opens what its account may open and no more: ``can_push`` and the namespaces narrow that down. Which namespaces
+    were chosen is the other room's to keep (``Namespace.access_tokens``, from here ``namespaces``); one without any
+    left opens nothing. A revoked one stays for administrators to see, and its name is free.
+    """
+
+    account = models.ForeignKey(
+        Account, on_delete=models.PROTECT, related_name="access_tokens", verbose_name=_("account")
+    )
+    name = models.CharField(
+        _("name"),
+        max_length=40,
+        validators=[
+            RegexValidator(
+                ACCESS_TOKEN_NAME_PATTERN,
+                _("Use 1 to 40 letters, digits, “-”, “_” or “.”, beginning with a letter or digit."),
+            )
+        ],
+    )
+    # One fast hash is enough: what is hashed has 256 random bits, which nobody can try through.
+    secret_hash = models.CharField(_("hash of the secret"), max_length=64, unique=True, editable=False)
+    hint = models.CharField(_("last characters"), max_length=4, editable=False)
+    can_push = models.BooleanField(_("may push"), default=False)
+    all_namespaces = models.BooleanField(_("all namespaces"), default=True)
+    created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
+    expires_at = models.DateTimeField(_("expires"), null=True, blank=True)
+    last_used_at = models.DateTimeField(_("last used"), null=True, blank=True, editable=False)
+    last_used_from = models.GenericIPAddressField(_("last used from"), null=True, blank=True, editable=False)
+    revoked_at = models.DateTimeField(_("revoked"), null=True, blank=True, editable=False)
+
+    class Meta:
+        verbose_name = _("access token")
+        verbose_name_plural = _("access tokens")
+        ordering = ["-created_at", "-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["account", "name"], condition=models.Q(revoked_at=None), name="access_token_name_unique"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(name__regex=ACCESS_TOKEN_NAME_PATTERN), name="access_token_name_pattern"
+            ),
+            # So that no secret can be stored where its hash belongs.
+            models.CheckConstraint(
+                condition=models.Q(secret_hash__regex=r"^[0-9a-f]{64}$"),  # noqa: S106
+                name="access_token_hashed",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def expired(self) -> bool:
+        """Whether its time is over."""
+        return self.expires_at is not None and self.expires_at <= timezone.now()
+
+    @property
+    def expires_soon(self) -> bool:
+        """Whether its time is over within a week."""
+        return self.expires_at is not None and self.expires_at <= timezone.now() + datetime.timedelta(days=7)

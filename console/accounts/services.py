@@ -10,6 +10,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from console.accounts.access_tokens import looks_like_secret
 from console.accounts.models import ACCOUNT_ID_PATTERN, Account, RegistryCredential, new_account_id
 from console.audit.services import record
 
@@ -43,7 +44,8 @@ def set_active(account: Account, active: bool) -> None:
     """Deactivate an account, or let it back in.
 
     Sessions end because the authentication backend gives out no inactive account; the token endpoint asks for
-    ``is_active`` on each request; raising the credential's version ends its refresh tokens for good.
+    ``is_active`` on each request; raising the credential's version ends its refresh tokens for good. Access tokens
+    stay, open nothing meanwhile, and work again when the account is let back in.
     """
     with transaction.atomic():
         account.is_active = active
@@ -63,6 +65,8 @@ def check_registry_password(password: str, account: Account, username: str) -> N
     least, most = PASSWORD_LENGTHS
     if not password:
         raise ValidationError(_("Please enter a password"))
+    if looks_like_secret(password):
+        raise ValidationError(_("This is an access token. Choose a password of its own."))
     if "\x00" in password:
         raise ValidationError(_("The password has a character that cannot be typed. Choose another."))
     if not least <= len(password) <= most:

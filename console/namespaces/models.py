@@ -57,6 +57,9 @@ class Namespace(models.Model):
         editable=False,
     )
     available_at = models.DateTimeField(_("available from"), null=True, blank=True, editable=False)
+    access_tokens = models.ManyToManyField(
+        "accounts.AccessToken", through="NamespaceAccess", related_name="namespaces", editable=False
+    )
 
     class Meta:
         verbose_name = _("namespace")
@@ -80,6 +83,27 @@ class Namespace(models.Model):
     def in_transfer(self) -> bool:
         """Whether the namespace is between two owners just now."""
         return self.new_owner_id is not None
+
+
+class NamespaceAccess(models.Model):
+    """A namespace that was chosen for an access token.
+
+    The row goes with the namespace, and when the namespace is given away: whoever makes one of this name later, were
+    it the same account, has not chosen it for the token.
+    """
+
+    token = models.ForeignKey(
+        "accounts.AccessToken", on_delete=models.CASCADE, related_name="+", verbose_name=_("access token")
+    )
+    namespace = models.ForeignKey(Namespace, on_delete=models.CASCADE, related_name="+", verbose_name=_("namespace"))
+
+    class Meta:
+        verbose_name = _("namespace of an access token")
+        verbose_name_plural = _("namespaces of access tokens")
+        constraints = [models.UniqueConstraint(fields=["token", "namespace"], name="namespace_access_once")]
+
+    def __str__(self) -> str:
+        return f"{self.token}: {self.namespace}"
 
 
 class NamespaceHold(models.Model):

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from console import policy
 from console.accounts.models import Account
 from console.audit.services import record
-from console.namespaces.models import RESERVED, Namespace, NamespaceHold
+from console.namespaces.models import RESERVED, Namespace, NamespaceAccess, NamespaceHold
 from console.registry import has_images_under, registry
 from registry_client import RegistryError
 
@@ -116,6 +116,8 @@ def delete_namespace(account: Account, namespace: Namespace) -> None:
             NamespaceHold.objects.update_or_create(
                 name=namespace.name, defaults={"last_owner_id": namespace.owner_id, "until": _hold_end()}
             )
+            # Waits for an access token that is just being made for it, and goes with its row.
+            Namespace.objects.select_for_update().filter(pk=namespace.pk).first()
             namespace.delete()
             record("namespace.delete", namespace.name)
     except ProtectedError:
@@ -142,6 +144,8 @@ def transfer_namespace(namespace: Namespace, new_owner: Account) -> None:
         locked.new_owner = new_owner
         locked.available_at = _hold_end()
         locked.save(update_fields=["new_owner", "available_at"])
+        # No access token opens it again, should it ever come back.
+        NamespaceAccess.objects.filter(namespace=locked).delete()
         record("namespace.transfer", locked.name, old=locked.owner.account_id, new=new_owner.account_id)
     namespace.refresh_from_db()
 

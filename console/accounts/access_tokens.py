@@ -1,0 +1,171 @@
+"""Access tokens: what programs show to the registry in place of a person's password.
+
+A secret is ``myimg_``, 43 random letters and digits (256 bits) and 6 that are the checksum of what stands before them,
+so that whoever finds one in a file knows it for what it is without asking anybody. It has no character that a shell,
+YAML or an address would read as anything but itself.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import re
+import string
+import zlib
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.crypto import get_random_string
+from django.utils.translation import gettext as _
+
+from console import policy
+from console.accounts.models import AccessToken, Account
+from console.audit.services import record
+
+if TYPE_CHECKING:
+    from console.namespaces.models import Namespace
+
+PREFIX = "myimg_"
+_DIGITS = string.digits + string.ascii_uppercase + string.ascii_lowercase
+_RANDOM_LENGTH, _CHECKSUM_LENGTH = 43, 6  # 62 ** 43 > 2 ** 256, 62 ** 6 > 2 ** 32
+_SECRET = re.compile(rf"{PREFIX}[0-9A-Za-z]{{{_RANDOM_LENGTH + _CHECKSUM_LENGTH}}}")
+_HINT_LENGTH = 4
+
+# How often the last use of a token is written down, and how often when it came from elsewhere than the one before.
+_NOTED_EVERY = datetime.timedelta(minutes=1)
+_MOVES_NOTED_EVERY = datetime.timedelta(seconds=1)
+
+
+def _checksum(text: str) -> str:
+    """The CRC-32 of ``text`` in base 62, as long for all."""
+    rest, digits = zlib.crc32(text.encode()), ""
+    for _place in range(_CHECKSUM_LENGTH):
+        rest, digit = divmod(rest, len(_DIGITS))
+        digits = _DIGITS[digit] + digits
+    return digits
+
+
+def _new_secret() -> str:
+    text = PREFIX + get_random_string(_RANDOM_LENGTH, _DIGITS)
+    return text + _checksum(text)
+
+
+def looks_like_secret(text: str) -> bool:
+    """Whether ``text`` is the secret of an access token by its looks; nobody is asked whether there is such a token."""
+    return bool(_SECRET.fullmatch(text)) and text.endswith(_checksum(text[:-_CHECKSUM_LENGTH]))
+
+
+def hash_secret(secret: str) -> str:
+    """What is stored of a secret: its SHA-256 in hexadecimal digits.
+
+    Slow hashes with salt are for what people think up. This has 256 random bits, so there is nothing to try through,
+    and a token is found by its hash in one step.
+    """
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def create(
+    account: Account,
+    name: str,
+    *,
+    can_push: bool,
+    namespaces: Iterable[Namespace] | None = None,
+    expires_at: datetime.datetime | None = None,
+) -> tuple[AccessToken, str]:
+    """Make an access token. Its secret is returned here and can be had nowhere else again.
+
+    :param namespaces: those that it opens; ``None`` for all of the account's, those too that come later.
+    :param expires_at: from when on it opens nothing; ``None`` for never.
+    :return: the token and its secret.
+    :raises ValidationError: keyed ``name`` (``code="taken"`` or a broken rule of names), ``namespaces`` or
+        ``expires_at``; without a key when the account may not have one (more).
+    """
+    if not policy.may(account, "access_token.create"):
+        raise ValidationError(_("Activate the service first."))
+    if expires_at is not None and expires_at <= timezone.now():
+        raise ValidationError({"expires_at": _("This time is over already.")})
+    secret = _new_secret()
+    token = AccessToken(
+        account=account,
+        name=name.strip(),
+        secret_hash=hash_secret(secret),
+        hint=secret[-_HINT_LENGTH:],
+        can_push=can_push,
+        all_namespaces=namespaces is None,
+        expires_at=expires_at,
+    )
+    token.clean_fields(exclude=["account"])
+    try:
+        with transaction.atomic():
+            # One creator at a time for one account, or two at once could pass its quota together.
+            Account.objects.select_for_update(no_key=True).get(pk=account.pk)
+            if refusal := policy.refuse_access_token(account):
+                raise ValidationError(refusal, code="quota")
+            token.save(force_insert=True)
+            names = _choose(token, namespaces) if namespaces is not None else None
+            record(
+                "access_token.create",
+                _target(token),
+                can_push=can_push,
+                namespaces=names if names is not None else "all",
+                expires_at=expires_at.isoformat() if expires_at else None,
+            )
+    except IntegrityError:
+        raise ValidationError(
+            {
+                "name": ValidationError(
+                    _("You already have an access token “%s”. Try another name.") % token.name, code="taken"
+                )
+            }
+        ) from None
+    return token, secret
+
+
+def _choose(token: AccessToken, namespaces: Iterable[Namespace]) -> list[str]:
+    """Write down which namespaces the token opens; their names. They stay the account's until this is committed."""
+    asked = {namespace.pk for namespace in namespaces}
+    own = token.account.namespaces.select_for_update(no_key=True).filter(pk__in=asked, new_owner=None)
+    found = list(own.order_by("name"))
+    if not found or len(found) < len(asked):
+        raise ValidationError({"namespaces": _("Please choose among your own namespaces")})
+    token.namespaces.set(found)
+    return [namespace.name for namespace in found]
+
+
+def revoke(token: AccessToken, **detail: str) -> bool:
+    """End an access token at once; its name is free again.
+
+    :param detail: what the audit trail shall say besides.
+    :return: whether it was this call that ended it.
+    """
+    with transaction.atomic():
+        ended = AccessToken.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=timezone.now())
+        if ended:
+            record("access_token.revoke", _target(token), **detail)
+    token.refresh_from_db(fields=["revoked_at"])
+    return bool(ended)
+
+
+def _target(token: AccessToken) -> str:
+    """The token as the audit trail names it: names are an account's own."""
+    return f"{token.account.account_id}/{token.name}"
+
+
+def used(token_pk: int, address: str | None, now: datetime.datetime) -> None:
+    """Write down that a token was used, at most once a minute, or once a second when the address is another.
+
+    A token that a whole farm of machines uses at the same time costs few writes, so that none waits for another's.
+
+    :param address: where the request came from, if that is known.
+    """
+    elsewhere = Q(last_used_from__isnull=False) if address is None else ~Q(last_used_from=address)
+    AccessToken.objects.filter(
+        Q(last_used_at=None)
+        | Q(last_used_at__lt=now - _NOTED_EVERY)
+        | Q(elsewhere, last_used_at__lt=now - _MOVES_NOTED_EVERY),
+        pk=token_pk,
+    ).update(last_used_at=now, last_used_from=address)
