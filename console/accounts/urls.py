@@ -3,7 +3,7 @@
 from django.contrib.auth import views as auth
 from django.urls import path
 
-from console.accounts import views
+from console.accounts import views, views_tokens
 from console.accounts.forms import SignInForm
 
 urlpatterns = [
@@ -16,6 +16,9 @@ urlpatterns = [
     ),
     path("sign-out/", auth.LogoutView.as_view(), name="sign-out"),
     path("account/", views.account, name="account"),
+    path("account/tokens/", views_tokens.listing, name="access-tokens"),
+    path("account/tokens/-/create/", views_tokens.create, name="access-token-create"),
+    path("account/tokens/<int:pk>/-/revoke/", views_tokens.revoke, name="access-token-revoke"),
     path(
         "account/password/",
         auth.PasswordChangeView.as_view(template_name="accounts/password_change.html"),
