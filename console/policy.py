@@ -47,11 +47,25 @@ class Access:
 
 
 @dataclass(frozen=True)
+class TokenLimits:
+    """What an access token leaves of what its account may do."""
+
+    can_push: bool
+    all_namespaces: bool
+
+    @property
+    def actions(self) -> frozenset[str]:
+        """What may be done with it on the account's own repositories that it opens. Deleting is for people."""
+        return frozenset({"pull", "push"} if self.can_push else {"pull"})
+
+
+@dataclass(frozen=True)
 class Caller:
     """Whoever asks for a registry token, as it was read for this one request.
 
     ``account`` is the primary key; ``version`` and ``password`` (its hash) are the credential's. ``images`` is how many
     images the account has, counted up to its quota, and only where it matters: when a push might make a new one.
+    ``token`` is there when an access token was shown in place of the password.
     """
 
     account: int
@@ -64,6 +78,7 @@ class Caller:
     image_quota: int | None
     tag_quota: int | None
     images: int = 0
+    token: TokenLimits | None = None
 
     @property
     def usable(self) -> bool:
@@ -75,11 +90,13 @@ class Caller:
 class Repository:
     """What is known of a repository in somebody's namespace. ``owner`` is the primary key of the namespace's account.
 
-    ``tags`` counts towards the quota of tags; it and the rest say nothing when no such image ``exists``.
+    ``chosen`` says whether the namespace is among those that the caller's access token was made for. ``tags`` counts
+    towards the quota of tags; it and what stands before it say nothing when no such image ``exists``.
     """
 
     owner: int
     in_transfer: bool
+    chosen: bool = False
     exists: bool = False
     active: bool = False
     public: bool = False
@@ -319,9 +336,10 @@ def registry_grants(
             if repository is not None:
                 allowed = _allowed_on(caller, repository, coming)
                 coming += not repository.exists and "push" in allowed
-        elif access.type == "registry" and access.name == "catalog" and caller is not None and caller.is_superuser:
+        elif access.type == "registry" and access.name == "catalog":
             # The catalogue names everybody's repositories.
-            allowed = CATALOG_ACTIONS
+            superuser = caller is not None and caller.is_superuser and caller.token is None
+            allowed = CATALOG_ACTIONS if superuser else allowed
         actions = access.actions & allowed
         if actions:
             grants.append(Access(access.type, access.name, actions))
@@ -332,13 +350,16 @@ def _allowed_on(caller: Caller | None, repository: Repository, coming: int) -> f
     """The actions that the caller may do on a repository, when so many images are about to come into being."""
     if repository.in_transfer or (repository.exists and not repository.active):
         return frozenset()
-    if caller is not None and repository.owner == caller.account:
+    token = caller.token if caller is not None else None
+    opened = token is None or token.all_namespaces or repository.chosen
+    if caller is not None and repository.owner == caller.account and opened:
         room = (
             repository.tags < _allowed(caller.tag_quota, settings.DEFAULT_TAG_QUOTA)
             if repository.exists
             else caller.images + coming < _allowed(caller.image_quota, settings.DEFAULT_IMAGE_QUOTA)
         )
-        return OWNER_ACTIONS if room else OWNER_ACTIONS - {"push"}
+        actions = OWNER_ACTIONS if token is None else token.actions
+        return actions if room else actions - {"push"}
     return READER_ACTIONS if repository.public else frozenset()
 
 

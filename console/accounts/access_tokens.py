@@ -155,6 +155,13 @@ def _target(token: AccessToken) -> str:
     return f"{token.account.account_id}/{token.name}"
 
 
+def use_is_news(
+    last_at: datetime.datetime | None, last_from: str | None, address: str | None, now: datetime.datetime
+) -> bool:
+    """Whether a use just now is to be written down (``used``), after one at ``last_at`` from ``last_from``."""
+    return last_at is None or last_at < now - (_NOTED_EVERY if address == last_from else _MOVES_NOTED_EVERY)
+
+
 def used(token_pk: int, address: str | None, now: datetime.datetime) -> None:
     """Write down that a token was used, at most once a minute, or once a second when the address is another.
 

@@ -6,8 +6,9 @@ facts; what follows from them is for ``console.policy`` to say.
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from django.conf import settings
@@ -15,7 +16,16 @@ from django.db import connection
 
 from console import policy
 from console.database.base import DatabaseWrapper
-from console.policy import Access, Caller, Repository
+from console.policy import Access, Caller, Repository, TokenLimits
+
+
+@dataclass(frozen=True)
+class TokenUse:
+    """The access token that was shown, by its primary key, and when and from where it was last used before."""
+
+    token: int
+    last_at: datetime.datetime | None
+    last_from: str | None
 
 
 @dataclass(frozen=True)
@@ -24,12 +34,13 @@ class Found:
 
     caller: Caller | None = None
     repositories: dict[str, Repository] = field(default_factory=dict)
+    use: TokenUse | None = None
 
 
 # What is asked for: names of repositories, with their namespaces beside them. Unknown namespaces give no row.
 _REPOSITORIES = """
     SELECT
-        asked.name, namespace.owner_id, namespace.new_owner_id IS NOT NULL AS in_transfer,
+        asked.name, namespace.owner_id, namespace.new_owner_id IS NOT NULL AS in_transfer, {chosen} AS chosen,
         image.id IS NOT NULL AS there, coalesce(image.state = 'active', false) AS active,
         coalesce(image.visibility = 'public', false) AS public,
         coalesce(image.tag_count + image.attachment_count, 0) AS tags
@@ -37,17 +48,20 @@ _REPOSITORIES = """
     JOIN namespaces_namespace AS namespace ON namespace.name = asked.namespace
     LEFT JOIN images_image AS image ON image.full_name = asked.name
 """
+_ANONYMOUS = _REPOSITORIES.format(chosen="false")
 # The images are counted as ``policy.visible_images`` has them, no further than the quota, and only for a new name.
-_IDENTIFIED = f"""
-WITH repositories AS ({_REPOSITORIES}),
-caller AS (
+_IDENTIFIED = """
+WITH caller AS (
     SELECT
         account.id, credential.username, credential.password, credential.version, account.is_active,
-        credential.activated_at IS NOT NULL AS activated, account.is_superuser, account.image_quota, account.tag_quota
+        credential.activated_at IS NOT NULL AS activated, account.is_superuser, account.image_quota, account.tag_quota,
+        {columns}
     FROM accounts_registrycredential AS credential
     JOIN accounts_account AS account ON account.id = credential.account_id
-    WHERE {{condition}}
-)
+    {join}
+    WHERE {condition}
+),
+repositories AS ({repositories})
 SELECT
     caller.*,
     CASE WHEN EXISTS (SELECT FROM repositories WHERE owner_id = caller.id AND NOT there) THEN (
@@ -58,12 +72,30 @@ SELECT
     ) ELSE 0 END,
     repositories.*
 FROM caller LEFT JOIN repositories ON true
-"""  # noqa: S608
-_BY_USERNAME = _IDENTIFIED.format(condition="credential.username = %(username)s")
+"""
+_WITHOUT_TOKEN = {
+    "columns": "NULL::bigint, NULL::boolean, NULL::boolean, NULL::timestamptz, NULL::inet",
+    "join": "",
+    "repositories": _ANONYMOUS,
+}
+_BY_USERNAME = _IDENTIFIED.format(**_WITHOUT_TOKEN, condition="credential.username = %(username)s")
 _BY_VERSION = _IDENTIFIED.format(
-    condition="credential.account_id = %(account)s::bigint AND credential.version = %(version)s"
+    **_WITHOUT_TOKEN, condition="credential.account_id = %(account)s::bigint AND credential.version = %(version)s"
 )
-_CALLER_COLUMNS = 10
+_BY_SECRET = _IDENTIFIED.format(
+    columns="token.id AS token_id, token.can_push, token.all_namespaces, token.last_used_at, token.last_used_from",
+    join="JOIN accounts_accesstoken AS token ON token.account_id = account.id",
+    condition="""credential.username = %(username)s AND token.secret_hash = %(secret_hash)s
+        AND token.revoked_at IS NULL AND (token.expires_at IS NULL OR token.expires_at > clock_timestamp())""",
+    repositories=_REPOSITORIES.format(
+        chosen="""EXISTS (
+            SELECT FROM namespaces_namespaceaccess AS access, caller
+            WHERE access.token_id = caller.token_id AND access.namespace_id = namespace.id
+        )"""
+    ),
+)
+_ACCOUNT_COLUMNS, _TOKEN_COLUMNS = 9, 5
+_COLUMNS = _ACCOUNT_COLUMNS + _TOKEN_COLUMNS + 1
 
 
 def by_username(username: str, asked: Iterable[Access]) -> Found:
@@ -84,6 +116,17 @@ def by_version(account: int, version: int, asked: Iterable[Access]) -> Found:
     return _identified(_BY_VERSION, asked, account=account, version=version)
 
 
+def by_secret(username: str, secret_hash: str, asked: Iterable[Access]) -> Found:
+    """The account that an access token stands for, if that is still good, and the repositories of ``asked``.
+
+    :param secret_hash: the token's secret as ``access_tokens.hash_secret`` has it.
+    :raises django.db.OperationalError: when the database cannot be reached.
+    """
+    if "\x00" in username:
+        return Found()
+    return _identified(_BY_SECRET, asked, username=username, secret_hash=secret_hash)
+
+
 def for_anybody(asked: Iterable[Access]) -> Found:
     """The repositories of ``asked``, with nobody asking.
 
@@ -92,15 +135,21 @@ def for_anybody(asked: Iterable[Access]) -> Found:
     names = _names(asked)
     if not names["names"]:
         return Found()
-    return Found(None, _repositories(_rows(_REPOSITORIES, names)))
+    return Found(None, _repositories(_rows(_ANONYMOUS, names)))
 
 
 def _identified(statement: str, asked: Iterable[Access], **key: str | int) -> Found:
     rows = _rows(statement, {**key, **_names(asked), "image_quota": settings.DEFAULT_IMAGE_QUOTA})
     if not rows:
         return Found()
-    caller = Caller(*rows[0][:_CALLER_COLUMNS])
-    return Found(caller, _repositories(row[_CALLER_COLUMNS:] for row in rows))
+    account = rows[0][:_ACCOUNT_COLUMNS]
+    token, can_push, all_namespaces, last_at, last_from, images = rows[0][_ACCOUNT_COLUMNS:_COLUMNS]
+    limits = TokenLimits(can_push, all_namespaces) if token is not None else None
+    return Found(
+        replace(Caller(*account), images=images, token=limits),
+        _repositories(row[_COLUMNS:] for row in rows),
+        TokenUse(token, last_at, last_from) if token is not None else None,
+    )
 
 
 def _names(asked: Iterable[Access]) -> dict[str, list[str]]:

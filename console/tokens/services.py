@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 from django.conf import settings
 from django.core import signing
+from django.utils import timezone
 
 from console import policy
+from console.accounts import access_tokens
 from console.policy import Access, Caller
 from console.tokens import lookup, passwords, scopes
 from console.tokens.lookup import Found
@@ -24,11 +26,16 @@ class Refused(Exception):
     message = "The user name or password is not right, or the service is not activated for this account."
 
 
-def authenticate(username: str, password: str, asked: Sequence[Access] = ()) -> Found:
+def authenticate(username: str, password: str, asked: Sequence[Access] = (), address: str | None = None) -> Found:
     """The account that ``username`` and the registry password belong to, and the repositories of ``asked``.
 
+    An access token's secret does in place of the password.
+
+    :param address: where the request came from; it is noted with the use of an access token.
     :raises Refused: also, at the same cost in time, for a user name that does not exist.
     """
+    if access_tokens.looks_like_secret(password):
+        return _authenticate_secret(username, password, asked, address)
     found = lookup.by_username(username, asked)
     if found.caller is None:
         passwords.pretend(password)
@@ -38,11 +45,24 @@ def authenticate(username: str, password: str, asked: Sequence[Access] = ()) -> 
     return found
 
 
-def make_refresh_token(caller: Caller) -> str:
+def _authenticate_secret(username: str, secret: str, asked: Sequence[Access], address: str | None) -> Found:
+    found = lookup.by_secret(username, access_tokens.hash_secret(secret), asked)
+    if found.caller is None or found.use is None or not found.caller.usable:
+        raise Refused
+    now = timezone.now()
+    if access_tokens.use_is_news(found.use.last_at, found.use.last_from, address, now):
+        access_tokens.used(found.use.token, address, now)
+    return found
+
+
+def make_refresh_token(caller: Caller | None) -> str:
     """A token that stands for the password until the password changes, or for ``REFRESH_TOKEN_SECONDS``.
 
-    It is signed and not stored: asking for one creates no row.
+    It is signed and not stored: asking for one creates no row. Nobody anonymous has one, nor whoever shows an access
+    token: its own secret is to be kept, which is listed and can be revoked. Clients then keep that; empty.
     """
+    if caller is None or caller.token is not None:
+        return ""
     return signing.dumps({"account": caller.account, "version": caller.version}, salt=_REFRESH_SALT)
 
 

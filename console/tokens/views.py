@@ -13,6 +13,7 @@ from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict
 from django.views.decorators.csrf import csrf_exempt
 
+from console.audit.middleware import client_address
 from console.policy import Access
 from console.tokens import services
 from console.tokens.lookup import Found
@@ -117,11 +118,14 @@ def _get(request: HttpRequest) -> HttpResponse:
     service = _service(parameters, required=False)
     asked = parse_scopes(parameters.getlist("scope"))
     header = request.headers.get("Authorization")
-    found = services.authenticate(*_basic_credentials(header), asked) if header else services.nobody(asked)
+    if header:
+        found = services.authenticate(*_basic_credentials(header), asked, client_address(request))
+    else:
+        found = services.nobody(asked)
     content, _granted = _token_content(found, asked, service)
     content["token"] = content["access_token"]
-    if found.caller is not None and parameters.get("offline_token") == "true":
-        content["refresh_token"] = services.make_refresh_token(found.caller)
+    if parameters.get("offline_token") == "true" and (refresh_token := services.make_refresh_token(found.caller)):
+        content["refresh_token"] = refresh_token
     return _answer(content)
 
 
@@ -133,8 +137,9 @@ def _post(request: HttpRequest) -> HttpResponse:
     grant_type = form.get("grant_type", "")
     refresh_token = ""
     if grant_type == "password":
-        found = services.authenticate(form.get("username", ""), form.get("password", ""), asked)
-        if found.caller is not None and form.get("access_type") == "offline":
+        credentials = form.get("username", ""), form.get("password", "")
+        found = services.authenticate(*credentials, asked, client_address(request))
+        if form.get("access_type") == "offline":
             refresh_token = services.make_refresh_token(found.caller)
     elif grant_type == "refresh_token":
         refresh_token = form.get("refresh_token", "")
