@@ -1,0 +1,161 @@
+"""Three registries side by side: open to everybody, with a password file, and My Images."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from django.conf import settings
+
+from benchmarks import FOLDER
+from console.environment import BASE_DIR
+from console.local import ports
+from console.local import registry as bundled
+from tests import environment as tests_environment
+from tests.stack import Stack, wait_until
+
+OPEN, HTPASSWD, MY_IMAGES = "no authentication", "htpasswd", "My Images"
+USERNAME, NAMESPACE = "owner", "team"
+
+_ACTIVATE = """
+from console.accounts.models import Account
+from console.accounts.services import store_credential, mark_activated
+from console.namespaces.services import create_namespace
+from django.db import transaction
+account = Account.objects.get()
+with transaction.atomic():
+    store_credential(account, {username!r}, {password!r})
+mark_activated(account)
+create_namespace(Account.objects.get(), {namespace!r})
+"""
+_INDEXED = (
+    "SELECT 1 FROM images_tag AS tag JOIN images_image AS image ON image.id = tag.image_id "
+    "WHERE image.name = %s AND tag.name = %s"
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Registry:
+    """A running registry and who may push there.
+
+    :ivar name: what tables call it.
+    :ivar console_port: where its token server listens, 0 when there is none.
+    :ivar settle: waits until the server has nothing more to do for a push; called with the image's name and tag.
+    """
+
+    name: str
+    port: int
+    password: str = dataclasses.field(default="", repr=False)
+    console_port: int = 0
+    settle: Callable[[str, str], object] = lambda image, tag: None
+
+    @property
+    def address(self) -> str:
+        """Host and port, as they stand in front of a repository's name."""
+        return f"127.0.0.1:{self.port}"
+
+    def write_credentials(self, file: Path) -> None:
+        """Write what ``docker login`` would: nothing for the open one."""
+        pair = base64.b64encode(f"{USERNAME}:{self.password}".encode()).decode()
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps({"auths": {self.address: {"auth": pair}} if self.password else {}}))
+
+
+@contextmanager
+def three(cost: int = 0) -> Iterator[list[Registry]]:
+    """All three, on the same disk, for as long as the block runs; their data is removed at its end.
+
+    :param cost: of bcrypt in the password file; what ``htpasswd -B`` takes by itself when 0.
+    """
+    try:
+        with ExitStack() as stack:
+            password = secrets.token_urlsafe(18)
+            yield [
+                stack.enter_context(_bare(OPEN, {}, "")),
+                stack.enter_context(_bare(HTPASSWD, _htpasswd(password, cost), password)),
+                stack.enter_context(_product(password)),
+            ]
+    finally:
+        # Importing the stack made it.
+        shutil.rmtree(tests_environment.FOLDER, ignore_errors=True)
+
+
+def _htpasswd(password: str, cost: int) -> dict[str, object]:
+    options = ["-C", str(cost)] if cost else []
+    made = subprocess.run(
+        ["htpasswd", "-niB", *options, USERNAME], input=password, capture_output=True, text=True, check=True
+    )
+    file = FOLDER / "users"
+    file.write_text(made.stdout)
+    return {"htpasswd": {"realm": "benchmark", "path": str(file)}}
+
+
+@contextmanager
+def _bare(name: str, auth: dict[str, object], password: str) -> Iterator[Registry]:
+    """The product's registry with another way to authenticate, and without notifications."""
+    folder, port = FOLDER / name.replace(" ", "-"), ports.free()
+    environment = dataclasses.replace(settings.ENVIRONMENT, data_dir=folder, registry_port=port)
+    configuration = bundled.configuration(environment, settings.KEYS)
+    del configuration["notifications"], configuration["auth"]
+    if auth:
+        configuration["auth"] = auth
+    path = bundled.write_config(folder / "registry" / "config.yml", configuration)
+    program = bundled.find_or_install(BASE_DIR / ".cache")
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [str(program), "serve", str(path)],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=bundled.clean_environment(os.environ),
+        )
+    try:
+        wait_until(lambda: _answers(port), f"the registry with {name} answers")
+        yield Registry(name, port, password)
+    finally:
+        process.terminate()
+        process.wait(30)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _answers(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/v2/", timeout=2):
+            return True
+    except urllib.error.HTTPError as error:
+        return error.code == 401
+    except OSError:
+        return False
+
+
+@contextmanager
+def _product(password: str) -> Iterator[Registry]:
+    """My Images as ``make run`` starts it, with somebody activated who has a namespace."""
+    # The tests' own way to start it trades durability for speed: that would be no fair comparison.
+    product = Stack(
+        bundled.find_or_install(BASE_DIR / ".cache").resolve(), data_dir=FOLDER / "my-images", POSTGRES_OPTIONS=""
+    )
+
+    def settle(image: str, tag: str) -> None:
+        wait_until(lambda: product.sql(_INDEXED, image, tag), f"{image}:{tag} is in the index", 120)
+
+    try:
+        product.start()
+        product.manage("shell", input=_ACTIVATE.format(username=USERNAME, password=password, namespace=NAMESPACE))
+        yield Registry(MY_IMAGES, product.registry_port, password, product.console_port, settle)
+    finally:
+        product.stop()
+
+
+def repository(registry: Registry, image: str, tag: str) -> str:
+    """The full address of an image."""
+    return f"{registry.address}/{NAMESPACE}/{image}:{tag}"
