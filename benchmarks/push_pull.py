@@ -213,7 +213,7 @@ def report(figures: Figures, repeat: int, cost: int) -> None:
             f"one disk. {OPEN}: the reference; it lets everybody in. {HTPASSWD}: a password file with bcrypt, cost "
             f"{cost or '5, which is what htpasswd -B makes'}. {MY_IMAGES}: started as make run starts it, with the "
             "console, PostgreSQL, notifications and the index.",
-            "Every image is new and random; its layers are gzip already, so no client compresses for skopeo. MB/s: "
+            "Every image is new and random; its layers are gzip already for skopeo; Docker compresses. MB/s: "
             "bytes of blobs, for many pulls at once those of all of them. Folder to folder: what skopeo takes for "
             "itself.",
             "Wire, requests: one more run, not timed, through a relay that counts the bytes of HTTP with headers, in "
