@@ -1,0 +1,348 @@
+"""How many tokens the token endpoint gives out, of each kind that clients ask for, under load by ``wrk``.
+
+Everything is served by the same processes, as in an installation: the endpoint, and beside it the two views of
+``benchmarks.reference``. The requests are those that Docker sends, its wish for compressed answers included.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import gzip
+import http.client
+import json
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import urlencode, urlsplit
+
+import jwt
+from django.conf import settings
+from django.contrib.auth.hashers import make_password
+from django.db import connection
+from django.test import Client, override_settings
+from django.test.utils import CaptureQueriesContext
+
+from benchmarks import FOLDER, reference
+from benchmarks.seed import FAST, Plan, create_account, seed, tidy
+from benchmarks.tools import console, installation, say, table
+from benchmarks.wrk import Load, load
+from console.accounts.models import Account
+from console.images.models import Image
+from console.namespaces.models import Namespace
+
+CONNECTIONS = (1, 16, 64)
+CONSTANT, NAIVE = "(a) constant answer", "(b) naive view, Basic"
+_APPLICATION = "benchmarks.reference_wsgi:application"
+# So many times as many requests as there are accounts: then each process has had each account's.
+_WARM_ROUNDS = 6
+_ACTIONS = ("pull", "push")
+
+
+@dataclass(frozen=True)
+class User:
+    """An account, the password for ``docker login``, and an image of its own."""
+
+    account: Account
+    password: str
+    repository: str
+
+    @property
+    def username(self) -> str:
+        """What it logs in as."""
+        return str(self.account.credential.username)
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One request, and which actions on which repository its answer must allow; ``None`` where nothing is checked."""
+
+    method: str
+    target: str
+    headers: dict[str, str]
+    body: str
+    allowed: tuple[str, tuple[str, ...]] | None
+
+    @property
+    def raw(self) -> bytes:
+        """The request as it goes over the wire."""
+        headers = {"Host": urlsplit(settings.CONSOLE_URL).netloc, **self.headers}
+        if self.body:
+            headers["Content-Length"] = str(len(self.body))
+        lines = [f"{self.method} {self.target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+        return ("\r\n".join(lines) + "\r\n\r\n" + self.body).encode()
+
+
+_HEADERS = {"User-Agent": "docker/27.5.1 go/go1.22.11", "Accept-Encoding": "gzip"}
+
+
+def _get(
+    repository: str, actions: Sequence[str], username: str = "", secret: str = "", address: str = "/token/"
+) -> Ask:
+    query = {"scope": f"repository:{repository}:{','.join(actions)}", "service": settings.REGISTRY_SERVICE}
+    headers = dict(_HEADERS)
+    if username:
+        query = {"account": username, **query}
+        headers["Authorization"] = "Basic " + base64.b64encode(f"{username}:{secret}".encode()).decode()
+    return Ask("GET", f"{address}?{urlencode(query)}", headers, "", (repository, tuple(sorted(actions))))
+
+
+def _post(user: User, **form: str) -> Ask:
+    form = {
+        "service": settings.REGISTRY_SERVICE, "client_id": "docker",
+        "scope": f"repository:{user.repository}:{','.join(_ACTIONS)}", **form,
+    }  # fmt: skip
+    headers = {**_HEADERS, "Content-Type": "application/x-www-form-urlencoded"}
+    return Ask("POST", "/token/", headers, urlencode(form), (user.repository, _ACTIONS))
+
+
+def _basic(user: User) -> Ask:
+    return _get(user.repository, _ACTIONS, user.username, user.password)
+
+
+def _naive(user: User) -> Ask:
+    return _get(user.repository, _ACTIONS, user.username, user.password, "/reference/naive/")
+
+
+# --- what is asked for ----------------------------------------------------------------------------------------------
+
+
+def access_secret(account: Account) -> str | None:
+    """A new access secret of the account's, or ``None`` where the product has none yet."""
+    try:
+        from console.accounts import access_tokens  # noqa: F401
+    except ImportError:
+        return None
+    raise NotImplementedError("access_secret() does not know how to make one")
+
+
+def create_users(number: int) -> list[User]:
+    """Activated accounts, each with a password, a namespace and an image of its own.
+
+    No two have the same hash: what remembers a verified password by its hash would otherwise know all of them at once.
+    """
+    users = []
+    for at in range(number):
+        account = create_account(f"Client {at}")
+        password = f"a registry password {account.account_id}"
+        account.credential.password = make_password(password, hasher="argon2")
+        account.credential.save(update_fields=["password"])
+        namespace = Namespace.objects.create(owner=account, name=f"client-{account.account_id}")
+        image = Image.objects.create(namespace=namespace, name="app")
+        users.append(User(account, password, image.repository))
+    tidy()
+    return users
+
+
+def create_public_image(owner: User) -> str:
+    """Somebody's public image; its repository."""
+    namespace = Namespace.objects.get(owner=owner.account)
+    return Image.objects.create(namespace=namespace, name="public", visibility=Image.Visibility.PUBLIC).repository
+
+
+def kinds(users: Sequence[User], public: str) -> dict[str, list[Ask]]:
+    """The kinds of tokens, and the requests that ask for them; of the last kind, one for each account."""
+    one = users[0]
+    asked = {"Basic, registry password": [_basic(one)]}
+    if secret := access_secret(one.account):
+        asked["Basic, access secret"] = [_get(one.repository, _ACTIONS, one.username, secret)]
+    asked["POST, password"] = [_post(one, grant_type="password", username=one.username, password=one.password)]
+    asked["POST, refresh token"] = [_post(one, grant_type="refresh_token", refresh_token=_refresh_token(one))]
+    asked["anonymous, public image"] = [_get(public, ("pull",))]
+    asked[f"Basic, {len(users)} accounts in turn"] = [_basic(user) for user in users]
+    return asked
+
+
+def _refresh_token(user: User) -> str:
+    ask = _basic(user)
+    response = Client(SERVER_NAME="127.0.0.1").get(f"{ask.target}&offline_token=true", headers=ask.headers)
+    return str(_decoded(response.content)["refresh_token"])
+
+
+# --- answers --------------------------------------------------------------------------------------------------------
+
+
+def _decoded(content: bytes) -> dict[str, object]:
+    """An answer's JSON, compressed or not."""
+    return dict(json.loads(gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content))
+
+
+def check(ask: Ask, status: int, content: bytes) -> None:
+    """Hold an answer against what was asked for.
+
+    :raises RuntimeError: when it is a refusal, or its token allows something else.
+    """
+    if not 200 <= status < 300:
+        raise RuntimeError(f"{ask.method} {urlsplit(ask.target).path} answers {status}")
+    if ask.allowed is not None:
+        repository, actions = ask.allowed
+        token = str(_decoded(content)["access_token"])
+        access = jwt.decode(token, options={"verify_signature": False})["access"]
+        if access != [{"type": "repository", "name": repository, "actions": list(actions)}]:
+            raise RuntimeError(f"{ask.method} {urlsplit(ask.target).path} allows something else than was asked for")
+
+
+def milliseconds(asks: Sequence[Ask]) -> list[float]:
+    """How long each takes, one after the other on one connection; so one process answers all of them."""
+    server = http.client.HTTPConnection(urlsplit(settings.CONSOLE_URL).netloc, timeout=60)
+    taken = []
+    try:
+        for ask in asks:
+            begun = time.perf_counter()
+            server.request(ask.method, ask.target, ask.body or None, ask.headers)
+            response = server.getresponse()
+            content = response.read()
+            taken.append((time.perf_counter() - begun) * 1000)
+            check(ask, response.status, content)
+    finally:
+        server.close()
+    return taken
+
+
+def queries(ask: Ask) -> int:
+    """How many SQL queries one request makes, once everything is warm."""
+    client = Client(SERVER_NAME="127.0.0.1")
+
+    def send() -> None:
+        body, kind = ask.body, "application/x-www-form-urlencoded"
+        response = client.generic(ask.method, ask.target, body, content_type=kind, headers=ask.headers)
+        check(ask, response.status_code, response.content)
+
+    for _ in range(2):
+        send()
+    with CaptureQueriesContext(connection) as captured:
+        send()
+    return len(captured)
+
+
+# --- the run --------------------------------------------------------------------------------------------------------
+
+
+def warm(asked: dict[str, list[Ask]]) -> None:
+    """Have each process answer each request some times, and hold one answer to each against what was asked for."""
+    for name, asks in asked.items():
+        say(f"Warming: {name} ...")
+        milliseconds(asks)
+        answers = 0
+        while answers < _WARM_ROUNDS * len(asks):
+            answers += load(settings.CONSOLE_URL, [ask.raw for ask in asks], max(CONNECTIONS), 1).answers
+
+
+def measure(asked: dict[str, list[Ask]], connections: int, seconds: int, repeat: int) -> tuple[dict[str, Load], int]:
+    """All kinds one after the other, so many times: of each the run with the most answers; what failed in all runs."""
+    best: dict[str, Load] = {}
+    failed = 0
+    for _ in range(repeat):
+        for name, asks in asked.items():
+            say(f"{connections} connections: {name} ...")
+            found = load(settings.CONSOLE_URL, [ask.raw for ask in asks], connections, seconds)
+            failed += found.failed
+            if name not in best or found.rate > best[name].rate:
+                best[name] = found
+    return best, failed
+
+
+def report(connections: int, best: dict[str, Load], seconds: int, repeat: int) -> None:
+    """Print a table of what was measured with so many connections."""
+    constant, naive = best[CONSTANT].rate, best[NAIVE].rate
+    rows = [
+        (name, run.rate, run.p50, run.p99, run.cpu, f"{run.rate / constant:.2f}", f"{run.rate / naive:.1f}", run.failed)
+        for name, run in best.items()
+    ]
+    table(
+        f"Tokens, {connections} {'connection' if connections == 1 else 'connections'}",
+        ("Kind", "requests/s", "p50 ms", "p99 ms", "CPU ms", "× (a)", "× (b)", "failed"),
+        rows,
+        [
+            f"The best of {repeat} runs of {seconds} s each (longer where there were fewer than 20 answers), all kinds"
+            " in turn, everything warm, connections kept open. “CPU”: of gunicorn and PostgreSQL together, an answer."
+            " “failed”: answers of 400 and above, and requests without one.",
+            "“× (a)” and “× (b)” are requests/s as a multiple of two references, served by the same processes with the"
+            " same middleware: (a) a view that repeats one token answer; (b) a view that for each request reads the"
+            " account, verifies the password with argon2id, looks the owner up, loads the key from disk and signs.",
+        ],
+    )
+
+
+def report_cold(users: Sequence[User]) -> None:
+    """Measure the first request of each account after a start of gunicorn, and print it as a table."""
+    rows = []
+    measured = (
+        ("Basic, password not yet verified by this process", _basic),
+        ("Basic, the same once more", _basic),
+        ("(b) naive view, Basic", _naive),
+    )
+    for name, ask in measured:
+        taken = milliseconds([ask(user) for user in users])
+        rows.append((name, statistics.median(taken), max(taken)))
+    table(
+        f"The first token: {len(users)} accounts, one request each",
+        ("Request", "median ms", "slowest ms"),
+        rows,
+        ["One after the other on one connection, after a start of gunicorn. (b) is the reference of the other tables."],
+    )
+
+
+def report_queries(asked: dict[str, list[Ask]]) -> None:
+    """Count the SQL queries of each kind and print them as a table."""
+    with override_settings(ROOT_URLCONF="benchmarks.reference"):
+        rows = [(name, queries(asks[0])) for name, asks in asked.items() if len(asks) == 1]
+    table(
+        "SQL queries for a token",
+        ("Kind", "queries"),
+        rows,
+        [
+            "Warm. Beside them Django asks the database once a request whether the connection is still alive"
+            " (CONN_HEALTH_CHECKS), where a request uses it."
+        ],
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Seed, measure, print; 1 when an answer was not what it ought to be."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.tokens", description=__doc__)
+    parser.add_argument("--seconds", type=int, default=5, help="of each run")
+    parser.add_argument("--repeat", type=int, default=2, help="runs of each kind; the best is shown")
+    parser.add_argument("--accounts", type=int, default=50, help="that ask in turn")
+    parser.add_argument("--images", type=int, default=10_000, help="of others, in the same database")
+    given = parser.parse_args(arguments)
+    failed = 0
+    with installation(registry=False, options=FAST):
+        if not Image.objects.exists():
+            seed(create_account("Ann").pk, Plan(given.images, tags=2, wide_tags=10))
+        users = create_users(given.accounts)
+        product = kinds(users, create_public_image(users[0]))
+        asked = {CONSTANT: [Ask("GET", "/reference/constant/", dict(_HEADERS), "", None)], NAIVE: [_naive(users[0])]}
+        asked |= product
+        _keep_answer(product["Basic, registry password"][0])
+        if "Basic, access secret" not in product:
+            say("Note: the row “Basic, access secret” is left out, there are no access secrets yet.")
+        report_queries(asked)
+        # The reference is loaded inside gunicorn by name: it has to find the same data folder.
+        with console(_APPLICATION, BENCHMARK_DATA_DIR=str(FOLDER)):
+            warm(asked)
+            for connections in CONNECTIONS:
+                best, broken = measure(asked, connections, given.seconds, given.repeat)
+                failed += broken
+                report(connections, best, given.seconds, given.repeat)
+        with console(_APPLICATION, BENCHMARK_DATA_DIR=str(FOLDER)):
+            # Everything but the passwords is to be warm.
+            warm({name: asks for name, asks in asked.items() if name in {CONSTANT, "anonymous, public image"}})
+            report_cold(users)
+    if failed:
+        say(f"{failed:,} requests failed.")
+    return int(failed > 0)
+
+
+def _keep_answer(ask: Ask) -> None:
+    """Write down an answer of the endpoint for the view that repeats it."""
+    headers = {name: value for name, value in ask.headers.items() if name != "Accept-Encoding"}
+    response = Client(SERVER_NAME="127.0.0.1").get(ask.target, headers=headers)
+    check(ask, response.status_code, response.content)
+    reference.ANSWER.write_bytes(response.content)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
