@@ -21,12 +21,13 @@ from urllib.parse import urlencode, urlsplit
 import jwt
 from django.conf import settings
 from django.contrib.auth.hashers import make_password
+from django.core.management import call_command
 from django.db import connection
 from django.test import Client, override_settings
 from django.test.utils import CaptureQueriesContext
 
 from benchmarks import FOLDER, reference
-from benchmarks.seed import FAST, Plan, create_account, seed, tidy
+from benchmarks.seed import FAST, create_account, tidy
 from benchmarks.tools import console, installation, say, table
 from benchmarks.wrk import Load, load
 from console.accounts.models import Account
@@ -38,6 +39,7 @@ CONSTANT, NAIVE = "(a) constant answer", "(b) naive view, Basic"
 _APPLICATION = "benchmarks.reference_wsgi:application"
 # So many times as many requests as there are accounts: then each process has had each account's.
 _WARM_ROUNDS = 6
+_WARM_CONNECTIONS = 16
 _ACTIONS = ("pull", "push")
 
 
@@ -136,6 +138,15 @@ def create_users(number: int) -> list[User]:
     return users
 
 
+def create_others(images: int) -> None:
+    """Images of somebody else's, so that the tables are as large as they are in use; a hundred in each namespace."""
+    owner = create_account("Others")
+    spaces = Namespace.objects.bulk_create(Namespace(owner=owner, name=f"others-{at}") for at in range(images // 100))
+    Image.objects.bulk_create(
+        (Image(namespace=space, name=f"app-{at}") for space in spaces for at in range(100)), batch_size=1000
+    )
+
+
 def create_public_image(owner: User) -> str:
     """Somebody's public image; its repository."""
     namespace = Namespace.objects.get(owner=owner.account)
@@ -227,7 +238,10 @@ def warm(asked: dict[str, list[Ask]]) -> None:
         milliseconds(asks)
         answers = 0
         while answers < _WARM_ROUNDS * len(asks):
-            answers += load(settings.CONSOLE_URL, [ask.raw for ask in asks], max(CONNECTIONS), 1).answers
+            run = load(settings.CONSOLE_URL, [ask.raw for ask in asks], _WARM_CONNECTIONS, 1)
+            if run.failed:
+                raise RuntimeError(f"{name}: {run.failed} requests failed")
+            answers += run.answers
 
 
 def measure(asked: dict[str, list[Ask]], connections: int, seconds: int, repeat: int) -> tuple[dict[str, Load], int]:
@@ -305,13 +319,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.tokens", description=__doc__)
     parser.add_argument("--seconds", type=int, default=5, help="of each run")
     parser.add_argument("--repeat", type=int, default=2, help="runs of each kind; the best is shown")
+    parser.add_argument("--connections", type=int, nargs="+", default=CONNECTIONS)
     parser.add_argument("--accounts", type=int, default=50, help="that ask in turn")
     parser.add_argument("--images", type=int, default=10_000, help="of others, in the same database")
     given = parser.parse_args(arguments)
     failed = 0
     with installation(registry=False, options=FAST):
+        call_command("collectstatic", interactive=False, verbosity=0)
         if not Image.objects.exists():
-            seed(create_account("Ann").pk, Plan(given.images, tags=2, wide_tags=10))
+            create_others(given.images)
         users = create_users(given.accounts)
         product = kinds(users, create_public_image(users[0]))
         asked = {CONSTANT: [Ask("GET", "/reference/constant/", dict(_HEADERS), "", None)], NAIVE: [_naive(users[0])]}
@@ -323,7 +339,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reference is loaded inside gunicorn by name: it has to find the same data folder.
         with console(_APPLICATION, BENCHMARK_DATA_DIR=str(FOLDER)):
             warm(asked)
-            for connections in CONNECTIONS:
+            for connections in given.connections:
                 best, broken = measure(asked, connections, given.seconds, given.repeat)
                 failed += broken
                 report(connections, best, given.seconds, given.repeat)
