@@ -238,7 +238,7 @@ def warm(asked: dict[str, list[Ask]]) -> None:
         milliseconds(asks)
         answers = 0
         while answers < _WARM_ROUNDS * len(asks):
-            run = load(settings.CONSOLE_URL, [ask.raw for ask in asks], _WARM_CONNECTIONS, 1)
+            run = load(settings.CONSOLE_URL, [ask.raw for ask in asks], _WARM_CONNECTIONS, 1, least=1)
             if run.failed:
                 raise RuntimeError(f"{name}: {run.failed} requests failed")
             answers += run.answers

@@ -14,7 +14,7 @@ from benchmarks.tools import cpu_seconds
 
 _SCRIPT = Path(__file__).with_name("wrk.lua")
 # Fewer answers than this say nothing: the run is done again for twice as long.
-_LEAST_ANSWERS = 20
+LEAST_ANSWERS = 20
 _LONGEST_SECONDS = 60
 _IDLE_SECONDS = 0.25
 
@@ -37,12 +37,13 @@ class Load:
     cpu: float
 
 
-def load(address: str, requests: Sequence[bytes], connections: int, seconds: int) -> Load:
+def load(address: str, requests: Sequence[bytes], connections: int, seconds: int, least: int = LEAST_ANSWERS) -> Load:
     """Send ``requests`` in turn for some seconds.
 
     :param address: scheme, host and port.
     :param requests: whole HTTP/1.1 requests, which are sent as they are.
     :param seconds: longer, where the server is so slow that almost no answer came.
+    :param least: so many answers are wanted; with fewer the run is done again for twice as long.
     :raises subprocess.CalledProcessError: when ``wrk`` cannot run.
     """
     # A file that nobody else can read: the requests carry passwords, and a command line does not hide them.
@@ -51,7 +52,7 @@ def load(address: str, requests: Sequence[bytes], connections: int, seconds: int
         file.flush()
         while True:
             found = _run(address, file.name, connections, seconds)
-            if found.failed or found.answers >= _LEAST_ANSWERS or seconds >= _LONGEST_SECONDS:
+            if found.failed or found.answers >= least or seconds >= _LONGEST_SECONDS:
                 return found
             seconds = min(_LONGEST_SECONDS, seconds * 2)
 
