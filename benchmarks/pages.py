@@ -1,4 +1,4 @@
-"""How long the server needs for each page, with a hundred thousand images and a million tags.
+"""How long the server needs for each page, with a thousand images and with a hundred thousand and a million tags.
 
 The pages are asked for as a browser asks for them, compressed answers included, from Django in this process with the
 settings of an installation: so the figures are the server's own time, without a network and without waiting for a
@@ -23,7 +23,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from benchmarks.deletes import Storage
-from benchmarks.seed import FAST, Plan, create_account, seed, tidy
+from benchmarks.seed import FAST, Plan, create_account, emptied, seed, tidy
 from benchmarks.tools import installation, say, stopwatch, table
 from console.accounts.models import Account
 from console.images.models import Image, Tag
@@ -32,6 +32,7 @@ from console.registry import registry
 from registry_client import DOCKER_CONFIG, DOCKER_LAYER, DOCKER_MANIFEST
 
 ROUNDS = 15
+SIZES = (1000, 100_000)
 _WARM = 3
 _COLUMNS = ("Page", "median ms", "p95 ms", "CPU ms", "queries", "bytes")
 
@@ -134,14 +135,15 @@ def image_pages(image: Image) -> Iterator[tuple[str, str]]:
 
 def report(
     title: str, client: Client, pages: Iterable[tuple[str, str]], rounds: int, notes: Sequence[str] = ()
-) -> None:
-    """Measure pages and print them as a table."""
-    rows = []
+) -> dict[str, Figure]:
+    """Measure pages and print them as a table; the figures by what the pages are called."""
+    rows, figures = [], {}
     for label, address in pages:
-        figure = measure(client, address, rounds)
+        figure = figures[label] = measure(client, address, rounds)
         cpu = statistics.median(figure.cpu)
         rows.append((label, figure.median, figure.p95, cpu, figure.queries, figure.size))
     table(title, _COLUMNS, rows, notes)
+    return figures
 
 
 def signed_in(account: Account) -> Client:
@@ -183,8 +185,16 @@ def fill_registry(images: int, tags: int) -> list[str]:
     return names
 
 
-def ask_registry(images: int, tags: int, rounds: int) -> None:
-    """Measure what it takes to learn from the registry what one page shows, and print it as a table."""
+ALL_NAMES = "all names, as a list or a search needs them"
+TAG_NUMBERS = "numbers of tags of 20 images"
+TAGS_PAGE = "20 tags with size and platform"
+
+
+def ask_registry(images: int, tags: int, rounds: int) -> dict[str, float]:
+    """Measure what it takes to learn from the registry what one page shows, and print it as a table.
+
+    :return: the medians in milliseconds, by what is learnt.
+    """
     names = fill_registry(images, tags)
     client, one = registry(), f"sample/app{images - 1}"
     if sorted(client.catalog()) != sorted(names):
@@ -206,12 +216,12 @@ def ask_registry(images: int, tags: int, rounds: int) -> None:
 
     shown = names[:20]
     measured: list[tuple[str, int, Callable[[], object], int]] = [
-        ("all names, as a list or a search needs them", -(-images // 1000), lambda: list(client.catalog()), rounds),
-        ("numbers of tags of 20 images", 20, lambda: tags_of(shown), rounds),
+        (ALL_NAMES, -(-images // 1000), lambda: list(client.catalog()), rounds),
+        (TAG_NUMBERS, 20, lambda: tags_of(shown), rounds),
         ("20 images with a HEAD for each tag", 20 * (1 + tags), lambda: heads(shown, tags), 3),
         ("all images with a HEAD for each tag, as a sort by size needs them", images * (1 + tags),
          lambda: heads(names, tags), 1),
-        (f"20 of {tags} tags with size and platform", 1 + 2 * min(20, tags), tags_page, rounds),
+        (TAGS_PAGE, 1 + 2 * min(20, tags), tags_page, rounds),
     ]  # fmt: skip
     rows = []
     for label, requests, call, times in measured:
@@ -232,41 +242,79 @@ def ask_registry(images: int, tags: int, rounds: int) -> None:
             " times as many."
         ],
     )
+    return {label: median for label, _requests, median in rows}
 
 
 # --- the run --------------------------------------------------------------------------------------------------------
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Seed, measure, print."""
+# What is compared between the sizes. An image's pages are told apart from the list's by "image".
+MAIN = (
+    "list, first page", "list, middle page", "list, last page", "search “gatew”, beginning of a word",
+    "search “atewa”, inside a word", "sort by name, ascending", "sort by size, descending",
+    "sort by pushed, middle page", "is there news?", "image: tags", "image: a tag", "image: info",
+)  # fmt: skip
+
+
+def main(arguments: Sequence[str] | None = None) -> dict[int, dict[str, Figure]]:
+    """Seed, measure, print; the main pages' figures by how many images there were."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.pages", description=__doc__)
-    parser.add_argument("--images", type=int, default=Plan.images)
+    parser.add_argument("--images", type=int, nargs="+", default=SIZES, help="one size after the other")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     given = parser.parse_args(arguments)
+    found: dict[int, dict[str, Figure]] = {}
     with installation(options=FAST):
         call_command("collectstatic", interactive=False, verbosity=0)
-        everything = Account.objects.filter(name="Ann").first() or _seed(given.images)
-        hand_out([everything])
-        images, tags = Image.objects.count(), Tag.objects.count()
-        wide = Image.objects.get(name="wide")
-        ordinary = Image.objects.filter(tag_count__gt=0).exclude(pk=wide.pk).order_by("pk")[images // 2]
-        size = f"{images:,} images, {tags:,} tags"
-        client = signed_in(everything)
-        report(f"{size}, all of one account", client, list_pages(images, "team-0"), given.rounds)
-        report(f"An image with {wide.tag_count:,} tags", client, image_pages(wide), given.rounds)
-        report(f"An image with {ordinary.tag_count} tags", client, image_pages(ordinary), given.rounds)
-        say("Handing the namespaces out ...")
-        others = [create_account(f"Account {number}") for number in range(Namespace.objects.count())]
-        hand_out(others)
-        account = others[1]
-        own = Image.objects.filter(owner=account).count()
-        report(
-            f"{size}, spread over {len(others)} accounts; one that has {own:,} images",
-            signed_in(account),
-            list_pages(own, "team-1"),
-            given.rounds,
-        )
+        for images in given.images:
+            found[images] = _one_size(images, len(given.images) > 1, given.rounds)
+        if len(found) > 1:
+            flat(found)
         ask_registry(500, 20, given.rounds)
+    return found
+
+
+def _one_size(images: int, fresh: bool, rounds: int) -> dict[str, Figure]:
+    if fresh:
+        emptied()
+    everything = Account.objects.filter(name="Ann").first() or _seed(images)
+    hand_out([everything])
+    images, tags = Image.objects.count(), Tag.objects.count()
+    wide = Image.objects.get(name="wide")
+    ordinary = Image.objects.filter(tag_count__gt=0).exclude(pk=wide.pk).order_by("pk")[images // 2]
+    size = f"{images:,} images, {tags:,} tags"
+    client = signed_in(everything)
+    figures = report(f"{size}, all of one account", client, list_pages(images, "team-0"), rounds)
+    report(f"An image with {wide.tag_count:,} tags, of {size}", client, image_pages(wide), rounds)
+    title = f"An image with {ordinary.tag_count} tags, of {size}"
+    for label, figure in report(title, client, image_pages(ordinary), rounds).items():
+        figures[f"image: {label}"] = figure
+    say("Handing the namespaces out ...")
+    others = [create_account(f"Account {number}") for number in range(Namespace.objects.count())]
+    hand_out(others)
+    account = others[1]
+    own = Image.objects.filter(owner=account).count()
+    report(
+        f"{size}, spread over {len(others)} accounts; one that has {own:,} images",
+        signed_in(account),
+        list_pages(own, "team-1"),
+        rounds,
+    )
+    return figures
+
+
+def flat(found: dict[int, dict[str, Figure]]) -> None:
+    """Print how the main pages' times grow from the smallest size to the largest."""
+    least, most = min(found), max(found)
+    rows = []
+    for label in MAIN:
+        small, large = found[least][label].median, found[most][label].median
+        rows.append((label, small, large, large / small))
+    table(
+        f"Flat from {least:,} to {most:,} images",
+        ("Page", f"{least:,}: median ms", f"{most:,}: median ms", "ratio"),
+        rows,
+        [f"One account has all images. Reference: the same page with {least:,} images; a ratio of 1 is flat."],
+    )
 
 
 def _seed(images: int) -> Account:

@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from benchmarks.tools import installation, say, stopwatch
 from console.accounts.models import Account, RegistryCredential
+from console.namespaces.models import Namespace
 
 # For a run that only seeds: what is lost with the machine is seeded again.
 FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_wal_size=8GB", "checkpoint_timeout=1h")
@@ -32,17 +33,19 @@ class Plan:
     :param tags: of each image, but for every twentieth image, which has none yet.
     :param wide_tags: of one more image, ``team-0/wide``.
     :param documents: every so many-th image has its manifests' contents stored too.
+    :param even: when not 0, so many namespaces have as many images each, and all images their tags; none is wide.
     """
 
     images: int = 100_000
     tags: int = 10
     wide_tags: int = 10_000
     documents: int = 10
+    even: int = 0
 
     @property
     def namespaces(self) -> int:
         """A thousand images in each, but for the first."""
-        return max(2, self.images // NAMESPACE_SIZE)
+        return self.even or max(2, self.images // NAMESPACE_SIZE)
 
 
 _NAMESPACES = """
@@ -53,7 +56,7 @@ SELECT %(owner)s, 'team-' || n, now() - n * interval '1 hour', now() FROM genera
 _IMAGES = """
 INSERT INTO images_image (
     namespace_id, name, visibility, description, state, created_at, tag_count, attachment_count, size, last_push_at,
-    pull_count, last_pull_at, changed_at
+    pull_count, last_pull_at, star_count, changed_at
 )
 SELECT
     namespace.id,
@@ -65,18 +68,19 @@ SELECT
     'active',
     now() - (n %% 30000) * interval '20 minutes',
     0, 0, 0, NULL,
-    n * 7919 %% 5000, CASE WHEN n %% 4 > 0 THEN now() - (n * 31 %% 40000) * interval '1 minute' END,
+    n * 7919 %% 5000, CASE WHEN n %% 4 > 0 THEN now() - (n * 31 %% 40000) * interval '1 minute' END, 0,
     now() - (n %% 30000) * interval '20 minutes'
 FROM generate_series(0, %(images)s - 1) AS n
 JOIN namespaces_namespace AS namespace ON namespace.name = 'team-'
-    || CASE WHEN n %% %(share)s = 0 THEN 0 ELSE 1 + n %% (%(namespaces)s - 1) END
+    || CASE WHEN %(even)s THEN n %% %(namespaces)s WHEN n %% %(share)s = 0 THEN 0
+        ELSE 1 + n %% greatest(1, %(namespaces)s - 1) END
 """
 _WIDE = """
 INSERT INTO images_image (
     namespace_id, name, visibility, description, state, created_at, tag_count, attachment_count, size, last_push_at,
-    pull_count, last_pull_at, changed_at
+    pull_count, last_pull_at, star_count, changed_at
 )
-SELECT id, 'wide', 'private', 'Very many tags.', 'active', now(), 0, 0, 0, NULL, 0, NULL, now()
+SELECT id, 'wide', 'private', 'Very many tags.', 'active', now(), 0, 0, 0, NULL, 0, NULL, 0, now()
 FROM namespaces_namespace WHERE name = 'team-0' RETURNING id
 """
 # What is to have which tags: every fifth tag is an index of two platforms with a signature under it.
@@ -89,7 +93,8 @@ SELECT
     now() - ((image.id * 13 + n * 977) %% 500000) * interval '1 minute' AS pushed_at
 FROM images_image AS image
 JOIN generate_series(0, greatest(%(tags)s, %(wide_tags)s) - 1) AS n
-    ON n < CASE WHEN image.id = %(wide)s THEN %(wide_tags)s WHEN image.id %% 20 = 0 THEN 0 ELSE %(tags)s END
+    ON n < CASE WHEN image.id = %(wide)s THEN %(wide_tags)s
+        WHEN image.id %% 20 = 0 AND NOT %(even)s THEN 0 ELSE %(tags)s END
 """
 _DIGEST = "'sha256:' || encode(sha256(convert_to({} || number, 'UTF8')), 'hex')"
 _TAG_DIGEST = _DIGEST.format("'tag '")
@@ -203,17 +208,27 @@ def seed(owner: int, plan: Plan) -> None:
     """
     numbers = {
         "owner": owner, "namespaces": plan.namespaces, "images": plan.images, "share": FIRST_SHARE,
-        "tags": plan.tags, "wide_tags": plan.wide_tags, "documents": plan.documents,
+        "tags": plan.tags, "wide_tags": plan.wide_tags, "documents": plan.documents, "even": bool(plan.even),
     }  # fmt: skip
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(_NAMESPACES, numbers)
         cursor.execute(_IMAGES, numbers)
-        cursor.execute(_WIDE)
-        cursor.execute(_PLAN, {**numbers, "wide": cursor.fetchone()[0]})
+        wide = 0
+        if not plan.even:
+            cursor.execute(_WIDE)
+            wide = cursor.fetchone()[0]
+        cursor.execute(_PLAN, {**numbers, "wide": wide, "wide_tags": plan.wide_tags if wide else 0})
         # The rest is made from the rows that it points at: looking each of them up again would take as long once more.
         cursor.execute("SET LOCAL session_replication_role = replica")
         for statement in (*_MANIFESTS, *_TAGS, _DOCUMENTS, _ACTIVITY, _TOTALS):
             cursor.execute(statement)
+    tidy()
+
+
+def emptied() -> None:
+    """Take all accounts and all that belongs to them out of the database, as it is before anything is seeded."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"TRUNCATE {Account._meta.db_table}, {Namespace._meta.db_table}, images_document CASCADE")
     tidy()
 
 

@@ -1,0 +1,314 @@
+"""Many people at the console at once: how many pages a second it serves them, and how long they wait.
+
+Each user is one open connection with a session of their own, to the console as an installation serves it. First nobody
+thinks: each asks for the next page as soon as the last one is there, which is the most that so many users can ask for.
+Then they think between pages, as people do. The load is made by ``wrk``; what is measured is what its users see.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import statistics
+import subprocess
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from django.conf import settings
+from django.core.management import call_command
+from django.db import connections
+from django.test import Client
+
+from benchmarks import FOLDER
+from benchmarks.pages import hand_out
+from benchmarks.seed import FAST, Plan, create_account, seed
+from benchmarks.tools import console, installation, say, stopwatch, table
+from console.accounts.models import Account
+from console.images.models import Image, Tag
+
+USERS, ACCOUNTS, IMAGES, TAGS = 300, 100, 100, 50
+SECONDS = 30
+# Milliseconds from an answer to the next request, evenly spread.
+THINKING = (1000, 5000)
+# An account with so many images and tags has so many pages.
+_PAGE = 20
+_HTML, _TEXT = "text/html", "text/plain"
+
+
+@dataclass(frozen=True)
+class Person:
+    """What somebody can ask for."""
+
+    images: Sequence[str]
+    tags: int
+    chance: random.Random
+
+    @property
+    def start(self) -> str:
+        """The address of one of their images."""
+        return f"/images/{self.chance.choice(self.images)}/"
+
+    def page_of(self, count: int) -> int:
+        """A page of so many rows, but the first where there is another."""
+        return self.chance.randint(min(2, -(-count // _PAGE)), -(-count // _PAGE))
+
+    @property
+    def tag(self) -> str:
+        """The name of a tag that every image has."""
+        n = self.chance.randrange(self.tags)
+        return f"{n // 100}.{n // 10 % 10}.{n % 10}" if n else "latest"
+
+
+# Kind of page, its weight, its content type, its address.
+MIX: Sequence[tuple[str, int, str, Callable[[Person], str]]] = (
+    ("list", 20, _HTML, lambda one: "/images/"),
+    ("list, another page", 10, _HTML, lambda one: f"/images/?page={one.page_of(len(one.images))}"),
+    ("list, sorted", 10, _HTML, lambda one: f"/images/?sort={one.chance.choice(('name', '-size', '-pushed', 'tags'))}"),
+    ("search", 15, _HTML, lambda one: f"/images/?q={one.chance.choice(('gate', 'api', 'work', 'pay', 'web/'))}"),
+    ("tags", 20, _HTML, lambda one: one.start),
+    ("tags, another page", 5, _HTML, lambda one: f"{one.start}?page={one.page_of(one.tags)}"),
+    ("a tag", 10, _HTML, lambda one: f"{one.start}-/tags/{one.tag}/"),
+    ("is there news?", 10, _TEXT, lambda one: "/images/-/version/"),
+)
+LIST = MIX[:1]
+# Django answers without a session, without the database and without a page.
+NOTHING = (("nothing", 1, _TEXT, lambda one: "/healthz"),)
+# So many pages are drawn for each user; then they begin again.
+_DRAWN = 500
+# So many answers on end come at once when no process has anything left to do.
+_QUICK_ANSWERS = 20
+
+
+@dataclass
+class Result:
+    """What all users saw."""
+
+    seconds: float
+    # Milliseconds, by kind of page.
+    taken: dict[str, list[float]] = field(default_factory=dict)
+    refused: Counter[str] = field(default_factory=Counter)
+    lost: int = 0
+    # Milliseconds that those who had no answer at the end had waited.
+    waiting: list[float] = field(default_factory=list)
+    # Answers that each user had.
+    each: list[int] = field(default_factory=list)
+
+    @property
+    def everything(self) -> list[float]:
+        """All kinds together."""
+        return [one for kind in self.taken.values() for one in kind]
+
+    @property
+    def rate(self) -> float:
+        """Good answers a second."""
+        return (len(self.everything) - self.refused.total()) / self.seconds
+
+    @property
+    def good(self) -> float:
+        """Per cent of all requests, those whose connection was closed included."""
+        asked = len(self.everything) + self.lost
+        return 100 * (len(self.everything) - self.refused.total()) / max(1, asked)
+
+
+def percentiles(milliseconds: Sequence[float]) -> tuple[float, float, float]:
+    """The 50th, 95th and 99th."""
+    if len(milliseconds) < 2:
+        return (*(milliseconds or [float("nan")]),) * 3
+    cuts = statistics.quantiles(milliseconds, n=100, method="inclusive")
+    return cuts[49], cuts[94], cuts[98]
+
+
+def fill(accounts: int, images: int, tags: int) -> list[Account]:
+    """So many accounts with so many images each, each with so many tags."""
+    with stopwatch() as seconds:
+        people = [create_account(f"Account {number}") for number in range(accounts)]
+        seed(people[0].pk, Plan(accounts * images, tags, documents=1, even=accounts))
+        hand_out(people)
+    shape = Image.objects.filter(owner=people[-1]).count(), Tag.objects.filter(subject="").count()
+    if shape != (images, accounts * images * tags):
+        raise RuntimeError(f"seeded {shape}")
+    say(f"Seeded {shape[1]:,} tags in {seconds():.0f} s.")
+    return people
+
+
+@dataclass(frozen=True)
+class User:
+    """One of those who ask: whose images they see, and the cookie of a session of their own."""
+
+    person: Person
+    cookie: str
+
+
+def sign_in(people: Sequence[Account], users: int, tags: int) -> list[User]:
+    """Give each user a session, in turn for each account."""
+    found = []
+    for number in range(users):
+        account, client = people[number % len(people)], Client()
+        client.force_login(account)
+        cookie = f"{settings.SESSION_COOKIE_NAME}={client.cookies[settings.SESSION_COOKIE_NAME].value}"
+        images = list(Image.objects.filter(owner=account).order_by("pk").values_list("full_name", flat=True))
+        found.append(User(Person(images, tags, random.Random(number)), cookie))
+    return found
+
+
+def check(users: Sequence[User]) -> None:
+    """See that each kind of page is served.
+
+    :raises RuntimeError: when one is not.
+    """
+    for kind, _weight, content, address in (*MIX, *NOTHING):
+        path = address(users[-1].person)
+        request = urllib.request.Request(settings.CONSOLE_URL + path, headers={"Cookie": users[-1].cookie})
+        with urllib.request.urlopen(request, timeout=60) as response:
+            if response.url != request.full_url or not response.headers["Content-Type"].startswith(content):
+                raise RuntimeError(f"{kind}: {path} is not shown")
+
+
+@contextmanager
+def _scripts(users: Sequence[User], mix: Sequence[tuple[str, int, str, Callable[[Person], str]]]) -> Iterator[Path]:
+    with TemporaryDirectory(dir=FOLDER, prefix="load-") as name:
+        for number, user in enumerate(users, 1):
+            drawn = user.person.chance.choices(range(len(mix)), [weight for _, weight, _, _ in mix], k=_DRAWN)
+            lines = [f"{kind} {mix[kind][2]} {mix[kind][3](user.person)}" for kind in drawn]
+            (Path(name) / str(number)).write_text("\n".join([user.cookie, *lines]))
+        yield Path(name)
+
+
+def run(
+    users: Sequence[User],
+    mix: Sequence[tuple[str, int, str, Callable[[Person], str]]],
+    seconds: int,
+    thinking: tuple[int, int] | None = None,
+) -> Result:
+    """Let all users ask for so many seconds.
+
+    :param thinking: milliseconds from an answer to the next request, at least and at most; none when not given.
+    """
+    with _scripts(users, mix) as folder:
+        count = str(len(users))
+        command = [
+            "wrk", "--threads", count, "--connections", count, "--duration", f"{seconds}s", "--timeout", "120s",
+            "--script", str(Path(__file__).with_name("load.lua")), settings.CONSOLE_URL,
+            "--", str(folder), *map(str, thinking or (0, 0)),
+        ]  # fmt: skip
+        _wait_until_idle()
+        out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return _read(out, [kind for kind, *_ in mix], seconds)
+
+
+def _wait_until_idle() -> None:
+    """What the users before asked for last is worked off although they have gone."""
+    quick = 0
+    while quick < _QUICK_ANSWERS:
+        with stopwatch() as seconds, urllib.request.urlopen(f"{settings.CONSOLE_URL}/healthz", timeout=300):
+            pass
+        quick = quick + 1 if seconds() < 0.1 else 0
+
+
+def _read(out: str, kinds: Sequence[str], seconds: int) -> Result:
+    result = Result(seconds, {kind: [] for kind in kinds})
+    lines = iter(out.splitlines())
+    for line in lines:
+        first, *rest = line.split()[:3] or [""]
+        if first == "user":
+            result.lost += int(rest[0])
+            result.each.append(0)
+            if int(rest[1]):
+                result.waiting.append(int(rest[1]) / 1000)
+        elif first.isdigit() and result.each:
+            kind = kinds[int(first)]
+            result.taken[kind].append(int(rest[1]) / 1000)
+            result.refused[kind] += rest[0] == "0"
+            result.each[-1] += 1
+    return result
+
+
+_COLUMNS = ("answers a second", "good %", "p50 ms", "p95 ms", "p99 ms")
+_NOTES = (
+    "Good: status 200 and the right content type; a connection that was closed in the middle is not.",
+    "Of a user: the answers of the one who had fewest and of the one who had most. Unanswered: requests that were under"
+    " way at the end, and how long the oldest had waited; they are in no other column.",
+    "Reference: /healthz, which Django answers without a session, without the database and without a page, asked for by"
+    " the same users in the same run.",
+    "For this shape (300 users, 500,000 tags, nobody thinks) a well-known peer published 8.7 lists a second with a p95"
+    " of 56 s: published by a well-known peer on its own hardware, not measured here.",
+)
+
+
+def summary(served: str, size: str, runs: Sequence[tuple[str, Result]]) -> None:
+    """Print how all runs went. The last is the reference."""
+    reference = runs[-1][1].rate or float("nan")
+    rows = [
+        (
+            name, result.rate, f"{result.rate / reference:.3f}", result.good, *percentiles(result.everything),
+            f"{min(result.each)}–{max(result.each)}",
+            f"{len(result.waiting)}, {max(result.waiting, default=0) / 1000:.1f} s",
+        )
+        for name, result in runs
+    ]  # fmt: skip
+    columns = ("Load", _COLUMNS[0], "× reference", *_COLUMNS[1:], "of a user", "unanswered")
+    table(f"{size}; served by {served}", columns, rows, _NOTES)
+
+
+def by_kind(title: str, result: Result) -> None:
+    """Print how long each kind of page took."""
+    rows = []
+    for kind, taken in result.taken.items():
+        if taken:
+            good = len(taken) - result.refused[kind]
+            rows.append((kind, good / result.seconds, 100 * good / len(taken), *percentiles(taken)))
+    table(title, ("Page", *_COLUMNS), rows)
+
+
+def main(arguments: Sequence[str] | None = None) -> dict[str, dict[str, Result]]:
+    """Seed, serve, ask; all runs by how the console was served and by the kind of load."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.load", description=__doc__)
+    parser.add_argument("--users", type=int, default=USERS)
+    parser.add_argument("--accounts", type=int, default=ACCOUNTS)
+    parser.add_argument("--images", type=int, default=IMAGES, help="of each account")
+    parser.add_argument("--tags", type=int, default=TAGS, help="of each image")
+    parser.add_argument("--seconds", type=int, default=SECONDS, help="of each run")
+    parser.add_argument("--served", nargs="*", metavar="WORKERSxTHREADS", help="how; as an installation does by itself")
+    parser.add_argument("--quick", action="store_true", help="only the list and the mix, without time to think")
+    given = parser.parse_args(arguments)
+    found: dict[str, dict[str, Result]] = {}
+    with installation(registry=False, options=FAST):
+        call_command("collectstatic", interactive=False, verbosity=0)
+        users = sign_in(fill(given.accounts, given.images, given.tags), given.users, given.tags)
+        connections.close_all()
+        size = (
+            f"{given.users} users of {given.accounts} accounts, with {given.images} images each,"
+            f" with {given.tags} tags each"
+        )
+        for served in given.served or [""]:
+            workers, _, threads = served.partition("x")
+            variables = {"WEB_WORKERS": workers, "WEB_THREADS": threads} if served else {}
+            name = f"{workers} processes of {threads} threads" if served else "as many processes as by itself"
+            with console(**variables):
+                check(users)
+                say(f"{name} ...")
+                found[name] = _all(users, given.seconds, given.quick)
+            summary(name, size, list(found[name].items()))
+            for title, result in found[name].items():
+                if len(result.taken) > 1:
+                    by_kind(f"{title}, {name}", result)
+    return found
+
+
+def _all(users: Sequence[User], seconds: int, quick: bool) -> dict[str, Result]:
+    runs = {"the list, nobody thinks": run(users, LIST, seconds), "the mix, nobody thinks": run(users, MIX, seconds)}
+    if not quick:
+        thinking = f"think {THINKING[0] // 1000}–{THINKING[1] // 1000} s"
+        runs[f"the list, {thinking}"] = run(users, LIST, seconds, THINKING)
+        runs[f"the mix, {thinking}"] = run(users, MIX, seconds, THINKING)
+    runs["reference: nothing, nobody thinks"] = run(users, NOTHING, max(2, seconds // 3))
+    return runs
+
+
+if __name__ == "__main__":
+    main()
