@@ -29,7 +29,7 @@ from console.operations.worker import CONCURRENCY
 
 _START_SECONDS = 60
 # Where the registry's program is unpacked to, where it is not installed: once for all runs.
-_CACHE = BASE_DIR / ".cache"
+CACHE = BASE_DIR / ".cache"
 
 
 @contextmanager
@@ -59,7 +59,7 @@ def _start_postgres(options: Sequence[str]) -> subprocess.Popen[bytes]:
     server = Postgres(FOLDER / "postgres", settings.ENVIRONMENT.socket_dir, tuple(options))
     server.initialise()
     process = server.start()
-    _wait(process, server.is_ready, "PostgreSQL")
+    wait(process, server.is_ready, "PostgreSQL")
     return process
 
 
@@ -69,12 +69,12 @@ def _start_registry() -> subprocess.Popen[bytes]:
     path = bundled.write_config(FOLDER / "registry" / "config.yml", configuration)
     with (FOLDER / "registry" / "log").open("wb") as log:
         process = subprocess.Popen(
-            [str(bundled.find_or_install(_CACHE)), "serve", str(path)],
+            [str(bundled.find_or_install(CACHE)), "serve", str(path)],
             stdout=log,
             stderr=subprocess.STDOUT,
             env=bundled.clean_environment(os.environ),
         )
-    _wait(process, _registry_answers, "the registry")
+    wait(process, _registry_answers, "the registry")
     return process
 
 
@@ -86,12 +86,12 @@ def worker() -> Iterator[subprocess.Popen[bytes]]:
     walks = ProcrastinateJob.objects.filter(task_name="indexing.reconcile", status__in=["todo", "doing"])
     process = subprocess.Popen([sys.executable, str(BASE_DIR / "manage.py"), "worker"])
     try:
-        _wait(
+        wait(
             process,
             lambda: ProcrastinateWorker.objects.exclude(pk__in=before).count() == len(CONCURRENCY),
             "the worker",
         )
-        _wait(process, lambda: not walks.exists(), "the worker's first walk", 1200)
+        wait(process, lambda: not walks.exists(), "the worker's first walk", 1200)
         yield process
     finally:
         process.terminate()
@@ -109,7 +109,7 @@ def console(application: str = "console.wsgi:application", **variables: str) -> 
         gunicorn.command(settings.ENVIRONMENT, application), env={**os.environ, **variables}, cwd=BASE_DIR
     )
     try:
-        _wait(process, lambda: _answers(f"{settings.CONSOLE_URL}/healthz", {200}), "the console")
+        wait(process, lambda: answers(f"{settings.CONSOLE_URL}/healthz", {200}), "the console")
         yield process
     finally:
         process.terminate()
@@ -117,10 +117,11 @@ def console(application: str = "console.wsgi:application", **variables: str) -> 
 
 
 def _registry_answers() -> bool:
-    return _answers(f"{settings.REGISTRY_URL}/v2/", {401})
+    return answers(f"{settings.REGISTRY_URL}/v2/", {401})
 
 
-def _answers(address: str, codes: set[int]) -> bool:
+def answers(address: str, codes: set[int]) -> bool:
+    """Whether a server answers there, with one of these status codes."""
     try:
         with urllib.request.urlopen(address, timeout=2) as response:
             return response.status in codes
@@ -130,7 +131,11 @@ def _answers(address: str, codes: set[int]) -> bool:
         return False
 
 
-def _wait(process: subprocess.Popen[bytes], ready: Callable[[], bool], name: str, most: float = _START_SECONDS) -> None:
+def wait(process: subprocess.Popen[bytes], ready: Callable[[], bool], name: str, most: float = _START_SECONDS) -> None:
+    """Wait until ``ready`` says so.
+
+    :raises RuntimeError: when the process ends, or ``most`` seconds are over.
+    """
     deadline = time.monotonic() + most
     while not ready():
         if process.poll() is not None or time.monotonic() > deadline:
