@@ -66,7 +66,11 @@ def follow(repository: str) -> int:
         reader = Reader(repository)
         looked: list[Hint] = []
         try:
+            done = reader.look_at_pushed(hints)
+            looked += [hint for hint in hints if hint.tag in done]
             for hint in hints:
+                if hint.tag in done:
+                    continue
                 try:
                     reader.look(hint.tag, pushed_at=hint.pushed_at, pushed_by=hint.pushed_by)
                 except RegistryError as error:

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import datetime
 import enum
+import functools
 import logging
+from collections.abc import Sequence
+from typing import Protocol
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -21,14 +24,30 @@ from console.images.totals import refresh_totals
 from console.indexing import reading, store
 from console.namespaces.models import Namespace
 from console.policy import split_repository
-from console.registry import registry
+from console.registry import at_once, registry
+from registry_client import (
+    DOCKER_MANIFEST,
+    OCI_MANIFEST,
+    ManifestUnknown,
+    NameUnknown,
+    RegistryError,
+    RegistryUnavailable,
+    UnexpectedAnswer,
+)
 from registry_client import Manifest as RegistryManifest
-from registry_client import ManifestUnknown, NameUnknown, UnexpectedAnswer
 
 log = logging.getLogger(__name__)
 
 # A tag that somebody else wrote down while we looked is looked at again.
 _MOST_LOOKS = 10
+
+
+class Push(Protocol):
+    """A push that made somebody look at a tag."""
+
+    tag: str
+    pushed_at: datetime.datetime | None
+    pushed_by: str
 
 
 class Outcome(enum.Enum):
@@ -88,6 +107,64 @@ class Reader:
         outcome = self._look(tag, pushed_at, pushed_by)
         self._changed |= pushed_at is not None or outcome not in {Outcome.SAME, Outcome.IGNORED}
         return outcome
+
+    def look_at_pushed(self, pushes: Sequence[Push]) -> set[str]:
+        """Bring many tags in line at once, those that name an ordinary image in an image that is there.
+
+        It comes to the same as ``look`` for each of them, with a few statements for all. What is out of the ordinary is
+        left out: a list of images, what the registry does not have, a deletion at work, a tag that somebody else wrote
+        down meanwhile.
+
+        :param pushes: at most some hundred, each of another tag.
+        :return: the tags that were dealt with; the others are for ``look``.
+        """
+        image = find_image(self.repository)
+        if image is None or image.state != Image.State.ACTIVE:
+            return set()
+        names = [push.tag for push in pushes]
+        before = _rows(image, names)
+        try:
+            answers = at_once(self._ordinary, names)
+            present = {name: answer for name, answer in zip(names, answers, strict=True) if answer is not None}
+            manifests = {answer.digest: answer for answer in present.values()}
+            known = store.read_before(image, manifests)
+            unread = [manifests[digest] for digest in sorted(manifests.keys() - known)]
+            read = at_once(functools.partial(store.read_whole, self.repository), unread)
+        except RegistryUnavailable:
+            return set()
+        with transaction.atomic():
+            # As in _write_down().
+            if not Image.objects.select_for_update(of=("self",)).filter(pk=image.pk, state=Image.State.ACTIVE).exists():
+                return set()
+            if read:
+                store.store(image, [reading for readings in read for reading in readings])
+            stored = {row.digest: row for row in Manifest.objects.filter(image=image, digest__in=manifests)}
+            now = _rows(image, names)
+            done, added = set(), []
+            for push in pushes:
+                answer = present.get(push.tag)
+                manifest = stored.get(answer.digest) if answer else None
+                if manifest is None or before.get(push.tag) != now.get(push.tag):
+                    continue
+                if push.tag in now or manifest.doomed:
+                    _point(image, push.tag, manifest, push.pushed_at, push.pushed_by)
+                else:
+                    added.append(_new(image, push.tag, manifest, push.pushed_at, push.pushed_by))
+                done.add(push.tag)
+            Tag.objects.bulk_create(added)
+        self._changed |= bool(done)
+        return done
+
+    def _ordinary(self, tag: str) -> RegistryManifest | None:
+        """What the registry says of a tag that names an image; nothing where it says something else."""
+        try:
+            present = registry().manifest(self.repository, tag)
+        except RegistryUnavailable:
+            raise
+        except RegistryError:
+            return None
+        ordinary = present.media_type in (DOCKER_MANIFEST, OCI_MANIFEST) and present.digest != TOMBSTONE_DIGEST
+        return present if ordinary else None
 
     def _look(self, tag: str, pushed_at: datetime.datetime | None, pushed_by: str) -> Outcome:
         for _ in range(_MOST_LOOKS):
@@ -171,10 +248,23 @@ class Reader:
         return Outcome.REMOVED if deleted else Outcome.IGNORED
 
 
+def _rows(image: Image, names: Sequence[str]) -> dict[str, tuple[object, ...]]:
+    """The same as ``_row`` for many tags, by name; none for those that have no row."""
+    rows = Tag.objects.filter(image=image, name__in=names).values_list("name", "pk", "manifest_id", "pushed_at")
+    return {name: tuple(rest) for name, *rest in rows}
+
+
 def _row(repository: str, tag: str) -> tuple[object, ...] | None:
     """What tells whether a tag's row was written meanwhile."""
     rows = Tag.objects.filter(image__full_name=repository, name=tag)
     return rows.values_list("pk", "manifest_id", "pushed_at").first()
+
+
+def _new(image: Image, name: str, manifest: Manifest, pushed_at: datetime.datetime | None, pushed_by: str) -> Tag:
+    """A row for a tag that has none."""
+    subject = reading.subject_of_tag(name) or manifest.subject
+    moment = pushed_at or timezone.now()
+    return Tag(image=image, name=name, manifest=manifest, subject=subject, pushed_at=moment, pushed_by=pushed_by)
 
 
 def _point(image: Image, name: str, manifest: Manifest, pushed_at: datetime.datetime | None, pushed_by: str) -> Outcome:
@@ -184,10 +274,7 @@ def _point(image: Image, name: str, manifest: Manifest, pushed_at: datetime.date
         Manifest.objects.filter(pk=manifest.pk).update(doomed=False)
     row = Tag.objects.filter(image=image, name=name).first()
     if row is None:
-        moment = pushed_at or timezone.now()
-        Tag.objects.create(
-            image=image, name=name, manifest=manifest, subject=subject, pushed_at=moment, pushed_by=pushed_by
-        )
+        _new(image, name, manifest, pushed_at, pushed_by).save()
         return Outcome.ADDED
     moved = row.manifest_id != manifest.pk
     before = (row.pushed_at, row.pushed_by, row.subject, row.missing_at)

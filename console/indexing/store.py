@@ -87,6 +87,14 @@ def is_read(image: Image, digest: str) -> Manifest | None:
     return row
 
 
+def read_before(image: Image, digests: Iterable[str]) -> set[str]:
+    """Which of these manifests, that name no others, were read to their end before (as ``is_read`` for one)."""
+    digests = list(digests)
+    documents = set(Document.objects.filter(digest__in=digests).values_list("digest", flat=True))
+    rows = Manifest.objects.filter(image=image, digest__in=documents).exclude(kind=Manifest.Kind.UNREAD)
+    return set(rows.values_list("digest", flat=True))
+
+
 def _sum(index: Manifest, children: dict[str, Manifest]) -> int:
     return min(sum(children[digest].size for digest in index.child_digests), reading.LARGEST_SIZE)
 
