@@ -136,11 +136,11 @@ class Pusher:
 
     def blob(self, repository: str, content: bytes) -> str:
         """Upload a blob; its digest."""
-        digest = _digest(content)
+        found = digest(content)
         location = self.request("POST", f"/v2/{repository}/blobs/uploads/").headers["Location"]
         path = location[location.index("/v2/") :]
-        self.request("PUT", f"{path}&digest={digest}", content, **{"Content-Type": "application/octet-stream"})
-        return digest
+        self.request("PUT", f"{path}&digest={found}", content, **{"Content-Type": "application/octet-stream"})
+        return found
 
     def manifest(self, small: Small) -> None:
         """Push the manifest under its tag."""
@@ -152,7 +152,8 @@ class Pusher:
         self.connection.close()
 
 
-def _digest(content: bytes) -> str:
+def digest(content: bytes) -> str:
+    """The digest of a blob."""
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
@@ -171,13 +172,13 @@ def small_images(port: int, headers: dict[str, str], repositories: list[str], pr
             document = {
                 "schemaVersion": 2,
                 "mediaType": DOCKER_MANIFEST,
-                "config": {"mediaType": DOCKER_CONFIG, "digest": _digest(config), "size": len(config)},
-                "layers": [{"mediaType": DOCKER_LAYER, "digest": _digest(_LAYER), "size": len(_LAYER)}],
+                "config": {"mediaType": DOCKER_CONFIG, "digest": digest(config), "size": len(config)},
+                "layers": [{"mediaType": DOCKER_LAYER, "digest": digest(_LAYER), "size": len(_LAYER)}],
                 "annotations": {"number": f"{prefix}{number}"},
             }
             content = json.dumps(document).encode()
             repository = repositories[number % len(repositories)]
-            yield Small(repository, f"{prefix}{number}", content, _digest(content))
+            yield Small(repository, f"{prefix}{number}", content, digest(content))
             number += 1
 
     return build()
