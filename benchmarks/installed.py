@@ -39,6 +39,14 @@ CLIENTS = 8
 _LAYER = b"layer"
 
 
+class Installation(Stack):
+    """One that stops when this process is killed."""
+
+    def launch(self, *arguments: str) -> None:
+        """Start it and wait for nothing."""
+        super().launch("--stop-with-parent", *arguments)
+
+
 @contextmanager
 def running(**variables: str) -> Iterator[Stack]:
     """The product over this process's data folder, so that models and keys here are its own; stopped at the end.
@@ -56,7 +64,7 @@ def running(**variables: str) -> Iterator[Stack]:
 
 def make_stack(**variables: str) -> Stack:
     """The product over this process's data folder, not started yet; with the settings of an installation."""
-    stack = Stack(
+    stack = Installation(
         bundled.find_or_install(tools.CACHE),
         FOLDER,
         POSTGRES_OPTIONS="",
