@@ -263,7 +263,7 @@ def run(seconds: float) -> None:
             for place, port in places.items():
                 figure = load(grown, port, paths, sent, seconds, len(paths))
                 figures.setdefault(kind, figure)
-                ratio = figure.rate / figures[kind].rate
+                ratio = figure.rate / (figures[kind].rate or float("nan"))
                 rows.append([f"{kind}: {place}", figure.rate, ratio, *(figure.cpu[name] * 1000 for name in _PARTS)])
         tools.table(
             "One and two of each",
