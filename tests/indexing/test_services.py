@@ -228,12 +228,13 @@ class TestHints:
         remember([Notice(image.repository, "v1", MOMENT, "somebody")])
         looks = []
 
-        def look(reader, tag, **options):
-            looks.append(options["pushed_by"])
+        def look(reader, pushes):
+            looks.extend(push.pushed_by for push in pushes)
             if len(looks) == 1:
-                remember([Notice(reader.repository, tag, MOMENT + datetime.timedelta(seconds=1), "another")])
+                remember([Notice(reader.repository, "v1", MOMENT + datetime.timedelta(seconds=1), "another")])
+            return {push.tag for push in pushes}
 
-        monkeypatch.setattr(Reader, "look", look)
+        monkeypatch.setattr(Reader, "look_at_pushed", look)
         follow(image.repository)
         assert looks == ["somebody", "another"]
 
