@@ -17,8 +17,12 @@ class _PreparedCursor(psycopg.Cursor[Any]):
     """Binds on the server and lets it keep the plan: psycopg prepares the statement once for each connection."""
 
     def execute(self, query: Any, params: Any = None, **options: Any) -> _PreparedCursor:
-        options["prepare"] = True
-        super().execute(query, params, **options)
+        # Allowed for this one alone: otherwise psycopg keeps the text of a hundred others, however long, to count them.
+        self.connection.prepare_threshold = 0
+        try:
+            super().execute(query, params, prepare=True, **options)
+        finally:
+            self.connection.prepare_threshold = None
         return self
 
 
@@ -28,10 +32,6 @@ class DatabaseWrapper(base.DatabaseWrapper):
     # Django's own, which its type stubs leave out.
     health_check_enabled: bool
     health_check_done: bool
-
-    def get_connection_params(self) -> dict[str, Any]:
-        """Django's own, less its refusal to prepare anything: only ``prepared_cursor`` does, all others never do."""
-        return {**super().get_connection_params(), "prepare_threshold": 0}
 
     def close_if_health_check_failed(self) -> None:
         """Before a request's first query: close the connection if the server has left.

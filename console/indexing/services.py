@@ -31,7 +31,6 @@ from registry_client import (
     ManifestUnknown,
     NameUnknown,
     RegistryError,
-    RegistryUnavailable,
     UnexpectedAnswer,
 )
 from registry_client import Manifest as RegistryManifest
@@ -124,13 +123,14 @@ class Reader:
         names = [push.tag for push in pushes]
         before = _rows(image, names)
         try:
-            answers = at_once(self._ordinary, names)
+            # The first goes ahead: a registry that lets nobody in, or is down, is not asked for each of them.
+            answers = [self._ordinary(names[0]), *at_once(self._ordinary, names[1:])]
             present = {name: answer for name, answer in zip(names, answers, strict=True) if answer is not None}
             manifests = {answer.digest: answer for answer in present.values()}
             known = store.read_before(image, manifests)
             unread = [manifests[digest] for digest in sorted(manifests.keys() - known)]
             read = at_once(functools.partial(store.read_whole, self.repository), unread)
-        except RegistryUnavailable:
+        except RegistryError:
             return set()
         with transaction.atomic():
             # As in _write_down().
@@ -159,9 +159,7 @@ class Reader:
         """What the registry says of a tag that names an image; nothing where it says something else."""
         try:
             present = registry().manifest(self.repository, tag)
-        except RegistryUnavailable:
-            raise
-        except RegistryError:
+        except ManifestUnknown:
             return None
         ordinary = present.media_type in (DOCKER_MANIFEST, OCI_MANIFEST) and present.digest != TOMBSTONE_DIGEST
         return present if ordinary else None
