@@ -8,7 +8,6 @@ Then they think between pages, as people do. The load is made by ``wrk``; what i
 from __future__ import annotations
 
 import argparse
-import os
 import random
 import statistics
 import subprocess
@@ -19,7 +18,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from unittest.mock import patch
 
 from django.conf import settings
 from django.core.management import call_command
@@ -292,7 +290,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, dict[str, Result]]
             variables = {"WEB_WORKERS": workers, "WEB_THREADS": threads} if served else {}
             name = f"{workers} processes of {threads} threads" if served else "as many processes as by itself"
             # What is served is started by a command that is made from this process's variables.
-            with patch.dict(os.environ, variables), console():
+            with console(**variables):
                 check(users)
                 say(f"{name} ...")
                 found[name] = _all(users, given.seconds, given.quick)

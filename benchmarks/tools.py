@@ -105,8 +105,9 @@ def console(application: str = "console.wsgi:application", **variables: str) -> 
     :param application: what gunicorn serves.
     :param variables: of the environment, beside those that this process has.
     """
+    environment = {**os.environ, **variables}
     process = subprocess.Popen(
-        gunicorn.command(settings.ENVIRONMENT, application), env={**os.environ, **variables}, cwd=BASE_DIR
+        gunicorn.command(settings.ENVIRONMENT, application, environment), env=environment, cwd=BASE_DIR
     )
     try:
         wait(process, lambda: answers(f"{settings.CONSOLE_URL}/healthz", {200}), "the console")

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from console.environment import BASE_DIR, Environment
 
 
-def command(environment: Environment, application: str = "console.wsgi:application") -> list[str]:
+def command(
+    environment: Environment,
+    application: str = "console.wsgi:application",
+    variables: Mapping[str, str] = os.environ,
+) -> list[str]:
     """The command that serves ``application`` at the console's address.
 
-    ``WEB_WORKERS`` and ``WEB_THREADS`` say how many processes, and threads in each.
+    :param variables: ``WEB_WORKERS`` and ``WEB_THREADS`` of the environment: processes, and threads in each.
     """
     memory = Path("/dev/shm")  # noqa: S108
     options = {
         "--bind": f"{environment.console_host}:{environment.console_port}",
         "--worker-class": "gthread",
-        "--workers": os.environ.get("WEB_WORKERS") or "2",
-        "--threads": os.environ.get("WEB_THREADS") or "8",
+        "--workers": variables.get("WEB_WORKERS") or "2",
+        "--threads": variables.get("WEB_THREADS") or "8",
         "--timeout": "60",
         "--graceful-timeout": "3",
         "--keep-alive": "5",
