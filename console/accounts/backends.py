@@ -36,3 +36,11 @@ class AccountBackend(ModelBackend):
             Account().set_password(password)
             return None
         return found if found.check_password(password) and self.user_can_authenticate(found) else None
+
+    def get_user(self, user_id: int) -> Account | None:
+        """The account of a session with its registry credential, which nearly every page asks for."""
+        try:
+            found = Account.objects.select_related("credential").get(pk=user_id)
+        except Account.DoesNotExist:
+            return None
+        return found if self.user_can_authenticate(found) else None

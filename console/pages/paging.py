@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
+from urllib.parse import urlencode
 
 from django.core.paginator import Page, Paginator
 from django.db.models import Expression, F, Model, Q, QuerySet
@@ -19,6 +20,20 @@ PAGE_SIZES = (10, 20, 50, 100)
 DEFAULT_PAGE_SIZE = 20
 
 Row = TypeVar("Row", bound=Model)
+
+# What in an address says where in a list one is; each of it left out.
+NOWHERE: dict[str, None] = {"page": None, "after": None, "before": None, "last": None}
+
+
+def address_with(query: QueryDict, **changes: str | None) -> str:
+    """The address of the same page with other values in its query; those that are ``None`` are left out."""
+    values = dict(query.lists())
+    for name, value in changes.items():
+        if value is None:
+            values.pop(name, None)
+        else:
+            values[name] = [value]
+    return f"?{urlencode(values, doseq=True)}"
 
 
 def page_size(query: QueryDict) -> int:
@@ -176,9 +191,4 @@ def keyset(
 
 def _link(query: QueryDict, **place: str) -> str:
     """The address with another place in the list."""
-    changed = query.copy()
-    for name in ("after", "before", "last", "page"):
-        changed.pop(name, None)
-    for name, value in place.items():
-        changed[name] = value
-    return f"?{changed.urlencode()}"
+    return address_with(query, **{**NOWHERE, **place})

@@ -6,11 +6,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from django import template
-from django.urls import reverse
 
 from console.dockerhub.models import OfficialImage
 from console.favorites.services import mark
 from console.images.models import Image
+from console.pages import fragments
+from console.pages.addresses import address_of
+from console.pages.templatetags.console import number
 
 register = template.Library()
 
@@ -22,8 +24,8 @@ def mark_stars(context: Any, targets: Iterable[Image | OfficialImage]) -> str:
     return ""
 
 
-@register.inclusion_tag("favorites/_star.html", takes_context=True)
-def star(context: Any, target: Image | OfficialImage, look: str = "") -> dict[str, Any]:
+@register.simple_tag(takes_context=True)
+def star(context: Any, target: Image | OfficialImage, look: str = "") -> str:
     """The button that gives ``target`` the reader's star or takes it away, with the number of stars it has here.
 
     It sends the form ``stars`` that each page has, so that it may stand inside another form. In a list, ``mark_stars``
@@ -35,10 +37,14 @@ def star(context: Any, target: Image | OfficialImage, look: str = "") -> dict[st
     if not hasattr(target, "starred"):
         mark(context["request"].user, [target])
     official = isinstance(target, OfficialImage)
-    address = reverse("star-official", args=[target.name]) if official else reverse("star", args=[target.repository])
-    return {
-        "target": target,
+    address = address_of("star-official", target.name) if official else address_of("star", target.repository)
+    values = {
         "address": f"{address}?look={look}" if look else address,
         "id": f"star-{'official' if official else 'image'}-{target.pk}",
-        "look": look,
+        "repository": target.repository,
+        "starred": target.starred,  # type: ignore[union-attr]  (set by mark)
+        "stars": number(target.star_count),
+        "head": look == "head",
+        "bare": look == "bare",
     }
+    return fragments.render("favorites/_star.html", values)

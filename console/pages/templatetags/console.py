@@ -7,15 +7,17 @@ import functools
 from typing import Any
 
 from django import template
+from django.http import QueryDict
 from django.utils.formats import number_format
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from heroicons.templatetags.heroicons import heroicon_mini, heroicon_outline, heroicon_solid
 
+from console.pages import fragments
 from console.pages.markdown import first_line as read_first_line
 from console.pages.markdown import render_markdown
-from console.pages.paging import PAGE_SIZES
+from console.pages.paging import NOWHERE, PAGE_SIZES, address_with
 
 register = template.Library()
 
@@ -46,12 +48,10 @@ def moment(value: datetime.datetime | None) -> str:
     if value is None:
         return SafeString("–")
     utc = value.astimezone(datetime.UTC)
-    return format_html(
-        '<time datetime="{}" title="{}">{}</time>',
-        utc.isoformat(timespec="seconds"),
-        f"{utc:%Y-%m-%d %H:%M:%S} UTC",
-        f"{utc:%Y-%m-%d %H:%M}",
-    )
+    exact = utc.isoformat(timespec="seconds")
+    day, time = exact[:10], exact[11:19]
+    # Digits alone: there is nothing to escape.
+    return SafeString(f'<time datetime="{exact}" title="{day} {time} UTC">{day} {time[:5]}</time>')
 
 
 @register.filter
@@ -86,10 +86,10 @@ def icon(style: str, name: str, size: int) -> str:
     return _ICONS[style](name, size=size, aria_hidden="true")
 
 
-@register.inclusion_tag("components/_copy.html")
-def copy(text: str, label: str = "") -> dict[str, Any]:
+@register.simple_tag
+def copy(text: str, label: str = "") -> str:
     """A button that copies ``text``; ``label`` says what, to those who cannot see beside what it stands."""
-    return {"text": text, "label": label or _("Copy %s") % text}
+    return fragments.render("components/_copy.html", {"text": text, "label": label or _("Copy %s") % text})
 
 
 @register.inclusion_tag("components/_field.html")
@@ -130,39 +130,79 @@ def daily_bars(days: list[Any], field: str, title: str) -> dict[str, Any]:
     return {"title": title, "bars": bars, "top": top, "total": sum(counts), "field": field}
 
 
-@register.inclusion_tag("components/_keyset_pager.html", takes_context=True)
-def keyset_pager(context: Any, target: str) -> dict[str, Any]:
+def _total(count: int) -> str:
+    return ngettext("%(total)s in total", "%(total)s in total", count) % {"total": number(count)}
+
+
+def _sizes(query: QueryDict, now: int) -> list[dict[str, Any]]:
+    """How many rows a page may have, and where to get that: all from the list's beginning."""
+    return [
+        {"size": str(one), "here": one == now, "address": address_with(query, **NOWHERE, size=str(one))}
+        for one in PAGE_SIZES
+    ]
+
+
+@register.simple_tag(takes_context=True)
+def keyset_pager(context: Any, target: str) -> str:
     """First, previous, next and last of ``rows``, a ``KeysetPage``; replaces the element ``target``."""
-    return {"request": context["request"], "rows": context["rows"], "sizes": PAGE_SIZES, "target": target}
-
-
-@register.inclusion_tag("components/_pager.html", takes_context=True)
-def pager(context: Any, target: str) -> dict[str, Any]:
-    """The pages of ``rows``, their total and how many rows each has; replaces the element ``target``."""
     rows = context["rows"]
-    return {
-        "request": context["request"],
-        "rows": rows,
-        "page_range": rows.paginator.get_elided_page_range(rows.number, on_each_side=1, on_ends=1),
-        "sizes": PAGE_SIZES,
+    values = {
+        "total": _total(rows.total),
+        "first": rows.first,
+        "previous": rows.previous,
+        "following": rows.following,
+        "last": rows.last,
+        "sizes": _sizes(context["request"].GET, rows.size),
         "target": target,
     }
+    return fragments.render("components/_keyset_pager.html", values)
 
 
-@register.inclusion_tag("components/_sort.html", takes_context=True)
-def sort_head(context: Any, name: str, label: str, target: str, numeric: bool = False) -> dict[str, Any]:
+@register.simple_tag(takes_context=True)
+def pager(context: Any, target: str) -> str:
+    """The pages of ``rows``, their total and how many rows each has; replaces the element ``target``."""
+    rows, query = context["rows"], context["request"].GET
+
+    def at(place: int) -> str:
+        return address_with(query, page=str(place))
+
+    pages = [
+        {"number": str(one), "here": one == rows.number, "address": at(one) if isinstance(one, int) else ""}
+        for one in rows.paginator.get_elided_page_range(rows.number, on_each_side=1, on_ends=1)
+    ]
+    values = {
+        "total": _total(rows.paginator.count),
+        "pages": pages if rows.paginator.num_pages > 1 else [],
+        "previous": at(rows.number - 1) if rows.has_previous() else "",
+        "following": at(rows.number + 1) if rows.has_next() else "",
+        "sizes": _sizes(query, rows.paginator.per_page),
+        "target": target,
+    }
+    return fragments.render("components/_pager.html", values)
+
+
+@register.simple_tag(takes_context=True)
+def sort_head(context: Any, name: str, label: str, target: str, numeric: bool = False) -> str:
     """The head of a column that can be sorted by; a second press turns the order round."""
     current = context["sort"]
-    query = context["request"].GET.copy()
-    for place in ("page", "after", "before", "last"):
-        query.pop(place, None)
-    query["sort"] = f"-{name}" if current == name else name
-    direction = {name: "ascending", f"-{name}": "descending"}.get(current, "none")
-    return {
+    values = {
         "name": name,
-        "query": f"?{query.urlencode()}",
-        "label": label,
+        "query": address_with(context["request"].GET, **NOWHERE, sort=f"-{name}" if current == name else name),
+        "label": str(label),
         "target": target,
         "numeric": numeric,
-        "direction": direction,
+        "ascending": current == name,
+        "descending": current == f"-{name}",
     }
+    return fragments.render("components/_sort.html", values)
+
+
+@register.simple_tag(takes_context=True)
+def sidebar(context: Any) -> str:
+    """The bar with the parts of the site and the account's menu; ``section`` is where the page belongs."""
+    account = context["request"].user
+    values: dict[str, Any] = {"section": {str(context.get("section", "")).replace("-", "_"): True}}
+    if account.is_authenticated:
+        values["account"] = {"name": account.name, "account_id": account.account_id, "is_staff": account.is_staff}
+        values["csrf_token"] = str(context["csrf_token"])
+    return fragments.render("components/_sidebar.html", values)

@@ -1,0 +1,105 @@
+"""What the lists of images and of tags show of a row, as texts (``console.pages.fragments``)."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from console.images.models import Image, Manifest, Tag
+from console.images.tags import Attachment, Platform
+from console.pages.addresses import address_of
+from console.pages.templatetags.console import moment, number, short_digest, size
+
+# The rest of an image's platforms is counted.
+_PLATFORMS_SHOWN = 3
+
+
+def image_row(image: Image) -> dict[str, Any]:
+    """What the list shows of an image that is not being deleted, but for its star."""
+    repository = image.repository
+    return {
+        "key": str(image.pk),
+        "repository": repository,
+        "name": image.name,
+        "namespace": image.namespace.name,
+        "public": image.visibility == Image.Visibility.PUBLIC,
+        "type": image.get_visibility_display(),
+        "address": image.address,
+        "page": address_of("image", repository),
+        "delete": address_of("image-delete", repository),
+        "tags": number(image.tag_count),
+        "size": size(image.size),
+        "pushed": moment(image.last_push_at),
+        "created": moment(image.created_at),
+    }
+
+
+def tag_row(image: Image, tag: Tag) -> dict[str, Any]:
+    """What an image's page shows of a tag, whose manifest ``console.images.tags.decorate`` has seen."""
+    manifest, repository = tag.manifest, image.repository
+    page = address_of("tag", repository, tag.name)
+    return {
+        "name": tag.name,
+        "page": page,
+        "missing": tag.missing_at is not None,
+        "deleting": tag.state == Tag.State.DELETING,
+        "problem": tag.problem,
+        "image_deleting": image.state == Image.State.DELETING,
+        "attached": _attached(repository, manifest.attachments),  # type: ignore[attr-defined]
+        "digest": manifest.digest,
+        "short_digest": short_digest(manifest.digest),
+        "artifact": manifest.kind == Manifest.Kind.ARTIFACT,
+        "artifact_type": manifest.artifact_type,
+        "platforms": manifest.platforms[:_PLATFORMS_SHOWN] if manifest.children_shown else manifest.platforms,  # type: ignore[attr-defined]
+        "more": f"+{len(manifest.platforms) - _PLATFORMS_SHOWN}" if len(manifest.platforms) > _PLATFORMS_SHOWN else "",
+        "children": [_child(page, child) for child in manifest.children_shown],  # type: ignore[attr-defined]
+        "manifests": _counted(manifest.children_shown),  # type: ignore[attr-defined]
+        "size": size(manifest.size),
+        "pushed": moment(tag.pushed_at),
+        "pushed_by": tag.pushed_by,
+        "last_pull": moment(tag.last_pull),  # type: ignore[attr-defined]
+        "pulls": number(tag.pulls),  # type: ignore[attr-defined]
+        "command": f"docker pull {image.address}:{tag.name}",
+        "copy": address_of("tag-copy", repository, tag.name),
+        "delete": f"{address_of('tags-delete', repository)}?tag={quote(tag.name)}",
+    }
+
+
+def _counted(manifests: list[Platform]) -> str:
+    count = len(manifests)
+    return ngettext("%(number)s manifest", "%(number)s manifests", count) % {"number": number(count)}
+
+
+def _counted_attachments(attachments: list[Attachment]) -> str:
+    count = len(attachments)
+    return ngettext("%(number)s attached", "%(number)s attached", count) % {"number": number(count)} if count else ""
+
+
+def _attached(repository: str, attachments: list[Attachment]) -> dict[str, Any]:
+    return {
+        "count": _counted_attachments(attachments),
+        "first": attachments[0].digest if attachments else "",
+        "all": [
+            {
+                "kind": one.kind,
+                "digest": one.digest,
+                "page": address_of("manifest", repository, one.digest),
+                "size": size(one.size),
+            }
+            for one in attachments
+        ],
+    }
+
+
+def _child(page: str, child: Platform) -> dict[str, Any]:
+    return {
+        "platform": child.platform,
+        "digest": child.digest,
+        "page": f"{page}?platform={quote(child.digest)}",
+        "label": _("Copy digest of %(platform)s") % {"platform": child.platform},
+        "size": "" if child.size is None else size(child.size),
+        "attached": _counted_attachments(child.attachments),
+    }
