@@ -47,13 +47,9 @@ class ImageAdmin(ReadOnlyAdmin):
         "created_at",
     )
     list_filter = ("visibility", "state")
-    list_select_related = ("namespace__owner",)
+    list_select_related = ("namespace", "owner")
     search_fields = ("name", "namespace__name", "namespace__owner__account_id")
     actions = ("delete_with_all_tags",)
-
-    @admin.display(description=_("owner"))
-    def owner(self, image: Image) -> str:
-        return str(image.namespace.owner)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         # Django offers actions only to those who may change; the form itself stays read-only.

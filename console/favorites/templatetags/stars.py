@@ -42,7 +42,7 @@ def star(context: Any, target: Image | OfficialImage, look: str = "") -> str:
         "address": f"{address}?look={look}" if look else address,
         "id": f"star-{'official' if official else 'image'}-{target.pk}",
         "repository": target.repository,
-        "starred": target.starred,  # type: ignore[union-attr]  (set by mark)
+        "starred": target.starred,  # type: ignore[union-attr]
         "stars": number(target.star_count),
         "head": look == "head",
         "bare": look == "bare",
