@@ -79,21 +79,17 @@ def tag_page(image: Image, query: QueryDict, text: str) -> tuple[KeysetPage[Tag]
 def decorate(image: Image, manifests: Iterable[Manifest]) -> None:
     """Give each manifest its ``children_shown`` and ``attachments``."""
     manifests = list(manifests)
-    digests = {digest for manifest in manifests for digest in (manifest.digest, *manifest.child_digests)}
-    children = {
-        child.digest: child
-        for child in Manifest.objects.filter(image=image, digest__in=digests).only(
-            "digest", "size", "platforms", "kind"
-        )
-    }
-    attached = attachments(image, digests)
+    children = {digest for manifest in manifests for digest in manifest.child_digests}
+    known = Manifest.objects.filter(image=image, digest__in=children).values_list("digest", "size")
+    sizes: dict[str, int] = dict(known)
+    attached = attachments(image, children | {manifest.digest for manifest in manifests})
     for manifest in manifests:
         manifest.children_shown = [  # type: ignore[attr-defined]
             Platform(
                 child["platform"] or "–",
                 child["digest"],
-                children[child["digest"]].size if child["digest"] in children else None,
-                [*attached.get(child["digest"], []), *_attestations(manifest, child["digest"], children)],
+                sizes.get(child["digest"]),
+                [*attached.get(child["digest"], []), *_attestations(manifest, child["digest"], sizes)],
             )
             for child in manifest.children
             if "about" not in child
@@ -101,10 +97,10 @@ def decorate(image: Image, manifests: Iterable[Manifest]) -> None:
         manifest.attachments = attached.get(manifest.digest, [])  # type: ignore[attr-defined]
 
 
-def _attestations(index: Manifest, digest: str, known: dict[str, Manifest]) -> list[Attachment]:
+def _attestations(index: Manifest, digest: str, sizes: dict[str, int]) -> list[Attachment]:
     """What BuildKit says of a platform, in the same index."""
     return [
-        Attachment("attestation", child["digest"], known[child["digest"]].size if child["digest"] in known else 0)
+        Attachment("attestation", child["digest"], sizes.get(child["digest"], 0))
         for child in index.children
         if child.get("about") == digest
     ]
