@@ -111,6 +111,7 @@ class Quota:
     namespaces_allowed: int
     images_allowed: int
     tags_allowed: int
+    images_counted: int | None = None
 
     @functools.cached_property
     def namespaces_used(self) -> int:
@@ -120,7 +121,7 @@ class Quota:
     @functools.cached_property
     def images_used(self) -> int:
         """How many images it has, as many as its list shows."""
-        return visible_images(self.account).count()
+        return visible_images(self.account).count() if self.images_counted is None else self.images_counted
 
 
 # --- pages ----------------------------------------------------------------------------------------------------------
@@ -197,13 +198,17 @@ def _allowed(own: int | None, default: int) -> int:
     return default if own is None else own
 
 
-def quota(account: Account) -> Quota:
-    """What the account has and may have."""
+def quota(account: Account, images_used: int | None = None) -> Quota:
+    """What the account has and may have.
+
+    :param images_used: how many images it has, where they were counted just before.
+    """
     return Quota(
         account,
         namespaces_allowed=_allowed(account.namespace_quota, settings.DEFAULT_NAMESPACE_QUOTA),
         images_allowed=_allowed(account.image_quota, settings.DEFAULT_IMAGE_QUOTA),
         tags_allowed=_allowed(account.tag_quota, settings.DEFAULT_TAG_QUOTA),
+        images_counted=images_used,
     )
 
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from django.db.models import Count, Max
 
 from console import policy
 from console.accounts.models import Account
@@ -15,11 +19,35 @@ def _text(moment: datetime.datetime) -> str:
     return moment.isoformat()
 
 
+@dataclass(frozen=True)
+class Overview:
+    """What the page with the list says of all that the account has."""
+
+    version: str
+    namespaces: list[str]
+    images: int
+
+
 def list_version(account: Account) -> str:
     """Changes when something changes that the account's list of images shows; one query, of the ends of two indexes."""
     images, namespaces = policy.visible_images(account), policy.visible_namespaces(account)
     newest = [rows.order_by("-changed_at").values_list("changed_at")[:1] for rows in (images, namespaces)]
-    return _text(max((moment for (moment,) in newest[0].union(newest[1], all=True)), default=_NEVER))
+    return _newest(moment for (moment,) in newest[0].union(newest[1], all=True))
+
+
+def overview(account: Account) -> Overview:
+    """The same with the names of the namespaces and the number of images; two queries."""
+    images = policy.visible_images(account).aggregate(newest=Max("changed_at"), count=Count("pk"))
+    namespaces = policy.visible_namespaces(account).order_by("name").values_list("name", "changed_at")
+    names, moments = [], [images["newest"]]
+    for name, changed_at in namespaces:
+        names.append(name)
+        moments.append(changed_at)
+    return Overview(_newest(moments), names, images["count"])
+
+
+def _newest(moments: Iterable[datetime.datetime | None]) -> str:
+    return _text(max(filter(None, moments), default=_NEVER))
 
 
 def image_version(image: Image) -> str:

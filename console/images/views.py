@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import BigIntegerField, Count, QuerySet, Sum
+from django.db.models import BigIntegerField, Count, Exists, QuerySet, Sum
 from django.db.models.functions import Coalesce
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
@@ -21,10 +21,13 @@ from console.pages.rendering import Request, dialog, page, search_text, signed_i
 from console.registry import registry_answers
 
 
-def own_image(request: Request, repository: str) -> Image:
-    """The image with this name among one's own; anybody else's is not found."""
+def own_image(request: Request, repository: str, **more: Exists) -> Image:
+    """The image with this name among one's own; anybody else's is not found.
+
+    :param more: what else the row is to say, for a page that would ask for it next.
+    """
     namespace, _slash, name = repository.partition("/")
-    images = policy.visible_images(request.user).select_related("namespace__owner", "deletion")
+    images = policy.visible_images(request.user).select_related("namespace__owner", "deletion").annotate(**more)
     return get_object_or_404(images, namespace__name=namespace, name=name)
 
 
@@ -54,20 +57,20 @@ def listing(request: Request) -> HttpResponse:
     """My Images; until the service is activated, the activation form and nothing else."""
     if not request.user.activated:
         return activation_page(request)
+    overview = versions.overview(request.user)  # read first: what changes from here on is fetched again
+    quota = policy.quota(request.user, images_used=overview.images)
     images, total, chosen = _filtered(request, policy.visible_images(request.user))
     sort, order = sorting(request.GET, search.SORTS, "-created")
-    version = versions.list_version(request.user)  # read first: what changes from here on is fetched again
-    quota = policy.quota(request.user)
     if not any(chosen.values()):
-        total = quota.images_used
+        total = overview.images
     rows = paged(images.select_related("namespace", "deletion").order_by(*order), request.GET, wide=True, total=total)
     context = {
         **chosen,
         "rows": rows,
-        "version": version,
+        "version": overview.version,
         "sort": sort,
         "filtered": any(chosen.values()),
-        "namespaces": list(policy.visible_namespaces(request.user).order_by("name").values_list("name", flat=True)),
+        "namespaces": overview.namespaces,
         "types": Image.Visibility.choices,
         "quota": quota,
         "refusal": policy.refuse_image(request.user, quota),

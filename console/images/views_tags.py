@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from django.db.models import Exists, OuterRef
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_GET
@@ -18,11 +19,24 @@ from console.pages.activated import activated
 from console.pages.rendering import Request, page, search_text
 
 
+def _has(relation: str, **conditions: Any) -> Exists:
+    """Whether there is anything of the kind about an image."""
+    rows: Any = Image._meta.get_field(relation).related_model
+    return Exists(rows.objects.filter(image=OuterRef("pk"), **conditions))
+
+
 @require_GET
 @activated
 def tags(request: Request, repository: str) -> HttpResponse:
     """An image's tags. Everything comes from the index: the registry is not asked."""
-    image = own_image(request, repository)
+    # Three queries less for nearly every image: nothing is on its way to it, and a star is there or not.
+    image = own_image(
+        request,
+        repository,
+        has_copies=_has("copies"),
+        has_transfers=_has("transfers"),
+        starred=_has("stars", account=request.user),
+    )
     text = search_text(request.GET)
     rows, sort = index.tag_page(image, request.GET, text)
     context = {
@@ -32,8 +46,8 @@ def tags(request: Request, repository: str) -> HttpResponse:
         "text": text,
         "filtered": bool(text),
         "version": versions.image_version(image),
-        "copies": list(image.copies.order_by("pk")),
-        "transfers": list(image.transfers.select_related("image__namespace").order_by("pk")),
+        "copies": image.copies.order_by("pk") if image.has_copies else [],  # type: ignore[attr-defined]
+        "transfers": image.transfers.select_related("image__namespace").order_by("pk") if image.has_transfers else [],  # type: ignore[attr-defined]
         "used": policy.tags_used(image),
         "quota": policy.quota(request.user),
     }

@@ -40,6 +40,8 @@ def render(template: str, values: Mapping[str, Any]) -> SafeString:
     It may ask whether a text is empty, and show it as it is, or give it to another template: no filter, no address and
     no comparison can be made of it. What is to be compared or counted is no text but a ``bool`` or a small ``int``.
 
+    A text that is marked as safe is not escaped, whatever the template makes of it.
+
     :param values: texts, ``bool``, ``int``, ``None``, and lists and dictionaries of such.
     """
     texts: list[str] = []

@@ -10,8 +10,8 @@ from django import template
 from django.http import QueryDict
 from django.utils.formats import number_format
 from django.utils.safestring import SafeString
+from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 from heroicons.templatetags.heroicons import heroicon_mini, heroicon_outline, heroicon_solid
 
 from console.pages import fragments
@@ -27,7 +27,12 @@ _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 @register.filter
 def size(count: int | None) -> str:
     """Bytes in binary units (IEC 80000-13): ``1536`` is ``1.5 KiB``."""
-    value = float(count or 0)
+    return _size(count or 0, get_language())
+
+
+@functools.lru_cache(maxsize=4096)
+def _size(count: int, language: str | None) -> str:
+    value = float(count)
     for unit in _UNITS:
         if value < 1024 or unit == _UNITS[-1]:
             break
@@ -39,6 +44,8 @@ def size(count: int | None) -> str:
 @register.filter
 def number(count: int | None) -> str:
     """A whole number, grouped."""
+    if count is not None and 0 <= count < 1000:
+        return str(count)
     return str(number_format(count or 0, 0, force_grouping=True))
 
 
@@ -206,3 +213,9 @@ def sidebar(context: Any) -> str:
         values["account"] = {"name": account.name, "account_id": account.account_id, "is_staff": account.is_staff}
         values["csrf_token"] = str(context["csrf_token"])
     return fragments.render("components/_sidebar.html", values)
+
+
+@register.simple_tag
+def fixed(name: str) -> str:
+    """The template ``name``, which is the same on each page and needs nothing of it."""
+    return fragments.render(name, {})
