@@ -39,7 +39,7 @@ TEMPLATES = {
         account=st.none() | dictionaries("name account_id", "is_staff"),
     ),
     "favorites/_star.html": dictionaries("address id repository stars", "starred head bare"),
-    "images/_image_cells.html": dictionaries(
+    "images/_image_row.html": dictionaries(
         "key repository name namespace type address page delete tags size pushed created star", "public"
     ),
     "images/_tag_row.html": dictionaries(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import template
+from django.template.loader import get_template
 
 from console.favorites.templatetags.stars import star
 from console.images import rows
@@ -15,10 +16,12 @@ register = template.Library()
 
 
 @register.simple_tag(takes_context=True)
-def image_cells(context: Any, image: Image) -> str:
-    """The cells of an image in the list, with its star."""
+def image_row(context: Any, image: Image) -> str:
+    """The row of an image in the list, with its star; while it is being deleted, with the progress."""
+    if image.state == Image.State.DELETING:
+        return get_template("images/_row_deleting.html").render({"image": image})
     values = {**rows.image_row(image), "star": star(context, image, "bare")}
-    return fragments.render("images/_image_cells.html", values)
+    return fragments.render("images/_image_row.html", values)
 
 
 @register.simple_tag
