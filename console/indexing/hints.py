@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from django.db import connection
+from django.db import DatabaseError, connection
 
 from console.indexing.models import Hint
 from console.indexing.services import Reader
@@ -17,6 +17,8 @@ from registry_client import RegistryError, RegistryUnavailable
 log = logging.getLogger(__name__)
 
 _BATCH = 100
+# Of these, how many are looked at with a few statements. One that is slow holds up no more than these.
+_AT_ONCE = 20
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ def follow(repository: str) -> int:
         reader = Reader(repository)
         looked: list[Hint] = []
         try:
-            done = reader.look_at_pushed(hints)
+            done = _look_at_many(reader, hints)
             looked += [hint for hint in hints if hint.tag in done]
             for hint in hints:
                 if hint.tag in done:
@@ -90,6 +92,18 @@ def follow(repository: str) -> int:
     if failed:
         raise next(iter(failed.values()))
     return followed
+
+
+def _look_at_many(reader: Reader, hints: list[Hint]) -> set[str]:
+    """Look at some tags at a time; those that were dealt with. The rest, from a difficulty on, takes one look each."""
+    done: set[str] = set()
+    for start in range(0, len(hints), _AT_ONCE):
+        try:
+            done |= reader.look_at_pushed(hints[start : start + _AT_ONCE])
+        except (RegistryError, DatabaseError) as error:
+            log.info("%s: tags are looked at one by one: %s", reader.repository, error)
+            break
+    return done
 
 
 def _forget(hints: list[Hint]) -> None:

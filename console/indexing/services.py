@@ -18,7 +18,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from console.audit.services import record
-from console.images.deletion import TOMBSTONE_DIGEST, digest_of
+from console.images.deletion import TOMBSTONE_DIGEST, digest_of, is_of_one_tag
 from console.images.models import Image, Manifest, Tag
 from console.images.totals import refresh_totals
 from console.indexing import reading, store
@@ -28,6 +28,7 @@ from console.registry import at_once, registry
 from registry_client import (
     DOCKER_MANIFEST,
     OCI_MANIFEST,
+    MalformedManifest,
     ManifestUnknown,
     NameUnknown,
     RegistryError,
@@ -39,6 +40,8 @@ log = logging.getLogger(__name__)
 
 # A tag that somebody else wrote down while we looked is looked at again.
 _MOST_LOOKS = 10
+# Hundreds of layers fit in: larger ones are read one by one.
+_SMALL_BYTES = 128 * 1024
 
 
 class Push(Protocol):
@@ -114,24 +117,23 @@ class Reader:
         left out: a list of images, what the registry does not have, a deletion at work, a tag that somebody else wrote
         down meanwhile.
 
-        :param pushes: at most some hundred, each of another tag.
+        :param pushes: a few, each of another tag: all that the registry answers is held at the same time.
         :return: the tags that were dealt with; the others are for ``look``.
+        :raises registry_client.RegistryError: when the registry answers strangely for one of them, or not at all;
+            nothing is changed then, and it takes a ``look`` at each to tell which.
         """
         image = find_image(self.repository)
         if image is None or image.state != Image.State.ACTIVE:
             return set()
         names = [push.tag for push in pushes]
         before = _rows(image, names)
-        try:
-            # The first goes ahead: a registry that lets nobody in, or is down, is not asked for each of them.
-            answers = [self._ordinary(names[0]), *at_once(self._ordinary, names[1:])]
-            present = {name: answer for name, answer in zip(names, answers, strict=True) if answer is not None}
-            manifests = {answer.digest: answer for answer in present.values()}
-            known = store.read_before(image, manifests)
-            unread = [manifests[digest] for digest in sorted(manifests.keys() - known)]
-            read = at_once(functools.partial(store.read_whole, self.repository), unread)
-        except RegistryError:
-            return set()
+        # The first goes ahead: a registry that lets nobody in, or is down, is not asked for each of them.
+        answers = [self._ordinary(names[0]), *at_once(self._ordinary, names[1:])]
+        present = {name: answer for name, answer in zip(names, answers, strict=True) if answer is not None}
+        manifests = {answer.digest: answer for answer in present.values()}
+        known = store.read_before(image, manifests)
+        unread = [manifests[digest] for digest in sorted(manifests.keys() - known)]
+        read = at_once(functools.partial(store.read_whole, self.repository), unread)
         with transaction.atomic():
             # As in _write_down().
             if not Image.objects.select_for_update(of=("self",)).filter(pk=image.pk, state=Image.State.ACTIVE).exists():
@@ -140,19 +142,21 @@ class Reader:
                 store.store(image, [reading for readings in read for reading in readings])
             stored = {row.digest: row for row in Manifest.objects.filter(image=image, digest__in=manifests)}
             now = _rows(image, names)
-            done, added = set(), []
+            done, added, changed = set(), [], False
             for push in pushes:
                 answer = present.get(push.tag)
                 manifest = stored.get(answer.digest) if answer else None
                 if manifest is None or before.get(push.tag) != now.get(push.tag):
                     continue
+                outcome = Outcome.ADDED
                 if push.tag in now or manifest.doomed:
-                    _point(image, push.tag, manifest, push.pushed_at, push.pushed_by)
+                    outcome = _point(image, push.tag, manifest, push.pushed_at, push.pushed_by)
                 else:
                     added.append(_new(image, push.tag, manifest, push.pushed_at, push.pushed_by))
+                changed |= push.pushed_at is not None or outcome is not Outcome.SAME
                 done.add(push.tag)
             Tag.objects.bulk_create(added)
-        self._changed |= bool(done)
+        self._changed |= changed
         return done
 
     def _ordinary(self, tag: str) -> RegistryManifest | None:
@@ -161,8 +165,12 @@ class Reader:
             present = registry().manifest(self.repository, tag)
         except ManifestUnknown:
             return None
+        except RegistryError as error:
+            if is_of_one_tag(error):
+                return None
+            raise
         ordinary = present.media_type in (DOCKER_MANIFEST, OCI_MANIFEST) and present.digest != TOMBSTONE_DIGEST
-        return present if ordinary else None
+        return present if ordinary and _is_small(present) else None
 
     def _look(self, tag: str, pushed_at: datetime.datetime | None, pushed_by: str) -> Outcome:
         for _ in range(_MOST_LOOKS):
@@ -244,6 +252,15 @@ class Reader:
         same = Tag.objects.filter(pk=row.pk, manifest=row.manifest_id, pushed_at=row.pushed_at)
         deleted, _by_table = same.delete()
         return Outcome.REMOVED if deleted else Outcome.IGNORED
+
+
+def _is_small(manifest: RegistryManifest) -> bool:
+    """Whether a manifest and its configuration are of a size that many may be held of."""
+    try:
+        config = manifest.config
+    except MalformedManifest:
+        return False
+    return len(manifest.content) <= _SMALL_BYTES and (config is None or config.size <= _SMALL_BYTES)
 
 
 def _rows(image: Image, names: Sequence[str]) -> dict[str, tuple[object, ...]]:

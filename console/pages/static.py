@@ -21,7 +21,13 @@ class Storage(CompressedManifestStaticFilesStorage):
     def post_process(self, paths: dict[str, Any], dry_run: bool = False, **options: Any) -> Any:
         """See Django's ``ManifestFilesMixin``."""
         if not dry_run:
-            parts = [Path(self.path(f"css/{name}.css")).read_text(encoding="utf-8") for name in STYLES]
+            parts = [_read(*paths[f"css/{name}.css"]) for name in STYLES]
             Path(self.path(STYLE_SHEET)).write_text("\n".join(parts), encoding="utf-8")
             paths[STYLE_SHEET] = (self, STYLE_SHEET)
         return super().post_process(paths, dry_run=dry_run, **options)
+
+
+def _read(storage: Any, path: str) -> str:
+    """A style sheet where it comes from: its collected copy may be of another version."""
+    with storage.open(path) as file:
+        return str(file.read().decode())

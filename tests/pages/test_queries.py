@@ -9,6 +9,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import get_resolver, reverse
 from django.utils import timezone
 
+from console.accounts import access_tokens
 from console.audit.services import record
 from console.dockerhub.models import Catalogue, OfficialImage, OfficialTag
 from console.favorites.models import Star
@@ -45,6 +46,8 @@ LISTS = {
     "public-images": ("/public-images/?size=100", 6),
     "public-image": ("/public-images/shop/app/?size=100", 9),
     "favorites": ("/favorites/?size=100", 4),
+    "access-tokens": ("/account/tokens/?size=100", 6),
+    "access-token-create": ("/account/tokens/-/create/", 5),
 }
 NO_LISTS = {
     "home", "healthz", "sign-in", "sign-out", "account", "password_change", "password_change_done", "password_reset",
@@ -52,7 +55,8 @@ NO_LISTS = {
     "registry-password", "registry-status", "images-version", "usage-guide", "image-commands", "image-row",
     "image-version", "image-describe", "image-visibility", "copy-dismiss", "manifest-raw", "namespace-create",
     "namespace-delete", "docker-hub-refresh", "docker-hub-version", "official-image-cached", "official-image-version",
-    "transfer-cancel", "transfer-retry", "transfer-dismiss", "star", "star-official", "token", "notifications",
+    "transfer-cancel", "access-token-revoke", "transfer-retry", "transfer-dismiss", "star", "star-official", "token",
+    "notifications",
 }  # fmt: skip
 # Its filters ask for what there is to choose from.
 MOST_IN_ADMIN = 11
@@ -91,6 +95,7 @@ class World:
         for one in numbers:
             self.images(one)
             self.official_images(one)
+            self.access_tokens(one)
             self.administration(one)
         for image in (self.app, self.public):
             for one in numbers:
@@ -158,6 +163,10 @@ class World:
             digest=INDEX,
             platforms=[{"name": f"linux/v{at}", "digest": INDEX, "size": 5} for at in range(one + 1)],
         )
+
+    def access_tokens(self, one):
+        token, _secret = access_tokens.create(self.ann, f"ci{one}", can_push=True, namespaces=[self.team])
+        token.namespaces.add(NamespaceFactory(owner=self.ann))
 
     def administration(self, one):
         owner = ActivatedAccountFactory()

@@ -1,6 +1,7 @@
 """``manage.py prepare``."""
 
 import hashlib
+import json
 import os
 import secrets
 from importlib.metadata import version
@@ -16,16 +17,41 @@ from django.db import connection, transaction
 
 from console.accounts.models import Account
 from console.accounts.services import create_account
+from console.pages import static
+
+# What ``collectstatic`` leaves out by itself.
+_IGNORED = ["CVS", ".*", "*~"]
+_MANIFEST = "staticfiles.json"
 
 
-def _static_state() -> str:
-    """What tells whether a static file, or what packs it, is another one than before."""
-    seen = hashlib.sha256(f"{version('django')} {version('whitenoise')}".encode())
+def _sources() -> dict[str, bytes]:
+    """What the static files are made of, by their paths in ``STATIC_ROOT``."""
+    found: dict[str, bytes] = {}
     for finder in get_finders():
-        for path, storage in finder.list([]):
-            found = Path(storage.path(path)).stat()
-            seen.update(f"\0{path} {found.st_size} {found.st_mtime_ns}".encode())
+        for path, storage in finder.list(_IGNORED):
+            name = f"{prefix}/{path}" if (prefix := getattr(storage, "prefix", "")) else path
+            found.setdefault(name, Path(storage.path(path)).read_bytes())
+    return found
+
+
+def _state(sources: dict[str, bytes]) -> str:
+    """What tells whether a static file, or what packs it, is another one than before."""
+    packed_by = [version(name) for name in ("django", "whitenoise", "brotli")]
+    settled = [settings.STATIC_URL, settings.STORAGES, packed_by]
+    seen = hashlib.sha256(repr(settled).encode() + Path(str(static.__file__)).read_bytes())
+    for path, content in sorted(sources.items()):
+        seen.update(f"\0{path}\0{len(content)}\0".encode() + content)
     return seen.hexdigest()
+
+
+def _collected(root: Path) -> str:
+    """What tells whether what was collected is still what it was; empty when some of it is missing."""
+    try:
+        manifest = (root / _MANIFEST).read_bytes()
+        complete = all((root / path).exists() for path in json.loads(manifest)["paths"].values())
+    except (OSError, ValueError, KeyError):
+        return ""
+    return hashlib.sha256(manifest).hexdigest() if complete else ""
 
 
 class Command(BaseCommand):
@@ -43,12 +69,17 @@ class Command(BaseCommand):
         """Collect the static files, unless they are those of the last time: packing them takes most of a start."""
         root = Path(settings.STATIC_ROOT)
         note = root.with_name(f"{root.name}.collected")
-        state = _static_state()
-        if (root / "staticfiles.json").exists() and note.exists() and note.read_text() == state:
+        sources = _sources()
+        state = _state(sources)
+        collected = _collected(root)
+        if collected and note.exists() and note.read_text() == f"{state} {collected}":
             return
         note.unlink(missing_ok=True)
+        for path in sources:
+            # A copy that is newer than its source would be left as it is. Pages name the hashed ones, which stay.
+            (root / path).unlink(missing_ok=True)
         call_command("collectstatic", interactive=False, verbosity=0)
-        note.write_text(state)
+        note.write_text(f"{state} {_collected(root)}")
 
     def _first_administrator(self) -> None:
         given = os.environ.get("ADMIN_PASSWORD", "")
