@@ -66,6 +66,15 @@ def test_a_file_that_changed_in_nothing_but_its_content(start, source):
     assert ".base { color: tan }" in sheet
 
 
+def test_a_file_that_is_older_than_the_copy_of_it(start, source, settings):
+    write(source / "app.js", "one")
+    start()
+    write(source / "app.js", "two")
+    assert start()[0]
+    paths = json.loads((settings.STATIC_ROOT / "staticfiles.json").read_text())["paths"]
+    assert (settings.STATIC_ROOT / paths["app.js"]).read_text() == "two"
+
+
 def test_back_and_forth_between_two_versions(start, source):
     start()
     for colour in ("tan", "red", "tan"):
