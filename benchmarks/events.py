@@ -177,6 +177,35 @@ def product_row(
     ]
 
 
+def backlog_row(label: str, stack: Stack, repositories: list[str], prefix: str, seconds: float) -> list[Any]:
+    """Push while the worker is held, then let it go: a row of the table."""
+    headers = headers_for(repositories)
+    images = installed.small_images(stack.registry_port, headers, repositories, prefix)
+    worker = installed.parts(stack)["worker"]
+    for process in worker:
+        process.suspend()
+    try:
+        begun = time.time()
+        pushed = installed.push_for(stack.registry_port, headers, images, seconds)
+        ended = max(at for _, at in pushed)
+        _wait_for_hints(len(pushed))
+    finally:
+        for process in worker:
+            process.resume()
+    let_go = time.time()
+    done = indexed(pushed)
+    rate = len(pushed) / (ended - begun)
+    return [label, len(pushed), rate, len(pushed) / (done - let_go), done - let_go, "–", "–", "–", "–"]
+
+
+def _wait_for_hints(number: int) -> None:
+    end = time.monotonic() + _LATEST_SECONDS
+    while Hint.objects.count() < number:
+        if time.monotonic() > end:
+            raise RuntimeError("the registry did not tell of all pushes")
+        time.sleep(_POLL_SECONDS)
+
+
 def own_rate(label: str, repositories: list[str], seconds: float) -> list[Any]:
     """The registry alone: a row of the table."""
     with bare_registry() as port:
@@ -313,6 +342,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             )
             rows.append(product_row("full rate, many repositories", stack, many, "m", given.seconds))
             rows.append(product_row("full rate, one repository", stack, one, "o", given.seconds))
+            rows.append(backlog_row("worker held meanwhile, many repositories", stack, many, "b", given.seconds))
+            rows.append(backlog_row("worker held meanwhile, one repository", stack, one, "c", given.seconds))
         tools.table(
             f"Pushes and their rows in the index, {CLIENTS} clients, {given.repositories} repositories or one",
             ["run", "pushes", "pushed/s", "indexed/s", "behind, s", "lag p50 ms", "p95 ms", "worst ms", "CPU ms each"],
@@ -321,6 +352,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 "Reference: the rows “registry alone”, without authentication and notifications. Indexed: pushes"
                 " divided by the time from the first push until each is a row with its digest. Behind: from the last"
                 " push until then. Lag: from a push's answer to its row, seen within 50 ms.",
+                "Worker held meanwhile: it was stopped until all pushes were told of. Indexed and behind: from when it"
+                " was let go.",
                 "CPU: of registry / console / worker / PostgreSQL for each push, everything else that these did"
                 " meanwhile included.",
             ],
