@@ -104,6 +104,9 @@ class AccessTokenForm(forms.Form):
         """Bring the choices to what the service takes: ``can_push``, ``namespaces`` and ``expires_at``."""
         data = super().clean() or self.cleaned_data
         data["can_push"] = data.get("access") == "push"
+        if "reach" not in self.fields and self.data.get("reach", "all") != "all":
+            # Those that were chosen went while the form was open: it must not come to mean all that come later.
+            self.add_error(None, _("Please choose among your own namespaces"))
         if data.get("reach", "all") == "all":
             data["namespaces"] = None
             self.errors.pop("namespaces", None)

@@ -14,7 +14,8 @@ def client_address(request: HttpRequest) -> str | None:
     """The address the request came from, or ``None`` when the server did not say (a Unix socket)."""
     address = request.META.get("REMOTE_ADDR", "")
     try:
-        return str(ipaddress.ip_address(address))
+        found = ipaddress.ip_address(address)
+        return str(getattr(found, "ipv4_mapped", None) or found)
     except ValueError:
         return None
 

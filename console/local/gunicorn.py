@@ -29,6 +29,8 @@ def command(
         "--graceful-timeout": "3",
         "--keep-alive": "5",
         "--limit-request-line": "8190",
+        # No header may say under which path the site lies.
+        "--forwarder-headers": "",
         "--log-level": "warning",
         "--chdir": str(BASE_DIR),
     }

@@ -16,6 +16,7 @@ from collections.abc import Callable, Hashable, Mapping
 from typing import Any, NamedTuple
 
 from django.template.loader import get_template
+from django.urls import get_script_prefix
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language
 
@@ -48,7 +49,7 @@ def render(template: str, values: Mapping[str, Any]) -> SafeString:
     shape = _take_apart(values, texts)
     if len(texts) > _TEXTS:
         return mark_safe(get_template(template).render(dict(values)))  # noqa: S308  (a template escapes)
-    skeleton = _skeleton(template, get_language(), shape)
+    skeleton = _skeleton(template, get_language(), get_script_prefix(), shape)
     escaped = [text if hasattr(text, "__html__") else html.escape(text) for text in texts]
     return mark_safe(skeleton.words % skeleton.pick(escaped))  # noqa: S308  (escaped just now)
 
@@ -85,7 +86,7 @@ def _with_marks(shape: Any, marks: list[str]) -> Any:
 
 
 @functools.lru_cache(maxsize=_SHAPES)
-def _skeleton(template: str, language: str | None, shape: Hashable) -> _Skeleton:
+def _skeleton(template: str, language: str | None, prefix: str, shape: Hashable) -> _Skeleton:
     parts = _MARK.split(get_template(template).render(_with_marks(shape, [])))
     if any("\ue000" in part or "\ue001" in part for part in parts[::2]):
         raise ValueError(f"{template} changes a text that it is given")

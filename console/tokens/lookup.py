@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from django.conf import settings
-from django.db import connection
+from django.db import NotSupportedError, ProgrammingError, connection
+from django.utils import timezone
 
 from console import policy
 from console.database.base import DatabaseWrapper
@@ -30,8 +31,13 @@ class TokenUse:
 
 @dataclass(frozen=True)
 class Found:
-    """What was read. ``caller`` is ``None`` when nobody was asked for, or nobody found."""
+    """What was read, and when that began. ``caller`` is ``None`` when nobody was asked for, or nobody found.
 
+    A token counts from that moment, however long a password takes to check: a name that is given away is kept back for
+    as long as a token lasts that knew nothing of it.
+    """
+
+    at: datetime.datetime
     caller: Caller | None = None
     repositories: dict[str, Repository] = field(default_factory=dict)
     use: TokenUse | None = None
@@ -61,17 +67,19 @@ WITH caller AS (
     {join}
     WHERE {condition}
 ),
-repositories AS ({repositories})
-SELECT
-    caller.*,
-    CASE WHEN EXISTS (SELECT FROM repositories WHERE owner_id = caller.id AND NOT there) THEN (
+repositories AS ({repositories}),
+-- Kept as it is, or it would be counted for each of the repositories.
+counted AS MATERIALIZED (
+    SELECT CASE WHEN EXISTS (SELECT FROM repositories WHERE owner_id = caller.id AND NOT there) THEN (
         SELECT count(*) FROM (
             SELECT FROM images_image WHERE owner_id = caller.id
             LIMIT coalesce(caller.image_quota, %(image_quota)s)
-        ) AS counted
-    ) ELSE 0 END,
-    repositories.*
-FROM caller LEFT JOIN repositories ON true
+        ) AS images
+    ) ELSE 0 END AS images
+    FROM caller
+)
+SELECT caller.*, counted.images, repositories.*
+FROM caller CROSS JOIN counted LEFT JOIN repositories ON true
 """
 _WITHOUT_TOKEN = {
     "columns": "NULL::bigint, NULL::boolean, NULL::boolean, NULL::timestamptz, NULL::inet",
@@ -104,7 +112,7 @@ def by_username(username: str, asked: Iterable[Access]) -> Found:
     :raises django.db.OperationalError: when the database cannot be reached.
     """
     if "\x00" in username:
-        return Found()
+        return Found(timezone.now())
     return _identified(_BY_USERNAME, asked, username=username)
 
 
@@ -123,7 +131,7 @@ def by_secret(username: str, secret_hash: str, asked: Iterable[Access]) -> Found
     :raises django.db.OperationalError: when the database cannot be reached.
     """
     if "\x00" in username:
-        return Found()
+        return Found(timezone.now())
     return _identified(_BY_SECRET, asked, username=username, secret_hash=secret_hash)
 
 
@@ -134,18 +142,21 @@ def for_anybody(asked: Iterable[Access]) -> Found:
     """
     names = _names(asked)
     if not names["names"]:
-        return Found()
-    return Found(None, _repositories(_rows(_ANONYMOUS, names)))
+        return Found(timezone.now())
+    at = timezone.now()
+    return Found(at, None, _repositories(_rows(_ANONYMOUS, names)))
 
 
 def _identified(statement: str, asked: Iterable[Access], **key: str | int) -> Found:
+    at = timezone.now()
     rows = _rows(statement, {**key, **_names(asked), "image_quota": settings.DEFAULT_IMAGE_QUOTA})
     if not rows:
-        return Found()
+        return Found(at)
     account = rows[0][:_ACCOUNT_COLUMNS]
     token, can_push, all_namespaces, last_at, last_from, images = rows[0][_ACCOUNT_COLUMNS:_COLUMNS]
     limits = TokenLimits(can_push, all_namespaces) if token is not None else None
     return Found(
+        at,
         replace(Caller(*account), images=images, token=limits),
         _repositories(row[_COLUMNS:] for row in rows),
         TokenUse(token, last_at, last_from) if token is not None else None,
@@ -160,6 +171,17 @@ def _names(asked: Iterable[Access]) -> dict[str, list[str]]:
 
 
 def _rows(statement: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
+    try:
+        return _ask(statement, parameters)
+    except (NotSupportedError, ProgrammingError):
+        # A table was changed, or a pooler mixed connections up: what was prepared is no longer there, or does not fit.
+        if connection.in_atomic_block:
+            raise
+        connection.close()
+        return _ask(statement, parameters)
+
+
+def _ask(statement: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
     database = cast(DatabaseWrapper, connection)
     with database.prepared_cursor() as cursor:
         cursor.execute(statement, parameters)

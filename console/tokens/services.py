@@ -107,7 +107,7 @@ def issue(found: Found, asked: Sequence[Access], service: str) -> tuple[SignedTo
         grants = policy.dockerhub_grants(caller, asked)
     else:
         grants = policy.registry_grants(caller, asked, found.repositories)
-    return sign(caller.username if caller else "", grants, service), grants
+    return sign(caller.username if caller else "", grants, service, found.at), grants
 
 
 def console_token(asked: tuple[str, ...], service: str = "") -> tuple[str, float]:

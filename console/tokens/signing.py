@@ -40,14 +40,15 @@ def _signing_pair() -> tuple[ec.EllipticCurvePrivateKey, dict[str, list[str]]]:
     return key, {"x5c": encoded}
 
 
-def sign(subject: str, grants: Iterable[Access], service: str = "") -> SignedToken:
+def sign(subject: str, grants: Iterable[Access], service: str = "", at: datetime.datetime | None = None) -> SignedToken:
     """A token that opens exactly ``grants`` at one registry.
 
     :param subject: who it was made for; the registry repeats it in its notifications.
     :param service: that registry's name, the audience: any other refuses it. The installation's when not given.
+    :param at: from when on it counts: now when not given.
     """
     key, header = _signing_pair()
-    now = timezone.now().replace(microsecond=0)
+    now = (at or timezone.now()).replace(microsecond=0)
     moment = int(now.timestamp())
     claims = {
         "iss": settings.TOKEN_ISSUER,

@@ -145,5 +145,13 @@
     if (event.detail.target?.id === "dialog" || event.detail.xhr.status >= 500) announce(document.body.dataset.failed);
   });
 
+  // "Back" shows a page as it was left, to whoever is there then: no dialog of it, and nothing that is not asked for anew.
+  addEventListener("pagehide", () => {
+    for (const dialog of document.querySelectorAll("dialog")) dialog.remove();
+  });
+  addEventListener("pageshow", (event) => {
+    if (event.persisted) location.reload();
+  });
+
   prepare(document);
 })();

@@ -42,11 +42,15 @@
   // A press that begins on a row ends on the same row, or it is no click: while a button is down nothing is replaced.
   let pressed = false;
   let owed = false;
+  let releasing = 0;
   const refresh = () => {
     owed = pressed;
     if (!pressed) htmx.trigger(document.body, "list-changed");
   };
-  document.addEventListener("pointerdown", () => {
+  document.addEventListener("pointerdown", (event) => {
+    if (event.button !== 0 || event.ctrlKey) return; // opens a menu, which may keep the release to itself
+    clearTimeout(releasing);
+    releasing = 0;
     pressed = true;
     const watched = list();
     if (!watched?.classList.contains("htmx-request")) return;
@@ -55,13 +59,18 @@
   });
   const release = () => {
     // The click comes after the release: at once with a mouse, a little later with a finger.
-    setTimeout(() => {
+    clearTimeout(releasing);
+    releasing = setTimeout(() => {
       pressed = false;
+      releasing = 0;
       if (owed) refresh();
     }, 50);
   };
-  document.addEventListener("pointerup", release);
-  document.addEventListener("pointercancel", release);
+  for (const end of ["pointerup", "pointercancel", "contextmenu"]) document.addEventListener(end, release);
+  window.addEventListener("blur", release);
+  document.addEventListener("pointermove", (event) => {
+    if (pressed && !releasing && event.buttons === 0) release();
+  });
 
   let wait = EVERY;
   const look = async () => {

@@ -150,6 +150,12 @@ class TestCreate:
         assert response.status_code == 200
         assert AccessToken.objects.get().all_namespaces
 
+    def test_when_the_last_namespace_goes_while_the_form_is_open(self, client, ann, team):
+        chosen = str(team.pk)
+        delete_namespace(ann, team)
+        sentence = "Please choose among your own namespaces"
+        self.refused(client, sentence, reach="chosen", namespaces=chosen, access="push")
+
     def test_a_name_twice(self, client, token):
         response = self.create(client)
         assert response.status_code == 422

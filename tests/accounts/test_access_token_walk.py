@@ -1,6 +1,7 @@
 """Access tokens in a real browser on the whole product."""
 
 import re
+import shutil
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -8,6 +9,7 @@ from playwright.sync_api import expect
 
 from console.accounts.access_tokens import looks_like_secret
 from tests.browser.conftest import REGISTRY_PASSWORD, unique  # noqa: F401  (fixture)
+from tests.browser.walker import Walker
 
 pytestmark = pytest.mark.browser
 
@@ -88,6 +90,28 @@ def test_create_copy_and_revoke(person, unique):  # noqa: F811
     expect(page.get_by_text("The access token “gitlab-ci” is revoked.")).to_be_visible()
     expect(listed).to_have_count(0)
     assert page.url.endswith("?sort=name")
+
+
+def test_back_shows_it_to_nobody(person, unique, chromium):  # noqa: F811
+    """Browsers keep pages as they were left; the one that tests drive does so only when it is told."""
+    ann = activated(person, unique())
+    browser = chromium.browser_type.launch(
+        executable_path=shutil.which("chromium"),
+        args=["--no-sandbox"],
+        ignore_default_args=["--disable-back-forward-cache"],
+    )
+    try:
+        page = browser.new_context(storage_state=ann.page.context.storage_state()).new_page()
+        dialog = open_form(Walker(page, ann.base))
+        dialog.get_by_label("Name", exact=True).fill("ci")
+        dialog.get_by_role("button", name="Create").click()
+        secret = page.get_by_text(re.compile("^myimg_")).inner_text()
+        page.goto(f"{ann.base}/namespaces/")
+        page.evaluate("history.back()")
+        expect(page.get_by_text("1 of 50 access tokens used")).to_be_visible()
+        assert secret not in page.content()
+    finally:
+        browser.close()
 
 
 def test_escape_leaves_nothing_behind(person, unique):  # noqa: F811

@@ -51,6 +51,9 @@ def test_what_is_rolled_back_was_not_done():
     assert not AuditEvent.objects.exists()
 
 
-@pytest.mark.parametrize(("given", "found"), [("192.0.2.1", "192.0.2.1"), ("::1", "::1"), ("", None), ("unix:", None)])
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [("192.0.2.1", "192.0.2.1"), ("::ffff:192.0.2.1", "192.0.2.1"), ("::1", "::1"), ("", None), ("unix:", None)],
+)
 def test_addresses(given, found):
     assert client_address(RequestFactory().get("/", REMOTE_ADDR=given)) == found

@@ -4,7 +4,7 @@ import gzip
 
 import pytest
 from django.template.loader import get_template
-from django.urls import reverse
+from django.urls import clear_script_prefix, reverse, set_script_prefix
 from django.utils.safestring import SafeString
 from hypothesis import given
 from hypothesis import strategies as st
@@ -66,6 +66,18 @@ def test_a_safe_text_is_not_escaped_and_any_other_is():
     html = fragments.render("components/_copy.html", {"text": SafeString("<i>"), "label": "<b>"})
     assert 'data-copy="<i>"' in html
     assert '<span class="hidden">&lt;b&gt;</span>' in html
+
+
+def test_under_each_path_that_the_site_lies_under():
+    values = {"section": {}}
+    there = fragments.render("components/_sidebar.html", values)
+    set_script_prefix("/elsewhere/")
+    try:
+        assert 'href="/elsewhere/images/"' in fragments.render("components/_sidebar.html", values)
+    finally:
+        clear_script_prefix()
+    assert fragments.render("components/_sidebar.html", values) == there
+    assert 'href="/images/"' in there
 
 
 def test_very_many_texts_are_left_to_the_template():

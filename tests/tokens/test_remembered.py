@@ -3,14 +3,17 @@
 import datetime
 import importlib.util
 
+import jwt
 import pytest
 from django.contrib.auth.hashers import make_password
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from console.accounts.models import Account, RegistryCredential
 from console.accounts.services import change_registry_password, set_active
-from console.tokens import passwords
+from console.policy import Access
+from console.tokens import lookup, passwords
 from tests.factories import PASSWORD as NEW_PASSWORD
 from tests.factories import ImageFactory, NamespaceFactory
 from tests.tokens.test_endpoint import PASSWORD, make_account
@@ -184,6 +187,50 @@ class TestOneQuery:
             Account.objects.filter(pk=owner.pk).update(image_quota=quota)
             queries, grants = count(lambda: ask.get(*scopes, user="owner", password=PASSWORD))
             assert (queries, len(grants)) == (1, opened), quota
+
+
+def test_images_are_counted_once_however_many_names_are_new(owner):
+    asked = [Access("repository", f"team/new{number}", frozenset({"push"})) for number in range(50)]
+    parameters = {**lookup._names(asked), "username": "owner", "image_quota": 500}
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {lookup._BY_USERNAME}", parameters)
+        (plan,) = cursor.fetchone()[0]
+    counts = [node for node in nodes(plan["Plan"]) if node["Node Type"] == "Aggregate"]
+    assert [node["Actual Loops"] for node in counts] == [1]
+
+
+def nodes(plan):
+    yield plan
+    for child in plan.get("Plans", []):
+        yield from nodes(child)
+
+
+def test_a_token_counts_from_before_the_password_was_checked(ask, owner, monkeypatch):
+    """Whoever takes a name over waits as long as a token lasts that knew nothing of it."""
+    begun = timezone.now()
+    monkeypatch.setattr(lookup.timezone, "now", lambda: begun)
+    is_right = passwords.is_right
+
+    def slowly(*arguments):
+        monkeypatch.setattr(lookup.timezone, "now", lambda: begun + datetime.timedelta(seconds=40))
+        return is_right(*arguments)
+
+    monkeypatch.setattr(passwords, "is_right", slowly)
+    claims = read_claims(ask.get("repository:team/app:pull", user="owner", password=PASSWORD))
+    assert claims["iat"] == claims["nbf"] == claims["exp"] - 300 == int(begun.timestamp())
+
+
+def read_claims(response):
+    return jwt.decode(response.json()["token"], options={"verify_signature": False})
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_statement_that_is_no_longer_prepared_is_prepared_again(ask):
+    make_account("owner", namespace="team")
+    for _ in range(2):
+        assert ask.get("repository:team/app:pull", user="owner", password=PASSWORD).status_code == 200
+        with connection.cursor() as cursor:
+            cursor.execute("DEALLOCATE ALL")
 
 
 def test_while_a_namespace_changes_hands_nobody_gets_anything(ask, owner):
