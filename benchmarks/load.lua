@@ -38,7 +38,10 @@ function init(arguments)
     function delay()
       local from = begun and shortest or 0
       begun = true
-      return math.random(from, longest)
+      local thinking = math.random(from, longest)
+      -- The first request is made before the first delay, and sent after it.
+      if waiting > 0 then waiting = waiting + thinking * 1000 end
+      return thinking
     end
   end
   local file = assert(io.open(arguments[1] .. "/" .. user))

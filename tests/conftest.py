@@ -12,11 +12,11 @@ import pytest
 import requests
 from django.conf import settings
 from django.contrib.auth.hashers import Argon2PasswordHasher
-from django.core.management import call_command
 from playwright.sync_api import sync_playwright
 from procrastinate.periodic import PeriodicDeferrer
 
 from console.local import registry as bundled
+from console.operations.management.commands import prepare
 from tests.browser.walker import Walker
 from tests.engine_tools import Docker, Skopeo
 from tests.environment import ENVIRONMENT, FOLDER
@@ -29,8 +29,8 @@ CACHE = Path(__file__).resolve().parent.parent / ".cache"
 
 @pytest.fixture(scope="session", autouse=True)
 def _static_files(django_test_environment):
-    """Collect the static files once, as a start does: pages name them by their hash."""
-    call_command("collectstatic", interactive=False, verbosity=0)
+    """Collect the static files once, as a start does: pages name them by their hash, and whole products borrow them."""
+    prepare.Command()._static_files()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -16,7 +16,7 @@ from pathlib import Path
 import psycopg
 
 from console.environment import BASE_DIR, socket_dir
-from tests.environment import free_port
+from tests.environment import FOLDER, free_port
 
 START_SECONDS = 90
 
@@ -54,6 +54,8 @@ class Stack:
         self.data_dir = data_dir or Path(tempfile.mkdtemp(prefix="my-images-stack-"))
         self.data_dir.mkdir(exist_ok=True)
         self.data_dir.chmod(0o711)
+        if not (self.data_dir / "static").exists():
+            self._borrow_static_files()
         self.console_port, self.registry_port, self.dockerhub_port = free_port(), free_port(), free_port()
         self.console_url = f"http://127.0.0.1:{self.console_port}"
         self.registry_address = f"127.0.0.1:{self.registry_port}"
@@ -77,6 +79,13 @@ class Stack:
         self.account_id = self.password = ""
         self._lines: list[str] = []
         self._reader: threading.Thread | None = None
+
+    def _borrow_static_files(self) -> None:
+        """Take the static files that this process's tests have collected, if they have: it is most of a first start."""
+        note = FOLDER / "static.collected"
+        if note.exists():
+            shutil.copytree(FOLDER / "static", self.data_dir / "static", copy_function=os.link)
+            shutil.copy(note, self.data_dir / note.name)
 
     def launch(self, *arguments: str) -> None:
         """Start it and wait for nothing."""

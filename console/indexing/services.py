@@ -166,9 +166,10 @@ class Reader:
         except ManifestUnknown:
             return None
         except RegistryError as error:
-            if is_of_one_tag(error):
-                return None
-            raise
+            if not is_of_one_tag(error):
+                raise
+            registry().ping()  # raises when it is no matter of this tag
+            return None
         ordinary = present.media_type in (DOCKER_MANIFEST, OCI_MANIFEST) and present.digest != TOMBSTONE_DIGEST
         return present if ordinary and _is_small(present) else None
 
