@@ -38,10 +38,7 @@ function init(arguments)
     function delay()
       local from = begun and shortest or 0
       begun = true
-      local thinking = math.random(from, longest)
-      -- The first request is made before the first delay, and sent after it.
-      if waiting > 0 then waiting = waiting + thinking * 1000 end
-      return thinking
+      return math.random(from, longest)
     end
   end
   local file = assert(io.open(arguments[1] .. "/" .. user))
