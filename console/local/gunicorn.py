@@ -22,7 +22,7 @@ def command(
     memory = Path("/dev/shm")  # noqa: S108
     options = {
         "--bind": f"{environment.console_host}:{environment.console_port}",
-        "--worker-class": "gthread",
+        "--worker-class": "console.local.web_worker.WebWorker",
         "--workers": variables.get("WEB_WORKERS") or "2",
         "--threads": variables.get("WEB_THREADS") or "8",
         "--timeout": "60",
