@@ -150,7 +150,9 @@ def sign_in(people: Sequence[Account], users: int, tags: int) -> list[User]:
     for number in range(users):
         account, client = people[number % len(people)], Client()
         client.force_login(account)
-        cookie = f"{settings.SESSION_COOKIE_NAME}={client.cookies[settings.SESSION_COOKIE_NAME].value}"
+        client.get("/images/", headers={"host": settings.CONSOLE_URL.partition("//")[2]})
+        # A browser sends back all that it was given.
+        cookie = "; ".join(f"{name}={morsel.value}" for name, morsel in client.cookies.items())
         images = list(Image.objects.filter(owner=account).order_by("pk").values_list("full_name", flat=True))
         found.append(User(Person(images, tags, random.Random(number)), cookie))
     return found

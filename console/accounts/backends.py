@@ -6,9 +6,11 @@ import re
 from typing import Any
 
 from django.contrib.auth.backends import ModelBackend
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from console.accounts.models import ACCOUNT_ID_PATTERN, Account
+from console.database.compiled import Compiled
 
 
 class AccountBackend(ModelBackend):
@@ -39,8 +41,11 @@ class AccountBackend(ModelBackend):
 
     def get_user(self, user_id: int) -> Account | None:
         """The account of a session with its registry credential, which nearly every page asks for."""
-        try:
-            found = Account.objects.select_related("credential").get(pk=user_id)
-        except Account.DoesNotExist:
-            return None
-        return found if self.user_can_authenticate(found) else None
+        for found in _with_credential(user_id):
+            return found if self.user_can_authenticate(found) else None
+        return None
+
+
+@Compiled
+def _with_credential(pk: int) -> QuerySet[Account]:
+    return Account.objects.select_related("credential").filter(pk=pk)

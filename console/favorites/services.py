@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils.translation import gettext as _
 
 from console import policy
@@ -40,9 +40,19 @@ def set_star(account: Account, target: Image | OfficialImage, on: bool) -> Image
     return locked
 
 
+def starred_by(account: Account) -> Exists:
+    """Whether the account has a star on an image, for a query that finds images."""
+    return Exists(Star.objects.filter(account=account, image=OuterRef("pk")))
+
+
 def mark(account: Account, targets: Iterable[Image | OfficialImage]) -> None:
-    """Set ``starred`` on each of these, which are all of one kind: whether the account has a star on it. One query."""
-    targets = list(targets)
+    """Set ``starred`` on each of these, which are all of one kind: whether the account has a star on it.
+
+    One query, or none when they were found together with that.
+    """
+    targets = [target for target in targets if not hasattr(target, "starred")]
+    if not targets:
+        return
     field = "official_image_id" if targets and isinstance(targets[0], OfficialImage) else "image_id"
     keys = [target.pk for target in targets]
     starred = set(Star.objects.filter(account=account, **{f"{field}__in": keys}).values_list(field, flat=True))

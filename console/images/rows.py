@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+import datetime
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from console.images.models import Image, Manifest, Tag
+from console.images.models.image import address_in_registry
 from console.images.tags import Attachment, Platform
 from console.pages.addresses import address_of
 from console.pages.templatetags.console import moment, number, short_digest, size
@@ -17,17 +19,38 @@ from console.pages.templatetags.console import moment, number, short_digest, siz
 _PLATFORMS_SHOWN = 3
 
 
-def image_row(image: Image) -> dict[str, Any]:
-    """What the list shows of an image that is not being deleted, but for its star."""
-    repository = image.repository
+class ShownImage(NamedTuple):
+    """All that the list needs to know of an image, and of its reader's star: columns of a query, or an image's."""
+
+    pk: int
+    full_name: str
+    state: str
+    visibility: str
+    tag_count: int
+    size: int
+    last_push_at: datetime.datetime | None
+    created_at: datetime.datetime
+    star_count: int
+    starred: bool
+
+    @classmethod
+    def of(cls, image: Image) -> ShownImage:
+        """The same of ``image``, whose ``starred`` is set (``console.favorites.services.mark``)."""
+        return cls(*[getattr(image, name) for name in cls._fields])
+
+
+def image_row(image: ShownImage) -> dict[str, Any]:
+    """What the list shows of an image, but for its star."""
+    repository = image.full_name
+    namespace, _slash, name = repository.partition("/")
     return {
         "key": str(image.pk),
         "repository": repository,
-        "name": image.name,
-        "namespace": image.namespace.name,
+        "name": name,
+        "namespace": namespace,
         "public": image.visibility == Image.Visibility.PUBLIC,
-        "type": image.get_visibility_display(),
-        "address": image.address,
+        "type": str(Image.Visibility(image.visibility).label),
+        "address": address_in_registry(repository),
         "page": address_of("image", repository),
         "delete": address_of("image-delete", repository),
         "tags": number(image.tag_count),

@@ -6,14 +6,16 @@ import datetime
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from django.db.models import DateTimeField, Exists, F, OuterRef, Q, QuerySet, Value
 from django.db.models.functions import Coalesce, Greatest
 from django.http import QueryDict
 
+from console.database.compiled import Compiled
 from console.images.models import Document, Image, Manifest, Tag
-from console.pages.paging import KeysetPage, keyset, sort_name
+from console.pages.paging import KeysetPage, keyset, keyset_order, sort_name
 from registry_client import MalformedManifest
 from registry_client import Manifest as RegistryManifest
 
@@ -21,6 +23,8 @@ _NEVER = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 # Pulls by tag, and those by the digest that it points at: clients resolve a tag first and then fetch the digest.
 PULLS = F("pull_count") + F("manifest__pull_count")
 LAST_PULL = Greatest(F("last_pull_at"), F("manifest__last_pull_at"), output_field=DateTimeField())
+# Tags are asked for by so many digests at a time, or a multiple.
+_DIGESTS = 32
 TAG_SORTS: dict[str, tuple[Any, type]] = {
     "name": ("name", str),
     "size": ("manifest__size", int),
@@ -40,6 +44,26 @@ def all_tags(image: Image) -> QuerySet[Tag]:
     """All tags, those included that stand under another one, with what they point at and how often that was pulled."""
     tags = Tag.objects.filter(image=image).select_related("manifest")
     return tags.annotate(pulls=PULLS, last_pull=LAST_PULL)
+
+
+def tag_named(image: Image, name: str) -> Tag | None:
+    """The image's tag of this name, if there is one, as ``all_tags`` has it."""
+    return next(iter(_tags_named(image.pk, name)), None)
+
+
+@Compiled
+def _tags_named(image: int, name: str) -> QuerySet[Tag]:
+    return all_tags(Image(pk=image)).filter(name=name)
+
+
+def names_of(manifest: Manifest, most: int) -> list[str]:
+    """The first names of the tags that point at the manifest."""
+    return [name for (name,) in _names_of(manifest.pk, rows=slice(0, most))]
+
+
+@Compiled
+def _names_of(manifest: int) -> QuerySet[Tag, tuple[str]]:
+    return Tag.objects.filter(manifest=manifest).order_by("name").values_list("name")
 
 
 @dataclass
@@ -71,9 +95,16 @@ def tag_page(image: Image, query: QueryDict, text: str) -> tuple[KeysetPage[Tag]
     if text:
         tags = tags.filter(name__icontains=text)
         total = tags.count()
-    rows = keyset(tags, query, column, kind, sort.startswith("-"), total)
+    begin = None if text else partial(_first_tags, image.pk, shape=(sort,))
+    rows = keyset(tags, query, column, kind, sort.startswith("-"), total, begin)
     decorate(image, [tag.manifest for tag in rows.rows])
     return rows, sort
+
+
+@Compiled
+def _first_tags(image: int, sort: str) -> QuerySet[Tag]:
+    column, _kind = TAG_SORTS[sort.removeprefix("-")]
+    return keyset_order(shown_tags(Image(pk=image)), column, sort.startswith("-"))
 
 
 def decorate(image: Image, manifests: Iterable[Manifest]) -> None:
@@ -106,12 +137,20 @@ def _attestations(index: Manifest, digest: str, sizes: dict[str, int]) -> list[A
     ]
 
 
+@Compiled
+def _tags_about(image: int, *digests: str) -> QuerySet[Tag]:
+    return Tag.objects.filter(image=image, subject__in=digests).select_related("manifest").order_by("name")
+
+
 def attachments(image: Image, digests: Iterable[str]) -> dict[str, list[Attachment]]:
     """What is about these digests: tagged so, or named by a list that is tagged so."""
     found: dict[str, list[Attachment]] = {}
     seen: set[tuple[str, str]] = set()
     lists: dict[str, str] = {}
-    for tag in Tag.objects.filter(image=image, subject__in=digests).select_related("manifest").order_by("name"):
+    # Not another statement for each number of digests.
+    asked = sorted(digests)
+    asked += asked[-1:] * (-len(asked) % _DIGESTS)
+    for tag in _tags_about(image.pk, *asked) if asked else ():
         if tag.manifest.children:
             lists.update(dict.fromkeys(tag.manifest.child_digests, tag.subject))
             continue
@@ -178,13 +217,18 @@ class Content:
     problem: str = ""
 
 
+@Compiled
+def _documents(digest: str) -> QuerySet[Document]:
+    return Document.objects.filter(digest=digest)
+
+
 # Longer manifests are shown in part, and given as a whole by a link.
 _MOST_SHOWN = 64 << 10
 
 
 def content(manifest: Manifest) -> Content | None:
     """Config, layers with the history that made them, and the raw manifest; ``None`` when it was not read yet."""
-    document = Document.objects.filter(digest=manifest.digest).first()
+    document = next(iter(_documents(manifest.digest)), None)
     if document is None:
         return None
     whole = bytes(document.content)

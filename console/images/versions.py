@@ -6,11 +6,13 @@ import datetime
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from django.db.models import Count, Max
+from django.db.models import Count, Max, QuerySet
 
 from console import policy
 from console.accounts.models import Account
+from console.database.compiled import Compiled
 from console.images.models import Image
+from console.namespaces.models import Namespace
 
 _NEVER = datetime.datetime.min.replace(tzinfo=datetime.UTC)
 
@@ -24,7 +26,7 @@ class Overview:
     """What the page with the list says of all that the account has."""
 
     version: str
-    namespaces: list[str]
+    namespaces: tuple[str, ...]
     images: int
 
 
@@ -37,13 +39,23 @@ def list_version(account: Account) -> str:
 
 def overview(account: Account) -> Overview:
     """The same with the names of the namespaces and the number of images; two queries."""
-    images = policy.visible_images(account).aggregate(newest=Max("changed_at"), count=Count("pk"))
-    namespaces = policy.visible_namespaces(account).order_by("name").values_list("name", "changed_at")
-    names, moments = [], [images["newest"]]
-    for name, changed_at in namespaces:
+    newest, images = next(iter(_images(account.pk)), (None, 0))
+    names, moments = [], [newest]
+    for name, changed_at in _namespaces(account.pk):
         names.append(name)
         moments.append(changed_at)
-    return Overview(_newest(moments), names, images["count"])
+    return Overview(_newest(moments), tuple(names), images)
+
+
+@Compiled
+def _images(account: int) -> QuerySet[Image, tuple[datetime.datetime, int]]:
+    images = policy.visible_images(Account(pk=account)).order_by().values("owner")
+    return images.annotate(newest=Max("changed_at"), count=Count("pk")).values_list("newest", "count")
+
+
+@Compiled
+def _namespaces(account: int) -> QuerySet[Namespace, tuple[str, datetime.datetime]]:
+    return policy.visible_namespaces(Account(pk=account)).order_by("name").values_list("name", "changed_at")
 
 
 def _newest(moments: Iterable[datetime.datetime | None]) -> str:

@@ -2,33 +2,54 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
-from django.db.models import BigIntegerField, Count, Exists, QuerySet, Sum
+from django.db.models import BigIntegerField, Count, Exists, OuterRef, QuerySet, Sum
 from django.db.models.functions import Coalesce
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
 from console import policy
+from console.accounts.models import Account
 from console.activation.views import activation_page
+from console.database.compiled import Compiled
+from console.favorites.services import starred_by
 from console.images import activity, search, versions
 from console.images.models import DailyActivity, Image
+from console.images.rows import ShownImage
 from console.pages.activated import activated
-from console.pages.paging import paged, sorting
+from console.pages.paging import order_of, paged, sorting
 from console.pages.rendering import Request, dialog, page, search_text, signed_in
 from console.registry import registry_answers
 
 
-def own_image(request: Request, repository: str, **more: Exists) -> Image:
-    """The image with this name among one's own; anybody else's is not found.
+def own_image(request: Request, repository: str, *, under_way: bool = False) -> Image:
+    """The image with this name among one's own, with the reader's star; anybody else's is not found.
 
-    :param more: what else the row is to say, for a page that would ask for it next.
+    :param under_way: also says whether it ``has_copies`` and ``has_transfers``.
+    :raises Http404: when there is none.
     """
-    namespace, _slash, name = repository.partition("/")
-    images = policy.visible_images(request.user).select_related("namespace__owner", "deletion").annotate(**more)
-    return get_object_or_404(images, namespace__name=namespace, name=name)
+    for image in _own_images(request.user.pk, repository, shape=(under_way,)):
+        return image
+    raise Http404
+
+
+@Compiled
+def _own_images(account: int, repository: str, under_way: bool) -> QuerySet[Image]:
+    reader = Account(pk=account)
+    images = policy.visible_images(reader).select_related("namespace__owner", "deletion")
+    if under_way:
+        images = images.annotate(has_copies=_has("copies"), has_transfers=_has("transfers"))
+    return images.annotate(starred=starred_by(reader)).filter(full_name=repository)
+
+
+def _has(relation: str) -> Exists:
+    """Whether there is anything of the kind about an image."""
+    rows: Any = Image._meta.get_field(relation).related_model
+    return Exists(rows.objects.filter(image=OuterRef("pk")))
 
 
 def _filtered(request: Request, images: QuerySet[Image]) -> tuple[QuerySet[Image], int | None, dict[str, Any]]:
@@ -51,6 +72,19 @@ def _filtered(request: Request, images: QuerySet[Image]) -> tuple[QuerySet[Image
     return images, total, {"text": text, "chosen_namespace": namespace, "chosen_type": kind}
 
 
+@Compiled
+def _shown_images(account: int, sort: str) -> QuerySet[Image, tuple[Any, ...]]:
+    reader = Account(pk=account)
+    images = policy.visible_images(reader).annotate(starred=starred_by(reader))
+    return images.order_by(*order_of(sort, search.SORTS)).values_list(*ShownImage._fields)
+
+
+def _first_images(account: Account, images: QuerySet[Image], sort: str, rows: slice) -> list[Any]:
+    """``images``, which are all of the account's by ``sort``: with all that they have where one shows its deletion."""
+    found = list(map(ShownImage._make, _shown_images(account.pk, shape=(sort,), rows=rows)))
+    return list(images[rows]) if any(one.state == Image.State.DELETING for one in found) else found
+
+
 @require_GET
 @signed_in
 def listing(request: Request) -> HttpResponse:
@@ -61,9 +95,12 @@ def listing(request: Request) -> HttpResponse:
     quota = policy.quota(request.user, images_used=overview.images)
     images, total, chosen = _filtered(request, policy.visible_images(request.user))
     sort, order = sorting(request.GET, search.SORTS, "-created")
+    images = images.select_related("namespace", "deletion").order_by(*order)
+    near = None
     if not any(chosen.values()):
         total = overview.images
-    rows = paged(images.select_related("namespace", "deletion").order_by(*order), request.GET, wide=True, total=total)
+        near = partial(_first_images, request.user, images, sort)
+    rows = paged(images, request.GET, wide=True, total=total, near=near)
     context = {
         **chosen,
         "rows": rows,
@@ -71,7 +108,7 @@ def listing(request: Request) -> HttpResponse:
         "sort": sort,
         "filtered": any(chosen.values()),
         "namespaces": overview.namespaces,
-        "types": Image.Visibility.choices,
+        "types": tuple((value, str(label)) for value, label in Image.Visibility.choices),
         "quota": quota,
         "refusal": policy.refuse_image(request.user, quota),
         "section": "images",

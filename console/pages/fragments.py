@@ -26,6 +26,8 @@ _TEXT = "text"
 # What is kept is so many shapes of so many texts at most; other values are given to the template itself.
 _SHAPES = 256
 _TEXTS = 120
+# So many whole parts are kept, of one to ten kilobytes.
+_KEPT = 512
 
 
 class _Skeleton(NamedTuple):
@@ -93,3 +95,19 @@ def _skeleton(template: str, language: str | None, prefix: str, shape: Hashable)
     order = [int(number) for number in parts[1::2]]
     words = "%s".join(part.replace("%", "%%") for part in parts[::2])
     return _Skeleton(words, lambda texts: tuple([texts[number] for number in order]))
+
+
+def kept(template: str, **values: Hashable) -> SafeString:
+    """What ``template`` makes of ``values``, kept for whoever shows the same again.
+
+    It sees nothing but these, as ``render``, so that it shows nothing else; unlike there it may do with them what it
+    likes, and another text is another entry.
+
+    :param values: texts, and tuples of texts.
+    """
+    return _kept(template, tuple(values.items()), get_language(), get_script_prefix())
+
+
+@functools.lru_cache(maxsize=_KEPT)
+def _kept(template: str, values: tuple[tuple[str, Hashable], ...], _language: str | None, _prefix: str) -> SafeString:
+    return mark_safe(get_template(template).render(dict(values)))  # noqa: S308  (a template escapes)

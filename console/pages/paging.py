@@ -5,10 +5,10 @@ from __future__ import annotations
 import base64
 import datetime
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import copy
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 from urllib.parse import urlencode
 
 from django.core.paginator import Page, Paginator
@@ -49,10 +49,18 @@ class WidePaginator(Paginator):
     """Pages of a long list: only numbers of rows are skipped, not rows, and the second half is read from its end.
 
     :param total: how many rows there are, where that is known already.
+    :param near: gives the rows of a slice near the beginning, where something finds them quicker than the query.
     """
 
-    def __init__(self, rows: QuerySet[Any], per_page: int, total: int | None = None) -> None:
+    def __init__(
+        self,
+        rows: QuerySet[Any],
+        per_page: int,
+        total: int | None = None,
+        near: Callable[[slice], list[Any]] | None = None,
+    ) -> None:
         super().__init__(rows, per_page)
+        self._near = near
         if total is not None:
             self.count = total
 
@@ -63,7 +71,7 @@ class WidePaginator(Paginator):
         end = min(start + self.per_page, self.count)
         rows: QuerySet[Any] = self.object_list  # type: ignore[assignment]
         if end <= _NEAR:
-            return Page(list(rows[start:end]), number, self)
+            return Page(self._near(slice(start, end)) if self._near else list(rows[start:end]), number, self)
         # Without what is shown the order can be had from an index alone.
         bare = rows.select_related(None)
         if start > self.count // 2:
@@ -76,14 +84,24 @@ class WidePaginator(Paginator):
         return Page([found[key] for key in keys if key in found], number, self)
 
 
-def paged(queryset: QuerySet[Any, Any], query: QueryDict, *, wide: bool = False, total: int | None = None) -> Page[Any]:
+def paged(
+    queryset: QuerySet[Any, Any],
+    query: QueryDict,
+    *,
+    wide: bool = False,
+    total: int | None = None,
+    near: Callable[[slice], list[Any]] | None = None,
+) -> Page[Any]:
     """The page that the address asks for; the nearest one there is, whatever it asks for.
 
     :param wide: for lists without end, whose rows carry nothing that was computed in the query.
     :param total: how many rows such a list has, where that is known already.
+    :param near: see ``WidePaginator``.
     """
     size = page_size(query)
-    return (WidePaginator(queryset, size, total) if wide else Paginator(queryset, size)).get_page(query.get("page"))
+    return (WidePaginator(queryset, size, total, near) if wide else Paginator(queryset, size)).get_page(
+        query.get("page")
+    )
 
 
 def sorting(query: QueryDict, allowed: Mapping[str, Any], default: str) -> tuple[str, list[OrderBy]]:
@@ -94,12 +112,17 @@ def sorting(query: QueryDict, allowed: Mapping[str, Any], default: str) -> tuple
     :return: the name in force, and the order for ``order_by``, with ``pk`` last so that it is settled.
     """
     name = sort_name(query, allowed, default)
+    return name, order_of(name, allowed)
+
+
+def order_of(name: str, allowed: Mapping[str, Any]) -> list[OrderBy]:
+    """The order for ``order_by`` that goes by this name, as ``sorting`` says."""
     column = allowed[name.removeprefix("-")]
     order = [copy(column) if isinstance(column, OrderBy) else OrderBy(_expression(column)), OrderBy(F("pk"))]
     if name.startswith("-"):
         for part in order:
             part.reverse_ordering()
-    return name, order
+    return order
 
 
 def _expression(column: str | Expression | F) -> Expression | F:
@@ -155,29 +178,30 @@ def _read_cursor(text: str, kind: type) -> tuple[Any, int] | None:
 
 
 def keyset(
-    queryset: QuerySet[Row], query: QueryDict, column: str | Expression, kind: type, descending: bool, total: int
+    queryset: QuerySet[Row],
+    query: QueryDict,
+    column: str | Expression,
+    kind: type,
+    descending: bool,
+    total: int,
+    begin: Callable[..., list[Row]] | None = None,
 ) -> KeysetPage[Row]:
     """The page of ``queryset`` that the address asks for with ``after`` or ``before``.
 
     :param column: what is sorted by; never null.
     :param kind: the type of its values: ``str``, ``int`` or ``datetime``.
     :param total: how many rows there are in all.
+    :param begin: finds the first ``rows`` in this order (``keyset_order``), where something does so quicker.
     """
     size = page_size(query)
-    rows = queryset.annotate(sort_value=_expression(column))
     after, before = (_read_cursor(query.get(name, ""), kind) for name in ("after", "before"))
     backwards = after is None and (before is not None or "last" in query)
     place = after or before
     down = descending is not backwards
-    if place is not None:
-        value, key = place
-        way = "lt" if down else "gt"
-        # The first condition is implied by the second, and is what an index can begin at.
-        rows = rows.filter(**{f"sort_value__{way}e": value}).filter(
-            Q(**{f"sort_value__{way}": value}) | Q(sort_value=value, **{f"pk__{way}": key})
-        )
-    sign = "-" if down else ""
-    found = list(rows.order_by(f"{sign}sort_value", f"{sign}pk")[: size + 1])
+    if begin is not None and place is None and not backwards:
+        found = begin(rows=slice(0, size + 1))
+    else:
+        found = list(_from(queryset, place, column, down)[: size + 1])
     more, found = len(found) > size, found[:size]
     if backwards:
         found.reverse()
@@ -192,6 +216,27 @@ def keyset(
         following=_link(query, after=_cursor(found[-1])) if later and found else "",
         last=_link(query, last="1") if later else "",
     )
+
+
+def keyset_order(queryset: QuerySet[Row], column: str | Expression, descending: bool) -> QuerySet[Row]:
+    """All rows in the order that ``keyset`` has them in, with the ``sort_value`` of each."""
+    sign = "-" if descending else ""
+    rows: Any = queryset.annotate(sort_value=_expression(column))
+    return cast(QuerySet[Row], rows.order_by(f"{sign}sort_value", f"{sign}pk"))
+
+
+def _from(
+    queryset: QuerySet[Row], place: tuple[Any, int] | None, column: str | Expression, down: bool
+) -> QuerySet[Row]:
+    rows: Any = keyset_order(queryset, column, down)
+    if place is not None:
+        value, key = place
+        way = "lt" if down else "gt"
+        # The first condition is implied by the second, and is what an index can begin at.
+        rows = rows.filter(**{f"sort_value__{way}e": value}).filter(
+            Q(**{f"sort_value__{way}": value}) | Q(sort_value=value, **{f"pk__{way}": key})
+        )
+    return rows
 
 
 def _link(query: QueryDict, **place: str) -> str:

@@ -36,14 +36,25 @@ def star(context: Any, target: Image | OfficialImage, look: str = "") -> str:
     """
     if not hasattr(target, "starred"):
         mark(context["request"].user, [target])
-    official = isinstance(target, OfficialImage)
-    address = address_of("star-official", target.name) if official else address_of("star", target.repository)
+    starred = target.starred  # type: ignore[union-attr]
+    if isinstance(target, OfficialImage):
+        address, key = address_of("star-official", target.name), f"official-{target.pk}"
+        return _button(address, key, target.repository, starred, target.star_count, look)
+    return image_star(target.pk, target.repository, starred, target.star_count, look)
+
+
+def image_star(pk: int, repository: str, starred: bool, stars: int, look: str) -> str:
+    """The same for an image of which just this is known."""
+    return _button(address_of("star", repository), f"image-{pk}", repository, starred, stars, look)
+
+
+def _button(address: str, key: str, repository: str, starred: bool, stars: int, look: str) -> str:
     values = {
         "address": f"{address}?look={look}" if look else address,
-        "id": f"star-{'official' if official else 'image'}-{target.pk}",
-        "repository": target.repository,
-        "starred": target.starred,  # type: ignore[union-attr]
-        "stars": number(target.star_count),
+        "id": f"star-{key}",
+        "repository": repository,
+        "starred": starred,
+        "stars": number(stars),
         "head": look == "head",
         "bare": look == "bare",
     }

@@ -134,7 +134,12 @@ class Image(models.Model):
     @property
     def address(self) -> str:
         """What people type after ``docker pull``, less the tag."""
-        return f"{settings.REGISTRY_ADDRESS}/{self.repository}"
+        return address_in_registry(self.repository)
+
+
+def address_in_registry(repository: str) -> str:
+    """What people type after ``docker pull`` for this repository, less the tag."""
+    return f"{settings.REGISTRY_ADDRESS}/{repository}"
 
 
 class ImagePieces(models.Model):

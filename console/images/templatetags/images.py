@@ -2,26 +2,41 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from django import template
 from django.template.loader import get_template
+from django.urls import get_script_prefix
+from django.utils.translation import get_language
 
-from console.favorites.templatetags.stars import star
+from console.favorites.services import mark
+from console.favorites.templatetags.stars import image_star
 from console.images import rows
 from console.images.models import Image, Tag
 from console.pages import fragments
 
 register = template.Library()
+# So many rows of images are kept, of some two kilobytes each, for lists that are looked at again.
+_KEPT = 4096
 
 
 @register.simple_tag(takes_context=True)
-def image_row(context: Any, image: Image) -> str:
+def image_row(context: Any, image: Image | rows.ShownImage) -> str:
     """The row of an image in the list, with its star; while it is being deleted, with the progress."""
     if image.state == Image.State.DELETING:
         return get_template("images/_row_deleting.html").render({"image": image})
-    values = {**rows.image_row(image), "star": star(context, image, "bare")}
-    return fragments.render("images/_image_row.html", values)
+    if isinstance(image, Image):
+        mark(context["request"].user, [image])
+        image = rows.ShownImage.of(image)
+    return _image_row(image, get_language(), get_script_prefix())
+
+
+@functools.lru_cache(maxsize=_KEPT)
+def _image_row(image: rows.ShownImage, _language: str | None, _prefix: str) -> str:
+    """Follows from what it is given alone, so that it may be kept."""
+    star = image_star(image.pk, image.full_name, image.starred, image.star_count, "bare")
+    return fragments.render("images/_image_row.html", {**rows.image_row(image), "star": star})
 
 
 @register.simple_tag

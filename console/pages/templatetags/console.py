@@ -7,7 +7,9 @@ import functools
 from typing import Any
 
 from django import template
+from django.core.paginator import Paginator
 from django.http import QueryDict
+from django.urls import get_script_prefix
 from django.utils.formats import number_format
 from django.utils.safestring import SafeString
 from django.utils.translation import get_language, ngettext
@@ -20,6 +22,8 @@ from console.pages.markdown import render_markdown
 from console.pages.paging import NOWHERE, PAGE_SIZES, address_with
 
 register = template.Library()
+# So many pagers and so many heads of columns are kept.
+_KEPT = 1024
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
@@ -168,21 +172,31 @@ def keyset_pager(context: Any, target: str) -> str:
 @register.simple_tag(takes_context=True)
 def pager(context: Any, target: str) -> str:
     """The pages of ``rows``, their total and how many rows each has; replaces the element ``target``."""
-    rows, query = context["rows"], context["request"].GET
+    rows = context["rows"]
+    place = rows.number, rows.paginator.count, rows.paginator.per_page
+    return _pager(context["request"].GET.urlencode(), *place, target, get_language(), get_script_prefix())
+
+
+@functools.lru_cache(maxsize=_KEPT)
+def _pager(
+    address: str, number: int, count: int, per_page: int, target: str, _language: str | None, _prefix: str
+) -> str:
+    query = QueryDict(address)
+    paginator = Paginator(range(count), per_page)
 
     def at(place: int) -> str:
         return address_with(query, page=str(place))
 
     pages = [
-        {"number": str(one), "here": one == rows.number, "address": at(one) if isinstance(one, int) else ""}
-        for one in rows.paginator.get_elided_page_range(rows.number, on_each_side=1, on_ends=1)
+        {"number": str(one), "here": one == number, "address": at(one) if isinstance(one, int) else ""}
+        for one in paginator.get_elided_page_range(number, on_each_side=1, on_ends=1)
     ]
     values = {
-        "total": _total(rows.paginator.count),
-        "pages": pages if rows.paginator.num_pages > 1 else [],
-        "previous": at(rows.number - 1) if rows.has_previous() else "",
-        "following": at(rows.number + 1) if rows.has_next() else "",
-        "sizes": _sizes(query, rows.paginator.per_page),
+        "total": _total(count),
+        "pages": pages if paginator.num_pages > 1 else [],
+        "previous": at(number - 1) if number > 1 else "",
+        "following": at(number + 1) if number < paginator.num_pages else "",
+        "sizes": _sizes(query, per_page),
         "target": target,
     }
     return fragments.render("components/_pager.html", values)
@@ -191,11 +205,17 @@ def pager(context: Any, target: str) -> str:
 @register.simple_tag(takes_context=True)
 def sort_head(context: Any, name: str, label: str, target: str, numeric: bool = False) -> str:
     """The head of a column that can be sorted by; a second press turns the order round."""
-    current = context["sort"]
+    address, current = context["request"].GET.urlencode(), context["sort"]
+    return _sort_head(address, current, name, str(label), target, numeric, get_script_prefix())
+
+
+@functools.lru_cache(maxsize=_KEPT)
+def _sort_head(address: str, current: str, name: str, label: str, target: str, numeric: bool, _prefix: str) -> str:
+    sort = f"-{name}" if current == name else name
     values = {
         "name": name,
-        "query": address_with(context["request"].GET, **NOWHERE, sort=f"-{name}" if current == name else name),
-        "label": str(label),
+        "query": address_with(QueryDict(address), **NOWHERE, sort=sort),
+        "label": label,
         "target": target,
         "numeric": numeric,
         "ascending": current == name,
@@ -213,6 +233,12 @@ def sidebar(context: Any) -> str:
         values["account"] = {"name": account.name, "account_id": account.account_id, "is_staff": account.is_staff}
         values["csrf_token"] = str(context["csrf_token"])
     return fragments.render("components/_sidebar.html", values)
+
+
+@register.simple_tag
+def kept(template: str, **values: Any) -> str:
+    """``template`` with nothing but these values, which are texts and tuples of texts: it is kept with them."""
+    return fragments.kept(template, **values)
 
 
 @register.simple_tag
