@@ -9,6 +9,8 @@ import signal
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from console.environment import BASE_DIR, Environment, EnvironmentProblem, load
 from console.keys import Keys, ensure_keys
@@ -126,6 +128,7 @@ def _registries(environment: Environment, keys: Keys) -> list[Child]:
         say(f"What each of them is for: {BASE_DIR / 'docs' / 'registry.md'}")
         return []
     inner_port = ports.free()
+    fewer = registry.FEWER_COLLECTIONS
     config = registry.write_config(folder / "config.yml", registry.configuration(environment, keys))
     inner_config = registry.write_config(
         folder / "inner.yml", registry.inner_configuration(environment, keys, inner_port)
@@ -133,7 +136,7 @@ def _registries(environment: Environment, keys: Keys) -> list[Child]:
     environment.inner_registry_file.write_text(f"http://127.0.0.1:{inner_port}")
     return [
         _registry_child("registry", registry.choose(environment, config), environment.registry_port),
-        _registry_child("inner registry", registry.choose(environment, inner_config, "inner"), inner_port),
+        _registry_child("inner registry", registry.choose(environment, inner_config, "inner"), inner_port, fewer),
     ]
 
 
@@ -156,12 +159,14 @@ def _hub(environment: Environment, keys: Keys, variables: dict[str, str]) -> lis
     return [inner, Child("hub", command, os.environ, lambda: True, silent=_REGISTRY_ROUTINE)]
 
 
-def _registry_child(name: str, program: registry.Program, port: int) -> Child:
+def _registry_child(
+    name: str, program: registry.Program, port: int, variables: Mapping[str, str] = MappingProxyType({})
+) -> Child:
     address = f"http://127.0.0.1:{port}/v2/"
     return Child(
         name,
         program.command,
-        registry.clean_environment(os.environ),
+        registry.clean_environment({**variables, **os.environ}),
         lambda: _answers(address, {200, 401}),
         silent=_REGISTRY_ROUTINE,
     )

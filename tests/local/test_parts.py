@@ -164,6 +164,18 @@ class TestFindingTheRegistry:
     def test_its_environment(self):
         assert registry.clean_environment({"REGISTRY_PORT": "1", "PATH": "x"}) == {"PATH": "x"}
 
+    def test_how_often_it_collects_garbage(self, monkeypatch):
+        """The console's own reads more than it holds; whoever says something else is obeyed."""
+
+        def told():
+            program = registry.Program(("registry",))
+            return local._registry_child("inner registry", program, 1, registry.FEWER_COLLECTIONS).environment["GOGC"]
+
+        monkeypatch.delenv("GOGC", raising=False)
+        assert told() == "400"
+        monkeypatch.setenv("GOGC", "50")
+        assert told() == "50"
+
 
 def test_ports():
     with socket.socket() as taken:
