@@ -1,4 +1,5 @@
-"""Django's PostgreSQL backend, without a round trip for each request's health check, and with prepared statements.
+"""Django's PostgreSQL backend, without a round trip for each request's health check, with prepared statements and
+pipelines.
 
 Named by ``DATABASES["default"]["ENGINE"]``; Django asks for this module's ``DatabaseWrapper``.
 """
@@ -6,6 +7,8 @@ Named by ``DATABASES["default"]["ENGINE"]``; Django asks for this module's ``Dat
 from __future__ import annotations
 
 import select
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -65,6 +68,20 @@ class DatabaseWrapper(base.DatabaseWrapper):
         self.ensure_connection()
         with self.wrap_database_errors:
             return self._prepare_cursor(_PreparedCursor(self.connection))  # type: ignore[attr-defined]
+
+    @contextmanager
+    def pipeline(self) -> Iterator[None]:
+        """Statements in this block are sent without waiting for the answer to each of them.
+
+        Waiting is most of what a short statement costs. Whatever needs an answer (a fetched row, the end of a
+        transaction) waits for all that was sent before; a failure may show as late as that.
+
+        :raises django.db.DatabaseError: at the end, for what failed and was not asked about.
+        """
+        self.close_if_health_check_failed()
+        self.ensure_connection()
+        with self.wrap_database_errors, self.connection.pipeline():
+            yield
 
 
 def _has_left(connection: psycopg.Connection[Any]) -> bool:

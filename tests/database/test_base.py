@@ -1,12 +1,13 @@
-"""The database connection: noticing that the server has left, and prepared statements."""
+"""The database connection: noticing that the server has left, prepared statements, and pipelines."""
 
 import psycopg
 import pytest
-from django.db import OperationalError, ProgrammingError, connection
+from django.db import OperationalError, ProgrammingError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from console.accounts.models import Account
 from console.database.base import _has_left
+from tests.factories import AccountFactory
 from tests.stack import wait_until
 
 
@@ -74,3 +75,31 @@ class TestPrepared:
     def test_errors_are_djangos(self):
         with pytest.raises(ProgrammingError), connection.prepared_cursor() as cursor:
             cursor.execute("SELECT no_such_column")
+
+
+@pytest.mark.django_db(transaction=True)
+class TestPipeline:
+    def test_it_works(self):
+        with connection.pipeline(), transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+            with connection.prepared_cursor() as prepared:
+                prepared.execute("SELECT %s::int", [2])
+                assert prepared.fetchone() == (2,)
+            assert cursor.fetchone() == (1,)
+        assert connection.connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+
+    def test_a_failure_takes_the_whole_transaction_back(self):
+        with pytest.raises(ProgrammingError), connection.pipeline(), transaction.atomic():
+            AccountFactory()
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT no_such_column")
+        assert not Account.objects.all().exists()
+        assert connection.connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+
+    def test_the_next_request_has_a_new_connection(self):
+        """What was sent into a connection that the server has left would be lost otherwise."""
+        Account.objects.count()
+        TestTheServerHasLeft().end()
+        begin_request()
+        with connection.pipeline(), transaction.atomic():
+            assert Account.objects.count() == 0
