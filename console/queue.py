@@ -6,9 +6,10 @@ whose worker died is started again (``console.operations.jobs``).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 from procrastinate import BaseRetryStrategy, RetryDecision
 from procrastinate.contrib.django.models import ProcrastinateJob
 from procrastinate.exceptions import AlreadyEnqueued
@@ -29,6 +30,13 @@ def repository_lock(repository: str) -> str:
     return f"repository:{repository}"
 
 
+def busy_repositories(repositories: Iterable[str]) -> set[str]:
+    """Those of these repositories that a job with the repository's lock is at work on, or waits for."""
+    locks = {repository_lock(repository): repository for repository in repositories}
+    jobs = ProcrastinateJob.objects.filter(lock__in=locks, status__in=["todo", "doing"])
+    return {locks[lock] for lock in jobs.values_list("lock", flat=True) if lock}
+
+
 class KeepTrying(BaseRetryStrategy):
     """Tries again for ever, after 1, 2, 4 … at most ``longest`` seconds: for work that must end some day."""
 
@@ -41,14 +49,19 @@ class KeepTrying(BaseRetryStrategy):
         return RetryDecision(retry_in={"seconds": seconds}, priority=LATER_PRIORITY)
 
 
+_WAITS = "SELECT EXISTS (SELECT FROM procrastinate_jobs WHERE queueing_lock = %s AND status = 'todo')"
+
+
 def defer_once(task: Task[Any, Any, Any], key: str, *, lock: str, in_seconds: int = 0, **arguments: Any) -> bool:
     """Queue ``task`` unless the same is waiting already; whether it was queued.
 
     :param key: what makes two jobs the same.
     """
     # Mostly it can be seen beforehand: a refused row is an error in the database's log.
-    if ProcrastinateJob.objects.filter(queueing_lock=key, status="todo").exists():
-        return False
+    with connection.cursor() as cursor:
+        cursor.execute(_WAITS, [key])
+        if cursor.fetchone()[0]:
+            return False
     schedule: dict[str, Any] = {"schedule_in": {"seconds": in_seconds}} if in_seconds else {}
     try:
         # A refused row would spoil the caller's transaction, were it not in a savepoint of its own.

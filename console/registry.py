@@ -23,6 +23,7 @@ _AT_ONCE = 4
 # Repositories a page of the catalogue: so many any registry allows.
 _PAGE = 100
 _LOOKING_SECONDS = 20
+_QUICK_SECONDS = 5
 
 
 @functools.cache
@@ -33,6 +34,17 @@ def _client(url: str, service: str, process: int) -> RegistryClient:
 def registry() -> RegistryClient:
     """The client for the installation's registry: one for each process, its connections kept open."""
     return _client(settings.CONSOLE_REGISTRY_URL, settings.REGISTRY_SERVICE, os.getpid())
+
+
+@functools.cache
+def _quick_client(url: str, service: str, process: int) -> RegistryClient:
+    tokens = SignedTokens(functools.partial(console_token, service=service))
+    return RegistryClient(url, tokens, read_timeout=_QUICK_SECONDS, retries=0)
+
+
+def quick_registry() -> RegistryClient:
+    """The same for work that others wait for: what is not answered soon is an error, and is not asked again."""
+    return _quick_client(settings.CONSOLE_REGISTRY_URL, settings.REGISTRY_SERVICE, os.getpid())
 
 
 def hub() -> RegistryClient:

@@ -29,7 +29,7 @@ def remember(pushes: Iterable[tuple[str, str]]) -> None:
     # In a settled order: two may store at once.
     pushes = sorted(set(pushes))
     if pushes:
-        with connection.cursor() as cursor:
+        with connection.prepared_cursor() as cursor:  # type: ignore[attr-defined]
             cursor.execute(_REMEMBER, [[repository for repository, _ in pushes], [digest for _, digest in pushes]])
 
 

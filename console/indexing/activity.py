@@ -58,7 +58,7 @@ def store(occurrences: Sequence[Occurrence]) -> None:
     columns = zip(
         *((one.event, one.repository, one.tag, one.digest, one.pull, one.at) for one in occurrences), strict=True
     )
-    with connection.cursor() as cursor:
+    with connection.prepared_cursor() as cursor:  # type: ignore[attr-defined]
         cursor.execute(_STORE, [list(column) for column in columns])
 
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import datetime
 import logging
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from django.db import DatabaseError, connection
 
+from console.images.totals import refresh_totals, refresh_totals_of
 from console.indexing.models import Hint
 from console.indexing.services import Reader
-from console.registry import registry
+from console.indexing.together import look_at_pushed
+from console.queue import busy_repositories
+from console.registry import quick_registry, registry
 from registry_client import RegistryError, RegistryUnavailable
 
 log = logging.getLogger(__name__)
@@ -19,6 +23,10 @@ log = logging.getLogger(__name__)
 _BATCH = 100
 # Of these, how many are looked at with a few statements. One that is slow holds up no more than these.
 _AT_ONCE = 20
+# Of many repositories, as many as this, if the registry answers at once and they are no larger than most are.
+_TOGETHER = 100
+_SMALL_BYTES = 32 * 1024
+_GATHERING_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -33,24 +41,96 @@ class Notice:
 
 # Of two pushes the later one's time and name stay, in whatever order they are told.
 _REMEMBER = """
-INSERT INTO indexing_hint AS known (repository, tag, pushed_at, pushed_by, version)
-VALUES (%s, %s, %s, %s, 1)
+INSERT INTO indexing_hint AS known (repository, tag, pushed_at, pushed_by, version, alone)
+SELECT repository, tag, pushed_at, pushed_by, 1, false
+FROM unnest(%s::text[], %s::text[], %s::timestamptz[], %s::text[]) AS told (repository, tag, pushed_at, pushed_by)
 ON CONFLICT (repository, tag) DO UPDATE SET
     version = known.version + 1,
     pushed_by = CASE
         WHEN excluded.pushed_at >= coalesce(known.pushed_at, '-infinity') THEN excluded.pushed_by
         ELSE known.pushed_by
     END,
-    pushed_at = greatest(known.pushed_at, excluded.pushed_at)
+    pushed_at = greatest(known.pushed_at, excluded.pushed_at),
+    alone = false
 """
 
 
 def remember(notices: Iterable[Notice]) -> None:
-    """Store what is to be looked at. Must be sorted by the caller where several may do so at once."""
-    with connection.cursor() as cursor:
-        cursor.executemany(
-            _REMEMBER, [(notice.repository, notice.tag, notice.pushed_at, notice.pushed_by) for notice in notices]
+    """Store what is to be looked at, with one statement."""
+    newest: dict[tuple[str, str], Notice] = {}
+    for notice in notices:
+        key = (notice.repository, notice.tag)
+        other = newest.get(key)
+        if other is None or _moment(notice) >= _moment(other):
+            newest[key] = notice
+    # In a settled order: two envelopes taken in at once must not wait for each other.
+    rows = [newest[key] for key in sorted(newest)]
+    if rows:
+        columns = zip(*((one.repository, one.tag, one.pushed_at, one.pushed_by) for one in rows), strict=True)
+        with connection.prepared_cursor() as cursor:  # type: ignore[attr-defined]
+            cursor.execute(_REMEMBER, [list(column) for column in columns])
+
+
+def _moment(notice: Notice) -> datetime.datetime:
+    return notice.pushed_at or datetime.datetime.min.replace(tzinfo=datetime.UTC)
+
+
+def follow_all(hand_over: Callable[[str], object]) -> int:
+    """Look at whatever there is a hint for, tags of many repositories together; how many were dealt with.
+
+    What takes more than that (``follow``) waits for a job of its repository, and holds up no other: what is out of
+    the ordinary, what the registry fails to answer, and whatever a job is at work on or waits for.
+
+    :param hand_over: queues the job of a repository; called before its hints are left to it.
+    :raises registry_client.RegistryError: when the registry is down or does not let us in.
+    """
+    followed = 0
+    while hints := list(Hint.objects.filter(alone=False).order_by("pk")[:_TOGETHER]):
+        busy = busy_repositories({hint.repository for hint in hints})
+        free = [hint for hint in hints if hint.repository not in busy]
+        done = _look_together(free)
+        followed += len(done)
+        _leave([hint for hint in hints if hint not in done], hand_over)
+        if 1 < len(hints) < _TOGETHER:
+            # They come fast: many together take less work than one after another, and that leaves more for the pushes.
+            time.sleep(_GATHERING_SECONDS)
+    return followed
+
+
+def _look_together(hints: list[Hint]) -> set[Hint]:
+    """Look at these and forget those that were dealt with, which are returned."""
+    if not hints:
+        return set()
+    try:
+        looked = look_at_pushed(hints, quick_registry(), _SMALL_BYTES)
+    except (RegistryError, DatabaseError) as error:
+        # Whether it is some tag, or the registry that cannot be read: the latter raises here.
+        registry().ping()
+        repositories = {hint.repository for hint in hints}
+        if len(repositories) == 1:
+            log.info("%s: its tags are left to a job of their own: %s", *repositories, error)
+            return set()
+        # Not all for the sake of one: the repositories each for themselves.
+        return set().union(
+            *(_look_together([hint for hint in hints if hint.repository == one]) for one in sorted(repositories))
         )
+    done = {hint for hint in hints if (hint.repository, hint.tag) in looked.done}
+    refresh_totals_of(looked.changed)
+    for image in looked.same:
+        refresh_totals(image, changed=False)
+    # At the end: whoever is killed before does all of it once more.
+    _forget(list(done))
+    return done
+
+
+def _leave(hints: list[Hint], hand_over: Callable[[str], object]) -> None:
+    """Leave the hints to jobs of their repositories, but not those that something was added to meanwhile."""
+    if not hints:
+        return
+    for repository in sorted({hint.repository for hint in hints}):
+        hand_over(repository)
+    with connection.cursor() as cursor:
+        cursor.execute(_LEAVE, _versions(hints))
 
 
 def follow(repository: str) -> int:
@@ -106,11 +186,22 @@ def _look_at_many(reader: Reader, hints: list[Hint]) -> set[str]:
     return done
 
 
+# Not those that something was added to meanwhile.
+_FORGET = """
+DELETE FROM indexing_hint USING unnest(%s::bigint[], %s::int[]) AS these (id, version)
+WHERE indexing_hint.id = these.id AND indexing_hint.version = these.version
+"""
+_LEAVE = """
+UPDATE indexing_hint SET alone = true FROM unnest(%s::bigint[], %s::int[]) AS these (id, version)
+WHERE indexing_hint.id = these.id AND indexing_hint.version = these.version
+"""
+
+
 def _forget(hints: list[Hint]) -> None:
     """Remove the hints, but not those that something was added to meanwhile."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            "DELETE FROM indexing_hint USING unnest(%s::bigint[], %s::int[]) AS followed (id, version) "
-            "WHERE indexing_hint.id = followed.id AND indexing_hint.version = followed.version",
-            [[hint.pk for hint in hints], [hint.version for hint in hints]],
-        )
+        cursor.execute(_FORGET, _versions(hints))
+
+
+def _versions(hints: list[Hint]) -> list[list[int]]:
+    return [[hint.pk for hint in hints], [hint.version for hint in hints]]

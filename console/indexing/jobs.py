@@ -13,12 +13,33 @@ from registry_client import RegistryError
 
 log = logging.getLogger(__name__)
 
+ALL_HINTS = "indexing.follow_all_hints"
+
 
 # The jobs that are queued under a key have no retry of Procrastinate's: one that fails while the same is waiting could
 # not be retried, and would keep its lock for ever (console.queue.defer_again).
+@app.task(name="indexing.follow_all_hints", queue=INDEX_QUEUE)
+def follow_all_hints(attempt: int = 0) -> None:
+    """Look at every tag that a notification pointed at; what takes more than a look is left to ``follow_hints``."""
+    try:
+        hints.follow_all(_follow_alone)
+    except Exception as error:
+        log.warning("hints are looked at again: %s", error, exc_info=not isinstance(error, RegistryError))
+        defer_again(follow_all_hints, ALL_HINTS, lock=ALL_HINTS, attempt=attempt)
+
+
+def look_at_hints() -> bool:
+    """Queue a look at all hints unless one is queued already; whether it was queued."""
+    return defer_once(follow_all_hints, ALL_HINTS, lock=ALL_HINTS)
+
+
+def _follow_alone(repository: str) -> None:
+    defer_once(follow_hints, f"hints {repository}", lock=repository_lock(repository), repository=repository)
+
+
 @app.task(name="indexing.follow_hints", queue=INDEX_QUEUE)
 def follow_hints(repository: str, attempt: int = 0) -> None:
-    """Look at every tag of a repository that a notification pointed at."""
+    """Look at every tag of one repository that a notification pointed at, with whatever it takes."""
     try:
         hints.follow(repository)
     except Exception as error:

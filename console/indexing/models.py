@@ -10,7 +10,7 @@ class Hint(models.Model):
     """*Look at this tag again.* One row for a tag, however often something was said of it.
 
     ``version`` grows with each further notification, so that one that arrives while the tag is being looked at is not
-    taken for dealt with.
+    taken for dealt with. ``alone`` is one that takes a job of its repository's own, which is queued.
     """
 
     repository = models.CharField(_("repository"), max_length=255)
@@ -18,11 +18,13 @@ class Hint(models.Model):
     pushed_at = models.DateTimeField(_("pushed"), null=True)
     pushed_by = models.CharField(_("pushed by"), max_length=64, blank=True, default="")
     version = models.PositiveIntegerField(default=1)
+    alone = models.BooleanField(default=False)
 
     class Meta:
         verbose_name = _("hint")
         verbose_name_plural = _("hints")
         constraints = [models.UniqueConstraint(fields=["repository", "tag"], name="hint_unique")]
+        indexes = [models.Index(fields=["id"], condition=models.Q(alone=False), name="hint_together")]
 
     def __str__(self) -> str:
         return f"{self.repository}:{self.tag}"

@@ -33,7 +33,8 @@ from console.images.models import Image, Tag
 from console.indexing.finding import Finding
 from console.indexing.models import Reconcile, ReconcileItem
 from console.indexing.repository import forget_gone_manifests, look_at, raise_if_down
-from console.indexing.services import Outcome, Reader
+from console.indexing.rows import Outcome
+from console.indexing.services import Reader
 from console.registry import registry
 from registry_client import InvalidName, RegistryError
 from registry_client.names import check_repository

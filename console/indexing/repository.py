@@ -19,7 +19,8 @@ from console.images.models import Image, Manifest, Tag
 from console.images.totals import refresh_totals
 from console.indexing.adoption import adopt, why_unusable
 from console.indexing.finding import Finding
-from console.indexing.services import Outcome, Reader, find_image
+from console.indexing.rows import Outcome
+from console.indexing.services import Reader, find_image
 from console.indexing.store import incomplete
 from console.namespaces.models import Namespace
 from console.policy import split_repository

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import functools
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from django.db import connection
 
 from console.images.models import Document, Image, Manifest
 from console.indexing import reading
 from console.indexing.reading import Reading
-from console.registry import registry
-from registry_client import DigestMismatch, MalformedManifest, NotFound, UnexpectedAnswer
+from console.registry import at_once, registry
+from registry_client import DigestMismatch, MalformedManifest, NotFound, RegistryClient, UnexpectedAnswer
 from registry_client import Manifest as RegistryManifest
 
 # An index may name indexes; a chain longer than this is somebody's joke.
@@ -87,12 +90,58 @@ def is_read(image: Image, digest: str) -> Manifest | None:
     return row
 
 
-def read_before(image: Image, digests: Iterable[str]) -> set[str]:
-    """Which of these manifests, that name no others, were read to their end before (as ``is_read`` for one)."""
-    digests = list(digests)
-    documents = set(Document.objects.filter(digest__in=digests).values_list("digest", flat=True))
-    rows = Manifest.objects.filter(image=image, digest__in=documents).exclude(kind=Manifest.Kind.UNREAD)
-    return set(rows.values_list("digest", flat=True))
+# Of pairs of an image and a digest. A manifest that names no others was read to its end when its kind is known.
+_READ_BEFORE = """
+SELECT manifest.image_id, manifest.digest FROM unnest(%s::bigint[], %s::text[]) AS asked (image, digest)
+JOIN images_manifest AS manifest ON manifest.image_id = asked.image AND manifest.digest = asked.digest
+WHERE manifest.kind <> '' AND EXISTS (SELECT FROM images_document AS document WHERE document.digest = asked.digest)
+"""
+
+
+def read_before(pairs: Iterable[tuple[int, str]]) -> set[tuple[int, str]]:
+    """Which of these manifests, that name no others, were read to their end before (as ``is_read`` for one).
+
+    :param pairs: the image's primary key, and the digest.
+    """
+    images, digests = _columns(pairs)
+    with connection.cursor() as cursor:
+        cursor.execute(_READ_BEFORE, [images, digests])
+        return {(image, digest) for image, digest in cursor.fetchall()}
+
+
+def read_plain(manifests: Sequence[RegistryManifest], client: RegistryClient) -> list[Reading]:
+    """Manifests that name no others, in order, each with its config where that can be had.
+
+    A config that several manifests of one repository name is fetched once.
+
+    :raises registry_client.RegistryError: when the registry fails.
+    """
+    readings = [reading.read_manifest(manifest) for manifest in manifests]
+    wanted = [
+        (manifest.repository, this.config_descriptor.digest)
+        if this.config_descriptor is not None and reading.wants_config(this)
+        else None
+        for manifest, this in zip(manifests, readings, strict=True)
+    ]
+    different = sorted({one for one in wanted if one is not None})
+    contents = dict(zip(different, at_once(functools.partial(_config, client), different), strict=True))
+    for this, asked in zip(readings, wanted, strict=True):
+        content = contents[asked] if asked is not None else None
+        if content is not None:
+            reading.add_config(this, content)
+    return readings
+
+
+def _config(client: RegistryClient, asked: tuple[str, str]) -> bytes | None:
+    try:
+        return client.read_blob(*asked, reading.CONFIG_LIMIT)
+    except _LEFT_OUT:
+        return None
+
+
+def _columns(pairs: Iterable[tuple[int, str]]) -> tuple[list[int], list[str]]:
+    pairs = list(pairs)
+    return [image for image, _digest in pairs], [digest for _image, digest in pairs]
 
 
 def _sum(index: Manifest, children: dict[str, Manifest]) -> int:
@@ -122,44 +171,93 @@ def incomplete(image: Image) -> set[str]:
         return {digest for (digest,) in cursor.fetchall()}
 
 
+_DOCUMENTS = """
+INSERT INTO images_document (digest, media_type, content, config)
+SELECT digest, media_type, content, config::jsonb
+FROM unnest(%s::text[], %s::text[], %s::bytea[], %s::text[]) AS read (digest, media_type, content, config)
+ON CONFLICT (digest) DO UPDATE SET config = excluded.config
+"""
+_MANIFESTS = """
+INSERT INTO images_manifest (
+    image_id, digest, media_type, kind, size, platforms, blobs, children, artifact_type, subject, created_at,
+    is_child, doomed, pull_count
+)
+SELECT image, digest, media_type, kind, size, platforms::jsonb, blobs::jsonb, children::jsonb, artifact_type, subject,
+    created_at, false, false, 0
+FROM unnest(
+    %s::bigint[], %s::text[], %s::text[], %s::text[], %s::bigint[], %s::text[], %s::text[], %s::text[], %s::text[],
+    %s::text[], %s::timestamptz[]
+) AS read (
+    image, digest, media_type, kind, size, platforms, blobs, children, artifact_type, subject, created_at
+)
+ON CONFLICT (image_id, digest) DO UPDATE SET
+    media_type = excluded.media_type, kind = excluded.kind, size = excluded.size, platforms = excluded.platforms,
+    blobs = excluded.blobs, children = excluded.children, artifact_type = excluded.artifact_type,
+    subject = excluded.subject, created_at = excluded.created_at
+"""
+_STORED = """
+SELECT manifest.id, manifest.image_id, manifest.digest, manifest.subject, manifest.doomed
+FROM unnest(%s::bigint[], %s::text[]) AS asked (image, digest)
+JOIN images_manifest AS manifest ON manifest.image_id = asked.image AND manifest.digest = asked.digest
+"""
+
+
+def store_all(readings: Iterable[tuple[int, Reading]]) -> None:
+    """Write readings down, each for the image whose primary key stands before it, with one statement for each table."""
+    # In a settled order: two images that share manifests may be read at once.
+    ordered = sorted(readings, key=lambda pair: (pair[1].digest, pair[0]))
+    if not ordered:
+        return
+    documents = {one.digest: one for _image, one in ordered}.values()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _DOCUMENTS,
+            _transposed((one.digest, one.media_type, one.content, json.dumps(one.config)) for one in documents),
+        )
+        cursor.execute(
+            _MANIFESTS,
+            _transposed(
+                (
+                    image,
+                    one.digest,
+                    one.media_type,
+                    str(one.kind),
+                    one.size,
+                    json.dumps(one.platforms),
+                    json.dumps(one.blobs),
+                    json.dumps(one.children),
+                    one.artifact_type,
+                    one.subject,
+                    one.created_at,
+                )
+                for image, one in ordered
+            ),
+        )
+    named: dict[int, set[str]] = {}
+    for image, one in ordered:
+        named.setdefault(image, set()).update(child["digest"] for child in one.children)
+    for image, digests in sorted(named.items()):
+        if digests:
+            Manifest.objects.filter(image=image, digest__in=digests, is_child=False).update(is_child=True)
+
+
+def _transposed(lines: Iterable[tuple[Any, ...]]) -> list[list[Any]]:
+    return [list(column) for column in zip(*lines, strict=True)]
+
+
+def stored(pairs: Iterable[tuple[int, str]]) -> dict[tuple[int, str], Manifest]:
+    """The rows of these manifests, by image and digest, with what it takes to let a tag point at them and no more."""
+    images, digests = _columns(pairs)
+    with connection.cursor() as cursor:
+        cursor.execute(_STORED, [images, digests])
+        return {
+            (image, digest): Manifest(pk=pk, image_id=image, digest=digest, subject=subject, doomed=doomed)
+            for pk, image, digest, subject, doomed in cursor.fetchall()
+        }
+
+
 def store(image: Image, readings: Iterable[Reading]) -> Manifest:
     """Write the readings down; the row of the first of them."""
     readings = list(readings)
-    # In a settled order: two images that share manifests may be read at once.
-    ordered = sorted(readings, key=lambda one: one.digest)
-    Document.objects.bulk_create(
-        [
-            Document(digest=one.digest, media_type=one.media_type, content=one.content, config=one.config)
-            for one in ordered
-        ],
-        update_conflicts=True,
-        unique_fields=["digest"],
-        update_fields=["config"],
-    )
-    Manifest.objects.bulk_create(
-        [
-            Manifest(
-                image=image,
-                digest=one.digest,
-                media_type=one.media_type,
-                kind=one.kind,
-                size=one.size,
-                platforms=one.platforms,
-                blobs=one.blobs,
-                children=one.children,
-                artifact_type=one.artifact_type,
-                subject=one.subject,
-                created_at=one.created_at,
-            )
-            for one in ordered
-        ],
-        update_conflicts=True,
-        unique_fields=["image", "digest"],
-        update_fields=[
-            "media_type", "kind", "size", "platforms", "blobs", "children", "artifact_type", "subject", "created_at",
-        ],
-    )  # fmt: skip
-    named = {child["digest"] for one in readings for child in one.children}
-    if named:
-        Manifest.objects.filter(image=image, digest__in=named, is_child=False).update(is_child=True)
+    store_all((image.pk, one) for one in readings)
     return Manifest.objects.get(image=image, digest=readings[0].digest)

@@ -16,7 +16,15 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
-from django.db import InterfaceError, InternalError, OperationalError, transaction
+from django.db import (
+    InterfaceError,
+    InternalError,
+    NotSupportedError,
+    OperationalError,
+    ProgrammingError,
+    connection,
+    transaction,
+)
 from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
@@ -31,7 +39,6 @@ from console.indexing.activity import Occurrence
 from console.indexing.hints import Notice
 from console.indexing.models import UnusableEvents
 from console.policy import split_repository
-from console.queue import defer_once, repository_lock
 from console.tokens.services import CONSOLE_SUBJECT
 from registry_client.names import check_tag, is_digest
 
@@ -83,7 +90,14 @@ def notifications(request: HttpRequest) -> HttpResponse:
     if taken.unusable:
         log.warning("notifications that nothing can be made of: %s", dict(taken.unusable))
     try:
-        _keep(taken)
+        try:
+            _keep(taken)
+        except (NotSupportedError, ProgrammingError):
+            # A pooler mixed connections up, say: what was prepared is no longer there. All of it is done once more.
+            if connection.in_atomic_block:
+                raise
+            connection.close()
+            _keep(taken)
     except (OperationalError, InterfaceError, InternalError, ConnectorException):
         log.error("notifications wait: the database cannot be reached")
         return HttpResponse(status=503)
@@ -91,16 +105,16 @@ def notifications(request: HttpRequest) -> HttpResponse:
 
 
 def _keep(taken: Taken) -> None:
-    """Store the hints and what is to be counted, then queue the work, once for each repository."""
-    with transaction.atomic():
-        # In a settled order: two envelopes taken in at once must not wait for each other.
-        hints.remember(sorted(taken.notices, key=lambda notice: (notice.repository, notice.tag)))
+    """Store the hints and what is to be counted, then queue the work, unless it waits already."""
+    with connection.pipeline(), transaction.atomic():  # type: ignore[attr-defined]
+        # All in a settled order: two envelopes taken in at once must not wait for each other.
+        hints.remember(taken.notices)
         pushed.remember(taken.pushes)
         activity.store(sorted(taken.occurrences, key=lambda one: one.event))
         for reason, number in sorted(taken.unusable.items()):
             activity.count_unusable(reason, number)
-    for repository in sorted({notice.repository for notice in taken.notices}):
-        defer_once(jobs.follow_hints, f"hints {repository}", lock=repository_lock(repository), repository=repository)
+    if taken.notices:
+        jobs.look_at_hints()
 
 
 def _text(value: Any) -> str:

@@ -1,0 +1,57 @@
+"""Rows of tags: what a look at a tag comes to, and how it is written down."""
+
+from __future__ import annotations
+
+import datetime
+import enum
+
+from django.utils import timezone
+
+from console.images.models import Manifest, Tag
+from console.indexing import reading
+
+
+class Outcome(enum.Enum):
+    """What a look at a tag came to."""
+
+    SAME = "same"
+    ADDED = "added"
+    MOVED = "moved"
+    REMOVED = "removed"
+    IGNORED = "ignored"
+
+
+def subject_of(name: str, manifest: Manifest) -> str:
+    """The digest that a tag is about: by its name, else by what its manifest says."""
+    return reading.subject_of_tag(name) or manifest.subject
+
+
+def point(name: str, manifest: Manifest, pushed_at: datetime.datetime | None, pushed_by: str) -> Outcome:
+    """Let the row of a tag point at ``manifest``, in the manifest's image; the caller holds the image's lock."""
+    subject = subject_of(name, manifest)
+    if manifest.doomed:
+        Manifest.objects.filter(pk=manifest.pk).update(doomed=False)
+    row = Tag.objects.filter(image=manifest.image_id, name=name).first()
+    if row is None:
+        moment = pushed_at or timezone.now()
+        Tag.objects.create(
+            image_id=manifest.image_id,
+            name=name,
+            manifest=manifest,
+            subject=subject,
+            pushed_at=moment,
+            pushed_by=pushed_by,
+        )
+        return Outcome.ADDED
+    moved = row.manifest_id != manifest.pk
+    before = (row.pushed_at, row.pushed_by, row.subject, row.missing_at)
+    if moved or (pushed_at is not None and pushed_at > row.pushed_at):
+        row.pushed_at, row.pushed_by = pushed_at or timezone.now(), pushed_by
+    # The same image pushed again after somebody asked to delete the tag: the later wish counts.
+    wanted = bool(pushed_at and row.deleting_since and pushed_at > row.deleting_since)
+    if moved or wanted:
+        row.manifest, row.state, row.problem = manifest, Tag.State.ACTIVE, ""
+    row.subject, row.missing_at = subject, None
+    if moved or wanted or before != (row.pushed_at, row.pushed_by, row.subject, row.missing_at):
+        row.save()
+    return Outcome.MOVED if moved else Outcome.SAME

@@ -1,0 +1,193 @@
+"""Looking at many pushed tags together, of one repository or of many, with a few statements for all of them."""
+
+from __future__ import annotations
+
+import datetime
+import functools
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from django.db import connection, transaction
+from django.utils import timezone
+
+from console.images.deletion import TOMBSTONE_DIGEST, is_of_one_tag
+from console.images.locks import lock_images
+from console.images.models import Image, Manifest
+from console.indexing import rows, store
+from console.indexing.rows import Outcome
+from console.registry import at_once
+from registry_client import (
+    DOCKER_MANIFEST,
+    OCI_MANIFEST,
+    MalformedManifest,
+    ManifestUnknown,
+    RegistryClient,
+    RegistryError,
+)
+from registry_client import Manifest as RegistryManifest
+
+# Hundreds of layers fit in: larger ones are read one by one.
+SMALL_BYTES = 128 * 1024
+
+
+class Push(Protocol):
+    """A push that made somebody look at a tag."""
+
+    repository: str
+    tag: str
+    pushed_at: datetime.datetime | None
+    pushed_by: str
+
+
+@dataclass
+class Looked:
+    """What a look at many came to.
+
+    ``done`` are the tags that were dealt with, as pairs of repository and name; the others take a look of their own.
+    ``changed`` are the images of which something was written down that pages show, ``same`` the others of ``done``.
+    """
+
+    done: set[tuple[str, str]] = field(default_factory=set)
+    changed: set[int] = field(default_factory=set)
+    same: set[int] = field(default_factory=set)
+
+
+class _Row(NamedTuple):
+    """The image of a tag, and what tells whether the tag's row, where there is one, was written meanwhile."""
+
+    image: int
+    tag: int | None
+    manifest: int | None
+    pushed_at: datetime.datetime | None
+
+
+class _New(NamedTuple):
+    """A tag that has no row yet."""
+
+    image: int
+    manifest: int
+    name: str
+    subject: str
+    pushed_at: datetime.datetime
+    pushed_by: str
+
+
+_Rows = dict[tuple[str, str], _Row]
+
+
+def look_at_pushed(pushes: Sequence[Push], client: RegistryClient, largest: int = SMALL_BYTES) -> Looked:
+    """Bring many tags in line, those that name an ordinary image in an image that is there.
+
+    It comes to the same as a look at each of them (``services.Reader.look``). What is out of the ordinary is left out:
+    a list of images, what the registry does not have, an image that is not there, a deletion at work, a tag that
+    somebody else wrote down meanwhile. The images' totals are not counted anew.
+
+    :param pushes: each of another tag: all that the registry answers is held at the same time.
+    :param client: whom to ask.
+    :param largest: the most bytes of a manifest, and of a configuration, that are read here.
+    :raises registry_client.RegistryError: when the registry answers strangely for one of them, or not at all;
+        nothing is changed then.
+    """
+    looked = Looked()
+    before = _rows(pushes)
+    pushes = [push for push in pushes if _key(push) in before]
+    if not pushes:
+        return looked
+    ask = functools.partial(_ordinary, client, largest)
+    # The first goes ahead: a registry that lets nobody in, or is down, is not asked for each of them.
+    answers = [ask(pushes[0]), *at_once(ask, pushes[1:])]
+    present = {_key(push): answer for push, answer in zip(pushes, answers, strict=True) if answer is not None}
+    manifests = {(before[key].image, answer.digest): answer for key, answer in present.items()}
+    known = store.read_before(manifests)
+    unread = sorted(manifests.keys() - known)
+    readings = store.read_plain([manifests[pair] for pair in unread], client)
+    with transaction.atomic():
+        # The rows' locks keep a deletion that starts meanwhile from losing sight of these tags.
+        active = lock_images({image for image, _digest in manifests}, state=Image.State.ACTIVE)
+        read = zip(unread, readings, strict=True)
+        store.store_all([(image, reading) for (image, _digest), reading in read if image in active])
+        stored = store.stored(manifests)
+        now = _rows(pushes)
+        added: list[_New] = []
+        for push in pushes:
+            key = _key(push)
+            answer = present.get(key)
+            manifest = stored.get((before[key].image, answer.digest)) if answer else None
+            if manifest is None or manifest.image_id not in active or before[key] != now.get(key):
+                continue
+            outcome = Outcome.ADDED
+            if now[key].tag is not None or manifest.doomed:
+                outcome = rows.point(push.tag, manifest, push.pushed_at, push.pushed_by)
+            else:
+                added.append(_new(push, manifest))
+            changed = push.pushed_at is not None or outcome is not Outcome.SAME
+            (looked.changed if changed else looked.same).add(manifest.image_id)
+            looked.done.add(key)
+        _add(added)
+    looked.same -= looked.changed
+    return looked
+
+
+def _key(push: Push) -> tuple[str, str]:
+    return push.repository, push.tag
+
+
+def _ordinary(client: RegistryClient, largest: int, push: Push) -> RegistryManifest | None:
+    """What the registry says of a tag that names an image; nothing where it says something else."""
+    try:
+        present = client.manifest(push.repository, push.tag)
+    except ManifestUnknown:
+        return None
+    except RegistryError as error:
+        if not is_of_one_tag(error):
+            raise
+        client.ping()  # raises when it is no matter of this tag
+        return None
+    ordinary = present.media_type in (DOCKER_MANIFEST, OCI_MANIFEST) and present.digest != TOMBSTONE_DIGEST
+    return present if ordinary and _is_small(present, largest) else None
+
+
+def _is_small(manifest: RegistryManifest, largest: int) -> bool:
+    """Whether a manifest and its configuration are of a size that many may be held of."""
+    if len(manifest.content) > largest:
+        return False
+    try:
+        config = manifest.config
+    except MalformedManifest:
+        return False
+    return config is None or config.size <= largest
+
+
+_ROWS = """
+SELECT told.at, image.id, tag.id, tag.manifest_id, tag.pushed_at
+FROM unnest(%s::text[], %s::text[]) WITH ORDINALITY AS told (repository, name, at)
+JOIN images_image AS image ON image.full_name = told.repository AND image.state = 'active'
+LEFT JOIN images_tag AS tag ON tag.image_id = image.id AND tag.name = told.name
+"""
+
+
+def _rows(pushes: Collection[Push]) -> _Rows:
+    """The rows of these tags; none for those whose image is not there, or is being deleted."""
+    keys = [_key(push) for push in pushes]
+    with connection.cursor() as cursor:
+        cursor.execute(_ROWS, [[repository for repository, _tag in keys], [tag for _repository, tag in keys]])
+        return {keys[at - 1]: _Row(*row) for at, *row in cursor.fetchall()}
+
+
+def _new(push: Push, manifest: Manifest) -> _New:
+    subject, moment = rows.subject_of(push.tag, manifest), push.pushed_at or timezone.now()
+    return _New(manifest.image_id, manifest.pk, push.tag, subject, moment, push.pushed_by)
+
+
+_ADD = """
+INSERT INTO images_tag (image_id, manifest_id, name, subject, pushed_at, pushed_by, pull_count, state, problem)
+SELECT new.*, 0, 'active', ''
+FROM unnest(%s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::timestamptz[], %s::text[]) AS new
+"""
+
+
+def _add(tags: Sequence[_New]) -> None:
+    if tags:
+        with connection.cursor() as cursor:
+            cursor.execute(_ADD, [list(column) for column in zip(*tags, strict=True)])
