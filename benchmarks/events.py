@@ -177,10 +177,12 @@ def product_row(
     ]
 
 
-def backlog_row(label: str, stack: Stack, repositories: list[str], prefix: str, seconds: float) -> list[Any]:
+def backlog_row(
+    label: str, stack: Stack, repositories: list[str], prefix: str, seconds: float, *, own_config: bool = False
+) -> list[Any]:
     """Push while the worker is held, then let it go: a row of the table."""
     headers = headers_for(repositories)
-    images = installed.small_images(stack.registry_port, headers, repositories, prefix)
+    images = installed.small_images(stack.registry_port, headers, repositories, prefix, own_config=own_config)
     worker = installed.parts(stack)["worker"]
     for process in worker:
         process.suspend()
@@ -344,6 +346,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             rows.append(product_row("full rate, one repository", stack, one, "o", given.seconds))
             rows.append(backlog_row("worker held meanwhile, many repositories", stack, many, "b", given.seconds))
             rows.append(backlog_row("worker held meanwhile, one repository", stack, one, "c", given.seconds))
+            label = "worker held meanwhile, many, each image with its own config"
+            rows.append(backlog_row(label, stack, many, "d", given.seconds, own_config=True))
         tools.table(
             f"Pushes and their rows in the index, {CLIENTS} clients, {given.repositories} repositories or one",
             ["run", "pushes", "pushed/s", "indexed/s", "behind, s", "lag p50 ms", "p95 ms", "worst ms", "CPU ms each"],
@@ -353,7 +357,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 " divided by the time from the first push until each is a row with its digest. Behind: from the last"
                 " push until then. Lag: from a push's answer to its row, seen within 50 ms.",
                 "Worker held meanwhile: it was stopped until all pushes were told of. Indexed and behind: from when it"
-                " was let go.",
+                " was let go. With its own config: two more requests a push, and one more to read. All others of a"
+                " repository share one config, which is read once for those that are looked at together.",
                 "CPU: of registry / console / worker / PostgreSQL for each push, everything else that these did"
                 " meanwhile included.",
             ],

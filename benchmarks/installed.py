@@ -111,12 +111,13 @@ def token(repositories: Iterable[str], *actions: str) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Small:
-    """A manifest of one tiny config and one tiny layer."""
+    """A manifest of one tiny config and one tiny layer; ``config`` is there when it has yet to be pushed too."""
 
     repository: str
     tag: str
     content: bytes
     digest: str
+    config: bytes = b""
 
 
 class Pusher:
@@ -152,6 +153,8 @@ class Pusher:
 
     def manifest(self, small: Small) -> None:
         """Push the manifest under its tag."""
+        if small.config:
+            self.blob(small.repository, small.config)
         path = f"/v2/{small.repository}/manifests/{small.tag}"
         self.request("PUT", path, small.content, **{"Content-Type": DOCKER_MANIFEST})
 
@@ -165,28 +168,36 @@ def digest(content: bytes) -> str:
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
-def small_images(port: int, headers: dict[str, str], repositories: list[str], prefix: str) -> Iterator[Small]:
-    """Manifests without end, each with a digest of its own, spread over ``repositories``; their blobs are there."""
+def small_images(
+    port: int, headers: dict[str, str], repositories: list[str], prefix: str, *, own_config: bool = False
+) -> Iterator[Small]:
+    """Manifests without end, each with a digest of its own, spread over ``repositories``; their blobs are there.
+
+    :param own_config: whether each has a config of its own, which is pushed with it; else a repository's share one.
+    """
     pusher = Pusher(port, headers)
-    config = json.dumps({"os": "linux", "architecture": "amd64"}).encode()
+    shared = json.dumps({"os": "linux", "architecture": "amd64"}).encode()
     for repository in repositories:
-        pusher.blob(repository, config)
+        pusher.blob(repository, shared)
         pusher.blob(repository, _LAYER)
     pusher.close()
 
     def build() -> Iterator[Small]:
         number = 0
         while True:
+            name = f"{prefix}{number}"
+            own = json.dumps({"os": "linux", "architecture": "amd64", "author": name}).encode() if own_config else b""
+            config = own or shared
             document = {
                 "schemaVersion": 2,
                 "mediaType": DOCKER_MANIFEST,
                 "config": {"mediaType": DOCKER_CONFIG, "digest": digest(config), "size": len(config)},
                 "layers": [{"mediaType": DOCKER_LAYER, "digest": digest(_LAYER), "size": len(_LAYER)}],
-                "annotations": {"number": f"{prefix}{number}"},
+                "annotations": {"number": name},
             }
             content = json.dumps(document).encode()
             repository = repositories[number % len(repositories)]
-            yield Small(repository, f"{prefix}{number}", content, digest(content))
+            yield Small(repository, name, content, digest(content), own)
             number += 1
 
     return build()
