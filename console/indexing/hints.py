@@ -24,8 +24,8 @@ _BATCH = 100
 # Of these, how many are looked at with a few statements. One that is slow holds up no more than these.
 _AT_ONCE = 20
 # Of many repositories, as many as this, if the registry answers at once and they are no larger than most are.
-_TOGETHER = 100
-_SMALL_BYTES = 32 * 1024
+_TOGETHER = 200
+_SMALL_BYTES = 16 * 1024
 _GATHERING_SECONDS = 0.1
 
 
