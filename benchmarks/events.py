@@ -208,10 +208,10 @@ def _wait_for_hints(number: int) -> None:
         time.sleep(_POLL_SECONDS)
 
 
-def own_rate(label: str, repositories: list[str], seconds: float) -> list[Any]:
+def own_rate(label: str, repositories: list[str], seconds: float, *, own_config: bool = False) -> list[Any]:
     """The registry alone: a row of the table."""
     with bare_registry() as port:
-        images = installed.small_images(port, {}, repositories, "bare")
+        images = installed.small_images(port, {}, repositories, "bare", own_config=own_config)
         begun = time.time()
         pushed = installed.push_for(port, {}, images, seconds)
         rate = len(pushed) / (max(at for _, at in pushed) - begun)
@@ -275,8 +275,8 @@ def intake(seconds: float) -> None:
         rows,
         [
             "The registry sends over one connection, one envelope after another: its row is what one registry can have"
-            " taken in. Queries: what one envelope asks of the database, with beginning and end of the transaction left"
-            " out; that of a push whose job waits already."
+            " taken in. Queries: what one envelope asks of the database, beginning and end of the transaction included;"
+            " that of a push whose job waits already."
         ],
     )
 
@@ -336,6 +336,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         tools.say("The registry alone ...")
         rows.append(own_rate("registry alone, many repositories", many, given.seconds))
         rows.append(own_rate("registry alone, one repository", one, given.seconds))
+        rows.append(
+            own_rate("registry alone, many, each image with its own config", many, given.seconds, own_config=True)
+        )
         tools.say("The whole product ...")
         with installed.running() as stack:
             installed.owner()
