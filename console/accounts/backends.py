@@ -48,4 +48,4 @@ class AccountBackend(ModelBackend):
 
 @Compiled
 def _with_credential(pk: int) -> QuerySet[Account]:
-    return Account.objects.select_related("credential").filter(pk=pk)
+    return Account.objects.select_related("credential").filter(pk=pk).order_by()

@@ -39,6 +39,7 @@ class Compiled(Generic[Row]):
 
         :param shape: what else ``build`` is given.
         :param rows: from which row on, and up to which.
+        :raises TypeError: when a value is neither a number nor a text.
         :raises ValueError: when a value is found nowhere in the query, or ``build`` has changed it.
         """
         kinds = tuple([type(value) for value in values])
@@ -51,6 +52,8 @@ class _Statement:
     def __init__(
         self, build: Callable[..., QuerySet[Any, Any]], kinds: tuple[type, ...], shape: tuple[Any, ...]
     ) -> None:
+        if other := set(kinds) - {int, str}:
+            raise TypeError(f"a value is a number or a text, no {other.pop().__name__}")
         marks = [_FIRST_NUMBER + n if kind is int else _TEXT.format(n) for n, kind in enumerate(kinds)]
         queryset = build(*marks, *shape)
         compiler = queryset.query.get_compiler(connection=connection)

@@ -53,7 +53,7 @@ def tag_named(image: Image, name: str) -> Tag | None:
 
 @Compiled
 def _tags_named(image: int, name: str) -> QuerySet[Tag]:
-    return all_tags(Image(pk=image)).filter(name=name)
+    return all_tags(Image(pk=image)).filter(name=name).order_by()
 
 
 def names_of(manifest: Manifest, most: int) -> list[str]:
@@ -219,7 +219,7 @@ class Content:
 
 @Compiled
 def _documents(digest: str) -> QuerySet[Document]:
-    return Document.objects.filter(digest=digest)
+    return Document.objects.filter(digest=digest).order_by()
 
 
 # Longer manifests are shown in part, and given as a whole by a link.

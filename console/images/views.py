@@ -43,7 +43,7 @@ def _own_images(account: int, repository: str, under_way: bool) -> QuerySet[Imag
     images = policy.visible_images(reader).select_related("namespace__owner", "deletion")
     if under_way:
         images = images.annotate(has_copies=_has("copies"), has_transfers=_has("transfers"))
-    return images.annotate(starred=starred_by(reader)).filter(full_name=repository)
+    return images.annotate(starred=starred_by(reader)).filter(full_name=repository).order_by()
 
 
 def _has(relation: str) -> Exists:

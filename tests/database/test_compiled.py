@@ -27,17 +27,21 @@ class TestCompiled:
         ImageFactory(name="other", namespace=image.namespace)
         query = Compiled(by_name)
         for _ in range(2):
-            (found,) = query(image.owner_id, "app")
+            (found,) = query(image.namespace.owner_id, "app")
             assert found == image
-            assert (found.description, found.namespace, found.namespace.owner) == ("one", image.namespace, image.owner)
-        assert query(image.owner_id, "nothing") == []
+            assert (found.description, found.namespace, found.namespace.owner) == (
+                "one",
+                image.namespace,
+                image.namespace.owner,
+            )
+        assert query(image.namespace.owner_id, "nothing") == []
 
     def test_related_rows_are_not_asked_for_again(self, django_assert_num_queries):
         image = ImageFactory()
         query = Compiled(by_name)
-        query(image.owner_id, image.name)
+        query(image.namespace.owner_id, image.name)
         with django_assert_num_queries(1):
-            assert query(image.owner_id, image.name)[0].namespace.owner.name == image.owner.name
+            assert query(image.namespace.owner_id, image.name)[0].namespace.owner.name == image.namespace.owner.name
 
     def test_the_sql_is_made_once_for_each_shape(self):
         made = []
@@ -47,11 +51,11 @@ class TestCompiled:
             return Image.objects.filter(owner=owner).order_by(sort).values_list("name")
 
         namespace = NamespaceFactory()
-        for name in "abc":
+        for name in ("one", "three", "two"):
             ImageFactory(namespace=namespace, name=name)
         query = Compiled(build)
-        assert query(namespace.owner_id, shape=("name",)) == [("a",), ("b",), ("c",)]
-        assert query(namespace.owner_id, shape=("-name",), rows=slice(1, 3)) == [("b",), ("a",)]
+        assert query(namespace.owner_id, shape=("name",)) == [("one",), ("three",), ("two",)]
+        assert query(namespace.owner_id, shape=("-name",), rows=slice(1, 3)) == [("three",), ("one",)]
         assert query(0, shape=("-name",)) == []
         assert made == ["name", "-name"]
 
@@ -85,13 +89,17 @@ class TestCompiled:
 
         assert loud(image.pk)[0].loud == "APP"
         assert documents("sha256:1")[0].config == {"labels": {"a": 1}}
-        assert counts(image.owner_id) == [(1,)]
+        assert counts(image.namespace.owner_id) == [(1,)]
 
     def test_a_value_that_comes_nowhere_is_a_mistake(self):
         with pytest.raises(ValueError, match="no place for 1 of its values"):
             Compiled(lambda name: Image.objects.filter(name__contains=name))("app")
         with pytest.raises(ValueError, match="no place for 1 of its values"):
             Compiled(lambda pk, other: Image.objects.filter(pk=pk))(1, 2)
+
+    def test_nothing_but_keys_and_texts(self):
+        with pytest.raises(TypeError, match="NoneType"):
+            Compiled(lambda pk: Image.objects.filter(pk=pk))(None)
 
     def test_texts_are_no_sql(self):
         ImageFactory(name="app")
@@ -103,10 +111,10 @@ class TestCompiled:
     def test_another_thread_asks_over_its_own_connection(self):
         image = ImageFactory()
         query, found = Compiled(by_name), []
-        query(image.owner_id, image.name)
+        query(image.namespace.owner_id, image.name)
 
         def ask():
-            found.extend(query(image.owner_id, image.name))
+            found.extend(query(image.namespace.owner_id, image.name))
             connection.close()
 
         thread = threading.Thread(target=ask)
