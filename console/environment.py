@@ -12,6 +12,8 @@ from urllib.parse import quote, urlsplit
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
+RESTART_REQUEST = "restart_registries"
+
 # A Unix socket's path may have 107 bytes; PostgreSQL adds "/.s.PGSQL.5432.lock" to the folder.
 _LONGEST_SOCKET_DIR = 107 - len("/.s.PGSQL.5432.lock")
 _SWITCH = {"on": True, "1": True, "true": True, "yes": True, "off": False, "0": False, "false": False, "no": False}
@@ -64,6 +66,11 @@ class Environment:
     def dockerhub_inner_file(self) -> Path:
         """Where it writes the address of the process that serves what Docker Hub's cache holds, and asks nobody."""
         return dockerhub_inner_file(self.data_dir)
+
+    @property
+    def restart_request(self) -> Path:
+        """A file that whoever wants the registries started again puts here; it is removed when they are."""
+        return self.data_dir / "run" / RESTART_REQUEST
 
 
 def socket_dir(data_dir: Path) -> Path:

@@ -1,10 +1,19 @@
-"""The installation's secrets: made once under ``DATA_DIR/keys``, mode 0600, and read from there ever after."""
+"""The installation's secrets: made once under ``DATA_DIR/keys``, mode 0600, and read from there ever after.
+
+Registry tokens are signed with one key. The registries, which read what they trust when they start, trust that one, the
+one that will sign next, and those that signed before, for as long as their tokens live. So the key can be changed
+without starting any registry again (``rotate``), and the former one is refused from their next start after that on.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import fcntl
 import os
 import secrets
+import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +23,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 _CERTIFICATE_LIFE = datetime.timedelta(days=3650)
+_CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
+# Certificates of former keys, each until the second in its name.
+_RETIRED = "token_retired_{}.pem"
 
 
 @dataclass(frozen=True)
@@ -26,9 +38,15 @@ class Keys:
     token_key: Path
     token_certificate: Path
 
+    @property
+    def next_token_key(self) -> Path:
+        """The key that will sign next; the registries trust it already."""
+        return self.folder / "token_next.pem"
 
-def _create(path: Path, content: bytes) -> None:
-    """Write ``path`` with mode 0600 unless it is there; of two processes doing so at once, one wins whole."""
+
+@contextlib.contextmanager
+def _draft(path: Path, content: bytes) -> Iterator[Path]:
+    """A file beside ``path``, mode 0600 and on the disk, to be put into its place at once."""
     draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
@@ -36,12 +54,32 @@ def _create(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        try:
-            os.link(draft, path)
-        except FileExistsError:
-            return
+        yield draft
     finally:
         draft.unlink(missing_ok=True)
+
+
+def _create(path: Path, content: bytes) -> None:
+    """Write ``path`` with mode 0600 unless it is there; of two processes doing so at once, one wins whole."""
+    with _draft(path, content) as draft, contextlib.suppress(FileExistsError):
+        os.link(draft, path)
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write ``path`` with mode 0600; whoever reads it meanwhile reads the old or the new."""
+    with _draft(path, content) as draft:
+        draft.replace(path)
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Nobody else changes which keys there are meanwhile."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _ensure_text(path: Path) -> str:
@@ -85,24 +123,112 @@ def _new_signing_pair() -> bytes:
     ) + certificate.public_bytes(serialization.Encoding.PEM)
 
 
+def _certificate(pair: Path) -> bytes:
+    text = pair.read_bytes()
+    return text[text.index(_CERTIFICATE) :]
+
+
+def _retired(folder: Path) -> list[tuple[int, Path]]:
+    """Certificates of former keys and until when they are trusted, in seconds since 1970; the latest first."""
+    found = ((path.stem.rpartition("_")[2], path) for path in folder.glob(_RETIRED.format("*")))
+    return sorted(((int(end), path) for end, path in found if end.isdigit()), reverse=True)
+
+
+def _renew_bundle(keys: Keys, now: float) -> bool:
+    """See :func:`renew_bundle`; the caller is alone."""
+    trusted = [_certificate(keys.token_key), _certificate(keys.next_token_key)]
+    for end, path in _retired(keys.folder):
+        if end > now:
+            trusted.append(path.read_bytes())
+        else:
+            path.unlink()
+    bundle = b"".join(dict.fromkeys(trusted))
+    if keys.token_certificate.exists() and keys.token_certificate.read_bytes() == bundle:
+        return False
+    _replace(keys.token_certificate, bundle)
+    return True
+
+
+def renew_bundle(keys: Keys) -> bool:
+    """Leave out of what the registries trust those former keys whose time is over; whether that changed anything.
+
+    Registries read it when they start.
+    """
+    with _alone(keys.folder):
+        return _renew_bundle(keys, time.time())
+
+
+def retires_at(keys: Keys) -> float | None:
+    """Until when the key that signed before is trusted, in seconds since 1970; ``None`` when there is none."""
+    return next((float(end) for end, _ in _retired(keys.folder)), None)
+
+
+def rotate(keys: Keys, overlap: float) -> float:
+    """Sign with the next key from now on, and make another one to follow it.
+
+    Every step leaves the signing key among those that the bundle names, wherever this is interrupted.
+
+    :param overlap: for how many seconds what the present key has signed is still to be trusted.
+    :returns: when that ends, in seconds since 1970.
+    """
+    with _alone(keys.folder):
+        end = int(time.time() + overlap) + 1
+        while (keys.folder / _RETIRED.format(end)).exists():  # another was retired in this second
+            end += 1
+        _create(keys.folder / _RETIRED.format(end), _certificate(keys.token_key))
+        keys.next_token_key.replace(keys.token_key)
+        _create(keys.next_token_key, _new_signing_pair())
+        _renew_bundle(keys, time.time())
+    return float(end)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file of the keys' folder, as they are together at one moment: for a backup."""
+    with _alone(folder):
+        return {
+            path.name: path.read_bytes()
+            for path in folder.iterdir()
+            if path.is_file() and not path.name.startswith(".")
+        }
+
+
+def write_folder(folder: Path, files: Mapping[str, bytes]) -> Path:
+    """Make a folder of keys out of a backup's, private as the first was.
+
+    :raises OSError: when it cannot be written, or is there.
+    """
+    folder.mkdir(mode=0o700)
+    for name, content in files.items():
+        _create(folder / name, content)
+    return folder
+
+
 def ensure_keys(data_dir: Path) -> Keys:
     """Read the installation's secrets, making those that are not there yet.
 
     :param data_dir: the installation's data folder; made when missing.
     :raises OSError: when the folder cannot be written.
     """
-    folder = data_dir / "keys"
+    return ensure_folder(data_dir / "keys")
+
+
+def ensure_folder(folder: Path) -> Keys:
+    """The same, for a folder of keys wherever it is."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     pair, certificate = folder / "token_signing.pem", folder / "token_certificate.pem"
     if not pair.exists():
         _create(pair, _new_signing_pair())
-    if not certificate.exists():
-        text = pair.read_bytes()
-        _create(certificate, text[text.index(b"-----BEGIN CERTIFICATE-----") :])
-    return Keys(
+    keys = Keys(
         folder=folder,
         secret_key=_ensure_text(folder / "secret_key"),
         notification_secret=_ensure_text(folder / "notification_secret"),
         token_key=pair,
         token_certificate=certificate,
     )
+    # An installation of before there were two keys has neither the second nor its certificate in the bundle.
+    if not (keys.next_token_key.exists() and certificate.exists()):
+        with _alone(folder):
+            if not keys.next_token_key.exists():
+                _create(keys.next_token_key, _new_signing_pair())
+            _renew_bundle(keys, time.time())
+    return keys

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from console.environment import BASE_DIR, Environment, EnvironmentProblem, load
-from console.keys import Keys, ensure_keys
+from console.keys import Keys, ensure_keys, renew_bundle
 from console.local import gunicorn, hub_configuration, linux, orphans, ports, registry
 from console.local.children import Child
 from console.local.log import say
@@ -55,6 +55,8 @@ def _run(environment: Environment) -> int:
     if environment.dockerhub:
         ports.check("127.0.0.1", environment.dockerhub_port, "DOCKERHUB_PORT", "the cache of Docker Hub")
     keys = ensure_keys(environment.data_dir)
+    renew_bundle(keys)
+    environment.restart_request.unlink(missing_ok=True)
     supervisor = Supervisor(run)
     supervisor.listen()
     code = 0
@@ -156,7 +158,7 @@ def _hub(environment: Environment, keys: Keys, variables: dict[str, str]) -> lis
         return []
     environment.dockerhub_inner_file.write_text(f"http://127.0.0.1:{port}")
     command = [sys.executable, "-m", "console.local.hub"]
-    return [inner, Child("hub", command, os.environ, lambda: True, silent=_REGISTRY_ROUTINE)]
+    return [inner, Child("hub", command, os.environ, lambda: True, silent=_REGISTRY_ROUTINE, reads_keys=True)]
 
 
 def _registry_child(
@@ -169,6 +171,7 @@ def _registry_child(
         registry.clean_environment({**variables, **os.environ}),
         lambda: _answers(address, {200, 401}),
         silent=_REGISTRY_ROUTINE,
+        reads_keys=True,
     )
 
 

@@ -27,6 +27,7 @@ class Child:
 
     :param ready: whether it does its work; asked again and again after a start.
     :param stop_signal: what asks it to end in good order.
+    :param reads_keys: it is started again when the keys that registries trust have changed and somebody asks for it.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Child:
     user: pwd.struct_passwd | None = None
     plain: tuple[str, ...] = ()
     silent: re.Pattern[str] | None = None
+    reads_keys: bool = False
     process: subprocess.Popen[bytes] | None = None
     failures: int = 0
     started_at: float = 0.0

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
+from console.environment import RESTART_REQUEST
 from console.local import orphans
 from console.local.children import Child
 from console.local.log import say
@@ -18,6 +19,8 @@ START_SECONDS = 60.0
 # All of a stop must fit into ten seconds: each child in turn gets what is left of nine.
 STOP_SECONDS = 9.0
 HURRIED_SECONDS = 1.5
+# A registry that is started again may end what it has begun for so long.
+RESTART_SECONDS = 5.0
 
 
 class Stopped(Exception):
@@ -91,7 +94,27 @@ class Supervisor:
         while not self.signals:
             for child in self.children:
                 self._look_at(child)
+            self._restart_as_asked()
             time.sleep(_POLL_SECONDS)
+
+    def _restart_as_asked(self) -> None:
+        """Start again, one after another, what reads the registries' keys, when there is a file that asks for it."""
+        request = self.folder / RESTART_REQUEST
+        if not request.exists():
+            return
+        for child in self.children:
+            if child.reads_keys and child.running:
+                say(f"The {child.name} is started again, to read its keys.")
+                child.ask_to_stop()
+                until = time.monotonic() + RESTART_SECONDS
+                while child.running and time.monotonic() < until and not self.signals:
+                    time.sleep(_POLL_SECONDS)
+                child.kill_rest()
+                if self.signals:
+                    return
+                child.start()
+                orphans.record(self.folder, self.children)
+        request.unlink(missing_ok=True)
 
     def _look_at(self, child: Child) -> None:
         if child.running:

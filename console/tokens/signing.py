@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import base64
 import datetime
-import functools
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import jwt
 from cryptography import x509
@@ -28,26 +28,61 @@ class SignedToken:
     expires_in: int
 
 
-@functools.cache
-def _signing_pair() -> tuple[ec.EllipticCurvePrivateKey, dict[str, list[str]]]:
-    """The key and the header that carries its certificate: read once for each process."""
-    pem = settings.KEYS.token_key.read_bytes()
+@dataclass(frozen=True)
+class _Pair:
+    """A key, and the header that carries its certificate."""
+
+    key: ec.EllipticCurvePrivateKey
+    header: dict[str, list[str]]
+
+
+# What was read last, and of which file: another key may take its place at any time, in this process too.
+_read: tuple[tuple[object, ...], _Pair] | None = None
+
+
+def _signing_pair() -> _Pair:
+    """The key that signs now. The file is looked at each time, which takes microseconds, and read when new."""
+    global _read
+    path = settings.KEYS.token_key
+    known = _read
+    try:
+        found = path.stat()
+        state = (path, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+        if known is None or known[0] != state:
+            # Should it be replaced between the two, the next look finds another state.
+            _read = known = (state, _load_pair(path))
+    except FileNotFoundError:
+        if known is None or known[0][0] != path:
+            raise
+    return known[1]
+
+
+def _load_pair(path: Path) -> _Pair:
+    pem = path.read_bytes()
     key = serialization.load_pem_private_key(pem, password=None)
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise TypeError("the token signing key is not an elliptic curve key")
     chain = x509.load_pem_x509_certificates(pem)
     encoded = [base64.b64encode(certificate.public_bytes(serialization.Encoding.DER)).decode() for certificate in chain]
-    return key, {"x5c": encoded}
+    return _Pair(key, {"x5c": encoded})
 
 
-def sign(subject: str, grants: Iterable[Access], service: str = "", at: datetime.datetime | None = None) -> SignedToken:
+def sign(
+    subject: str,
+    grants: Iterable[Access],
+    service: str = "",
+    at: datetime.datetime | None = None,
+    *,
+    key_file: Path | None = None,
+) -> SignedToken:
     """A token that opens exactly ``grants`` at one registry.
 
     :param subject: who it was made for; the registry repeats it in its notifications.
     :param service: that registry's name, the audience: any other refuses it. The installation's when not given.
     :param at: from when on it counts: now when not given.
+    :param key_file: another key to sign with than the one that does now.
     """
-    key, header = _signing_pair()
+    pair = _load_pair(key_file) if key_file else _signing_pair()
     now = (at or timezone.now()).replace(microsecond=0)
     moment = int(now.timestamp())
     claims = {
@@ -60,7 +95,8 @@ def sign(subject: str, grants: Iterable[Access], service: str = "", at: datetime
         "jti": uuid.uuid4().hex,
         "access": [{**_typed(grant.type), "name": grant.name, "actions": sorted(grant.actions)} for grant in grants],
     }
-    return SignedToken(jwt.encode(claims, key, algorithm="ES256", headers=header), now, settings.TOKEN_SECONDS)
+    text = jwt.encode(claims, pair.key, algorithm="ES256", headers=pair.header)
+    return SignedToken(text, now, settings.TOKEN_SECONDS)
 
 
 def _typed(kind: str) -> dict[str, str]:
