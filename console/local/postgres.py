@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
+import re
+import shutil
 import signal
 import stat
 import subprocess
@@ -138,6 +140,34 @@ class Postgres:
 
 def _programs() -> Path:
     return Path(POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION])
+
+
+def client_program(name: str, least: int) -> tuple[Path, int]:
+    """One of PostgreSQL's programs (``pg_dump``, ``pg_restore``) for a server, and its major version.
+
+    The nearest version that is not older than the server: PostgreSQL's programs know earlier servers and files but no
+    later ones, and what a much later one writes may be new to the server.
+
+    :param least: the major version that it must have at least.
+    :raises Problem: when there is none.
+    """
+    folders = [*POSTGRES_VERSIONS.values(), *Path("/usr/lib/postgresql").glob("*/bin")]
+    found = [folder / name for folder in folders] + [Path(path) for path in [shutil.which(name)] if path]
+    usable = [(version, path) for path in found if (version := _version(path)) >= least]
+    if not usable:
+        raise Problem(f"The server is PostgreSQL {least}, and there is no {name} for it: install postgresql-client.")
+    version, path = min(usable, key=lambda pair: pair[0])
+    return path, version
+
+
+def _version(program: Path) -> int:
+    """A program's major version; 0 when it does not run."""
+    try:
+        said = subprocess.run([str(program), "--version"], capture_output=True, text=True, check=False).stdout
+    except OSError:
+        return 0
+    match = re.search(r"\(PostgreSQL\) (\d+)", said)
+    return int(match[1]) if match else 0
 
 
 def _let_through(folder: Path) -> None:

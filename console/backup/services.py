@@ -1,0 +1,219 @@
+"""Making a backup, and restoring one: all of it or nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+from django.conf import settings
+from django.db.migrations.loader import MigrationLoader
+from django.utils import timezone
+
+from console import keys
+from console.audit.services import record
+from console.backup import archive, database
+from console.environment import BASE_DIR, Environment
+from console.local import postgres
+from console.local.problems import Problem
+
+_SCRATCH = ".restore."
+
+
+@dataclass(frozen=True)
+class Made:
+    """What was written, or restored."""
+
+    manifest: archive.Manifest
+    size: int
+
+
+def storage(environment: Environment) -> str:
+    """Where the images themselves are, in words: a backup does not have them."""
+    if environment.registry_is_ours:
+        return str(environment.data_dir / "registry" / "data")
+    return f"the storage of the registry at {environment.registry_url}"
+
+
+def make(path: Path) -> Made:
+    """Write database and keys to ``path``, as they are at one moment, while everything runs.
+
+    :raises Problem: when that cannot be done; a file that was there before is then still there.
+    """
+    environment = settings.ENVIRONMENT
+    if path.is_dir():
+        raise Problem(f"{path} is a folder: name the file that shall be written.")
+    if not path.parent.is_dir():
+        raise Problem(f"There is no folder {path.parent}.")
+    try:
+        # Beside the backup, where there must be room for it anyway.
+        with archive.atomically(path) as file, tempfile.TemporaryFile(dir=path.parent) as dump:
+            now = timezone.now()
+            with database.served(exclusively=False):
+                migrations, server, program = database.dump(database.configured(), dump)
+            manifest = archive.Manifest(
+                made_at=now.isoformat(timespec="seconds"),
+                product=_product(),
+                migrations=migrations,
+                postgres=server,
+                dumped_by=program,
+                storage=storage(environment),
+            )
+            archive.write(file, manifest, dump, keys.contents(settings.KEYS.folder))
+    except OSError as error:
+        raise Problem(f"The backup cannot be written to {path}: {error.strerror}.") from None
+    return Made(manifest, path.stat().st_size)
+
+
+def _product() -> str:
+    try:
+        return importlib.metadata.version("my-images")
+    except importlib.metadata.PackageNotFoundError:
+        import tomllib
+
+        return str(tomllib.loads((BASE_DIR / "pyproject.toml").read_text())["project"]["version"])
+
+
+def restore(path: Path, *, force: bool = False) -> Made:
+    """Put database and keys back as they were, and bring the database to this version.
+
+    Everything is prepared beside what is there, the migrations included, and takes its place in one step.
+
+    :param force: also over a database that is not empty, which is gone then.
+    :raises Problem: when that cannot be done; everything is then as it was.
+    """
+    environment = settings.ENVIRONMENT
+    with contextlib.ExitStack() as stack:
+        try:
+            scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=environment.data_dir, prefix=_SCRATCH)))
+            dump = scratch / archive.DUMP
+            manifest, key_files = archive.read(path, dump)
+            _refuse_newer(path, manifest)
+            stack.enter_context(database.served(exclusively=True))
+            target = database.configured()
+            _refuse_target(target, manifest, force)
+            _clear_left(target, scratch)
+            folder = keys.write_folder(scratch / "keys", key_files)
+            keys.ensure_folder(folder)  # what a later version keeps beside them
+            with _prepared(target, dump, manifest) as name:
+                _take_places(target, name, folder)
+            record("backup.restore", manifest.made_at, product=manifest.product)
+        except OSError as error:
+            raise Problem(f"The backup cannot be restored: {error.strerror} ({error.filename}).") from None
+        except psycopg.Error as error:
+            raise Problem(f"The backup cannot be restored: {str(error).splitlines()[0]}.") from None
+        return Made(manifest, path.stat().st_size)
+
+
+def _refuse_newer(path: Path, manifest: archive.Manifest) -> None:
+    """:raises Problem: when the backup has a migration that this version does not know."""
+    known: set[str] = set()
+    for (app, name), migration in (MigrationLoader(None).disk_migrations or {}).items():
+        known.add(f"{app}.{name}")
+        known.update(f"{replaced_app}.{replaced}" for replaced_app, replaced in migration.replaces)
+    unknown = sorted(set(manifest.migrations) - known)
+    if unknown:
+        raise Problem(
+            f"{path} was made by a later version of My Images ({manifest.product}; {unknown[0]} is not known "
+            "here): install that version or a later one, then try again."
+        )
+
+
+def _refuse_target(target: database.Database, manifest: archive.Manifest, force: bool) -> None:
+    """:raises Problem: when the database cannot be replaced, or must not without ``force``."""
+    with target.connect() as opened:
+        if database.major(opened) < manifest.postgres:
+            raise Problem(
+                f"The backup comes from PostgreSQL {manifest.postgres} and the server is {database.major(opened)}: "
+                "restore it to a server that is not older."
+            )
+        if users := database.others(opened, target.name):
+            raise Problem(
+                f"Somebody else is connected to the database {target.name} ({users}): stop every My Images that uses "
+                "it, then try again."
+            )
+        if not force and not database.is_empty(opened):
+            raise Problem(
+                f"The database {target.name} is not empty. Restore into an empty one, or say --force: what is in it "
+                "is gone then, and so are the present keys."
+            )
+
+
+def _clear_left(target: database.Database, scratch: Path) -> None:
+    """Remove what restores that were killed have prepared; keys that one had put aside already are kept."""
+    for left in scratch.parent.glob(f"{_SCRATCH}*"):
+        if left != scratch and not (left / "keys.before").exists():
+            shutil.rmtree(left, ignore_errors=True)
+    with database.maintenance(target) as opened:
+        for name in database.names(opened, f"{target.name[:40]}_restore_"):
+            with contextlib.suppress(psycopg.errors.ObjectInUse):  # another one's, under way
+                database.drop(opened, name, whoever_uses_it=False)
+
+
+@contextlib.contextmanager
+def _prepared(target: database.Database, dump: Path, manifest: archive.Manifest) -> Iterator[str]:
+    """A database beside the target with everything in it, brought to this version; its name. Gone in the end."""
+    name = f"{target.name[:40]}_restore_{secrets.token_hex(4)}"
+    with database.maintenance(target) as opened:
+        database.create_like(opened, name, target.name)
+        try:
+            beside = target.named(name)
+            least = max(database.major(opened), manifest.dumped_by)
+            program, _ = postgres.client_program("pg_restore", least)
+            options = ["--no-owner", "--no-privileges", "--exit-on-error", "--single-transaction"]
+            beside.run(program, *options, str(dump))
+            _migrate(name)
+            with beside.connect() as inside:
+                inside.execute("ANALYZE")
+            yield name
+        finally:
+            database.drop(opened, name)
+
+
+def _migrate(name: str) -> None:
+    """Run the migrations that are new since the backup, in the database ``name``, as a start does."""
+    parts = urlsplit(settings.ENVIRONMENT.database_url)
+    address = urlunsplit(parts._replace(path=f"/{name}"))
+    result = subprocess.run(
+        [sys.executable, str(BASE_DIR / "manage.py"), "migrate", "--no-input", "--verbosity=0"],
+        env={**os.environ, "DATABASE_URL": address},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if result.returncode:
+        last = (result.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise Problem(f"The backup is older, and its database could not be brought to this version: {last}")
+
+
+def _take_places(target: database.Database, name: str, folder: Path) -> None:
+    """Let the prepared database and keys take the places of the present ones."""
+    before = f"{target.name[:40]}_before_{secrets.token_hex(4)}"
+    present = settings.KEYS.folder
+    aside = folder.with_name("keys.before")
+    with database.maintenance(target) as opened:
+        try:
+            with opened.transaction():
+                database.rename(opened, target.name, before)
+                database.rename(opened, name, target.name)
+                present.rename(aside)
+                folder.rename(present)
+                archive.sync_folder(present.parent)
+        except BaseException:
+            if aside.exists():  # the database is what it was, so the keys are
+                if present.exists():
+                    present.rename(folder)
+                aside.rename(present)
+            raise
+        shutil.rmtree(aside)
+        database.drop(opened, before)

@@ -1,0 +1,34 @@
+"""``manage.py backup``."""
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from console.backup import services
+from console.local.problems import Problem
+
+
+class Command(BaseCommand):
+    """Writes database and keys to one file."""
+
+    help = "Write the database and the keys to one file, while everything runs. The images are copied apart."
+    requires_system_checks = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Declare the options."""
+        parser.add_argument("file", type=Path, help="the file to write; one that is there is replaced")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Make the backup, and say what it has not."""
+        path = options["file"].expanduser().absolute()
+        try:
+            made = services.make(path)
+        except Problem as problem:
+            raise CommandError(str(problem)) from None
+        self.stdout.write(f"{path} has the database and the keys as of {made.manifest.made_at} ({made.size:,} bytes).")
+        self.stdout.write(f"It has no images: copy {made.manifest.storage} now, its repositories before its blobs.")
+        if settings.KEYS.secret_key != settings.SECRET_KEY:
+            self.stdout.write("SECRET_KEY comes from the environment and is not in it: keep that too.")

@@ -1,0 +1,35 @@
+"""``manage.py restore``."""
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from console.backup import services
+from console.local.problems import Problem
+
+
+class Command(BaseCommand):
+    """Puts database and keys back out of a file that ``backup`` wrote."""
+
+    help = "Put the database and the keys back out of a backup. My Images must not be running."
+    requires_system_checks = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Declare the options."""
+        parser.add_argument("file", type=Path, help="what 'backup' wrote")
+        parser.add_argument("--force", action="store_true", help="also over a database that is not empty")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Restore, and say what is still to be done."""
+        path = options["file"].expanduser().absolute()
+        try:
+            made = services.restore(path, force=options["force"])
+        except Problem as problem:
+            raise CommandError(str(problem)) from None
+        self.stdout.write(f"Database and keys are those of {made.manifest.made_at}.")
+        was, now = made.manifest.storage, services.storage(settings.ENVIRONMENT)
+        back = "back" if was == now else f"back at {now}"
+        self.stdout.write(f"Put the copy of {was} {back}, then start My Images: it mends what differs.")

@@ -1,0 +1,121 @@
+"""Installations without their processes: a data folder and a database at the tests' server."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from console.environment import BASE_DIR
+from console.local.postgres import client_program
+from tests.environment import ENVIRONMENT
+
+
+def server(dbname="postgres"):
+    return psycopg.connect(host=str(ENVIRONMENT.socket_dir), dbname=dbname, user="postgres", autocommit=True)
+
+
+@dataclass
+class House:
+    """One that was never started."""
+
+    folder: Path
+    database: str
+    user: str = "postgres"
+
+    def manage(self, *arguments):
+        """Run a management command; the exit code, and what it said."""
+        address = ENVIRONMENT.database_url.replace("/my_images?", f"/{self.database}?")
+        address = address.replace("://postgres@", f"://{self.user}@")
+        result = subprocess.run(
+            [sys.executable, "-W", "ignore", str(BASE_DIR / "manage.py"), *map(str, arguments)],
+            env={**os.environ, "DATA_DIR": str(self.folder), "DATABASE_URL": address},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return result.returncode, (result.stdout + result.stderr).strip()
+
+    def done(self, *arguments):
+        code, said = self.manage(*arguments)
+        assert code == 0, said
+        return said
+
+    def refused(self, *arguments):
+        """The one sentence of a command that ends with exit code 1."""
+        code, said = self.manage(*arguments)
+        assert code == 1, said
+        assert said.startswith("CommandError: ")
+        assert "\n" not in said
+        return said.removeprefix("CommandError: ")
+
+    def sql(self, query, *parameters):
+        with server(self.database) as connection:
+            cursor = connection.execute(query, parameters or None)
+            return cursor.fetchall() if cursor.description else []
+
+    def migrate(self, targets):
+        """Bring each app to a migration, and no app further than those need."""
+        self.run(
+            "from django.core.management import call_command\n"
+            f"for app, name in {sorted(targets.items())!r}:\n"
+            "    call_command('migrate', app, name, verbosity=0)\n"
+        )
+
+    def run(self, code):
+        """Run Python in it, with Django set up; what it prints."""
+        return self.done("shell", "-v0", "-c", code)
+
+    def schema(self):
+        """Each table, index, constraint, function, trigger and sequence, as PostgreSQL writes it."""
+        program, _ = client_program("pg_dump", 18)
+        command = [program, "-h", ENVIRONMENT.socket_dir, "-U", "postgres", "--schema-only", "--restrict-key=same"]
+        result = subprocess.run([*command, self.database], capture_output=True, text=True, check=True)
+        return {" ".join(statement.split()) for statement in result.stdout.split("\n\n")}
+
+    def state(self):
+        """All that a restore that was refused must leave alone."""
+        keys = {path.name: path.read_bytes() for path in (self.folder / "keys").iterdir()}
+        tables = self.sql("SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace ORDER BY 1")
+        rows = self.sql("SELECT * FROM accounts_account") if ("accounts_account",) in tables else []
+        return keys, tables, rows, databases(), sorted({path.name for path in self.folder.iterdir()} - {"run"})
+
+
+def databases():
+    with server() as connection:
+        return {name for (name,) in connection.execute("SELECT datname FROM pg_database")}
+
+
+def make(folder, owner="postgres", like="template1"):
+    """A house in ``folder`` with a database: an empty one, or a copy of another's."""
+    house = House(folder / uuid.uuid4().hex[:8], f"house_{uuid.uuid4().hex[:12]}", owner)
+    house.folder.mkdir()
+    with server() as connection:
+        connection.execute(f"CREATE DATABASE {house.database} OWNER {owner} TEMPLATE {like}")
+    return house
+
+
+def demolish(house):
+    """Remove its database."""
+    with server() as connection:
+        connection.execute(f"DROP DATABASE IF EXISTS {house.database} WITH (FORCE)")
+
+
+@pytest.fixture
+def build(tmp_path):
+    """Makes houses; their databases go in the end."""
+    made = []
+
+    def build(**options):
+        made.append(make(tmp_path, **options))
+        return made[-1]
+
+    yield build
+    for house in made:
+        demolish(house)
