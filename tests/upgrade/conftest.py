@@ -1,0 +1,3 @@
+from tests.houses import build
+
+__all__ = ["build"]

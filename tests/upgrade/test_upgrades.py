@@ -1,0 +1,208 @@
+"""Databases of earlier versions, with rows in them, brought to this one.
+
+``before.json`` has the migrations that each recorded version had, a ``.sql`` file beside it the rows. When a version is
+given out, its migrations (``manage.py showmigrations``) take the place of ``last``, and rows for what is new join
+``last.sql``. Rows are plain SQL: today's models do not know yesterday's columns.
+"""
+
+import json
+from pathlib import Path
+
+import psycopg
+import pytest
+from django.contrib.auth.hashers import make_password
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.operations import RunSQL
+
+HERE = Path(__file__).parent
+VERSIONS = json.loads((HERE / "before.json").read_text())
+ROWS = {
+    "first": ["first"],
+    "before public images and access tokens": ["second"],
+    "last": ["second", "last"],
+}
+A, B, C = ("a" * 64, "b" * 64, "c" * 64)
+PASSWORD = "the password 1"
+# Every page that has anything to do with the rows, as their owner and as an administrator sees them.
+PAGES = """
+from django.contrib.auth import authenticate
+from django.test import Client
+from console.accounts.models import Account
+ann = authenticate(username="111111111111", password={password!r})
+assert ann is not None, "the console password is another one"
+client = Client()
+client.force_login(ann)
+for path in {paths!r}:
+    response = client.get(path)
+    assert response.status_code == 200, (path, response.status_code)
+    if path in {texts!r}:
+        for text in {texts!r}[path]:
+            assert text in response.content.decode(), (path, text)
+print("all pages")
+"""
+PATHS = [
+    "/images/", "/images/?q=api", "/namespaces/", "/account/", "/account/tokens/", "/docker-hub/", "/favorites/",
+    "/public-images/", "/public-images/team/app/", "/images/team/app/", "/images/team/app/-/info/",
+    "/images/team/app/-/tags/v1/", "/images/team/app/-/tags/latest/", "/images/team/web/api/",
+    "/images/-/storage/team/",
+    "/admin/accounts/account/", "/admin/accounts/accesstoken/", "/admin/namespaces/namespace/", "/admin/images/image/",
+    "/admin/audit/auditevent/", "/admin/transfers/transfer/",
+]  # fmt: skip
+TEXTS = {"/images/": ["team", "app", "web/api"], "/images/team/app/": ["v1", "latest"], "/public-images/": ["team/app"]}
+# Everything that people do with an image and a token goes on.
+TOKENS = """
+import base64, jwt
+from django.test import Client
+from console.accounts import access_tokens
+from console.accounts.models import Account, AccessToken
+def ask(user, password, scope):
+    header = "Basic " + base64.b64encode(f"{{user}}:{{password}}".encode()).decode()
+    asked = {{"scope": scope, "service": "my-images-registry"}}
+    response = Client().get("/token/", asked, headers={{"Authorization": header}})
+    assert response.status_code == 200, response.content
+    claims = jwt.decode(response.json()["token"], options={{"verify_signature": False}})
+    return [(entry["name"], entry["actions"]) for entry in claims["access"]]
+both = "repository:team/app:pull,push"
+assert ask("ann-registry", {password!r}, both) == [("team/app", ["pull", "push"])]
+assert ask("ben-registry", {password!r}, both) == [("team/app", ["pull"])], "it is public"
+secret = {create}
+assert ask("ann-registry", secret, both) == [("team/app", ["pull"])]
+print("all tokens")
+"""
+
+
+def fill(house, version):
+    words = {"a": A, "b": B, "c": C, "console": make_password(PASSWORD), "registry": make_password(PASSWORD)}
+    for name in ROWS[version]:
+        house.sql((HERE / f"{name}.sql").read_text().format(**words))
+    # The rows brought their numbers along.
+    house.sql(
+        "DO $$ DECLARE one record; BEGIN FOR one IN SELECT sequence_name AS name FROM information_schema.sequences "
+        "WHERE sequence_name !~ '^procrastinate' LOOP PERFORM setval(one.name::regclass, 1000); END LOOP; END $$"
+    )
+
+
+def rows(house, tables):
+    """The columns that each table has now, and its rows."""
+    found = {}
+    for table in tables:
+        columns = [name for (name,) in house.sql(
+            "SELECT column_name FROM information_schema.columns WHERE table_name = %s ORDER BY 1", table
+        )]  # fmt: skip
+        found[table] = {column: house.sql(f'SELECT "{column}" FROM {table} ORDER BY 1') for column in columns}
+    return found
+
+
+def tables(house):
+    return [
+        name
+        for (name,) in house.sql(
+            "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename ~ "
+            "'^(accounts|namespaces|images|indexing|audit|dockerhub|favorites|transfers|procrastinate)_' ORDER BY 1"
+        )
+    ]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_rows_constraints_and_pages(build, version):
+    house, new = build(), build()
+    house.migrate(VERSIONS[version])
+    fill(house, version)
+    before = rows(house, tables(house))
+    house.done("migrate", "-v0")
+    after = rows(house, before)
+    # Nothing that was there is lost or altered, but for what the index says of an index's children since.
+    for table, columns in before.items():
+        for column, values in columns.items():
+            if (version, table, column) != ("first", "images_manifest", "children"):
+                assert after[table][column] == values, (table, column)
+
+    # The tables are exactly what a new installation has.
+    new.done("migrate", "-v0")
+    assert house.schema() == new.schema()
+
+    # What the database fills by itself is filled.
+    names = house.sql(
+        "SELECT image.full_name, image.owner_id = space.owner_id, image.star_count FROM images_image AS image "
+        "JOIN namespaces_namespace AS space ON space.id = image.namespace_id ORDER BY 1"
+    )
+    stars = 2 if version == "last" else 0
+    expected = [("lab/tool", True, 0), ("moving/app", True, 0), ("team/app", True, stars), ("team/web/api", True, 0)]
+    assert names == [row for row in expected if version == "first" or row[0] != "moving/app"]
+    pieces = house.sql("SELECT full_name, 'api' = ANY(pieces) FROM images_imagepieces ORDER BY 1")
+    assert pieces == [(name, name == "team/web/api") for name, _, _ in names]
+    if version == "first":
+        children = [{"digest": f"sha256:{A}", "platform": ""}, {"digest": f"sha256:{C}", "platform": ""}]
+        assert house.sql("SELECT children FROM images_manifest ORDER BY id") == [([],), (children,), ([],)]
+
+    # Constraints and triggers hold for rows of before.
+    for statement, why in (
+        ("UPDATE images_image SET name = 'app' WHERE id = 2", psycopg.errors.UniqueViolation),
+        ("UPDATE images_image SET visibility = 'secret'", psycopg.errors.CheckViolation),
+        ("UPDATE images_manifest SET kind = 'else'", psycopg.errors.CheckViolation),
+        ("UPDATE audit_auditevent SET actor = 'nobody'", psycopg.errors.RaiseException),
+        ("INSERT INTO favorites_star (account_id, created_at) VALUES (1, now())", psycopg.errors.CheckViolation),
+        ("DELETE FROM accounts_account WHERE id = 1", psycopg.errors.ForeignKeyViolation),
+    ):
+        with pytest.raises(why):
+            house.sql(statement)
+    house.sql("DELETE FROM favorites_star")
+    house.sql("INSERT INTO favorites_star (account_id, image_id, created_at) VALUES (2, 1, now()), (1, 1, now())")
+    assert house.sql("SELECT star_count FROM images_image WHERE id = 1") == [(2,)]
+    house.sql("UPDATE images_image SET visibility = 'private' WHERE id = 1")
+    assert house.sql("SELECT account_id FROM favorites_star") == [(1,)], "a private image keeps its owner's alone"
+    house.sql("UPDATE images_image SET visibility = 'public' WHERE id = 1")
+    house.sql("UPDATE namespaces_namespace SET owner_id = 2 WHERE id = 1")
+    assert house.sql("SELECT DISTINCT owner_id FROM images_image WHERE namespace_id = 1") == [(2,)]
+    house.sql("UPDATE namespaces_namespace SET owner_id = 1 WHERE id = 1")
+
+    # Passwords, pages and tokens.
+    assert "all pages" in house.run(PAGES.format(password=PASSWORD, paths=PATHS, texts=TEXTS))
+    create = "access_tokens.create(Account.objects.get(pk=1), 'new', can_push=False)[1]"
+    assert "all tokens" in house.run(TOKENS.format(password=PASSWORD, create=create))
+
+
+def test_back_and_forth_again(build):
+    """What is newer than the first version can be taken back, and the rows that it had are still there."""
+    house = build()
+    house.migrate(VERSIONS["last"])
+    fill(house, "last")
+    house.done("migrate", "-v0")
+    schema = house.schema()
+    kept = ["accounts_account", "accounts_registrycredential", "namespaces_namespace", "images_image", "images_tag"]
+    before = rows(house, kept)
+    newer = {app: "zero" for app in VERSIONS["last"] if app not in VERSIONS["first"]}
+    house.migrate(newer)
+    # Of the apps that need each other, those that need others come first.
+    for app in ("images", "namespaces", "indexing", "accounts"):
+        house.migrate({app: VERSIONS["first"][app]})
+    for table, columns in rows(house, kept).items():
+        for column, values in columns.items():
+            assert values == before[table][column], (table, column)
+    assert house.sql("SELECT children FROM images_manifest ORDER BY id") == [([],), ([f"sha256:{A}"],)]
+    house.done("migrate", "-v0")
+    assert house.schema() == schema
+    assert house.sql("SELECT full_name FROM images_image ORDER BY 1") == [
+        ("lab/tool",), ("team/app",), ("team/web/api",),
+    ]  # fmt: skip
+
+
+def test_each_migration_goes_back_or_says_that_it_does_not():
+    """One that does not has ``not_reversible = "why"`` in its module."""
+    import importlib
+
+    for (app, name), migration in MigrationLoader(None).disk_migrations.items():
+        module = type(migration).__module__
+        if module.startswith("console."):
+            back = all(operation.reversible for operation in migration.operations)
+            assert back or getattr(importlib.import_module(module), "not_reversible", ""), f"{app}.{name}"
+            for operation in migration.operations:
+                assert not isinstance(operation, RunSQL) or operation.reverse_sql != RunSQL.noop, f"{app}.{name}"
+
+
+def test_the_last_version_is_recorded():
+    """No recorded migration may vanish or be renamed: installations have it."""
+    known = MigrationLoader(None).disk_migrations
+    for version, targets in VERSIONS.items():
+        for app, name in targets.items():
+            assert (app, name) in known, f"{version} had {app}.{name}"
