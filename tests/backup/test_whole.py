@@ -89,11 +89,12 @@ def test_lost_and_brought_back(stacks, tmp_path):
     children = [push_image(registry, "team/multi", None) for _ in range(2)]
     multi = push_index(registry, "team/multi", "latest", children).digest
     wait_until(lambda: len(tags(first)) == 5, "everything is indexed")
-    # Half-done: a job whose worker will never come back, and one that waits.
+    # Half-done: a job that a worker has in hand when the backup is made, and one that waits.
     first.sql(
-        "INSERT INTO procrastinate_jobs (queue_name, task_name, status, lock, queueing_lock, scheduled_at) VALUES "
-        "('nobodys', 'operations.resume_stalled', 'doing', 'here', 'here', NULL), "
-        "('nobodys', 'operations.resume_stalled', 'todo', 'there', 'there', now() + interval '1 day') RETURNING id"
+        "INSERT INTO procrastinate_jobs (queue_name, task_name, status, lock, queueing_lock, worker_id) VALUES "
+        "('nobodys', 'operations.resume_stalled', 'doing', 'here', 'here', "
+        "(SELECT min(id) FROM procrastinate_workers)), "
+        "('nobodys', 'operations.resume_stalled', 'todo', 'there', 'there', NULL) RETURNING id"
     )
     refresh = first.sql("SELECT version FROM accounts_registrycredential")
 

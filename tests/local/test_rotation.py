@@ -1,10 +1,13 @@
 """The token signing key is changed while everything runs."""
 
+import base64
 import shutil
 import threading
 
+import jwt
 import pytest
 import requests
+from cryptography.hazmat.primitives.serialization import Encoding
 from django.conf import settings as django_settings
 
 from console import keys
@@ -108,6 +111,8 @@ def test_it_refuses_nobody_and_ends_the_former_key(whole, from_before, tmp_path,
 
     new = certificate(from_before.token_key)
     assert new != old
+    signers = {jwt.get_unverified_header(token_of(whole)["token"])["x5c"][0] for _ in range(20)}
+    assert signers == {base64.b64encode(new.public_bytes(Encoding.DER)).decode()}, "every process signs with it"
     assert status(whole.registry_address, before, "team/app/manifests/v1") == 200
     for address, service in services.items():
         assert status(address, sign("ann", [], service).text) == 200, "signed with the new key"

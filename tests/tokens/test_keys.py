@@ -1,6 +1,7 @@
 """Which keys there are, and which of them signs."""
 
 import base64
+import itertools
 import stat
 import threading
 
@@ -194,21 +195,21 @@ class TestCommand:
 
     def test_registries_that_are_not_started_again(self, made, answers, settings, monkeypatch):
         settings.ENVIRONMENT.restart_request.parent.mkdir(exist_ok=True)
-        moments = iter(range(0, 1000, 20))
+        moments = itertools.count(step=20)
         monkeypatch.setattr(rotation.time, "monotonic", lambda: next(moments))
         with pytest.raises(rotation.NotNow, match="stop My Images and start it again"):
             rotation.retire(wait=lambda seconds: None)
         assert not settings.ENVIRONMENT.restart_request.exists()
 
 
-@pytest.mark.django_db
-def test_what_a_registry_says_of_a_key(registry_server, settings, tmp_path):
+def test_what_a_registry_says_of_a_key(registry_server, live_server, settings, tmp_path):
     own = rotation.Registry(settings.REGISTRY_URL, settings.REGISTRY_SERVICE, True)
     assert rotation.trusts(own, settings.KEYS.token_key)
     assert rotation.trusts(own, settings.KEYS.next_token_key), "before anything is signed with it"
     assert rotation.trusts(own, keys.ensure_keys(tmp_path).token_key) is False
     away = rotation.Registry("http://127.0.0.1:9", settings.REGISTRY_SERVICE, True)
     assert rotation.trusts(away, settings.KEYS.token_key) is None
-    page = rotation.Registry(settings.REGISTRY_URL + "/somewhere-else", settings.REGISTRY_SERVICE, True)
+    # Something that is no registry, here the console, listens in its place.
+    page = rotation.Registry(live_server.url, settings.REGISTRY_SERVICE, True)
     with pytest.raises(rotation.NotNow, match="an answer that is none"):
         rotation.trusts(page, settings.KEYS.token_key)

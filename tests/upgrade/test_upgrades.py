@@ -14,12 +14,16 @@ from django.contrib.auth.hashers import make_password
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.operations import RunSQL
 
+from tests.environment import FOLDER
+
 HERE = Path(__file__).parent
 VERSIONS = json.loads((HERE / "before.json").read_text())
+SECOND = "before public images and access tokens"
+# In which version rows are written, and which file has them, on the way to each.
 ROWS = {
-    "first": ["first"],
-    "before public images and access tokens": ["second"],
-    "last": ["second", "last"],
+    "first": [("first", "first.sql")],
+    SECOND: [(SECOND, "second.sql")],
+    "last": [(SECOND, "second.sql"), ("last", "last.sql")],
 }
 A, B, C = ("a" * 64, "b" * 64, "c" * 64)
 PASSWORD = "the password 1"
@@ -30,7 +34,7 @@ from django.test import Client
 from console.accounts.models import Account
 ann = authenticate(username="111111111111", password={password!r})
 assert ann is not None, "the console password is another one"
-client = Client()
+client = Client(SERVER_NAME="127.0.0.1")
 client.force_login(ann)
 for path in {paths!r}:
     response = client.get(path)
@@ -58,7 +62,7 @@ from console.accounts.models import Account, AccessToken
 def ask(user, password, scope):
     header = "Basic " + base64.b64encode(f"{{user}}:{{password}}".encode()).decode()
     asked = {{"scope": scope, "service": "my-images-registry"}}
-    response = Client().get("/token/", asked, headers={{"Authorization": header}})
+    response = Client(SERVER_NAME="127.0.0.1").get("/token/", asked, headers={{"Authorization": header}})
     assert response.status_code == 200, response.content
     claims = jwt.decode(response.json()["token"], options={{"verify_signature": False}})
     return [(entry["name"], entry["actions"]) for entry in claims["access"]]
@@ -73,12 +77,13 @@ print("all tokens")
 
 def fill(house, version):
     words = {"a": A, "b": B, "c": C, "console": make_password(PASSWORD), "registry": make_password(PASSWORD)}
-    for name in ROWS[version]:
-        house.sql((HERE / f"{name}.sql").read_text().format(**words))
+    for written_in, file in ROWS[version]:
+        house.migrate(VERSIONS[written_in])
+        house.sql((HERE / file).read_text().format(**words))
     # The rows brought their numbers along.
     house.sql(
-        "DO $$ DECLARE one record; BEGIN FOR one IN SELECT sequence_name AS name FROM information_schema.sequences "
-        "WHERE sequence_name !~ '^procrastinate' LOOP PERFORM setval(one.name::regclass, 1000); END LOOP; END $$"
+        "DO $$ DECLARE one record; BEGIN FOR one IN SELECT oid FROM pg_class WHERE relkind = 'S' "
+        "AND relname !~ '^procrastinate' LOOP PERFORM setval(one.oid, 1000); END LOOP; END $$"
     )
 
 
@@ -106,7 +111,6 @@ def tables(house):
 @pytest.mark.parametrize("version", VERSIONS)
 def test_rows_constraints_and_pages(build, version):
     house, new = build(), build()
-    house.migrate(VERSIONS[version])
     fill(house, version)
     before = rows(house, tables(house))
     house.done("migrate", "-v0")
@@ -157,6 +161,7 @@ def test_rows_constraints_and_pages(build, version):
     house.sql("UPDATE namespaces_namespace SET owner_id = 1 WHERE id = 1")
 
     # Passwords, pages and tokens.
+    (house.folder / "static").symlink_to(FOLDER / "static")
     assert "all pages" in house.run(PAGES.format(password=PASSWORD, paths=PATHS, texts=TEXTS))
     create = "access_tokens.create(Account.objects.get(pk=1), 'new', can_push=False)[1]"
     assert "all tokens" in house.run(TOKENS.format(password=PASSWORD, create=create))
@@ -165,7 +170,6 @@ def test_rows_constraints_and_pages(build, version):
 def test_back_and_forth_again(build):
     """What is newer than the first version can be taken back, and the rows that it had are still there."""
     house = build()
-    house.migrate(VERSIONS["last"])
     fill(house, "last")
     house.done("migrate", "-v0")
     schema = house.schema()
