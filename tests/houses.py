@@ -29,13 +29,13 @@ class House:
     database: str
     user: str = "postgres"
 
-    def manage(self, *arguments):
+    def manage(self, *arguments, **variables):
         """Run a management command; the exit code, and what it said."""
         address = ENVIRONMENT.database_url.replace("/my_images?", f"/{self.database}?")
         address = address.replace("://postgres@", f"://{self.user}@")
         result = subprocess.run(
             [sys.executable, "-W", "ignore", str(BASE_DIR / "manage.py"), *map(str, arguments)],
-            env={**os.environ, "DATA_DIR": str(self.folder), "DATABASE_URL": address},
+            env={**os.environ, "DATA_DIR": str(self.folder), "DATABASE_URL": address, **variables},
             capture_output=True,
             text=True,
             check=False,
@@ -47,9 +47,9 @@ class House:
         assert code == 0, said
         return said
 
-    def refused(self, *arguments):
+    def refused(self, *arguments, **variables):
         """The one sentence of a command that ends with exit code 1."""
-        code, said = self.manage(*arguments)
+        code, said = self.manage(*arguments, **variables)
         assert code == 1, said
         assert said.startswith("CommandError: ")
         assert "\n" not in said

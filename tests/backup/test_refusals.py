@@ -246,6 +246,7 @@ def test_a_role_that_may_make_no_database(backup, build):
 def test_a_backup_that_cannot_be_made(build, tmp_path):
     house = build()
     assert "is empty" in house.refused("backup", tmp_path / "backup.tar")
+    assert "has no database" in house.refused("backup", tmp_path / "backup.tar", DATABASE_URL="")
     assert "is a folder" in house.refused("backup", tmp_path)
     assert "There is no folder" in house.refused("backup", tmp_path / "none" / "backup.tar")
     old = tmp_path / "old.tar"
