@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import close_old_connections, connection, transaction
 from procrastinate import BaseRetryStrategy, RetryDecision
 from procrastinate.contrib.django.models import ProcrastinateJob
 from procrastinate.exceptions import AlreadyEnqueued
@@ -83,6 +83,8 @@ def defer_again(
     :param key: what the job was queued under; this one waits under another, so that news need not wait with it.
     :param attempt: how often it has failed before; ``task`` is given one more.
     """
+    # What failed may have been the connection, and would fail here again.
+    close_old_connections()
     if ProcrastinateJob.objects.filter(queueing_lock=f"{key} again", status="todo").exists():
         return
     later = task.configure(

@@ -8,6 +8,7 @@ from procrastinate.contrib.django import app
 
 from console.indexing import activity, hints, services
 from console.indexing import reconcile as walks
+from console.indexing.models import Hint
 from console.queue import INDEX_QUEUE, KeepTrying, defer_again, defer_once, repository_lock
 from registry_client import RegistryError
 
@@ -90,5 +91,10 @@ def reconcile(timestamp: int = 0, attempt: int = 0) -> None:
 
 
 def look_again() -> bool:
-    """Queue a walk over everything unless one is queued already; whether it was queued."""
+    """Queue a walk over everything unless one is queued already; whether it was queued.
+
+    Hints are followed too: the job that should have may have failed together with the database that it is queued in.
+    """
+    for repository in Hint.objects.order_by("repository").values_list("repository", flat=True).distinct():
+        defer_once(follow_hints, f"hints {repository}", lock=repository_lock(repository), repository=repository)
     return defer_once(reconcile, "indexing.reconcile", lock="indexing.reconcile")

@@ -9,16 +9,17 @@ import signal
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from console.environment import BASE_DIR, Environment, EnvironmentProblem, load
 from console.keys import Keys, ensure_keys, renew_bundle
 from console.local import gunicorn, hub_configuration, linux, orphans, ports, registry
-from console.local.children import Child
+from console.local.children import LOOK_AGAIN_SIGNAL, Child
 from console.local.log import say
 from console.local.postgres import Postgres
 from console.local.problems import Problem
+from console.local.storage import Guard
 from console.local.supervisor import Stopped, Supervisor
 
 # What the parts write of every day's work: a start, a client that has no token yet, a manifest that is not there.
@@ -61,13 +62,13 @@ def _run(environment: Environment) -> int:
     supervisor.listen()
     code = 0
     try:
-        _start(supervisor, environment, keys)
+        look = _start(supervisor, environment, keys)
         say("")
         say(f"My Images is ready at {environment.console_url}")
         say(f"Registry address: {environment.registry_address}")
         if environment.dockerhub_inner_file.exists():
             say(f"Docker Hub's official images: {environment.dockerhub_address}/library")
-        supervisor.watch()
+        supervisor.watch(look)
         say("Stopping.")
     except Stopped:
         say("Stopping.")
@@ -82,11 +83,12 @@ def _run(environment: Environment) -> int:
     return code
 
 
-def _start(supervisor: Supervisor, environment: Environment, keys: Keys) -> None:
+def _start(supervisor: Supervisor, environment: Environment, keys: Keys) -> Callable[[], bool]:
+    """Start everything; what is to be looked after from then on, again and again (``Supervisor.watch``)."""
     variables = {**os.environ, "DJANGO_SETTINGS_MODULE": "console.settings", "PYTHONUNBUFFERED": "1"}
     # Only the cache talks to Docker Hub as somebody.
     variables.pop("DOCKERHUB_PASSWORD", None)
-    bundled = _registries(environment, keys)
+    bundled, guard = _registries(environment, keys)
     environment.dockerhub_inner_file.unlink(missing_ok=True)
     hub = _hub(environment, keys, variables) if environment.dockerhub else []
     # The inner one is waited for, which asks nobody; the other has to do with the Internet, and the start has not.
@@ -119,27 +121,50 @@ def _start(supervisor: Supervisor, environment: Environment, keys: Keys) -> None
     waited_for = [*bundled, console, worker]
     supervisor.wait_for(lambda: all(child.ready() for child in waited_for), waited_for)
 
+    def look() -> bool:
+        if guard is None or not guard.look():
+            return False
+        # What the registry had not told yet is gone with its memory.
+        worker.send(LOOK_AGAIN_SIGNAL)
+        return True
 
-def _registries(environment: Environment, keys: Keys) -> list[Child]:
-    """The bundled registry and the inner one over the same storage; none when one running elsewhere was named."""
+    return look
+
+
+def _registries(environment: Environment, keys: Keys) -> tuple[list[Child], Guard | None]:
+    """The bundled registry and the inner one over the same storage, with what looks after that.
+
+    There are none when one running elsewhere was named.
+    """
     folder = environment.data_dir / "registry"
     environment.inner_registry_file.unlink(missing_ok=True)
     if not environment.registry_is_ours:
         path = registry.write_config(folder / "external.yml", registry.external_snippet(environment, keys))
         say(f"The registry at {environment.registry_url} needs the settings in {path}.")
         say(f"What each of them is for: {BASE_DIR / 'docs' / 'registry.md'}")
-        return []
+        return [], None
     inner_port = ports.free()
-    fewer = registry.FEWER_COLLECTIONS
-    config = registry.write_config(folder / "config.yml", registry.configuration(environment, keys))
-    inner_config = registry.write_config(
-        folder / "inner.yml", registry.inner_configuration(environment, keys, inner_port)
-    )
+    children, reading = [], []
+    for name, file, whole, port, variables in (
+        ("registry", "config", registry.configuration(environment, keys), environment.registry_port, {}),
+        (
+            "inner registry",
+            "inner",
+            registry.inner_configuration(environment, keys, inner_port),
+            inner_port,
+            registry.FEWER_COLLECTIONS,
+        ),
+    ):
+        # Both are written now: later there may be no room for it.
+        read_only = registry.write_config(folder / f"{file}-reading.yml", registry.reading_only(whole))
+        config = registry.write_config(folder / f"{file}.yml", whole)
+        program = registry.choose(environment, config, name)
+        children.append(_registry_child(name, program, port, variables))
+        reading.append([str(read_only) if part == str(config) else part for part in program.command])
     environment.inner_registry_file.write_text(f"http://127.0.0.1:{inner_port}")
-    return [
-        _registry_child("registry", registry.choose(environment, config), environment.registry_port),
-        _registry_child("inner registry", registry.choose(environment, inner_config, "inner"), inner_port, fewer),
-    ]
+    guard = Guard(folder / "data", children, reading)
+    guard.begin()
+    return children, guard
 
 
 def _hub(environment: Environment, keys: Keys, variables: dict[str, str]) -> list[Child]:

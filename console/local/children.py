@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import re
@@ -19,6 +20,8 @@ from console.local.log import follow
 # One that ran at least this long is started again at once; one that dies sooner waits longer each time.
 _SETTLED_SECONDS = 20.0
 _LONGEST_WAIT = 10.0
+# Tells the worker to look at the whole registry again.
+LOOK_AGAIN_SIGNAL = signal.SIGUSR1
 
 
 @dataclass
@@ -90,10 +93,27 @@ class Child:
         self.retry_at = time.monotonic() + wait
         return wait
 
+    @property
+    def due(self) -> bool:
+        """Whether it died, that was told of, and the wait before its next start is over."""
+        return self.retry_at is not None and time.monotonic() >= self.retry_at
+
+    def stop(self, seconds: float = 1.0) -> None:
+        """Ask it to end, wait for that no longer than ``seconds``, and end it."""
+        self.ask_to_stop()
+        if self.process is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(seconds)
+        self.kill_rest()
+
     def ask_to_stop(self) -> None:
         """Send the signal that asks it to end in good order."""
+        self.send(self.stop_signal)
+
+    def send(self, number: signal.Signals) -> None:
+        """Send its process a signal, if it has one."""
         if self.running and self.process is not None:
-            os.kill(self.process.pid, self.stop_signal)
+            os.kill(self.process.pid, number)
 
     def kill_rest(self) -> None:
         """End whatever is left of its process group, and finish its log."""

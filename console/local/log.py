@@ -25,6 +25,8 @@ def say(text: str, *, part: str = "") -> None:
             sys.stdout.flush()
         except (BrokenPipeError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # whoever read us is gone; the work goes on
+        except OSError:
+            pass  # a log on a full disk: the line is lost, and whoever wrote it must not wait for ever
 
 
 def _coloured() -> bool:

@@ -173,6 +173,12 @@ def inner_configuration(environment: Environment, keys: Keys, port: int) -> dict
     return whole
 
 
+def reading_only(whole: Mapping[str, Any]) -> dict[str, Any]:
+    """The same configuration for a process that writes nothing (Distribution, ``maintenance.readonly``)."""
+    storage = {**whole["storage"], "maintenance": {"uploadpurging": {"enabled": False}, "readonly": {"enabled": True}}}
+    return {**whole, "storage": storage}
+
+
 def write_config(path: Path, content: Mapping[str, Any]) -> Path:
     """Write a configuration, mode 0600: it carries secrets."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -34,6 +34,7 @@ class Supervisor:
         self.folder = folder
         self.children: list[Child] = []
         self.signals = 0
+        self._recorded = True
 
     def listen(self) -> None:
         """Take SIGINT, SIGTERM and SIGHUP as the wish to stop; a second one as the wish to hurry."""
@@ -89,19 +90,28 @@ class Supervisor:
         if child.process is not None and child.process.returncode:
             raise Problem(f"The start could not be prepared ({child.died()}); the lines above say why.")
 
-    def watch(self) -> None:
-        """Start again what dies, until a signal arrives."""
+    def watch(self, look: Callable[[], bool] = lambda: False) -> None:
+        """Start again what dies, until a signal arrives.
+
+        :param look: called in each round; whether it has started something anew.
+        """
         while not self.signals:
+            started = look()
             for child in self.children:
-                self._look_at(child)
-            self._restart_as_asked()
+                started |= self._look_at(child)
+            started |= self._restart_as_asked()
+            if started or not self._recorded:
+                self._record()
             time.sleep(_POLL_SECONDS)
 
-    def _restart_as_asked(self) -> None:
-        """Start again, one after another, what reads the registries' keys, when there is a file that asks for it."""
+    def _restart_as_asked(self) -> bool:
+        """Start again, one after another, what reads the registries' keys, when there is a file that asks for it.
+
+        :return: whether something was.
+        """
         request = self.folder / RESTART_REQUEST
         if not request.exists():
-            return
+            return False
         for child in self.children:
             if child.reads_keys and child.running:
                 say(f"The {child.name} is started again, to read its keys.")
@@ -111,21 +121,31 @@ class Supervisor:
                     time.sleep(_POLL_SECONDS)
                 child.kill_rest()
                 if self.signals:
-                    return
+                    return True
                 child.start()
-                orphans.record(self.folder, self.children)
         request.unlink(missing_ok=True)
+        return True
 
-    def _look_at(self, child: Child) -> None:
+    def _look_at(self, child: Child) -> bool:
         if child.running:
-            return
+            return False
         if child.retry_at is None:
             wait = child.plan_restart()
             when = f"in {wait:.0f} s" if wait >= 1 else "now"
             say(f"The {child.name} {child.died()}. It is started again {when}.")
-        elif time.monotonic() >= child.retry_at:
+        elif child.due:
             child.start()
+            return True
+        return False
+
+    def _record(self) -> None:
+        """Put the children on record, now or, on a full disk, in a later round: that must not end everything."""
+        try:
             orphans.record(self.folder, self.children)
+        except OSError:
+            self._recorded = False
+        else:
+            self._recorded = True
 
     def stop(self) -> None:
         """Stop the children in reverse order, each whole, within ``STOP_SECONDS`` altogether."""

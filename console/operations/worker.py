@@ -9,11 +9,13 @@ import signal
 from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
+from django.db import DatabaseError, connection
 from procrastinate import App
 from procrastinate.contrib.django import app
 from procrastinate.contrib.django.django_connector import DjangoConnector
 from procrastinate.contrib.django.utils import connector_params
 
+from console.indexing.jobs import look_again
 from console.operations.jobs import HEARTBEAT_SECONDS, STALLED_SECONDS
 from console.queue import INDEX_QUEUE, TRANSFER_QUEUE, WORK_QUEUE
 
@@ -53,6 +55,7 @@ async def _work(opened: App, *, wait: bool) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGUSR1, lambda: loop.run_in_executor(None, _look_again))
     guard = asyncio.create_task(_watch_database(), name="guard")
     asked = asyncio.create_task(stop.wait(), name="stop")
     await asyncio.wait([*workers, guard, asked], return_when=asyncio.FIRST_COMPLETED)
@@ -67,6 +70,17 @@ async def _work(opened: App, *, wait: bool) -> None:
     if late:
         # A long job is in the middle: it is started again where it was.
         os._exit(0)
+
+
+def _look_again() -> None:
+    """The registry was started anew: what it had not told yet is found by a walk."""
+    try:
+        look_again()
+    except DatabaseError as error:
+        # Whoever takes this worker's place looks again as it starts.
+        log.warning("the registry was started anew and is looked at within the hour: %s", error)
+    finally:
+        connection.close()
 
 
 async def _watch_database() -> None:

@@ -14,6 +14,7 @@ from console.accounts.models import Account
 from console.images import jobs as image_jobs
 from console.images.models import Image
 from console.images.services import delete_image
+from console.indexing import hints
 from console.indexing import jobs as index_jobs
 from console.indexing.services import reread_image
 from console.operations import jobs as operations_jobs
@@ -106,6 +107,17 @@ def test_a_job_whose_worker_was_killed_while_the_same_waits_again(registry_serve
     run_worker(wait=False)
     run_worker(wait=False)
     assert not ProcrastinateJob.objects.filter(task_name="indexing.follow_hints").exists()
+
+
+@pytest.mark.usefixtures("queue")
+def test_hints_whose_job_failed_with_the_database_are_followed():
+    for tag in ("v1", "v2"):
+        hints.remember([hints.Notice("aa/bb", tag)])
+    hints.remember([hints.Notice("aa/cc", "v1")])
+    index_jobs.look_again()
+    index_jobs.look_again()
+    waiting = ProcrastinateJob.objects.filter(task_name="indexing.follow_hints", status="todo")
+    assert sorted(job.args["repository"] for job in waiting) == ["aa/bb", "aa/cc"]
 
 
 @pytest.mark.usefixtures("queue")
