@@ -19,6 +19,7 @@ class Finding:
     added: list[str] = field(default_factory=list)
     moved: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    put_back: list[str] = field(default_factory=list)
     forgotten: int = 0
     totals: bool = False
     problem: str = ""
@@ -29,7 +30,7 @@ class Finding:
     @property
     def changed(self) -> bool:
         """Whether anything was mended."""
-        return bool(self.added or self.moved or self.forgotten or self.totals)
+        return bool(self.added or self.moved or self.put_back or self.forgotten or self.totals)
 
     def lines(self) -> list[str]:
         """What happened, a line each."""
@@ -37,6 +38,7 @@ class Finding:
         lines += [f"{self.repository}:{tag}: added" for tag in self.added]
         lines += [f"{self.repository}:{tag}: pointed elsewhere" for tag in self.moved]
         lines += [f"{self.repository}:{tag}: the registry does not have it" for tag in self.missing]
+        lines += [f"{self.repository}:{tag}: could not be read, and is back where it was" for tag in self.put_back]
         if self.forgotten:
             lines.append(f"{self.repository}: {self.forgotten} manifests that are gone were forgotten")
         if self.totals:
@@ -53,6 +55,7 @@ class Finding:
                 "added": len(self.added),
                 "moved": len(self.moved),
                 "missing": len(self.missing),
+                "put_back": len(self.put_back),
                 "forgotten": self.forgotten,
                 "totals": int(self.totals),
                 "problems": int(bool(self.problem)),

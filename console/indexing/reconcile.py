@@ -327,6 +327,7 @@ _COUNTED = {
     "added": "tags added",
     "moved": "pointed elsewhere",
     "removed": "removed",
+    "put_back": "put back in the registry",
     "forgotten": "manifests forgotten",
     "totals": "totals mended",
     "adopted": "namespaces adopted",

@@ -13,9 +13,9 @@ from django.utils import timezone
 from console.accounts.models import Account
 from console.audit.services import record
 from console.images import pushed
-from console.images.deletion import digest_of, is_tombstone
+from console.images.deletion import digest_of, is_tombstone, readable_digest
 from console.images.locks import image_locked
-from console.images.models import Image, Manifest, Tag
+from console.images.models import Document, Image, Manifest, Tag
 from console.images.totals import refresh_totals
 from console.indexing.adoption import adopt, why_unusable
 from console.indexing.finding import Finding
@@ -81,7 +81,7 @@ def look_at(repository: str, *, adopt_for: Account | None = None) -> Finding:
         return finding
     reader = Reader(repository)
     try:
-        for name, digest in _present(finding, sorted(listed.union(known))):
+        for name, digest in _present(finding, sorted(listed.union(known)), image, known):
             _compare(reader, finding, name, digest, known.get(name), listed)
     except RegistryError:
         _settle(reader, image, finding)
@@ -107,6 +107,7 @@ def _settle(reader: Reader, image: Image | None, finding: Finding) -> None:
             actor="reconcile",
             added=finding.added[:100],
             moved=finding.moved[:100],
+            put_back=finding.put_back[:100],
             added_in_all=len(finding.added),
             moved_in_all=len(finding.moved),
             forgotten=finding.forgotten,
@@ -146,8 +147,13 @@ def _has_owner(finding: Finding, adopt_for: Account | None) -> bool:
     return not reason
 
 
-def _present(finding: Finding, names: list[str]) -> Iterator[tuple[str, str]]:
-    """What each tag points at in the registry, empty for nothing; a tag that cannot be read is told of and left out."""
+def _present(
+    finding: Finding, names: list[str], image: Image | None, known: dict[str, _Known]
+) -> Iterator[tuple[str, str]]:
+    """What each tag points at in the registry, empty for nothing.
+
+    A tag that cannot be read is put back where the index has it, or told of and left out.
+    """
     failed: list[str] = []
 
     def ask(name: str) -> str | None:
@@ -158,14 +164,37 @@ def _present(finding: Finding, names: list[str]) -> Iterator[tuple[str, str]]:
             failed.append(name)
             if len(failed) > _MOST_UNREADABLE:
                 raise
-            finding.problem = f"{name} cannot be read: {error}"
+            problems[name] = f"{name} cannot be read: {error}"
             return None
 
+    problems: dict[str, str] = {}
     for start in range(0, len(names), _AT_ONCE):
         batch = names[start : start + _AT_ONCE]
         for name, digest in zip(batch, at_once(ask, batch), strict=True):
             if digest is not None:
                 yield name, digest
+            elif image is not None and name in known and _put_back(image, name, known[name]):
+                finding.put_back.append(name)
+                yield name, known[name].digest
+            else:
+                finding.problem = problems[name]
+
+
+def _put_back(image: Image, name: str, known: _Known) -> bool:
+    """Point a tag whose link is broken at what the index says it pointed at; whether it can be read again.
+
+    A registry that dies, or whose disk is full, while it moves a tag leaves a link that leads nowhere. The index has
+    the manifest's bytes, and what the manifest names is still there.
+    """
+    document = Document.objects.filter(digest=known.digest).first()
+    if document is None or known.state == Tag.State.DELETING or readable_digest(image.repository, name) is not None:
+        return False  # pushed anew meanwhile, perhaps: the next walk reads it
+    try:
+        registry().put_manifest(image.repository, name, bytes(document.content), document.media_type)
+        return digest_of(image.repository, name) == known.digest
+    except RegistryError as error:
+        raise_if_down(error)
+        return False
 
 
 def _compare(reader: Reader, finding: Finding, name: str, digest: str, known: _Known | None, listed: set[str]) -> None:

@@ -40,9 +40,9 @@ def stored():
     return {data.parent.name for data in (ROOT / "blobs").glob("*/*/*/data")}
 
 
-def break_tag(repository, tag):
+def break_tag(repository, tag, root=None):
     """Leave the tag's link empty, as a power cut may."""
-    (_folder(repository, None) / "_manifests" / "tags" / tag / "current" / "link").write_text("")
+    (_folder(repository, root) / "_manifests" / "tags" / tag / "current" / "link").write_text("")
 
 
 def lose(repository):

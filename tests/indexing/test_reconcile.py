@@ -18,6 +18,7 @@ from console.indexing.services import Reader, reread_image
 from console.registry import registry
 from registry_client import RegistryError
 from tests.factories import ImageFactory, ManifestFactory, NamespaceFactory, TagFactory
+from tests.images import disk
 from tests.index_tools import reread_tag
 from tests.indexing.walking import fake_registry, indexed, names, own_registry, walk_over
 from tests.registry_client.servers import Reply, error_reply, json_reply
@@ -71,6 +72,23 @@ class TestMending:
         assert (mended.detail["added"], mended.detail["moved"], removed.detail["removed"]) == (
             ["added"], ["moved"], ["gone"],
         )  # fmt: skip
+
+    def test_a_tag_that_cannot_be_read_is_put_back(self, own, image, tmp_path):
+        """As a registry that is killed while it moves a tag leaves it."""
+        pushed, unseen = push_image(registry(), image.repository, "v1"), push_image(registry(), image.repository, "v2")
+        reread_tag(image.repository, "v1")
+        root = tmp_path / "storage" / "docker" / "registry" / "v2"
+        for tag in ("v1", "v2"):
+            disk.break_tag(image.repository, tag, root)
+        walk, lines = walk_over()
+        assert registry().manifest(image.repository, "v1").content == pushed.content
+        assert dict(image.tags.values_list("name", "manifest__digest")) == {"v1": pushed.digest}
+        assert walk.counts["put_back"] == 1
+        assert f"{image.repository}:v1: could not be read, and is back where it was" in lines
+        assert AuditEvent.objects.get(action="index.mended").detail["put_back"] == ["v1"]
+        # Of the other, nobody knows where it was.
+        assert any(line.startswith(f"{image.repository}: v2 cannot be read") for line in lines)
+        assert unseen.digest in disk.manifests(image.repository, root)
 
     def test_an_image_that_nobody_told_of(self, own):
         NamespaceFactory(name="team")
