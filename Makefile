@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint format lock bench
+.PHONY: run test soak lint format lock bench
 
 run: $(VENV)/.installed
 	@exec $(BIN)/python -m console.local --stop-with-parent
@@ -12,6 +12,13 @@ test: $(VENV)/.installed-dev
 	@bash .ci/tools
 	@$(MAKE) --no-print-directory lint
 	@bash .ci/pytest
+
+# The long part of the tests: faults at random under load for SOAK_MINUTES, and long fuzzing. FAULT_SEED repeats a run.
+soak: export SOAK = 1
+soak: export SOAK_MINUTES ?= 30
+soak: $(VENV)/.installed-dev
+	@bash .ci/tools
+	@$(BIN)/python -m pytest -s $(wildcard tests/faults tests/fuzz)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

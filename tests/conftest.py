@@ -21,6 +21,7 @@ from tests.browser.walker import Walker
 from tests.engine_tools import Docker, Skopeo
 from tests.environment import ENVIRONMENT, FOLDER
 from tests.factories import ActivatedAccountFactory, NamespaceFactory
+from tests.faults.tally import pytest_terminal_summary  # noqa: F401
 from tests.stack import Stack
 
 CONSOLE_PASSWORD = "the console password 1"

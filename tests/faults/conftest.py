@@ -1,0 +1,37 @@
+"""The installation that the fault tests share."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.faults import tally
+from tests.faults.arena import Arena, seed_of_this_run
+
+
+@pytest.fixture(scope="module")
+def arena(request, registry_program):
+    """A whole product on a small disk, with people who work with it; sizes are the module's to set."""
+    made = Arena(registry_program, seed_of_this_run(), request.module.DISK, request.module.HELD_SECONDS)
+    try:
+        made.open()
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture
+def striking(arena, record_property):
+    """Makes a fault there; what it came to is told at the end of the run, however the test ends."""
+
+    def strike(fault, **options):
+        faults, operations, losses = arena.struck.copy(), arena.ledger.operations.copy(), len(arena.ledger.losses)
+        print(f"FAULT_SEED={arena.seed}")
+        try:
+            arena.strike(fault, **options)
+        finally:
+            text = tally.entry(
+                arena.struck - faults, arena.ledger.operations - operations, arena.ledger.losses[losses:], arena.seed
+            )
+            record_property(tally.PROPERTY, text)
+
+    return strike

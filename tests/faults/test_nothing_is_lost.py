@@ -1,0 +1,60 @@
+"""A few of each kind of fault under load; ``make soak`` makes them at random for as long as one likes."""
+
+from __future__ import annotations
+
+import psutil
+import pytest
+
+from tests.faults.client import make
+from tests.stack import wait_until
+
+# Making a file takes no room there, so that a full disk leaves empty files, as on XFS.
+DISK = (500, "tmpfs")
+HELD_SECONDS = 11
+
+pytestmark = pytest.mark.faults
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "kill a web worker",
+        "kill the web master",
+        "kill a database backend",
+        "kill the registry",
+        "kill the inner registry",
+        "lock tables",
+        "slow the registry",
+        "fill the disk",
+        "kill the job worker",
+        "kill the database",
+        "hold the database",
+        "kill the supervisor",
+    ],
+)
+def test_a_fault_under_load(arena, striking, fault):
+    striking(fault)
+
+
+def test_what_a_killed_registry_had_not_told_yet_is_found(arena):
+    """Nobody reconciles by hand, and the hour is not over."""
+    client, repository = arena.proof.clients["team0"], "team0/untold"
+    client.token(repository)
+    master = psutil.Process(arena.stack.pid_of("console"))
+    console = [master, *master.children()]
+    for process in console:
+        process.suspend()
+    try:
+        made = make(client, repository, b"a layer")
+        client.put_manifest(repository, "v1", made)
+        arena.harm.kill("registry")
+    finally:
+        for process in console:
+            process.resume()
+    shown = """
+        SELECT manifest.digest FROM images_manifest AS manifest
+        JOIN images_image AS image ON image.id = manifest.image_id WHERE image.full_name = %s
+    """
+    wait_until(lambda: arena.stack.sql(shown, repository) == [(made.digest,)], "the push is in the index")
+    arena.ledger.tags[repository, "v1"], arena.ledger.images[repository] = {made.digest}, {True}
+    arena.ledger.made[made.digest] = made
