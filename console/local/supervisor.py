@@ -123,6 +123,7 @@ class Supervisor:
                 if self.signals:
                     return True
                 child.start()
+                self._record()
         request.unlink(missing_ok=True)
         return True
 
