@@ -26,6 +26,11 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/mypy
 	$(BIN)/djlint templates --lint --quiet
 	@DATA_DIR=.cache/lint $(BIN)/python -W ignore manage.py makemigrations --check --dry-run
+	@mkdir -p .cache
+	@# On standard error it only says where an exception on a line was not needed by each of its tests.
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive console registry_client manage.py .ci 2>.cache/bandit \
+		|| { cat .cache/bandit >&2; exit 1; }
+	@$(BIN)/python .ci/advisories.py requirements.txt requirements-dev.txt
 
 # Side by side with what else one would use, in the same run.
 bench: $(VENV)/.installed-dev

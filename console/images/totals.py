@@ -30,7 +30,7 @@ FROM (
 _COMPARE = f"""
 SELECT image.tag_count, image.attachment_count, image.last_push_at, image.size, counted.*
 FROM images_image AS image CROSS JOIN ({_COUNT.format(image="%s")}) AS counted WHERE image.id = %s
-"""  # noqa: S608
+"""  # noqa: S608  # nosec B608
 
 
 _REFRESH = f"""
@@ -39,7 +39,7 @@ UPDATE images_image AS image SET
     last_push_at = greatest(image.last_push_at, counted.newest), changed_at = %s
 FROM unnest(%s::bigint[]) AS changed (id) CROSS JOIN LATERAL ({_COUNT.format(image="changed.id")}) AS counted
 WHERE image.id = changed.id
-"""  # noqa: S608
+"""  # noqa: S608  # nosec B608
 
 
 def _are_right(image_id: int) -> bool:

@@ -84,7 +84,7 @@ WITH candidates AS (
 )
 SELECT * FROM candidates
 WHERE tag_id IS NOT NULL OR manifest_id IS NOT NULL OR nobodys OR told_at < now() - interval '{_PATIENCE}'
-"""  # noqa: S608
+"""  # noqa: S608  # nosec B608
 _ADD = [
     "DELETE FROM indexing_activity USING counted WHERE indexing_activity.id = counted.id",
     # Locked first and in order, as everybody does who changes an image with its tags.
@@ -123,7 +123,7 @@ _ADD = [
     f"""
     DELETE FROM indexing_seenevent
     WHERE seen_at < (SELECT max(seen_at) FROM indexing_seenevent) - interval '{_KEPT}'
-    """,  # noqa: S608
+    """,  # noqa: S608  # nosec B608
 ]
 
 

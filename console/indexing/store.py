@@ -161,7 +161,7 @@ WITH RECURSIVE named AS (
     SELECT named.parent FROM named JOIN broken ON named.child = broken.parent
 )
 SELECT parent FROM broken
-"""  # noqa: S608
+"""  # noqa: S608  # nosec B608
 
 
 def incomplete(image: Image) -> set[str]:

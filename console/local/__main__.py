@@ -205,7 +205,7 @@ def _options(text: str) -> tuple[str, ...]:
 
 
 def _health(environment: Environment) -> str:
-    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(environment.console_host, environment.console_host)  # noqa: S104
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(environment.console_host, environment.console_host)  # noqa: S104  # nosec B104
     return f"http://{host}:{environment.console_port}/healthz"
 
 

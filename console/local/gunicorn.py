@@ -19,7 +19,7 @@ def command(
 
     :param variables: ``WEB_WORKERS`` and ``WEB_THREADS`` of the environment: processes, and threads in each.
     """
-    memory = Path("/dev/shm")  # noqa: S108
+    memory = Path("/dev/shm")  # noqa: S108  # nosec B108
     options = {
         "--bind": f"{environment.console_host}:{environment.console_port}",
         "--worker-class": "console.local.web_worker.WebWorker",

@@ -155,7 +155,7 @@ def finish_transfers() -> int:
     with transaction.atomic():
         due = list(Namespace.objects.select_for_update(of=("self",)).filter(available_at__lte=timezone.now()))
         for namespace in due:
-            assert namespace.new_owner is not None, "held by the constraint namespace_transfer_whole"  # noqa: S101
+            assert namespace.new_owner is not None, "held by the constraint namespace_transfer_whole"  # noqa: S101  # nosec B101
             namespace.owner, namespace.new_owner, namespace.available_at = namespace.new_owner, None, None
             namespace.save(update_fields=["owner", "new_owner", "available_at"])
             record("namespace.transferred", namespace.name, new=namespace.owner.account_id)

@@ -50,10 +50,10 @@ def render(template: str, values: Mapping[str, Any]) -> SafeString:
     texts: list[str] = []
     shape = _take_apart(values, texts)
     if len(texts) > _TEXTS:
-        return mark_safe(get_template(template).render(dict(values)))  # noqa: S308  (a template escapes)
+        return mark_safe(get_template(template).render(dict(values)))  # noqa: S308  # nosec B308, B703 # a template escapes
     skeleton = _skeleton(template, get_language(), get_script_prefix(), shape)
     escaped = [text if hasattr(text, "__html__") else html.escape(text) for text in texts]
-    return mark_safe(skeleton.words % skeleton.pick(escaped))  # noqa: S308  (escaped just now)
+    return mark_safe(skeleton.words % skeleton.pick(escaped))  # noqa: S308  # nosec B308, B703 # escaped just now
 
 
 def _take_apart(value: Any, texts: list[str]) -> Hashable:

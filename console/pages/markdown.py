@@ -26,7 +26,7 @@ def render_markdown(text: str) -> SafeString:
         url_schemes={"http", "https", "mailto"},
         link_rel="nofollow noopener noreferrer",
     )
-    return mark_safe(html)  # noqa: S308  (sanitised above)
+    return mark_safe(html)  # noqa: S308  # nosec B308, B703 # sanitised above
 
 
 @functools.lru_cache(maxsize=4096)
