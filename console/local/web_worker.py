@@ -1,19 +1,26 @@
 """How a process of gunicorn takes connections: without lending them a thread, and fairly among the processes.
 
-Gunicorn's own threaded worker gives each new connection a thread, which waits up to five seconds for the first request.
-Browsers open connections that they may need later, and whoever opens sixteen of them would hold up everybody.
+Gunicorn's own threaded worker gives each new connection a thread, which waits up to five seconds for the first request,
+and then without end for the rest of it. Browsers open connections that they may need later, and whoever opens sixteen
+of them, or sends sixteen halves of a request, would hold up everybody. So a thread is given to a request that is whole
+(``console.local.arrival``).
 """
 
 from __future__ import annotations
 
+import errno
 import mmap
-import select
+import selectors
 import socket
 import struct
 import time
 from functools import partial
+from typing import Any
 
-from gunicorn.workers.gthread import TConn, ThreadWorker
+from gunicorn.workers.gthread import ThreadWorker
+
+from console.local import arrival
+from console.local.arrival import Connection, State
 
 # Shared by all processes, which are forked after this module is read: how many connections each of them has.
 _SLOTS = 64
@@ -25,13 +32,26 @@ for _slot in range(_SLOTS):
 
 # So long, in seconds, a process with more connections leaves a new one to the others. They need not take it.
 _COURTESY = 0.001
+# Bytes of unfinished requests that a process keeps. Beyond that the one that has taken longest is given up.
+_MOST_HELD = 64 * 1024 * 1024
+# Seconds between two looks at who is too slow; how long, and for how many bytes, one who has been answered may go on
+# sending; and how long a thread waits for what is left of a body that the application did not want.
+_LOOK_SECONDS = 0.5
+_LEAVE_SECONDS, _LEAVE_BYTES = 2.0, 64 * 1024
+_DRAIN_SECONDS = 0.1
 
 
 class WebWorker(ThreadWorker):
-    """Gunicorn's threaded worker, but for how it takes connections."""
+    """Gunicorn's threaded worker, but for how it takes connections and requests."""
 
     def init_process(self) -> None:
         """Begin with no connection."""
+        # In the order in which their requests began to be waited for.
+        self._arriving: dict[Connection, None] = {}
+        self._held = 0
+        # When, and after how many bytes, those go who have been answered.
+        self._leaving: dict[socket.socket, tuple[float, int]] = {}
+        self._next_look = 0.0
         # Numbers grow with every restart. Of a process that died the last count stays, which costs the others a
         # millisecond for each connection until its slot is used again.
         self._slot = self.age % _SLOTS
@@ -47,15 +67,113 @@ class WebWorker(ThreadWorker):
             client, address = listener.accept()
         except (BlockingIOError, ConnectionAbortedError):
             return
+        except OSError as problem:
+            if problem.errno not in {errno.EMFILE, errno.ENFILE}:
+                raise
+            self._make_room()
+            time.sleep(_COURTESY)
+            return
         self.nr_conns += 1
-        connection = TConn(self.cfg, client, address, listener.getsockname())
-        if _readable(client):
-            connection.data_ready = True
-            self.enqueue_req(connection)
+        self.enqueue_req(Connection(self.cfg, client, address, listener.getsockname(), self._leave))
+        if self.nr_conns >= self.worker_connections:
+            self._make_room()
+
+    def enqueue_req(self, conn: Connection) -> None:
+        """Wait for a connection's next request, and give it a thread when it is whole."""
+        conn.begin()
+        self._take(conn)
+
+    def _on_piece(self, conn: Connection, _client: Any) -> None:
+        # It may have been given up since the loop was told, for another one's sake.
+        if conn in self._arriving:
+            self._take(conn)
+
+    def _take(self, conn: Connection) -> None:
+        """Take what has come of a request."""
+        waited = conn in self._arriving
+        before = len(conn.received) if waited else 0
+        state = conn.gather()
+        if state is State.WAITING:
+            self._held += len(conn.received) - before
+            if not waited:
+                self._arriving[conn] = None
+                self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._on_piece, conn))
+            while self._held > _MOST_HELD and self._arriving:
+                self._make_room()
+            return
+        if waited:
+            self._forget(conn, before)
+        if state is State.WHOLE:
+            conn.data_ready = True
+            super().enqueue_req(conn)
+            return
+        self.nr_conns -= 1
+        if state is State.TOO_LONG:
+            conn.say(arrival.HEAD_TOO_LONG)
+        conn.close(graceful=state is State.TOO_LONG)
+
+    def _forget(self, conn: Connection, held: int) -> None:
+        del self._arriving[conn]
+        self._held -= held
+        self.poller.unregister(conn.sock)
+
+    def _give_up(self, conn: Connection) -> None:
+        """End a connection whose request does not come."""
+        self._forget(conn, len(conn.received))
+        self.nr_conns -= 1
+        if conn.received:
+            conn.say(arrival.TOO_SLOW)
+        conn.close(graceful=bool(conn.received))
+
+    def _make_room(self) -> None:
+        """Give up whoever has been waited for longest, if anybody: who means it has sent a request at once."""
+        if self._arriving:
+            self._give_up(next(iter(self._arriving)))
+
+    def murder_pending(self) -> None:
+        """End the connections that are too slow. Called in each round of the loop, at least once a second."""
+        now = time.monotonic()
+        if now < self._next_look:
+            return
+        self._next_look = now + _LOOK_SECONDS
+        for conn in [conn for conn in self._arriving if conn.until <= now]:
+            self._give_up(conn)
+        for client in [client for client, (until, _bytes) in self._leaving.items() if until <= now]:
+            self._let_go(client)
+
+    def _leave(self, client: socket.socket) -> None:
+        """Close a connection after its answer. Gunicorn's own loop would wait for the client meanwhile."""
+        try:
+            client.setblocking(False)
+            client.shutdown(socket.SHUT_WR)
+            self.poller.register(client, selectors.EVENT_READ, self._drain)
+        except OSError:
+            client.close()
+            return
+        self._leaving[client] = time.monotonic() + _LEAVE_SECONDS, _LEAVE_BYTES
+
+    def _drain(self, client: socket.socket) -> None:
+        """Throw away what is sent by somebody who has been answered."""
+        until, left = self._leaving[client]
+        try:
+            piece = client.recv(8192)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            piece = b""
+        if piece and left > len(piece):
+            self._leaving[client] = until, left - len(piece)
         else:
-            connection.set_timeout()
-            self.pending_conns.append(connection)
-            self.poller.register(client, select.POLLIN, partial(self.on_pending_socket_readable, connection))
+            self._let_go(client)
+
+    def _let_go(self, client: socket.socket) -> None:
+        del self._leaving[client]
+        self.poller.unregister(client)
+        client.close()
+
+    def _keepalive_after(self, conn: Connection, keepalive: bool) -> bool:
+        """Whether the connection stays for another request: unless much of this one's body is yet to come."""
+        return bool(keepalive and conn.parser.finish_body(deadline=time.monotonic() + _DRAIN_SECONDS))
 
     def notify(self) -> None:
         """Say that this process is alive, and how many connections it has: once in each round of its loop."""
@@ -68,9 +186,3 @@ class WebWorker(ThreadWorker):
     def _has_more_than_another(self) -> bool:
         self._publish()
         return bool(self.nr_conns > min(count for (count,) in _COUNT.iter_unpack(_counts) if count != _NOBODY))
-
-
-def _readable(connection: socket.socket) -> bool:
-    poll = select.poll()
-    poll.register(connection, select.POLLIN)
-    return bool(poll.poll(0))

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import http.client
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -33,10 +34,10 @@ def ask(connection):
 
 
 @contextlib.contextmanager
-def server(processes, threads):
+def server(processes, threads, module="tests.local.test_web_worker"):
     environment = dataclasses.replace(ENVIRONMENT, console_port=free_port())
     variables = {"WEB_WORKERS": str(processes), "WEB_THREADS": str(threads)}
-    command = gunicorn.command(environment, "tests.local.test_web_worker:application", variables)
+    command = gunicorn.command(environment, f"{module}:application", variables)
     process = subprocess.Popen(command, cwd=BASE_DIR)
     address = environment.console_host, environment.console_port
     try:
@@ -53,6 +54,29 @@ def server(processes, threads):
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(30)
+
+
+def impatient(processes=1, threads=1):
+    return server(processes, threads, "tests.local.impatient")
+
+
+def all_of(connection):
+    """What comes until the server closes the connection."""
+    answer = b""
+    with contextlib.suppress(ConnectionResetError):
+        while part := connection.recv(65536):
+            answer += part
+    return answer
+
+
+def trickle(connection, words=b"x"):
+    """Send something again and again until the server has had enough; what it says in the end."""
+    deadline = time.monotonic() + PATIENCE
+    while not select.select([connection], [], [], 0.1)[0]:
+        assert time.monotonic() < deadline, "the server waits and waits"
+        with contextlib.suppress(OSError):
+            connection.sendall(words)
+    return all_of(connection)
 
 
 class TestConnections:
@@ -96,3 +120,139 @@ class TestConnections:
             shares = Counter(ask(connection) for connection in connections)
         assert len(shares) == 2
         assert min(shares.values()) >= 12, shares
+
+
+HEAD = b"GET / HTTP/1.1\r\nHost: here\r\nX-Long: "
+POST = b"POST / HTTP/1.1\r\nHost: here\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+
+
+class TestSlowClients:
+    @pytest.mark.parametrize(
+        "half",
+        [b"G", HEAD, HEAD + b"x\r\n", b"\r\n", POST % 1000, POST % 1000 + b"x" * 999],
+        ids=["a letter", "a header", "a line", "an empty line", "a body", "a longer body"],
+    )
+    def test_half_a_request_holds_nobody_up(self, half):
+        """With a thread for each, and the patience of a real server, one would wait for longer than this test does."""
+        with server(1, 2) as address, contextlib.ExitStack() as stack:
+            for _ in range(20):
+                stack.enter_context(socket.create_connection(address, PATIENCE)).sendall(half)
+            with contextlib.closing(http.client.HTTPConnection(*address, timeout=PATIENCE)) as connection:
+                assert ask(connection).isdigit()
+
+    def test_nor_does_half_of_a_later_one(self):
+        with server(1, 2) as address, contextlib.ExitStack() as stack:
+            for _ in range(20):
+                one = stack.enter_context(socket.create_connection(address, PATIENCE))
+                one.sendall(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n" + HEAD)
+                assert one.recv(4096).startswith(b"HTTP/1.1 200 OK")
+            with contextlib.closing(http.client.HTTPConnection(*address, timeout=PATIENCE)) as connection:
+                assert ask(connection).isdigit()
+
+    def test_nor_does_one_who_does_not_hang_up(self):
+        """Gunicorn's own loop waits two seconds for each of them, one after the other."""
+        with server(1, 2) as address, contextlib.ExitStack() as stack:
+            for _ in range(60):
+                stack.enter_context(socket.create_connection(address, PATIENCE)).sendall(b"GET / HTTP/1.0\r\n\r\n")
+            with contextlib.closing(http.client.HTTPConnection(*address, timeout=PATIENCE)) as connection:
+                assert ask(connection).isdigit()
+
+    def test_nor_does_a_body_that_is_neither_wanted_nor_there(self):
+        """Chunks that do not end: nobody knows how much there is to wait for."""
+        with impatient() as address, contextlib.ExitStack() as stack:
+            for _ in range(60):
+                one = stack.enter_context(socket.create_connection(address, PATIENCE))
+                one.sendall(b"POST /unread HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab")
+            with contextlib.closing(http.client.HTTPConnection(*address, timeout=PATIENCE)) as connection:
+                assert ask(connection).isdigit()
+
+    def test_a_head_that_does_not_end_in_time_is_answered(self):
+        with impatient() as address, socket.create_connection(address, PATIENCE) as connection:
+            connection.sendall(HEAD)
+            answer = trickle(connection)
+            assert answer.startswith(b"HTTP/1.1 408 ")
+            assert answer.endswith(b"\r\n\r\nThe request did not arrive in time. Send it again.\n")
+
+    def test_so_is_a_body_that_stops(self):
+        with impatient() as address, socket.create_connection(address, PATIENCE) as connection:
+            connection.sendall(POST % 1000 + b"x" * 500)
+            assert all_of(connection).startswith(b"HTTP/1.1 408 ")
+
+    def test_and_one_that_comes_so_slowly_that_it_never_ends(self):
+        with impatient() as address, socket.create_connection(address, PATIENCE) as connection:
+            connection.sendall(POST % 1_000_000)
+            assert trickle(connection).startswith(b"HTTP/1.1 408 ")
+
+    def test_a_body_that_a_thread_reads_is_not_waited_for_for_ever(self):
+        with impatient() as address, contextlib.ExitStack() as stack:
+            one = stack.enter_context(socket.create_connection(address, PATIENCE))
+            # More than is gathered: the application reads it as it comes, if it does.
+            one.sendall(POST % (8 * 1024 * 1024) + b"x")
+            assert all_of(one) == b""
+            assert b" 200 " in self.whole(address, POST % 5 + b"hello")
+
+    def test_an_answer_that_nobody_takes_is_given_up(self):
+        with impatient() as address, socket.create_connection(address, PATIENCE) as deaf:
+            deaf.sendall(b"GET /much HTTP/1.1\r\nHost: here\r\n\r\n")
+            assert b" 200 " in self.whole(address, POST % 5 + b"hello")
+
+    def test_an_endless_head_is_refused(self):
+        with server(1, 1) as address, socket.create_connection(address, PATIENCE) as connection:
+            with contextlib.suppress(OSError):
+                connection.sendall(HEAD + b"x" * (70 * 1024))
+            assert all_of(connection).startswith(b"HTTP/1.1 431 ")
+
+    @pytest.mark.parametrize(
+        ("head", "status"),
+        [
+            (b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\n", b"414"),
+            (b"GET / HTTP/1.1\r\nX-Long: " + b"x" * 9000 + b"\r\n", b"431"),
+            (b"GET / HTTP/1.1\r\n" + b"X-Many: x\r\n" * 101, b"431"),
+            (b"GET / HTTP/1.1\nHost: here\n", b"400"),
+        ],
+        ids=["request line", "header", "headers", "ends of lines"],
+    )
+    def test_limits_of_a_head(self, head, status):
+        with server(1, 1) as address:
+            assert self.whole(address, head + b"\r\n").startswith(b"HTTP/1.1 " + status)
+
+    @pytest.mark.parametrize("size", [0, 5, 8192, 100_000, 2 * 1024 * 1024, 3 * 1024 * 1024])
+    def test_bodies_arrive_whole(self, size):
+        body = b"x" * max(0, size - 5) + b"hello"[:size]
+        with impatient() as address:
+            for pieces in ([body], [body[: size // 2], body[size // 2 :]], [body[:1], body[1:2], body[2:]]):
+                with socket.create_connection(address, PATIENCE) as connection:
+                    connection.sendall(POST % size)
+                    for piece in pieces:
+                        connection.sendall(piece)
+                    assert all_of(connection).endswith(b"\r\n\r\n%d %s" % (size, body[-5:]))
+
+    def test_requests_one_behind_the_other(self):
+        one = b"POST / HTTP/1.1\r\nHost: here\r\nContent-Length: 5\r\n\r\n%s"
+        with impatient() as address, socket.create_connection(address, PATIENCE) as connection:
+            connection.sendall(one % b"first" + one % b"later" + (POST % 5)[:30])
+            connection.sendall((POST % 5)[30:] + b"third")
+            answers = all_of(connection)
+        assert [answers.count(word) for word in (b"5 first", b"5 later", b"5 third")] == [1, 1, 1]
+        assert answers.index(b"first") < answers.index(b"later") < answers.index(b"third")
+
+    def test_who_waits_to_be_told_to_go_on_is_told(self):
+        with impatient() as address, socket.create_connection(address, PATIENCE) as connection:
+            head = (POST % 5).replace(b"Host", b"Expect: 100-continue\r\nHost")
+            connection.sendall(head)
+            assert connection.recv(4096).startswith(b"HTTP/1.1 100 Continue\r\n\r\n")
+            connection.sendall(b"hello")
+            assert all_of(connection).endswith(b"5 hello")
+
+    def test_half_a_request_of_somebody_who_hung_up_is_not_carried_out(self):
+        """A form that broke off must not be taken for a shorter one."""
+        with impatient() as address, socket.create_connection(address, PATIENCE) as connection:
+            connection.sendall(POST % 1000 + b"x" * 500)
+            connection.shutdown(socket.SHUT_WR)
+            assert all_of(connection) == b""
+
+    @staticmethod
+    def whole(address, words):
+        with socket.create_connection(address, PATIENCE) as connection:
+            connection.sendall(words)
+            return all_of(connection)

@@ -1,0 +1,180 @@
+"""How a request arrives at a process of gunicorn: piece by piece, and no thread waits for the next one.
+
+A thread that reads from a client waits for that client alone, so that sixteen who send half a request each would hold
+up everybody. Here the process's one loop gathers what has come of all requests, and gives a thread to what is whole.
+
+What a request says is read by gunicorn's parser and by nobody else. Here one only guesses where it ends, and whoever
+misleads the guess gets a thread that waits some seconds for the rest.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import re
+import socket
+import time
+from collections.abc import Callable
+from enum import Enum
+from typing import Any
+
+from gunicorn.workers.gthread import TConn
+
+# Seconds. A request's head has to be there so long after its first byte ...
+HEAD_SECONDS = 10.0
+# ... and of its body something new so long after the last piece, and all of it so long after the head.
+PIECE_SECONDS, BODY_SECONDS = 10.0, 60.0
+# What a thread waits for: a piece of a body that was not gathered, and a client that takes its answer.
+THREAD_READ_SECONDS, THREAD_WRITE_SECONDS = 10.0, 30.0
+# Bytes. Browsers send some 2 KB of head. Longer bodies are the application's to refuse, which it does unread.
+LONGEST_HEAD, LONGEST_BODY = 64 * 1024, 2 * 1024 * 1024
+
+_PIECE = 64 * 1024
+_END_OF_HEAD = re.compile(rb"[^\r\n]\r?\n\r?\n")
+_LENGTH = re.compile(rb"^content-length:[ \t]*([0-9]{1,15})[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
+_EXPECTS = re.compile(rb"^expect:[ \t]*100-continue[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+def _answer(status: str, sentence: str) -> bytes:
+    head = f"HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {len(sentence) + 1}\r\nConnection: close"
+    return f"{head}\r\n\r\n{sentence}\n".encode()
+
+
+TOO_SLOW = _answer("408 Request Timeout", "The request did not arrive in time. Send it again.")
+HEAD_TOO_LONG = _answer("431 Request Header Fields Too Large", "The header of the request is too long.")
+
+
+class State(Enum):
+    """What has come of a request. ``GONE``: the client has hung up."""
+
+    WAITING, WHOLE, TOO_LONG, GONE = range(4)
+
+
+class PatientSocket(socket.socket):
+    """A client's socket, on which no thread waits without end. Who is too slow counts as somebody who went away."""
+
+    def setblocking(self, flag: bool) -> None:
+        """Wait for the client, though not for ever; or not at all."""
+        self.settimeout(THREAD_WRITE_SECONDS if flag else 0.0)
+
+    def recv(self, *arguments: Any) -> bytes:
+        """See ``socket.recv``. :raises ConnectionResetError: when nothing came in time."""
+        waiting = self.gettimeout()
+        if not waiting:
+            return super().recv(*arguments)
+        try:
+            self.settimeout(min(waiting, THREAD_READ_SECONDS))
+            return super().recv(*arguments)
+        except TimeoutError:
+            raise _gone() from None
+        finally:
+            self.settimeout(waiting)
+
+    def sendall(self, *arguments: Any) -> None:
+        """See ``socket.sendall``. :raises ConnectionResetError: when not everything was taken in time."""
+        try:
+            super().sendall(*arguments)
+        except TimeoutError:
+            raise _gone() from None
+
+    def sendfile(self, *arguments: Any, **named: Any) -> int:
+        """See ``socket.sendfile``. :raises ConnectionResetError: when nothing was taken in time."""
+        try:
+            return super().sendfile(*arguments, **named)
+        except TimeoutError:
+            raise _gone() from None
+
+
+def _gone() -> ConnectionResetError:
+    # Gunicorn tells of any other error with a trace of its calls.
+    return ConnectionResetError(errno.ECONNRESET, "the client is too slow")
+
+
+class Connection(TConn):
+    """A client's connection, with what has come of its next request.
+
+    ``until`` is the moment (of the monotonic clock) at which the loop need not wait for it any longer.
+    """
+
+    def __init__(
+        self, cfg: Any, client: socket.socket, address: Any, server: Any, leave: Callable[[socket.socket], None]
+    ) -> None:
+        own = PatientSocket(client.family, client.type, client.proto, fileno=client.detach())
+        super().__init__(cfg, own, address, server)
+        self.received = bytearray()
+        self.until = 0.0
+        self._leave = leave
+        self._needed = self._searched = 0
+        self._all_until = 0.0
+
+    def begin(self) -> None:
+        """Wait for the next request, a piece of which the last one's reader may have found behind it."""
+        self.sock.setblocking(False)
+        self.until, self._needed, self._searched = time.monotonic() + self.cfg.keepalive, 0, 0
+        self._all_until = 0.0
+        if self.initialized:
+            self.received += self.parser.unreader.take_buffered()
+
+    def gather(self) -> State:
+        """Take what has come, if anything has, without waiting for it."""
+        if self.received and self._whole():
+            return State.WHOLE
+        try:
+            piece = self.sock.recv(_PIECE)
+        except (BlockingIOError, InterruptedError):
+            return State.WAITING
+        except OSError:
+            return State.GONE
+        if not piece:
+            return State.GONE
+        self.received += piece
+        if self._whole():
+            return State.WHOLE
+        return State.TOO_LONG if not self._needed and len(self.received) > LONGEST_HEAD else State.WAITING
+
+    def _whole(self) -> bool:
+        now = time.monotonic()
+        if not self._needed:
+            found = _END_OF_HEAD.search(self.received, self._searched)
+            if found is None:
+                # The end may be in pieces too.
+                self._searched = max(0, len(self.received) - 4)
+                self._all_until = self._all_until or now + HEAD_SECONDS
+                self.until = self._all_until
+                return False
+            self._needed = found.end() + self._length_of_body(found.end())
+            self._all_until = now + BODY_SECONDS
+        self.until = min(now + PIECE_SECONDS, self._all_until)
+        return len(self.received) >= self._needed
+
+    def _length_of_body(self, end: int) -> int:
+        """How many bytes to wait for after the head."""
+        head = bytes(self.received[:end])
+        found = _LENGTH.search(head)
+        length = int(found[1]) if found else 0
+        if length > LONGEST_BODY:
+            return 0
+        if length > len(self.received) - end and _EXPECTS.search(head):
+            # Gunicorn says so again when it reads the head: there may be several (RFC 9110, 15.2).
+            self.say(_CONTINUE)
+        return length
+
+    def say(self, words: bytes) -> None:
+        """Send a few words if the client takes them at once."""
+        with contextlib.suppress(OSError):
+            self.sock.send(words)
+
+    def init(self) -> None:
+        """Give gunicorn's parser what was gathered. A thread calls this before each request."""
+        super().init()
+        if self.received:
+            self.parser.unreader.unread(bytes(self.received))
+            self.received = bytearray()
+
+    def close(self, graceful: bool = False) -> None:
+        """Close it; gracefully, so that a client that is still sending reads its answer (RFC 9112, 9.6)."""
+        if graceful:
+            self._leave(self.sock)
+        else:
+            self.sock.close()
