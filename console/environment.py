@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import os
 import tempfile
 from collections.abc import Mapping
@@ -40,6 +41,7 @@ class Environment:
     registry_address: str
     registry_service: str
     token_issuer: str
+    trusted_proxies: tuple[str, ...]
     dockerhub: bool
     dockerhub_port: int
     dockerhub_url: str
@@ -135,6 +137,14 @@ def _seconds(environ: Mapping[str, str], name: str, default: float) -> float:
     return value
 
 
+def _networks(environ: Mapping[str, str], name: str, default: str) -> tuple[str, ...]:
+    given = [part.strip() for part in (environ.get(name, "").strip() or default).split(",") if part.strip()]
+    try:
+        return tuple(str(ipaddress.ip_network(one)) for one in given)
+    except ValueError as problem:
+        raise EnvironmentProblem(f"{name}: {problem}; it must be addresses or networks like 10.0.0.0/8.") from None
+
+
 def load(environ: Mapping[str, str] | None = None) -> Environment:
     """Read the environment.
 
@@ -151,6 +161,7 @@ def load(environ: Mapping[str, str] | None = None) -> Environment:
     service = environ.get("REGISTRY_SERVICE", "").strip() or "my-images-registry"
     dockerhub_port = _port(environ, "DOCKERHUB_PORT", 5001)
     dockerhub = _switch(environ, "DOCKERHUB", True)
+    console_url = _url(environ, "CONSOLE_URL", f"http://127.0.0.1:{console_port}")
     for name, port in (("CONSOLE_PORT", console_port), ("REGISTRY_PORT", None if given_registry else registry_port)):
         if dockerhub and port == dockerhub_port:
             raise EnvironmentProblem(
@@ -165,7 +176,7 @@ def load(environ: Mapping[str, str] | None = None) -> Environment:
         embedded_database=not given_database,
         console_host=environ.get("CONSOLE_HOST", "").strip() or "127.0.0.1",
         console_port=console_port,
-        console_url=_url(environ, "CONSOLE_URL", f"http://127.0.0.1:{console_port}"),
+        console_url=console_url,
         registry_port=registry_port,
         registry_url=registry_url,
         registry_is_ours=not given_registry,
@@ -173,6 +184,10 @@ def load(environ: Mapping[str, str] | None = None) -> Environment:
         registry_address=environ.get("REGISTRY_ADDRESS", "").strip() or urlsplit(registry_url).netloc,
         registry_service=service,
         token_issuer=environ.get("TOKEN_ISSUER", "").strip() or "my-images-console",
+        # We speak no TLS: with an https address there is somebody before us who does, on this machine unless told.
+        trusted_proxies=_networks(
+            environ, "TRUSTED_PROXIES", "127.0.0.1,::1" if urlsplit(console_url).scheme == "https" else ""
+        ),
         dockerhub=dockerhub,
         dockerhub_port=dockerhub_port,
         dockerhub_url=dockerhub_url,

@@ -23,6 +23,8 @@ ALLOWED_HOSTS = sorted(
     | {host.strip() for host in os.environ.get("ALLOWED_HOSTS", "").split(",") if host.strip()}
 )
 CSRF_TRUSTED_ORIGINS = [f"{_console.scheme}://{_console.netloc}"]
+# Whose X-Forwarded-For and X-Forwarded-Proto are believed; gunicorn, which reads the latter, is told the same.
+TRUSTED_PROXIES = ENVIRONMENT.trusted_proxies
 
 INSTALLED_APPS = [
     "console.accounts",
@@ -50,6 +52,8 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "console.pages.headers.HeadersMiddleware",
+    "console.pages.proxies.ProxyMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "console.pages.compression.QuickGZipMiddleware",
@@ -113,16 +117,49 @@ LOGOUT_REDIRECT_URL = "sign-in"
 
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _https
 SESSION_ENGINE = "console.accounts.sessions"
-SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 # Cookies do not tell ports apart: names of our own keep a second site on the same host from signing us out.
-SESSION_COOKIE_NAME = "my_images_session"
-CSRF_COOKIE_NAME = "my_images_csrf"
+# With TLS no other host of the same domain can set them either (RFC 6265bis, 4.1.3.2).
+_prefix = "__Host-" if _https else ""
+SESSION_COOKIE_NAME = f"{_prefix}my_images_session"
+CSRF_COOKIE_NAME = f"{_prefix}my_images_csrf"
 CSRF_FAILURE_VIEW = "console.views.csrf_failure"
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _https else None
+
+# With an https address plain http leads there, but for what is asked from inside.
+SECURE_SSL_REDIRECT = _https
+SECURE_SSL_HOST = _console.netloc
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^indexing/notifications/$"]
+SECURE_HSTS_SECONDS = 365 * 24 * 3600 if _https else 0
+# What else lies under the console's domain, and whether browsers are to know of it in advance, is not ours to decide.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
+# Everything that a page shows or runs is a file of ours: no inline script or style, no eval, nothing from elsewhere.
+SECURE_CSP = {
+    "default-src": ["'none'"],
+    "script-src": ["'self'"],
+    "style-src": ["'self'"],
+    "img-src": ["'self'"],
+    "connect-src": ["'self'"],
+    "form-action": ["'self'"],
+    "frame-ancestors": ["'none'"],
+    "base-uri": ["'none'"],
+}
+# Who may use what of the browser: nobody, or pages of ours.
+PERMISSIONS_POLICY = {
+    **dict.fromkeys(("camera", "display-capture", "geolocation", "microphone", "midi", "payment", "serial", "usb"), ""),
+    "clipboard-write": "self",
+    "publickey-credentials-create": "self",
+    "publickey-credentials-get": "self",
+}
+# A form, and what the registry tells at once. The largest form deletes a page's hundred tags; there are no files.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000
+DATA_UPLOAD_MAX_NUMBER_FILES = 0
+FILE_UPLOAD_HANDLERS = ["console.pages.uploads.NoUploads"]
 
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", _("English"))]

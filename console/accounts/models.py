@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import secrets
+from collections.abc import Iterator
 from typing import Any
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
@@ -54,6 +55,8 @@ class Account(AbstractBaseUser, PermissionsMixin):
     )
     is_staff = models.BooleanField(_("administrator"), default=False, help_text=_("May use this administration."))
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
+    # How often all its sessions were ended.
+    sessions_ended = models.PositiveIntegerField(_("sessions ended"), default=0, db_default=0, editable=False)
     namespace_quota = models.PositiveIntegerField(_("namespaces allowed"), null=True, blank=True)
     image_quota = models.PositiveIntegerField(_("images allowed"), null=True, blank=True)
     tag_quota = models.PositiveIntegerField(_("tags allowed in one image"), null=True, blank=True)
@@ -96,6 +99,17 @@ class Account(AbstractBaseUser, PermissionsMixin):
     def get_short_name(self) -> str:
         """The account's name."""
         return self.name
+
+    def get_session_auth_hash(self) -> str:
+        """What a session has to know to be the account's: it changes with the password, and when sessions are ended."""
+        return self._of_now(super().get_session_auth_hash())
+
+    def get_session_auth_fallback_hash(self) -> Iterator[str]:
+        """The same under earlier secret keys."""
+        return map(self._of_now, super().get_session_auth_fallback_hash())
+
+    def _of_now(self, known: str) -> str:
+        return f"{known}.{self.sessions_ended}" if self.sessions_ended else known
 
     @property
     def registry_credential(self) -> RegistryCredential | None:

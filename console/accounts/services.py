@@ -43,13 +43,16 @@ def create_account(
 def set_active(account: Account, active: bool) -> None:
     """Deactivate an account, or let it back in.
 
-    Sessions end because the authentication backend gives out no inactive account; the token endpoint asks for
-    ``is_active`` on each request; raising the credential's version ends its refresh tokens for good. Access tokens
-    stay, open nothing meanwhile, and work again when the account is let back in.
+    Sessions end because the authentication backend gives out no inactive account, and are not those of the account
+    any more when it is let back in; the token endpoint asks for ``is_active`` on each request; raising the credential's
+    version ends its refresh tokens for good. Access tokens stay, open nothing meanwhile, and work again when the
+    account is let back in.
     """
     with transaction.atomic():
         account.is_active = active
-        account.save(update_fields=["is_active"])
+        if not active:
+            account.sessions_ended += 1
+        account.save(update_fields=["is_active", "sessions_ended"])
         if not active:
             for credential in RegistryCredential.objects.select_for_update().filter(account=account):
                 credential.version += 1

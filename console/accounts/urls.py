@@ -1,5 +1,6 @@
 """Addresses of signing in and of the account."""
 
+from django.conf import settings
 from django.contrib.auth import views as auth
 from django.urls import path
 
@@ -35,6 +36,8 @@ urlpatterns = [
             template_name="accounts/password_reset.html",
             email_template_name="accounts/password_reset_email.txt",
             subject_template_name="accounts/password_reset_subject.txt",
+            # The console's own address, whatever address it was asked at.
+            extra_email_context=dict(zip(("protocol", "domain"), settings.CONSOLE_URL.split("://"), strict=True)),
         ),
         name="password_reset",
     ),

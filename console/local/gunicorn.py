@@ -29,6 +29,11 @@ def command(
         "--graceful-timeout": "3",
         "--keep-alive": "5",
         "--limit-request-line": "8190",
+        "--limit-request-fields": "100",
+        "--limit-request-field_size": "8190",
+        # A process may usually have 1,024 files open: some are left for the database and for answers.
+        "--worker-connections": "800",
+        "--forwarded-allow-ips": ",".join(environment.trusted_proxies),
         # No header may say under which path the site lies.
         "--forwarder-headers": "",
         "--log-level": "warning",

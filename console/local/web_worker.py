@@ -37,7 +37,7 @@ _MOST_HELD = 64 * 1024 * 1024
 # Seconds between two looks at who is too slow; how long, and for how many bytes, one who has been answered may go on
 # sending; and how long a thread waits for what is left of a body that the application did not want.
 _LOOK_SECONDS = 0.5
-_LEAVE_SECONDS, _LEAVE_BYTES = 2.0, 64 * 1024
+_LEAVE_SECONDS, _LEAVE_BYTES = 2.0, 16 * 1024 * 1024
 _DRAIN_SECONDS = 0.1
 
 
@@ -156,7 +156,7 @@ class WebWorker(ThreadWorker):
         """Throw away what is sent by somebody who has been answered."""
         until, left = self._leaving[client]
         try:
-            piece = client.recv(8192)
+            piece = client.recv(65536)
         except (BlockingIOError, InterruptedError):
             return
         except OSError:

@@ -71,7 +71,10 @@ def came_from(request: HttpRequest, place: str) -> str:
     :param place: an address of this site.
     """
     htmx: HtmxDetails = request.htmx  # type: ignore[attr-defined]
-    address = htmx.current_url_abs_path if htmx else None
+    try:
+        address = htmx.current_url_abs_path if htmx else None
+    except ValueError:
+        return place  # no address at all
     if address and url_has_allowed_host_and_scheme(address, allowed_hosts=None):
         parts = urlsplit(address)
         if not parts.netloc and parts.path == place:

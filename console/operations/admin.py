@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+import json
+
+from django.contrib import admin
+from django.utils.html import format_html
+from django.utils.translation import gettext_lazy as _
+from procrastinate.contrib.django.admin import ProcrastinateJobAdmin
+from procrastinate.contrib.django.models import ProcrastinateJob
+
+_MOST_SHOWN = 2000
+
+admin.site.unregister(ProcrastinateJob)
+
+
+@admin.register(ProcrastinateJob)
+class JobAdmin(ProcrastinateJobAdmin):
+    """The library's, but for styles inside the page, which the Content-Security-Policy does not allow."""
+
+    class Media:
+        css = {"all": ["admin/css/jobs.css"]}
+
+    @admin.display(description=_("Args"))
+    def pretty_args(self, instance: ProcrastinateJob) -> str:
+        text = json.dumps(instance.args, indent=2 if len(instance.args) > 1 else None)
+        return format_html("<pre>{}</pre>", text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…")
