@@ -68,7 +68,7 @@ def test_a_breach_is_heard(person):
         }"""
     )
     for directive in ("script-src-elem", "script-src-attr", "style-src-attr", "img-src", "form-action", "script-src"):
-        wait_until(lambda seen=directive: page.title() and any(f"violation {seen} " in one for one in said), directive)
+        wait_until(lambda seen=directive: page.title() and any(f"violation {seen} " in one for one in said), said)
     assert page.evaluate("window.stolen") is None
     assert page.evaluate("getComputedStyle(document.getElementById('styled')).color") != "rgb(255, 0, 0)"
     assert page.url.endswith("/sign-in/")
@@ -124,7 +124,7 @@ def test_no_page_breaks_the_policy(person, pusher, stack, hub, unique):
     # What scripts do: search while typing, ticks, copying, the theme, the star, a dialog with an error in it.
     ann.go("/images/")
     page.get_by_role("searchbox").first.fill("app")
-    expect(page).to_have_url(f"{stack.console_url}/images/?q=app")
+    expect(page).to_have_url(re.compile("q=app"))
     page.locator("thead input[type=checkbox]").first.check()
     page.locator("[data-copy]").first.click()
     page.locator("summary").first.click()
@@ -143,7 +143,7 @@ def test_nor_does_the_administration(person, stack, unique):
     said = listen(boss)
     page = boss.page
     boss.go("/admin/login/")
-    expect(page.locator("h1").first).to_be_visible()
+    expect(page.locator("input[type=password]")).to_be_visible()
     boss.sign_in(stack.account_id, stack.password)
     expect(page.locator("main")).to_be_visible()
     boss.go("/admin/")
