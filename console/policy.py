@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import functools
 import re
 from collections.abc import Iterable, Mapping
@@ -9,7 +10,8 @@ from dataclasses import dataclass
 
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -20,6 +22,7 @@ from console.images.models import NAME_PATTERN as IMAGE_NAME_PATTERN
 from console.images.models import PUBLIC, Image, ImagePieces
 from console.namespaces.models import NAME_PATTERN as NAMESPACE_NAME_PATTERN
 from console.namespaces.models import RESERVED, Namespace
+from console.tokens.models import Login
 
 _IMAGE_NAME = re.compile(IMAGE_NAME_PATTERN)
 _NAMESPACE_NAME = re.compile(NAMESPACE_NAME_PATTERN)
@@ -163,6 +166,12 @@ def visible_access_tokens(account: Account) -> QuerySet[AccessToken]:
     return AccessToken.objects.filter(account=account, revoked_at=None)
 
 
+def visible_logins(account: Account) -> QuerySet[Login]:
+    """The logins with Docker that the account's page shows: its own, those that can still be used."""
+    begun = timezone.now() - datetime.timedelta(seconds=settings.REFRESH_TOKEN_SECONDS)
+    return Login.objects.filter(account=account, version=F("account__credential__version"), created_at__gt=begun)
+
+
 def may(account: Account | AnonymousUser, verb: str, target: Namespace | Image | OfficialImage | None = None) -> bool:
     """Whether ``account`` may do ``verb``.
 
@@ -301,6 +310,48 @@ def refuse_access_token(account: Account) -> str:
 def refuse_docker_hub() -> str:
     """Why nobody may copy official images here, as a sentence; empty when accounts may."""
     return "" if settings.DOCKERHUB_ENABLED else _("Docker Hub’s official images are switched off here.")
+
+
+# --- guessing -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class GuessLimit:
+    """So many wrong guesses ``at_once``, and one more each ``seconds``."""
+
+    at_once: int
+    seconds: float
+
+
+def guess_limits(known: bool, secret: bool = False) -> dict[str, GuessLimit]:
+    """What a wrong guess counts towards, and what holds back the next, by ``guessing.services.KINDS``.
+
+    :param known: whether a right password came from that address for that account lately. Such an address has only
+        itself to blame: neither an attack on the account nor a colleague's mistakes hold it back.
+    :param secret: whether it is something random that was tried. That says nothing of any password.
+    """
+    if secret:
+        kinds: tuple[str, ...] = () if known else ("address",)
+    else:
+        kinds = ("here",) if known else ("here", "network", "account", "address")
+    return {kind: GuessLimit(*settings.GUESSES[kind]) for kind in kinds}
+
+
+def guess_wait(
+    limits: Mapping[str, GuessLimit], until: Mapping[str, datetime.datetime | None], now: datetime.datetime
+) -> float:
+    """For how many seconds nothing more may be tried; 0 or less: it may be.
+
+    :param until: what was counted, as a time for each limit that each wrong guess has moved on by ``seconds``.
+    """
+    return max(
+        (
+            (moment - now).total_seconds() - (limit.at_once - 1) * limit.seconds
+            for kind, limit in limits.items()
+            if (moment := until.get(kind)) is not None
+        ),
+        default=0.0,
+    )
 
 
 # --- the registry ---------------------------------------------------------------------------------------------------

@@ -29,6 +29,7 @@ TRUSTED_PROXIES = ENVIRONMENT.trusted_proxies
 INSTALLED_APPS = [
     "console.accounts",
     "console.audit",
+    "console.guessing",
     "console.namespaces",
     "console.images",
     "console.activation",
@@ -205,6 +206,29 @@ REGISTRY_CLOCK_SKEW_SECONDS = 60
 # A freed name is kept from everybody else until no token given out for it can be valid any more.
 NAME_HOLD_SECONDS = TOKEN_SECONDS + REGISTRY_CLOCK_SKEW_SECONDS
 REFRESH_TOKEN_SECONDS = 90 * 24 * 3600
+
+# How many logins with Docker an account may have, and how many of them by one client from one address: of more, the one
+# that was used longest ago ends.
+MOST_LOGINS = 100
+MOST_LOGINS_OF_A_CLIENT = 20
+# Access tokens that are revoked or over are kept so many days, for administrators to see.
+OLD_TOKENS_DAYS = 90
+
+# Wrong passwords: so many at once, and one more each so many seconds.
+GUESSES = {
+    # for an account, from one address (IPv6: from a /64)
+    "here": (10, 60),
+    # for an account, from a /24 (IPv6: from a /48)
+    "network": (20, 60),
+    # for an account, from all addresses that it is not known from
+    "account": (60, 120),
+    # from one address, for all accounts that it is not known for
+    "address": (100, 10),
+}
+# For so many days after a right password an address is known for the account.
+KNOWN_ADDRESS_DAYS = 30
+# Threads in each process, see console/local/gunicorn.py: half of them may hash passwords of strangers.
+WEB_THREADS = int(os.environ.get("WEB_THREADS") or 8)
 
 # Docker Hub's official images: the cache, the plain process over what it holds, and where the catalogue comes from.
 DOCKERHUB_ENABLED = ENVIRONMENT.dockerhub

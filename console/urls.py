@@ -26,6 +26,7 @@ urlpatterns = [
     path("token/", include("console.tokens.urls")),
     path("indexing/", include("console.indexing.urls")),
     path("", include("console.accounts.urls")),
+    path("account/logins/", include("console.tokens.urls_logins")),
     path("activation/", include("console.activation.urls")),
     path("images/", include("console.images.urls")),
     path("namespaces/", include("console.namespaces.urls")),

@@ -13,11 +13,12 @@ import re
 import string
 import zlib
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.crypto import get_random_string
 from django.utils.translation import gettext as _
@@ -169,10 +170,29 @@ def used(token_pk: int, address: str | None, now: datetime.datetime) -> None:
 
     :param address: where the request came from, if that is known.
     """
+    note_use(AccessToken.objects.filter(pk=token_pk), address, now)
+
+
+def note_use(row: QuerySet[Any], address: str | None, now: datetime.datetime) -> None:
+    """Write the use of something that has ``last_used_at`` and ``last_used_from`` down, unless it is no news."""
     elsewhere = Q(last_used_from__isnull=False) if address is None else ~Q(last_used_from=address)
-    AccessToken.objects.filter(
+    row.filter(
         Q(last_used_at=None)
         | Q(last_used_at__lt=now - _NOTED_EVERY)
-        | Q(elsewhere, last_used_at__lt=now - _MOVES_NOTED_EVERY),
-        pk=token_pk,
+        | Q(elsewhere, last_used_at__lt=now - _MOVES_NOTED_EVERY)
     ).update(last_used_at=now, last_used_from=address)
+
+
+def forget_old(now: datetime.datetime) -> int:
+    """Remove the rows of access tokens that were revoked, or expired, long ago; how many."""
+    end = now - datetime.timedelta(days=settings.OLD_TOKENS_DAYS)
+    with transaction.atomic():
+        old = list(
+            AccessToken.objects.select_for_update(of=("self",))
+            .filter(Q(revoked_at__lt=end) | Q(expires_at__lt=end))
+            .values_list("pk", flat=True)
+        )
+        AccessToken.objects.filter(pk__in=old).delete()
+        if old:
+            record("access_token.forget", "access tokens", number=len(old), older_than=end.isoformat())
+    return len(old)

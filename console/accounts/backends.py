@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib.auth.backends import ModelBackend
@@ -10,7 +11,27 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from console.accounts.models import ACCOUNT_ID_PATTERN, Account
+from console.audit.middleware import client_address
 from console.database.compiled import Compiled
+from console.guessing import services as guessing
+from console.guessing.hashing import Later
+from console.guessing.services import CONSOLE, REGISTRY, Attempt
+
+
+def check_console_password(
+    account: Account | None, name: str, request: HttpRequest | None, compare: Callable[[], bool]
+) -> bool:
+    """Whether ``compare`` finds an account's console password right; wrong ones are counted, wherever they are typed.
+
+    :param name: what was typed as the account, where there is no such account.
+    :raises Later: when it cannot be tried now.
+    """
+    address = client_address(request) if request is not None else None
+    if account is None:
+        return guessing.check(Attempt(CONSOLE, f"name:{name.lower()}", address), compare)
+    credential = account.registry_credential
+    also = [Attempt(REGISTRY, credential.username, address)] if credential is not None else []
+    return guessing.check(Attempt(CONSOLE, f"account:{account.pk}", address, account.account_id), compare, also)
 
 
 class AccountBackend(ModelBackend):
@@ -23,7 +44,11 @@ class AccountBackend(ModelBackend):
         password: str | None = None,
         **kwargs: Any,
     ) -> Account | None:
-        """The account, or ``None``. An unknown name costs the time of a wrong password."""
+        """The account, or ``None``. An unknown name costs the time of a wrong password.
+
+        :raises console.guessing.hashing.Later: when no password can be tried now, which Django takes for a refusal;
+            ``request.later`` says so to whoever asked.
+        """
         if username is None or password is None:
             return None
         name = username.strip()
@@ -33,11 +58,22 @@ class AccountBackend(ModelBackend):
             else Account.objects.filter(email__iexact=name)
             if "@" in name and "\x00" not in name
             else Account.objects.none()
-        ).first()
-        if found is None:
-            Account().set_password(password)
-            return None
-        return found if found.check_password(password) and self.user_can_authenticate(found) else None
+        )
+        account = found.select_related("credential").first()
+
+        def compare() -> bool:
+            if account is None:
+                Account().set_password(password)
+                return False
+            return account.check_password(password) and self.user_can_authenticate(account)
+
+        try:
+            right = check_console_password(account, name, request, compare)
+        except Later as later:
+            if request is not None:
+                request.later = later  # type: ignore[attr-defined]
+            raise
+        return account if right else None
 
     def get_user(self, user_id: int) -> Account | None:
         """The account of a session with its registry credential, which nearly every page asks for."""

@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django import forms
-from django.contrib.auth.forms import AuthenticationForm
+from django.contrib.admin.forms import AdminAuthenticationForm
+from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
+from console.accounts.backends import check_console_password
+from console.guessing.hashing import Later
 
-class SignInForm(AuthenticationForm):
+
+class _SaysWhen(AuthenticationForm):
+    """Says when a password can be tried again, where none can be now."""
+
+    def get_invalid_login_error(self) -> ValidationError:
+        later: Later | None = getattr(self.request, "later", None)
+        return ValidationError(later.message, code="later") if later else super().get_invalid_login_error()
+
+
+class AdminSignInForm(_SaysWhen, AdminAuthenticationForm):
+    """The administration's."""
+
+
+class SignInForm(_SaysWhen):
     """Account ID or e-mail, and the console password."""
 
     error_messages = {
@@ -28,3 +48,28 @@ class SignInForm(AuthenticationForm):
         widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
         error_messages={"required": _("Please enter your password")},
     )
+
+
+class ChangePasswordForm(PasswordChangeForm):
+    """Guesses at the old password count as those at sign-in do: a session may be somebody else's."""
+
+    def __init__(self, *arguments: Any, request: HttpRequest, **options: Any) -> None:
+        """Take the request as well, for where it comes from."""
+        super().__init__(*arguments, **options)
+        self.request = request
+
+    def clean_old_password(self) -> str:
+        """Check the old password.
+
+        :raises ValidationError: when it is wrong, or cannot be tried now.
+        """
+        password: str = self.cleaned_data["old_password"]
+        account: Any = self.user
+        try:
+            right = check_console_password(account, "", self.request, lambda: account.check_password(password))
+        except Later as later:
+            self.request.later = later  # type: ignore[attr-defined]
+            raise ValidationError(later.message, code="later") from None
+        if not right:
+            raise ValidationError(self.error_messages["password_incorrect"], code="password_incorrect")
+        return password

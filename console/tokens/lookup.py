@@ -7,6 +7,7 @@ facts; what follows from them is for ``console.policy`` to say.
 from __future__ import annotations
 
 import datetime
+import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
@@ -17,14 +18,16 @@ from django.utils import timezone
 
 from console import policy
 from console.database.base import DatabaseWrapper
+from console.guessing import services as guessing
+from console.guessing.services import Attempt, Marks
 from console.policy import Access, Caller, Repository, TokenLimits
 
 
 @dataclass(frozen=True)
 class TokenUse:
-    """The access token that was shown, by its primary key, and when and from where it was last used before."""
+    """The access token or login that was shown, by its primary key, and when and from where it was last used before."""
 
-    token: int
+    shown: int | uuid.UUID
     last_at: datetime.datetime | None
     last_from: str | None
 
@@ -32,6 +35,8 @@ class TokenUse:
 @dataclass(frozen=True)
 class Found:
     """What was read, and when that began. ``caller`` is ``None`` when nobody was asked for, or nobody found.
+
+    ``marks`` say what is remembered of attempts like this one, where one was made.
 
     A token counts from that moment, however long a password takes to check: a name that is given away is kept back for
     as long as a token lasts that knew nothing of it.
@@ -41,6 +46,7 @@ class Found:
     caller: Caller | None = None
     repositories: dict[str, Repository] = field(default_factory=dict)
     use: TokenUse | None = None
+    marks: Marks = field(default_factory=dict)
 
 
 # What is asked for: names of repositories, with their namespaces beside them. Unknown namespaces give no row.
@@ -78,17 +84,27 @@ counted AS MATERIALIZED (
     ) ELSE 0 END AS images
     FROM caller
 )
-SELECT caller.*, counted.images, repositories.*
-FROM caller CROSS JOIN counted LEFT JOIN repositories ON true
+-- A row comes back for nobody, too: whoever is unknown costs what others cost.
+SELECT attempt.marks, caller.*, counted.images, repositories.*
+FROM (SELECT {marks} AS marks) AS attempt
+LEFT JOIN (caller CROSS JOIN counted) ON true
+LEFT JOIN repositories ON true
 """
+_NO_MARKS = "NULL::timestamptz[]"
 _WITHOUT_TOKEN = {
     "columns": "NULL::bigint, NULL::boolean, NULL::boolean, NULL::timestamptz, NULL::inet",
     "join": "",
     "repositories": _ANONYMOUS,
 }
-_BY_USERNAME = _IDENTIFIED.format(**_WITHOUT_TOKEN, condition="credential.username = %(username)s")
-_BY_VERSION = _IDENTIFIED.format(
-    **_WITHOUT_TOKEN, condition="credential.account_id = %(account)s::bigint AND credential.version = %(version)s"
+_BY_USERNAME = _IDENTIFIED.format(
+    **_WITHOUT_TOKEN, condition="credential.username = %(username)s", marks=guessing.MARKS
+)
+_BY_LOGIN = _IDENTIFIED.format(
+    columns="login.id AS login_id, NULL::boolean, NULL::boolean, login.last_used_at, login.last_used_from",
+    join="JOIN tokens_login AS login ON login.account_id = account.id",
+    condition="login.id = %(login)s AND login.version = credential.version",
+    repositories=_ANONYMOUS,
+    marks=_NO_MARKS,
 )
 _BY_SECRET = _IDENTIFIED.format(
     columns="token.id AS token_id, token.can_push, token.all_namespaces, token.last_used_at, token.last_used_from",
@@ -101,38 +117,36 @@ _BY_SECRET = _IDENTIFIED.format(
             WHERE access.token_id = caller.token_id AND access.namespace_id = namespace.id
         )"""
     ),
+    marks=guessing.MARKS,
 )
 _ACCOUNT_COLUMNS, _TOKEN_COLUMNS = 9, 5
-_COLUMNS = _ACCOUNT_COLUMNS + _TOKEN_COLUMNS + 1
+_COLUMNS = 1 + _ACCOUNT_COLUMNS + _TOKEN_COLUMNS + 1
 
 
-def by_username(username: str, asked: Iterable[Access]) -> Found:
-    """The account with this registry user name, and the repositories of ``asked``.
-
-    :raises django.db.OperationalError: when the database cannot be reached.
-    """
-    if "\x00" in username:
-        return Found(timezone.now())
-    return _identified(_BY_USERNAME, asked, username=username)
-
-
-def by_version(account: int, version: int, asked: Iterable[Access]) -> Found:
-    """The account with this primary key, if its credential still has this version, and the repositories of ``asked``.
+def by_username(username: str, asked: Iterable[Access], attempt: Attempt | None = None) -> Found:
+    """The account with this registry user name, the repositories of ``asked``, and what matters for ``attempt``.
 
     :raises django.db.OperationalError: when the database cannot be reached.
     """
-    return _identified(_BY_VERSION, asked, account=account, version=version)
+    return _identified(_BY_USERNAME, asked, attempt, username=_searchable(username))
 
 
-def by_secret(username: str, secret_hash: str, asked: Iterable[Access]) -> Found:
+def by_login(login: uuid.UUID, asked: Iterable[Access]) -> Found:
+    """The account that a login with Docker stands for, if that has not ended, and the repositories of ``asked``.
+
+    :raises django.db.OperationalError: when the database cannot be reached.
+    """
+    return _identified(_BY_LOGIN, asked, login=login)
+
+
+def by_secret(username: str, secret_hash: str, asked: Iterable[Access], attempt: Attempt) -> Found:
     """The account that an access token stands for, if that is still good, and the repositories of ``asked``.
 
     :param secret_hash: the token's secret as ``access_tokens.hash_secret`` has it.
+    :param attempt: what else is read of: whoever shows something else too often is held back.
     :raises django.db.OperationalError: when the database cannot be reached.
     """
-    if "\x00" in username:
-        return Found(timezone.now())
-    return _identified(_BY_SECRET, asked, username=username, secret_hash=secret_hash)
+    return _identified(_BY_SECRET, asked, attempt, username=_searchable(username), secret_hash=secret_hash)
 
 
 def for_anybody(asked: Iterable[Access]) -> Found:
@@ -147,19 +161,29 @@ def for_anybody(asked: Iterable[Access]) -> Found:
     return Found(at, None, _repositories(_rows(_ANONYMOUS, names)))
 
 
-def _identified(statement: str, asked: Iterable[Access], **key: str | int) -> Found:
+def _searchable(username: str) -> str:
+    """A user name that PostgreSQL takes: nobody has a name with NUL, nor an empty one."""
+    return "" if "\x00" in username else username
+
+
+def _identified(
+    statement: str, asked: Iterable[Access], attempt: Attempt | None = None, **key: str | uuid.UUID
+) -> Found:
     at = timezone.now()
-    rows = _rows(statement, {**key, **_names(asked), "image_quota": settings.DEFAULT_IMAGE_QUOTA})
-    if not rows:
-        return Found(at)
-    account = rows[0][:_ACCOUNT_COLUMNS]
-    token, can_push, all_namespaces, last_at, last_from, images = rows[0][_ACCOUNT_COLUMNS:_COLUMNS]
-    limits = TokenLimits(can_push, all_namespaces) if token is not None else None
+    keys = list(attempt.keys.values()) if attempt else []
+    rows = _rows(statement, {**key, "marks": keys, **_names(asked), "image_quota": settings.DEFAULT_IMAGE_QUOTA})
+    remembered = guessing.as_marks(rows[0][0]) if attempt else {}
+    account = rows[0][1 : 1 + _ACCOUNT_COLUMNS]
+    if account[0] is None:
+        return Found(at, marks=remembered)
+    shown, can_push, all_namespaces, last_at, last_from, images = rows[0][1 + _ACCOUNT_COLUMNS : _COLUMNS]
+    limits = TokenLimits(can_push, all_namespaces) if can_push is not None else None
     return Found(
         at,
         replace(Caller(*account), images=images, token=limits),
         _repositories(row[_COLUMNS:] for row in rows),
-        TokenUse(token, last_at, last_from) if token is not None else None,
+        TokenUse(shown, last_at, last_from) if shown is not None else None,
+        remembered,
     )
 
 

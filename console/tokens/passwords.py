@@ -9,13 +9,15 @@ are never remembered. A restart forgets everything.
 from __future__ import annotations
 
 import hmac
-import os
 import secrets
 import threading
 
 from cachetools import TTLCache
 from django.contrib.auth.hashers import check_password, make_password
 
+from console.guessing import hashing
+from console.guessing import services as guessing
+from console.guessing.services import Attempt, Marks
 from console.policy import Caller
 
 REMEMBERED_SECONDS = 300
@@ -24,30 +26,47 @@ _MOST = 10_000
 _key = secrets.token_bytes(32)
 _remembered: TTLCache[int, bytes] = TTLCache(_MOST, REMEMBERED_SECONDS)
 _lock = threading.Lock()
-# One hash takes 100 MB and several threads: more at a time would be slower, and could use up a small machine's memory.
-_hashing = threading.BoundedSemaphore(max(1, (os.cpu_count() or 1) // 2))
 
 
-def is_right(caller: Caller, password: str) -> bool:
-    """Whether ``password`` is the caller's registry password."""
-    fingerprint = _fingerprint(caller, password)
+def is_right(caller: Caller | None, password: str, attempt: Attempt, marks: Marks) -> bool:
+    """Whether ``password`` is the caller's registry password, and the caller may use the registry at all.
+
+    Whatever is not remembered costs one hash: a wrong password, and one for an account that does not exist or may not
+    use the registry.
+
+    :param caller: ``None`` when there is no such account.
+    :param attempt: what is being tried; a wrong password is counted.
+    :param marks: what was read of it just before.
+    :raises console.guessing.services.HeldBack: after too many wrong ones: for a right one, too, or who is held back
+        could tell it from others.
+    :raises console.guessing.hashing.Busy: when too many others are being compared.
+    """
+    guessing.refuse(marks)
+    fingerprint = _fingerprint(caller, password) if caller is not None else b""
     if _is_remembered(caller, fingerprint):
         return True
-    with _hashing:
+    with hashing.place(known=guessing.is_known(marks)):
         # Clients ask for several tokens at once: whoever waited may find that another has just hashed the same.
         if _is_remembered(caller, fingerprint):
             return True
-        if not check_password(password, caller.password):
+        # Or that others have used up what may be wrong.
+        marks = guessing.read(attempt)
+        guessing.refuse(marks)
+        if not _compare(caller, password):
+            guessing.wrong(attempt, marks)
             return False
-    with _lock:
-        _remembered[caller.account] = fingerprint
+    if caller is not None:
+        with _lock:
+            _remembered[caller.account] = fingerprint
     return True
 
 
-def pretend(password: str) -> None:
-    """Take the time that a wrong password takes, where there is nothing to compare ``password`` with."""
-    with _hashing:
+def _compare(caller: Caller | None, password: str) -> bool:
+    if caller is None:
+        # There is nothing to compare it with: this takes the same time.
         make_password(password, hasher="argon2")
+        return False
+    return check_password(password, caller.password) and caller.usable
 
 
 def forget_all() -> None:
@@ -62,7 +81,9 @@ def _fingerprint(caller: Caller, password: str) -> bytes:
     return hmac.digest(_key, text.encode(errors="surrogatepass"), "sha256")
 
 
-def _is_remembered(caller: Caller, fingerprint: bytes) -> bool:
+def _is_remembered(caller: Caller | None, fingerprint: bytes) -> bool:
+    if caller is None or not caller.usable:
+        return False
     with _lock:
         remembered = _remembered.get(caller.account)
     return remembered is not None and hmac.compare_digest(remembered, fingerprint)

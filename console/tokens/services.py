@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import cast
 
 from django.conf import settings
 from django.core import signing
@@ -10,8 +13,10 @@ from django.utils import timezone
 
 from console import policy
 from console.accounts import access_tokens
+from console.guessing import services as guessing
+from console.guessing.services import CONSOLE, REGISTRY, Attempt
 from console.policy import Access, Caller
-from console.tokens import lookup, passwords, scopes
+from console.tokens import logins, lookup, passwords, scopes
 from console.tokens.lookup import Found
 from console.tokens.signing import SignedToken, sign
 
@@ -33,54 +38,72 @@ def authenticate(username: str, password: str, asked: Sequence[Access] = (), add
 
     :param address: where the request came from; it is noted with the use of an access token.
     :raises Refused: also, at the same cost in time, for a user name that does not exist.
+    :raises console.guessing.hashing.Later: when it cannot be tried now.
     """
     if access_tokens.looks_like_secret(password):
         return _authenticate_secret(username, password, asked, address)
-    found = lookup.by_username(username, asked)
+    attempt = Attempt(REGISTRY, username, address, username)
+    found = lookup.by_username(username, asked, attempt)
     if found.caller is None:
-        passwords.pretend(password)
+        attempt = replace(attempt, name="")
+    if not passwords.is_right(found.caller, password, attempt, found.marks) or found.caller is None:
         raise Refused
-    if not passwords.is_right(found.caller, password) or not found.caller.usable:
-        raise Refused
+    guessing.right(attempt, found.marks, [Attempt(CONSOLE, f"account:{found.caller.account}", address)])
     return found
 
 
 def _authenticate_secret(username: str, secret: str, asked: Sequence[Access], address: str | None) -> Found:
-    found = lookup.by_secret(username, access_tokens.hash_secret(secret), asked)
+    """Nobody can guess one, so a right one is never held back."""
+    attempt = Attempt(REGISTRY, username, address)
+    found = lookup.by_secret(username, access_tokens.hash_secret(secret), asked, attempt)
+    if found.caller is None or found.use is None or not found.caller.usable:
+        guessing.refuse(found.marks, secret=True)
+        guessing.wrong(attempt, found.marks, secret=True)
+        raise Refused
+    now = timezone.now()
+    if access_tokens.use_is_news(found.use.last_at, found.use.last_from, address, now):
+        access_tokens.used(cast(int, found.use.shown), address, now)
+    return found
+
+
+def make_refresh_token(caller: Caller | None, client: str = "", address: str | None = None) -> str:
+    """A token that stands for the password until the password changes, for ``REFRESH_TOKEN_SECONDS``, or until revoked.
+
+    It is signed and names a row, by which its account sees it and revokes it. Nobody anonymous has one, nor whoever
+    shows an access token: its own secret is to be kept, which is listed and can be revoked. Clients then keep that;
+    empty.
+    """
+    if caller is None or caller.token is not None:
+        return ""
+    return signing.dumps({"login": logins.begin(caller, client, address).pk.hex}, salt=_REFRESH_SALT)
+
+
+def authenticate_refresh_token(token: str, asked: Sequence[Access] = (), address: str | None = None) -> Found:
+    """The account that a refresh token stands for, and the repositories of ``asked``.
+
+    :param address: where the request came from.
+    :raises Refused: for a token that is forged, too old, revoked, or made under an earlier password.
+    :raises console.guessing.hashing.Later: when too many forged ones came from there.
+    """
+    try:
+        content = signing.loads(token, salt=_REFRESH_SALT, max_age=settings.REFRESH_TOKEN_SECONDS)
+        login = uuid.UUID(hex=content["login"])
+    except signing.SignatureExpired:
+        raise Refused from None
+    except signing.BadSignature:
+        attempt = Attempt(REGISTRY, None, address)
+        marks = guessing.read(attempt)
+        guessing.refuse(marks, secret=True)
+        guessing.wrong(attempt, marks, secret=True)
+        raise Refused from None
+    except (AttributeError, KeyError, TypeError, ValueError):  # made by an earlier version
+        raise Refused from None
+    found = lookup.by_login(login, asked)
     if found.caller is None or found.use is None or not found.caller.usable:
         raise Refused
     now = timezone.now()
     if access_tokens.use_is_news(found.use.last_at, found.use.last_from, address, now):
-        access_tokens.used(found.use.token, address, now)
-    return found
-
-
-def make_refresh_token(caller: Caller | None) -> str:
-    """A token that stands for the password until the password changes, or for ``REFRESH_TOKEN_SECONDS``.
-
-    It is signed and not stored: asking for one creates no row. Nobody anonymous has one, nor whoever shows an access
-    token: its own secret is to be kept, which is listed and can be revoked. Clients then keep that; empty.
-    """
-    if caller is None or caller.token is not None:
-        return ""
-    return signing.dumps({"account": caller.account, "version": caller.version}, salt=_REFRESH_SALT)
-
-
-def authenticate_refresh_token(token: str, asked: Sequence[Access] = ()) -> Found:
-    """The account that a refresh token stands for, and the repositories of ``asked``.
-
-    :raises Refused: for a token that is forged, too old, or made under an earlier password.
-    """
-    try:
-        content = signing.loads(token, salt=_REFRESH_SALT, max_age=settings.REFRESH_TOKEN_SECONDS)
-        account, version = content["account"], content["version"]
-    except (signing.BadSignature, KeyError, TypeError, ValueError):
-        raise Refused from None
-    if not isinstance(account, int) or not isinstance(version, int):
-        raise Refused
-    found = lookup.by_version(account, version, asked)
-    if found.caller is None or not found.caller.usable:
-        raise Refused
+        logins.used(login, address, now)
     return found
 
 

@@ -14,6 +14,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict
 from django.views.decorators.csrf import csrf_exempt
 
 from console.audit.middleware import client_address
+from console.guessing.hashing import Later
 from console.policy import Access
 from console.tokens import services
 from console.tokens.lookup import Found
@@ -65,6 +66,10 @@ def token(request: HttpRequest) -> HttpResponse:
         if request.method == "POST":
             return _refusal(400, "UNAUTHORIZED", refused.message, "invalid_grant")
         return _refusal(401, "UNAUTHORIZED", refused.message, "invalid_client")
+    except Later as later:
+        response = _refusal(429, "TOOMANYREQUESTS", later.message, "temporarily_unavailable")
+        response["Retry-After"] = str(later.seconds)
+        return response
     except TooManyScopes:
         return _refusal(400, "UNSUPPORTED", _TOO_MANY, "invalid_scope")
     except BadRequest as problem:
@@ -113,19 +118,18 @@ def _basic_credentials(header: str) -> tuple[str, str]:
 
 
 def _get(request: HttpRequest) -> HttpResponse:
-    """``spec/auth/token``. ``account`` and ``client_id`` are the client's own notes and change nothing."""
+    """``spec/auth/token``. ``account`` and ``client_id`` are the client's own notes and grant nothing."""
     parameters = request.GET
     service = _service(parameters, required=False)
     asked = parse_scopes(parameters.getlist("scope"))
     header = request.headers.get("Authorization")
-    if header:
-        found = services.authenticate(*_basic_credentials(header), asked, client_address(request))
-    else:
-        found = services.nobody(asked)
+    address = client_address(request)
+    found = services.authenticate(*_basic_credentials(header), asked, address) if header else services.nobody(asked)
     content, _granted = _token_content(found, asked, service)
     content["token"] = content["access_token"]
-    if parameters.get("offline_token") == "true" and (refresh_token := services.make_refresh_token(found.caller)):
-        content["refresh_token"] = refresh_token
+    if parameters.get("offline_token") == "true":
+        refresh_token = services.make_refresh_token(found.caller, parameters.get("client_id", ""), address)
+        content |= {"refresh_token": refresh_token} if refresh_token else {}
     return _answer(content)
 
 
@@ -135,15 +139,15 @@ def _post(request: HttpRequest) -> HttpResponse:
     service = _service(form, required=True)
     asked = parse_scopes(form.getlist("scope"))
     grant_type = form.get("grant_type", "")
-    refresh_token = ""
+    refresh_token, address = "", client_address(request)
     if grant_type == "password":
         credentials = form.get("username", ""), form.get("password", "")
-        found = services.authenticate(*credentials, asked, client_address(request))
+        found = services.authenticate(*credentials, asked, address)
         if form.get("access_type") == "offline":
-            refresh_token = services.make_refresh_token(found.caller)
+            refresh_token = services.make_refresh_token(found.caller, form.get("client_id", ""), address)
     elif grant_type == "refresh_token":
         refresh_token = form.get("refresh_token", "")
-        found = services.authenticate_refresh_token(refresh_token, asked)
+        found = services.authenticate_refresh_token(refresh_token, asked, address)
     else:
         raise BadRequest("grant_type must be password or refresh_token.", "unsupported_grant_type")
     content, granted = _token_content(found, asked, service)

@@ -17,6 +17,7 @@ from console.images.models import Copy, DailyActivity, Document, Image, ImageDel
 from console.images.totals import refresh_totals
 from console.indexing.models import Reconcile, UnusableEvents
 from console.namespaces.models import NamespaceHold
+from console.tokens.models import Login
 from console.transfers.models import Transfer
 from tests.factories import ActivatedAccountFactory, ImageFactory, NamespaceFactory
 from tests.registry_tools import digest_of
@@ -47,6 +48,7 @@ LISTS = {
     "public-image": ("/public-images/shop/app/?size=100", 9),
     "favorites": ("/favorites/?size=100", 4),
     "access-tokens": ("/account/tokens/?size=100", 6),
+    "logins": ("/account/logins/?size=100", 5),
     "access-token-create": ("/account/tokens/-/create/", 5),
 }
 NO_LISTS = {
@@ -56,7 +58,7 @@ NO_LISTS = {
     "image-version", "image-describe", "image-visibility", "copy-dismiss", "manifest-raw", "namespace-create",
     "namespace-delete", "docker-hub-refresh", "docker-hub-version", "official-image-cached", "official-image-version",
     "transfer-cancel", "access-token-revoke", "transfer-retry", "transfer-dismiss", "star", "star-official", "token",
-    "notifications",
+    "notifications", "login-revoke", "logins-revoke", "admin-sign-in", "admin-password-change",
 }  # fmt: skip
 # Its filters ask for what there is to choose from.
 MOST_IN_ADMIN = 11
@@ -96,6 +98,7 @@ class World:
             self.images(one)
             self.official_images(one)
             self.access_tokens(one)
+            Login.objects.create(account=self.ann, version=1, client=f"docker{one}")
             self.administration(one)
         for image in (self.app, self.public):
             for one in numbers:

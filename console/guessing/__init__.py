@@ -1,0 +1,1 @@
+"""Holding back whoever guesses passwords, at every door, without locking anybody out."""

@@ -1,0 +1,16 @@
+"""What time brings about for those who try passwords."""
+
+from __future__ import annotations
+
+from django.utils import timezone
+from procrastinate.contrib.django import app
+
+from console.guessing.models import Mark
+from console.queue import INDEX_QUEUE
+
+
+@app.periodic(cron="*/10 * * * *")
+@app.task(name="guessing.forget", queue=INDEX_QUEUE, queueing_lock="guessing.forget")
+def forget(timestamp: int = 0) -> None:
+    """Remove marks whose time is over: they say nothing any more."""
+    Mark.objects.filter(until__lte=timezone.now()).delete()

@@ -1,0 +1,220 @@
+"""Who tries which password from where, and who has to wait.
+
+Wrong guesses are counted under up to four keys: the account from this address, the account from this network, the
+account from wherever it is not known, and the address for all accounts. ``policy.guess_limits`` says which of them
+count, and how many there may be. What counts is kept as a single time for each key (the "generic cell rate
+algorithm"): each wrong guess moves it on by the seconds after which one more is allowed, and who would have to wait is
+seen by how far it is ahead. So counting is one statement, nothing has to be reset, and a row whose time has come is
+worth nothing and can go.
+"""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import ipaddress
+import logging
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.db import connection
+from django.utils import timezone
+from django.utils.crypto import salted_hmac
+
+from console import policy
+from console.audit.services import SYSTEM, record
+from console.guessing import hashing
+from console.guessing.hashing import Later
+from console.policy import GuessLimit
+
+log = logging.getLogger(__name__)
+
+CONSOLE, REGISTRY = "console", "registry"
+# What is read of an attempt, in this order: the address is known for the account; and the four that are counted.
+KINDS = ("known", "here", "network", "account", "address")
+Marks = Mapping[str, datetime.datetime | None]
+
+# For a statement of one's own: the marks of the keys in the parameter ``marks``, in their order, as one array.
+# OFFSET keeps the planner at one look into the index for each key.
+MARKS = """ARRAY(
+    SELECT mark.until
+    FROM unnest(%(marks)s::uuid[]) WITH ORDINALITY AS asked (key, place)
+    LEFT JOIN LATERAL (SELECT until FROM guessing_mark WHERE key = asked.key OFFSET 0) AS mark ON true
+    ORDER BY asked.place
+)"""
+_COUNT = """
+    INSERT INTO guessing_mark AS mark (key, until)
+    SELECT key, %(now)s + step FROM unnest(%(keys)s::uuid[], %(steps)s::interval[]) AS asked (key, step) ORDER BY key
+    ON CONFLICT (key) DO UPDATE SET until = greatest(mark.until, %(now)s) + (EXCLUDED.until - %(now)s)
+    RETURNING key, until
+"""
+# Sets marks that are over, and says which those were: of two who do so at once, one.
+_REMEMBER = """
+    INSERT INTO guessing_mark AS mark (key, until)
+    SELECT key, %(until)s FROM unnest(%(keys)s::uuid[]) AS asked (key) ORDER BY key
+    ON CONFLICT (key) DO UPDATE SET until = EXCLUDED.until WHERE mark.until <= %(over)s
+    RETURNING key
+"""
+_KNOWN_IS_RENEWED = datetime.timedelta(days=1)
+_TOLD_EVERY = datetime.timedelta(hours=1)
+
+
+class HeldBack(Later):
+    """Too many wrong passwords. The sentence is the same whether there is such an account or not."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """Somebody tries something at a door.
+
+    ``account`` is whom for, as that door names accounts and those that do not exist; ``None`` when that is not said.
+    ``name`` is how the audit trail names an account that exists. ``address`` is where the attempt comes from.
+    """
+
+    door: str
+    account: str | None
+    address: str | None
+    name: str = ""
+
+    @functools.cached_property
+    def keys(self) -> dict[str, uuid.UUID]:
+        """The key of each of ``KINDS``."""
+        address, network = _places(self.address)
+        account = (self.door, self.account or "", "one" if self.account is not None else "none")
+        return {
+            "known": _key("known", *account, address),
+            "here": _key("here", *account, address),
+            "network": _key("network", *account, network),
+            "account": _key("account", *account),
+            # One for all doors.
+            "address": _key("address", address),
+        }
+
+
+def _key(*parts: str) -> uuid.UUID:
+    # With the lengths, so that no two lists of parts have the same text.
+    text = "".join(f"{len(part)}:{part}" for part in parts)
+    digest = salted_hmac("console.guessing", text.encode(errors="surrogatepass"), algorithm="sha256").digest()
+    return uuid.UUID(bytes=digest[:16])
+
+
+def _places(address: str | None) -> tuple[str, str]:
+    """What counts as one address, and as one network: with IPv6 everybody has a whole /64, and often a /48."""
+    if address is None:
+        return "", ""
+    found = ipaddress.ip_address(address)
+    own, around = (32, 24) if found.version == 4 else (64, 48)
+    return (
+        str(ipaddress.ip_network((found, own), strict=False)),
+        str(ipaddress.ip_network((found, around), strict=False)),
+    )
+
+
+def read(attempt: Attempt) -> Marks:
+    """What is remembered that matters for an attempt; one query."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {MARKS}", {"marks": list(attempt.keys.values())})
+        return as_marks(cursor.fetchone()[0])
+
+
+def as_marks(row: Iterable[datetime.datetime | None]) -> Marks:
+    """What ``MARKS`` gave, by kind."""
+    return dict(zip(KINDS, row, strict=True))
+
+
+def is_known(marks: Marks, now: datetime.datetime | None = None) -> bool:
+    """Whether a right password came from there for the account lately."""
+    known = marks["known"]
+    return known is not None and known > (now or timezone.now())
+
+
+def refuse(marks: Marks, *, secret: bool = False) -> None:
+    """Refuse an attempt before anything is compared, if there were too many wrong ones.
+
+    :param secret: whether it is something random that is tried, not a password.
+    :raises HeldBack: with the seconds after which one more is allowed.
+    """
+    now = timezone.now()
+    seconds = policy.guess_wait(policy.guess_limits(is_known(marks, now), secret), marks, now)
+    if seconds > 0:
+        raise HeldBack(seconds)
+
+
+def wrong(attempt: Attempt, marks: Marks, *, secret: bool = False) -> None:
+    """Count a wrong guess; the first in an hour that uses up what is allowed goes into the audit trail."""
+    now = timezone.now()
+    limits = policy.guess_limits(is_known(marks, now), secret)
+    if not limits:
+        return
+    keys = {attempt.keys[kind]: kind for kind in limits}
+    steps = [datetime.timedelta(seconds=limits[kind].seconds) for kind in keys.values()]
+    with connection.cursor() as cursor:
+        cursor.execute(_COUNT, {"now": now, "keys": list(keys), "steps": steps})
+        after: dict[str, datetime.datetime | None] = {keys[key]: until for key, until in cursor.fetchall()}
+    for kind, limit in limits.items():
+        if policy.guess_wait({kind: limit}, after, now) > 0:
+            _tell(attempt, kind, limit, now)
+
+
+def _tell(attempt: Attempt, kind: str, limit: GuessLimit, now: datetime.datetime) -> None:
+    """Write down that guesses are being held back: once an hour for an account, and for an address as a whole.
+
+    Of names that nobody has nothing is written: it could be a password, typed into the wrong field. Whoever tries many
+    of them is told of by the address.
+    """
+    if kind == "address":
+        target = attempt.address or "-"
+    elif attempt.name:
+        target = attempt.name
+    else:
+        return
+    if not _remember([_key("told", kind, attempt.door, target)], now + _TOLD_EVERY, now):
+        return
+    log.warning(
+        "wrong passwords at the %s are held back: %s (%s), from %s", attempt.door, target, kind, attempt.address
+    )
+    # Nobody is signed in, and whoever it is, it is not said to be the account's owner.
+    record("password.held_back", target, actor=SYSTEM, door=attempt.door, limit=kind, wrong=limit.at_once)
+
+
+def right(attempt: Attempt, marks: Marks, also: Iterable[Attempt] = ()) -> None:
+    """Remember that a right password came from there: the address is known for the account from now on.
+
+    :param also: the same account's at other doors.
+    """
+    now = timezone.now()
+    until = now + datetime.timedelta(days=settings.KNOWN_ADDRESS_DAYS)
+    known = marks["known"]
+    if known is None or known <= until - _KNOWN_IS_RENEWED:
+        _remember([one.keys["known"] for one in (attempt, *also)], until, until - _KNOWN_IS_RENEWED)
+
+
+def _remember(keys: list[uuid.UUID], until: datetime.datetime, over: datetime.datetime) -> bool:
+    """Set those marks that end before ``over``; whether there were any."""
+    with connection.cursor() as cursor:
+        cursor.execute(_REMEMBER, {"keys": keys, "until": until, "over": over})
+        return bool(cursor.fetchall())
+
+
+def check(attempt: Attempt, compare: Callable[[], bool], also: Iterable[Attempt] = ()) -> bool:
+    """Try a password: whether ``compare`` says that it is right. Wrong ones are counted, and of those that may not be
+    tried now none is compared.
+
+    :param compare: hashes the password, once, also when there is nothing to compare it with.
+    :param also: the same account's attempts at other doors, which know the address as well when it was right.
+    :raises HeldBack: after too many wrong ones.
+    :raises hashing.Busy: when too many others are being compared.
+    """
+    marks = read(attempt)
+    refuse(marks)
+    with hashing.place(known=is_known(marks)):
+        # Whoever waited may find that others have used up what was allowed.
+        marks = read(attempt)
+        refuse(marks)
+        if not compare():
+            wrong(attempt, marks)
+            return False
+    right(attempt, marks, also)
+    return True

@@ -1,0 +1,43 @@
+"""What is kept of refresh tokens: whose, and when and where they were made and used."""
+
+from __future__ import annotations
+
+import datetime
+import uuid
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+
+class Login(models.Model):
+    """A ``docker login``: a client was given a refresh token, which names this row and ends with it.
+
+    It also ends when the credential has another ``version`` than the one it was made under. Its key is random, so that
+    one which an older copy of the database does not know never comes to mean another.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    account = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="logins", verbose_name=_("account")
+    )
+    version = models.PositiveIntegerField(_("version of the credential"), editable=False)
+    client = models.CharField(_("client"), max_length=100, blank=True, editable=False)
+    created_at = models.DateTimeField(_("logged in"), default=timezone.now, editable=False)
+    created_from = models.GenericIPAddressField(_("logged in from"), null=True, blank=True, editable=False)
+    last_used_at = models.DateTimeField(_("last used"), null=True, blank=True, editable=False)
+    last_used_from = models.GenericIPAddressField(_("last used from"), null=True, blank=True, editable=False)
+
+    class Meta:
+        verbose_name = _("login with Docker")
+        verbose_name_plural = _("logins with Docker")
+        ordering = ["-created_at", "id"]
+
+    def __str__(self) -> str:
+        return self.client or str(_("Unnamed client"))
+
+    @property
+    def expires_at(self) -> datetime.datetime:
+        """From when on it opens nothing."""
+        return self.created_at + datetime.timedelta(seconds=settings.REFRESH_TOKEN_SECONDS)

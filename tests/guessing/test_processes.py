@@ -1,0 +1,103 @@
+"""What one process of the console counts and ends, all of them know: two gunicorns over one database."""
+
+import contextlib
+import dataclasses
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+import requests
+from django.conf import settings
+from django.db import connection
+
+from console.accounts.services import change_registry_password, set_active
+from console.environment import BASE_DIR
+from console.local import gunicorn
+from console.tokens import logins
+from console.tokens.models import Login
+from tests.environment import ENVIRONMENT, free_port
+from tests.factories import PASSWORD, ActivatedAccountFactory
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class Console:
+    """One process of the console, over the tests' database."""
+
+    def __init__(self):
+        self.port = free_port()
+        environment = dataclasses.replace(ENVIRONMENT, console_port=self.port)
+        variables = {"WEB_WORKERS": "1", "WEB_THREADS": "2"}
+        database = connection.settings_dict
+        url = f"postgresql://{database['USER']}@/{database['NAME']}?host={ENVIRONMENT.socket_dir}"
+        self.process = subprocess.Popen(
+            gunicorn.command(environment, variables=variables), cwd=BASE_DIR, env={**os.environ, "DATABASE_URL": url}
+        )
+
+    def wait(self):
+        deadline = time.monotonic() + 60
+        while True:
+            assert self.process.poll() is None and time.monotonic() < deadline
+            with contextlib.suppress(requests.ConnectionError):
+                return requests.get(f"http://127.0.0.1:{self.port}/healthz", timeout=5)
+            time.sleep(0.05)
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(30)
+
+    def ask(self, account, password, **parameters):
+        return requests.get(
+            f"http://127.0.0.1:{self.port}/token/",
+            parameters,
+            auth=(account.credential.username, password),
+            timeout=30,
+        )
+
+    def refresh(self, token):
+        form = {"service": settings.REGISTRY_SERVICE, "grant_type": "refresh_token", "refresh_token": token}
+        return requests.post(f"http://127.0.0.1:{self.port}/token/", form, timeout=30).status_code
+
+
+@pytest.fixture
+def consoles():
+    started = [Console(), Console()]
+    try:
+        for console in started:
+            console.wait()
+        yield started
+    finally:
+        for console in started:
+            console.stop()
+
+
+def test_what_one_knows_both_know(consoles):
+    one, other = consoles
+    ann, ben = ActivatedAccountFactory(), ActivatedAccountFactory()
+
+    def log_in():
+        return one.ask(ann, PASSWORD, offline_token="true", client_id="docker").json()["refresh_token"]
+
+    def answers(token):
+        return [console.refresh(token) for console in consoles]
+
+    # Both remember the password from here on.
+    assert [console.ask(ann, PASSWORD).status_code for console in consoles] == [200, 200]
+    for end in (lambda: logins.revoke(Login.objects.get()), lambda: logins.revoke_all(ann)):
+        token = log_in()
+        assert answers(token) == [200, 200]
+        end()
+        assert answers(token) == [400, 400]
+    token = log_in()
+    change_registry_password(ann, "another password 7")
+    assert answers(token) == [400, 400]
+    assert [console.ask(ann, PASSWORD).status_code for console in consoles] == [401, 401]
+    assert [console.ask(ann, "another password 7").status_code for console in consoles] == [200, 200]
+    set_active(ann, False)
+    assert [console.ask(ann, "another password 7").status_code for console in consoles] == [401, 401]
+    # Five wrong ones here and five there are ten.
+    for number in range(10):
+        assert consoles[number % 2].ask(ben, f"wrong {number}").status_code == 401
+    assert [console.ask(ben, PASSWORD).status_code for console in consoles] == [429, 429]
