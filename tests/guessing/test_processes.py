@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import time
+from urllib.parse import quote
 
 import pytest
 import requests
@@ -31,7 +32,8 @@ class Console:
         environment = dataclasses.replace(ENVIRONMENT, console_port=self.port)
         variables = {"WEB_WORKERS": "1", "WEB_THREADS": "2"}
         database = connection.settings_dict
-        url = f"postgresql://{database['USER']}@/{database['NAME']}?host={ENVIRONMENT.socket_dir}"
+        host = quote(str(ENVIRONMENT.socket_dir), safe="")
+        url = f"postgresql://{database['USER']}@/{database['NAME']}?host={host}"
         self.process = subprocess.Popen(
             gunicorn.command(environment, variables=variables), cwd=BASE_DIR, env={**os.environ, "DATABASE_URL": url}
         )
