@@ -31,10 +31,10 @@ class LoginAdmin(admin.ModelAdmin):
             return False
         return super().has_change_permission(request, obj)
 
-    @admin.action(description=_("End: they open nothing from now on"), permissions=["change"])
+    @admin.action(description=_("Revoke: they open nothing from now on"), permissions=["change"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[Login]) -> None:
         found = [login for login in queryset.select_related("account") if self.has_change_permission(request, login)]
         ended = sum(logins.revoke(login, by="admin") for login in found)
         messages.success(
-            request, ngettext("%(count)d login is ended.", "%(count)d logins are ended.", ended) % {"count": ended}
+            request, ngettext("%(count)d login is revoked.", "%(count)d logins are revoked.", ended) % {"count": ended}
         )

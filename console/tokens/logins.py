@@ -7,8 +7,8 @@ import uuid
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q, Window
-from django.db.models.functions import Coalesce, RowNumber
+from django.db.models import F, Q, QuerySet
+from django.db.models.functions import Coalesce
 
 from console.accounts import access_tokens
 from console.accounts.models import Account, RegistryCredential
@@ -29,14 +29,17 @@ def begin(caller: Caller, client: str, address: str | None) -> Login:
         login = Login.objects.create(
             account_id=caller.account, version=caller.version, client=name, created_from=address
         )
-        order = Coalesce("last_used_at", "created_at").desc(), F("id").asc()
-        ranked = Login.objects.filter(account_id=caller.account).annotate(
-            place=Window(RowNumber(), order_by=order),
-            own_place=Window(RowNumber(), partition_by=[F("client"), F("created_from")], order_by=order),
-        )
-        surplus = ranked.filter(Q(place__gt=settings.MOST_LOGINS) | Q(own_place__gt=settings.MOST_LOGINS_OF_A_CLIENT))
-        Login.objects.filter(pk__in=surplus.values("pk")).exclude(pk=login.pk).delete()
+        own = Login.objects.filter(account_id=caller.account)
+        # First its own, so that a client that logs in each time ends nobody else's.
+        _keep(own.filter(client=name, created_from=address), settings.MOST_LOGINS_OF_A_CLIENT)
+        _keep(own, settings.MOST_LOGINS)
     return login
+
+
+def _keep(rows: QuerySet[Login], most: int) -> None:
+    """End the logins among ``rows`` that were used longest ago, until there are no more than ``most``."""
+    surplus = rows.order_by(Coalesce("last_used_at", "created_at").desc(), "id")[most:]
+    Login.objects.filter(pk__in=surplus.values("pk")).delete()
 
 
 def used(login_pk: uuid.UUID, address: str | None, now: datetime.datetime) -> None:

@@ -49,23 +49,23 @@ def revoke(request: Request, pk: uuid.UUID) -> HttpResponse:
     login = get_object_or_404(policy.visible_logins(request.user).select_related("account"), pk=pk)
     if request.method == "POST":
         logins.revoke(login)
-        messages.success(request, _("The login of “%s” is ended.") % login)
+        messages.success(request, _("The login of “%s” is revoked.") % login)
         return go(request, came_from(request, reverse("logins")))
     context = {"login": login, "minutes": _minutes(), "section": "logins"}
-    return dialog(request, "tokens/login_revoke.html", _("End login"), context)
+    return dialog(request, "tokens/login_revoke.html", _("Revoke login"), context)
 
 
 @require_http_methods(["GET", "POST"])
 @activated
 def revoke_all(request: Request) -> HttpResponse:
-    """End all logins."""
+    """Revoke all logins."""
     if request.method == "POST":
         ended = logins.revoke_all(request.user)
-        said = ngettext("%(count)d login is ended.", "%(count)d logins are ended.", ended) % {"count": ended}
+        said = ngettext("%(count)d login is revoked.", "%(count)d logins are revoked.", ended) % {"count": ended}
         messages.success(request, said)
         return go(request, came_from(request, reverse("logins")))
     context = {"minutes": _minutes(), "section": "logins"}
-    return dialog(request, "tokens/logins_revoke.html", _("End all logins"), context)
+    return dialog(request, "tokens/logins_revoke.html", _("Revoke all logins"), context)
 
 
 def _minutes() -> int:

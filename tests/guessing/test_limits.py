@@ -1,5 +1,6 @@
 """Guessing is held back at every door, and nobody is locked out by it."""
 
+import base64
 import datetime
 
 import pytest
@@ -32,6 +33,17 @@ def _nothing_remembered():
     passwords.forget_all()
 
 
+@pytest.fixture(autouse=True)
+def _the_clock_stands_still(monkeypatch):
+    later(monkeypatch, 0)
+
+
+@pytest.fixture
+def fewer(settings):
+    """Fewer wrong ones for an address and an account, so that a test need not try as many."""
+    settings.GUESSES = {**settings.GUESSES, "address": (30, 10), "account": (30, 120)}
+
+
 @pytest.fixture
 def ann():
     return ActivatedAccountFactory(is_staff=True, is_superuser=True, email="ann@example.com")
@@ -58,7 +70,7 @@ class TestOneAddress:
     def test_ten_wrong_passwords_and_then_one_a_minute(self, door, ann, monkeypatch):
         answers = guess(door, ann, 12)
         assert answers[:10] == [False] * 10
-        assert all(50 < seconds <= 60 for seconds in answers[10:])
+        assert answers[10:] == [60, 60]
         later(monkeypatch, 61)
         assert guess(door, ann, 2)[0] is False
         assert door.open(ann, PASSWORD) > 50
@@ -134,20 +146,23 @@ class TestOffice:
         assert BASIC.open(ben, PASSWORD) is True
         assert SIGN_IN.open(ben, PASSWORD) is True
 
-    def test_a_hundred_wrong_passwords_for_anybody(self, ann, monkeypatch):
-        limit = policy.guess_limits(known=False)["address"].at_once
-        for number in range(limit // 10):
+    def test_wrong_passwords_for_anybody(self, ann, fewer):
+        for number in range(3):
             guess(BASIC, f"user{number}", 10)
         assert 0 < BASIC.open("yet-another", "wrong") <= 10
         assert 0 < BASIC.open(ann, PASSWORD) <= 10
         assert 0 < SIGN_IN.open(ann, PASSWORD) <= 10
         assert BASIC.open(ann, PASSWORD, ELSEWHERE) is True
 
-    def test_those_who_were_there_before_are_not_held_back(self, ann, ben):
+    def test_a_hundred_of_them(self):
+        assert policy.guess_limits(known=False)["address"].at_once == 100
+
+    def test_those_who_were_there_before_are_not_held_back(self, ann, ben, fewer):
         assert BASIC.open(ann, PASSWORD) is True
         assert SIGN_IN.open(ben, PASSWORD) is True
-        for number in range(11):
+        for number in range(4):
             guess(BASIC, f"user{number}", 10)
+        assert BASIC.open("another", "wrong") > 0
         for door in (BASIC, SIGN_IN):
             assert door.open(ann, PASSWORD) is True
             assert door.open(ben, PASSWORD) is True
@@ -160,10 +175,9 @@ class TestManyAddresses:
         assert BASIC.open(ann, PASSWORD, "203.0.113.3") > 50
         assert BASIC.open(ann, PASSWORD, "203.0.112.3") is True
 
-    def test_all_of_them(self, ann):
+    def test_all_of_them(self, ann, fewer):
         assert BASIC.open(ann, PASSWORD, ELSEWHERE) is True
-        limit = policy.guess_limits(known=False)["account"].at_once
-        for number in range(limit // 10):
+        for number in range(3):
             guess(BASIC, ann, 10, f"203.0.{number}.1")
         assert BASIC.open(ann, "wrong", "203.1.0.1") > 100
         assert BASIC.open(ann, PASSWORD, "203.1.0.2") > 100, "an address that the account is not known from"
@@ -217,9 +231,8 @@ class TestSecrets:
     def _service(self, settings):
         self.service = settings.REGISTRY_SERVICE
 
-    def test_wrong_ones_hold_the_address_back(self, ann):
-        limit = policy.guess_limits(known=False, secret=True)["address"].at_once
-        for number in range(limit // 2):
+    def test_wrong_ones_hold_the_address_back(self, ann, fewer):
+        for number in range(15):
             assert BASIC.open(ann, self.forged(number)) is False
             assert self.refresh("forged").status_code == 400
         answer = self.refresh("forged")
@@ -228,19 +241,16 @@ class TestSecrets:
         assert 0 < BASIC.open(ann, PASSWORD) <= 10
         assert BASIC.open(ann, PASSWORD, ELSEWHERE) is True
 
-    def test_right_ones_always_work(self, ann):
+    def test_right_ones_always_work(self, ann, fewer):
         _token, secret = access_tokens.create(ann, "ci", can_push=False)
         refresh = Client().get("/token/?offline_token=true", headers=self.basic(ann)).json()["refresh_token"]
-        for number in range(11):
+        for number in range(4):
             guess(BASIC, f"user{number}", 10)
-        guess(BASIC, ann, 10)
         assert BASIC.open(ann, PASSWORD) > 0
         assert BASIC.open(ann, secret) is True
         assert self.refresh(refresh).status_code == 200
 
     def basic(self, account):
-        import base64
-
         text = f"{account.credential.username}:{PASSWORD}"
         return {"Authorization": "Basic " + base64.b64encode(text.encode()).decode()}
 
@@ -260,13 +270,13 @@ class TestAnswers:
                 guess(door, account, 10)
                 response = door.ask(account, "wrong")
                 assert response.status_code == 429
-                assert response["Retry-After"] in {"59", "60"}
+                assert response["Retry-After"] == "60"
                 assert "WWW-Authenticate" not in response
                 body = response.json()
                 (error,) = body["errors"]
                 assert error["code"] == "TOOMANYREQUESTS"
                 assert body["error_description"] == error["message"]
-                said.append(error["message"].replace("59 seconds", "1 minute").replace("60 seconds", "1 minute"))
+                said.append(error["message"])
         assert set(said) == {"Too many wrong passwords. Try again in 1 minute."}
 
     @pytest.mark.parametrize("door", [SIGN_IN, DOORS["admin"]], ids=["sign-in", "admin"])
@@ -332,10 +342,10 @@ class TestTrail:
         ]
         later(monkeypatch, 600)
         guess(BASIC, ann, 50)
-        assert events.count() == 2
+        assert events.all().count() == 2
         later(monkeypatch, 3601)
         guess(BASIC, ann, 50)
-        assert events.count() == 3
+        assert events.all().count() == 3
 
     def test_nothing_of_what_nobody_is_called(self):
         """It could be a password, typed into the wrong field."""
@@ -343,8 +353,8 @@ class TestTrail:
         guess(SIGN_IN, "my-password@example.com", 50)
         assert not AuditEvent.objects.exists()
 
-    def test_an_address_that_tries_many_names(self):
-        for number in range(11):
+    def test_an_address_that_tries_many_names(self, fewer):
+        for number in range(4):
             guess(BASIC, f"user{number}", 10)
         (event,) = AuditEvent.objects.all()
         assert (event.target, event.detail["limit"], event.address) == (HERE, "address", HERE)

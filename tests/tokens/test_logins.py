@@ -131,11 +131,11 @@ class TestWhatIsKept:
         assert "refresh_token" not in asker().get(user=ann.account_id, password=secret, offline_token="true").json()
         assert not Login.objects.exists()
 
-    @pytest.mark.parametrize(("client", "kept"), [
+    @pytest.mark.parametrize(("called", "kept"), [
         ("", ""), ("x" * 500, "x" * 100), ("a\x00b\nc\u202ed", "abcd"), ("<b>", "<b>"), ("Ünï", "Ünï"),
     ])  # fmt: skip
-    def test_what_clients_call_themselves(self, ann, client, kept):
-        log_in(ann, client)
+    def test_what_clients_call_themselves(self, ann, called, kept):
+        log_in(ann, called)
         assert Login.objects.get().client == kept
 
     def test_the_usual_request_takes_one_query(self, ann):
@@ -211,7 +211,7 @@ class TestPage:
     def test_when_there_are_none(self, client, ann):
         text = text_of(client.get(LIST))
         assert "Not logged in anywhere" in text
-        assert "End all logins" not in text
+        assert "Revoke all logins" not in text
 
     def test_sorted(self, client, ann):
         for name in ("bb", "aa", "cc"):
@@ -229,21 +229,21 @@ class TestPage:
         token, other = log_in(ann), log_in(ann)
         login = Login.objects.order_by("created_at").first()
         question = text_of(client.get(end_page(login), headers=headers))
-        assert "End the login of <strong>docker</strong>?" in question
+        assert "Revoke the login of <strong>docker</strong>?" in question
         assert ("<dialog" in question) == bool(headers)
         assert refresh(token) == 200
         client.post(end_page(login), headers=headers)
         assert [refresh(token), refresh(other)] == [400, 200]
-        assert "The login of “docker” is ended." in text_of(client.get(LIST))
+        assert "The login of “docker” is revoked." in text_of(client.get(LIST))
         assert client.post(end_page(login)).status_code == 404
 
     @pytest.mark.parametrize("headers", [None, HTMX])
     def test_end_all(self, client, ann, headers):
         tokens = [log_in(ann), log_in(ann)]
-        assert "End all logins with Docker?" in text_of(client.get(ALL, headers=headers))
+        assert "Revoke all logins with Docker?" in text_of(client.get(ALL, headers=headers))
         client.post(ALL, headers=headers)
         assert [refresh(token) for token in tokens] == [400, 400]
-        assert "2 logins are ended." in text_of(client.get(LIST))
+        assert "2 logins are revoked." in text_of(client.get(LIST))
 
     def test_only_ones_own(self, client, ann):
         token = log_in(ActivatedAccountFactory())
@@ -274,7 +274,7 @@ class TestAdministration:
         login = Login.objects.get()
         form = {"action": "revoke", "_selected_action": [str(login.pk)]}
         response = client.post("/admin/tokens/login/", form, follow=True)
-        assert "1 login is ended." in text_of(response)
+        assert "1 login is revoked." in text_of(response)
         assert refresh(token) == 400
         event = AuditEvent.objects.get(action="login.revoke")
         assert (event.actor, event.detail["by"]) == (staff.account_id, "admin")
