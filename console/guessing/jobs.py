@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.db import transaction
 from django.utils import timezone
 from procrastinate.contrib.django import app
 
@@ -13,4 +14,7 @@ from console.queue import INDEX_QUEUE
 @app.task(name="guessing.forget", queue=INDEX_QUEUE, queueing_lock="guessing.forget")
 def forget(timestamp: int = 0) -> None:
     """Remove marks whose time is over: they say nothing any more."""
-    Mark.objects.filter(until__lte=timezone.now()).delete()
+    with transaction.atomic():
+        # Those that somebody is just writing are left: they are not over any more, and nobody waits for two of them.
+        over = Mark.objects.select_for_update(skip_locked=True).filter(until__lte=timezone.now())
+        Mark.objects.filter(pk__in=over.values("pk")).delete()

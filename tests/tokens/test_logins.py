@@ -203,7 +203,7 @@ class TestPage:
         refresh(token, "198.51.100.9")
         log_in(ann, "<b>", "192.0.2.2")
         text = text_of(client.get(LIST))
-        for said in ("Docker logins", "docker", "from 192.0.2.1", "from 198.51.100.9", "&lt;b&gt;", "Never"):
+        for said in (ALL, "Docker logins", "docker", "from 192.0.2.1", "from 198.51.100.9", "&lt;b&gt;", "Never"):
             assert said in text
         assert token not in text
         assert "<html" not in text_of(client.get(LIST, headers={**HTMX, "HX-Target": "list"}))
@@ -211,7 +211,7 @@ class TestPage:
     def test_when_there_are_none(self, client, ann):
         text = text_of(client.get(LIST))
         assert "Not logged in anywhere" in text
-        assert "Revoke all logins" not in text
+        assert ALL not in text
 
     def test_sorted(self, client, ann):
         for name in ("bb", "aa", "cc"):
