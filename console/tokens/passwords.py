@@ -55,9 +55,9 @@ def is_right(caller: Caller | None, password: str, attempt: Attempt, marks: Mark
         if not _compare(caller, password):
             guessing.wrong(attempt, marks)
             return False
-    if caller is not None:
-        with _lock:
-            _remembered[caller.account] = fingerprint
+        if caller is not None:
+            with _lock:
+                _remembered[caller.account] = fingerprint
     return True
 
 
