@@ -110,4 +110,4 @@ def kept(template: str, **values: Hashable) -> SafeString:
 
 @functools.lru_cache(maxsize=_KEPT)
 def _kept(template: str, values: tuple[tuple[str, Hashable], ...], _language: str | None, _prefix: str) -> SafeString:
-    return mark_safe(get_template(template).render(dict(values)))  # noqa: S308  (a template escapes)
+    return mark_safe(get_template(template).render(dict(values)))  # noqa: S308  # nosec B308 B703  (a template escapes)
