@@ -45,7 +45,11 @@ def problem_sentence(error: Exception) -> str:
     if isinstance(error, NameUnknown):
         return "The registry no longer knows this image, so nothing is deleted. Look at the registry’s storage."
     if isinstance(error, Unsupported):
-        return "The registry does not allow deletions. Ask an administrator to enable them; it then goes on by itself."
+        # Also what one says that only reads, because its disk is full.
+        return (
+            "The registry does not allow deletions just now: its disk is full, or they are switched off. Ask an "
+            "administrator to see to it; the deletion then goes on by itself."
+        )
     if isinstance(error, deletion.StillBusy):
         return "Tags are still being pushed to this image. The deletion goes on when that ends."
     return "The registry refused a step of the deletion. It is tried again by itself."

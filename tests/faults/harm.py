@@ -19,7 +19,7 @@ from tests.stack import Stack, wait_until
 class Harm:
     """Does harm to ``stack``.
 
-    :param seconds: how long what is held is held.
+    :param seconds: how long the database is held; a lock and a slow registry last a third of that.
     :param busy: waits until the load has gone on for a bit.
     """
 
@@ -107,7 +107,7 @@ class Harm:
                     stopped.append(process)
                 except psutil.NoSuchProcess:
                     continue
-            self._while()
+            self._while(self.seconds)
         finally:
             for process in stopped:
                 try:
@@ -122,13 +122,13 @@ class Harm:
         ) as connection:
             connection.execute("SET lock_timeout = '60s'")
             connection.execute("LOCK TABLE images_image, images_tag, procrastinate_jobs IN ACCESS EXCLUSIVE MODE")
-            self._while()
+            self._while(self.seconds / 3)
             connection.rollback()
 
     def slow_registry(self) -> None:
         """The registry's processes get little time: they stand still nine tenths of it."""
         over = threading.Event()
-        timer = threading.Timer(self.seconds, over.set)
+        timer = threading.Timer(self.seconds / 3, over.set)
         timer.start()
         while not over.is_set():
             for number, moment in ((signal.SIGSTOP, 0.27), (signal.SIGCONT, 0.03)):
@@ -140,6 +140,6 @@ class Harm:
             if pid := self._alive(name):
                 os.kill(pid, signal.SIGCONT)
 
-    def _while(self) -> None:
+    def _while(self, seconds: float) -> None:
         """Let the fault last."""
-        threading.Event().wait(self.seconds)
+        threading.Event().wait(seconds)

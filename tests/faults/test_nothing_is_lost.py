@@ -40,17 +40,15 @@ def test_what_a_killed_registry_had_not_told_yet_is_found(arena):
     """Nobody reconciles by hand, and the hour is not over."""
     client, repository = arena.proof.clients["team0"], "team0/untold"
     client.token(repository)
-    master = psutil.Process(arena.stack.pid_of("console"))
-    console = [master, *master.children()]
-    for process in console:
-        process.suspend()
-    try:
-        made = make(client, repository, b"a layer")
-        client.put_manifest(repository, "v1", made)
-        arena.harm.kill("registry")
-    finally:
-        for process in console:
-            process.resume()
+    # Nobody takes the notification, until the console is there again and the registry is another one.
+    console = psutil.Process(arena.stack.pid_of("console"))
+    everybody = [console, *console.children()]
+    for process in everybody:
+        process.kill()
+    psutil.wait_procs(everybody, 10)
+    made = make(client, repository, b"a layer")
+    client.put_manifest(repository, "v1", made)
+    arena.harm.kill("registry")
     shown = """
         SELECT manifest.digest FROM images_manifest AS manifest
         JOIN images_image AS image ON image.id = manifest.image_id WHERE image.full_name = %s
