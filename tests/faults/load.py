@@ -172,8 +172,16 @@ class Person(threading.Thread):
         if some is None:
             return
         repository, tag, digest = some
+
+        def call() -> None:
+            # Somebody deletes what the page shows: a push that the index has not heard of yet is spared on purpose.
+            if digest[:20] not in self.client.look(f"/images/{repository}/-/tags/{tag}/"):
+                self.ledger.refuse("form delete-tags/: the page shows another digest")
+                raise Refused
+            self.client.submit(f"/images/{repository}/-/delete-tags/", {"tag": tag})
+
         # The name is not used again: a later push would count as the later wish.
-        seen = self.done("delete a tag", self.client.submit, f"/images/{repository}/-/delete-tags/", {"tag": tag})
+        seen = self.done("delete a tag", call)
         if seen == "confirmed":
             self.ledger.tags[repository, tag] = {ABSENT}
             self.ledger.gone.add((repository, digest))
