@@ -37,7 +37,7 @@ def test_a_fault_under_load(arena, striking, fault):
 
 
 def test_what_a_killed_registry_had_not_told_yet_is_found(arena):
-    """Nobody reconciles by hand, and the hour is not over."""
+    """Nobody reconciles by hand, and the hour is not over. Which of the worker's looks finds it is not told apart."""
     client, repository = arena.proof.clients["team0"], "team0/untold"
     client.token(repository)
     # Nobody takes the notification, until the console is there again and the registry is another one.
