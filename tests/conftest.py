@@ -12,6 +12,7 @@ import pytest
 import requests
 from django.conf import settings
 from django.contrib.auth.hashers import Argon2PasswordHasher
+from django.db import connection
 from playwright.sync_api import sync_playwright
 from procrastinate.periodic import PeriodicDeferrer
 
@@ -48,6 +49,16 @@ def _no_clock():
         return
 
     PeriodicDeferrer.worker = never
+
+
+@pytest.fixture(autouse=True)
+def _no_jobs_left(request, django_db_blocker):
+    """Remove what a test with transactions of its own queued: Django empties the tables of its own models alone."""
+    yield
+    marker = request.node.get_closest_marker("django_db")
+    if (marker and marker.kwargs.get("transaction")) or "transactional_db" in request.fixturenames:
+        with django_db_blocker.unblock(), connection.cursor() as cursor:
+            cursor.execute("TRUNCATE procrastinate_jobs CASCADE")
 
 
 @pytest.fixture
@@ -155,7 +166,7 @@ def person(chromium, stack):
         contexts.append(context)
         walker = Walker(context.new_page(), stack.console_url)
         if account:
-            walker.account_id = stack.create_account(name, CONSOLE_PASSWORD)
+            walker.account_id = stack.somebody(name, CONSOLE_PASSWORD)
             walker.sign_in(walker.account_id, CONSOLE_PASSWORD)
         return walker
 

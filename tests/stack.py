@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -19,6 +20,10 @@ from console.environment import BASE_DIR, socket_dir
 from tests.environment import FOLDER, free_port
 
 START_SECONDS = 90
+PEOPLE = """
+from console.accounts.services import create_account
+print(*(create_account("Somebody", None, {password!r}).account_id for _ in range(16)))
+"""
 
 
 def wait_until(condition, what, seconds=30.0):
@@ -77,6 +82,7 @@ class Stack:
         }
         self.process: subprocess.Popen | None = None
         self.account_id = self.password = ""
+        self._ready: dict[str, list[str]] = {}
         self._lines: list[str] = []
         self._reader: threading.Thread | None = None
 
@@ -163,12 +169,24 @@ class Stack:
         out = self.manage("createaccount", "--name", name, "--email", email, "--password-stdin", input=password)
         return out.strip().removeprefix("Account ID: ")
 
-    def pid_of(self, name: str) -> int:
-        """The process number of a child."""
-        import json
+    def somebody(self, name: str, password: str) -> str:
+        """The Account ID of somebody new. Many are made at a time: each start of Django takes a second or two."""
+        ready = self._ready.setdefault(password, [])
+        if not ready:
+            ready.extend(self.manage("shell", "-v0", "-c", PEOPLE.format(password=password)).split())
+        account_id = ready.pop()
+        self.sql("UPDATE accounts_account SET name = %s WHERE account_id = %s RETURNING id", name, account_id)
+        return account_id
 
-        rows = json.loads((self.data_dir / "run" / "children.json").read_text())
-        return next(row["pid"] for row in rows if row["name"] == name)
+    def pid_of(self, name: str) -> int:
+        """The process number of a child, once there is one: what died is not there until it is started again."""
+
+        def pids() -> list[int]:
+            rows = json.loads((self.data_dir / "run" / "children.json").read_text())
+            return [row["pid"] for row in rows if row["name"] == name]
+
+        wait_until(pids, f"there is a {name}", 30)
+        return pids()[0]
 
     def signal(self, number: int = signal.SIGTERM) -> None:
         """Send the supervisor a signal."""

@@ -151,9 +151,8 @@ def test_without_script(person, unique):  # noqa: F811
     expect(page.get_by_text("The access token “ci” is revoked.")).to_be_visible()
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1440, 390])
-def test_nobody_is_shut_out(person, unique, theme, width):  # noqa: F811
+@pytest.mark.parametrize(("width", "theme"), [(1440, "light"), (390, "dark")])
+def test_nobody_is_shut_out(person, unique, width, theme):  # noqa: F811
     """axe-core finds nothing on any page or dialog, and no page scrolls sideways."""
     ann = activated(person, unique(), viewport={"width": width, "height": 900}, color_scheme=theme)
     page, axe, found = ann.page, Axe(), []
