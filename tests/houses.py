@@ -61,11 +61,13 @@ class House:
             return cursor.fetchall() if cursor.description else []
 
     def migrate(self, targets):
-        """Bring each app to a migration, and no app further than those need."""
+        """Bring each app to a migration, and no app further than those need: in one go."""
         self.run(
-            "from django.core.management import call_command\n"
-            f"for app, name in {sorted(targets.items())!r}:\n"
-            "    call_command('migrate', app, name, verbosity=0)\n"
+            "from django.db import connection\n"
+            "from django.db.migrations.executor import MigrationExecutor\n"
+            f"targets = {sorted(targets.items())!r}\n"
+            "targets = [(app, None if name == 'zero' else name) for app, name in targets]\n"
+            "MigrationExecutor(connection).migrate(targets)\n"
         )
 
     def run(self, code):

@@ -15,6 +15,7 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.operations import RunSQL
 
 from tests.environment import FOLDER
+from tests.houses import demolish, make
 
 HERE = Path(__file__).parent
 VERSIONS = json.loads((HERE / "before.json").read_text())
@@ -75,16 +76,42 @@ print("all tokens")
 """
 
 
-def fill(house, version):
+def write(house, file):
     words = {"a": A, "b": B, "c": C, "console": make_password(PASSWORD), "registry": make_password(PASSWORD)}
-    for written_in, file in ROWS[version]:
-        house.migrate(VERSIONS[written_in])
-        house.sql((HERE / file).read_text().format(**words))
+    house.sql((HERE / file).read_text().format(**words))
     # The rows brought their numbers along.
     house.sql(
-        "DO $$ DECLARE one record; BEGIN FOR one IN SELECT oid FROM pg_class WHERE relkind = 'S' "
-        "AND relname !~ '^procrastinate' LOOP PERFORM setval(one.oid, 1000); END LOOP; END $$"
+        "DO $$ DECLARE one regclass; BEGIN FOR one IN SELECT oid FROM pg_class WHERE relkind = 'S' "
+        "AND relname !~ '^procrastinate' LOOP PERFORM setval(one, 1000 + nextval(one)); END LOOP; END $$"
     )
+
+
+@pytest.fixture(scope="module")
+def of(tmp_path_factory):
+    """A database of an earlier version with its rows, made once, to be copied."""
+    made = {}
+
+    def of(version):
+        if version not in made:
+            *earlier, (written_in, file) = ROWS[version]
+            like = of(earlier[-1][0]).database if earlier else "template1"
+            house = made[version] = make(tmp_path_factory.mktemp("house"), like=like)
+            house.migrate(VERSIONS[written_in])
+            write(house, file)
+        return made[version]
+
+    yield of
+    for house in made.values():
+        demolish(house)
+
+
+@pytest.fixture(scope="module")
+def schema_of_a_new_one(tmp_path_factory):
+    """The tables of a new installation."""
+    house = make(tmp_path_factory.mktemp("house"))
+    house.done("migrate", "-v0")
+    yield house.schema()
+    demolish(house)
 
 
 def rows(house, tables):
@@ -109,9 +136,8 @@ def tables(house):
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_rows_constraints_and_pages(build, version):
-    house, new = build(), build()
-    fill(house, version)
+def test_rows_constraints_and_pages(build, of, schema_of_a_new_one, version):
+    house = build(like=of(version).database)
     before = rows(house, tables(house))
     house.done("migrate", "-v0")
     after = rows(house, before)
@@ -122,8 +148,7 @@ def test_rows_constraints_and_pages(build, version):
                 assert after[table][column] == values, (table, column)
 
     # The tables are exactly what a new installation has.
-    new.done("migrate", "-v0")
-    assert house.schema() == new.schema()
+    assert house.schema() == schema_of_a_new_one
 
     # What the database fills by itself is filled.
     names = house.sql(
@@ -167,10 +192,9 @@ def test_rows_constraints_and_pages(build, version):
     assert "all tokens" in house.run(TOKENS.format(password=PASSWORD, create=create))
 
 
-def test_back_and_forth_again(build):
+def test_back_and_forth_again(build, of):
     """What is newer than the first version can be taken back, and the rows that it had are still there."""
-    house = build()
-    fill(house, "last")
+    house = build(like=of("last").database)
     house.done("migrate", "-v0")
     schema = house.schema()
     kept = ["accounts_account", "accounts_registrycredential", "namespaces_namespace", "images_image", "images_tag"]
