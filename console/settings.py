@@ -43,7 +43,7 @@ INSTALLED_APPS = [
     "procrastinate.contrib.django",
     "django_htmx",
     "heroicons",
-    "django.contrib.admin",
+    "console.pages.apps.AdministrationConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

@@ -20,7 +20,7 @@ for name, converter in (
     register_converter(converter, name)
 
 urlpatterns = [
-    path("", RedirectView.as_view(pattern_name="images"), name="home"),
+    path("", RedirectView.as_view(pattern_name="images", http_method_names=["get", "head"]), name="home"),
     path("healthz", views.healthz, name="healthz"),
     # What registries and their clients ask comes before what people do: addresses are tried in this order.
     path("token/", include("console.tokens.urls")),

@@ -8,7 +8,7 @@ from django.contrib import admin
 from django.contrib.auth import views as auth
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_GET, require_http_methods
 
 from console import policy
 from console.accounts.forms import ChangePasswordForm, SignInForm
@@ -53,6 +53,7 @@ class ChangePassword(auth.PasswordChangeView):
 
 
 @never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
 def admin_sign_in(request: HttpRequest) -> HttpResponse:
     """The administration's own door."""
     return _with_status(request, admin.site.login(request))

@@ -1,0 +1,26 @@
+"""The letter by which somebody who forgot the console password chooses another."""
+
+from __future__ import annotations
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.tokens import PasswordResetTokenGenerator
+
+from console.accounts.models import Account
+
+
+class Letters(PasswordResetTokenGenerator):
+    """Django's, but that a letter opens nothing while its account is deactivated, nor ever after.
+
+    Otherwise whoever holds a letter from before would have the password ready for the day the account is let back in.
+    """
+
+    def check_token(self, user: AbstractBaseUser | None, token: str | None) -> bool:
+        """Whether the letter with this ``token`` is good for the account."""
+        return user is not None and user.is_active and super().check_token(user, token)
+
+    def _make_hash_value(self, user: AbstractBaseUser, timestamp: int) -> str:
+        ended = user.sessions_ended if isinstance(user, Account) else 0
+        return f"{super()._make_hash_value(user, timestamp)} {ended}"
+
+
+letters = Letters()

@@ -1,0 +1,209 @@
+"""The pages' addresses, and who gets which answer there. The administration's are in ``admin_rows.py``.
+
+**A new address** needs a row here, or ``test_matrix.py`` fails and names it. Write its route as it fails, choose a
+pattern of ``answers.py`` for each method that it takes (``signed_in``, ``activated``, ``owner``, ``anybody``), and for
+POST a form with which it succeeds; end what changes something with ``+``. Things in its address are filled in by
+``site.Site.words``: ``<uuid:pk>`` is ``words["uuid:pk"]``, the owner's. A row whose ids mean something else brings its
+own ``words``. Then run ``pytest tests/security`` and read each difference before it is written down.
+"""
+
+from __future__ import annotations
+
+from tests.factories import PASSWORD
+from tests.security.answers import IMAGES, Row, activated, anybody, but, owner, signed_in
+
+_IMAGE = "images/<repository:repository>/"
+_AT_IMAGE = "302 /images/team/app/"
+_NEW_PASSWORD = "another good password 2"
+_TWICE = {"password": _NEW_PASSWORD, "confirm": _NEW_PASSWORD}
+_COPY = {"namespace": "team", "name": "app", "tag": "copied"}
+
+CONSOLE = [
+    Row("", GET=anybody(IMAGES), HEAD=anybody(IMAGES)),
+    Row("healthz", GET=anybody("200"), HEAD=anybody("200")),
+    # --- what registries and their clients ask: no session counts there (see test_tokens.py) ---
+    Row("token/", GET=anybody("200"), HEAD=anybody("200"), POST=anybody("400")),
+    Row("indexing/notifications/", POST=anybody("401")),
+    # --- signing in and out ---
+    Row(
+        "sign-in/",
+        GET=but(anybody("302 /"), anonymous="200", deactivated="200"),
+        HEAD=but(anybody("302 /"), anonymous="200", deactivated="200"),
+        # Who is signed in already is not signed in as somebody else.
+        POST=but(anybody("302 /"), anonymous="302 / +", deactivated="200 ~"),
+        form={"username": "{account_id}", "password": PASSWORD},
+    ),
+    Row(
+        "admin/login/",
+        GET=but(anybody("200"), staff="302 /admin/", clerk="302 /admin/", superuser="302 /admin/"),
+        HEAD=but(anybody("200"), staff="302 /admin/", clerk="302 /admin/", superuser="302 /admin/"),
+        POST=anybody("200 ~"),
+        form={"username": "{account_id}", "password": PASSWORD},
+    ),
+    Row(
+        "sign-out/",
+        POST=but(anybody("302 /sign-in/ ~"), anonymous="302 /sign-in/"),
+    ),
+    # --- one's account ---
+    Row("account/", GET=signed_in("200")),
+    Row("account/tokens/", GET=activated("200")),
+    Row(
+        "account/tokens/-/create/",
+        GET=activated("200"),
+        POST=activated("200 +"),
+        form={"name": "ci", "access": "push", "reach": "all", "expires": "30"},
+    ),
+    Row("account/tokens/<int:pk>/-/revoke/", GET=owner("200"), POST=owner("302 /account/tokens/ +")),
+    Row(
+        "account/password/",
+        GET=signed_in("200"),
+        HEAD=signed_in("200"),
+        POST=signed_in("302 /account/password/done/ +"),
+        form={"old_password": PASSWORD, "new_password1": _NEW_PASSWORD, "new_password2": _NEW_PASSWORD},
+    ),
+    Row("account/password/done/", GET=signed_in("200"), HEAD=signed_in("200")),
+    Row("admin/password_change/", GET=anybody("302 /account/password/"), HEAD=anybody("302 /account/password/")),
+    Row(
+        "account/reset/",
+        GET=anybody("200"),
+        HEAD=anybody("200"),
+        # The same for an address that nobody has. A letter is sent, which test_letters.py looks at.
+        POST=anybody("302 /account/reset/sent/"),
+        form={"email": "owner@example.com"},
+    ),
+    Row("account/reset/sent/", GET=anybody("200"), HEAD=anybody("200")),
+    # Whoever has the letter. It is taken out of the address and kept in the session. Deactivated: it opens nothing.
+    Row(
+        "account/reset/<uidb64>/<token>/",
+        GET=but(anybody("302 {letter} ~"), deactivated="200"),
+        HEAD=but(anybody("302 {letter} ~"), deactivated="200"),
+        POST=but(anybody("302 {letter} ~"), deactivated="200"),
+        form={"new_password1": _NEW_PASSWORD, "new_password2": _NEW_PASSWORD},
+    ),
+    Row("account/reset/complete/", GET=anybody("200"), HEAD=anybody("200")),
+    Row("account/logins/", GET=activated("200")),
+    # Whoever has no logins ends none.
+    Row(
+        "account/logins/-/revoke/",
+        GET=activated("200"),
+        POST=but(activated("302 /account/logins/"), owner="302 /account/logins/ +", other="302 /account/logins/ +"),
+    ),
+    Row("account/logins/<uuid:pk>/-/revoke/", GET=owner("200"), POST=owner("302 /account/logins/ +")),
+    # --- activation ---
+    Row(
+        "activation/",
+        GET=signed_in(IMAGES),
+        POST=but(signed_in(IMAGES), new="302 /activation/steps/ +"),
+        form={"username": "somebody-new", **_TWICE, "namespace": "brand-new"},
+    ),
+    # For somebody between the two, see test_objects.py.
+    Row("activation/steps/", GET=signed_in(IMAGES), POST=signed_in(IMAGES)),
+    Row("activation/password/", GET=activated("200"), POST=activated("302 /images/ +"), form=_TWICE),
+    # --- images ---
+    Row("images/", GET=signed_in("200")),
+    Row(
+        "images/-/create/",
+        GET=activated("200"),
+        POST=owner("302 /images/team/created/-/commands/ +", others="422"),
+        form={"namespace": "team", "name": "created", "visibility": "private"},
+    ),
+    # The same answer to ids of others and to ids of nobody.
+    Row(
+        "images/-/delete/",
+        GET=activated(IMAGES),
+        POST=but(activated(IMAGES), owner="302 /images/ +"),
+        form={"image": ["{image}"]},
+    ),
+    Row("images/-/registry/", GET=activated("200")),
+    Row("images/-/version/", GET=activated("200")),
+    Row("images/-/guide/", GET=activated("200")),
+    Row("images/-/storage/<namespace:namespace>/", GET=owner("200")),
+    Row(_IMAGE, GET=owner("200")),
+    Row(f"{_IMAGE}-/info/", GET=owner("200")),
+    Row(f"{_IMAGE}-/commands/", GET=owner("200")),
+    # Empty for an image that is not there, or another's: the row of the list goes.
+    Row(f"{_IMAGE}-/row/", GET=activated("200")),
+    Row(f"{_IMAGE}-/version/", GET=owner("200")),
+    Row(f"{_IMAGE}-/describe/", GET=owner("200"), POST=owner("302 {image_at}-/info/ +"), form={"description": "new"}),
+    Row(
+        f"{_IMAGE}-/visibility/",
+        GET=owner("200"),
+        POST=owner("302 {image_at}-/info/ +"),
+        form={"visibility": "public"},
+    ),
+    Row(
+        f"{_IMAGE}-/delete/",
+        GET=owner("200"),
+        POST=owner("302 /images/ +"),
+    ),
+    Row(f"{_IMAGE}-/delete-tags/", GET=owner(_AT_IMAGE), POST=owner(f"{_AT_IMAGE} +"), form={"tag": ["v0"]}),
+    Row(f"{_IMAGE}-/tags/<tag:tag>/", GET=owner("200")),
+    Row(f"{_IMAGE}-/tags/<tag:tag>/copy/", GET=owner("200"), POST=owner(f"{_AT_IMAGE} +"), form=_COPY),
+    Row(f"{_IMAGE}-/copies/<int:number>/dismiss/", POST=owner(f"{_AT_IMAGE} +"), words={"int:number": "{copy}"}),
+    Row(f"{_IMAGE}-/manifests/<digest:digest>/", GET=owner("200")),
+    Row(f"{_IMAGE}-/manifests/<digest:digest>/raw/", GET=owner("200")),
+    # --- namespaces ---
+    Row("namespaces/", GET=activated("200")),
+    Row(
+        "namespaces/-/create/",
+        GET=activated("200"),
+        POST=activated("302 /namespaces/ +"),
+        form={"name": "brand-new"},
+    ),
+    Row(
+        "namespaces/<namespace:name>/-/delete/",
+        GET=owner("200"),
+        POST=owner("302 /namespaces/ +"),
+        words={"namespace:name": "spare"},
+    ),
+    # --- Docker Hub ---
+    Row("docker-hub/", GET=signed_in("200")),
+    Row("docker-hub/-/refresh/", POST=activated("302 /docker-hub/ +")),
+    Row("docker-hub/-/version/", GET=signed_in("200")),
+    Row("docker-hub/<official:name>/", GET=signed_in("200")),
+    Row("docker-hub/<official:name>/-/cached/", GET=signed_in("200")),
+    Row("docker-hub/<official:name>/-/version/", GET=signed_in("200")),
+    Row(
+        "docker-hub/<official:name>/-/tags/<tag:tag>/copy/",
+        GET=activated("200"),
+        POST=owner(f"{_AT_IMAGE} +", others="422"),
+        form=_COPY,
+    ),
+    # --- copies from other registries ---
+    Row(
+        "images/-/import/",
+        GET=activated("200"),
+        POST=owner(f"{_AT_IMAGE} +", others="422"),
+        form={**_COPY, "reference": "registry.example.com/some/thing:1"},
+    ),
+    Row(
+        f"{_IMAGE}-/transfers/<int:number>/cancel/",
+        POST=owner(f"{_AT_IMAGE} +"),
+        words={"int:number": "{running_transfer}"},
+    ),
+    Row(
+        f"{_IMAGE}-/transfers/<int:number>/retry/",
+        POST=owner(f"{_AT_IMAGE} +"),
+        words={"int:number": "{failed_transfer}"},
+    ),
+    Row(
+        f"{_IMAGE}-/transfers/<int:number>/dismiss/",
+        POST=owner(f"{_AT_IMAGE} +"),
+        words={"int:number": "{failed_transfer}"},
+    ),
+    # --- public images and favorites: everybody's, once activated ---
+    Row("favorites/", GET=activated("200")),
+    Row("favorites/-/star/<repository:repository>/", POST=owner("302 /favorites/ +"), form={"star": "on"}),
+    Row(
+        "favorites/-/official-star/<official:name>/",
+        POST=activated("302 /favorites/ +"),
+        form={"star": "on"},
+        words={"official:name": "unstarred"},
+    ),
+    Row("public-images/", GET=activated("200")),
+    Row(
+        "public-images/<repository:repository>/",
+        GET=activated("200"),
+        words={"repository:repository": "{public}"},
+    ),
+]

@@ -1,0 +1,194 @@
+"""Somebody in each role, and something of everything, all of it the owner's; asked one request at a time."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from fnmatch import fnmatchcase
+from http.cookies import SimpleCookie
+from urllib.parse import quote
+
+import re
+
+from django.apps import apps
+from django.conf import settings
+from django.contrib.auth.models import Permission
+from django.db import connection, transaction
+from django.test import Client
+from django.utils.encoding import force_bytes
+from django.utils.http import urlsafe_base64_encode
+
+from console.accounts import access_tokens
+from console.accounts.letters import letters
+from console.accounts.models import Account
+from console.dockerhub.models import OfficialImage
+from console.images.models import Copy, Image
+from console.namespaces.models import Namespace
+from console.tokens.models import Login
+from console.transfers.models import Transfer
+from tests.factories import AccountFactory, ActivatedAccountFactory, ImageFactory, NamespaceFactory
+from tests.pages.test_queries import INDEX, World
+from tests.security.answers import PART, ROLES
+
+# What is written for its own sake. All other tables count.
+BOOKKEEPING = {"django_session", "guessing_mark"}
+# The administration's own routes: one of some words, and the last one, for whatever is nothing else.
+_ONE_OF = re.compile(r"\^\(\?P<\w+>(\w+)\|[\w|]+\)/\$")
+_ANYTHING = r"(?P<url>.*)$"
+# Within a transaction PostgreSQL counts each row that is written, whatever is rolled back later (monitoring statistics).
+_WRITES = """
+    SELECT relname, n_tup_ins + n_tup_upd + n_tup_del FROM pg_stat_xact_user_tables
+    WHERE n_tup_ins + n_tup_upd + n_tup_del > 0
+"""
+
+
+def writes():
+    """How many rows of each table were written in this transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute(_WRITES)
+        return dict(cursor.fetchall())
+
+
+@contextmanager
+def undone():
+    """Whatever happens inside is rolled back."""
+    with transaction.atomic():
+        yield
+        transaction.set_rollback(True)
+
+
+class Words(dict):
+    """What words stand for; ``row_images_tag`` is the key of a row of that model."""
+
+    def __missing__(self, word):
+        _row, app, model = word.split("_")
+        chosen = {"account": {"name": "Owner"}, "image": {"full_name": "team/app"}, "namespace": {"name": "team"}}
+        rows = apps.get_model(app, model)._default_manager.filter(**chosen.get(model, {})).order_by("pk")
+        self[word] = str(rows.first().pk)
+        return self[word]
+
+
+class Site:
+    """Made once for all requests; each of them is rolled back."""
+
+    def __init__(self):
+        self.owner = ActivatedAccountFactory(name="Owner", email="owner@example.com")
+        other = ActivatedAccountFactory(name="Other", email="other@example.com")
+        self.accounts = {
+            "new": AccountFactory(name="New"),
+            "owner": self.owner,
+            "other": other,
+            "deactivated": self.owner,
+            "staff": ActivatedAccountFactory(name="Staff", is_staff=True),
+            "clerk": ActivatedAccountFactory(name="Clerk", is_staff=True),
+            "superuser": ActivatedAccountFactory(name="Superuser", is_staff=True, is_superuser=True),
+        }
+        self.accounts["clerk"].user_permissions.set(Permission.objects.all())
+        self._things()
+        self._things_of(other)
+        self.cookies = {role: self._session(role) for role in ROLES}
+        self.client = Client(raise_request_exception=False)
+
+    def _things(self):
+        team = NamespaceFactory(owner=self.owner, name="team")
+        NamespaceFactory(owner=self.owner, name="spare")
+        world = World(self.owner, team)
+        world.grow(1)
+        small = ImageFactory(namespace=team, name="small")
+        OfficialImage.objects.create(name="unstarred")
+        transfer = Transfer.objects.get(image=world.app)
+        failed = Transfer.objects.create(
+            image=world.app, tag="failed", repository="library/debian", reference="12", state="failed", requested_by="x"
+        )
+        copy = Copy.objects.create(
+            image=world.app, tag="lost", source="team/app", digest=INDEX, state="failed", requested_by="x"
+        )
+        uid = urlsafe_base64_encode(force_bytes(self.owner.pk))
+        self.words = Words({
+            "int:pk": str(self.owner.access_tokens.first().pk),
+            "uuid:pk": str(Login.objects.get(account=self.owner).pk),
+            "uidb64": uid,
+            "token": letters.make_token(self.owner),
+            "letter": f"/account/reset/{uid}/set-password/",
+            "namespace:namespace": "team",
+            "namespace:name": "team",
+            "repository:repository": "team/app",
+            "image_at": "/images/team/app/",
+            "tag:tag": "v0",
+            "digest:digest": INDEX,
+            "official:name": "official0",
+            "public": world.public.repository,
+            "account_id": self.owner.account_id,
+            "image": str(small.pk),
+            "copy": str(copy.pk),
+            "running_transfer": str(transfer.pk),
+            "failed_transfer": str(failed.pk),
+            "other": str(self.accounts["other"].pk),
+            "owner": str(self.owner.pk),
+        })
+
+    def _things_of(self, other):
+        """What the other account has of the same kinds."""
+        namespace = NamespaceFactory(owner=other, name="others")
+        self.theirs = ImageFactory(namespace=namespace, name="secret")
+        access_tokens.create(other, "theirs", can_push=True)
+        Login.objects.create(account=other, version=1, client="theirs")
+
+    def _session(self, role):
+        cookies = SimpleCookie()
+        if role in self.accounts:
+            client = Client()
+            client.force_login(self.accounts[role])
+            cookies[settings.SESSION_COOKIE_NAME] = client.cookies[settings.SESSION_COOKIE_NAME].value
+        return cookies
+
+    def fill(self, text, words=None):
+        """``{words}`` and an address's parts as what they stand for."""
+        known = Words(self.words)
+        known.update({word: value.format_map(self.words) for word, value in (words or {}).items()})
+        return PART.sub(lambda part: known[part[1]], text).format_map(known)
+
+    def path(self, row):
+        """The address of a row of the table."""
+        route = row.route
+        if match := _ONE_OF.search(route):
+            route = route[: match.start()] + f"{match[1]}/"
+        return "/" + self.fill(route.replace(_ANYTHING, "nothing/there"), row.words)
+
+    def form(self, form):
+        """A form with its ``{words}`` filled in."""
+        return {
+            name: [self.fill(one) for one in value] if isinstance(value, list) else self.fill(value)
+            for name, value in form.items()
+        }
+
+    def ask(self, role, method, path, form=None, ):
+        """One request in a role; the answer, and the tables that were written. Then all is as before."""
+        with undone():
+            if role == "deactivated":
+                # By its row alone, so that nothing else of a deactivation keeps the session out.
+                Account.objects.filter(pk=self.owner.pk).update(is_active=False)
+            before = writes()
+            self.client.cookies = SimpleCookie(self.cookies[role])
+            data = {"data": self.form(form or {})} if method == "POST" else {}
+            response = getattr(self.client, method.lower())(path, **data)
+            after = writes()
+        return response, {table for table, number in after.items() if number != before.get(table, 0)}
+
+
+def matches(expected, given):
+    """Whether an answer is the one in the table, where ``*`` stands for anything."""
+    return fnmatchcase(given, expected.replace("[", "[[]"))
+
+
+def effect(tables):
+    """What was written, as the table of answers has it."""
+    return " +" if tables - BOOKKEEPING else " ~" if tables else ""
+
+
+def in_words(response, tables, path):
+    """An answer as the table has it; ``next`` is left out where it is the address asked for."""
+    text = str(response.status_code)
+    if response.has_header("Location"):
+        place, to_be_asked, back = response["Location"].partition("?next=")
+        text += f" {place}{to_be_asked}{back.removesuffix(quote(path))}"
+    return text + effect(tables)
