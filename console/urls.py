@@ -3,6 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path, register_converter
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_safe
 from django.views.generic import RedirectView
 
 from console import views
@@ -20,7 +21,7 @@ for name, converter in (
     register_converter(converter, name)
 
 urlpatterns = [
-    path("", RedirectView.as_view(pattern_name="images", http_method_names=["get", "head"]), name="home"),
+    path("", require_safe(RedirectView.as_view(pattern_name="images")), name="home"),
     path("healthz", views.healthz, name="healthz"),
     # What registries and their clients ask comes before what people do: addresses are tried in this order.
     path("token/", include("console.tokens.urls")),

@@ -1,7 +1,7 @@
 """The administration's addresses, and who gets which answer there.
 
-**A model that is newly registered** needs a line in ``MODELS``, or ``test_matrix.py`` fails and names its addresses: who
-may add, change and delete there. Its five addresses follow from that.
+**A model that is newly registered** needs a line in ``MODELS``, or ``test_matrix.py`` fails and names its addresses:
+who may add and change there, and what an action does. Its six addresses follow from that. Nobody may delete.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from tests.security.answers import REFUSED, Pattern, Row, administrators
+from tests.security.answers import Pattern, Row, administrators, anybody
 
 _NEW_PASSWORD = "another good password 2"
+_ADMINISTRATORS = ("staff", "clerk", "superuser")
 _ROW = "<path:object_id>"
 # Who has no permission at all is refused; whoever may look may not do more.
 NEVER = administrators("403")
@@ -94,11 +95,16 @@ def _any_of_them(answer: str) -> Pattern:
 
 ADMIN = [
     _safe("admin/", _any_of_them("200")),
-    _safe("admin/logout/", REFUSED, administrators("200 ~", staff="200 ~")),
-    _safe("admin/password_change/done/", _any_of_them("200")),
+    # Others are sent to the administration, and from there to sign in to it.
+    _safe(
+        "admin/logout/",
+        {**anybody("302 /admin/"), **dict.fromkeys(_ADMINISTRATORS, "405")},
+        {**anybody("302 /admin/"), **dict.fromkeys(_ADMINISTRATORS, "302 /sign-in/ ~")},
+    ),
+    _safe("admin/password_change/done/", _any_of_them("200"), _any_of_them("405")),
     # Looks for accounts for the form of a namespace; asked without saying what for.
-    _safe("admin/autocomplete/", _any_of_them("403")),
-    _safe("admin/jsi18n/", _any_of_them("200")),
+    _safe("admin/autocomplete/", _any_of_them("403"), _any_of_them("405")),
+    _safe("admin/jsi18n/", _any_of_them("200"), _any_of_them("405")),
     # Nothing here has a page that the administration would lead to.
     _safe(
         "admin/r/<path:content_type_id>/<path:object_id>/",

@@ -36,7 +36,7 @@ CONSOLE = [
     Row(
         "admin/login/",
         GET=but(anybody("200"), staff="302 /admin/", clerk="302 /admin/", superuser="302 /admin/"),
-        HEAD=but(anybody("200"), staff="302 /admin/", clerk="302 /admin/", superuser="302 /admin/"),
+        HEAD=anybody("200"),
         POST=anybody("200 ~"),
         form={"username": "{account_id}", "password": PASSWORD},
     ),
@@ -82,11 +82,10 @@ CONSOLE = [
     ),
     Row("account/reset/complete/", GET=anybody("200"), HEAD=anybody("200")),
     Row("account/logins/", GET=activated("200")),
-    # Whoever has no logins ends none.
     Row(
         "account/logins/-/revoke/",
         GET=activated("200"),
-        POST=but(activated("302 /account/logins/"), owner="302 /account/logins/ +", other="302 /account/logins/ +"),
+        POST=activated("302 /account/logins/ +"),
     ),
     Row("account/logins/<uuid:pk>/-/revoke/", GET=owner("200"), POST=owner("302 /account/logins/ +")),
     # --- activation ---
