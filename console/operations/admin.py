@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from django.contrib import admin
+from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 from procrastinate.contrib.django.admin import ProcrastinateJobAdmin
@@ -19,6 +21,11 @@ class JobAdmin(ProcrastinateJobAdmin):
 
     class Media:
         css = {"all": ["admin/css/jobs.css"]}
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        # The library offers them to whoever may look.
+        allowed = request.user.has_perm("procrastinate.change_procrastinatejob")
+        return super().get_actions(request) if allowed else {}
 
     @admin.display(description=_("Args"))
     def pretty_args(self, instance: ProcrastinateJob) -> str:

@@ -23,7 +23,7 @@ class Model:
     """What may be done in the administration with rows of a model. Those with the permission may look at all of them.
 
     :ivar add: and ``change``: what a form that is right comes to; nobody may where there is none.
-    :ivar action: the form of an action and what it comes to.
+    :ivar action: what an action comes to, whose form is ``action_form``. All others are in ``test_objects.py``.
     """
 
     add: Pattern | None = None
@@ -64,7 +64,7 @@ MODELS = {
     "dockerhub.catalogue": Model(),
     "dockerhub.officialimage": Model(),
     "transfers.transfer": Model(),
-    "procrastinate.procrastinatejob": Model(),
+    "procrastinate.procrastinatejob": Model(action=_ACTION_DONE, action_form={"action": "cancel"}),
 }
 
 

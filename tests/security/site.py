@@ -13,6 +13,7 @@ from django.conf import settings
 from django.contrib.auth.models import Permission
 from django.db import connection, transaction
 from django.test import Client
+from django.utils import timezone
 from django.utils.encoding import force_bytes
 from django.utils.http import urlsafe_base64_encode
 
@@ -23,7 +24,7 @@ from console.dockerhub.models import OfficialImage
 from console.images.models import Copy
 from console.tokens.models import Login
 from console.transfers.models import Transfer
-from tests.factories import AccountFactory, ActivatedAccountFactory, ImageFactory, NamespaceFactory
+from tests.factories import AccountFactory, ActivatedAccountFactory, ImageFactory, ManifestFactory, NamespaceFactory
 from tests.pages.test_queries import INDEX, World
 from tests.security.answers import PART, ROLES
 
@@ -44,6 +45,13 @@ def writes():
     with connection.cursor() as cursor:
         cursor.execute(_WRITES)
         return dict(cursor.fetchall())
+
+
+def content(table):
+    """A table's rows as one text."""
+    with connection.cursor() as cursor:
+        cursor.execute(f'SELECT md5(string_agg(row::text, chr(10) ORDER BY row::text)) FROM "{table}" AS row')
+        return cursor.fetchone()[0]
 
 
 @contextmanager
@@ -69,6 +77,7 @@ class Site:
     """Made once for all requests; each of them is rolled back."""
 
     def __init__(self):
+        self.now = timezone.now()
         self.owner = ActivatedAccountFactory(name="Owner", email="owner@example.com")
         other = ActivatedAccountFactory(name="Other", email="other@example.com")
         self.accounts = {
@@ -92,7 +101,7 @@ class Site:
         NamespaceFactory(owner=self.owner, name="spare")
         world = World(self.owner, team)
         world.grow(1)
-        small = ImageFactory(namespace=team, name="small")
+        small = ImageFactory(namespace=team, name="unstarred-image")
         OfficialImage.objects.create(name="unstarred")
         transfer = Transfer.objects.get(image=world.app)
         failed = Transfer.objects.create(
@@ -134,6 +143,10 @@ class Site:
         access_tokens.create(other, "theirs", can_push=True)
         Login.objects.create(account=other, version=1, client="theirs")
 
+    def manifest_of(self, image):
+        """A manifest in an image."""
+        return ManifestFactory(image=image)
+
     def _session(self, role):
         cookies = SimpleCookie()
         if role in self.accounts:
@@ -148,12 +161,12 @@ class Site:
         known.update({word: value.format_map(self.words) for word, value in (words or {}).items()})
         return PART.sub(lambda part: known[part[1]], text).format_map(known)
 
-    def path(self, row):
-        """The address of a row of the table."""
+    def path(self, row, words=None):
+        """The address of a row of the table, with other ``words`` in place of some."""
         route = row.route
         if match := _ONE_OF.search(route):
             route = route[: match.start()] + f"{match[1]}/"
-        return "/" + self.fill(route.replace(_ANYTHING, "nothing/there"), row.words)
+        return "/" + self.fill(route.replace(_ANYTHING, "nothing/there"), {**row.words, **(words or {})})
 
     def form(self, form):
         """A form with its ``{words}`` filled in."""
@@ -184,7 +197,10 @@ class Site:
                 after = writes()
                 tables = {table for table, number in after.items() if number != before.get(table, 0)}
                 if tables:
+                    found = {table: content(table) for table in tables}
                     transaction.savepoint_rollback(mark)
+                    # What was tried and refused, by a constraint for instance, counts as written and changed nothing.
+                    tables = {table for table in tables if content(table) != found[table]}
                 before = after
                 return response, tables
 
