@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.tokens import PasswordResetTokenGenerator
 
 from console.accounts.models import Account
@@ -14,13 +13,12 @@ class Letters(PasswordResetTokenGenerator):
     Otherwise whoever holds a letter from before would have the password ready for the day the account is let back in.
     """
 
-    def check_token(self, user: AbstractBaseUser | None, token: str | None) -> bool:
+    def check_token(self, user: Account | None, token: str | None) -> bool:
         """Whether the letter with this ``token`` is good for the account."""
         return user is not None and user.is_active and super().check_token(user, token)
 
-    def _make_hash_value(self, user: AbstractBaseUser, timestamp: int) -> str:
-        ended = user.sessions_ended if isinstance(user, Account) else 0
-        return f"{super()._make_hash_value(user, timestamp)} {ended}"
+    def _make_hash_value(self, user: Account, timestamp: int) -> str:
+        return f"{super()._make_hash_value(user, timestamp)} {user.sessions_ended}"
 
 
 letters = Letters()

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from django.contrib.admin import AdminSite
-from django.http import HttpResponse
 from django.views.decorators.http import require_http_methods
 
 
@@ -16,6 +14,6 @@ class Administration(AdminSite):
     Django's would take a ``PUT`` or a ``DELETE`` for a ``GET``.
     """
 
-    def admin_view(self, view: Callable[..., Any], cacheable: bool = False) -> Callable[..., HttpResponse]:
+    def admin_view(self, view: Any, cacheable: bool = False) -> Any:
         """``view`` for administrators."""
         return require_http_methods(["GET", "HEAD", "POST"])(super().admin_view(view, cacheable))

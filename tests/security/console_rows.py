@@ -9,7 +9,6 @@ own ``words``. Then run ``pytest tests/security`` and read each difference befor
 
 from __future__ import annotations
 
-from tests.factories import PASSWORD
 from tests.security.answers import IMAGES, Row, activated, anybody, but, owner, signed_in
 
 _IMAGE = "images/<repository:repository>/"
@@ -31,14 +30,14 @@ CONSOLE = [
         HEAD=but(anybody("302 /"), anonymous="200", deactivated="200"),
         # Who is signed in already is not signed in as somebody else.
         POST=but(anybody("302 /"), anonymous="302 / +", deactivated="200 ~"),
-        form={"username": "{account_id}", "password": PASSWORD},
+        form={"username": "{account_id}", "password": "{password}"},
     ),
     Row(
         "admin/login/",
         GET=but(anybody("200"), staff="302 /admin/", clerk="302 /admin/", superuser="302 /admin/"),
         HEAD=anybody("200"),
         POST=anybody("200 ~"),
-        form={"username": "{account_id}", "password": PASSWORD},
+        form={"username": "{account_id}", "password": "{password}"},
     ),
     Row(
         "sign-out/",
@@ -59,7 +58,7 @@ CONSOLE = [
         GET=signed_in("200"),
         HEAD=signed_in("200"),
         POST=signed_in("302 /account/password/done/ +"),
-        form={"old_password": PASSWORD, "new_password1": _NEW_PASSWORD, "new_password2": _NEW_PASSWORD},
+        form={"old_password": "{password}", "new_password1": _NEW_PASSWORD, "new_password2": _NEW_PASSWORD},
     ),
     Row("account/password/done/", GET=signed_in("200"), HEAD=signed_in("200")),
     Row("admin/password_change/", GET=anybody("302 /account/password/"), HEAD=anybody("302 /account/password/")),

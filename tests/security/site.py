@@ -24,7 +24,14 @@ from console.dockerhub.models import OfficialImage
 from console.images.models import Copy
 from console.tokens.models import Login
 from console.transfers.models import Transfer
-from tests.factories import AccountFactory, ActivatedAccountFactory, ImageFactory, ManifestFactory, NamespaceFactory
+from tests.factories import (
+    PASSWORD,
+    AccountFactory,
+    ActivatedAccountFactory,
+    ImageFactory,
+    ManifestFactory,
+    NamespaceFactory,
+)
 from tests.pages.test_queries import INDEX, World
 from tests.security.answers import PART, ROLES
 
@@ -126,6 +133,7 @@ class Site:
                 "digest:digest": INDEX,
                 "official:name": "official0",
                 "public": world.public.repository,
+                "password": PASSWORD,
                 "account_id": self.owner.account_id,
                 "image": str(small.pk),
                 "copy": str(copy.pk),
