@@ -82,7 +82,7 @@ def _rows_of(label: str, model: Model) -> Iterator[Row]:
     yield _safe(start, look, model.action, form=action, words=words)
     yield _safe(f"{start}add/", look if model.add else NEVER, model.add, form=model.add_form, words=words)
     yield _safe(f"{start}{_ROW}/history/", look, words=words)
-    yield _safe(f"{start}{_ROW}/delete/", NEVER, words=words)
+    yield _safe(f"{start}{_ROW}/delete/", NEVER, form={"post": "yes"}, words=words)
     yield _safe(f"{start}{_ROW}/change/", look, model.change or NEVER, form=model.change_form, words=words)
     # Where addresses led in earlier versions of Django: to the row's own, which then answers as above.
     yield _safe(f"{start}{_ROW}/", _any_of_them(f"302 {{list}}{key}/change/"), words=words)
