@@ -233,21 +233,16 @@ def clerk(site):
 
 def test_a_clerk_does_not_touch_superusers(site, clerk):
     superuser = site.accounts["superuser"]
-    for model, label, some in (
-        ("account", "accounts_account", ("deactivate", "reset_registry_password")),
-        ("accesstoken", "accounts_accesstoken", ("revoke",)),
-        ("login", "tokens_login", ("revoke",)),
+    for label, thing, some in (
+        ("accounts_account", superuser, ("deactivate", "reset_registry_password")),
+        ("accounts_accesstoken", superuser.access_tokens.get(), ("revoke",)),
+        ("tokens_login", Login.objects.get(account=superuser), ("revoke",)),
     ):
-        key = {
-            "account": superuser.pk,
-            "accesstoken": superuser.access_tokens.get().pk if model == "accesstoken" else 0,
-            "login": Login.objects.get(account=superuser).pk,
-        }[model]
         for action in some:
-            form = {"action": action, "_selected_action": [str(key)]}
-            response, tables = clerk("POST", reverse(f"admin:{label}_changelist"), form)
+            form = {"action": action, "_selected_action": [str(thing.pk)]}
+            _response, tables = clerk("POST", reverse(f"admin:{label}_changelist"), form)
             assert not tables, (label, action, tables)
-        path = reverse(f"admin:{label}_change", args=[key])
+        path = reverse(f"admin:{label}_change", args=[thing.pk])
         response, tables = clerk("POST", path, {"name": "changed", "is_active": ""})
         assert (response.status_code, tables) == (403, set()), path
     form = {"usable_password": "true", "password1": "another good password 2", "password2": "another good password 2"}
