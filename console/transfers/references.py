@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from dataclasses import dataclass
 
@@ -38,6 +39,14 @@ class Reference:
         return f"{self.scheme}://{self.host}" + (f":{self.port}" if self.port else "")
 
 
+def _is_ipv6(text: str) -> bool:
+    try:
+        ipaddress.IPv6Address(text)
+    except ValueError:
+        return False
+    return True
+
+
 def parse(text: str) -> Reference:
     """What ``text`` names, by Docker's rules: without a registry's name it is Docker Hub, without a tag ``latest``.
 
@@ -62,6 +71,8 @@ def parse(text: str) -> Reference:
     if len(host) > _LONGEST_HOST or len(repository) > REPOSITORY_MAX_LENGTH or number == 0 or (number or 1) > 65535:
         raise ValueError("not the name of an image")
     if not re.fullmatch(REPOSITORY_PATTERN, repository):
+        raise ValueError("not the name of an image")
+    if host[0] == "[" and not _is_ipv6(host[1:-1]):
         raise ValueError("not the name of an image")
     reference = match["digest"] or match["tag"] or "latest"
     tag = match["tag"] or ("" if match["digest"] else "latest")
