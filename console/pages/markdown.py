@@ -40,7 +40,8 @@ def first_line(text: str) -> str:
         line = ""
         if token.type == "inline":
             words = itertools.takewhile(lambda part: part.type not in {"softbreak", "hardbreak"}, token.children or [])
-            line = "".join(part.content for part in words).strip()
+            # A line's end can also be written as an entity.
+            line = " ".join("".join(part.content for part in words).split())
             if line and inside == "paragraph_open":
                 return line
         elif token.type in {"fence", "code_block"}:

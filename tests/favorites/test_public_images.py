@@ -302,6 +302,7 @@ class TestFirstLine:
             ("```\ncode\nmore\n```", "code"),
             ("    indented", "indented"),
             ("<b>bold</b> & so on", "<b>bold</b> & so on"),
+            ("one&NewLine;two", "one two"),
         ],
     )
     def test_it_reads_as_it_looks(self, text, line):
