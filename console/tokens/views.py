@@ -8,9 +8,11 @@ import logging
 from typing import Any
 
 from django.conf import settings
+from django.core import exceptions
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict
+from django.http.multipartparser import MultiPartParserError
 from django.views.decorators.csrf import csrf_exempt
 
 from console.audit.middleware import client_address
@@ -74,6 +76,8 @@ def token(request: HttpRequest) -> HttpResponse:
         return _refusal(400, "UNSUPPORTED", _TOO_MANY, "invalid_scope")
     except BadRequest as problem:
         return _refusal(400, "UNSUPPORTED", str(problem), problem.error)
+    except (exceptions.BadRequest, MultiPartParserError):
+        return _refusal(400, "UNSUPPORTED", "The form cannot be read.", "invalid_request")
     except (RequestDataTooBig, SuspiciousOperation):
         return _refusal(413, "UNSUPPORTED", "The request is too large.", "invalid_request")
     except (OperationalError, InterfaceError) as problem:
