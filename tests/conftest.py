@@ -22,11 +22,18 @@ from tests.browser.walker import Walker
 from tests.engine_tools import Docker, Skopeo
 from tests.environment import ENVIRONMENT, FOLDER
 from tests.factories import ActivatedAccountFactory, NamespaceFactory
-from tests.faults.tally import pytest_terminal_summary  # noqa: F401
+from tests.faults import tally as faults
+from tests.fuzz import tally as fuzz
 from tests.stack import Stack
 
 CONSOLE_PASSWORD = "the console password 1"
 CACHE = Path(__file__).resolve().parent.parent / ".cache"
+
+
+def pytest_terminal_summary(terminalreporter):
+    """What the fault tests and the fuzzing came to."""
+    faults.pytest_terminal_summary(terminalreporter)
+    fuzz.summary(terminalreporter)
 
 
 @pytest.fixture(scope="session", autouse=True)
