@@ -66,6 +66,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "console.pages.requests.StorableMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "console.audit.middleware.ActorMiddleware",
 ]

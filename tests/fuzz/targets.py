@@ -425,7 +425,7 @@ class Target:
     run: Callable[[bytes], None]
     seeds: list[bytes]
     words: list[str]
-    quick: int = 3000
+    quick: int = 2000
 
 
 TARGETS = {
@@ -437,7 +437,7 @@ TARGETS = {
         Target("manifest", manifests, seeds.MANIFESTS, seeds.MANIFEST_WORDS),
         Target("image configuration", configurations, seeds.CONFIGURATIONS, seeds.CONFIGURATION_WORDS),
         Target("names", names, seeds.NAMES, seeds.NAME_WORDS),
-        Target("Markdown", markdown, seeds.MARKDOWN, seeds.MARKDOWN_WORDS, 800),
+        Target("Markdown", markdown, seeds.MARKDOWN, seeds.MARKDOWN_WORDS, 600),
         Target("page key", cursors, seeds.CURSORS, ["[", "]", '"', ",", "2026-01-01T00:00:00+00:00"]),
     )
 }

@@ -88,3 +88,20 @@ def test_the_form_stays_refused():
     with pytest.raises(BadRequest):
         request.POST  # noqa: B018
     assert not request.POST and not request.FILES
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/admin/images/copy/?state__exact=%00"),
+        ("GET", "/admin/images/copy/?tag=a%00b"),
+        ("GET", "/admin/images/copy/?%00=1"),
+        ("GET", "/admin/images/copy/%00/change/"),
+        ("GET", "/admin/images/image/?q=%00"),
+        ("POST", "/admin/images/copy/"),
+    ],
+)
+def test_the_administration_looks_for_no_nul(client, world, method, path):
+    form = {"action": "delete_selected", "_selected_action": "a\0"} if method == "POST" else None
+    assert client.get(path).status_code == 400 if form is None else client.post(path, form).status_code == 400
+    assert client.get("/admin/images/copy/?q=a").status_code == 200
