@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import sys
 from collections import Counter
 
 PROPERTY = "fuzzed"
 KINDS = ("hypothesis", "atheris")
+WITHOUT_ATHERIS = (
+    ""
+    if importlib.util.find_spec("atheris")
+    else f"NOT FUZZED WITH ATHERIS: there is none for Python {sys.version_info.major}.{sys.version_info.minor} here"
+)
 
 
 class Tally:
@@ -41,3 +48,5 @@ def summary(terminalreporter) -> None:
     for target in sorted({target for target, _kind in cases}):
         terminalreporter.write_line(f"{target:<28}{''.join(f'{cases[target, kind]:>14,}' for kind in KINDS)}")
     terminalreporter.write_line(f"{sum(cases.values()):,} cases")
+    if WITHOUT_ATHERIS:
+        terminalreporter.write_line(WITHOUT_ATHERIS, red=True, bold=True)

@@ -13,7 +13,7 @@ from console.images.models import PushedDigest
 from console.indexing.models import Activity, Hint, SeenEvent, UnusableEvents
 from tests.fuzz import grammar, seeds, wild
 from tests.fuzz.budget import examples
-from tests.fuzz.targets import check_events, check_storable
+from tests.fuzz.checks import check_events, check_storable
 
 MOMENTS = wild.around(
     "0129-:TZ+.",

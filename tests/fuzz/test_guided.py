@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 import subprocess
 import sys
-import warnings
 
 import pytest
 
 from console.environment import BASE_DIR
 from tests.fuzz.budget import MINUTES, SOAK
+from tests.fuzz.tally import WITHOUT_ATHERIS
 from tests.fuzz.targets import TARGETS
 
 # How long one input may take before libFuzzer calls it a hang: far beyond what any machine needs for it.
 HANG_SECONDS = 30
-MISSING = f"NOT FUZZED: there is no atheris for Python {sys.version_info.major}.{sys.version_info.minor} here"
 
 
 @pytest.fixture(scope="module")
 def fuzzed(tmp_path_factory):
     """The folder in which each target has been fuzzed."""
-    if importlib.util.find_spec("atheris") is None:
-        warnings.warn(MISSING, stacklevel=1)
-        pytest.skip(MISSING)
+    if WITHOUT_ATHERIS:
+        pytest.skip(WITHOUT_ATHERIS)
     folder = tmp_path_factory.mktemp("guided")
     for name, target in TARGETS.items():
         _prepare(folder / name, target)

@@ -14,7 +14,7 @@ from console.indexing import reading
 from tests.factories import ImageFactory
 from tests.fuzz import seeds, wild
 from tests.fuzz.budget import examples
-from tests.fuzz.targets import MEDIA_TYPES, check_config, check_manifest
+from tests.fuzz.checks import MEDIA_TYPES, check_config, check_manifest
 
 DESCRIPTORS = wild.nearly(
     mediaType=st.sampled_from(["application/vnd.oci.image.config.v1+json", "x" * 300, "\0"]),

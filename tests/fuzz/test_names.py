@@ -14,7 +14,7 @@ from console.namespaces.models import Namespace
 from tests.factories import ActivatedAccountFactory, NamespaceFactory
 from tests.fuzz import grammar, wild
 from tests.fuzz.budget import examples
-from tests.fuzz.targets import check_name, check_reference_typed
+from tests.fuzz.checks import check_name, check_reference_typed
 
 REFERENCES = wild.around(
     "a0.:/@-[]",

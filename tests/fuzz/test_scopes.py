@@ -14,7 +14,7 @@ from console.tokens.scopes import MOST_SCOPES
 from tests.factories import PASSWORD, ActivatedAccountFactory, ImageFactory, NamespaceFactory
 from tests.fuzz import grammar, wild
 from tests.fuzz.budget import examples
-from tests.fuzz.targets import check_basic, check_scopes
+from tests.fuzz.checks import check_basic, check_scopes
 from tests.tokens.tools import granted, read
 
 COMPONENTS = st.sampled_from(["a", "b0", "team", "app", "c.d", "e_f", "g__h", "i---j", "library", "", "-", "K", "a..b"])

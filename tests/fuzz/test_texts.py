@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.fuzz import wild
 from tests.fuzz.budget import examples
-from tests.fuzz.targets import check_cursor, check_markdown
+from tests.fuzz.checks import check_cursor, check_markdown
 from tests.pages.test_markdown import PIECES
 
 MARKS = [
