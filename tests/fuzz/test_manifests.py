@@ -55,6 +55,16 @@ CONFIGURATIONS = wild.nearly(
 )  # fmt: skip
 
 
+# Right but for one thing: what bounds a size or a text is seen only where everything else is right.
+PLATFORMS = st.tuples(st.sampled_from(["os", "architecture", "variant"]), wild.TEXTS).map(
+    lambda pair: {"platform": {"os": "linux", "architecture": "amd64", pair[0]: pair[1]}}
+)
+BENT = st.builds(
+    lambda bent: {"config": GOOD, "layers": [{**GOOD, **bent}], "manifests": [{**GOOD, **bent}]},
+    wild.NUMBERS.map(lambda number: {"size": number}) | PLATFORMS,
+)
+
+
 @st.composite
 def encoded(draw, documents):
     """As JSON, in one of the ways to write it, at times with a key twice."""
@@ -64,7 +74,7 @@ def encoded(draw, documents):
     return text.encode(draw(st.sampled_from(["utf-8", "utf-8", "utf-16", "utf-8-sig"])), "surrogatepass")
 
 
-CONTENTS = encoded(MANIFESTS) | st.sampled_from(seeds.MANIFEST_BODIES) | st.binary(max_size=30)
+CONTENTS = encoded(MANIFESTS) | encoded(BENT) | st.sampled_from(seeds.MANIFEST_BODIES) | st.binary(max_size=30)
 KINDS = st.sampled_from(MEDIA_TYPES) | st.just("x" * 500)
 
 

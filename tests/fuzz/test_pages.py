@@ -16,19 +16,25 @@ from hypothesis import strategies as st
 from tests.fuzz import wild
 from tests.fuzz.budget import examples
 from tests.fuzz.test_texts import MADE_UP_KEYS
-from tests.pages.test_queries import INDEX, World
+from tests.pages.test_queries import INDEX, LISTS, World
 from tests.web.addresses import every_address
 
 pytestmark = pytest.mark.django_db
 
 # Protocols of their own, which have tests of their own.
 ELSEWHERE = {"token", "notifications"}
-# What pages look at in a query, and the administration's lists; then what forms send.
+# What our pages look at in a query, all of which they are asked with at once; and the administration's lists, which
+# refuse the whole for any of it.
 QUERY = [
     "q", "sort", "page", "after", "before", "last", "size", "next", "platform", "namespace", "type", "kind", "look",
-    "image", "tag", "reference", "o", "p", "all", "e", "_popup", "_to_field", "_changelist_filters", "at__year",
-    "at__day", "state__exact", "id__exact", "revoked_at__isempty", "activated", "term", "app_label", "model_name",
+    "image", "tag", "reference", "name", "platforms",
 ]  # fmt: skip
+ADMIN_QUERY = [
+    "q", "o", "p", "all", "e", "_popup", "_to_field", "_changelist_filters", "at__year", "at__day", "state__exact",
+    "tag", "name", "id__exact", "state", "revoked_at__isempty", "activated", "term", "app_label", "model_name",
+    "reason__exact",
+]  # fmt: skip
+# Then what forms send.
 FIELDS = [
     "username", "password", "old_password", "new_password1", "new_password2", "email", "name", "namespace", "next",
     "description", "visibility", "reference", "tag", "tags", "images", "platforms", "attached", "confirm", "typed",
@@ -59,6 +65,7 @@ def _pairs(names):
     return st.lists(st.tuples(st.sampled_from(names) | wild.WHOLE_TEXTS, VALUES), max_size=5)
 
 
+ALL_OF_QUERY = st.fixed_dictionaries({}, optional=dict.fromkeys(QUERY, VALUES))
 NAMES_OF_HEADERS = [
     "HX-Request", "HX-Current-URL", "HX-Current-URL-URI-AutoEncoded", "HX-Target", "HX-Trigger", "Referer", "Range",
     "If-None-Match", "If-Modified-Since", "Accept-Language", "Accept-Encoding", "X-Forwarded-For", "Accept",
@@ -103,11 +110,22 @@ def test_queries_forms_and_headers(cases, client, world):
     addresses = sorted({(name, path) for name, path, _view in every_address() if name not in ELSEWHERE})
     assert len(addresses) > 80
 
-    @given(st.sampled_from(addresses), _pairs(QUERY), HEADERS)
-    @examples(250)
+    lists = [address for address in addresses if address[0] in LISTS]
+    ours = [address for address in addresses if not address[0].startswith("admin:")]
+    theirs = [address for address in addresses if address[0].endswith("_changelist")]
+    assert len(lists) == len(LISTS) and len(ours) > 50 and len(theirs) > 10
+
+    @given(st.sampled_from(lists) | st.sampled_from(ours), ALL_OF_QUERY, HEADERS)
+    @examples(150)
     def ask(address, query, headers):
         cases("queries of pages")
         assert _ask(client, "GET", address[1], query, [], headers) < 500, address
+
+    @given(st.sampled_from(theirs) | st.sampled_from(addresses), st.sampled_from(ADMIN_QUERY), st.just("\0") | VALUES)
+    @examples(150)
+    def ask_administration(address, name, value):
+        cases("queries of the administration")
+        assert _ask(client, "GET", address[1], {name: value}, [], {}) < 500, address
 
     @given(st.sampled_from(addresses), _pairs(QUERY), _pairs(FIELDS), HEADERS)
     @examples(150)
@@ -116,6 +134,7 @@ def test_queries_forms_and_headers(cases, client, world):
         assert _ask(client, "POST", address[1], query, form, headers) < 500, address
 
     ask()
+    ask_administration()
     send()
 
 

@@ -21,9 +21,8 @@ MARKS = [
 ]  # fmt: skip
 LONG = ["[", "*", "`", "> ", "- ", "<", "![", "[a](", "|", "&", "~~", "\\", "[x]: ", "1. ", "_a", "|-"]
 MOMENTS = st.sampled_from(["2026-01-02T03:04:05+00:00", "0001-01-01T00:00:00+14:00", 5])
-MADE_UP_KEYS = st.lists(wild.LEAVES | MOMENTS, max_size=3).map(
-    lambda key: base64.urlsafe_b64encode(json.dumps(key).encode()).decode().rstrip("=")
-)
+KEYS = st.tuples(wild.TEXTS | wild.NUMBERS | MOMENTS, wild.NUMBERS) | st.lists(wild.LEAVES | MOMENTS, max_size=3)
+MADE_UP_KEYS = KEYS.map(lambda key: base64.urlsafe_b64encode(json.dumps(key).encode()).decode().rstrip("="))
 
 
 @given(st.lists(st.sampled_from(MARKS) | wild.WHOLE_TEXTS, max_size=12).map(lambda parts: "".join(parts)[:1000]))
