@@ -162,6 +162,8 @@ class Reader:
         row = Tag.objects.filter(image=image, name=tag).first()
         if row is None:
             return Outcome.SAME
+        if row.state == Tag.State.DELETING:
+            return Outcome.IGNORED  # a deletion is at work on it: the row says which digest is to go, too
         if not self.missing(tag):
             log.warning("%s:%s cannot be read, but is not proven to be gone: its row stays", self.repository, tag)
             return Outcome.IGNORED

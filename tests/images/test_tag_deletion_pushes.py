@@ -147,6 +147,46 @@ def test_a_late_word_of_the_push_before_the_request_saves_nothing(image):
     assert agrees(image) == set()
 
 
+def test_a_late_word_of_it_while_the_deletion_is_half_done(image, monkeypatch):
+    """The tag is gone already, and its row is all that says which digest is to go with it."""
+    push(image, "v1")
+    push(image, "v2")
+    indexed(image)
+    before = timezone.now()
+    ask(image, "v1")
+    with monkeypatch.context() as patch:
+
+        def killed(repository, real=deletion.remove_tombstone):
+            real(repository)
+            raise KeyboardInterrupt
+
+        patch.setattr(deletion, "remove_tombstone", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(image)
+    assert set(disk.tags(image.repository)) == {"v2"}
+    hints.remember([Notice(image.repository, "v1", before)])
+    run(image)
+    assert agrees(image) == {"v2"}
+    assert len(disk.manifests(image.repository)) == 1
+
+
+@pytest.mark.parametrize("pushed_before", [True, False])
+def test_what_no_page_has_shown_stays(image, pushed_before):
+    """Whoever asked saw another digest. Nor does the time of a word tell when that was pushed which is there now."""
+    push(image, "v1")
+    indexed(image)
+    if pushed_before:
+        unseen = push(image, "v1")
+    told = timezone.now()
+    ask(image, "v1")
+    if not pushed_before:
+        unseen = push(image, "v1")
+    hints.remember([Notice(image.repository, "v1", told)])
+    run(image)
+    assert pull(image, "v1") == unseen.digest
+    assert agrees(image) == {"v1"}
+
+
 class TestATagThatCannotBeRead:
     """A power cut can leave an empty link: the registry then answers 500 for the tag."""
 
