@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import os
 import signal
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import psycopg
 from django.db import DatabaseError, connection
@@ -14,6 +17,9 @@ from procrastinate import App
 from procrastinate.contrib.django import app
 from procrastinate.contrib.django.django_connector import DjangoConnector
 from procrastinate.contrib.django.utils import connector_params
+from procrastinate.exceptions import ConnectorException, UniqueViolation
+from procrastinate.jobs import Job, Status
+from procrastinate.manager import JobManager
 
 from console.indexing.jobs import look_again
 from console.operations.jobs import HEARTBEAT_SECONDS, STALLED_SECONDS
@@ -26,6 +32,41 @@ _GRACE_SECONDS = 2.0
 _DATABASE_SECONDS = 10.0
 # The event loop looks up names in the same threads.
 _SPARE_THREADS = 2
+_STORE_AGAIN_SECONDS = 0.5
+
+
+class _PatientManager(JobManager):
+    """Writes down how a job ended, however often the database refuses that while it is there: on a full disk, say.
+
+    Procrastinate tries it once. The job would be its living worker's for ever then, and nobody would start it again.
+    """
+
+    async def finish_job(self, job: Job, status: Status, delete_job: bool) -> None:
+        """Store that a job has ended."""
+        await _until_stored(functools.partial(super().finish_job, job, status, delete_job))
+
+    async def retry_job(self, job: Job, *arguments: Any, **options: Any) -> None:
+        """Store that a job is to be tried again.
+
+        :raises UniqueViolation: when the same is queued already.
+        """
+        await _until_stored(functools.partial(super().retry_job, job, *arguments, **options))
+
+
+async def _until_stored(store: Callable[[], Awaitable[None]]) -> None:
+    refused = False
+    while True:
+        try:
+            await store()
+        except UniqueViolation:
+            raise
+        except ConnectorException as error:
+            if not refused:
+                log.warning("how a job ended cannot be stored yet: %s", error.__cause__ or error)
+            refused = True
+            await asyncio.sleep(_STORE_AGAIN_SECONDS)
+        else:
+            return
 
 
 async def _work(opened: App, *, wait: bool) -> None:
@@ -112,4 +153,8 @@ def run_worker(*, wait: bool = True) -> None:
             await _work(opened, wait=wait)
 
     with app.replace_connector(connector.get_worker_connector()) as opened:
-        asyncio.run(main())
+        usual, opened.job_manager = opened.job_manager, _PatientManager(opened.connector)
+        try:
+            asyncio.run(main())
+        finally:
+            opened.job_manager = usual

@@ -20,6 +20,7 @@ from console.indexing.services import reread_image
 from console.operations import jobs as operations_jobs
 from console.operations.worker import run_worker
 from console.registry import registry
+from registry_client import RegistryUnavailable
 from tests.factories import AccountFactory, ImageFactory
 from tests.registry_tools import push_image
 
@@ -91,6 +92,47 @@ class TestWorker:
         settings.CONSOLE_REGISTRY_URL = there
         image_jobs.delete_image(image.pk)
         assert not Image.objects.exists()
+
+
+# A sequence counts on when what it was asked in is undone.
+FULL_DISK = """
+CREATE SEQUENCE refusals;
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF nextval('refusals') <= 2 THEN
+        RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = 'disk_full';
+    END IF;
+    RETURN coalesce(NEW, OLD);
+END $$;
+CREATE TRIGGER refuse BEFORE UPDATE OR DELETE ON procrastinate_jobs
+    FOR EACH ROW WHEN (OLD.status = 'doing') EXECUTE FUNCTION refuse();
+"""
+
+
+@pytest.fixture
+def full_disk(queue):
+    """A database that has no room twice when somebody writes down how a job ended."""
+    with connection.cursor() as cursor:
+        cursor.execute(FULL_DISK)
+    yield
+    with connection.cursor() as cursor:
+        cursor.execute("DROP FUNCTION refuse CASCADE; DROP SEQUENCE refusals")
+
+
+@pytest.mark.usefixtures("full_disk")
+@pytest.mark.parametrize("well", [True, False])
+def test_a_job_whose_end_finds_no_room_in_the_database_is_not_stuck(monkeypatch, caplog, well):
+    def work(image, turn_over):
+        if not well:
+            raise RegistryUnavailable("gone")
+
+    monkeypatch.setattr("console.images.deletion.delete_everything", work)
+    image = ImageFactory()
+    delete_image(image.namespace.owner, image)
+    run_worker(wait=False)
+    left = ProcrastinateJob.objects.filter(task_name="images.delete_image").values_list("status", "attempts")
+    assert list(left) == ([] if well else [("todo", 1)])
+    assert caplog.text.count("cannot be stored yet: could not extend file") == 1
 
 
 @pytest.mark.usefixtures("queue")
