@@ -68,7 +68,7 @@ def test_a_breach_is_heard(person):
         }"""
     )
     for directive in ("script-src-elem", "script-src-attr", "style-src-attr", "img-src", "form-action", "script-src"):
-        wait_until(lambda seen=directive: page.title() and any(f"violation {seen} " in one for one in said), said)
+        wait_until(lambda seen=directive: page.evaluate("1") and any(f"violation {seen} " in one for one in said), said)
     assert page.evaluate("window.stolen") is None
     assert page.evaluate("getComputedStyle(document.getElementById('styled')).color") != "rgb(255, 0, 0)"
     assert page.url.endswith("/sign-in/")
@@ -126,8 +126,8 @@ def test_no_page_breaks_the_policy(person, pusher, stack, hub, unique):
     page.get_by_role("searchbox").first.fill("app")
     expect(page).to_have_url(re.compile("q=app"))
     page.locator("thead input[type=checkbox]").first.check()
-    page.locator("[data-copy]").first.click()
     page.locator("summary").first.click()
+    page.locator("[data-copy]").first.click()
     page.locator("[data-theme-switch]").first.click()
     ann.go("/namespaces/")
     page.locator(".toolbar").get_by_role("button", name="Create", exact=True).click()
@@ -157,7 +157,7 @@ def test_nor_does_the_administration(person, stack, unique):
             expect(page.locator("#content h1, #content h2").first).to_be_visible()
     for path in ("/admin/accounts/account/add/", "/admin/namespaces/namespace/add/", "/admin/password_change/"):
         boss.go(path)
-        expect(page.locator("#content h1").first).to_be_visible()
+        expect(page.locator("main h1").first).to_be_visible()
     boss.go("/admin/namespaces/namespace/add/")
     page.locator(".select2-selection").first.click()
     page.locator(".select2-search__field").first.fill("Administrator")

@@ -38,7 +38,7 @@ def served(**more):
         while True:
             assert process.poll() is None and time.monotonic() < deadline
             with contextlib.suppress(OSError):
-                assert ask("/healthz")[0] == 200
+                assert ask("/healthz", host="127.0.0.1")[0] == 200
                 break
         yield ask
     finally:
