@@ -121,13 +121,23 @@ def _start(supervisor: Supervisor, environment: Environment, keys: Keys) -> Call
     waited_for = [*bundled, console, worker]
     supervisor.wait_for(lambda: all(child.ready() for child in waited_for), waited_for)
 
+    return _look_after(supervisor, guard, worker)
+
+
+def _look_after(supervisor: Supervisor, guard: Guard | None, worker: Child) -> Callable[[], bool]:
+    """What looks after the storage in each round; the worker hears of every registry that is started anew."""
+
+    def look_again() -> None:
+        # What the registry had not told yet is gone with its memory.
+        worker.send(LOOK_AGAIN_SIGNAL)
+
     def look() -> bool:
         if guard is None or not guard.look():
             return False
-        # What the registry had not told yet is gone with its memory.
-        worker.send(LOOK_AGAIN_SIGNAL)
+        look_again()
         return True
 
+    supervisor.keys_read = look_again
     return look
 
 

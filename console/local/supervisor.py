@@ -34,6 +34,8 @@ class Supervisor:
         self.folder = folder
         self.children: list[Child] = []
         self.signals = 0
+        # Called when what reads the registries' keys has been started again.
+        self.keys_read: Callable[[], None] = lambda: None
         self._recorded = True
 
     def listen(self) -> None:
@@ -125,6 +127,7 @@ class Supervisor:
                 child.start()
                 self._record()
         request.unlink(missing_ok=True)
+        self.keys_read()
         return True
 
     def _look_at(self, child: Child) -> bool:

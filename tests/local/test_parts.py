@@ -7,6 +7,7 @@ import socket
 import stat
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -274,6 +275,49 @@ time.sleep(60)
         supervisor.run_once(self.child("good", ""))
         with pytest.raises(Problem, match="could not be prepared"):
             supervisor.run_once(self.child("bad", "raise SystemExit(1)"))
+
+    def test_the_worker_hears_of_every_registry_that_is_started_anew(self, tmp_path, capfd):
+        """After a death or a full disk (the storage's guard says so), and after a change of keys."""
+        code = """
+import signal
+print("up", flush=True)
+while signal.sigwait({signal.SIGUSR1}):
+    print("looks again", flush=True)
+"""
+        worker = self.child("worker", "import signal; signal.pthread_sigmask(0, {signal.SIGUSR1})" + code)
+        registry = self.child("registry", "import time; time.sleep(60)")
+        registry.reads_keys = True
+        supervisor = Supervisor(tmp_path)
+        said = []
+
+        def heard(text):
+            said.append(capfd.readouterr().out)
+            return "".join(said).count(text)
+
+        class Guard:
+            answers = [False, True, False]
+
+            def look(self):
+                return self.answers.pop(0)
+
+        look = local._look_after(supervisor, Guard(), worker)
+        supervisor.start(worker)
+        supervisor.start(registry)
+        try:
+            wait_until(lambda: heard("up"), "the worker runs")
+            assert [look(), look(), look()] == [False, True, False]
+            wait_until(lambda: heard("looks again") == 1, "the worker hears of it")
+            (tmp_path / environment.RESTART_REQUEST).touch()
+            deadline = time.monotonic() + 20
+
+            def until_heard():
+                assert time.monotonic() < deadline
+                supervisor.signals = int(heard("looks again") == 2)
+                return False
+
+            supervisor.watch(until_heard)
+        finally:
+            supervisor.stop()
 
     def test_restarts_wait_longer_each_time(self):
         child = self.child("thing", "")

@@ -1,7 +1,11 @@
 """Preparing a start, and the worker."""
 
+import contextlib
 import gc
 import io
+import os
+import signal
+import threading
 
 import pytest
 from django.contrib.auth import authenticate
@@ -16,13 +20,16 @@ from console.images.models import Image
 from console.images.services import delete_image
 from console.indexing import hints
 from console.indexing import jobs as index_jobs
+from console.indexing.reconcile import AlreadyWalking
 from console.indexing.services import reread_image
+from console.local.children import LOOK_AGAIN_SIGNAL
 from console.operations import jobs as operations_jobs
 from console.operations.worker import run_worker
 from console.registry import registry
 from registry_client import RegistryUnavailable
 from tests.factories import AccountFactory, ImageFactory
 from tests.registry_tools import push_image
+from tests.stack import wait_until
 
 
 @pytest.fixture
@@ -92,6 +99,38 @@ class TestWorker:
         settings.CONSOLE_REGISTRY_URL = there
         image_jobs.delete_image(image.pk)
         assert not Image.objects.exists()
+
+
+@pytest.mark.usefixtures("queue")
+def test_a_signal_makes_a_worker_look_at_everything_again(monkeypatch):
+    """The supervisor sends it when the registry was started anew; neither the worker's start nor the hour is needed."""
+    looked, number = threading.Event(), LOOK_AGAIN_SIGNAL
+    before = {one: signal.getsignal(one) for one in (number, signal.SIGTERM, signal.SIGINT)}
+
+    def begin():
+        looked.set()
+        raise AlreadyWalking
+
+    def send():
+        # Without the worker's handler it would end this process.
+        with contextlib.suppress(AssertionError):
+            wait_until(lambda: signal.getsignal(number) != before[number], "the worker listens", 20)
+            os.kill(os.getpid(), number)
+            looked.wait(20)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr("console.indexing.reconcile.begin", begin)
+    sender = threading.Thread(target=send)
+    # Until the worker listens.
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    sender.start()
+    try:
+        run_worker()
+    finally:
+        sender.join()
+        for one, handler in before.items():
+            signal.signal(one, handler)
+    assert looked.is_set()
 
 
 # A sequence counts on when what it was asked in is undone.
