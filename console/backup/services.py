@@ -156,7 +156,9 @@ def _clear_left(target: database.Database, scratch: Path) -> None:
             shutil.rmtree(left, ignore_errors=True)
     with database.maintenance(target) as opened:
         for name in database.names(opened, f"{target.name[:40]}_restore_"):
-            with contextlib.suppress(psycopg.errors.ObjectInUse):  # another one's, under way
+            if database.others(opened, name):  # another one's, under way; the server would wait for it first
+                continue
+            with contextlib.suppress(psycopg.errors.ObjectInUse):
                 database.drop(opened, name, whoever_uses_it=False)
 
 

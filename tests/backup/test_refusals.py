@@ -124,38 +124,43 @@ def name_a_path(file):
         archive.write(target, manifest, io.BytesIO(b"dump"), keys)
 
 
-@pytest.mark.parametrize(
-    ("spoil", "why"),
-    [
-        (damage_middle, "the checksum of database.dump is not right"),
-        (damage_manifest, "the checksum of its manifest is not right"),
-        (damage_key, "the checksum of keys/"),
-        (take_away_dump, "database.dump is missing"),
-        (lambda file: os.truncate(file, file.stat().st_size // 2), "damaged"),
-        (lambda file: file.write_text("hello"), "damaged"),
-        (lambda file: os.truncate(file, 0), "damaged"),
-        (name_a_path, "names other files than a backup has"),
-        (lambda file: file.unlink(), "There is no file"),
-    ],
-)
-def test_a_damaged_file(backup, build, spoil, why):
-    spoil(backup)
+DAMAGE = [
+    (damage_middle, "the checksum of database.dump is not right"),
+    (damage_manifest, "the checksum of its manifest is not right"),
+    (damage_key, "the checksum of keys/"),
+    (take_away_dump, "database.dump is missing"),
+    (lambda file: os.truncate(file, file.stat().st_size // 2), "damaged"),
+    (lambda file: file.write_text("hello"), "damaged"),
+    (lambda file: os.truncate(file, 0), "damaged"),
+    (name_a_path, "names other files than a backup has"),
+    (lambda file: file.unlink(), "There is no file"),
+]
+
+
+def test_a_damaged_file(backup, build):
+    files = []
+    for number, (spoil, _why) in enumerate(DAMAGE):
+        files.append(shutil.copy2(backup, backup.with_name(f"{number}.tar")))
+        spoil(files[-1])
     other = build()
     other.done("check")
     before = other.state()
-    assert why in other.refused("restore", backup)
+    said = other.refused_each(*(("restore", file) for file in files))
+    for sentence, (_spoil, why) in zip(said, DAMAGE, strict=True):
+        assert why in sentence
     assert other.state() == before
 
 
 def test_of_a_later_version(full, backup, build):
-    rewrite(backup, migrations=[*full.sql("SELECT 'images.0001_initial'")[0], "images.9999_later"], product="7.0")
+    files = [shutil.copy2(backup, backup.with_name(f"{number}.tar")) for number in range(3)]
+    rewrite(files[0], migrations=[*full.sql("SELECT 'images.0001_initial'")[0], "images.9999_later"], product="7.0")
+    rewrite(files[1], format=archive.FORMAT + 1)
+    rewrite(files[2], migrations=[], postgres=99)
     other = build()
-    sentence = other.refused("restore", backup)
-    assert "made by a later version of My Images (7.0; images.9999_later is not known here)" in sentence
-    rewrite(backup, format=archive.FORMAT + 1)
-    assert "in a format that this one does not know" in other.refused("restore", backup)
-    rewrite(backup, format=archive.FORMAT, migrations=[], postgres=99)
-    assert "restore it to a server that is not older" in other.refused("restore", backup)
+    said = other.refused_each(*(("restore", file) for file in files))
+    assert "made by a later version of My Images (7.0; images.9999_later is not known here)" in said[0]
+    assert "in a format that this one does not know" in said[1]
+    assert "restore it to a server that is not older" in said[2]
     assert other.sql("SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace") == []
 
 
@@ -245,13 +250,13 @@ def test_a_role_that_may_make_no_database(backup, build):
 
 def test_a_backup_that_cannot_be_made(build, tmp_path):
     house = build()
-    assert "is empty" in house.refused("backup", tmp_path / "backup.tar")
-    assert "has no database" in house.refused("backup", tmp_path / "backup.tar", DATABASE_URL="")
-    assert "is a folder" in house.refused("backup", tmp_path)
-    assert "There is no folder" in house.refused("backup", tmp_path / "none" / "backup.tar")
     old = tmp_path / "old.tar"
     old.write_text("the last good one")
-    house.refused("backup", old)
+    files = (tmp_path / "backup.tar", tmp_path, tmp_path / "none" / "backup.tar", old)
+    said = house.refused_each(*(("backup", file) for file in files))
+    for sentence, why in zip(said, ("is empty", "is a folder", "There is no folder", "is empty"), strict=True):
+        assert why in sentence
+    assert "has no database" in house.refused("backup", tmp_path / "backup.tar", DATABASE_URL="")
     assert old.read_text() == "the last good one"
     with server() as connection:
         connection.execute(f"DROP DATABASE {house.database}")
