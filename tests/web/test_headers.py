@@ -15,6 +15,10 @@ POLICY = {
     "default-src": "'none'", "script-src": "'self'", "style-src": "'self'", "img-src": "'self'",
     "connect-src": "'self'", "form-action": "'self'", "frame-ancestors": "'none'", "base-uri": "'none'",
 }  # fmt: skip
+PERMISSIONS = {
+    "camera=()", "display-capture=()", "geolocation=()", "microphone=()", "midi=()", "payment=()", "serial=()", "usb=()",
+    "clipboard-write=(self)", "publickey-credentials-create=(self)", "publickey-credentials-get=(self)",
+}  # fmt: skip
 # Addresses that end what the others need.
 ENDING = {"sign-out", "admin:logout"}
 DATA_BLOCKS = {"application/json", "application/ld+json"}
@@ -27,8 +31,7 @@ def check_headers(response, where):
     assert response["Referrer-Policy"] == "same-origin", where
     assert response["Cross-Origin-Opener-Policy"] == "same-origin", where
     assert response["Cross-Origin-Resource-Policy"] == "same-origin", where
-    assert "camera=()" in response["Permissions-Policy"], where
-    assert "clipboard-write=(self)" in response["Permissions-Policy"], where
+    assert set(response["Permissions-Policy"].split(", ")) == PERMISSIONS, where
 
 
 class Looker(HTMLParser):
