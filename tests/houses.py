@@ -57,7 +57,7 @@ class House:
         return said.removeprefix("CommandError: ")
 
     def refused_each(self, *commands):
-        """The sentences of commands that are refused, all in one process: to start it takes longer than most of them."""
+        """The sentences of commands that are refused, all in one process: starting it takes longest."""
         said = self.run(
             "import json\n"
             "from django.core.management import CommandError, call_command\n"

@@ -16,8 +16,9 @@ POLICY = {
     "connect-src": "'self'", "form-action": "'self'", "frame-ancestors": "'none'", "base-uri": "'none'",
 }  # fmt: skip
 PERMISSIONS = {
-    "camera=()", "display-capture=()", "geolocation=()", "microphone=()", "midi=()", "payment=()", "serial=()", "usb=()",
-    "clipboard-write=(self)", "publickey-credentials-create=(self)", "publickey-credentials-get=(self)",
+    "camera=()", "display-capture=()", "geolocation=()", "microphone=()", "midi=()", "payment=()", "serial=()",
+    "usb=()", "clipboard-write=(self)", "publickey-credentials-create=(self)",
+    "publickey-credentials-get=(self)",
 }  # fmt: skip
 # Addresses that end what the others need.
 ENDING = {"sign-out", "admin:logout"}
