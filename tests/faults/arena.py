@@ -133,17 +133,18 @@ class Arena:
             seen = dict(self.ledger.operations), dict(self.ledger.refusals)
             raise AssertionError(f"{error}: {seen}\n{self.stack.log()[-4000:]}") from None
 
-    def strike(self, name: str, *, whole: bool = False) -> None:
-        """Make a fault under load, wait until the load goes on as before, and prove that nothing was lost.
+    def strike(self, *names: str, whole: bool = False) -> None:
+        """Make faults under load, one after another, each when the load goes on, and prove that nothing was lost.
 
         :param whole: whether all blobs are read again that were read before.
         """
         lost, speechless = len(self.ledger.losses), len(self.ledger.speechless)
         self.go()
         self.wait_until_busy(confirmed=_BUSY_OPERATIONS)
-        self.harm.faults[name]()
-        self.struck[name] += 1
-        self.wait_until_busy(confirmed=_BUSY_OPERATIONS)
+        for name in names:
+            self.harm.faults[name]()
+            self.struck[name] += 1
+            self.wait_until_busy(confirmed=_BUSY_OPERATIONS)
         self.rest()
         self.reconciled += self.proof.prove(whole=whole)
         losses = self.ledger.losses[lost:]

@@ -21,13 +21,13 @@ def arena(request, registry_program):
 
 @pytest.fixture
 def striking(arena, record_property):
-    """Makes a fault there; what it came to is told at the end of the run, however the test ends."""
+    """Makes faults there; what they came to is told at the end of the run, however the test ends."""
 
-    def strike(fault, **options):
+    def strike(*names, **options):
         faults, operations, losses = arena.struck.copy(), arena.ledger.operations.copy(), len(arena.ledger.losses)
         print(f"FAULT_SEED={arena.seed}")
         try:
-            arena.strike(fault, **options)
+            arena.strike(*names, **options)
         finally:
             text = tally.entry(
                 arena.struck - faults, arena.ledger.operations - operations, arena.ledger.losses[losses:], arena.seed
