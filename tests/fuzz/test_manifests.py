@@ -56,7 +56,8 @@ CONFIGURATIONS = wild.nearly(
 
 
 # Right but for one thing: what bounds a size or a text is seen only where everything else is right.
-PLATFORMS = st.tuples(st.sampled_from(["os", "architecture", "variant"]), wild.TEXTS).map(
+LONG = st.integers(80, 400).map(lambda length: "x" * length)
+PLATFORMS = st.tuples(st.sampled_from(["os", "architecture", "variant"]), wild.TEXTS | LONG).map(
     lambda pair: {"platform": {"os": "linux", "architecture": "amd64", pair[0]: pair[1]}}
 )
 BENT = st.builds(
