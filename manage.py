@@ -16,6 +16,9 @@ def main() -> None:
         if not own_python.exists() or Path(sys.prefix) == own_python.parent.parent:
             raise
         os.execv(own_python, [str(own_python), *sys.argv])  # noqa: S606
+    from console.audit.origin import command, set_origin
+
+    set_origin(command())
     execute_from_command_line(sys.argv)
 
 

@@ -72,6 +72,7 @@ class Caller:
     """
 
     account: int
+    account_id: str
     username: str
     password: str
     version: int

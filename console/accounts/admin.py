@@ -18,7 +18,7 @@ from console.accounts import access_tokens
 from console.accounts.forms import AdminSignInForm
 from console.accounts.models import AccessToken, Account
 from console.accounts.services import change_registry_password, set_active
-from console.audit.services import record
+from console.audit.recorded import Recorded
 
 admin.site.unregister(Group)
 admin.site.login_form = AdminSignInForm
@@ -50,7 +50,8 @@ class ActivatedFilter(admin.SimpleListFilter):
 
 
 @admin.register(Account)
-class AccountAdmin(UserAdmin):
+class AccountAdmin(Recorded, UserAdmin):
+    actions_are_recorded = True
     form = AccountChangeForm
     add_form = AccountCreationForm
     list_display = ("account_id", "name", "email", "service_activated", "is_active", "is_staff", "created_at")
@@ -94,14 +95,12 @@ class AccountAdmin(UserAdmin):
         return super().has_change_permission(request, obj)
 
     def save_model(self, request: HttpRequest, obj: Account, form: forms.ModelForm, change: bool) -> None:
-        changed = {name: str(form.cleaned_data.get(name)) for name in form.changed_data if "password" not in name}
-        turned = change and "is_active" in changed
+        turned = change and "is_active" in form.changed_data
         if turned:
             obj.is_active = not obj.is_active  # the service below turns it, with all that hangs on it
         super().save_model(request, obj, form, change)
         if turned:
             set_active(obj, not obj.is_active)
-        record("account.change" if change else "account.create", obj.account_id, by="admin", new=changed)
         if not change:
             messages.info(request, _("Account ID: %s") % obj.account_id)
 
@@ -136,7 +135,8 @@ class AccountAdmin(UserAdmin):
 
 
 @admin.register(AccessToken)
-class AccessTokenAdmin(admin.ModelAdmin):
+class AccessTokenAdmin(Recorded):
+    actions_are_recorded = True
     list_display = (
         "name",
         "account",

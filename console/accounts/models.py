@@ -11,10 +11,12 @@ from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.hashers import check_password, make_password
 from django.contrib.auth.models import PermissionsMixin
 from django.core.validators import RegexValidator
-from django.db import models
+from django.db import models, transaction
 from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+
+from console.audit.services import record
 
 ACCOUNT_ID_PATTERN = r"^[1-9][0-9]{11}$"
 USERNAME_PATTERN = r"^[a-z0-9._-]{4,30}$"
@@ -84,9 +86,16 @@ class Account(AbstractBaseUser, PermissionsMixin):
         return f"{self.name} ({self.account_id})"
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Store the account; an empty e-mail is stored as none, so that many accounts may have none."""
+        """Store the account; an empty e-mail is stored as none, so that many accounts may have none.
+
+        Here, where all of them come by, a new password goes into the audit trail, however it was given.
+        """
         self.email = self.email or None
-        super().save(*args, **kwargs)
+        new_password = getattr(self, "_password", None) is not None and not self._state.adding
+        with transaction.atomic():
+            super().save(*args, **kwargs)
+            if new_password:
+                record("account.password", self.account_id)
 
     def clean(self) -> None:
         """Normalise what was typed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
@@ -36,7 +37,14 @@ def create_account(
     account.full_clean()
     with transaction.atomic():
         account.save()
-        record("account.create", account.account_id, name=account.name, administrator=is_staff)
+        record(
+            "account.create",
+            account.account_id,
+            name=account.name,
+            email=account.email,
+            is_staff=is_staff,
+            is_superuser=is_superuser,
+        )
     return account
 
 
@@ -49,7 +57,7 @@ def set_active(account: Account, active: bool) -> None:
     account is let back in.
     """
     with transaction.atomic():
-        account.is_active = active
+        old, account.is_active = account.is_active, active
         if not active:
             account.sessions_ended += 1
         account.save(update_fields=["is_active", "sessions_ended"])
@@ -57,7 +65,11 @@ def set_active(account: Account, active: bool) -> None:
             for credential in RegistryCredential.objects.select_for_update().filter(account=account):
                 credential.version += 1
                 credential.save(update_fields=["version"])
-        record("account.activate" if active else "account.deactivate", account.account_id)
+        record(
+            "account.activate" if active else "account.deactivate",
+            account.account_id,
+            changes={"is_active": [old, active]},
+        )
 
 
 def check_registry_password(password: str, account: Account, username: str) -> None:
@@ -79,6 +91,13 @@ def check_registry_password(password: str, account: Account, username: str) -> N
     if username and username.lower() in password.lower() and len(username) * 2 > len(password):
         raise ValidationError(_("The password is too similar to the user name."))
     validate_password(password, account)
+
+
+def account_ids(usernames: Iterable[str]) -> dict[str, str]:
+    """The Account IDs of those who have these user names at the registry."""
+    wanted = {username for username in usernames if username}
+    found = RegistryCredential.objects.filter(username__in=wanted) if wanted else RegistryCredential.objects.none()
+    return dict(found.values_list("username", "account__account_id"))
 
 
 def store_credential(account: Account, username: str, password: str) -> RegistryCredential:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
 
-from console.audit.services import SYSTEM, Origin, set_origin
+from console.audit.origin import ANONYMOUS, Origin, set_origin
 
 
 def client_address(request: HttpRequest) -> str | None:
@@ -30,7 +30,7 @@ class ActorMiddleware:
         """Answer ``request`` with its origin known."""
 
         def actor() -> str:
-            return request.user.account_id if request.user.is_authenticated else SYSTEM
+            return request.user.account_id if request.user.is_authenticated else ANONYMOUS
 
         set_origin(Origin(actor, client_address(request)))
         try:

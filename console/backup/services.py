@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
+import logging
 import os
 import secrets
 import shutil
@@ -17,6 +18,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 from django.conf import settings
+from django.db import DatabaseError
 from django.db.migrations.loader import MigrationLoader
 from django.utils import timezone
 
@@ -26,6 +28,8 @@ from console.backup import archive, database
 from console.environment import BASE_DIR, Environment
 from console.local import postgres
 from console.local.problems import Problem
+
+log = logging.getLogger(__name__)
 
 _SCRATCH = ".restore."
 
@@ -61,6 +65,7 @@ def make(path: Path) -> Made:
             now = timezone.now()
             with database.served(exclusively=False):
                 migrations, server, program = database.dump(database.configured(), dump)
+                _record(path)
             manifest = archive.Manifest(
                 made_at=now.isoformat(timespec="seconds"),
                 product=_product(),
@@ -73,6 +78,15 @@ def make(path: Path) -> Made:
     except OSError as error:
         raise Problem(f"The backup cannot be written to {path}: {error.strerror}.") from None
     return Made(manifest, path.stat().st_size)
+
+
+def _record(path: Path) -> None:
+    """Write down that somebody takes a copy of everything, keys included."""
+    try:
+        record("backup.make", path)
+    except DatabaseError as error:
+        # A database of an earlier version, before its upgrade, may have another table or none: it can be kept, too.
+        log.warning("the backup is not in the audit trail: %s", error)
 
 
 def _product() -> str:

@@ -24,7 +24,9 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
 from console import policy
-from console.audit.services import SYSTEM, record
+from console.audit import summaries
+from console.audit.origin import ANONYMOUS, SYSTEM
+from console.audit.services import record
 from console.guessing import hashing
 from console.guessing.hashing import Later
 from console.policy import GuessLimit
@@ -143,7 +145,12 @@ def refuse(marks: Marks, *, secret: bool = False) -> None:
 
 
 def wrong(attempt: Attempt, marks: Marks, *, secret: bool = False) -> None:
-    """Count a wrong guess; the first in an hour that uses up what is allowed goes into the audit trail."""
+    """Count a wrong guess; the first in an hour that uses up what is allowed goes into the audit trail.
+
+    So does, in summary, how many there were for each account that exists, from each address.
+    """
+    name, address = attempt.name or "-", attempt.address
+    summaries.count("password.wrong", name, actor=ANONYMOUS, address=address, door=attempt.door, secret=secret)
     now = timezone.now()
     limits = policy.guess_limits(is_known(marks, now), secret)
     if not limits:

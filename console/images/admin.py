@@ -9,12 +9,15 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from console.accounts.models import Account
+from console.audit.recorded import Recorded
 from console.images.models import Copy, Image, ImageDeletion, Tag
 from console.images.services import start_deletion, start_tag_deletion
 
 
-class ReadOnlyAdmin(admin.ModelAdmin):
+class ReadOnlyAdmin(Recorded):
     """Rows that only the console's own verbs may change."""
+
+    actions_are_recorded = True
 
     # Counting a million rows to say how many there are would make the page wait.
     show_full_result_count = False

@@ -70,11 +70,16 @@ def run(copy_id: int) -> None:
         log.warning("copy of %s failed: %s", copy, error)
         with _shown(copy) as row:
             row.update(state=Copy.State.FAILED, problem=sentence)
+            record("tag.copy-failed", _target(copy), actor=copy.requested_by, source=copy.source, problem=sentence)
         return
     _index(copy)
-    record("tag.copied", f"{copy.image.repository}:{copy.tag}", actor=copy.requested_by, source=copy.source)
     with _shown(copy) as row:
         row.delete()
+        record("tag.copied", _target(copy), actor=copy.requested_by, source=copy.source, digest=copy.digest)
+
+
+def _target(copy: Copy) -> str:
+    return f"{copy.image.repository}:{copy.tag}"
 
 
 def _require_still_allowed(copy: Copy) -> None:
@@ -101,6 +106,7 @@ def dismiss(image: Image, number: int) -> None:
     if copy is not None:
         with _shown(copy) as row:
             row.delete()
+            record("tag.copy-dismiss", _target(copy), source=copy.source)
 
 
 def _index(copy: Copy) -> None:

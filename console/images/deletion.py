@@ -358,5 +358,6 @@ def _finish(image: Image) -> None:
             Manifest.objects.filter(image=locked),
         ):
             model._raw_delete(model.db)
-        record("image.deleted", locked.repository)
+        asked = ImageDeletion.objects.filter(image=locked).values_list("requested_by", flat=True).first()
+        record("image.deleted", locked.repository, actor=asked)
         locked.delete()

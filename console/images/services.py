@@ -12,7 +12,7 @@ from django.utils.translation import ngettext
 
 from console import policy
 from console.accounts.models import Account
-from console.audit.services import record
+from console.audit.services import named, record
 from console.images import jobs
 from console.images.models import Image, ImageDeletion, Tag
 from console.namespaces.models import Namespace
@@ -41,7 +41,7 @@ def create_image(
             if refusal := policy.refuse_image(account):
                 raise ValidationError(ValidationError(refusal, code="quota"))
             image.save(force_insert=True)
-            record("image.create", image.repository, type=visibility)
+            record("image.create", image.repository, type=visibility, description=description)
     except IntegrityError:
         existing = Image.objects.filter(namespace=namespace, name=image.name).first()
         if existing is not None and existing.state == Image.State.DELETING:
@@ -60,10 +60,11 @@ def update_image(account: Account, image: Image, *, description: str) -> None:
     :raises ValidationError: keyed ``description``.
     """
     _require(account, "image.edit", image)
-    old = image.description
     image.description = description
     image.clean_fields(exclude=["namespace"])
     with transaction.atomic():
+        rows = Image.objects.select_for_update(of=("self",)).filter(pk=image.pk)
+        old = rows.order_by().values_list("description", flat=True).first()
         image.save(update_fields=["description"])
         if old != description:
             record("image.describe", image.repository, old=old, new=description)
@@ -161,7 +162,7 @@ def start_tag_deletion(image: Image, names: Iterable[str], requested_by: str) ->
         Image.objects.filter(pk=locked.pk).update(changed_at=now)
         lock = repository_lock(locked.repository)
         jobs.delete_tags.configure(lock=lock).defer(image_id=locked.pk, names=[*found])
-        record("tag.delete", locked.repository, actor=requested_by, tags=found)
+        record("tag.delete", locked.repository, actor=requested_by, **named(found))
     return found
 
 

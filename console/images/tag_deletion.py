@@ -15,6 +15,8 @@ from collections.abc import Callable
 from django.db import connection
 from django.utils import timezone
 
+from console.audit.origin import SYSTEM
+from console.audit.services import Event, record_all
 from console.images import deletion
 from console.images.locks import image_locked
 from console.images.models import Image, Manifest, Tag
@@ -71,7 +73,15 @@ def _delete_batch(image: Image, batch: list[Tag], unneeded: list[str], news: New
     anew = [tag for tag, done in zip(batch, buried, strict=True) if not done]
     with image_locked(image.pk):
         Manifest.objects.filter(image=image, digest__in=below).update(doomed=True)
-        Tag.objects.filter(pk__in=[tag.pk for tag in gone], state=Tag.State.DELETING).delete()
+        rows = Tag.objects.filter(pk__in=[tag.pk for tag in gone], state=Tag.State.DELETING)
+        going = set(rows.values_list("pk", flat=True))
+        rows.delete()
+        # Who asked for it is in "tag.delete": several may have asked for some each.
+        record_all(
+            Event("tag.deleted", f"{image.repository}:{tag.name}", SYSTEM, {"old": tag.manifest.digest})
+            for tag in gone
+            if tag.pk in going
+        )
         Tag.objects.filter(pk__in=[tag.pk for tag in anew]).update(state=Tag.State.ACTIVE, problem="")
         refresh_totals(image.pk)
     news.look_at([tag.name for tag in anew])

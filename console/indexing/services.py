@@ -13,11 +13,12 @@ from collections.abc import Sequence
 
 from django.db import IntegrityError, transaction
 
+from console.accounts.services import account_ids
 from console.audit.services import record
 from console.images.deletion import TOMBSTONE_DIGEST, digest_of
 from console.images.models import Image, Tag
 from console.images.totals import refresh_totals
-from console.indexing import rows, store, together
+from console.indexing import rows, store, together, trail
 from console.indexing.rows import Outcome
 from console.namespaces.models import Namespace
 from console.policy import split_repository
@@ -51,7 +52,8 @@ def image_for_push(repository: str, pushed_by: str) -> Image | None:
     try:
         with transaction.atomic():
             image = Image.objects.create(namespace=namespace, name=parts[1])
-            record("image.create", repository, actor=pushed_by or "registry", by="push")
+            actor = account_ids([pushed_by]).get(pushed_by, pushed_by) or "registry"
+            record("image.create", repository, actor=actor, type=image.visibility, by="push")
     except IntegrityError:
         image = find_image(repository)
     return image
@@ -136,7 +138,12 @@ class Reader:
             if manifest is None:
                 # The row went between the look and the lock, with a deletion of tags.
                 manifest = store.store(image, store.read_whole(self.repository, present))
-            return rows.point(tag, manifest, pushed_at, pushed_by)
+            old = Tag.objects.filter(image=image, name=tag).values_list("manifest__digest", flat=True).first()
+            outcome = rows.point(tag, manifest, pushed_at, pushed_by)
+            if outcome is not Outcome.SAME:
+                told = pushed_at is not None
+                trail.pointed([trail.Pointed(self.repository, tag, old, manifest.digest, told, pushed_by)])
+            return outcome
 
     def missing(self, tag: str) -> bool:
         """Whether it is proven that the repository has no such tag, which the registry just said of its manifest.
@@ -159,7 +166,7 @@ class Reader:
         image = find_image(self.repository)
         if image is None or image.state == Image.State.DELETING:
             return Outcome.IGNORED
-        row = Tag.objects.filter(image=image, name=tag).first()
+        row = Tag.objects.select_related("manifest").filter(image=image, name=tag).first()
         if row is None:
             return Outcome.SAME
         if row.state == Tag.State.DELETING:
@@ -171,7 +178,10 @@ class Reader:
         if digest_of(self.repository, tag):
             return Outcome.IGNORED
         same = Tag.objects.filter(pk=row.pk, manifest=row.manifest_id, pushed_at=row.pushed_at)
-        deleted, _by_table = same.delete()
+        with transaction.atomic():
+            deleted, _by_table = same.delete()
+            if deleted:
+                trail.pointed([trail.Pointed(self.repository, tag, row.manifest.digest, None)])
         return Outcome.REMOVED if deleted else Outcome.IGNORED
 
 

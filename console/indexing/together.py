@@ -14,7 +14,7 @@ from django.utils import timezone
 from console.images.deletion import TOMBSTONE_DIGEST, is_of_one_tag
 from console.images.locks import lock_images
 from console.images.models import Image, Manifest
-from console.indexing import rows, store
+from console.indexing import rows, store, trail
 from console.indexing.rows import Outcome
 from console.registry import at_once
 from registry_client import (
@@ -60,6 +60,7 @@ class _Row(NamedTuple):
     tag: int | None
     manifest: int | None
     pushed_at: datetime.datetime | None
+    digest: str | None
 
 
 class _New(NamedTuple):
@@ -110,6 +111,7 @@ def look_at_pushed(pushes: Sequence[Push], client: RegistryClient, largest: int 
         stored = store.stored(manifests)
         now = _rows(pushes)
         added: list[_New] = []
+        pointed: list[trail.Pointed] = []
         for push in pushes:
             key = _key(push)
             answer = present.get(key)
@@ -121,10 +123,14 @@ def look_at_pushed(pushes: Sequence[Push], client: RegistryClient, largest: int 
                 outcome = rows.point(push.tag, manifest, push.pushed_at, push.pushed_by)
             else:
                 added.append(_new(push, manifest))
+            if outcome is not Outcome.SAME:
+                old, told = now[key].digest, push.pushed_at is not None
+                pointed.append(trail.Pointed(*key, old, manifest.digest, told, push.pushed_by))
             changed = push.pushed_at is not None or outcome is not Outcome.SAME
             (looked.changed if changed else looked.same).add(manifest.image_id)
             looked.done.add(key)
         _add(added)
+        trail.pointed(pointed)
     looked.same -= looked.changed
     return looked
 
@@ -160,10 +166,11 @@ def _is_small(manifest: RegistryManifest, largest: int) -> bool:
 
 
 _ROWS = """
-SELECT told.at, image.id, tag.id, tag.manifest_id, tag.pushed_at
+SELECT told.at, image.id, tag.id, tag.manifest_id, tag.pushed_at, manifest.digest
 FROM unnest(%s::text[], %s::text[]) WITH ORDINALITY AS told (repository, name, at)
 JOIN images_image AS image ON image.full_name = told.repository AND image.state = 'active'
 LEFT JOIN images_tag AS tag ON tag.image_id = image.id AND tag.name = told.name
+LEFT JOIN images_manifest AS manifest ON manifest.id = tag.manifest_id
 """
 
 

@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from console.accounts.models import Account
+from console.audit.recorded import Recorded
 from console.namespaces.models import Namespace, NamespaceHold
 from console.namespaces.services import create_namespace, transfer_namespace
 
@@ -43,7 +44,8 @@ class NamespaceForm(forms.ModelForm):
 
 
 @admin.register(Namespace)
-class NamespaceAdmin(admin.ModelAdmin):
+class NamespaceAdmin(Recorded):
+    form_is_recorded = True
     form = NamespaceForm
     list_display = ("name", "owner", "image_count", "created_at", "new_owner", "available_at")
     list_select_related = ("owner", "new_owner")
@@ -72,7 +74,7 @@ class NamespaceAdmin(admin.ModelAdmin):
 
 
 @admin.register(NamespaceHold)
-class NamespaceHoldAdmin(admin.ModelAdmin):
+class NamespaceHoldAdmin(Recorded):
     list_display = ("name", "last_owner", "until")
     search_fields = ("name",)
 

@@ -94,7 +94,7 @@ def create_namespace(account: Account, name: str, *, unoccupied: bool = False) -
                 if hold.last_owner_id != account.pk:
                     raise _taken(name)
                 hold.delete()
-            record("namespace.create", name)
+            record("namespace.create", name, owner=account.account_id)
     except IntegrityError:
         if Namespace.objects.filter(name=name, owner=account).exists():
             raise ValidationError(
@@ -119,7 +119,7 @@ def delete_namespace(account: Account, namespace: Namespace) -> None:
             # Waits for an access token that is just being made for it, and goes with its row.
             Namespace.objects.select_for_update().filter(pk=namespace.pk).first()
             namespace.delete()
-            record("namespace.delete", namespace.name)
+            record("namespace.delete", namespace.name, owner=account.account_id)
     except ProtectedError:
         raise ValidationError(_("The namespace “%s” still holds images. Delete them first.") % namespace.name) from None
 
@@ -156,9 +156,10 @@ def finish_transfers() -> int:
         due = list(Namespace.objects.select_for_update(of=("self",)).filter(available_at__lte=timezone.now()))
         for namespace in due:
             assert namespace.new_owner is not None, "held by the constraint namespace_transfer_whole"  # noqa: S101  # nosec B101
+            old = namespace.owner.account_id
             namespace.owner, namespace.new_owner, namespace.available_at = namespace.new_owner, None, None
             namespace.save(update_fields=["owner", "new_owner", "available_at"])
-            record("namespace.transferred", namespace.name, new=namespace.owner.account_id)
+            record("namespace.transferred", namespace.name, old=old, new=namespace.owner.account_id)
     return len(due)
 
 

@@ -10,14 +10,18 @@ from django.utils.translation import gettext_lazy as _
 from procrastinate.contrib.django.admin import ProcrastinateJobAdmin
 from procrastinate.contrib.django.models import ProcrastinateJob
 
+from console.audit.recorded import Recorded
+
 _MOST_SHOWN = 2000
 
 admin.site.unregister(ProcrastinateJob)
 
 
 @admin.register(ProcrastinateJob)
-class JobAdmin(ProcrastinateJobAdmin):
+class JobAdmin(Recorded, ProcrastinateJobAdmin):
     """The library's, but for styles inside the page, which the Content-Security-Policy does not allow."""
+
+    recorded_as = "job"
 
     class Media:
         css = {"all": ["admin/css/jobs.css"]}

@@ -6,12 +6,14 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
+from console.audit.recorded import Recorded
 from console.tokens import logins
 from console.tokens.models import Login
 
 
 @admin.register(Login)
-class LoginAdmin(admin.ModelAdmin):
+class LoginAdmin(Recorded):
+    actions_are_recorded = True
     list_display = ("__str__", "account", "created_at", "created_from", "last_used_at", "last_used_from")
     list_select_related = ("account",)
     search_fields = ("client", "account__account_id", "account__name", "account__credential__username")

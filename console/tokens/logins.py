@@ -33,6 +33,7 @@ def begin(caller: Caller, client: str, address: str | None) -> Login:
         # First its own, so that a client that logs in each time ends nobody else's.
         _keep(own.filter(client=name, created_from=address), settings.MOST_LOGINS_OF_A_CLIENT)
         _keep(own, settings.MOST_LOGINS)
+        record("login.create", f"{caller.account_id}/{login}", actor=caller.account_id, client=name)
     return login
 
 
@@ -85,4 +86,8 @@ def forget_old(now: datetime.datetime) -> int:
     """Remove the rows of logins that open nothing any more; how many."""
     begun = now - datetime.timedelta(seconds=settings.REFRESH_TOKEN_SECONDS)
     over = Q(created_at__lt=begun) | ~Q(version=F("account__credential__version"))
-    return Login.objects.filter(pk__in=Login.objects.filter(over).values("pk")).delete()[0]
+    with transaction.atomic():
+        forgotten: int = Login.objects.filter(pk__in=Login.objects.filter(over).values("pk")).delete()[0]
+        if forgotten:
+            record("login.forget", "logins", number=forgotten)
+    return forgotten

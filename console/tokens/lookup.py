@@ -65,7 +65,7 @@ _ANONYMOUS = _REPOSITORIES.format(chosen="false")
 _IDENTIFIED = """
 WITH caller AS (
     SELECT
-        account.id, credential.username, credential.password, credential.version, account.is_active,
+        account.id, account.account_id, credential.username, credential.password, credential.version, account.is_active,
         credential.activated_at IS NOT NULL AS activated, account.is_superuser, account.image_quota, account.tag_quota,
         {columns}
     FROM accounts_registrycredential AS credential
@@ -119,7 +119,7 @@ _BY_SECRET = _IDENTIFIED.format(
     ),
     marks=guessing.MARKS,
 )
-_ACCOUNT_COLUMNS, _TOKEN_COLUMNS = 9, 5
+_ACCOUNT_COLUMNS, _TOKEN_COLUMNS = 10, 5
 _COLUMNS = 1 + _ACCOUNT_COLUMNS + _TOKEN_COLUMNS + 1
 
 

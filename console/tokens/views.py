@@ -18,7 +18,7 @@ from django.views.decorators.csrf import csrf_exempt
 from console.audit.middleware import client_address
 from console.guessing.hashing import Later
 from console.policy import Access
-from console.tokens import services
+from console.tokens import services, trail
 from console.tokens.lookup import Found
 from console.tokens.scopes import MOST_SCOPES, TooManyScopes, format_scope, parse_scopes
 
@@ -65,6 +65,7 @@ def token(request: HttpRequest) -> HttpResponse:
         if request.method in {"GET", "HEAD"}:
             return _get(request)
     except services.Refused as refused:
+        trail.count_refusal(client_address(request))
         if request.method == "POST":
             return _refusal(400, "UNAUTHORIZED", refused.message, "invalid_grant")
         return _refusal(401, "UNAUTHORIZED", refused.message, "invalid_client")
@@ -129,7 +130,7 @@ def _get(request: HttpRequest) -> HttpResponse:
     header = request.headers.get("Authorization")
     address = client_address(request)
     found = services.authenticate(*_basic_credentials(header), asked, address) if header else services.nobody(asked)
-    content, _granted = _token_content(found, asked, service)
+    content, _granted = _token_content(found, asked, service, address)
     content["token"] = content["access_token"]
     if parameters.get("offline_token") == "true":
         refresh_token = services.make_refresh_token(found.caller, parameters.get("client_id", ""), address)
@@ -154,15 +155,18 @@ def _post(request: HttpRequest) -> HttpResponse:
         found = services.authenticate_refresh_token(refresh_token, asked, address)
     else:
         raise BadRequest("grant_type must be password or refresh_token.", "unsupported_grant_type")
-    content, granted = _token_content(found, asked, service)
+    content, granted = _token_content(found, asked, service, address)
     content["scope"] = " ".join(format_scope(grant) for grant in granted)
     if refresh_token:
         content["refresh_token"] = refresh_token
     return _answer(content)
 
 
-def _token_content(found: Found, asked: list[Access], service: str) -> tuple[dict[str, Any], list[Access]]:
+def _token_content(
+    found: Found, asked: list[Access], service: str, address: str | None
+) -> tuple[dict[str, Any], list[Access]]:
     signed, granted = services.issue(found, asked, service)
+    trail.count(found, asked, granted, service, address)
     return {
         "access_token": signed.text,
         "expires_in": signed.expires_in,

@@ -201,6 +201,7 @@ def _fail(transfer: Transfer, sentence: str) -> None:
         with _shown(transfer) as rows:
             credentials.forget(transfer.pk)
             rows.update(state=Transfer.State.FAILED, problem=sentence[:300])
+            _record("tag.import-failed", transfer, problem=sentence)
     except Stopped:
         return
     log.warning("transfer %s failed: %s", transfer, sentence)
@@ -366,15 +367,14 @@ def finish(transfer_id: int, attempt: int, fetch_again: Callable[[Transfer], Non
                 fetch_again(transfer)
             return
         _index(transfer)
-        record(
-            "tag.imported",
-            f"{target}:{transfer.tag}",
-            actor=transfer.requested_by,
-            source=transfer.origin,
-            digest=transfer.result,
-        )
         with _shown(transfer) as rows:
             rows.delete()
+            _record("tag.imported", transfer, digest=transfer.result)
+
+
+def _record(action: str, transfer: Transfer, **detail: str) -> None:
+    target = f"{transfer.image.repository}:{transfer.tag}"
+    record(action, target, actor=transfer.requested_by, source=transfer.origin, **detail)
 
 
 def _index(transfer: Transfer) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
@@ -101,8 +102,12 @@ def _begin(
             credentials.keep(transfer, *login)
         Image.objects.filter(pk=image.pk).update(changed_at=timezone.now())
         jobs.start(transfer)
-        record("tag.import", f"{image.repository}:{tag}", source=transfer.origin, platforms=transfer.platforms)
+        _record("tag.import", transfer, platforms=transfer.platforms, with_credentials=login is not None)
     return transfer
+
+
+def _record(action: str, transfer: Transfer, **detail: Any) -> None:
+    record(action, f"{transfer.image.repository}:{transfer.tag}", source=transfer.origin, **detail)
 
 
 def _require_room(account: Account) -> None:
@@ -124,7 +129,7 @@ def cancel(account: Account, transfer: Transfer) -> None:
         Transfer.objects.filter(pk=row.pk).update(state=Transfer.State.CANCELLED, problem="")
         credentials.forget(row.pk)
         _tell(row)
-        record("tag.import-cancel", f"{transfer.image.repository}:{row.tag}", source=row.origin)
+        _record("tag.import-cancel", row)
 
 
 def retry(account: Account, transfer: Transfer) -> Transfer:
@@ -149,7 +154,7 @@ def retry(account: Account, transfer: Transfer) -> Transfer:
         row.save()
         _tell(row)
         jobs.start(row)
-        record("tag.import", f"{transfer.image.repository}:{row.tag}", source=row.origin, platforms=row.platforms)
+        _record("tag.import", row, platforms=row.platforms, attempt=row.attempt)
     return row
 
 
@@ -160,7 +165,9 @@ def dismiss(account: Account, transfer: Transfer) -> None:
     """
     _require(account, transfer)
     with image_locked(transfer.image_id):
-        Transfer.objects.filter(pk=transfer.pk).exclude(state=Transfer.State.RUNNING).delete()
+        gone, _rows = Transfer.objects.filter(pk=transfer.pk).exclude(state=Transfer.State.RUNNING).delete()
+        if gone:
+            _record("tag.import-dismiss", transfer)
         _tell(transfer)
 
 

@@ -6,7 +6,8 @@ from django.test import RequestFactory
 
 from console.audit.middleware import client_address
 from console.audit.models import AuditEvent
-from console.audit.services import SYSTEM, Origin, record, set_origin
+from console.audit.origin import SYSTEM, Origin, set_origin
+from console.audit.services import record
 
 pytestmark = pytest.mark.django_db
 

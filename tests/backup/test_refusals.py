@@ -1,6 +1,7 @@
 """What a backup and a restore refuse, and that they leave everything as it was then."""
 
 import dataclasses
+import getpass
 import io
 import json
 import os
@@ -77,7 +78,9 @@ def test_there_and_back(full, backup, build):
     for path in (other.folder / "keys").iterdir():
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE((other.folder / "keys").stat().st_mode) == 0o700
-    assert other.sql("SELECT action, actor FROM audit_auditevent") == [("backup.restore", "system")]
+    by = f"command:{getpass.getuser()}"
+    assert other.sql("SELECT action, actor FROM audit_auditevent") == [("backup.restore", by)]
+    assert ("backup.make", by) in full.sql("SELECT action, actor FROM audit_auditevent")
     assert not [name for name in databases() if name.startswith((f"{other.database}_", f"{full.database}_"))]
     assert sorted(path.name for path in other.folder.iterdir()) == ["keys", "run"]
 

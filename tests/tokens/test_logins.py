@@ -49,7 +49,8 @@ def refresh(token, address="192.0.2.1"):
 
 def caller_of(account):
     credential = RegistryCredential.objects.get(account=account)
-    return Caller(account.pk, credential.username, "", credential.version, True, True, False, None, None)
+    name, version = credential.username, credential.version
+    return Caller(account.pk, account.account_id, name, "", version, True, True, False, None, None)
 
 
 class TestEnding:
@@ -103,7 +104,7 @@ class TestEnding:
         assert logins.revoke(login)
         assert not logins.revoke(login)
         logins.revoke_all(ann)
-        (one, every) = AuditEvent.objects.filter(action__startswith="login.").order_by("pk")
+        (one, every) = AuditEvent.objects.filter(action__startswith="login.revoke").order_by("pk")
         assert (one.action, one.target) == ("login.revoke", f"{ann.account_id}/docker")
         assert one.detail["created_from"] == "192.0.2.1"
         assert (every.action, every.target, every.detail) == ("login.revoke_all", ann.account_id, {"logins": 1})

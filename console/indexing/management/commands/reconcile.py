@@ -16,6 +16,7 @@ from django.db import OperationalError
 from tqdm import tqdm
 
 from console.accounts.models import Account
+from console.audit.services import record
 from console.indexing import reconcile as walks
 from console.indexing.models import Reconcile
 from registry_client import RegistryError
@@ -92,7 +93,10 @@ class Command(BaseCommand):
         try:
             if adopt_for and not Account.objects.filter(account_id=adopt_for, is_active=True).exists():
                 raise CommandError(f"There is no active account with the Account ID {adopt_for}.")
-            walk = self._walk(self._begin(options["image"], adopt_for), share)
+            begun = self._begin(options["image"], adopt_for)
+            images = options["image"] or "all"
+            record("reconcile.run", f"walk {begun.pk}", images=images, adopt_for=adopt_for, most_removed=share)
+            walk = self._walk(begun, share)
             while walk.state == Reconcile.State.ASKING and self._agreed(walk):
                 # No more than was asked about: meanwhile more may have gone.
                 walk = self._walk(walk, share, agreed=walk.counts["missing"])

@@ -5,6 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError, connection
 
+from console.audit.origin import set_origin
 from console.indexing.jobs import look_again
 from console.operations.worker import run_worker
 
@@ -22,4 +23,6 @@ class Command(BaseCommand):
             reason = str(error).partition("\n")[0]
             raise CommandError(f"The worker cannot start, it needs the database: {reason}") from None
         connection.close()
+        # What jobs do is not the operator's doing.
+        set_origin(None)
         run_worker()

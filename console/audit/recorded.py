@@ -1,0 +1,91 @@
+"""What administrators do in the administration, in the audit trail: field by field, old and new."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.contrib.admin import helpers
+from django.db import models, transaction
+from django.http import HttpRequest, HttpResponse
+
+from console.audit.services import MOST_NAMED, record
+
+# What such a field holds is not written down, but that it changed.
+_SECRET = ("password", "secret", "hash", "token")
+
+
+class Recorded(admin.ModelAdmin):
+    """An administration whose changes are recorded, in their transaction.
+
+    ``recorded_as`` is the noun of the actions; the model's name when empty. ``form_is_recorded`` and
+    ``actions_are_recorded`` are for those that go through services which write to the trail by themselves.
+    """
+
+    recorded_as = ""
+    form_is_recorded = False
+    actions_are_recorded = False
+
+    def _action(self, verb: str) -> str:
+        return f"{self.recorded_as or self.model._meta.model_name}.{verb}"
+
+    def _target(self, obj: models.Model) -> str:
+        return str(getattr(obj, "account_id", None) or obj)
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """Store what belongs to the row, and record what the form changed; nothing when that is nothing."""
+        super().save_related(request, form, formsets, change)
+        if self.form_is_recorded or (change and not form.changed_data):
+            return
+        verb = "change" if change else "create"
+        record(self._action(verb), self._target(form.instance), by="admin", changes=_changes(form, change))
+
+    def delete_model(self, request: HttpRequest, obj: models.Model) -> None:
+        """Delete a row and record it."""
+        with transaction.atomic():
+            record(self._action("delete"), self._target(obj), by="admin")
+            super().delete_model(request, obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: Any) -> None:
+        """Delete rows and record each."""
+        with transaction.atomic():
+            for obj in queryset:
+                record(self._action("delete"), self._target(obj), by="admin")
+            super().delete_queryset(request, queryset)
+
+    def response_action(self, request: HttpRequest, queryset: Any, *rest: Any) -> HttpResponse | None:
+        """Do what was chosen for the rows that were ticked, and record it, where no service does.
+
+        An action and its record are in one transaction.
+        """
+        action = request.POST.get("action", "")
+        if self.actions_are_recorded or action not in self.get_actions(request) or action == "delete_selected":
+            return super().response_action(request, queryset, *rest)
+        with transaction.atomic():
+            response = super().response_action(request, queryset, *rest)
+            ticked = request.POST.getlist(helpers.ACTION_CHECKBOX_NAME)
+            if ticked:
+                number = "all" if request.POST.get("select_across") == "1" else len(ticked)
+                name = self.model._meta.verbose_name_plural
+                record(self._action(action), name, rows=ticked[:MOST_NAMED], number=number)
+        return response
+
+
+def _changes(form: forms.ModelForm, change: bool) -> dict[str, list[str | None]]:
+    found: dict[str, list[str | None]] = {}
+    for name in form.changed_data:
+        if any(word in name for word in _SECRET):
+            found[name] = ["…" if change else None, "…"]
+        else:
+            old = form.initial.get(name) if change else None
+            found[name] = [_text(old), _text(form.cleaned_data.get(name))]
+    return found
+
+
+def _text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, list | tuple | models.QuerySet):
+        return ", ".join(str(one) for one in value)
+    return str(value)

@@ -1,0 +1,124 @@
+"""What happens too often for a row each: counted in this process's memory, and written down every few minutes.
+
+A token is given out for each pull and push, with one query and no insert. So each process counts who was granted what,
+and a thread writes one row for each kind of event, with how often it happened, first and last. A process that is killed
+loses what it has counted since (``SECONDS``, at most); one that is stopped writes it down first.
+"""
+
+from __future__ import annotations
+
+import atexit
+import datetime
+import logging
+import os
+import threading
+import time
+from typing import NamedTuple
+
+from django.db import DatabaseError, InterfaceError, connection
+
+from console.audit.services import Event, record_all
+
+log = logging.getLogger(__name__)
+
+SECONDS = float(os.environ.get("AUDIT_SUMMARY_SECONDS") or 300)
+# So many kinds are kept apart between two rows: about 5 MB. What comes on top is counted without saying who and what.
+MOST = 5000
+OTHERS = "others"
+
+
+class _Kind(NamedTuple):
+    """What is counted together."""
+
+    action: str
+    target: str
+    actor: str
+    address: str | None
+    facts: tuple[tuple[str, object], ...]
+
+
+# How often, and when first and last.
+_counts: dict[_Kind, tuple[int, float, float]] = {}
+_lock = threading.Lock()
+# Held while rows are written: a process that ends waits for the thread, so that nothing is written twice or not at all.
+_writing = threading.Lock()
+_thread: threading.Thread | None = None
+_over = threading.Event()
+
+
+def count(action: str, target: str, *, actor: str, address: str | None, **facts: object) -> None:
+    """Count one event; it is in the trail some minutes later. Asks nobody.
+
+    :param facts: what else is told apart, by hashable values; of few kinds, or the memory for them runs out.
+    """
+    now = time.time()
+    _add(_Kind(action, target[:400], actor[:64], address, tuple(facts.items())), (1, now, now))
+    if _thread is None:
+        _begin()
+
+
+def _add(kind: _Kind, more: tuple[int, float, float]) -> None:
+    with _lock:
+        if kind not in _counts and len(_counts) >= MOST:
+            kind = _Kind(kind.action, OTHERS, OTHERS, None, ())
+        times, first, last = _counts.get(kind, (0, more[1], more[2]))
+        _counts[kind] = times + more[0], min(first, more[1]), max(last, more[2])
+
+
+def flush() -> int:
+    """Write down what was counted; how many rows that took.
+
+    :raises django.db.DatabaseError: when it cannot be written; it is kept for the next time.
+    """
+    with _writing:
+        with _lock:
+            taken = dict(_counts)
+            _counts.clear()
+        try:
+            record_all(_event(kind, *taken[kind]) for kind in taken)
+        except BaseException:
+            for kind, counted in taken.items():
+                _add(kind, counted)
+            raise
+        return len(taken)
+
+
+def forget() -> None:
+    """Forget what was counted and not written down."""
+    with _lock:
+        _counts.clear()
+
+
+def _event(kind: _Kind, times: int, first: float, last: float) -> Event:
+    moments = {"first": _moment(first), "last": _moment(last)} if times > 1 else {"first": _moment(first)}
+    return Event(kind.action, kind.target, kind.actor, {**dict(kind.facts), "times": times, **moments}, kind.address)
+
+
+def _moment(seconds: float) -> str:
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat(timespec="seconds")
+
+
+def _begin() -> None:
+    """Start the thread that writes, once in each process, and see that a process that ends writes the rest."""
+    global _thread
+    with _lock:
+        if _thread is not None:
+            return
+        _thread = threading.Thread(target=_write_for_ever, name="audit summaries", daemon=True)
+    atexit.register(_write)
+    _thread.start()
+
+
+def _write_for_ever() -> None:
+    while not _over.wait(SECONDS):
+        _write()
+
+
+def _write() -> None:
+    """Write, on a connection that is closed again; what fails is tried the next time."""
+    try:
+        flush()
+    except (DatabaseError, InterfaceError) as error:
+        log.warning("%s kinds of summarised events are not in the audit trail yet: %s", len(_counts), error)
+    finally:
+        connection.close()

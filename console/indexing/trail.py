@@ -1,0 +1,39 @@
+"""What happened to tags, in the audit trail: written in bulk, for pushes come by the hundred."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from console.accounts.services import account_ids
+from console.audit.origin import SYSTEM
+from console.audit.services import Event, record_all
+
+
+class Pointed(NamedTuple):
+    """That a tag points elsewhere now.
+
+    ``old`` and ``new`` are digests, ``old`` is ``None`` for a tag that was not there, ``new`` for one that is gone.
+    ``pushed`` says whether somebody is known to have pushed it; ``by`` is their user name at the registry.
+    """
+
+    repository: str
+    tag: str
+    old: str | None
+    new: str | None
+    pushed: bool = False
+    by: str = ""
+
+
+def pointed(changes: Sequence[Pointed]) -> None:
+    """Write down what tags point at now, in the caller's transaction: two statements for all of them."""
+    accounts = account_ids({change.by for change in changes})
+    record_all(
+        Event(
+            "tag.push" if change.pushed else "tag.gone" if change.new is None else "tag.found",
+            f"{change.repository}:{change.tag}",
+            accounts.get(change.by, change.by) or SYSTEM,
+            {"old": change.old, "new": change.new},
+        )
+        for change in changes
+    )

@@ -1,0 +1,676 @@
+"""Every address that takes a form, every job, every command and every action of the administration is in the trail.
+
+The lists are made from the addresses, the tasks, the commands and the administration that there are. Each has a case
+that shows the row, or a reason why there is none. A new one without either fails.
+"""
+
+import datetime
+import pkgutil
+from pathlib import Path
+
+import pytest
+from django.contrib import admin
+from django.contrib.auth.tokens import default_token_generator
+from django.core.management import call_command
+from django.db import connection
+from django.test import Client, RequestFactory
+from django.utils import timezone
+from django.utils.encoding import force_bytes
+from django.utils.http import urlsafe_base64_encode
+from procrastinate.contrib.django import app
+
+import manage
+from console.accounts import access_tokens
+from console.audit import summaries
+from console.audit.admin import AuditEventAdmin
+from console.audit.models import AuditEvent
+from console.audit.origin import command, set_origin
+from console.audit.recorded import Recorded
+from console.images import jobs as image_jobs
+from console.images.models import Copy, Image
+from console.images.services import delete_image, delete_tags
+from console.images.services_copy import copy_tag
+from console.indexing import jobs as index_jobs
+from console.indexing.hints import Notice, remember
+from console.indexing.services import reread_image
+from console.namespaces import jobs as namespace_jobs
+from console.operations.management.commands import prepare
+from console.registry import registry
+from console.tokens import jobs as token_jobs
+from console.tokens import passwords
+from console.tokens.models import Login
+from console.transfers import jobs as transfer_jobs
+from console.transfers.models import Transfer
+from tests.factories import PASSWORD, AccountFactory, ActivatedAccountFactory, ImageFactory, NamespaceFactory
+from tests.registry_tools import push_image
+from tests.web.addresses import every_address
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("registry_server")]
+
+ROOT = Path(__file__).resolve().parents[2]
+ADDRESS = "192.0.2.9"
+NEW = "a brand new word 9"
+UNTOUCHED = "It changes nothing."
+ADDRESSES, TASKS, COMMANDS, ACTIONS = {}, {}, {}, {}
+
+
+def case(cases, name):
+    """Adds a case: it does something, and gives the row's action, target, details and, if need be, actor."""
+
+    def add(function):
+        cases[name] = function
+        return function
+
+    return add
+
+
+class World:
+    """Ann with the image ``team/app``, and a tag of it that is in the registry and in the index."""
+
+    def __init__(self, settings):
+        self.ann = ActivatedAccountFactory(name="Ann", email="ann@example.com")
+        self.id = self.ann.account_id
+        self.team = NamespaceFactory(owner=self.ann)
+        self.image = ImageFactory(namespace=self.team, name="app", description="before")
+        self.name = self.image.repository
+        self.client = Client(REMOTE_ADDR=ADDRESS)
+        self.client.force_login(self.ann)
+        self.settings = settings
+
+    def post(self, path, **form):
+        response = self.client.post(path, form)
+        assert response.status_code in {200, 302}, response.content
+        return response
+
+    def pushed(self, tag="v1"):
+        made = push_image(registry(), self.name, tag)
+        reread_image(self.name)
+        self.image.refresh_from_db()
+        return made
+
+    def transfer(self, state="running", **fields):
+        return Transfer.objects.create(
+            image=self.image, tag="new", repository="library/debian", reference="12", requested_by=self.id, state=state,
+            **fields,
+        )  # fmt: skip
+
+    def admin(self):
+        self.ann.is_staff = self.ann.is_superuser = True
+        self.ann.save()
+        return self
+
+    def act(self, model, action, row):
+        return self.admin().post(f"/admin/{model}/", action=action, _selected_action=[row.pk])
+
+
+@pytest.fixture
+def world(settings):
+    summaries.forget()
+    passwords.forget_all()
+    yield World(settings)
+    set_origin(None)
+
+
+def shown(world, do, actor, address):
+    """Do it, and find its row among those that came with it."""
+    before = AuditEvent.objects.order_by("-id").values_list("id", flat=True).first() or 0
+    action, target, detail, *other = do(world)
+    events = AuditEvent.objects.filter(id__gt=before, action=action)
+    assert [event.target for event in events] == [target], list(AuditEvent.objects.values_list("action", "target"))
+    (event,) = events
+    assert {**event.detail, **detail} == event.detail
+    assert event.actor == (other[0] if other else actor)
+    assert event.address == address
+    assert PASSWORD not in str(event.detail) and NEW not in str(event.detail) and "argon2" not in str(event.detail)
+
+
+# --- addresses ------------------------------------------------------------------------------------------------------
+
+
+@case(ADDRESSES, "sign-in")
+@case(ADDRESSES, "admin-sign-in")
+def _(w):
+    w.client.logout()
+    w.post("/sign-in/", username=w.id, password=PASSWORD)
+    return "account.sign_in", w.id, {}
+
+
+@case(ADDRESSES, "sign-out")
+@case(ADDRESSES, "admin:logout")
+def _(w):
+    w.post("/sign-out/")
+    return "account.sign_out", w.id, {}
+
+
+@case(ADDRESSES, "password_change")
+def _(w):
+    w.post("/account/password/", old_password=PASSWORD, new_password1=NEW, new_password2=NEW)
+    return "account.password", w.id, {}
+
+
+@case(ADDRESSES, "password_reset_confirm")
+def _(w):
+    w.client.logout()
+    path = f"/account/reset/{urlsafe_base64_encode(force_bytes(w.ann.pk))}"
+    w.client.get(f"{path}/{default_token_generator.make_token(w.ann)}/")
+    w.post(f"{path}/set-password/", new_password1=NEW, new_password2=NEW)
+    return "account.password", w.id, {}, "anonymous"
+
+
+@case(ADDRESSES, "access-token-create")
+def _(w):
+    w.post("/account/tokens/-/create/", name="ci", access="push", reach="all", expires="never")
+    return "access_token.create", f"{w.id}/ci", {"can_push": True, "namespaces": "all", "expires_at": None}
+
+
+@case(ADDRESSES, "access-token-revoke")
+def _(w):
+    token, _secret = access_tokens.create(w.ann, "ci", can_push=False)
+    w.post(f"/account/tokens/{token.pk}/-/revoke/")
+    return "access_token.revoke", f"{w.id}/ci", {}
+
+
+@case(ADDRESSES, "login-revoke")
+def _(w):
+    login = Login.objects.create(account=w.ann, version=1, client="docker", created_from="192.0.2.1")
+    w.post(f"/account/logins/{login.pk}/-/revoke/")
+    return "login.revoke", f"{w.id}/{login}", {"created_from": "192.0.2.1"}
+
+
+@case(ADDRESSES, "logins-revoke")
+def _(w):
+    Login.objects.create(account=w.ann, version=1, client="docker")
+    w.post("/account/logins/-/revoke/")
+    return "login.revoke_all", w.id, {"logins": 1}
+
+
+@case(ADDRESSES, "activate")
+def _(w):
+    w.ann.credential.activated_at = None
+    w.ann.credential.save()
+    w.post("/activation/", username=w.id, password=NEW, confirm=NEW)
+    return "service.enable", w.id, {"username": w.id}
+
+
+@case(ADDRESSES, "activation-steps")
+def _(w):
+    w.ann.credential.activated_at = None
+    w.ann.credential.save()
+    w.post("/activation/steps/")
+    return "service.activate", w.id, {}
+
+
+@case(ADDRESSES, "registry-password")
+def _(w):
+    w.post("/activation/password/", password=NEW, confirm=NEW)
+    return "service.password", w.id, {}
+
+
+@case(ADDRESSES, "image-create")
+def _(w):
+    w.post("/images/-/create/", namespace=w.team.name, name="other", visibility="public", description="x")
+    return "image.create", f"{w.team.name}/other", {"type": "public", "description": "x"}
+
+
+@case(ADDRESSES, "image-describe")
+def _(w):
+    w.post(f"/images/{w.name}/-/describe/", description="after")
+    return "image.describe", w.name, {"old": "before", "new": "after"}
+
+
+@case(ADDRESSES, "image-visibility")
+def _(w):
+    w.post(f"/images/{w.name}/-/visibility/", visibility="public")
+    return "image.visibility", w.name, {"old": "private", "new": "public"}
+
+
+@case(ADDRESSES, "image-delete")
+def _(w):
+    w.post(f"/images/{w.name}/-/delete/")
+    return "image.delete", w.name, {"tags": 0}
+
+
+@case(ADDRESSES, "image-delete-many")
+def _(w):
+    w.post("/images/-/delete/", image=[w.image.pk])
+    return "image.delete", w.name, {"tags": 0}
+
+
+@case(ADDRESSES, "tags-delete")
+def _(w):
+    w.pushed()
+    w.post(f"/images/{w.name}/-/delete-tags/", tag=["v1"])
+    return "tag.delete", w.name, {"tags": ["v1"]}
+
+
+@case(ADDRESSES, "tag-copy")
+def _(w):
+    w.pushed()
+    w.post(f"/images/{w.name}/-/tags/v1/copy/", namespace=w.team.name, name="app", tag="v2")
+    return "tag.copy", f"{w.name}:v2", {"source": f"{w.name}:v1"}
+
+
+@case(ADDRESSES, "copy-dismiss")
+def _(w):
+    copy = Copy.objects.create(image=w.image, tag="v2", source="a/b", digest="x", requested_by=w.id, state="failed")
+    w.post(f"/images/{w.name}/-/copies/{copy.pk}/dismiss/")
+    return "tag.copy-dismiss", f"{w.name}:v2", {"source": "a/b"}
+
+
+@case(ADDRESSES, "namespace-create")
+def _(w):
+    w.post("/namespaces/-/create/", name=f"{w.team.name}2")
+    return "namespace.create", f"{w.team.name}2", {"owner": w.id}
+
+
+@case(ADDRESSES, "namespace-delete")
+def _(w):
+    other = NamespaceFactory(owner=w.ann)
+    w.post(f"/namespaces/{other.name}/-/delete/")
+    return "namespace.delete", other.name, {"owner": w.id}
+
+
+@case(ADDRESSES, "official-image-copy")
+def _(w):
+    w.post("/docker-hub/debian/-/tags/12/copy/", namespace=w.team.name, name="app", tag="12")
+    return "tag.import", f"{w.name}:12", {"with_credentials": False}
+
+
+@case(ADDRESSES, "import")
+def _(w):
+    form = {"reference": "ghcr.io/a/b:1", "namespace": w.team.name, "name": "app", "username": "u", "password": NEW}
+    w.post("/images/-/import/", **form)
+    return "tag.import", f"{w.name}:1", {"source": "ghcr.io/a/b:1", "with_credentials": True}
+
+
+@case(ADDRESSES, "transfer-cancel")
+def _(w):
+    w.post(f"/images/{w.name}/-/transfers/{w.transfer().pk}/cancel/")
+    return "tag.import-cancel", f"{w.name}:new", {}
+
+
+@case(ADDRESSES, "transfer-retry")
+def _(w):
+    w.post(f"/images/{w.name}/-/transfers/{w.transfer('failed').pk}/retry/")
+    return "tag.import", f"{w.name}:new", {"attempt": 2}
+
+
+@case(ADDRESSES, "transfer-dismiss")
+def _(w):
+    w.post(f"/images/{w.name}/-/transfers/{w.transfer('failed').pk}/dismiss/")
+    return "tag.import-dismiss", f"{w.name}:new", {}
+
+
+@case(ADDRESSES, "token")
+def _(w):
+    form = {"grant_type": "password", "username": w.id, "password": PASSWORD, "service": w.settings.REGISTRY_SERVICE}
+    scope = f"repository:{w.name}:pull,push repository:somebody/else:pull"
+    for _ in range(2):
+        w.post("/token/", **form, scope=scope, client_id="x")
+    assert summaries.flush() == 2
+    assert AuditEvent.objects.get(action="token.refuse").target == "somebody/else"
+    return "token.grant", w.name, {"granted": ["pull", "push"], "refused": [], "shown": "password", "times": 2}
+
+
+@case(ADDRESSES, "admin:auth_user_password_change")
+def _(w):
+    form = {"usable_password": "true", "password1": NEW, "password2": NEW}
+    w.admin().post(f"/admin/accounts/account/{w.ann.pk}/password/", **form)
+    return "account.password", w.id, {}
+
+
+@case(ADDRESSES, "admin:audit_auditevent_export")
+def _(w):
+    w.admin().post("/admin/audit/auditevent/export/", actor=w.id)
+    return "audit.export", "audit event", {"filter": {"actor": w.id}}
+
+
+ADDRESSES |= {
+    "home": UNTOUCHED,
+    "admin-password-change": UNTOUCHED,
+    "admin:password_change": "It lies behind the address that leads to one's own page.",
+    "password_reset": "It sends a letter and changes nothing; that the password was changed with it is recorded.",
+    "notifications": "It is a hint; what the index learns of it is recorded (tag.push).",
+    "docker-hub-refresh": "What Docker Hub says of its images is nobody's doing.",
+    "star": "A star is a preference of one's own, like a bookmark.",
+    "star-official": "A star is a preference of one's own, like a bookmark.",
+    **dict.fromkeys(
+        ("healthz", "password_change_done", "password_reset_done", "password_reset_complete"), UNTOUCHED
+    ),
+    **{f"admin:{name}": UNTOUCHED for name in (
+        "index", "login", "jsi18n", "autocomplete", "view_on_site", "app_list", "password_change_done", "",
+    )},
+}  # fmt: skip
+OF_A_MODEL = ("_changelist", "_add", "_change", "_delete", "_history")
+
+
+def takes_forms():
+    """The addresses that do not refuse a form at once."""
+    client = Client()
+    client.force_login(ActivatedAccountFactory(is_staff=True, is_superuser=True))
+    for name, path, _view in every_address():
+        if name not in ADDRESSES and not (name.startswith("admin:") and name.endswith(OF_A_MODEL)):
+            yield name, client.post(path).status_code
+
+
+def test_each_address_has_a_case_or_a_reason():
+    assert {name: status for name, status in takes_forms() if status != 405} == {}
+    assert set(ADDRESSES) <= {name for name, _path, _view in every_address()}
+
+
+@pytest.mark.parametrize("name", [name for name, one in ADDRESSES.items() if callable(one)])
+def test_an_address(world, name):
+    shown(world, ADDRESSES[name], world.id, ADDRESS)
+
+
+# --- the administration ---------------------------------------------------------------------------------------------
+
+
+@case(ACTIONS, "account.deactivate")
+def _(w):
+    other = ActivatedAccountFactory()
+    w.act("accounts/account", "deactivate", other)
+    return "account.deactivate", other.account_id, {"changes": {"is_active": [True, False]}}
+
+
+@case(ACTIONS, "account.reactivate")
+def _(w):
+    other = ActivatedAccountFactory(is_active=False)
+    w.act("accounts/account", "reactivate", other)
+    return "account.activate", other.account_id, {"changes": {"is_active": [False, True]}}
+
+
+@case(ACTIONS, "account.reset_registry_password")
+def _(w):
+    w.act("accounts/account", "reset_registry_password", w.ann)
+    return "service.password", w.id, {}
+
+
+@case(ACTIONS, "accesstoken.revoke")
+def _(w):
+    w.act("accounts/accesstoken", "revoke", access_tokens.create(w.ann, "ci", can_push=False)[0])
+    return "access_token.revoke", f"{w.id}/ci", {"by": "admin"}
+
+
+@case(ACTIONS, "login.revoke")
+def _(w):
+    login = Login.objects.create(account=w.ann, version=1, client="docker")
+    w.act("tokens/login", "revoke", login)
+    return "login.revoke", f"{w.id}/{login}", {"by": "admin"}
+
+
+@case(ACTIONS, "image.delete_with_all_tags")
+def _(w):
+    w.act("images/image", "delete_with_all_tags", w.image)
+    return "image.delete", w.name, {}
+
+
+@case(ACTIONS, "tag.delete_tags")
+def _(w):
+    w.pushed()
+    w.act("images/tag", "delete_tags", w.image.tags.get())
+    return "tag.delete", w.name, {"tags": ["v1"]}
+
+
+def job_action(name):
+    def do(w):
+        with connection.cursor() as cursor:
+            cursor.execute("INSERT INTO procrastinate_jobs (queue_name, task_name) VALUES ('x', 'y') RETURNING id")
+            (pk,) = cursor.fetchone()
+        w.admin().post("/admin/procrastinate/procrastinatejob/", action=name, _selected_action=[pk])
+        return f"job.{name}", "procrastinate jobs", {"rows": [str(pk)]}
+
+    return do
+
+
+ACTIONS |= {f"procrastinatejob.{name}": job_action(name) for name in ("retry", "cancel", "abort")}
+
+
+def test_each_action_has_a_case(rf):
+    request = rf.get("/")
+    request.user = AccountFactory(is_staff=True, is_superuser=True)
+    found = {
+        f"{model._meta.model_name}.{action}"
+        for model, one in admin.site._registry.items()
+        for action in one.get_actions(request)
+    }
+    assert found == set(ACTIONS)
+
+
+@pytest.mark.parametrize("name", ACTIONS)
+def test_an_action(world, name):
+    shown(world, ACTIONS[name], world.id, ADDRESS)
+
+
+def test_the_whole_administration_is_recorded():
+    assert [type(one) for one in admin.site._registry.values() if not isinstance(one, Recorded)] == [AuditEventAdmin]
+
+
+def test_a_form_tells_old_and_new_of_each_field(world):
+    other = ActivatedAccountFactory(name="Ben", image_quota=3)
+    form = {"name": "Ben", "email": "ben@example.com", "image_quota": 5, "is_active": "on", "is_staff": "on"}
+    shown(
+        world,
+        lambda w: w.admin().post(f"/admin/accounts/account/{other.pk}/change/", **form)
+        and ("account.change", other.account_id, {
+            "changes": {"email": [None, "ben@example.com"], "image_quota": ["3", "5"], "is_staff": ["False", "True"]},
+        }),
+        world.id,
+        ADDRESS,
+    )  # fmt: skip
+    count = AuditEvent.objects.count()
+    world.post(f"/admin/accounts/account/{other.pk}/change/", **form)
+    assert AuditEvent.objects.count() == count, "nothing was changed"
+
+
+def test_a_new_row_tells_what_is_in_it_but_no_password(world):
+    form = {"name": "Ben", "usable_password": "true", "password1": NEW, "password2": NEW}
+    world.admin().post("/admin/accounts/account/add/", **form)
+    changes = AuditEvent.objects.get(action="account.create").detail["changes"]
+    assert changes["name"] == [None, "Ben"] and changes["password1"] == [None, "…"]
+
+
+def test_what_is_deleted_there(world):
+    class Loose(Recorded):
+        pass
+
+    made = Loose(Image, admin.site)
+    request = RequestFactory().get("/")
+    made.delete_model(request, ImageFactory(name="one"))
+    made.delete_queryset(request, Image.objects.filter(pk=ImageFactory(name="two").pk))
+    assert AuditEvent.objects.filter(action="image.delete").count() == 2
+    assert not Image.objects.filter(name__in=["one", "two"]).exists()
+
+
+# --- jobs -----------------------------------------------------------------------------------------------------------
+
+
+@case(TASKS, "namespaces.settle")
+def _(w):
+    new = ActivatedAccountFactory()
+    moving = NamespaceFactory(owner=w.ann, new_owner=new, available_at=timezone.now() - datetime.timedelta(minutes=1))
+    namespace_jobs.settle()
+    return "namespace.transferred", moving.name, {"old": w.id, "new": new.account_id}
+
+
+@case(TASKS, "images.delete_image")
+def _(w):
+    w.pushed()
+    delete_image(w.ann, w.image)
+    image_jobs.delete_image(w.image.pk)
+    return "image.deleted", w.name, {}, w.id
+
+
+@case(TASKS, "images.delete_tags")
+def _(w):
+    pushed = w.pushed()
+    delete_tags(w.ann, w.image, ["v1"])
+    image_jobs.delete_tags(w.image.pk, ["v1"])
+    return "tag.deleted", f"{w.name}:v1", {"old": pushed.digest}
+
+
+@case(TASKS, "images.copy")
+def _(w):
+    pushed = w.pushed()
+    copy = copy_tag(w.ann, w.image.tags.select_related("manifest").get(), w.team, "app", "v2")
+    image_jobs.copy(copy.pk)
+    pushes = AuditEvent.objects.get(action="tag.push", target=f"{w.name}:v2")
+    assert (pushes.actor, pushes.detail) == (w.id, {"old": None, "new": pushed.digest})
+    return "tag.copied", f"{w.name}:v2", {"source": w.name, "digest": pushed.digest}, w.id
+
+
+@case(TASKS, "tokens.forget_old")
+def _(w):
+    Login.objects.create(account=w.ann, version=0, client="docker")
+    token_jobs.forget_old()
+    return "login.forget", "logins", {"number": 1}
+
+
+@case(TASKS, "indexing.follow_all_hints")
+def _(w):
+    first, second = w.pushed("v0"), push_image(registry(), w.name, "v0")
+    remember([Notice(w.name, "v0", timezone.now(), w.ann.credential.username)])
+    index_jobs.follow_all_hints()
+    return "tag.push", f"{w.name}:v0", {"old": first.digest, "new": second.digest}, w.id
+
+
+@case(TASKS, "indexing.follow_hints")
+def _(w):
+    pushed = push_image(registry(), w.name, "v0")
+    remember([Notice(w.name, "v0", timezone.now(), "a-former-name")])
+    index_jobs.follow_hints(w.name)
+    return "tag.push", f"{w.name}:v0", {"old": None, "new": pushed.digest}, "a-former-name"
+
+
+@case(TASKS, "indexing.reread_image")
+def _(w):
+    pushed = w.pushed()
+    registry().delete_manifest(w.name, pushed.digest)
+    index_jobs.reread_image(w.name)
+    return "tag.gone", f"{w.name}:v1", {"old": pushed.digest, "new": None}
+
+
+@case(TASKS, "indexing.reconcile")
+def _(w):
+    pushed = push_image(registry(), w.name, "v1")
+    index_jobs.reconcile()
+    found = AuditEvent.objects.get(action="tag.found", target=f"{w.name}:v1")
+    assert (found.actor, found.detail) == ("system", {"old": None, "new": pushed.digest})
+    return "index.mended", w.name, {"added": ["v1"]}, "reconcile"
+
+
+@case(TASKS, "transfers.fetch")
+def _(w):
+    transfer = w.transfer()
+    w.ann.is_active = False
+    w.ann.save()
+    transfer_jobs.fetch(transfer.pk, transfer.attempt)
+    problem = "The image that it was to be copied to is no longer the account’s."
+    return "tag.import-failed", f"{w.name}:new", {"problem": problem}, w.id
+
+
+@case(TASKS, "transfers.finish")
+def _(w):
+    pushed = push_image(registry(), w.name, None)
+    transfer = w.transfer(result=pushed.digest)
+    transfer_jobs.finish(transfer.pk, transfer.attempt)
+    return "tag.imported", f"{w.name}:new", {"digest": pushed.digest}, w.id
+
+
+TASKS |= {
+    "images.forget_documents": "It removes what no image needs any more, which no page shows.",
+    "guessing.forget": "It removes counters that are over; what they led to is recorded (password.held_back).",
+    "operations.resume_stalled": "It starts a job again; what the job does is recorded.",
+    "operations.forget_old_jobs": "It removes rows of jobs that ended a month ago; what they did is recorded.",
+    "dockerhub.keep_up": "What Docker Hub says of its images is nobody's doing.",
+    "dockerhub.refresh": "What Docker Hub says of its images is nobody's doing.",
+    "dockerhub.read_tags": "What Docker Hub says of its images is nobody's doing.",
+    "indexing.add_up": "It counts pushes and pulls.",
+    "transfers.forget_credentials": "It removes an import's password an hour after it was given, as was said then.",
+}
+
+
+def test_each_job_has_a_case_or_a_reason():
+    assert {name for name in app.tasks if "builtin" not in name} == set(TASKS)
+
+
+@pytest.mark.parametrize("name", [name for name, one in TASKS.items() if callable(one)])
+def test_a_job(world, name):
+    set_origin(None)
+    shown(world, TASKS[name], "system", None)
+
+
+# --- commands -------------------------------------------------------------------------------------------------------
+
+
+@case(COMMANDS, "createaccount")
+def _(w):
+    call_command("createaccount", name="Ben", administrator=True, password_stdin=True)
+    made = AuditEvent.objects.get(action="account.create")
+    return "account.create", made.target, {"name": "Ben", "is_staff": True, "is_superuser": True}
+
+
+@case(COMMANDS, "prepare")
+def _(w):
+    prepare.Command()._first_administrator()
+    made = AuditEvent.objects.get(action="account.create")
+    return "account.create", made.target, {"name": "Administrator", "is_superuser": True}
+
+
+@case(COMMANDS, "reconcile")
+def _(w):
+    push_image(registry(), w.name, "v1")
+    call_command("reconcile", w.name)
+    made = AuditEvent.objects.get(action="reconcile.run")
+    return "reconcile.run", made.target, {"images": [w.name]}
+
+
+# By a file of tests that does it with whole installations, and the action that it looks for.
+ELSEWHERE = {
+    "backup": ("tests/backup/test_refusals.py", "backup.make"),
+    "restore": ("tests/backup/test_refusals.py", "backup.restore"),
+    "rotate_signing_key": ("tests/tokens/test_keys.py", "signing_key.rotate"),
+}
+COMMANDS |= {"worker": "It runs jobs, which record what they do.", **ELSEWHERE}
+
+
+def test_each_command_has_a_case_or_a_reason():
+    folders = [str(path) for path in ROOT.glob("console/*/management/commands")]
+    assert {module.name for module in pkgutil.iter_modules(folders)} == set(COMMANDS)
+
+
+@pytest.mark.parametrize("name", [name for name, one in COMMANDS.items() if callable(one)])
+def test_a_command(world, name, monkeypatch):
+    monkeypatch.setattr("sys.stdin.readline", lambda: NEW, raising=False)
+    monkeypatch.setattr("getpass.getuser", lambda: "olga")
+    if name == "prepare":
+        monkeypatch.setattr(prepare.Account.objects, "exists", lambda: False, raising=False)
+    set_origin(command())
+    shown(world, COMMANDS[name], "command:olga", None)
+
+
+def test_the_command_line_says_who_is_at_it(monkeypatch, world):
+    monkeypatch.setattr("getpass.getuser", lambda: "olga")
+    monkeypatch.setattr("sys.argv", ["manage.py", "changepassword", w_id := world.id])
+    monkeypatch.setattr("getpass.getpass", lambda **_rest: NEW)
+    manage.main()
+    assert AuditEvent.objects.get(action="account.password", target=w_id).actor == "command:olga"
+
+
+def test_the_worker_is_not_the_operator(monkeypatch):
+    from console.audit.origin import origin
+    from console.operations.management.commands import worker
+
+    found = []
+    monkeypatch.setattr(worker, "run_worker", lambda: found.append(origin().actor()))
+    monkeypatch.setattr(worker, "look_again", lambda: None)
+    monkeypatch.setattr(worker.connection, "close", lambda: None)
+    set_origin(command())
+    call_command("worker")
+    assert found == ["system"]
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_a_command_elsewhere(name):
+    file, action = ELSEWHERE[name]
+    assert f'"{action}"' in (ROOT / file).read_text()
