@@ -46,7 +46,7 @@ class TestWhatIsCopied:
         assert disk.tags(made.repository) == {"v1": pushed.digest}
         assert tag_of(made).pushed_by == namespace.owner.credential.username
         actions = AuditEvent.objects.filter(action__startswith="tag.").order_by("id").values_list("action", flat=True)
-        assert list(actions) == ["tag.import", "tag.imported"]
+        assert list(actions) == ["tag.import", "tag.push", "tag.imported"]
 
     def test_all_platforms_keep_the_digest(self, upstream, namespace):
         name = official()

@@ -170,6 +170,8 @@ def test_rows_constraints_and_pages(build, of, schema_of_a_new_one, version):
         ("UPDATE images_image SET visibility = 'secret'", psycopg.errors.CheckViolation),
         ("UPDATE images_manifest SET kind = 'else'", psycopg.errors.CheckViolation),
         ("UPDATE audit_auditevent SET actor = 'nobody'", psycopg.errors.RaiseException),
+        ("DELETE FROM audit_auditevent", psycopg.errors.RaiseException),
+        ("TRUNCATE audit_auditevent", psycopg.errors.RaiseException),
         ("INSERT INTO favorites_star (account_id, created_at) VALUES (1, now())", psycopg.errors.CheckViolation),
         ("DELETE FROM accounts_account WHERE id = 1", psycopg.errors.ForeignKeyViolation),
     ):
