@@ -14,8 +14,8 @@ from django.utils.translation import gettext_lazy as _
 
 from console.audit.models import AuditEvent
 
-# As the index has them (``audit_event_words`` in the migration): in pieces of 64 letters and digits.
-_WORD = re.compile(r"[^\W_]{1,64}")
+# As the index has them (``audit_event_words`` in the migration): what stands between ASCII's other characters.
+_WORD = re.compile(r"[^\x00-/:-@\[-`{-\x7f]+")
 _ACTIONS = """
 WITH RECURSIVE found (action) AS (
     (SELECT action FROM audit_auditevent ORDER BY action LIMIT 1)
@@ -87,7 +87,7 @@ class FilterForm(forms.Form):
 
 
 def having(events: QuerySet[AuditEvent], words: list[str]) -> QuerySet[AuditEvent]:
-    """Those of ``events`` with a word that begins so, for each of ``words``: letters and digits, in lower case."""
+    """Those of ``events`` with a word that begins so, for each of ``words``, in lower case."""
     if not words:
         return events
     asked = Value(" & ".join(f"'{word}':*" for word in words))

@@ -67,7 +67,13 @@ class TestFinding:
         record_all(
             [
                 Event("tag.push", "team/my-app:v1", "123456789012", {"new": "sha256:" + "ab" * 32}, "192.0.2.1"),
-                Event("image.create", "team/other", "123456789012", {"type": "public"}, "2001:db8::1"),
+                Event(
+                    "image.create",
+                    "team/other",
+                    "123456789012",
+                    {"type": "public", "x": "\\ländliches" + "y" * 9999},
+                    "2001:db8::1",
+                ),
                 Event("image.delete", "shop/my_app", "999999999999", {}, None),
             ]
         )
@@ -83,6 +89,7 @@ class TestFinding:
             ({"words": "my-app team"}, {"team/my-app:v1"}),
             ({"words": "sha256:" + "ab" * 32}, {"team/my-app:v1"}),
             ({"words": "public"}, {"team/other"}),
+            ({"words": "ländlich!"}, {"team/other"}),
             ({"words": "'); DROP"}, set()),
             ({"target": "%"}, set()),
             ({"actor": "123456789012", "words": "other"}, {"team/other"}),
