@@ -141,16 +141,21 @@ class TestMillion:
             )
             cursor.execute("ANALYZE audit_auditevent")
 
-    def test_each_filter_uses_an_index(self):
-        for asked in (
-            {}, {"actor": "100000000007"}, {"action": "noun.verb3"}, {"target": "team7/app7"}, {"address": "10.0.1.9"},
-            {"words": "app19999"}, {"since": "2026-01-01T00:00"},
-        ):  # fmt: skip
+    def test_each_filter_uses_its_index(self):
+        for index, asked in (
+            ("audit_by_time", {}),
+            ("audit_by_actor", {"actor": "100000000007"}),
+            ("audit_by_action", {"action": "noun.verb3"}),
+            ("audit_by_target", {"target": "team7/app7"}),
+            ("audit_by_address", {"address": "10.0.1.9"}),
+            ("audit_by_words", {"words": "app19999"}),
+            ("audit_by_time", {"since": "2026-01-01T00:00"}),
+        ):
             form = FilterForm({"action": "", **asked})
             assert form.is_valid(), form.errors
             plan = form.find(AuditEvent.objects.all())[:100].explain()
             assert "Seq Scan" not in plan, plan
-            assert "Index" in plan
+            assert index in plan, plan
 
     def test_actions_are_told_apart_without_reading_all(self):
         assert len(actions()) >= 40
