@@ -71,7 +71,7 @@ class TestFinding:
                     "image.create",
                     "team/other",
                     "123456789012",
-                    {"type": "public", "x": "\\ländliches" + "y" * 9999},
+                    {"type": "public", "longer": "\\ländliches" + "y" * 9999},
                     "2001:db8::1",
                 ),
                 Event("image.delete", "shop/my_app", "999999999999", {}, None),
