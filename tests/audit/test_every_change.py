@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 from django.contrib import admin
-from django.contrib.auth.tokens import default_token_generator
 from django.core.management import call_command
 from django.db import connection
 from django.test import Client, RequestFactory
@@ -21,6 +20,7 @@ from procrastinate.contrib.django import app
 
 import manage
 from console.accounts import access_tokens
+from console.accounts.letters import letters
 from console.audit import summaries
 from console.audit.admin import AuditEventAdmin
 from console.audit.models import AuditEvent
@@ -152,7 +152,7 @@ def _(w):
 def _(w):
     w.client.logout()
     path = f"/account/reset/{urlsafe_base64_encode(force_bytes(w.ann.pk))}"
-    w.client.get(f"{path}/{default_token_generator.make_token(w.ann)}/")
+    w.client.get(f"{path}/{letters.make_token(w.ann)}/")
     w.post(f"{path}/set-password/", new_password1=NEW, new_password2=NEW)
     return "account.password", w.id, {}, "anonymous"
 

@@ -104,7 +104,7 @@ class TestFinding:
 
     @pytest.mark.parametrize(
         "asked",
-        [{"since": "yesterday"}, {"address": "here"}, {"action": "no.such"}, {"actor": "\x00"}, {"actor": "x" * 65}]
+        [{"since": "yesterday"}, {"address": "here"}, {"action": "no.such"}, {"actor": "x" * 65}]
         + [{"since": "2026-01-02T00:00", "until": "2026-01-01T00:00"}],
     )
     def test_what_is_wrong_shows_nothing_and_says_so(self, client, asked):

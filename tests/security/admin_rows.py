@@ -99,9 +99,10 @@ ADMIN = [
     _safe(
         "admin/logout/",
         {**anybody("302 /admin/"), **dict.fromkeys(_ADMINISTRATORS, "405")},
-        {**anybody("302 /admin/"), **dict.fromkeys(_ADMINISTRATORS, "302 /sign-in/ ~")},
+        {**anybody("302 /admin/"), **dict.fromkeys(_ADMINISTRATORS, "302 /sign-in/ +")},
     ),
     _safe("admin/password_change/done/", _any_of_them("200"), _any_of_them("405")),
+    Row("admin/audit/auditevent/export/", POST=administrators("200 +")),
     # Looks for accounts for the form of a namespace; asked without saying what for.
     _safe("admin/autocomplete/", _any_of_them("403"), _any_of_them("405")),
     _safe("admin/jsi18n/", _any_of_them("200"), _any_of_them("405")),

@@ -41,7 +41,7 @@ CONSOLE = [
     ),
     Row(
         "sign-out/",
-        POST=but(anybody("302 /sign-in/ ~"), anonymous="302 /sign-in/"),
+        POST=but(anybody("302 /sign-in/ +"), anonymous="302 /sign-in/", deactivated="302 /sign-in/ ~"),
     ),
     # --- one's account ---
     Row("account/", GET=signed_in("200")),
