@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -17,6 +18,8 @@ RESTART_REQUEST = "restart_registries"
 
 # A Unix socket's path may have 107 bytes; PostgreSQL adds "/.s.PGSQL.5432.lock" to the folder.
 _LONGEST_SOCKET_DIR = 107 - len("/.s.PGSQL.5432.lock")
+# It is a part of the key of each identity.
+_LONGEST_ISSUER = 200
 _SWITCH = {"on": True, "1": True, "true": True, "yes": True, "off": False, "0": False, "false": False, "no": False}
 
 
@@ -53,6 +56,12 @@ class Environment:
     dockerhub_password: str = field(repr=False)
     dockerhub_api: str
     dockerhub_check_seconds: float
+    local_accounts: bool
+    require_second_factor: bool
+    oidc_issuer: str
+    oidc_client_id: str
+    oidc_client_secret: str = field(repr=False)
+    oidc_name: str
 
     @property
     def socket_dir(self) -> Path:
@@ -145,6 +154,61 @@ def _networks(environ: Mapping[str, str], name: str, default: str) -> tuple[str,
         raise EnvironmentProblem(f"{name}: {problem}; it must be addresses or networks like 10.0.0.0/8.") from None
 
 
+def _secret(environ: Mapping[str, str], name: str) -> str:
+    """A secret, or what the file that ``name_FILE`` names has in its place."""
+    given, file = environ.get(name, "").strip(), environ.get(f"{name}_FILE", "").strip()
+    if not file:
+        return given
+    if given:
+        raise EnvironmentProblem(f"{name} and {name}_FILE are both set; keep one.")
+    try:
+        found = Path(file).read_text().strip()
+    except (OSError, UnicodeDecodeError):
+        raise EnvironmentProblem(f"{name}_FILE is {file!r}, which cannot be read.") from None
+    if not found:
+        raise EnvironmentProblem(f"{name}_FILE is {file!r}, which is empty.")
+    return found
+
+
+def _issuer(environ: Mapping[str, str]) -> str:
+    """The identity provider's address; over plain http on this machine alone (OpenID Connect Discovery 1.0, 3)."""
+    value = environ.get("OIDC_ISSUER", "").strip().rstrip("/")
+    if not value:
+        return ""
+    try:
+        parts = urlsplit(value)
+        inside = parts.hostname in {"localhost", "127.0.0.1", "::1"}
+        good = bool(parts.hostname) and (parts.scheme == "https" or (parts.scheme == "http" and inside))
+    except ValueError:
+        good = False
+    if not good or parts.query or parts.fragment or len(value) > _LONGEST_ISSUER:
+        raise EnvironmentProblem(f"OIDC_ISSUER is {value!r}; it must be an address like https://login.example.com.")
+    return value
+
+
+def _single_sign_on(environ: Mapping[str, str]) -> dict[str, Any]:
+    """Who signs in how: by a password, by an identity provider, or by either."""
+    issuer, client = _issuer(environ), environ.get("OIDC_CLIENT_ID", "").strip()
+    secret = _secret(environ, "OIDC_CLIENT_SECRET")
+    given = {"OIDC_ISSUER": issuer, "OIDC_CLIENT_ID": client, "OIDC_CLIENT_SECRET": secret}
+    missing = [name for name, value in given.items() if not value]
+    if missing and len(missing) < len(given):
+        raise EnvironmentProblem(
+            f"Single sign-on needs {' and '.join(missing)} as well, or none of {', '.join(given)}."
+        )
+    local = _switch(environ, "LOCAL_ACCOUNTS", True)
+    if not local and not issuer:
+        raise EnvironmentProblem("With LOCAL_ACCOUNTS=off nobody could sign in; set OIDC_ISSUER as well.")
+    return {
+        "local_accounts": local,
+        "require_second_factor": _switch(environ, "REQUIRE_SECOND_FACTOR", False),
+        "oidc_issuer": issuer,
+        "oidc_client_id": client,
+        "oidc_client_secret": secret,
+        "oidc_name": environ.get("OIDC_NAME", "").strip() or "single sign-on",
+    }
+
+
 def load(environ: Mapping[str, str] | None = None) -> Environment:
     """Read the environment.
 
@@ -199,4 +263,5 @@ def load(environ: Mapping[str, str] | None = None) -> Environment:
         dockerhub_password=environ.get("DOCKERHUB_PASSWORD", ""),
         dockerhub_api=_url(environ, "DOCKERHUB_API", "https://hub.docker.com"),
         dockerhub_check_seconds=_seconds(environ, "DOCKERHUB_CHECK_SECONDS", 60),
+        **_single_sign_on(environ),
     )

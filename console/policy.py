@@ -355,6 +355,32 @@ def guess_wait(
     )
 
 
+# --- signing in ------------------------------------------------------------------------------------------------------
+
+
+def signs_in_with_password(account: Account) -> bool:
+    """Whether there is a password that the account signs in with."""
+    return settings.LOCAL_ACCOUNTS and account.has_usable_password()
+
+
+def refuse_disconnect(account: Account) -> str:
+    """Why the account's identity at the provider cannot be taken off it, as a sentence; empty when it can."""
+    if signs_in_with_password(account):
+        return ""
+    return _("You sign in with this alone. Have an administrator set a password first.")
+
+
+def refuse_administration(account: Account, ways: Iterable[str]) -> str:
+    """Why somebody who is an administrator may not use the administration as signed in now; empty when they may.
+
+    :param ways: how they have signed in, see ``console.signin.entering``. What single sign-on asks for is the
+        provider's to decide.
+    """
+    if not settings.REQUIRE_SECOND_FACTOR or set(ways) & {"code", "recovery code", "passkey", "single sign-on"}:
+        return ""
+    return _("The administration needs a second factor. Set one up, or sign in with it.")
+
+
 # --- the registry ---------------------------------------------------------------------------------------------------
 
 

@@ -38,12 +38,17 @@ INSTALLED_APPS = [
     "console.dockerhub",
     "console.favorites",
     "console.transfers",
+    "console.signin",
     "console.operations",
     "console.pages",
     "procrastinate.contrib.django",
     "django_htmx",
     "heroicons",
-    "console.pages.apps.AdministrationConfig",
+    "allauth.account",
+    "allauth.mfa",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
+    "console.signin.admin_app.AdministrationConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -68,6 +73,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "console.pages.requests.StorableMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
     "console.audit.middleware.ActorMiddleware",
 ]
 
@@ -116,6 +122,33 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "sign-in"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "sign-in"
+
+# Whether there are passwords for signing in, and who else says who somebody is (OpenID Connect).
+LOCAL_ACCOUNTS = ENVIRONMENT.local_accounts
+OIDC_ISSUER = ENVIRONMENT.oidc_issuer
+OIDC_CLIENT_ID = ENVIRONMENT.oidc_client_id
+OIDC_CLIENT_SECRET = ENVIRONMENT.oidc_client_secret
+OIDC_NAME = ENVIRONMENT.oidc_name
+# Whether the administration is open only to those who have signed in with a second factor, or by single sign-on.
+REQUIRE_SECOND_FACTOR = ENVIRONMENT.require_second_factor
+# So many seconds somebody who has given the right password has for the second factor, and a link of signinlink lasts;
+# and so long after proving who one is one may change how one signs in.
+SECOND_FACTOR_SECONDS = SIGN_IN_LINK_SECONDS = CONFIRMED_SECONDS = 600
+
+# django-allauth: its factors and its OpenID Connect, none of its pages. What is typed console.guessing counts.
+MFA_ADAPTER = "console.signin.adapters.SecondFactors"
+MFA_SUPPORTED_TYPES = ["totp", "recovery_codes", "webauthn"]
+MFA_WEBAUTHN_USER_VERIFICATION = "required"
+MFA_TOTP_ISSUER = "My Images"
+# One code before and one after the present one, for clocks that differ (RFC 6238, 5.2).
+MFA_TOTP_TOLERANCE = 1
+SOCIALACCOUNT_ADAPTER = "console.signin.adapters.SingleSignOn"
+SOCIALACCOUNT_REQUESTS_TIMEOUT = 5
+ACCOUNT_RATE_LIMITS = False
+ACCOUNT_USER_MODEL_USERNAME_FIELD = "account_id"
+ACCOUNT_LOGIN_METHODS = {"username"}
+ACCOUNT_SIGNUP_FIELDS = ["username*"]
+ACCOUNT_EMAIL_VERIFICATION = "none"
 
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _https
 SESSION_ENGINE = "console.accounts.sessions"

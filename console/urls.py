@@ -26,6 +26,7 @@ urlpatterns = [
     # What registries and their clients ask comes before what people do: addresses are tried in this order.
     path("token/", include("console.tokens.urls")),
     path("indexing/", include("console.indexing.urls")),
+    path("", include("console.signin.urls")),
     path("", include("console.accounts.urls")),
     path("account/logins/", include("console.tokens.urls_logins")),
     path("activation/", include("console.activation.urls")),

@@ -15,13 +15,11 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from console.accounts import access_tokens
-from console.accounts.forms import AdminSignInForm
 from console.accounts.models import AccessToken, Account
 from console.accounts.services import change_registry_password, set_active
 from console.audit.recorded import Recorded
 
 admin.site.unregister(Group)
-admin.site.login_form = AdminSignInForm
 
 
 class AccountCreationForm(AdminUserCreationForm):

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.backends import ModelBackend
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -49,7 +50,7 @@ class AccountBackend(ModelBackend):
         :raises console.guessing.hashing.Later: when no password can be tried now, which Django takes for a refusal;
             ``request.later`` says so to whoever asked.
         """
-        if username is None or password is None:
+        if username is None or password is None or not settings.LOCAL_ACCOUNTS:
             return None
         name = username.strip()
         found = (

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
-from django.contrib.admin.forms import AdminAuthenticationForm
 from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
@@ -15,19 +14,7 @@ from console.accounts.backends import check_console_password
 from console.guessing.hashing import Later
 
 
-class _SaysWhen(AuthenticationForm):
-    """Says when a password can be tried again, where none can be now."""
-
-    def get_invalid_login_error(self) -> ValidationError:
-        later: Later | None = getattr(self.request, "later", None)
-        return ValidationError(later.message, code="later") if later else super().get_invalid_login_error()
-
-
-class AdminSignInForm(_SaysWhen, AdminAuthenticationForm):
-    """The administration's."""
-
-
-class SignInForm(_SaysWhen):
+class SignInForm(AuthenticationForm):
     """Account ID or e-mail, and the console password."""
 
     error_messages = {
@@ -48,6 +35,11 @@ class SignInForm(_SaysWhen):
         widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
         error_messages={"required": _("Please enter your password")},
     )
+
+    def get_invalid_login_error(self) -> ValidationError:
+        """Say when a password can be tried again, where none can be now."""
+        later: Later | None = getattr(self.request, "later", None)
+        return ValidationError(later.message, code="later") if later else super().get_invalid_login_error()
 
 
 class ChangePasswordForm(PasswordChangeForm):

@@ -19,18 +19,19 @@ PASSWORD_LENGTHS = (8, 64)
 
 
 def create_account(
-    name: str, email: str | None, password: str, *, is_staff: bool = False, is_superuser: bool = False
+    name: str, email: str | None, password: str | None, *, is_staff: bool = False, is_superuser: bool = False
 ) -> Account:
     """Make an account.
 
-    :param password: the console password; checked with the password validators.
+    :param password: the console password; checked with the password validators. ``None``: it signs in another way.
     :raises ValidationError: one sentence a field: ``name``, ``email``, ``password``.
     """
     account = Account(name=name.strip(), email=email or None, is_staff=is_staff, is_superuser=is_superuser)
-    try:
-        validate_password(password, account)
-    except ValidationError as problem:
-        raise ValidationError({"password": problem.messages}) from None
+    if password is not None:
+        try:
+            validate_password(password, account)
+        except ValidationError as problem:
+            raise ValidationError({"password": problem.messages}) from None
     account.set_password(password)
     while Account.objects.filter(account_id=account.account_id).exists():
         account.account_id = new_account_id()

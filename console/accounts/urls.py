@@ -1,4 +1,4 @@
-"""Addresses of signing in and of the account."""
+"""Addresses of signing out and of the account."""
 
 from django.conf import settings
 from django.contrib.auth import views as auth
@@ -8,61 +8,74 @@ from django.views.generic import RedirectView
 
 from console.accounts import views, views_tokens
 from console.accounts.letters import letters
+from console.accounts.views import with_passwords
 
 # Django's views would take a PUT for a POST, or answer what is not allowed only to those who are signed in.
 form = require_http_methods(["GET", "HEAD", "POST"])
 
 urlpatterns = [
-    # The administration's doors are ours, too: there a guess counts as elsewhere.
-    path("admin/login/", views.admin_sign_in, name="admin-sign-in"),
+    # The administration's door for passwords is ours, too: there a guess counts as elsewhere.
     path(
         "admin/password_change/",
         require_safe(RedirectView.as_view(pattern_name="password_change")),
         name="admin-password-change",
     ),
-    path("sign-in/", form(views.SignIn.as_view()), name="sign-in"),
     path("sign-out/", require_POST(auth.LogoutView.as_view()), name="sign-out"),
     path("account/", views.account, name="account"),
     path("account/tokens/", views_tokens.listing, name="access-tokens"),
     path("account/tokens/-/create/", views_tokens.create, name="access-token-create"),
     path("account/tokens/<int:pk>/-/revoke/", views_tokens.revoke, name="access-token-revoke"),
-    path("account/password/", form(views.ChangePassword.as_view()), name="password_change"),
+    path("account/password/", form(with_passwords(views.ChangePassword.as_view())), name="password_change"),
     path(
         "account/password/done/",
-        require_safe(auth.PasswordChangeDoneView.as_view(template_name="accounts/password_change_done.html")),
+        require_safe(
+            with_passwords(auth.PasswordChangeDoneView.as_view(template_name="accounts/password_change_done.html"))
+        ),
         name="password_change_done",
     ),
     path(
         "account/reset/",
         form(
-            auth.PasswordResetView.as_view(
-                template_name="accounts/password_reset.html",
-                email_template_name="accounts/password_reset_email.txt",
-                subject_template_name="accounts/password_reset_subject.txt",
-                # The console's own address, whatever address it was asked at.
-                extra_email_context=dict(zip(("protocol", "domain"), settings.CONSOLE_URL.split("://"), strict=True)),
-                token_generator=letters,
+            with_passwords(
+                auth.PasswordResetView.as_view(
+                    template_name="accounts/password_reset.html",
+                    email_template_name="accounts/password_reset_email.txt",
+                    subject_template_name="accounts/password_reset_subject.txt",
+                    # The console's own address, whatever address it was asked at.
+                    extra_email_context=dict(
+                        zip(("protocol", "domain"), settings.CONSOLE_URL.split("://"), strict=True)
+                    ),
+                    token_generator=letters,
+                )
             )
         ),
         name="password_reset",
     ),
     path(
         "account/reset/sent/",
-        require_safe(auth.PasswordResetDoneView.as_view(template_name="accounts/password_reset_done.html")),
+        require_safe(
+            with_passwords(auth.PasswordResetDoneView.as_view(template_name="accounts/password_reset_done.html"))
+        ),
         name="password_reset_done",
     ),
     path(
         "account/reset/<uidb64>/<token>/",
         form(
-            auth.PasswordResetConfirmView.as_view(
-                template_name="accounts/password_reset_confirm.html", token_generator=letters
+            with_passwords(
+                auth.PasswordResetConfirmView.as_view(
+                    template_name="accounts/password_reset_confirm.html", token_generator=letters
+                )
             )
         ),
         name="password_reset_confirm",
     ),
     path(
         "account/reset/complete/",
-        require_safe(auth.PasswordResetCompleteView.as_view(template_name="accounts/password_reset_complete.html")),
+        require_safe(
+            with_passwords(
+                auth.PasswordResetCompleteView.as_view(template_name="accounts/password_reset_complete.html")
+            )
+        ),
         name="password_reset_complete",
     ),
 ]

@@ -1,22 +1,24 @@
-"""Signing in, and one's own account."""
+"""One's own account, and its password for signing in."""
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
-from django.contrib import admin
+from django.conf import settings
 from django.contrib.auth import views as auth
-from django.http import HttpRequest, HttpResponse
-from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET, require_http_methods
+from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.views.decorators.http import require_GET
 
 from console import policy
-from console.accounts.forms import ChangePasswordForm, SignInForm
+from console.accounts.forms import ChangePasswordForm
 from console.guessing.hashing import Later
 from console.pages.rendering import Request, page, signed_in
 
 
-def _with_status(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+def with_status(request: HttpRequest, response: HttpResponse) -> HttpResponse:
     """429 for a page that says that a password cannot be tried now (RFC 6585, 4)."""
     later: Later | None = getattr(request, "later", None)
     if later is not None:
@@ -25,16 +27,17 @@ def _with_status(request: HttpRequest, response: HttpResponse) -> HttpResponse:
     return response
 
 
-class SignIn(auth.LoginView):
-    """Signing in."""
+def with_passwords(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """A view about passwords for signing in: 404 where there are none, or where the account has none."""
 
-    template_name = "accounts/sign_in.html"
-    authentication_form = SignInForm
-    redirect_authenticated_user = True
+    @functools.wraps(view)
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        account = request.user
+        if not (settings.LOCAL_ACCOUNTS if account.is_anonymous else policy.signs_in_with_password(account)):
+            raise Http404
+        return view(request, *args, **kwargs)
 
-    def form_invalid(self, form: Any) -> HttpResponse:
-        """Show what is wrong."""
-        return _with_status(self.request, super().form_invalid(form))
+    return guarded
 
 
 class ChangePassword(auth.PasswordChangeView):
@@ -49,19 +52,16 @@ class ChangePassword(auth.PasswordChangeView):
 
     def form_invalid(self, form: Any) -> HttpResponse:
         """Show what is wrong."""
-        return _with_status(self.request, super().form_invalid(form))
-
-
-@never_cache
-@require_http_methods(["GET", "HEAD", "POST"])
-def admin_sign_in(request: HttpRequest) -> HttpResponse:
-    """The administration's own door."""
-    return _with_status(request, admin.site.login(request))
+        return with_status(self.request, super().form_invalid(form))
 
 
 @require_GET
 @signed_in
 def account(request: Request) -> HttpResponse:
     """Who one is here: Account ID, user name for the registry, quotas."""
-    context = {"quota": policy.quota(request.user), "credential": request.user.registry_credential}
+    context = {
+        "quota": policy.quota(request.user),
+        "credential": request.user.registry_credential,
+        "with_password": policy.signs_in_with_password(request.user),
+    }
     return page(request, "accounts/account.html", context)

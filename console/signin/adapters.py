@@ -1,0 +1,84 @@
+"""What django-allauth asks us: how secrets are kept, what passkeys belong to, and which provider there is."""
+
+from __future__ import annotations
+
+import base64
+import functools
+from typing import Any
+
+from allauth.core import context
+from allauth.mfa.adapter import DefaultMFAAdapter
+from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
+from allauth.socialaccount.models import SocialApp
+from cryptography.fernet import Fernet
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from django.conf import settings
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.http import HttpRequest, request
+
+
+@functools.lru_cache(maxsize=4)
+def _fernet(secret: str) -> Fernet:
+    derived = HKDF(hashes.SHA256(), 32, salt=None, info=b"my-images: second factors")
+    return Fernet(base64.urlsafe_b64encode(derived.derive(secret.encode())))
+
+
+def host(asked: HttpRequest) -> str:
+    """The host name that a browser asked at, without the port."""
+    return request.split_domain_port(asked.get_host())[0].strip("[]")
+
+
+class SecondFactors(DefaultMFAAdapter):
+    """Named by ``MFA_ADAPTER``. Secrets lie in the database encrypted with a key that comes from ``SECRET_KEY``."""
+
+    def encrypt(self, text: str) -> str:
+        """What is stored of a secret."""
+        return _fernet(settings.SECRET_KEY).encrypt(text.encode()).decode()
+
+    def decrypt(self, encrypted_text: str) -> str:
+        """The secret.
+
+        :raises cryptography.fernet.InvalidToken: when it was stored under another ``SECRET_KEY``, or is none.
+        """
+        return _fernet(settings.SECRET_KEY).decrypt(encrypted_text.encode()).decode()
+
+    def get_totp_label(self, user: AbstractBaseUser) -> str:
+        """What an authenticator app shows: the Account ID, which never changes."""
+        return user.get_username()
+
+    def get_public_key_credential_rp_entity(self) -> dict[str, str]:
+        """What passkeys belong to: the name in the address (Web Authentication, 5.4.2)."""
+        return {"id": host(context.request), "name": "My Images"}
+
+
+class SingleSignOn(DefaultSocialAccountAdapter):
+    """Named by ``SOCIALACCOUNT_ADAPTER``. There is one provider, from the settings, and none in the database.
+
+    An identity is an issuer's ``sub`` (OpenID Connect Core 1.0, 5.7), so the issuer names the provider.
+    """
+
+    def get_app(self, request: HttpRequest, provider: str, client_id: str | None = None) -> SocialApp:
+        """The provider's configuration.
+
+        :raises SocialApp.DoesNotExist: when there is none.
+        """
+        if not settings.OIDC_ISSUER:
+            raise SocialApp.DoesNotExist
+        return SocialApp(
+            provider="openid_connect",
+            provider_id=settings.OIDC_ISSUER,
+            name=settings.OIDC_NAME,
+            client_id=settings.OIDC_CLIENT_ID,
+            secret=settings.OIDC_CLIENT_SECRET,
+            settings={"server_url": settings.OIDC_ISSUER, "oauth_pkce_enabled": True},
+        )
+
+    def list_apps(
+        self, request: HttpRequest, provider: str | None = None, client_id: str | None = None
+    ) -> list[SocialApp]:
+        """All of them."""
+        return [self.get_app(request, "")] if settings.OIDC_ISSUER else []
+
+    def send_notification_mail(self, *args: Any, **kwargs: Any) -> None:
+        """No letter: the audit trail says it."""

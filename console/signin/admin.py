@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+from typing import Any
+
+from allauth.account import admin as _account_admin
+from allauth.account.models import EmailAddress
+from allauth.mfa import admin as _mfa_admin
+from allauth.mfa.models import Authenticator
+from allauth.socialaccount import admin as _social_admin
+from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
+from django.contrib import admin
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+
+from console.signin import factors, identities
+
+# What django-allauth registers shows secrets, or is not used here.
+_REGISTERED = (_account_admin, _mfa_admin, _social_admin)
+for model in (EmailAddress, Authenticator, SocialAccount, SocialApp, SocialToken):
+    if admin.site.is_registered(model):
+        admin.site.unregister(model)
+
+
+class _Removable(admin.ModelAdmin):
+    """A list of what people have set up themselves: an administrator may look at it, and remove of it."""
+
+    list_select_related = ("user",)
+    search_fields = ("user__account_id", "user__name", "user__email")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        # Who may administer accounts must not be able to open a superuser's.
+        if obj is not None and obj.user.is_superuser and not request.user.is_superuser:
+            return False
+        return super().has_delete_permission(request, obj)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        found = super().get_queryset(request)
+        return found if request.user.is_superuser else found.exclude(user__is_superuser=True)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        for one in queryset:
+            self.delete_model(request, one)
+
+    def delete_model(self, request: HttpRequest, obj: Model) -> None:
+        raise NotImplementedError
+
+
+@admin.register(Authenticator)
+class SecondFactorAdmin(_Removable):
+    list_display = ("user", "type", "name", "created_at", "last_used_at")
+    list_filter = ("type",)
+    fields = readonly_fields = list_display
+    ordering = ("-created_at", "-pk")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        # Recovery codes go with what they stand in for.
+        return super().get_queryset(request).exclude(type=factors.RECOVERY_CODES)
+
+    @admin.display(description=_("name"))
+    def name(self, factor: Authenticator) -> str:
+        return factors.name_of(factor)
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        factors.remove(obj, by="admin")
+
+
+@admin.register(SocialAccount)
+class IdentityAdmin(_Removable):
+    list_display = ("user", "provider", "uid", "date_joined")
+    fields = readonly_fields = list_display
+    ordering = ("-date_joined", "-pk")
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        identities.disconnect(obj, by="admin")

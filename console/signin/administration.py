@@ -1,0 +1,20 @@
+"""The administration's door: the same sign-in as everywhere, and a second factor where it is required."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest
+
+from console import policy
+from console.pages import administration
+from console.signin import entering
+
+
+class Administration(administration.Administration):
+    """The site, which asks how somebody has signed in as well."""
+
+    def has_permission(self, request: HttpRequest) -> bool:
+        """Whether somebody may look at any of its pages."""
+        return super().has_permission(request) and not policy.refuse_administration(
+            request.user,  # type: ignore[arg-type] # AdminSite has looked
+            entering.ways(request),
+        )
