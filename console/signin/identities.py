@@ -21,7 +21,6 @@ from allauth.socialaccount.providers.openid_connect.provider import OpenIDConnec
 from allauth.socialaccount.providers.openid_connect.views import OpenIDConnectOAuth2Adapter
 from django.conf import settings
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest
 from django.urls import reverse
@@ -160,10 +159,12 @@ def _identity(server: _Provider, tokens: dict[str, Any], nonce: str) -> Identity
     subject = claims["sub"]
     if not isinstance(subject, str) or not 0 < len(subject) <= _LONGEST_SUBJECT or "\x00" in subject:
         raise _Untrusted("its name for the person is too long, or none")
-    email = claims.get("email") if claims.get("email_verified") is True else None
+    email = claims.get("email")
+    # As it is, or not at all: another spelling would be another address.
+    verified = isinstance(email, str) and claims.get("email_verified") is True
     names = (claims.get(name) for name in ("name", "preferred_username", "email"))
     name = next((text for text in map(_text, names) if text), "")
-    return Identity(settings.OIDC_ISSUER, subject, name, _text(email) or None)
+    return Identity(settings.OIDC_ISSUER, subject, name, email if verified else None)
 
 
 def _text(value: Any) -> str:
@@ -219,11 +220,11 @@ def account_for(identity: Identity) -> Account:
         return found
     email = identity.email
     try:
-        validate_email(email)
+        Account._meta.get_field("email").clean(email, None)
+        free = not Account.objects.filter(email__iexact=email).exists()
     except ValidationError:
-        email = None
-    if email and Account.objects.filter(email__iexact=email).exists():
-        email = None
+        free = False
+    email = email if free else None
     try:
         with transaction.atomic():
             account = create_account(identity.name or _("Somebody new"), email, None)
@@ -255,7 +256,7 @@ def connect(account: Account, identity: Identity) -> None:
 
 
 def _connect(account: Account, identity: Identity) -> None:
-    shown = {"name": identity.name, "email": identity.email}
+    shown = {"name": identity.name, "email": _text(identity.email)}
     SocialAccount.objects.create(user=account, provider=identity.issuer, uid=identity.subject, extra_data=shown)
     record("identity.connect", account.account_id, actor=account.account_id, issuer=identity.issuer)
 

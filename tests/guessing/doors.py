@@ -33,10 +33,6 @@ class SignIn(Door):
         return response.status_code == 302
 
 
-class Administration(SignIn):
-    path = "/admin/login/"
-
-
 class ChangePassword(Door):
     def ask(self, account, password, address="192.0.2.1"):
         client = Client(REMOTE_ADDR=address)
@@ -71,7 +67,6 @@ class Post(Door):
 
 DOORS = {
     "sign-in": SignIn(),
-    "admin": Administration(),
     "change": ChangePassword(),
     "basic": Basic(),
     "post": Post(),
@@ -79,7 +74,7 @@ DOORS = {
 each_door = pytest.mark.parametrize("door", DOORS.values(), ids=DOORS)
 # Those where the account is named, so that there may be none.
 each_open_door = pytest.mark.parametrize(
-    "door", [DOORS[name] for name in ("sign-in", "admin", "basic", "post")], ids=["sign-in", "admin", "basic", "post"]
+    "door", [DOORS[name] for name in ("sign-in", "basic", "post")], ids=["sign-in", "basic", "post"]
 )
 
 

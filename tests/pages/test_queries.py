@@ -3,6 +3,8 @@
 import datetime
 
 import pytest
+from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount
 from django.contrib import admin
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -50,6 +52,7 @@ LISTS = {
     "access-tokens": ("/account/tokens/?size=100", 6),
     "logins": ("/account/logins/?size=100", 5),
     "access-token-create": ("/account/tokens/-/create/", 5),
+    "security": ("/account/security/", 7),
 }
 NO_LISTS = {
     "home", "healthz", "sign-in", "sign-out", "account", "password_change", "password_change_done", "password_reset",
@@ -59,6 +62,9 @@ NO_LISTS = {
     "namespace-delete", "docker-hub-refresh", "docker-hub-version", "official-image-cached", "official-image-version",
     "transfer-cancel", "access-token-revoke", "transfer-retry", "transfer-dismiss", "star", "star-official", "token",
     "notifications", "login-revoke", "logins-revoke", "admin-sign-in", "admin-password-change",
+    "second-factor", "sign-in-passkey", "sign-in-link", "sso", "sso-callback", "confirm", "app", "app-picture",
+    "recovery-codes", "recovery-codes-file", "passkey-add", "passkey-rename", "factor-remove", "identity-connect",
+    "identity-confirm", "identity-disconnect",
 }  # fmt: skip
 # Its filters ask for what there is to choose from.
 MOST_IN_ADMIN = 11
@@ -98,6 +104,7 @@ class World:
             self.images(one)
             self.official_images(one)
             self.access_tokens(one)
+            self.signing_in(one)
             Login.objects.create(account=self.ann, version=1, client=f"docker{one}")
             self.administration(one)
         for image in (self.app, self.public):
@@ -166,6 +173,10 @@ class World:
             digest=INDEX,
             platforms=[{"name": f"linux/v{at}", "digest": INDEX, "size": 5} for at in range(one + 1)],
         )
+
+    def signing_in(self, one):
+        Authenticator.objects.create(user=self.ann, type="webauthn", data={"name": f"key {one}"})
+        SocialAccount.objects.create(user=self.ann, provider="", uid=f"{one}", extra_data={"name": "Ann"})
 
     def access_tokens(self, one):
         token, _secret = access_tokens.create(self.ann, f"ci{one}", can_push=True, namespaces=[self.team])

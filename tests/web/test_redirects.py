@@ -1,7 +1,7 @@
 """No address that a request brings along leads anywhere else."""
 
 import re
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import parse_qs, urljoin, urlsplit
 
 import pytest
 
@@ -52,9 +52,12 @@ class TestHostile:
             check(response.context["next"])
 
     def test_the_administration(self, client, value):
-        account = AccountFactory(is_staff=True, is_superuser=True)
-        form = {"username": account.account_id, "password": PASSWORD, "next": value}
-        response = client.post("/admin/login/", form)
+        response = client.get("/admin/login/", {"next": value})
+        assert response.status_code == 302
+        check(response["Location"])
+        check(parse_qs(urlsplit(response["Location"]).query)["next"][0])
+        client.force_login(AccountFactory(is_staff=True, is_superuser=True))
+        response = client.get("/admin/login/", {"next": value})
         assert response.status_code == 302
         check(response["Location"])
 
