@@ -43,6 +43,18 @@ class ChangePassword(Door):
         return "old_password" not in response.context["form"].errors
 
 
+class Confirm(Door):
+    """Where one's password is asked for before one changes how one signs in."""
+
+    def ask(self, account, password, address="192.0.2.1"):
+        client = Client(REMOTE_ADDR=address)
+        client.force_login(account)
+        return client.post("/account/security/confirm/", {"password": password})
+
+    def opened(self, response):
+        return response.status_code == 302
+
+
 class Basic(Door):
     def ask(self, account, password, address="192.0.2.1"):
         name = account if isinstance(account, str) else account.credential.username
@@ -68,6 +80,7 @@ class Post(Door):
 DOORS = {
     "sign-in": SignIn(),
     "change": ChangePassword(),
+    "confirm": Confirm(),
     "basic": Basic(),
     "post": Post(),
 }

@@ -50,7 +50,7 @@ class TestBodies:
     def test_the_server_gathers_as_much_as_is_taken(self):
         assert arrival.LONGEST_BODY >= MOST
 
-    @pytest.mark.parametrize("path", ["/sign-in/", "/namespaces/-/create/", "/account/security/codes/"])
+    @pytest.mark.parametrize("path", ["/sign-in/", "/namespaces/-/create/", "/account/security/confirm/"])
     def test_a_form_that_is_too_long(self, client, ann, path, caplog):
         response = client.post(path, {"name": "x" * MOST}, content_type="application/x-www-form-urlencoded")
         assert response.status_code == 413
