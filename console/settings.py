@@ -302,5 +302,6 @@ LOGGING = {
             for name in ("DisallowedHost", "RequestDataTooBig", "TooManyFieldsSent", "TooManyFilesSent")
         },
         "urllib3": {"level": "ERROR"},
+        "fido2": {"level": "WARNING"},
     },
 }

@@ -21,7 +21,7 @@ class Walker:
         self.go("/sign-in/")
         self.page.get_by_label("Account ID or e-mail").fill(name)
         self.page.get_by_label("Password", exact=True).fill(password)
-        self.page.get_by_role("button", name="Sign in").click()
+        self.page.get_by_role("button", name="Sign in", exact=True).click()
 
     def activate(self, password: str, namespace: str = "", username: str | None = None) -> None:
         page = self.page
