@@ -134,6 +134,8 @@ REQUIRE_SECOND_FACTOR = ENVIRONMENT.require_second_factor
 # So many seconds somebody who has given the right password has for the second factor, and a link of signinlink lasts;
 # and so long after proving who one is one may change how one signs in.
 SECOND_FACTOR_SECONDS = SIGN_IN_LINK_SECONDS = CONFIRMED_SECONDS = 600
+# How long what was asked for at sign-in is kept of somebody who never comes back.
+STRANGERS_SESSION_SECONDS = 3600
 
 # django-allauth: its factors and its OpenID Connect, none of its pages. What is typed console.guessing counts.
 MFA_ADAPTER = "console.signin.adapters.SecondFactors"

@@ -35,6 +35,12 @@ def inside(request: HttpRequest, address: Any) -> str:
     return address if good else ""
 
 
+def for_a_while(request: HttpRequest) -> None:
+    """Let a stranger's session, which holds nothing but what was asked for at sign-in, end soon."""
+    if not request.user.is_authenticated:
+        request.session.set_expiry(settings.STRANGERS_SESSION_SECONDS)
+
+
 def begin(request: HttpRequest, account: Account, way: str, place: str = "") -> HttpResponse:
     """Go on with somebody who has shown who they are in one way.
 
@@ -46,6 +52,7 @@ def begin(request: HttpRequest, account: Account, way: str, place: str = "") -> 
         return finish(request, account, [way], place)
     # Nobody who knew this session's key before knows it now.
     request.session.cycle_key()
+    for_a_while(request)
     request.session[_PENDING] = {
         "account": account.pk,
         "known": account.get_session_auth_hash(),
@@ -80,6 +87,7 @@ def finish(request: HttpRequest, account: Account, used: list[str], place: str =
     request.session.pop(_PENDING, None)
     record("account.sign_in", account.account_id, actor=account.account_id, by=used)
     auth.login(request, account, backend=_BACKEND)
+    request.session.set_expiry(None)
     request.session[_WAYS] = used
     confirm(request)
     return HttpResponseRedirect(inside(request, place) or resolve_url(settings.LOGIN_REDIRECT_URL))

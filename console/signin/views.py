@@ -108,6 +108,7 @@ def passkey(request: HttpRequest) -> HttpResponse:
     if not settings.LOCAL_ACCOUNTS:
         raise Http404
     if not request.POST.get("credential"):
+        entering.for_a_while(request)
         return HttpResponse(factors.passkey_options(None), content_type="application/json")
     factor = factors.check_passkey(request, None, request.POST["credential"])
     if factor is None:
@@ -139,6 +140,7 @@ def sso(request: HttpRequest, purpose: str = "login") -> HttpResponse:
     """
     if not settings.OIDC_ISSUER:
         raise Http404
+    entering.for_a_while(request)
     try:
         address = identities.ask(request, purpose, entering.inside(request, request.POST.get("next", "")))
     except identities.Problem as problem:

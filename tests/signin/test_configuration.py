@@ -1,21 +1,26 @@
 """What the environment says, and the way in that is left when everything else is shut."""
 
+import datetime
 import re
 from io import StringIO
 
 import pytest
 from django.conf import settings as console_settings
+from django.contrib.sessions.models import Session
 from django.core.management import CommandError, call_command
 from django.test import Client
+from django.utils import timezone
 
 from console import environment
 from console.accounts.services import set_active
+from console.accounts.sessions import SessionStore
 from console.audit.models import AuditEvent
 from console.environment import EnvironmentProblem
 from console.signin import links
+from console.signin.jobs import forget_sessions
 from tests.factories import AccountFactory
 from tests.page_tools import text_of
-from tests.signin.conftest import is_in
+from tests.signin.conftest import is_in, sign_in
 
 WHOLE = {"OIDC_ISSUER": "https://login.example.com/", "OIDC_CLIENT_ID": "c", "OIDC_CLIENT_SECRET": "s"}
 
@@ -63,6 +68,33 @@ class TestEnvironment:
         with pytest.raises(EnvironmentProblem, match=re.escape(sentence)) as problem:
             environment.load(given)
         assert "\n" not in str(problem.value)
+
+
+@pytest.mark.django_db
+class TestStrangersSessions:
+    """Each press of a button at sign-in makes one."""
+
+    def test_they_end_soon_and_others_do_not(self, ben, phone, provider):
+        for path, form in (("/sign-in/sso/", {}), ("/sign-in/passkey/", {}), ("/sign-in/", None)):
+            client = Client()
+            if form is None:
+                sign_in(ben, client=client)
+            else:
+                client.post(path, form)
+            left = Session.objects.get(pk=client.session.session_key).expire_date - timezone.now()
+            assert left <= datetime.timedelta(hours=1), path
+        client.post("/sign-in/second-factor/", {"code": phone.code()})
+        left = Session.objects.get(pk=client.session.session_key).expire_date - timezone.now()
+        assert left > datetime.timedelta(days=13)
+
+    def test_those_that_are_over_go(self, ben):
+        client, _response = sign_in(ben)
+        over = SessionStore()
+        over.set_expiry(-1)
+        over.save()
+        forget_sessions()
+        assert not Session.objects.filter(pk=over.session_key).exists()
+        assert is_in(client)
 
 
 @pytest.mark.django_db
