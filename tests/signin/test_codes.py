@@ -5,13 +5,15 @@ from allauth.mfa.models import Authenticator
 from cryptography.fernet import InvalidToken
 from django.conf import settings as console_settings
 from django.core import mail
+from django.core.exceptions import PermissionDenied
 from django.db import connection
 from django.test import Client
 
 from console.accounts.services import set_active
+from console.accounts.sessions import SessionStore
 from console.audit.models import AuditEvent
 from console.backup.database import WITHOUT_ROWS
-from console.signin import factors
+from console.signin import entering, factors
 from console.signin.adapters import SecondFactors
 from tests.factories import PASSWORD, AccountFactory
 from tests.page_tools import text_of
@@ -130,6 +132,14 @@ class TestSignIn:
             set_active(ben, True)
         assert client.post(PAGE, {"code": phone.code()})["Location"] == "/sign-in/"
         assert not is_in(client)
+
+    def test_whatever_a_door_has_overlooked_nobody_deactivated_is_signed_in(self, ben, rf):
+        set_active(ben, False)
+        request = rf.get("/")
+        request.session = SessionStore()
+        with pytest.raises(PermissionDenied):
+            entering.begin(request, ben, entering.PASSKEY)
+        assert not dict(request.session)
 
     def test_a_new_password_by_letter_skips_nothing(self, ben, phone):
         client = Client()
