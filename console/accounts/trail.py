@@ -1,4 +1,4 @@
-"""Signing out, in the audit trail. Signing in is written down where all ways in end (``console/signin/entering.py``)."""
+"""Signing out, in the audit trail. Signing in is written down where all ways in end: ``console.signin.entering``."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
+from console.audit.recorded import Recorded
 from console.signin import factors, identities
 
 # What django-allauth registers shows secrets, or is not used here.
@@ -22,9 +23,11 @@ for model in (EmailAddress, Authenticator, SocialAccount, SocialApp, SocialToken
         admin.site.unregister(model)
 
 
-class _Removable(admin.ModelAdmin):
+class _Removable(Recorded):
     """A list of what people have set up themselves: an administrator may look at it, and remove of it."""
 
+    # The services below write down what was removed.
+    form_is_recorded = actions_are_recorded = True
     list_select_related = ("user",)
     search_fields = ("user__account_id", "user__name", "user__email")
 

@@ -26,7 +26,8 @@ from fido2.webauthn import AuthenticationResponse, RegistrationResponse
 
 from console.accounts.models import Account
 from console.audit.middleware import client_address
-from console.audit.services import SYSTEM, record
+from console.audit.origin import SYSTEM
+from console.audit.services import record
 from console.guessing import services as guessing
 from console.guessing.services import Attempt
 
