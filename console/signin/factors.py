@@ -249,5 +249,8 @@ def add_passkey(request: HttpRequest, account: Account, name: str, answer: str) 
 
 def rename_passkey(factor: Authenticator, name: str) -> None:
     """Call a passkey something else."""
-    factor.data["name"] = name
-    factor.save(update_fields=["data"])
+    account = Account.objects.get(pk=factor.user_id)
+    with transaction.atomic():
+        record("second_factor.rename", account.account_id, kind=factor.type, old=name_of(factor), new=name)
+        factor.data["name"] = name
+        factor.save(update_fields=["data"])

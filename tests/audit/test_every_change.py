@@ -41,6 +41,7 @@ from console.tokens import passwords
 from console.tokens.models import Login
 from console.transfers import jobs as transfer_jobs
 from console.transfers.models import Transfer
+from tests.audit import signing_in
 from tests.factories import PASSWORD, AccountFactory, ActivatedAccountFactory, ImageFactory, NamespaceFactory
 from tests.registry_tools import push_image
 from tests.web.addresses import every_address
@@ -99,8 +100,8 @@ class World:
         self.ann.save()
         return self
 
-    def act(self, model, action, row):
-        return self.admin().post(f"/admin/{model}/", action=action, _selected_action=[row.pk])
+    def act(self, model, action, row, **form):
+        return self.admin().post(f"/admin/{model}/", action=action, _selected_action=[row.pk], **form)
 
 
 @pytest.fixture
@@ -128,7 +129,6 @@ def shown(world, do, actor, address):
 
 
 @case(ADDRESSES, "sign-in")
-@case(ADDRESSES, "admin-sign-in")
 def _(w):
     w.client.logout()
     w.post("/sign-in/", username=w.id, password=PASSWORD)
@@ -326,6 +326,7 @@ def _(w):
 
 
 ADDRESSES |= {
+    **signing_in.ADDRESSES,
     "home": UNTOUCHED,
     "admin-password-change": UNTOUCHED,
     "admin:password_change": "It lies behind the address that leads to one's own page.",
@@ -423,6 +424,7 @@ def job_action(name):
     return do
 
 
+ACTIONS |= signing_in.ACTIONS
 ACTIONS |= {f"procrastinatejob.{name}": job_action(name) for name in ("retry", "cancel", "abort")}
 
 
@@ -578,6 +580,7 @@ def _(w):
 
 
 TASKS |= {
+    **signing_in.TASKS,
     "images.forget_documents": "It removes what no image needs any more, which no page shows.",
     "guessing.forget": "It removes counters that are over; what they led to is recorded (password.held_back).",
     "operations.resume_stalled": "It starts a job again; what the job does is recorded.",
@@ -627,6 +630,7 @@ def _(w):
 
 # By a file of tests that does it with whole installations, and the action that it looks for.
 ELSEWHERE = {
+    **signing_in.COMMANDS,
     "backup": ("tests/backup/test_refusals.py", "backup.make"),
     "restore": ("tests/backup/test_refusals.py", "backup.restore"),
     "rotate_signing_key": ("tests/tokens/test_keys.py", "signing_key.rotate"),

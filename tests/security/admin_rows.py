@@ -1,7 +1,7 @@
 """The administration's addresses, and who gets which answer there.
 
 **A model that is newly registered** needs a line in ``MODELS``, or ``test_matrix.py`` fails and names its addresses:
-who may add and change there, and what an action does. Its six addresses follow from that. Nobody may delete.
+who may add and change there, and what an action does. Its six addresses follow from that. Few may be deleted.
 """
 
 from __future__ import annotations
@@ -22,12 +22,13 @@ NEVER = administrators("403")
 class Model:
     """What may be done in the administration with rows of a model. Those with the permission may look at all of them.
 
-    :ivar add: and ``change``: what a form that is right comes to; nobody may where there is none.
+    :ivar add: and ``change``, ``delete``: what a form that is right comes to; nobody may where there is none.
     :ivar action: what an action comes to, whose form is ``action_form``. All others are in ``test_objects.py``.
     """
 
     add: Pattern | None = None
     change: Pattern | None = None
+    delete: Pattern | None = None
     add_form: Mapping[str, str | list[str]] = field(default_factory=dict)
     change_form: Mapping[str, str | list[str]] = field(default_factory=dict)
     action: Pattern | None = None
@@ -36,6 +37,7 @@ class Model:
 
 _ACTION_DONE = administrators("302 {list} +")
 _CHANGED = administrators("302 {list} +")
+_DELETED = administrators("302 /admin/ +")
 MODELS = {
     "accounts.account": Model(
         add=administrators("302 {list}*/change/ +"),
@@ -64,6 +66,8 @@ MODELS = {
     "dockerhub.catalogue": Model(),
     "dockerhub.officialimage": Model(),
     "transfers.transfer": Model(),
+    "mfa.authenticator": Model(delete=_DELETED),
+    "socialaccount.socialaccount": Model(delete=_DELETED),
     "procrastinate.procrastinatejob": Model(action=_ACTION_DONE, action_form={"action": "cancel"}),
 }
 
@@ -82,7 +86,8 @@ def _rows_of(label: str, model: Model) -> Iterator[Row]:
     yield _safe(start, look, model.action, form=action, words=words)
     yield _safe(f"{start}add/", look if model.add else NEVER, model.add, form=model.add_form, words=words)
     yield _safe(f"{start}{_ROW}/history/", look, words=words)
-    yield _safe(f"{start}{_ROW}/delete/", NEVER, form={"post": "yes"}, words=words)
+    shown = look if model.delete else NEVER
+    yield _safe(f"{start}{_ROW}/delete/", shown, model.delete or NEVER, form={"post": "yes"}, words=words)
     yield _safe(f"{start}{_ROW}/change/", look, model.change or NEVER, form=model.change_form, words=words)
     # Where addresses led in earlier versions of Django: to the row's own, which then answers as above.
     yield _safe(f"{start}{_ROW}/", _any_of_them(f"302 {{list}}{key}/change/"), words=words)
@@ -120,7 +125,7 @@ ADMIN = [
         words={"id": "{row_accounts_account}"},
     ),
     _safe(
-        "admin/^(?P<app_label>accounts|audit|namespaces|images|tokens|indexing|dockerhub|transfers|procrastinate)/$",
+        "admin/^(?P<app_label>accounts|audit|namespaces|images|tokens|indexing|dockerhub|transfers|mfa|socialaccount|procrastinate)/$",
         administrators("200", staff="404"),
     ),
     _safe("admin/(?P<url>.*)$", _any_of_them("404")),

@@ -97,7 +97,7 @@ def walk(ann, account, provider):
     ann.press("Set up an authenticator app", "link")
     picture = page.get_by_alt_text("The secret below, for a camera")
     expect(picture).to_be_visible()
-    assert picture.evaluate("image => image.complete && image.naturalWidth > 0")
+    assert picture.evaluate("async image => { await image.decode(); return image.naturalWidth }") > 0
     phone = Phone(page.locator(".secret code").inner_text())
     page.get_by_label("Code that the app shows").fill(phone.code(-1))
     ann.press("Set up")

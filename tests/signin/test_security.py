@@ -158,7 +158,7 @@ class TestAdministration:
         client = Client()
         assert client.get("/admin/", follow=True).redirect_chain[-1][0] == "/sign-in/?next=/admin/"
         form = {"username": ben.account_id, "password": PASSWORD, "next": "/admin/"}
-        assert client.post("/admin/login/", form).status_code == 302
+        assert client.post("/admin/login/", form).status_code == 405
         assert client.get("/admin/").status_code == 302
         assert sign_in(ben, client=client, next="/admin/")[1]["Location"] == "/sign-in/second-factor/"
         assert client.get("/admin/").status_code == 302

@@ -67,7 +67,7 @@ class TestHostile:
         if response.status_code == 302:
             check(response["Location"])
         else:
-            assert response.status_code == 200
+            assert response.status_code in {200, 400}
 
     def test_a_star(self, client, world, value):
         for address in ("/favorites/-/star/team/app/", "/favorites/-/official-star/official0/"):
