@@ -177,7 +177,7 @@ class Reader:
         # Pushed again since the first answer: before this look the registry tells, after it the row is another one.
         if digest_of(self.repository, tag):
             return Outcome.IGNORED
-        same = Tag.objects.filter(pk=row.pk, manifest=row.manifest_id, pushed_at=row.pushed_at)
+        same = Tag.objects.filter(pk=row.pk, manifest=row.manifest_id, pushed_at=row.pushed_at, state=row.state)
         with transaction.atomic():
             deleted, _by_table = same.delete()
             if deleted:

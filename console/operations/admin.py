@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
@@ -30,6 +31,13 @@ class JobAdmin(Recorded, ProcrastinateJobAdmin):
         # The library offers them to whoever may look.
         allowed = request.user.has_perm("procrastinate.change_procrastinatejob")
         return super().get_actions(request) if allowed else {}
+
+    @admin.action(description=_("Retry Job (only failed jobs)"))
+    def retry(self, request: HttpRequest, queryset: QuerySet[ProcrastinateJob]) -> None:
+        # The library's takes those that run as well, and would run them twice at the same time.
+        super().retry(request, queryset.filter(status="failed"))
+
+    actions = ["retry", "cancel", "abort"]
 
     @admin.display(description=_("Args"))
     def pretty_args(self, instance: ProcrastinateJob) -> str:

@@ -61,6 +61,10 @@ async def _until_stored(store: Callable[[], Awaitable[None]]) -> None:
         except UniqueViolation:
             raise
         except ConnectorException as error:
+            if isinstance(error.__cause__, psycopg.errors.RaiseException):
+                # The queue's own answer, which stays the same: somebody else has stored it, or has removed the job.
+                log.error("how a job ended is not stored: %s", error.__cause__)
+                return
             if not refused:
                 log.warning("how a job ended cannot be stored yet: %s", error.__cause__ or error)
             refused = True

@@ -14,25 +14,21 @@ from django.core.management import call_command
 from django.db import connection
 from django.test import Client, RequestFactory
 from django.utils import timezone
-from django.utils.encoding import force_bytes
-from django.utils.http import urlsafe_base64_encode
 from procrastinate.contrib.django import app
 
 import manage
 from console.accounts import access_tokens
-from console.accounts.letters import letters
 from console.audit import summaries
 from console.audit.admin import AuditEventAdmin
 from console.audit.models import AuditEvent
 from console.audit.origin import command, set_origin
 from console.audit.recorded import Recorded
 from console.images import jobs as image_jobs
-from console.images.models import Copy, Image
+from console.images.models import Image
 from console.images.services import delete_image, delete_tags
 from console.images.services_copy import copy_tag
 from console.indexing import jobs as index_jobs
 from console.indexing.hints import Notice, remember
-from console.indexing.services import reread_image
 from console.namespaces import jobs as namespace_jobs
 from console.operations.management.commands import prepare
 from console.registry import registry
@@ -40,8 +36,8 @@ from console.tokens import jobs as token_jobs
 from console.tokens import passwords
 from console.tokens.models import Login
 from console.transfers import jobs as transfer_jobs
-from console.transfers.models import Transfer
 from tests.audit import signing_in
+from tests.audit.cases import ADDRESS, ADDRESSES, NEW, World, case
 from tests.factories import PASSWORD, AccountFactory, ActivatedAccountFactory, ImageFactory, NamespaceFactory
 from tests.registry_tools import push_image
 from tests.web.addresses import every_address
@@ -49,59 +45,7 @@ from tests.web.addresses import every_address
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("registry_server")]
 
 ROOT = Path(__file__).resolve().parents[2]
-ADDRESS = "192.0.2.9"
-NEW = "a brand new word 9"
-UNTOUCHED = "It changes nothing."
-ADDRESSES, TASKS, COMMANDS, ACTIONS = {}, {}, {}, {}
-
-
-def case(cases, name):
-    """Adds a case: it does something, and gives the row's action, target, details and, if need be, actor."""
-
-    def add(function):
-        cases[name] = function
-        return function
-
-    return add
-
-
-class World:
-    """Ann with the image ``team/app``, and a tag of it that is in the registry and in the index."""
-
-    def __init__(self, settings):
-        self.ann = ActivatedAccountFactory(name="Ann", email="ann@example.com")
-        self.id = self.ann.account_id
-        self.team = NamespaceFactory(owner=self.ann)
-        self.image = ImageFactory(namespace=self.team, name="app", description="before")
-        self.name = self.image.repository
-        self.client = Client(REMOTE_ADDR=ADDRESS)
-        self.client.force_login(self.ann)
-        self.settings = settings
-
-    def post(self, path, **form):
-        response = self.client.post(path, form)
-        assert response.status_code in {200, 302}, response.content
-        return response
-
-    def pushed(self, tag="v1"):
-        made = push_image(registry(), self.name, tag)
-        reread_image(self.name)
-        self.image.refresh_from_db()
-        return made
-
-    def transfer(self, state="running", **fields):
-        return Transfer.objects.create(
-            image=self.image, tag="new", repository="library/debian", reference="12", requested_by=self.id, state=state,
-            **fields,
-        )  # fmt: skip
-
-    def admin(self):
-        self.ann.is_staff = self.ann.is_superuser = True
-        self.ann.save()
-        return self
-
-    def act(self, model, action, row, **form):
-        return self.admin().post(f"/admin/{model}/", action=action, _selected_action=[row.pk], **form)
+TASKS, COMMANDS, ACTIONS = {}, {}, {}
 
 
 @pytest.fixture
@@ -127,221 +71,6 @@ def shown(world, do, actor, address):
 
 # --- addresses ------------------------------------------------------------------------------------------------------
 
-
-@case(ADDRESSES, "sign-in")
-def _(w):
-    w.client.logout()
-    w.post("/sign-in/", username=w.id, password=PASSWORD)
-    return "account.sign_in", w.id, {}
-
-
-@case(ADDRESSES, "sign-out")
-@case(ADDRESSES, "admin:logout")
-def _(w):
-    w.post("/sign-out/")
-    return "account.sign_out", w.id, {}
-
-
-@case(ADDRESSES, "password_change")
-def _(w):
-    w.post("/account/password/", old_password=PASSWORD, new_password1=NEW, new_password2=NEW)
-    return "account.password", w.id, {}
-
-
-@case(ADDRESSES, "password_reset_confirm")
-def _(w):
-    w.client.logout()
-    path = f"/account/reset/{urlsafe_base64_encode(force_bytes(w.ann.pk))}"
-    w.client.get(f"{path}/{letters.make_token(w.ann)}/")
-    w.post(f"{path}/set-password/", new_password1=NEW, new_password2=NEW)
-    return "account.password", w.id, {}, "anonymous"
-
-
-@case(ADDRESSES, "access-token-create")
-def _(w):
-    w.post("/account/tokens/-/create/", name="ci", access="push", reach="all", expires="never")
-    return "access_token.create", f"{w.id}/ci", {"can_push": True, "namespaces": "all", "expires_at": None}
-
-
-@case(ADDRESSES, "access-token-revoke")
-def _(w):
-    token, _secret = access_tokens.create(w.ann, "ci", can_push=False)
-    w.post(f"/account/tokens/{token.pk}/-/revoke/")
-    return "access_token.revoke", f"{w.id}/ci", {}
-
-
-@case(ADDRESSES, "login-revoke")
-def _(w):
-    login = Login.objects.create(account=w.ann, version=1, client="docker", created_from="192.0.2.1")
-    w.post(f"/account/logins/{login.pk}/-/revoke/")
-    return "login.revoke", f"{w.id}/{login}", {"created_from": "192.0.2.1"}
-
-
-@case(ADDRESSES, "logins-revoke")
-def _(w):
-    Login.objects.create(account=w.ann, version=1, client="docker")
-    w.post("/account/logins/-/revoke/")
-    return "login.revoke_all", w.id, {"logins": 1}
-
-
-@case(ADDRESSES, "activate")
-def _(w):
-    w.ann.credential.activated_at = None
-    w.ann.credential.save()
-    w.post("/activation/", username=w.id, password=NEW, confirm=NEW)
-    return "service.enable", w.id, {"username": w.id}
-
-
-@case(ADDRESSES, "activation-steps")
-def _(w):
-    w.ann.credential.activated_at = None
-    w.ann.credential.save()
-    w.post("/activation/steps/")
-    return "service.activate", w.id, {}
-
-
-@case(ADDRESSES, "registry-password")
-def _(w):
-    w.post("/activation/password/", password=NEW, confirm=NEW)
-    return "service.password", w.id, {}
-
-
-@case(ADDRESSES, "image-create")
-def _(w):
-    w.post("/images/-/create/", namespace=w.team.name, name="other", visibility="public", description="x")
-    return "image.create", f"{w.team.name}/other", {"type": "public", "description": "x"}
-
-
-@case(ADDRESSES, "image-describe")
-def _(w):
-    w.post(f"/images/{w.name}/-/describe/", description="after")
-    return "image.describe", w.name, {"old": "before", "new": "after"}
-
-
-@case(ADDRESSES, "image-visibility")
-def _(w):
-    w.post(f"/images/{w.name}/-/visibility/", visibility="public")
-    return "image.visibility", w.name, {"old": "private", "new": "public"}
-
-
-@case(ADDRESSES, "image-delete")
-def _(w):
-    w.post(f"/images/{w.name}/-/delete/")
-    return "image.delete", w.name, {"tags": 0}
-
-
-@case(ADDRESSES, "image-delete-many")
-def _(w):
-    w.post("/images/-/delete/", image=[w.image.pk])
-    return "image.delete", w.name, {"tags": 0}
-
-
-@case(ADDRESSES, "tags-delete")
-def _(w):
-    w.pushed()
-    w.post(f"/images/{w.name}/-/delete-tags/", tag=["v1"])
-    return "tag.delete", w.name, {"tags": ["v1"]}
-
-
-@case(ADDRESSES, "tag-copy")
-def _(w):
-    w.pushed()
-    w.post(f"/images/{w.name}/-/tags/v1/copy/", namespace=w.team.name, name="app", tag="v2")
-    return "tag.copy", f"{w.name}:v2", {"source": f"{w.name}:v1"}
-
-
-@case(ADDRESSES, "copy-dismiss")
-def _(w):
-    copy = Copy.objects.create(image=w.image, tag="v2", source="a/b", digest="x", requested_by=w.id, state="failed")
-    w.post(f"/images/{w.name}/-/copies/{copy.pk}/dismiss/")
-    return "tag.copy-dismiss", f"{w.name}:v2", {"source": "a/b"}
-
-
-@case(ADDRESSES, "namespace-create")
-def _(w):
-    w.post("/namespaces/-/create/", name=f"{w.team.name}2")
-    return "namespace.create", f"{w.team.name}2", {"owner": w.id}
-
-
-@case(ADDRESSES, "namespace-delete")
-def _(w):
-    other = NamespaceFactory(owner=w.ann)
-    w.post(f"/namespaces/{other.name}/-/delete/")
-    return "namespace.delete", other.name, {"owner": w.id}
-
-
-@case(ADDRESSES, "official-image-copy")
-def _(w):
-    w.post("/docker-hub/debian/-/tags/12/copy/", namespace=w.team.name, name="app", tag="12")
-    return "tag.import", f"{w.name}:12", {"with_credentials": False}
-
-
-@case(ADDRESSES, "import")
-def _(w):
-    form = {"reference": "ghcr.io/a/b:1", "namespace": w.team.name, "name": "app", "username": "u", "password": NEW}
-    w.post("/images/-/import/", **form)
-    return "tag.import", f"{w.name}:1", {"source": "ghcr.io/a/b:1", "with_credentials": True}
-
-
-@case(ADDRESSES, "transfer-cancel")
-def _(w):
-    w.post(f"/images/{w.name}/-/transfers/{w.transfer().pk}/cancel/")
-    return "tag.import-cancel", f"{w.name}:new", {}
-
-
-@case(ADDRESSES, "transfer-retry")
-def _(w):
-    w.post(f"/images/{w.name}/-/transfers/{w.transfer('failed').pk}/retry/")
-    return "tag.import", f"{w.name}:new", {"attempt": 2}
-
-
-@case(ADDRESSES, "transfer-dismiss")
-def _(w):
-    w.post(f"/images/{w.name}/-/transfers/{w.transfer('failed').pk}/dismiss/")
-    return "tag.import-dismiss", f"{w.name}:new", {}
-
-
-@case(ADDRESSES, "token")
-def _(w):
-    form = {"grant_type": "password", "username": w.id, "password": PASSWORD, "service": w.settings.REGISTRY_SERVICE}
-    scope = f"repository:{w.name}:pull,push repository:somebody/else:pull"
-    for _ in range(2):
-        w.post("/token/", **form, scope=scope, client_id="x")
-    assert summaries.flush() == 2
-    assert AuditEvent.objects.get(action="token.refuse").target == "somebody/else"
-    return "token.grant", w.name, {"granted": ["pull", "push"], "refused": [], "shown": "password", "times": 2}
-
-
-@case(ADDRESSES, "admin:auth_user_password_change")
-def _(w):
-    form = {"usable_password": "true", "password1": NEW, "password2": NEW}
-    w.admin().post(f"/admin/accounts/account/{w.ann.pk}/password/", **form)
-    return "account.password", w.id, {}
-
-
-@case(ADDRESSES, "admin:audit_auditevent_export")
-def _(w):
-    w.admin().post("/admin/audit/auditevent/export/", actor=w.id)
-    return "audit.export", "audit event", {"filter": {"actor": w.id}}
-
-
-ADDRESSES |= {
-    **signing_in.ADDRESSES,
-    "home": UNTOUCHED,
-    "admin-password-change": UNTOUCHED,
-    "admin:password_change": "It lies behind the address that leads to one's own page.",
-    "password_reset": "It sends a letter and changes nothing; that the password was changed with it is recorded.",
-    "notifications": "It is a hint; what the index learns of it is recorded (tag.push).",
-    "docker-hub-refresh": "What Docker Hub says of its images is nobody's doing.",
-    "star": "A star is a preference of one's own, like a bookmark.",
-    "star-official": "A star is a preference of one's own, like a bookmark.",
-    **dict.fromkeys(
-        ("healthz", "password_change_done", "password_reset_done", "password_reset_complete"), UNTOUCHED
-    ),
-    **{f"admin:{name}": UNTOUCHED for name in (
-        "index", "login", "jsi18n", "autocomplete", "view_on_site", "app_list", "password_change_done", "",
-    )},
-}  # fmt: skip
 OF_A_MODEL = ("_changelist", "_add", "_change", "_delete", "_history")
 
 

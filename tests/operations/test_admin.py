@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from django.db import connection
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from console.accounts.models import Account
@@ -167,6 +168,18 @@ class TestImages:
         image.refresh_from_db()
         assert (image.name, image.visibility) == ("app", "private")
         assert client.post(f"{page}delete/", {"post": "yes"}).status_code == 403
+
+
+def test_a_job_that_runs_is_not_started_a_second_time(client, boss):
+    with connection.cursor() as cursor:
+        for status in ("doing", "failed"):
+            cursor.execute(
+                "INSERT INTO procrastinate_jobs (queue_name, task_name, status) VALUES ('x', %s, %s)", [status, status]
+            )
+    ticked = list(ProcrastinateJob.objects.values_list("pk", flat=True))
+    client.post("/admin/procrastinate/procrastinatejob/", {"action": "retry", "_selected_action": ticked})
+    found = dict(ProcrastinateJob.objects.values_list("task_name", "status"))
+    assert found == {"doing": "doing", "failed": "todo"}
 
 
 def test_the_audit_trail_is_read_only(client, boss):

@@ -175,6 +175,20 @@ def test_a_job_whose_end_finds_no_room_in_the_database_is_not_stuck(monkeypatch,
 
 
 @pytest.mark.usefixtures("queue")
+def test_a_job_that_is_no_longer_there_keeps_no_place(monkeypatch, caplog):
+    """Its end cannot be stored by anybody, however often it is tried."""
+
+    def work(image, turn_over):
+        ProcrastinateJob.objects.all()._raw_delete(using="default")
+
+    monkeypatch.setattr("console.images.deletion.delete_everything", work)
+    image = ImageFactory()
+    delete_image(image.namespace.owner, image)
+    run_worker(wait=False)
+    assert "how a job ended is not stored: Job was not found" in caplog.text
+
+
+@pytest.mark.usefixtures("queue")
 def test_a_job_whose_worker_was_killed_while_the_same_waits_again(registry_server):
     """It must not stay in the way of the one that waits behind its lock."""
     with connection.cursor() as cursor:
