@@ -37,6 +37,20 @@ def pytest_terminal_summary(terminalreporter):
     fuzz.summary(terminalreporter)
 
 
+# Few tests and long ones: started last, one process would have them all when the others have nothing left to do.
+LONG = ("faults", "engine", "browser/test_walk", "upgrade", "backup", "local", "transfers/test_whole")
+
+
+def pytest_collection_modifyitems(items):
+    """The files with the longest tests first; all others stay in their order."""
+
+    def rank(item):
+        path = str(item.path.relative_to(CACHE.parent / "tests"))
+        return next((place for place, start in enumerate(LONG) if path.startswith(start)), len(LONG))
+
+    items.sort(key=rank)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _static_files(django_test_environment):
     """Collect the static files once, as a start does: pages name them by their hash, and whole products borrow them."""
