@@ -181,12 +181,11 @@ class Stack:
     def pid_of(self, name: str) -> int:
         """The process number of a child, once there is one: what died is not there until it is started again."""
 
-        def pids() -> list[int]:
-            rows = json.loads((self.data_dir / "run" / "children.json").read_text())
-            return [row["pid"] for row in rows if row["name"] == name]
+        return wait_until(lambda: self.children().get(name), f"there is a {name}", 30)
 
-        wait_until(pids, f"there is a {name}", 30)
-        return pids()[0]
+    def children(self) -> dict[str, int]:
+        """The names and process numbers of those that run."""
+        return {row["name"]: row["pid"] for row in json.loads((self.data_dir / "run" / "children.json").read_text())}
 
     def signal(self, number: int = signal.SIGTERM) -> None:
         """Send the supervisor a signal."""

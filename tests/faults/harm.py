@@ -48,9 +48,9 @@ class Harm:
 
     def _alive(self, name: str) -> int:
         try:
-            pid = self.stack.pid_of(name)
+            pid = self.stack.children()[name]
             return pid if psutil.Process(pid).status() != psutil.STATUS_ZOMBIE else 0
-        except (StopIteration, OSError, ValueError, psutil.NoSuchProcess):
+        except (KeyError, OSError, ValueError, psutil.NoSuchProcess):
             return 0
 
     def kill(self, name: str) -> None:

@@ -71,7 +71,7 @@ def check_storable(*values: Any) -> None:
 
 # --- scopes and Basic -----------------------------------------------------------------------------------------------
 
-OWNER = policy.Caller(1, "owner", "", 1, True, True, False, None, None)
+OWNER = policy.Caller(1, "100000000001", "owner", "", 1, True, True, False, None, None)
 CALLERS = {
     "anonymous": None,
     "not activated": replace(OWNER, activated=False),
