@@ -12,7 +12,8 @@ from console.audit.origin import ANONYMOUS, Origin, set_origin
 
 def client_address(request: HttpRequest) -> str | None:
     """The address the request came from, or ``None`` when the server did not say (a Unix socket)."""
-    address = request.META.get("REMOTE_ADDR", "")
+    # Less the name of the interface (RFC 4007, 11), which PostgreSQL's inet does not take.
+    address = request.META.get("REMOTE_ADDR", "").partition("%")[0]
     try:
         found = ipaddress.ip_address(address)
         return str(getattr(found, "ipv4_mapped", None) or found)

@@ -13,9 +13,10 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Mapping
 from typing import NamedTuple
 
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import DatabaseError, DataError, InterfaceError, connection, transaction
 
 from console.audit.services import Event, record_all
 
@@ -25,6 +26,8 @@ SECONDS = float(os.environ.get("AUDIT_SUMMARY_SECONDS") or 300)
 # So many kinds are kept apart between two rows: about 5 MB. What comes on top is counted without saying who and what.
 MOST = 5000
 OTHERS = "others"
+# What says that a row can never be written, as it is: half a character is refused before the database sees it.
+_REFUSED = (DataError, UnicodeError)
 
 
 class _Kind(NamedTuple):
@@ -66,7 +69,7 @@ def _add(kind: _Kind, more: tuple[int, float, float]) -> None:
 
 
 def flush() -> int:
-    """Write down what was counted; how many rows that took.
+    """Write down what was counted; how many rows that took. What the database refuses is dropped, and logged.
 
     :raises django.db.DatabaseError: when it cannot be written; it is kept for the next time.
     """
@@ -74,13 +77,36 @@ def flush() -> int:
         with _lock:
             taken = dict(_counts)
             _counts.clear()
+        left = dict(taken)
         try:
-            record_all(_event(kind, *taken[kind]) for kind in taken)
+            try:
+                _record(taken)
+            except _REFUSED:
+                return _record_each(left)
         except BaseException:
-            for kind, counted in taken.items():
+            for kind, counted in left.items():
                 _add(kind, counted)
             raise
         return len(taken)
+
+
+def _record(counted: Mapping[_Kind, tuple[int, float, float]]) -> None:
+    with transaction.atomic():
+        record_all(_event(kind, *counted[kind]) for kind in counted)
+
+
+def _record_each(left: dict[_Kind, tuple[int, float, float]]) -> int:
+    """Write row by row, and take from ``left`` what is dealt with: one that is refused must not hold up all others."""
+    written = 0
+    for kind, counted in list(left.items()):
+        try:
+            _record({kind: counted})
+            written += 1
+        except _REFUSED as error:
+            # Not what it says: that has the value in it.
+            log.error("%s of %s is not written to the audit trail: %s", counted[0], kind.action, type(error).__name__)
+        del left[kind]
+    return written
 
 
 def forget() -> None:
@@ -117,8 +143,12 @@ def _write_for_ever() -> None:
 def _write() -> None:
     """Write, on a connection that is closed again; what fails is tried the next time."""
     try:
-        flush()
+        try:
+            flush()
+        finally:
+            connection.close()
     except (DatabaseError, InterfaceError) as error:
         log.warning("%s kinds of summarised events are not in the audit trail yet: %s", len(_counts), error)
-    finally:
-        connection.close()
+    except Exception:
+        # Whatever it is: there is one thread, and nothing would be written any more without it.
+        log.exception("summarised events are not in the audit trail yet")

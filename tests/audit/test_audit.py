@@ -54,7 +54,9 @@ def test_what_is_rolled_back_was_not_done():
 
 @pytest.mark.parametrize(
     ("given", "found"),
-    [("192.0.2.1", "192.0.2.1"), ("::ffff:192.0.2.1", "192.0.2.1"), ("::1", "::1"), ("", None), ("unix:", None)],
+    [("192.0.2.1", "192.0.2.1"), ("::ffff:192.0.2.1", "192.0.2.1"), ("::1", "::1"), ("", None), ("unix:", None)]
+    # The interface's name is the machine's own, and no part of what PostgreSQL takes for an address.
+    + [("fe80::1%eth0", "fe80::1")],
 )
 def test_addresses(given, found):
     assert client_address(RequestFactory().get("/", REMOTE_ADDR=given)) == found

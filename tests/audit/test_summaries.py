@@ -1,6 +1,7 @@
 """What is counted and written down every few minutes: grants of tokens, and wrong passwords."""
 
 import threading
+from unittest.mock import Mock
 
 import pytest
 from django.db import OperationalError
@@ -107,6 +108,41 @@ def test_nothing_is_lost_while_the_database_is_away(monkeypatch):
     monkeypatch.undo()
     assert written() == {("token.grant", "1", "team/app", 3)}
     assert summaries.flush() == 0
+
+
+def test_what_the_database_refuses_is_dropped_and_the_rest_is_written(caplog):
+    count(address="fe80::1%eth0"), count(target="a\0b"), count(target="a\ud800b")
+    count(2)
+    assert summaries.flush() == 1
+    assert written() == {("token.grant", "1", "team/app", 2)}
+    assert caplog.text.count("token.grant") == 3 and "fe80" not in caplog.text
+
+
+def test_what_was_written_before_the_database_went_is_not_written_again(monkeypatch):
+    """Row by row: one is refused, one is written, then the database is away."""
+    count(address="fe80::1%eth0"), count(target="a/b"), count(target="c/d")
+    calls, real = [], summaries.record_all
+
+    def record_all(events):
+        calls.append(1)
+        if len(calls) == 4:
+            raise OperationalError("away")
+        real(events)
+
+    monkeypatch.setattr(summaries, "record_all", record_all)
+    with pytest.raises(OperationalError):
+        summaries.flush()
+    assert written() == {("token.grant", "1", "a/b", 1), ("token.grant", "1", "c/d", 1)}
+    assert len(calls) == 5
+
+
+@pytest.mark.parametrize("error", [OperationalError("away"), RuntimeError("odd")])
+def test_no_failure_ends_the_thread(monkeypatch, caplog, error):
+    closed = Mock()
+    monkeypatch.setattr(summaries, "flush", Mock(side_effect=error))
+    monkeypatch.setattr(summaries, "connection", closed)
+    summaries._write()
+    assert str(error) in caplog.text and closed.close.called
 
 
 def test_many_threads():
