@@ -67,6 +67,9 @@ class Account(AbstractBaseUser, PermissionsMixin):
     EMAIL_FIELD = "email"
     REQUIRED_FIELDS = ["name"]
 
+    # Whether the password was taken away since the account was stored.
+    _password_disabled = False
+
     objects = AccountManager()
 
     class Meta:
@@ -88,14 +91,25 @@ class Account(AbstractBaseUser, PermissionsMixin):
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Store the account; an empty e-mail is stored as none, so that many accounts may have none.
 
-        Here, where all of them come by, a new password goes into the audit trail, however it was given.
+        Here, where all of them come by, a new password goes into the audit trail, however it was given, and so does
+        that it has none any more.
         """
         self.email = self.email or None
-        new_password = getattr(self, "_password", None) is not None and not self._state.adding
+        disabled = self._password_disabled and not self.has_usable_password()
+        new_password = getattr(self, "_password", None) is not None and not disabled
+        recorded = not self._state.adding
         with transaction.atomic():
             super().save(*args, **kwargs)
-            if new_password:
+            if recorded and disabled:
+                record("account.password", self.account_id, changes={"usable": [True, False]})
+            elif recorded and new_password:
                 record("account.password", self.account_id)
+        self._password_disabled = False
+
+    def set_unusable_password(self) -> None:
+        """Let no password sign in any more; ``save`` records it."""
+        self._password_disabled = self._password_disabled or self.has_usable_password()
+        super().set_unusable_password()
 
     def clean(self) -> None:
         """Normalise what was typed."""

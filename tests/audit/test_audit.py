@@ -4,10 +4,12 @@ import pytest
 from django.db import DatabaseError, transaction
 from django.test import RequestFactory
 
+from console.accounts.models import Account
 from console.audit.middleware import client_address
 from console.audit.models import AuditEvent
 from console.audit.origin import SYSTEM, Origin, set_origin
 from console.audit.services import record
+from tests.factories import AccountFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -28,6 +30,24 @@ def test_it_works():
 def test_without_a_request_it_was_the_system():
     assert record("x.y", "z").actor == SYSTEM
     assert record("x.y", "z", actor="somebody").actor == "somebody"
+
+
+def test_a_password_that_is_taken_away():
+    account = AccountFactory()
+    account.set_unusable_password()
+    with pytest.raises(ZeroDivisionError), transaction.atomic():
+        account.save()
+        raise ZeroDivisionError
+    assert not AuditEvent.objects.exists()
+    account = Account.objects.get()
+    account.set_unusable_password(), account.set_unusable_password(), account.save(), account.save()
+    account = Account.objects.get()
+    account.set_unusable_password(), account.save()
+    event = AuditEvent.objects.get()
+    assert (event.action, event.target) == ("account.password", account.account_id)
+    assert event.detail == {"changes": {"usable": [True, False]}}
+    account.set_password("a brand new word 9"), account.save()
+    assert AuditEvent.objects.latest("id").detail == {}
 
 
 def test_a_long_target_is_cut():

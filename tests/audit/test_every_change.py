@@ -93,6 +93,17 @@ def test_an_address(world, name):
     shown(world, ADDRESSES[name], world.id, ADDRESS)
 
 
+def test_a_password_that_an_administrator_takes_away(world):
+    other = AccountFactory()
+
+    def do(w):
+        form = {"usable_password": "false", "unset-password": "1"}
+        w.admin().post(f"/admin/accounts/account/{other.pk}/password/", **form)
+        return "account.password", other.account_id, {"changes": {"usable": [True, False]}}
+
+    shown(world, do, world.id, ADDRESS)
+
+
 # --- the administration ---------------------------------------------------------------------------------------------
 
 
