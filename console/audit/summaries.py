@@ -13,6 +13,7 @@ import logging
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -25,6 +26,8 @@ log = logging.getLogger(__name__)
 SECONDS = float(os.environ.get("AUDIT_SUMMARY_SECONDS") or 300)
 # So many kinds are kept apart between two rows: about 5 MB. What comes on top is counted without saying who and what.
 MOST = 5000
+# So many of them are one actor's, that nobody uses all of them up: of theirs on top, the actor and the action are kept.
+MOST_OF_ONE = 500
 OTHERS = "others"
 # What says that a row can never be written, as it is: half a character is refused before the database sees it.
 _REFUSED = (DataError, UnicodeError)
@@ -42,6 +45,8 @@ class _Kind(NamedTuple):
 
 # How often, and when first and last.
 _counts: dict[_Kind, tuple[int, float, float]] = {}
+# How many of these are whose.
+_kinds_of: Counter[str] = Counter()
 _lock = threading.Lock()
 # Held while rows are written: a process that ends waits for the thread, so that nothing is written twice or not at all.
 _writing = threading.Lock()
@@ -62,8 +67,12 @@ def count(action: str, target: str, *, actor: str, address: str | None, **facts:
 
 def _add(kind: _Kind, more: tuple[int, float, float]) -> None:
     with _lock:
+        if kind not in _counts and _kinds_of[kind.actor] >= MOST_OF_ONE:
+            kind = _Kind(kind.action, OTHERS, kind.actor, None, ())
         if kind not in _counts and len(_counts) >= MOST:
             kind = _Kind(kind.action, OTHERS, OTHERS, None, ())
+        if kind not in _counts:
+            _kinds_of[kind.actor] += 1
         times, first, last = _counts.get(kind, (0, more[1], more[2]))
         _counts[kind] = times + more[0], min(first, more[1]), max(last, more[2])
 
@@ -76,7 +85,7 @@ def flush() -> int:
     with _writing:
         with _lock:
             taken = dict(_counts)
-            _counts.clear()
+            _clear()
         left = dict(taken)
         try:
             try:
@@ -112,7 +121,12 @@ def _record_each(left: dict[_Kind, tuple[int, float, float]]) -> int:
 def forget() -> None:
     """Forget what was counted and not written down."""
     with _lock:
-        _counts.clear()
+        _clear()
+
+
+def _clear() -> None:
+    _counts.clear()
+    _kinds_of.clear()
 
 
 def _event(kind: _Kind, times: int, first: float, last: float) -> Event:

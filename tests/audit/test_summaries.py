@@ -99,6 +99,20 @@ def test_memory_is_bounded(monkeypatch):
     assert ("token.grant", "others", "others", 7) in written()
 
 
+def test_nobody_blinds_the_trail_for_others(monkeypatch):
+    monkeypatch.setattr(summaries, "MOST", 10)
+    monkeypatch.setattr(summaries, "MOST_OF_ONE", 3)
+    for number in range(100):
+        count(target=f"team/app{number}", address="192.0.2.1")
+    count(actor="2", address="192.0.2.2"), count(actor="2", address="192.0.2.2")
+    assert len(summaries._counts) == 5
+    found = written()
+    assert ("token.grant", "1", "others", 97) in found and ("token.grant", "2", "team/app", 2) in found
+    assert AuditEvent.objects.get(target="others").address is None
+    count(target="team/app99")
+    assert ("token.grant", "1", "team/app99", 1) in written()
+
+
 def test_nothing_is_lost_while_the_database_is_away(monkeypatch):
     count(2)
     monkeypatch.setattr(summaries, "record_all", lambda events: (_ for _ in ()).throw(OperationalError("away")))
