@@ -18,7 +18,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 from django.conf import settings
-from django.db import DatabaseError
+from django.db import DatabaseError, InterfaceError
 from django.db.migrations.loader import MigrationLoader
 from django.utils import timezone
 
@@ -83,8 +83,9 @@ def make(path: Path) -> Made:
 def _record(path: Path) -> None:
     """Write down that somebody takes a copy of everything, keys included."""
     try:
-        record("backup.make", path)
-    except DatabaseError as error:
+        # A name that is not UTF-8 is nothing that a database holds, and no reason to have no backup.
+        record("backup.make", os.fsencode(path).decode(errors="replace"))
+    except (DatabaseError, InterfaceError) as error:
         # A database of an earlier version, before its upgrade, may have another table or none: it can be kept, too.
         log.warning("the backup is not in the audit trail: %s", error)
 
