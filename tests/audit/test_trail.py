@@ -115,6 +115,12 @@ class TestFinding:
         assert client.post(EXPORT, asked).status_code == 400
         assert not AuditEvent.objects.filter(action="audit.export").exists()
 
+    @pytest.mark.parametrize("word", ["first", "second", "third", "fourth", "fifth", "name", "sixth", "quoted"])
+    def test_words_after_the_end_of_a_line(self, client, word):
+        """In JSON a line's end is a backslash and a letter, which belongs to no word."""
+        record("x.y", "z", new='first\nsecond\r\nthird\tfourth\x01fifth\\name\\\nsixth "quoted"')
+        assert [event.target for event in client.get(LIST, {"words": word}).context["cl"].result_list] == ["z"]
+
     def test_old_and_new_can_be_read(self, client):
         one = record("image.describe", "team/app", old="<b>before</b>", new="after", by="admin")
         several = record("account.change", "1", changes={"email": [None, "ann@example.com"]})

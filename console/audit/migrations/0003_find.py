@@ -21,11 +21,13 @@ CREATE TRIGGER audit_event_final BEFORE UPDATE OR DELETE ON audit_auditevent
 """
 # Words as they are, by no language's rules: what stands between ASCII's other characters. A word of more than 2,046 bytes
 # fits into no index, so of each part no more is taken than is below that in any case. ``console.audit.finding`` does the same.
+# What JSON writes as a backslash and a character (the end of a line as ``\n``) goes first, or the next word would begin with it.
 WORDS = r"""
 CREATE FUNCTION audit_event_words(target text, actor text, detail jsonb) RETURNS tsvector
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT array_to_tsvector(array_remove(string_to_array(translate(
-        lower(left(target, 400) || ' ' || left(actor, 64) || ' ' || left(detail::text, 500)),
+        lower(left(target, 400) || ' ' || left(actor, 64) || ' '
+            || regexp_replace(left(detail::text, 500), '\\(u[0-9a-f]{4}|.)', ' ', 'g')),
         E'\t\n\r!"#$%&''()*+,-./:;<=>?@[\\]^_`{|}~', repeat(' ', 35)
     ), ' '), ''))
 $$;
