@@ -2,7 +2,8 @@
 
 A token is given out for each pull and push, with one query and no insert. So each process counts who was granted what,
 and a thread writes one row for each kind of event, with how often it happened, first and last. A process that is killed
-loses what it has counted since (``SECONDS``, at most); one that is stopped writes it down first.
+loses what it has counted since (``SECONDS``, at most); one that is stopped writes it down when it is told to, for an
+open connection may keep it until it is killed, and once more when it ends.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import NamedTuple
 
 from django.db import DatabaseError, DataError, InterfaceError, connection, transaction
 
+from console.audit import ending
 from console.audit.services import Event, record_all
 
 log = logging.getLogger(__name__)
@@ -51,7 +53,6 @@ _lock = threading.Lock()
 # Held while rows are written: a process that ends waits for the thread, so that nothing is written twice or not at all.
 _writing = threading.Lock()
 _thread: threading.Thread | None = None
-_over = threading.Event()
 
 
 def count(action: str, target: str, *, actor: str, address: str | None, **facts: object) -> None:
@@ -150,8 +151,9 @@ def _begin() -> None:
 
 
 def _write_for_ever() -> None:
-    while not _over.wait(SECONDS):
+    while not ending.over.wait(SECONDS):
         _write()
+    _write()
 
 
 def _write() -> None:

@@ -19,6 +19,7 @@ from typing import Any
 
 from gunicorn.workers.gthread import ThreadWorker
 
+from console.audit import ending
 from console.local import arrival
 from console.local.arrival import Connection, State
 
@@ -174,6 +175,11 @@ class WebWorker(ThreadWorker):
     def _keepalive_after(self, conn: Connection, keepalive: bool) -> bool:
         """Whether the connection stays for another request: unless much of this one's body is yet to come."""
         return bool(keepalive and conn.parser.finish_body(deadline=time.monotonic() + _DRAIN_SECONDS))
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """Begin to end. What must be kept is written at once: who is killed after the grace period writes nothing."""
+        ending.over.set()
+        super().handle_exit(sig, frame)
 
     def notify(self) -> None:
         """Say that this process is alive, and how many connections it has: once in each round of its loop."""

@@ -1,13 +1,15 @@
 """What is counted and written down every few minutes: grants of tokens, and wrong passwords."""
 
+import signal
 import threading
 from unittest.mock import Mock
 
 import pytest
 from django.db import OperationalError
 
-from console.audit import summaries
+from console.audit import ending, summaries
 from console.audit.models import AuditEvent
+from console.local.web_worker import WebWorker
 from console.tokens import passwords
 from tests.factories import PASSWORD, ActivatedAccountFactory, ImageFactory, NamespaceFactory
 from tests.stack import wait_until
@@ -170,12 +172,28 @@ def test_a_thread_writes_now_and_then(monkeypatch):
     """The tests' own does not run (tests/conftest.py); this is the one of a process that begins to count."""
     called = []
     monkeypatch.setattr(summaries, "SECONDS", 0.001)
-    monkeypatch.setattr(summaries, "_over", over := threading.Event())
+    monkeypatch.setattr(ending, "over", over := threading.Event())
     monkeypatch.setattr(summaries, "_write", lambda: called.append(1) or len(called) < 3 or over.set())
     thread = threading.Thread(target=summaries._write_for_ever, daemon=True)
     thread.start()
     thread.join(10)
-    assert len(called) == 3
+    # The last time because it is over.
+    assert len(called) == 4
+
+
+def test_it_writes_when_the_process_is_told_to_end(monkeypatch):
+    """Not when it ends: with half a request open that is after the grace period, when it may be killed already."""
+    called = []
+    monkeypatch.setattr(ending, "over", threading.Event())
+    monkeypatch.setattr(summaries, "_write", lambda: called.append(1))
+    thread = threading.Thread(target=summaries._write_for_ever, daemon=True)
+    thread.start()
+    worker = WebWorker.__new__(WebWorker)
+    worker.alive, worker.method_queue = True, Mock()
+    worker.handle_exit(signal.SIGTERM, None)
+    assert not worker.alive
+    thread.join(10)
+    assert called == [1]
 
 
 def test_a_process_that_is_told_to_end_writes_the_rest(stack):
