@@ -62,15 +62,15 @@ def _delete_tags(image: Image, news: News) -> None:
 
 def _delete_batch(image: Image, batch: list[Tag], unneeded: list[str], news: News) -> None:
     """Delete tags in one go; of ``unneeded``, those that they alone named are marked for what comes after."""
-    buried = at_once(lambda tag: _bury(image.repository, tag), batch)
+    pushed_anew = at_once(lambda tag: _bury(image.repository, tag), batch)
     deletion.remove_tombstone(image.repository)
-    gone = [tag for tag, done in zip(batch, buried, strict=True) if done]
+    gone = [tag for tag, digest in zip(batch, pushed_anew, strict=True) if digest is None]
     below = _below(image, {tag.manifest.digest for tag in gone}) & set(unneeded)
     # What an index names without the registry having had it when the index was read.
     unknown = below - set(Manifest.objects.filter(image=image, digest__in=below).values_list("digest", flat=True))
     for digest in sorted(unknown):
         registry().delete_manifest(image.repository, digest, missing_ok=True)
-    anew = [tag for tag, done in zip(batch, buried, strict=True) if not done]
+    anew = [(tag, digest) for tag, digest in zip(batch, pushed_anew, strict=True) if digest is not None]
     with image_locked(image.pk):
         Manifest.objects.filter(image=image, digest__in=below).update(doomed=True)
         rows = Tag.objects.filter(pk__in=[tag.pk for tag in gone], state=Tag.State.DELETING)
@@ -82,23 +82,40 @@ def _delete_batch(image: Image, batch: list[Tag], unneeded: list[str], news: New
             for tag in gone
             if tag.pk in going
         )
-        Tag.objects.filter(pk__in=[tag.pk for tag in anew]).update(state=Tag.State.ACTIVE, problem="")
+        _keep(image, anew)
         refresh_totals(image.pk)
-    news.look_at([tag.name for tag in anew])
+    news.look_at([tag.name for tag, _digest in anew])
 
 
-def _bury(repository: str, tag: Tag) -> bool:
-    """Point the tag at the tombstone, unless somebody has pushed it anew until this very moment; whether it was."""
-    if not _points_where_it_did(tag, deletion.readable_digest(repository, tag.name)):
-        return False
+def _bury(repository: str, tag: Tag) -> str | None:
+    """Point the tag at the tombstone, unless somebody has pushed it anew until this very moment; the digest if so."""
+    present = deletion.readable_digest(repository, tag.name)
+    # One that cannot be read is mended by the tombstone.
+    if present and not _points_where_it_did(tag, present):
+        return present
     deletion.bury_tag(repository, tag.name)
-    return True
+    return None
 
 
-def _points_where_it_did(tag: Tag, present: str | None) -> bool:
-    # The row keeps the digest: after a failure between the tombstone and the end, it says what the tag pointed at. One
-    # that cannot be read is mended by the tombstone.
-    return not present or present == tag.manifest.digest or deletion.is_tombstone(present)
+def _keep(image: Image, anew: list[tuple[Tag, str]]) -> None:
+    """Take the mark from tags that somebody pushed anew after the deletion was asked for: what they pushed stays.
+
+    :param anew: each with the digest that it has now; the caller holds the image's lock.
+    """
+    marked = Tag.objects.filter(pk__in=[tag.pk for tag, _digest in anew], state=Tag.State.DELETING)
+    kept = set(marked.values_list("pk", flat=True))
+    marked.update(state=Tag.State.ACTIVE, problem="")
+    # Or "tag.delete" would read as if it had been done.
+    record_all(
+        Event("tag.kept", f"{image.repository}:{tag.name}", SYSTEM, {"digest": digest})
+        for tag, digest in anew
+        if tag.pk in kept
+    )
+
+
+def _points_where_it_did(tag: Tag, present: str) -> bool:
+    # The row keeps the digest: after a failure between the tombstone and the end, it says what the tag pointed at.
+    return present == tag.manifest.digest or deletion.is_tombstone(present)
 
 
 def _remove_doomed(image: Image, news: News, turn_over: Callable[[], bool]) -> None:
@@ -133,13 +150,15 @@ def _spare_what_is_needed(image: Image) -> None:
 def _without_those_pushed_anew(image: Image, marked: list[Tag]) -> list[Tag]:
     """The tags that still point where they did when they were marked, at the tombstone already, or nowhere."""
     found = at_once(lambda tag: deletion.readable_digest(image.repository, tag.name), marked)
-    gone = []
+    gone, anew = [], []
     for tag, present in zip(marked, found, strict=True):
-        if _points_where_it_did(tag, present):
-            gone.append(tag)
+        if present and not _points_where_it_did(tag, present):
+            anew.append((tag, present))
         else:
-            # Somebody pushed the tag anew after the deletion was asked for: what they pushed stays.
-            Tag.objects.filter(pk=tag.pk).update(state=Tag.State.ACTIVE, problem="")
+            gone.append(tag)
+    if anew:
+        with image_locked(image.pk):
+            _keep(image, anew)
     return gone
 
 

@@ -8,7 +8,7 @@ import enum
 from django.utils import timezone
 
 from console.images.models import Manifest, Tag
-from console.indexing import reading
+from console.indexing import reading, trail
 
 
 class Outcome(enum.Enum):
@@ -50,6 +50,8 @@ def point(name: str, manifest: Manifest, pushed_at: datetime.datetime | None, pu
     # The same image pushed again after somebody asked to delete the tag: the later wish counts.
     wanted = bool(pushed_at and row.deleting_since and pushed_at > row.deleting_since)
     if moved or wanted:
+        if row.state == Tag.State.DELETING:
+            trail.kept(row.image.repository, name, manifest.digest, pushed_by)
         row.manifest, row.state, row.problem = manifest, Tag.State.ACTIVE, ""
     row.subject, row.missing_at = subject, None
     if moved or wanted or before != (row.pushed_at, row.pushed_by, row.subject, row.missing_at):

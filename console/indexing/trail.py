@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from console.accounts.services import account_ids
 from console.audit.origin import SYSTEM
-from console.audit.services import Event, record_all
+from console.audit.services import Event, record, record_all
 
 
 class Pointed(NamedTuple):
@@ -37,3 +37,11 @@ def pointed(changes: Sequence[Pointed]) -> None:
         )
         for change in changes
     )
+
+
+def kept(repository: str, tag: str, digest: str, by: str) -> None:
+    """Write down, in the caller's transaction, that a tag stays which was to be deleted: it was pushed after that.
+
+    :param by: the user name at the registry of whoever pushed it; empty when nobody is known.
+    """
+    record("tag.kept", f"{repository}:{tag}", actor=account_ids({by}).get(by, by) or SYSTEM, digest=digest)

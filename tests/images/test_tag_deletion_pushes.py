@@ -3,6 +3,7 @@
 import pytest
 from django.utils import timezone
 
+from console.audit.models import AuditEvent
 from console.images import deletion, jobs, news, tag_deletion
 from console.images.models import Image
 from console.images.services import delete_image
@@ -47,7 +48,7 @@ class TestPushedMeanwhile:
         return at
 
     def test_another_image_under_the_same_tag(self, image, meanwhile):
-        push(image, "v1")
+        first = push(image, "v1")
         indexed(image)
         pushed = []
         meanwhile(lambda: pushed.append(push(image, "v1")))
@@ -55,6 +56,13 @@ class TestPushedMeanwhile:
         assert pull(image, "v1") == pushed[0].digest
         reread_tag(image.repository, "v1")
         assert agrees(image) == {"v1"}
+        # The trail says either that it went, and came again, or that it stayed.
+        (done,) = AuditEvent.objects.filter(action__in=["tag.deleted", "tag.kept"])
+        assert done.target == f"{image.repository}:v1"
+        if done.action == "tag.kept":
+            assert done.detail == {"digest": pushed[0].digest}
+        else:
+            assert done.detail == {"old": first.digest}
 
     def test_the_same_image_under_another_tag(self, image, meanwhile):
         first = push(image, "v1")
@@ -135,6 +143,8 @@ def test_the_same_image_pushed_again_after_the_request_stays(image):
     run(image)
     assert pull(image, "v1") == pushed.digest
     assert agrees(image) == {"v1"}
+    (kept,) = AuditEvent.objects.filter(action__in=["tag.deleted", "tag.kept"])
+    assert (kept.action, kept.detail) == ("tag.kept", {"digest": pushed.digest})
 
 
 def test_a_late_word_of_the_push_before_the_request_saves_nothing(image):
