@@ -112,7 +112,7 @@ class AuditEventAdmin(admin.ModelAdmin):
         with transaction.atomic():
             now = timezone.now()
             record("audit.export", self.model._meta.verbose_name, filter=form.shown())
-        found = form.find(self.get_queryset(request)).filter(at__lt=now).order_by("-at", "-id")
+        found = form.find(self.get_queryset(request)).filter(at__lt=now)
         name = f"audit-{now:%Y%m%d-%H%M%S}.csv"
         return StreamingHttpResponse(
             lines(found),

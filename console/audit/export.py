@@ -1,4 +1,4 @@
-"""The trail as CSV: row by row, as it is read from the database."""
+"""The trail as CSV: page by page, as it is read from the database."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import csv
 import json
 from collections.abc import Iterator
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from console.audit.finding import utc
 from console.audit.models import AuditEvent
@@ -30,10 +30,22 @@ def plain(text: str) -> str:
 
 
 def lines(events: QuerySet[AuditEvent]) -> Iterator[str]:
-    """The lines of the CSV (RFC 4180), with a header; a cursor of the server gives some rows at a time."""
+    """The lines of the CSV (RFC 4180), with a header, newest first; some rows are fetched at a time."""
     writer = csv.writer(_Line())
     yield writer.writerow(HEADER)
-    for event in events.iterator(_AT_ONCE):
+    for event in _in_pages(events.order_by("-at", "-id")):
         detail = json.dumps(event.detail, ensure_ascii=False)
         row = (utc(event.at), event.actor, event.action, event.target, event.address or "", detail)
         yield writer.writerow([plain(value) for value in row])
+
+
+def _in_pages(events: QuerySet[AuditEvent]) -> Iterator[AuditEvent]:
+    # Not by a cursor: outlasting the transaction, PostgreSQL would first put all that it finds on its disk.
+    page = list(events[:_AT_ONCE])
+    while page:
+        yield from page
+        if len(page) < _AT_ONCE:
+            return
+        at, pk = page[-1].at, page[-1].pk
+        # The last condition is for the index.
+        page = list(events.filter(Q(at__lt=at) | Q(at=at, pk__lt=pk), at__lte=at)[:_AT_ONCE])

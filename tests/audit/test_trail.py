@@ -202,16 +202,23 @@ class TestExport:
         assert (taken.actor, taken.address) == (boss.account_id, "192.0.2.7")
         assert taken.detail == {"filter": {"action": "x.y"}}
 
-    def test_it_is_read_by_a_cursor_of_the_server(self, boss, monkeypatch):
-        """The database hands out some at a time: after the first lines no more than that were fetched."""
+    def test_it_is_read_in_pages(self, boss, monkeypatch, django_assert_num_queries):
+        """After the first lines no more was asked for; some pages begin between rows of the same moment."""
         monkeypatch.setattr(export, "_AT_ONCE", 10)
-        record_all(Event("x.y", f"z{number}", "a", {}) for number in range(100))
-        found = export.lines(AuditEvent.objects.filter(action="x.y"))
-        next(found), next(found)
+        for moment in range(5):
+            record_all(Event("x.y", f"z{moment * 15 + number}", "a", {}) for number in range(15))
+        events = AuditEvent.objects.filter(action="x.y")
+        found = export.lines(events)
+        with django_assert_num_queries(1) as asked:
+            text = next(found) + next(found)
+        assert "LIMIT 10" in asked[0]["sql"]
         with connection.cursor() as cursor:
             cursor.execute("SELECT count(*) FROM pg_cursors WHERE statement LIKE '%audit_auditevent%'")
-            assert cursor.fetchone()[0] == 1
-        assert len(list(found)) == 99
+            assert cursor.fetchone()[0] == 0
+        with django_assert_num_queries(7):
+            text += "".join(found)
+        read = [row["target"] for row in csv.DictReader(io.StringIO(text))]
+        assert read == [f"z{number}" for number in reversed(range(75))]
 
     def test_only_for_whom_the_list_is_for(self, client):
         client.force_login(AccountFactory())
