@@ -363,6 +363,16 @@ def signs_in_with_password(account: Account) -> bool:
     return settings.LOCAL_ACCOUNTS and account.has_usable_password()
 
 
+def provider_may_confirm(account: Account, *, enrolled: bool) -> bool:
+    """Whether an answer of the identity provider shows once more that it is the account's owner who sits here.
+
+    Not where something else is asked for: whoever finds a session open may find the provider's open as well.
+
+    :param enrolled: whether the account has a second factor here.
+    """
+    return not enrolled and not signs_in_with_password(account)
+
+
 def refuse_disconnect(account: Account) -> str:
     """Why the account's identity at the provider cannot be taken off it, as a sentence; empty when it can."""
     if signs_in_with_password(account):

@@ -176,6 +176,8 @@ def _come_back(request: HttpRequest, identity: identities.Identity, asked: dict[
         messages.success(request, _("Your identity is connected: you can sign in with it from now on."))
     elif identities.account_of(identity) != user:
         raise identities.Problem(_("This is somebody else’s identity."))
+    elif not policy.provider_may_confirm(user, enrolled=factors.is_enrolled(user)):
+        raise identities.Problem(_("Your account asks for something else by now. Start again."))
     else:
         entering.confirm(request)
     return HttpResponseRedirect(entering.inside(request, asked.get("next", "")) or reverse("security"))

@@ -223,7 +223,10 @@ def identity_connect(request: Request) -> HttpResponse:
 @require_POST
 @signed_in
 def identity_confirm(request: Request) -> HttpResponse:
-    """On to the provider, to show who one is."""
+    """On to the provider, to show who one is, where nothing else does."""
+    enrolled = factors.is_enrolled(request.user)
+    if settings.OIDC_ISSUER and not policy.provider_may_confirm(request.user, enrolled=enrolled):
+        return go(request, reverse("confirm"))
     return views.sso(request, purpose="confirm")
 
 

@@ -44,6 +44,13 @@ def is_in(client):
     return client.get("/account/").status_code == 200
 
 
+def forget(client):
+    """As some minutes after somebody has shown who they are."""
+    session = client.session
+    del session["signin.confirmed"]
+    session.save()
+
+
 def codes_of(account):
     return factors.recovery_codes(account)
 

@@ -13,7 +13,7 @@ from console.audit.models import AuditEvent
 from console.signin import factors
 from tests.factories import PASSWORD, AccountFactory
 from tests.page_tools import HTMX, text_of
-from tests.signin.conftest import Phone, codes_of, set_up, sign_in
+from tests.signin.conftest import Phone, codes_of, forget, set_up, sign_in
 
 pytestmark = pytest.mark.django_db
 PAGE = "/account/security/"
@@ -24,13 +24,6 @@ CONFIRM = "/account/security/confirm/"
 def browser(ben):
     """Ben's, who has just signed in."""
     return sign_in(ben)[0]
-
-
-def forget(client):
-    """As some minutes later."""
-    session = client.session
-    del session["signin.confirmed"]
-    session.save()
 
 
 class TestApp:

@@ -14,7 +14,7 @@ from console.audit.models import AuditEvent
 from console.policy import refuse_disconnect
 from tests.factories import AccountFactory
 from tests.page_tools import text_of
-from tests.signin.conftest import by_provider, come_back, is_in, leave, sign_in
+from tests.signin.conftest import by_provider, come_back, forget, is_in, leave, set_up, sign_in
 from tests.signin.provider import EC, RSA, SECRET, STRANGER
 
 pytestmark = pytest.mark.django_db
@@ -197,9 +197,7 @@ class TestConnecting:
 
     def test_showing_again_who_one_is(self, provider, client):
         by_provider(provider, client)
-        session = client.session
-        del session["signin.confirmed"]
-        session.save()
+        forget(client)
         assert client.get("/account/security/app/")["Location"].startswith("/account/security/confirm/")
         path = "/account/security/identities/-/confirm/"
         # As somebody else it does not count.
@@ -211,6 +209,28 @@ class TestConnecting:
         assert provider.asked[-1]["prompt"] == "login"
         assert response["Location"] == "/account/security/app/"
         assert client.get("/account/security/app/").status_code == 200
+
+    CONFIRM = "/account/security/identities/-/confirm/"
+
+    def test_not_where_a_password_or_a_second_factor_is_asked_for(self, provider, client, ben):
+        """Whoever finds both sessions open, here and at the provider, changes nothing."""
+        SocialAccount.objects.create(user=ben, provider=provider.issuer, uid="u-1")
+        client.force_login(ben)
+        assert client.post(self.CONFIRM)["Location"] == "/account/security/confirm/"
+        ben.set_unusable_password()
+        ben.save()
+        set_up(ben)
+        client.force_login(ben)
+        assert client.post(self.CONFIRM)["Location"] == "/account/security/confirm/"
+        assert client.get("/account/security/app/").status_code == 302
+
+    def test_nor_when_it_is_by_the_time_of_coming_back(self, provider, client):
+        by_provider(provider, client)
+        forget(client)
+        back = provider.authorize(leave(client, self.CONFIRM))
+        set_up(Account.objects.get())
+        assert "Your account asks for something else by now." in text_of(come_back(client, back))
+        assert client.get("/account/security/app/").status_code == 302
 
 
 def unsigned(claims):
