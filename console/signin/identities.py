@@ -9,6 +9,7 @@ from __future__ import annotations
 import hmac
 import logging
 import secrets
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,10 +92,17 @@ def ask(request: HttpRequest, purpose: str, place: str = "") -> str:
     """
     nonce = secrets.token_urlsafe(24)
     account = request.user.pk if purpose != "login" else None
-    parameters = {"nonce": nonce, **({"prompt": "login"} if purpose == "confirm" else {})}
+    # "prompt" asks for it; "max_age" has the answer say when it was (OpenID Connect Core 1.0, 3.1.2.1).
+    again = {"prompt": "login", "max_age": "0"} if purpose == "confirm" else {}
     with _Told():
         answer = _provider(request).redirect(
-            request, process=purpose, next_url=place, auth_params=parameters, nonce=nonce, account=account
+            request,
+            process=purpose,
+            next_url=place,
+            auth_params={"nonce": nonce, **again},
+            nonce=nonce,
+            account=account,
+            asked_at=time.time(),
         )
     return str(answer.url)
 
@@ -120,7 +128,7 @@ def receive(request: HttpRequest) -> tuple[Identity, dict[str, Any]]:
         server = provider.get_oauth2_adapter(request)
         client = server.get_client(request, provider.app)
         tokens = server.get_access_token_data(request, provider.app, client, state["pkce_code_verifier"])
-        return _identity(server, tokens, state["nonce"]), state
+        return _identity(server, tokens, state), state
 
 
 class _Told:
@@ -149,8 +157,13 @@ def _named() -> str:
     return settings.OIDC_NAME[:1].upper() + settings.OIDC_NAME[1:]
 
 
-def _identity(server: _Provider, tokens: dict[str, Any], nonce: str) -> Identity:
-    claims = _claims(server, tokens["id_token"], nonce)
+def _identity(server: _Provider, tokens: dict[str, Any], asked: dict[str, Any]) -> Identity:
+    claims = _claims(server, tokens["id_token"], asked["nonce"])
+    if asked["process"] == "confirm":
+        # Whoever has only found the provider's session open was not asked for anything.
+        at = claims.get("auth_time")
+        if type(at) is not int or at < asked["asked_at"] - _CLOCK_SECONDS:
+            raise _Untrusted("it has not asked again who it is")
     if "userinfo_endpoint" in server.openid_config and not {"name", "email"} <= claims.keys():
         more = server._fetch_user_info(tokens["access_token"])
         if more.get("sub") != claims["sub"]:  # OpenID Connect Core 1.0, 5.3.2

@@ -77,6 +77,8 @@ class Provider:
             return 400, {"error": "invalid_grant"}
         now = int(time.time())
         claims = {"iss": self.issuer, "aud": CLIENT, "iat": now, "exp": now + 300, "nonce": asked["nonce"]}
+        if "max_age" in asked:
+            claims["auth_time"] = now
         claims = self.spoil({**claims, **self.person})
         return 200, {"access_token": "at", "token_type": "Bearer", "id_token": self.sign(claims)}
 

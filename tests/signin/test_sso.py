@@ -206,7 +206,7 @@ class TestConnecting:
         assert client.get("/account/security/app/").status_code == 302
         provider.person = person
         response = by_provider(provider, client, path, next="/account/security/app/")
-        assert provider.asked[-1]["prompt"] == "login"
+        assert (provider.asked[-1]["prompt"], provider.asked[-1]["max_age"]) == ("login", "0")
         assert response["Location"] == "/account/security/app/"
         assert client.get("/account/security/app/").status_code == 200
 
@@ -222,6 +222,15 @@ class TestConnecting:
         set_up(ben)
         client.force_login(ben)
         assert client.post(self.CONFIRM)["Location"] == "/account/security/confirm/"
+        assert client.get("/account/security/app/").status_code == 302
+
+    @pytest.mark.parametrize("at", [None, -3600, "now", True])
+    def test_not_by_a_sign_in_there_of_before(self, provider, client, at):
+        by_provider(provider, client)
+        forget(client)
+        when = int(time.time()) + at if type(at) is int else at
+        provider.spoil = lambda claims: {**claims, "auth_time": when}
+        assert USELESS in text_of(by_provider(provider, client, self.CONFIRM))
         assert client.get("/account/security/app/").status_code == 302
 
     def test_nor_when_it_is_by_the_time_of_coming_back(self, provider, client):
