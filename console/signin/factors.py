@@ -16,11 +16,13 @@ from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from allauth.mfa.totp.internal import auth as totp
 from allauth.mfa.utils import decrypt, encrypt
 from allauth.mfa.webauthn.internal import auth as webauthn
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.fernet import InvalidToken
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
+from fido2.cose import UnsupportedKey
 from fido2.utils import websafe_encode
 from fido2.webauthn import AuthenticationResponse, RegistrationResponse
 
@@ -37,7 +39,11 @@ TOTP, RECOVERY_CODES, PASSKEY = Authenticator.Type.TOTP, Authenticator.Type.RECO
 DOOR = "second factor"
 LONGEST_NAME = 60
 # What a browser sends can be anything, and what the library raises then is not written down anywhere.
-_MALFORMED = (ValidationError, ValueError, TypeError, LookupError, AttributeError, OverflowError, struct.error)
+_MALFORMED = (
+    ValidationError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, AssertionError,
+    NotImplementedError, RecursionError, UnsupportedAlgorithm, struct.error,
+)  # fmt: skip
+_LONGEST_ANSWER = 65_536
 
 
 def is_enrolled(account: Account) -> bool:
@@ -185,6 +191,16 @@ def remove_all(account: Account, **detail: Any) -> int:
 # --- passkeys -------------------------------------------------------------------------------------------------------
 
 
+def _read(answer: str) -> Any:
+    """A browser's answer about a passkey.
+
+    :raises ValueError: when it is none, or longer than any.
+    """
+    if len(answer) > _LONGEST_ANSWER:
+        raise ValueError
+    return json.loads(answer)
+
+
 def passkey_options(account: Account | None) -> str:
     """What a browser is to ask for: one of the account's passkeys, or whichever somebody has here; JSON."""
     return json.dumps(webauthn.begin_authentication(account))
@@ -201,7 +217,7 @@ def check_passkey(request: HttpRequest, account: Account | None, answer: str) ->
     :param account: whose it has to be; ``None``: whoever the answer says, who has to be active.
     """
     try:
-        credential = json.loads(answer)
+        credential = _read(answer)
         response = AuthenticationResponse.from_dict(credential)
         asked = account or webauthn.extract_user_from_response(credential)
         factor = webauthn.complete_authentication(asked, credential)
@@ -222,10 +238,13 @@ def add_passkey(request: HttpRequest, account: Account, name: str, answer: str) 
     :raises ValidationError: when it is not what was asked for.
     """
     try:
-        credential = json.loads(answer)
+        credential = _read(answer)
         response = RegistrationResponse.from_dict(credential)
         made = webauthn.complete_registration(credential)
         if not made.is_user_verified() or made.credential_data is None:
+            raise ValueError
+        # Nothing that it signs could be checked.
+        if isinstance(made.credential_data.public_key, UnsupportedKey):
             raise ValueError
     except _MALFORMED:
         raise ValidationError(_("The passkey could not be added. Try again.")) from None

@@ -20,6 +20,7 @@ from allauth.socialaccount.models import SocialAccount
 from allauth.socialaccount.providers.oauth2.client import OAuth2Error
 from allauth.socialaccount.providers.openid_connect.provider import OpenIDConnectProvider
 from allauth.socialaccount.providers.openid_connect.views import OpenIDConnectOAuth2Adapter
+from cryptography.exceptions import UnsupportedAlgorithm
 from django.conf import settings
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import IntegrityError, transaction
@@ -144,7 +145,7 @@ class _Told:
             raise Problem(_("%s does not answer. Try again later.") % _named()) from None
         known = (
             _Untrusted, OAuth2Error, requests.RequestException, jwt.PyJWTError, KeyError, TypeError, ValueError,
-            AttributeError,
+            AttributeError, ArithmeticError, NotImplementedError, RecursionError, UnsupportedAlgorithm,
         )  # fmt: skip
         if isinstance(error, known):
             # An OAuth2Error holds the whole answer, which may hold a token.
@@ -173,6 +174,8 @@ def _identity(server: _Provider, tokens: dict[str, Any], asked: dict[str, Any]) 
     if not isinstance(subject, str) or not 0 < len(subject) <= _LONGEST_SUBJECT or "\x00" in subject:
         raise _Untrusted("its name for the person is too long, or none")
     email = claims.get("email")
+    # Half a character (a lone surrogate) is none that can be kept: a ValueError.
+    f"{subject}{email}".encode()
     # As it is, or not at all: another spelling would be another address.
     verified = isinstance(email, str) and claims.get("email_verified") is True
     names = (claims.get(name) for name in ("name", "preferred_username", "email"))

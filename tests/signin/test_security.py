@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from allauth.account.utils import user_pk_to_url_str
 from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
 from django.contrib import admin
@@ -14,6 +15,7 @@ from console.signin import factors
 from tests.factories import PASSWORD, AccountFactory
 from tests.page_tools import HTMX, text_of
 from tests.signin.conftest import Phone, codes_of, forget, set_up, sign_in
+from tests.signin.passkey import Passkey
 
 pytestmark = pytest.mark.django_db
 PAGE = "/account/security/"
@@ -217,7 +219,20 @@ class TestAdministration:
 class TestPasskeysWithoutABrowser:
     """What no browser would send. The rest is in a real one."""
 
-    GARBAGE = ["", "{}", "[]", "null", "5", '"x"', "{", '{"id": "x"}', '{"response": 5}', '{"a": "\\u0000"}']
+    GARBAGE = [
+        "",
+        "[" * 5000,
+        "[" * 65_537,
+        "{}",
+        "[]",
+        "null",
+        "5",
+        '"x"',
+        "{",
+        '{"id": "x"}',
+        '{"response": 5}',
+        '{"a": "\\u0000"}',
+    ]
     SHAPED = (
         '{"id": "AAAA", "rawId": "AAAA", "type": "public-key", "response": {"clientDataJSON": "e30", '
         '"attestationObject": "oA", "authenticatorData": "AA", "signature": "AA", "userHandle": "%s"}}'
@@ -246,6 +261,30 @@ class TestPasskeysWithoutABrowser:
         assert browser.get(f"{PAGE}codes/").status_code == 302
         assert not factors.has_passkey(ben)
         assert browser.post(CONFIRM, {"code": phone.code()}).status_code == 302
+
+    @pytest.fixture
+    def local(self, ben):
+        """A browser of Ben's at an address that passkeys belong to."""
+        return sign_in(ben, client=Client(SERVER_NAME="localhost"))[0]
+
+    def add(self, browser, passkey, *said):
+        browser.get(f"{PAGE}passkeys/-/add/")
+        challenge = browser.session["mfa.webauthn.state"]["challenge"]
+        form = {"name": "x", "credential": passkey.make(challenge, *said)}
+        return browser.post(f"{PAGE}passkeys/-/add/", form).status_code == 302
+
+    def sign_in(self, passkey, account, *said):
+        stranger = Client(SERVER_NAME="localhost")
+        challenge = stranger.post("/sign-in/passkey/", {}).json()["publicKey"]["challenge"]
+        owner = user_pk_to_url_str(account).encode()
+        stranger.post("/sign-in/passkey/", {"credential": passkey.sign(challenge, *said, owner=owner)})
+        return stranger.get("/account/").status_code == 200
+
+    def test_one_that_nothing_here_can_check_is_not_added(self, local, ben):
+        passkey = Passkey()
+        passkey.cose = {**passkey.cose, 3: -999}
+        assert not self.add(local, passkey, "https://localhost")
+        assert not factors.has_passkey(ben)
 
     def test_an_address_without_a_name_has_none(self, browser):
         assert "Passkeys need an address with a name" in text_of(browser.get(PAGE, headers={"Host": "127.0.0.1"}))

@@ -267,6 +267,8 @@ class TestForged:
         "of a long name": {"sub": "x" * 300},
         "of a number": {"sub": 5},
         "of a list": {"sub": ["u-1"]},
+        "of half a character": {"sub": "u-\ud800"},
+        "with half a character in the address": {"email": "a\udfff@example.com"},
     }
 
     @pytest.mark.parametrize("change", CLAIMS.values(), ids=CLAIMS)
@@ -349,7 +351,7 @@ class TestProviderAway:
     @pytest.mark.parametrize("path", PATHS)
     def test_nonsense(self, provider, client, path, caplog):
         provider.person = {"sub": "u-1"}
-        for answer in ((500, {}), (200, []), (200, b"<html>"), (200, {})):
+        for answer in ((500, {}), (200, []), (200, b"<html>"), (200, {}), (200, b"[" * 100_000)):
             provider.answers.clear()
             if path == self.PATHS[0]:
                 provider.answers[path] = answer
