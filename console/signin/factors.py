@@ -10,6 +10,7 @@ import json
 import logging
 import struct
 from typing import Any
+from urllib.parse import urlsplit
 
 from allauth.mfa.models import Authenticator
 from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
@@ -24,7 +25,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from fido2.cose import UnsupportedKey
 from fido2.utils import websafe_encode
-from fido2.webauthn import AuthenticationResponse, RegistrationResponse
+from fido2.webauthn import AuthenticationResponse, CollectedClientData, RegistrationResponse
 
 from console.accounts.models import Account
 from console.audit.middleware import client_address
@@ -32,6 +33,7 @@ from console.audit.origin import SYSTEM
 from console.audit.services import record
 from console.guessing import services as guessing
 from console.guessing.services import Attempt
+from console.signin.adapters import host
 
 log = logging.getLogger(__name__)
 
@@ -201,6 +203,17 @@ def _read(answer: str) -> Any:
     return json.loads(answer)
 
 
+def _check_origin(request: HttpRequest, said: CollectedClientData) -> None:
+    """Refuse what was asked for by another host's page, or inside of one (Web Authentication, 13.4.9).
+
+    The library takes each host below ours for ours, and whoever has one of those could pass our questions on.
+
+    :raises ValueError: when it was.
+    """
+    if urlsplit(said.origin).hostname != host(request).lower() or said.cross_origin:
+        raise ValueError
+
+
 def passkey_options(account: Account | None) -> str:
     """What a browser is to ask for: one of the account's passkeys, or whichever somebody has here; JSON."""
     return json.dumps(webauthn.begin_authentication(account))
@@ -219,6 +232,7 @@ def check_passkey(request: HttpRequest, account: Account | None, answer: str) ->
     try:
         credential = _read(answer)
         response = AuthenticationResponse.from_dict(credential)
+        _check_origin(request, response.response.client_data)
         asked = account or webauthn.extract_user_from_response(credential)
         factor = webauthn.complete_authentication(asked, credential)
         if not asked.is_active or not response.response.authenticator_data.is_user_verified():
@@ -240,6 +254,7 @@ def add_passkey(request: HttpRequest, account: Account, name: str, answer: str) 
     try:
         credential = _read(answer)
         response = RegistrationResponse.from_dict(credential)
+        _check_origin(request, response.response.client_data)
         made = webauthn.complete_registration(credential)
         if not made.is_user_verified() or made.credential_data is None:
             raise ValueError

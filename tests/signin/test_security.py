@@ -280,6 +280,20 @@ class TestPasskeysWithoutABrowser:
         stranger.post("/sign-in/passkey/", {"credential": passkey.sign(challenge, *said, owner=owner)})
         return stranger.get("/account/").status_code == 200
 
+    ELSEWHERE = (
+        ("https://evil.localhost:8443",), ("https://localhost.evil.com",), ("http://example.com",), ("https://[",),
+        ("https://localhost", True),
+    )  # fmt: skip
+
+    def test_only_for_our_own_pages(self, local, ben):
+        passkey = Passkey()
+        for said in self.ELSEWHERE:
+            assert not self.add(local, passkey, *said), said
+        assert self.add(local, passkey, "https://localhost:8443")
+        for said in self.ELSEWHERE:
+            assert not self.sign_in(passkey, ben, *said), said
+        assert self.sign_in(passkey, ben, "https://localhost:8443")
+
     def test_one_that_nothing_here_can_check_is_not_added(self, local, ben):
         passkey = Passkey()
         passkey.cose = {**passkey.cose, 3: -999}
