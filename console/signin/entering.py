@@ -9,12 +9,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib import auth
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import resolve_url
+from django.utils.encoding import iri_to_uri
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from console.accounts.models import Account
@@ -25,14 +27,22 @@ PASSWORD, LINK, SINGLE_SIGN_ON = "password", "link", "single sign-on"
 CODE, RECOVERY_CODE, PASSKEY = "code", "recovery code", "passkey"
 _BACKEND = "console.accounts.backends.AccountBackend"
 _PENDING, _WAYS, _CONFIRMED = "signin.pending", "signin.ways", "signin.confirmed"
+_LONGEST_ADDRESS = 2048
 
 
 def inside(request: HttpRequest, address: Any) -> str:
-    """``address`` when it is one of this site, else nothing."""
-    good = isinstance(address, str) and url_has_allowed_host_and_scheme(
+    """``address`` when it is one of this site, whole or from its root on, else nothing.
+
+    Nor is it one when it leads to where it was asked for, again and again, or is longer than Django redirects to.
+    """
+    address = address.strip() if isinstance(address, str) else ""
+    good = len(iri_to_uri(address)) <= _LONGEST_ADDRESS and url_has_allowed_host_and_scheme(
         address, allowed_hosts={request.get_host()}, require_https=request.is_secure()
     )
-    return address if good else ""
+    if not good:
+        return ""
+    parts = urlsplit(address)
+    return address if (parts.netloc or address.startswith("/")) and parts.path != request.path else ""
 
 
 def for_a_while(request: HttpRequest) -> None:

@@ -44,6 +44,11 @@ class SignIn(auth.LoginView):
     authentication_form = SignInForm
     redirect_authenticated_user = True
 
+    def get_redirect_url(self, request: HttpRequest | None = None) -> str:
+        """Where to in the end, when that was said and is an address of this site."""
+        name = self.redirect_field_name
+        return entering.inside(self.request, self.request.POST.get(name, self.request.GET.get(name)))
+
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """Try the password, where there are passwords."""
         if not settings.LOCAL_ACCOUNTS:

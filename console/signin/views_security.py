@@ -13,7 +13,7 @@ from allauth.socialaccount.models import SocialAccount
 from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import ValidationError
-from django.http import Http404, HttpResponse
+from django.http import Http404, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -79,7 +79,7 @@ def confirm(request: Request) -> HttpResponse:
 def _go_on(request: Request, way: str, place: str) -> HttpResponse:
     entering.confirm(request)
     entering.add_ways(request, [way])
-    return redirect(place)
+    return HttpResponseRedirect(place)
 
 
 @require_GET

@@ -1,6 +1,7 @@
 """The page *Sign-in and security*, and what an administrator may do to it."""
 
 import re
+from urllib.parse import urlencode
 
 import pytest
 from allauth.account.utils import user_pk_to_url_str
@@ -145,6 +146,33 @@ class TestConfirming:
     def test_no_way_elsewhere(self, browser):
         response = browser.post(f"{CONFIRM}?next=//evil.example.com/", {"password": PASSWORD})
         assert response["Location"] == PAGE
+
+    @pytest.mark.parametrize(
+        "place", ["security", "x", "?next=x", "http://[", "/" + "é" * 400, "/" + "x" * 2048, CONFIRM]
+    )
+    def test_no_way_to_what_is_no_address(self, browser, place):
+        response = browser.post(f"{CONFIRM}?{urlencode({'next': place})}", {"password": PASSWORD})
+        assert response["Location"] == PAGE
+
+    def test_with_blanks_around(self, browser):
+        response = browser.post(f"{CONFIRM}?next=%20{PAGE}codes/%20", {"password": PASSWORD})
+        assert response["Location"] == f"{PAGE}codes/"
+
+
+class TestNoLoop:
+    """Somebody signed in is led on from the doors, wherever they lead."""
+
+    @pytest.mark.parametrize(
+        "place", ["/sign-in/", " /sign-in/", "/sign-in/?next=/sign-in/", "#", "?", "x", "security"]
+    )
+    def test_at_the_door(self, browser, place):
+        response = browser.get(f"/sign-in/?{urlencode({'next': place})}")
+        assert (response.status_code, response["Location"]) == (302, "/")
+
+    @pytest.mark.parametrize("place", ["/admin/login/", "/admin/login/?next=/admin/login/", "#", "x"])
+    def test_at_the_administrations(self, client, place):
+        client.force_login(AccountFactory(is_staff=True, is_superuser=True))
+        assert client.get(f"/admin/login/?{urlencode({'next': place})}")["Location"] == "/admin/"
 
 
 class TestAdministration:

@@ -97,8 +97,7 @@ class TestSignIn:
 
     @pytest.mark.parametrize("place", ["//evil.example.com", "https://evil.example.com/", "/\\evil.example.com", "x"])
     def test_no_way_elsewhere(self, provider, client, place):
-        location = by_provider(provider, client, next=place)["Location"]
-        assert location in {"/", "x"}
+        assert by_provider(provider, client, next=place)["Location"] == "/"
 
     def test_the_button_stands_where_there_is_a_provider(self, client, provider, settings):
         assert "Sign in with Example" in text_of(client.get("/sign-in/"))
