@@ -324,18 +324,20 @@ class GuessLimit:
     seconds: float
 
 
-def guess_limits(known: bool, secret: bool = False) -> dict[str, GuessLimit]:
+def guess_limits(known: bool, secret: bool = False, door: str = "") -> dict[str, GuessLimit]:
     """What a wrong guess counts towards, and what holds back the next, by ``guessing.services.KINDS``.
 
     :param known: whether a right password came from that address for that account lately. Such an address has only
         itself to blame: neither an attack on the account nor a colleague's mistakes hold it back.
     :param secret: whether it is something random that was tried. That says nothing of any password.
+    :param door: where, see ``settings.GUESSES_AT``.
     """
     if secret:
         kinds: tuple[str, ...] = () if known else ("address",)
     else:
         kinds = ("here",) if known else ("here", "network", "account", "address")
-    return {kind: GuessLimit(*settings.GUESSES[kind]) for kind in kinds}
+    numbers = {**settings.GUESSES, **settings.GUESSES_AT.get(door, {})}
+    return {kind: GuessLimit(*numbers[kind]) for kind in kinds}
 
 
 def guess_wait(

@@ -261,6 +261,10 @@ GUESSES = {
     # from one address, for all accounts that it is not known for
     "address": (100, 10),
 }
+# Wrong codes of six digits have numbers of their own where these say so, by door: three of a million are right.
+GUESSES_AT = {
+    "second factor": {"here": (10, 1800), "network": (20, 1800), "account": (60, 3600)},
+}
 # For so many days after a right password an address is known for the account.
 KNOWN_ADDRESS_DAYS = 30
 # Threads in each process, see console/local/gunicorn.py: half of them may hash passwords of strangers.

@@ -132,14 +132,15 @@ def is_known(marks: Marks, now: datetime.datetime | None = None) -> bool:
     return known is not None and known > (now or timezone.now())
 
 
-def refuse(marks: Marks, *, secret: bool = False) -> None:
+def refuse(marks: Marks, *, secret: bool = False, door: str = "") -> None:
     """Refuse an attempt before anything is compared, if there were too many wrong ones.
 
     :param secret: whether it is something random that is tried, not a password.
+    :param door: where it is tried, for doors with numbers of their own.
     :raises HeldBack: with the seconds after which one more is allowed.
     """
     now = timezone.now()
-    seconds = policy.guess_wait(policy.guess_limits(is_known(marks, now), secret), marks, now)
+    seconds = policy.guess_wait(policy.guess_limits(is_known(marks, now), secret, door), marks, now)
     if seconds > 0:
         raise HeldBack(seconds)
 
@@ -152,7 +153,7 @@ def wrong(attempt: Attempt, marks: Marks, *, secret: bool = False) -> None:
     name, address = attempt.name or "-", attempt.address
     summaries.count("password.wrong", name, actor=ANONYMOUS, address=address, door=attempt.door, secret=secret)
     now = timezone.now()
-    limits = policy.guess_limits(is_known(marks, now), secret)
+    limits = policy.guess_limits(is_known(marks, now), secret, attempt.door)
     if not limits:
         return
     keys = {attempt.keys[kind]: kind for kind in limits}
@@ -215,11 +216,11 @@ def check(attempt: Attempt, compare: Callable[[], bool], also: Iterable[Attempt]
     :raises hashing.Busy: when too many others are being compared.
     """
     marks = read(attempt)
-    refuse(marks)
+    refuse(marks, door=attempt.door)
     with hashing.place(known=is_known(marks)):
         # Whoever waited may find that others have used up what was allowed.
         marks = read(attempt)
-        refuse(marks)
+        refuse(marks, door=attempt.door)
         if not compare():
             wrong(attempt, marks)
             return False

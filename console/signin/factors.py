@@ -75,7 +75,7 @@ def check_code(request: HttpRequest, account: Account, code: str) -> Authenticat
         # One at a time for an account: neither is a code good twice, nor are more tried at once than may be.
         Account.objects.select_for_update(no_key=True).get(pk=account.pk)
         marks = guessing.read(attempt)
-        guessing.refuse(marks)
+        guessing.refuse(marks, door=DOOR)
         for factor in Authenticator.objects.filter(user=account, type__in=[TOTP, RECOVERY_CODES]).order_by("pk"):
             if _is_of(factor, code):
                 factor.refresh_from_db()
