@@ -9,6 +9,7 @@ from __future__ import annotations
 import hmac
 import logging
 import secrets
+import threading
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,7 @@ from allauth.socialaccount.providers.openid_connect.provider import OpenIDConnec
 from allauth.socialaccount.providers.openid_connect.views import OpenIDConnectOAuth2Adapter
 from cryptography.exceptions import UnsupportedAlgorithm
 from django.conf import settings
+from django.core.cache import cache
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest
@@ -38,11 +40,20 @@ log = logging.getLogger(__name__)
 _ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 _CLOCK_SECONDS = 60
 _LONGEST_SUBJECT = 191
+# For how long what the provider says of itself, and its keys, are remembered in a process.
+_REMEMBERED_SECONDS = 300
+# Half of a process's threads may wait for the provider: one that does not answer leaves the others to everybody.
+_places = threading.BoundedSemaphore(max(1, settings.WEB_THREADS // 2))
 _ENDPOINTS = ("authorization_endpoint", "token_endpoint", "jwks_uri")
 
 
 class Problem(Exception):
-    """Single sign-on does not come to an end. The message is one sentence for whoever signs in."""
+    """Single sign-on does not come to an end. The message is one sentence for whoever signs in, ``status`` HTTP's."""
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        """Take what to tell."""
+        super().__init__(message)
+        self.status = status
 
 
 class _Untrusted(Exception):
@@ -69,11 +80,16 @@ class _Provider(OpenIDConnectOAuth2Adapter):
     @property
     def openid_config(self) -> dict[str, Any]:
         """What the provider says of itself."""
+        key = f"signin.configuration:{settings.OIDC_ISSUER}"
+        known: dict[str, Any] | None = cache.get(key)
+        if known is not None:
+            return known
         found = super().openid_config
         if not isinstance(found, dict) or not all(isinstance(found.get(name), str) for name in _ENDPOINTS):
             raise _Untrusted("its configuration is none of OpenID Connect")
         if str(found.get("issuer")).rstrip("/") != settings.OIDC_ISSUER:
             raise _Untrusted(f"it calls itself {found.get('issuer')!r}, not {settings.OIDC_ISSUER!r}")
+        cache.set(key, found, _REMEMBERED_SECONDS)
         return found
 
 
@@ -133,16 +149,23 @@ def receive(request: HttpRequest) -> tuple[Identity, dict[str, Any]]:
 
 
 class _Told:
-    """Tells people of whatever goes wrong with the provider in one sentence, and the log why."""
+    """A place to ask the provider in. Tells people of whatever goes wrong in one sentence, and the log why."""
 
     def __enter__(self) -> None:
-        """Begin."""
+        """Begin.
+
+        :raises Problem: when all places are taken: waiting for one would take a thread as well.
+        """
+        if not _places.acquire(blocking=False):
+            log.warning("single sign-on: too many wait for %s", settings.OIDC_ISSUER)
+            raise _away()
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         """Raise a ``Problem`` in the place of what was raised."""
+        _places.release()
         if isinstance(error, requests.ConnectionError | requests.Timeout):
             log.warning("single sign-on: %s does not answer: %s", settings.OIDC_ISSUER, kind.__name__)
-            raise Problem(_("%s does not answer. Try again later.") % _named()) from None
+            raise _away() from None
         known = (
             _Untrusted, OAuth2Error, requests.RequestException, jwt.PyJWTError, KeyError, TypeError, ValueError,
             AttributeError, ArithmeticError, NotImplementedError, RecursionError, UnsupportedAlgorithm,
@@ -152,6 +175,10 @@ class _Told:
             why = error if isinstance(error, _Untrusted | jwt.PyJWTError) else ""
             log.warning("single sign-on: %s is not trusted: %s %s", settings.OIDC_ISSUER, kind.__name__, why)
             raise Problem(_("%s gave an answer that cannot be used. Try again, or tell an administrator.") % _named())
+
+
+def _away() -> Problem:
+    return Problem(_("%s does not answer. Try again later.") % _named(), status=503)
 
 
 def _named() -> str:
@@ -188,14 +215,28 @@ def _text(value: Any) -> str:
     return "".join(char for char in value if char.isprintable()).strip()[:100] if isinstance(value, str) else ""
 
 
+def _keys(server: _Provider, kid: str | None, *, anew: bool = False) -> list[jwt.PyJWK]:
+    """The provider's keys of that name."""
+    address = server.openid_config["jwks_uri"]
+    remembered = f"signin.keys:{address}"
+    shown: Any = None if anew else cache.get(remembered)
+    fetch = shown is None
+    if fetch:
+        with get_adapter().get_requests_session() as session:
+            answer = session.get(address)
+            answer.raise_for_status()
+            shown = answer.json()
+    keys = jwt.PyJWKSet.from_dict(shown).keys
+    if fetch:
+        cache.set(remembered, shown, _REMEMBERED_SECONDS)
+    return [key for key in keys if kid is None or key.key_id == kid]
+
+
 def _claims(server: _Provider, token: str, nonce: str) -> dict[str, Any]:
     """What an ``id_token`` says, checked (OpenID Connect Core 1.0, 3.1.3.7)."""
-    with get_adapter().get_requests_session() as session:
-        answer = session.get(server.openid_config["jwks_uri"])
-        answer.raise_for_status()
-        keys = jwt.PyJWKSet.from_dict(answer.json()).keys
     kid = jwt.get_unverified_header(token).get("kid")
-    fitting = [key for key in keys if kid is None or key.key_id == kid]
+    # A key that is not among those remembered may be new.
+    fitting = _keys(server, kid) or _keys(server, kid, anew=True)
     if len(fitting) != 1:
         raise _Untrusted("it has signed with a key that it does not show")
     claims: dict[str, Any] = jwt.decode(

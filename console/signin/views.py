@@ -163,7 +163,7 @@ def sso_callback(request: HttpRequest) -> HttpResponse:
         identity, asked = identities.receive(request)
         return _come_back(request, identity, asked)
     except identities.Problem as problem:
-        return failed(request, str(problem))
+        return failed(request, str(problem), problem.status)
 
 
 def _come_back(request: HttpRequest, identity: identities.Identity, asked: dict[str, Any]) -> HttpResponse:

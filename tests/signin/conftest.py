@@ -8,6 +8,7 @@ import pytest
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.internal import auth as totp
 from django.conf import settings as console_settings
+from django.core.cache import cache
 from django.test import Client
 
 from console.signin import factors
@@ -82,6 +83,7 @@ def _provider():
 def provider(_provider, settings):
     """An identity provider that the console is configured for."""
     _provider.reset()
+    cache.clear()
     settings.OIDC_ISSUER = _provider.issuer
     settings.OIDC_CLIENT_ID, settings.OIDC_CLIENT_SECRET, settings.OIDC_NAME = CLIENT, SECRET, "Example"
     return _provider

@@ -44,11 +44,12 @@ class Provider:
         self.person = {"sub": "u-1", "name": "Ann Example", "email": "ann@example.com", "email_verified": True}
         self.userinfo = None
         self.algorithm, self.key, self.kid = "RS256", RSA, "rsa"
+        self.rsa = "rsa"
         self.spoil = lambda claims: claims
         self.sign = self._sign
         self.config = {}
         self.answers = {}
-        self.codes, self.asked = {}, []
+        self.codes, self.asked, self.fetched = {}, [], []
 
     def _sign(self, claims):
         return jwt.encode(claims, self.key, self.algorithm, headers={"kid": self.kid})
@@ -83,6 +84,7 @@ class Provider:
         return 200, {"access_token": "at", "token_type": "Bearer", "id_token": self.sign(claims)}
 
     def answer(self, path, form, headers):
+        self.fetched.append(path)
         if path in self.answers:
             return self.answers[path]
         if path == "/.well-known/openid-configuration":
@@ -98,7 +100,7 @@ class Provider:
         if path == "/token":
             return self._token(form, headers)
         if path == "/jwks":
-            return 200, {"keys": [_public(RSA, "RS256", "rsa"), _public(EC, "ES256", "ec")]}
+            return 200, {"keys": [_public(RSA, "RS256", self.rsa), _public(EC, "ES256", "ec")]}
         if path == "/userinfo" and headers.get("Authorization") == "Bearer at":
             return 200, self.userinfo if self.userinfo is not None else self.person
         return 404, {}

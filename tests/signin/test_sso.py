@@ -1,5 +1,6 @@
 """Single sign-on against a provider that really signs, and really does wrong."""
 
+import threading
 import time
 from urllib.parse import parse_qs, urlsplit
 
@@ -12,6 +13,7 @@ from console.accounts.models import Account
 from console.accounts.services import set_active
 from console.audit.models import AuditEvent
 from console.policy import refuse_disconnect
+from console.signin import identities
 from tests.factories import AccountFactory
 from tests.page_tools import text_of
 from tests.signin.conftest import by_provider, come_back, forget, is_in, leave, set_up, sign_in
@@ -361,6 +363,36 @@ class TestProviderAway:
                 refused(client, come_back(client, back), USELESS)
         assert "single sign-on" in caplog.text
         assert "at" not in caplog.text.split()
+
+    def test_when_many_wait_for_it_others_do_not(self, provider, client, monkeypatch):
+        away = "Example does not answer. Try again later."
+        places = threading.BoundedSemaphore(1)
+        monkeypatch.setattr(identities, "_places", places)
+        back = provider.authorize(leave(client))
+        provider.fetched.clear()
+        places.acquire()
+        refused(client, client.post("/sign-in/sso/"), away, 503)
+        refused(client, come_back(client, back), away, 503)
+        assert not provider.fetched
+        places.release()
+        # Whatever goes wrong, the place is free again.
+        provider.answers["/token"] = (500, {})
+        refused(client, by_provider(provider, client), USELESS)
+        provider.answers.clear()
+        by_provider(provider, client)
+        assert is_in(client)
+
+    def test_it_is_asked_for_its_keys_and_its_configuration_once(self, provider, client):
+        by_provider(provider, client)
+        by_provider(provider, Client())
+        assert sorted(provider.fetched) == ["/.well-known/openid-configuration", "/jwks", "/token", "/token"]
+        # Unless it has a new one.
+        provider.kid = provider.rsa = "new"
+        other = Client()
+        by_provider(provider, other)
+        by_provider(provider, Client())
+        assert is_in(other)
+        assert provider.fetched.count("/jwks") == 2
 
     def test_a_configuration_of_another_issuer(self, provider, client):
         provider.config = {"issuer": "https://evil.example.com"}
