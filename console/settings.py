@@ -284,6 +284,8 @@ ALLOWED_IMPORT_HOSTS = [host.strip() for host in os.environ.get("IMPORT_ALLOWED_
 MOST_TRANSFERS = 20
 # How many access tokens an account may have that are not revoked.
 MOST_ACCESS_TOKENS = 50
+# How many passkeys an account may have: each is read when one of them signs in.
+MOST_PASSKEYS = 20
 
 # What an account may have unless its own row says otherwise.
 DEFAULT_NAMESPACE_QUOTA = 10

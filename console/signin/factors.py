@@ -19,6 +19,7 @@ from allauth.mfa.utils import decrypt, encrypt
 from allauth.mfa.webauthn.internal import auth as webauthn
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.fernet import InvalidToken
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest
@@ -249,7 +250,7 @@ def check_passkey(request: HttpRequest, account: Account | None, answer: str) ->
 def add_passkey(request: HttpRequest, account: Account, name: str, answer: str) -> None:
     """Keep a passkey that the browser has made.
 
-    :raises ValidationError: when it is not what was asked for.
+    :raises ValidationError: when it is not what was asked for, or there are too many.
     """
     try:
         credential = _read(answer)
@@ -278,6 +279,9 @@ def add_passkey(request: HttpRequest, account: Account, name: str, answer: str) 
         "clientExtensionResults": {},
     }
     with transaction.atomic():
+        Account.objects.select_for_update(no_key=True).get(pk=account.pk)
+        if Authenticator.objects.filter(user=account, type=PASSKEY).count() >= settings.MOST_PASSKEYS:
+            raise ValidationError(_("You have as many passkeys as there may be. Remove one first."))
         _added(account, webauthn.WebAuthn.add(account, name, kept).instance)
 
 

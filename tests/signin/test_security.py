@@ -322,6 +322,12 @@ class TestPasskeysWithoutABrowser:
             assert not self.sign_in(passkey, ben, *said), said
         assert self.sign_in(passkey, ben, "https://localhost:8443")
 
+    def test_no_more_than_some(self, local, ben, settings):
+        settings.MOST_PASSKEYS = 1
+        assert self.add(local, Passkey(), "https://localhost")
+        assert not self.add(local, Passkey(), "https://localhost")
+        assert Authenticator.objects.filter(user=ben, type=factors.PASSKEY).count() == 1
+
     def test_one_that_nothing_here_can_check_is_not_added(self, local, ben):
         passkey = Passkey()
         passkey.cose = {**passkey.cose, 3: -999}
