@@ -8,9 +8,11 @@ from allauth.mfa import admin as _mfa_admin
 from allauth.mfa.models import Authenticator
 from allauth.socialaccount import admin as _social_admin
 from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
+from django.shortcuts import redirect
 from django.utils.translation import gettext_lazy as _
 
 from console.audit.recorded import Recorded
@@ -41,7 +43,17 @@ class _Removable(Recorded):
         # Who may administer accounts must not be able to open a superuser's.
         if obj is not None and obj.user.is_superuser and not request.user.is_superuser:
             return False
+        # One's own are removed by whoever shows once more who they are: an open session is not enough.
+        if obj is not None and obj.user_id == request.user.pk:
+            return False
         return super().has_delete_permission(request, obj)
+
+    def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
+        one = self.get_object(request, unquote(object_id))
+        if one is not None and one.user_id == request.user.pk:
+            messages.info(request, _("What is your own is removed here."))
+            return redirect("security")
+        return super().delete_view(request, object_id, extra_context)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         found = super().get_queryset(request)

@@ -14,7 +14,7 @@ from console.registry import registry
 from console.tokens.models import Login
 from console.transfers.models import Transfer
 from tests.audit import signing_in
-from tests.factories import PASSWORD, ActivatedAccountFactory, ImageFactory, NamespaceFactory
+from tests.factories import PASSWORD, AccountFactory, ActivatedAccountFactory, ImageFactory, NamespaceFactory
 from tests.registry_tools import push_image
 
 ADDRESS = "192.0.2.9"
@@ -262,8 +262,9 @@ def _(w):
 @case(ADDRESSES, "admin:auth_user_password_change")
 def _(w):
     form = {"usable_password": "true", "password1": NEW, "password2": NEW}
-    w.admin().post(f"/admin/accounts/account/{w.ann.pk}/password/", **form)
-    return "account.password", w.id, {}
+    other = AccountFactory()
+    w.admin().post(f"/admin/accounts/account/{other.pk}/password/", **form)
+    return "account.password", other.account_id, {}
 
 
 @case(ADDRESSES, "admin:audit_auditevent_export")

@@ -6,7 +6,7 @@ from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialAccount
 
 from console.signin import factors, links
-from tests.factories import PASSWORD
+from tests.factories import PASSWORD, AccountFactory
 from tests.signin.conftest import Phone, set_up
 
 
@@ -46,8 +46,8 @@ def recovery_codes(w):
     return "second_factor.codes", w.id, {}
 
 
-def passkey(w):
-    return Authenticator.objects.create(user=w.ann, type="webauthn", data={"name": "before"})
+def passkey(w, owner=None):
+    return Authenticator.objects.create(user=owner or w.ann, type="webauthn", data={"name": "before"})
 
 
 def passkey_rename(w):
@@ -70,14 +70,16 @@ def identity_disconnect(w):
 
 
 def administrator_removes_factor(w):
-    w.act("mfa/authenticator", "delete_selected", passkey(w), post="yes")
-    return "second_factor.remove", w.id, {"by": "admin"}
+    other = AccountFactory()
+    w.act("mfa/authenticator", "delete_selected", passkey(w, other), post="yes")
+    return "second_factor.remove", other.account_id, {"by": "admin"}
 
 
 def administrator_removes_identity(w):
-    identity = SocialAccount.objects.create(user=w.ann, provider="https://id.example.com", uid="1")
+    other = AccountFactory()
+    identity = SocialAccount.objects.create(user=other, provider="https://id.example.com", uid="1")
     w.act("socialaccount/socialaccount", "delete_selected", identity, post="yes")
-    return "identity.disconnect", w.id, {"by": "admin"}
+    return "identity.disconnect", other.account_id, {"by": "admin"}
 
 
 _PROVIDER = "It leads to the provider; what comes back is recorded (identity.connect, account.sign_in): tests/signin."

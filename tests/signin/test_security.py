@@ -222,6 +222,25 @@ class TestAdministration:
         assert not SocialAccount.objects.exists()
         assert AuditEvent.objects.filter(action="identity.disconnect", actor=boss.account_id).exists()
 
+    def test_ones_own_only_as_everybody_does(self, ben, phone, app_of, client):
+        """Whoever finds an administrator's session open does not change how that one signs in."""
+        Account.objects.filter(pk=ben.pk).update(is_staff=True, is_superuser=True)
+        client.force_login(ben)
+        identity = SocialAccount.objects.create(user=ben, provider="https://x.example.com", uid="1")
+        for path, pk in (("mfa/authenticator", app_of.pk), ("socialaccount/socialaccount", identity.pk)):
+            assert client.post(f"/admin/{path}/{pk}/delete/", {"post": "yes"})["Location"] == PAGE
+            form = {"action": "delete_selected", "_selected_action": pk, "post": "yes"}
+            assert client.post(f"/admin/{path}/", form).status_code == 403
+        assert factors.is_enrolled(ben)
+        assert SocialAccount.objects.exists()
+        new = "another good password 3"
+        form = {"password1": new, "password2": new, "usable_password": "true"}
+        for pk in (ben.pk, f"0{ben.pk}"):
+            path = f"/admin/accounts/account/{pk}/password/"
+            assert client.post(path, form)["Location"] == "/admin/password_change/"
+        ben.refresh_from_db()
+        assert ben.check_password(PASSWORD)
+
     def test_it_shows_no_secret(self, ben, phone, app_of, client):
         client.force_login(AccountFactory(is_staff=True, is_superuser=True))
         page = text_of(client.get(f"/admin/mfa/authenticator/{app_of.pk}/change/"))
