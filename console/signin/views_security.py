@@ -106,7 +106,8 @@ def security(request: Request) -> HttpResponse:
 @confirmed
 def app(request: Request) -> HttpResponse:
     """Set up an authenticator app."""
-    if _SECRET not in request.session:
+    # Another one each time: somebody may have looked at the former. A wrong code leaves the one that was scanned.
+    if request.method == "GET" or _SECRET not in request.session:
         request.session[_SECRET] = factors.new_secret()
     form = AppForm(request.POST or None)
     if request.method == "POST" and form.is_valid():

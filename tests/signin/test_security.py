@@ -39,9 +39,10 @@ class TestApp:
         assert b"<svg" in picture.content
         assert b"style" not in picture.content
         assert "no-store" in picture["Cache-Control"]
-        assert "is not the app’s present code" in text_of(browser.post(f"{PAGE}app/", {"code": "000000"}))
+        page = text_of(browser.post(f"{PAGE}app/", {"code": "000000"}))
+        assert "is not the app’s present code" in page
         # The same secret as before: it was scanned already.
-        assert secret in text_of(browser.get(f"{PAGE}app/"))
+        assert secret in page
         # Not even the session has it in the clear.
         assert secret.replace(" ", "") not in str(dict(browser.session))
         response = browser.post(f"{PAGE}app/", {"code": Phone(secret).code()})
@@ -62,6 +63,12 @@ class TestApp:
         trail = " ".join(str(event.detail) for event in AuditEvent.objects.all())
         assert secret.replace(" ", "") not in trail
         assert not [code for code in codes if code in trail]
+
+    def test_nobody_has_seen_the_secret_before(self, browser):
+        def shown():
+            return re.search(r'<code tabindex="0">([A-Z2-7 ]+)</code>', text_of(browser.get(f"{PAGE}app/")))[1]
+
+        assert shown() != shown()
 
     def test_others_stay_signed_in(self, ben, browser):
         other = sign_in(ben)[0]
