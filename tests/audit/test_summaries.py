@@ -201,14 +201,14 @@ def test_a_process_that_is_told_to_end_writes_the_rest(stack):
     import psutil
     import requests
 
+    found = "SELECT coalesce(sum((detail ->> 'times')::int), 0) FROM audit_auditevent WHERE action = 'token.refuse'"
     account = stack.create_account("Ann", "the console password 1")
+    ((before,),) = stack.sql(found)
     answer = requests.get(f"{stack.console_url}/token/", params={"scope": "repository:no/where:pull"}, timeout=10)
     assert answer.status_code == 200
     wrong = requests.get(f"{stack.console_url}/token/", auth=(account, "wrong"), timeout=10)
     assert wrong.status_code == 401
-    assert not stack.sql("SELECT 1 FROM audit_auditevent WHERE action = 'token.refuse'")
     for process in psutil.Process(stack.pid_of("console")).children():
         process.terminate()
-    found = "SELECT sum((detail ->> 'times')::int) FROM audit_auditevent WHERE action = 'token.refuse'"
-    wait_until(lambda: (stack.sql(found) or [(None,)])[0][0] == 2, "both were written down", 20)
+    wait_until(lambda: (stack.sql(found) or [(0,)])[0][0] >= before + 2, "both were written down", 20)
     wait_until(lambda: requests.get(f"{stack.console_url}/healthz", timeout=5).ok, "others took their places", 20)

@@ -57,7 +57,9 @@ def service():
 def check(folder, url, lock=LOCK, **variables):
     path = folder / "requirements.txt"
     path.write_text(lock)
-    inherited = {name: value for name, value in os.environ.items() if name != "REQUIRE_AUDIT"}
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith(("REQUIRE_AUDIT", "COVERAGE"))
+    }
     return subprocess.run(
         [sys.executable, str(BASE_DIR / ".ci" / "advisories.py"), str(path)],
         capture_output=True,
@@ -81,7 +83,7 @@ def test_something_found(tmp_path, service):
     assert "2 locked packages checked, 1 advisories found" in done.stdout
 
 
-@pytest.mark.parametrize("required", ["", "0", "1"])
+@pytest.mark.parametrize("required", ["0", "1"])
 def test_nobody_answers(tmp_path, required):
     done = check(tmp_path, f"http://127.0.0.1:{free_port()}/v1/query", REQUIRE_AUDIT=required)
     assert done.returncode == int(required == "1")

@@ -13,7 +13,7 @@ from tests.registry_tools import push_image
 from tests.stack import Stack, wait_until
 
 REGISTRY_PASSWORD = "the registry password 1"
-TAGS = 400
+TAGS = 240
 # Each tag gets a manifest of its own; a second image shares their blobs. Written by the console's own connection.
 SEED = """
 import json
@@ -99,7 +99,7 @@ def test_worker_registry_and_database_are_killed_in_turn(whole):
         return bool(found) and found[0][0] >= steps
 
     for number, name in enumerate(("worker", "inner registry", "postgres")):
-        wait_until(lambda: done_at_least(number * 200 + 100), f"{number * 200 + 100} steps", 90)  # noqa: B023
+        wait_until(lambda: done_at_least(number * 120 + 60), f"{number * 120 + 60} steps", 90)  # noqa: B023
         pid = whole.pid_of(name)
         os.kill(pid, signal.SIGKILL)
         wait_until(lambda: whole.pid_of(name) != pid, f"{name} is started again")  # noqa: B023
