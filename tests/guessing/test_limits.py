@@ -94,7 +94,7 @@ class TestOneAddress:
         assert door.open(ann, door.right, ELSEWHERE) is True
 
     def test_from_next_door_either(self, ann):
-        guess(BASIC, ann, 50, "192.0.2.1")
+        guess(BASIC, ann, 12, "192.0.2.1")
         assert BASIC.open(ann, PASSWORD, "192.0.2.2") is True
 
     @each_open_door
@@ -333,23 +333,23 @@ class TestOneHash:
 class TestTrail:
     def test_one_row_an_hour(self, ann, monkeypatch):
         for door in (BASIC, SIGN_IN):
-            guess(door, ann, 50)
+            guess(door, ann, 12)
         events = AuditEvent.objects.filter(action="password.held_back").order_by("pk")
         assert [(event.target, event.detail["door"], event.detail["limit"], event.address) for event in events] == [
             (ann.credential.username, "registry", "here", HERE),
             (ann.account_id, "console", "here", HERE),
         ]
         later(monkeypatch, 600)
-        guess(BASIC, ann, 50)
+        guess(BASIC, ann, 12)
         assert events.all().count() == 2
         later(monkeypatch, 3601)
-        guess(BASIC, ann, 50)
+        guess(BASIC, ann, 12)
         assert events.all().count() == 3
 
     def test_nothing_of_what_nobody_is_called(self):
         """It could be a password, typed into the wrong field."""
-        guess(BASIC, "my-password", 50)
-        guess(SIGN_IN, "my-password@example.com", 50)
+        guess(BASIC, "my-password", 12)
+        guess(SIGN_IN, "my-password@example.com", 12)
         assert not AuditEvent.objects.exists()
 
     def test_an_address_that_tries_many_names(self, fewer):
