@@ -12,6 +12,7 @@ import logging
 from collections.abc import Sequence
 
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 
 from console.accounts.services import account_ids
 from console.audit.services import record
@@ -24,12 +25,15 @@ from console.namespaces.models import Namespace
 from console.policy import split_repository
 from console.registry import registry
 from registry_client import Manifest as RegistryManifest
-from registry_client import ManifestUnknown, NameUnknown, UnexpectedAnswer
+from registry_client import ManifestUnknown, NameUnknown, RegistryUnavailable, UnexpectedAnswer
 
 log = logging.getLogger(__name__)
 
 # A tag that somebody else wrote down while we looked is looked at again.
 _MOST_LOOKS = 10
+# Distribution tells of a push when it has stored the manifest, and points the tag at it after that: whoever is quick
+# enough asks for a tag that is not there yet.
+_TAGGED_WITHIN = datetime.timedelta(seconds=10)
 
 
 def find_image(repository: str) -> Image | None:
@@ -101,6 +105,10 @@ class Reader:
             except (ManifestUnknown, NameUnknown):
                 if digest_of(self.repository, tag):
                     continue  # it is there after all: the hint would be lost
+                if pushed_at is not None and abs(timezone.now() - pushed_at) < _TAGGED_WITHIN:
+                    raise RegistryUnavailable(
+                        f"{self.repository}:{tag} was pushed just now and is not there yet"
+                    ) from None
                 return self._forget(tag)
             outcome = self._write_down(tag, present, before, pushed_at, pushed_by)
             if outcome is not None:

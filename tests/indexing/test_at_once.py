@@ -1,5 +1,6 @@
 """Hints at many tags of one image are followed with a few statements, and come to the same as one by one."""
 
+import datetime
 import json
 
 import pytest
@@ -49,7 +50,7 @@ def serve(fake):
 
 
 def hint(image, *tags):
-    remember([Notice(image.repository, tag, timezone.now(), "ann") for tag in tags])
+    remember([Notice(image.repository, tag, timezone.now() - datetime.timedelta(minutes=1), "ann") for tag in tags])
 
 
 def indexed(image):

@@ -39,6 +39,28 @@ def test_a_push_makes_the_image_private():
     assert AuditEvent.objects.get(action="image.create").actor == "somebody"
 
 
+def test_a_word_of_a_push_that_comes_before_the_tag_is_there():
+    """Distribution tells of the manifest first and points the tag at it then."""
+    image = ImageFactory()
+    push_image(registry(), image.repository, "other")
+    remember([Notice(image.repository, "v1", timezone.now(), "somebody")])
+    with pytest.raises(RegistryUnavailable):
+        follow(image.repository)
+    assert Hint.objects.get().tag == "v1", "it is looked at again"
+    push_image(registry(), image.repository, "v1")
+    follow(image.repository)
+    assert not Hint.objects.exists()
+    assert image.tags.get().pushed_by == "somebody"
+
+
+def test_a_word_of_a_push_whose_tag_does_not_come_is_forgotten():
+    image = ImageFactory()
+    push_image(registry(), image.repository, "other")
+    remember([Notice(image.repository, "v1", timezone.now() - datetime.timedelta(minutes=1), "somebody")])
+    follow(image.repository)
+    assert not Hint.objects.exists()
+
+
 def test_reading_again_changes_nothing():
     image = ImageFactory()
     push_image(registry(), image.repository, "v1")
