@@ -210,5 +210,13 @@ def test_a_process_that_is_told_to_end_writes_the_rest(stack):
     assert wrong.status_code == 401
     for process in psutil.Process(stack.pid_of("console")).children():
         process.terminate()
-    wait_until(lambda: (stack.sql(found) or [(0,)])[0][0] >= before + 2, "both were written down", 20)
-    wait_until(lambda: requests.get(f"{stack.console_url}/healthz", timeout=5).ok, "others took their places", 20)
+    wait_until(lambda: (stack.sql(found) or [(0,)])[0][0] >= before + 2, "both were written down", 60)
+
+    def answers():
+        # Nobody takes the connection until the new processes are there, or one that is ending closes it.
+        try:
+            return requests.get(f"{stack.console_url}/healthz", timeout=5).ok
+        except requests.RequestException:
+            return False
+
+    wait_until(answers, "others took their places", 60)
