@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 from collections.abc import Callable
 
@@ -12,10 +13,14 @@ from console.audit.origin import ANONYMOUS, Origin, set_origin
 
 def client_address(request: HttpRequest) -> str | None:
     """The address the request came from, or ``None`` when the server did not say (a Unix socket)."""
-    # Less the name of the interface (RFC 4007, 11), which PostgreSQL's inet does not take.
-    address = request.META.get("REMOTE_ADDR", "").partition("%")[0]
+    return _written(request.META.get("REMOTE_ADDR", ""))
+
+
+@functools.lru_cache(4096)
+def _written(address: str) -> str | None:
     try:
-        found = ipaddress.ip_address(address)
+        # Less the name of the interface (RFC 4007, 11), which PostgreSQL's inet does not take.
+        found = ipaddress.ip_address(address.partition("%")[0])
         return str(getattr(found, "ipv4_mapped", None) or found)
     except ValueError:
         return None

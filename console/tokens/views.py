@@ -127,7 +127,7 @@ def _get(request: HttpRequest) -> HttpResponse:
     parameters = request.GET
     service = _service(parameters, required=False)
     asked = parse_scopes(parameters.getlist("scope"))
-    header = request.headers.get("Authorization")
+    header = request.META.get("HTTP_AUTHORIZATION")
     address = client_address(request)
     found = services.authenticate(*_basic_credentials(header), asked, address) if header else services.nobody(asked)
     content, _granted = _token_content(found, asked, service, address)
