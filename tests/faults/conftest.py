@@ -25,12 +25,17 @@ def striking(arena, record_property):
 
     def strike(*names, **options):
         faults, operations, losses = arena.struck.copy(), arena.ledger.operations.copy(), len(arena.ledger.losses)
+        reconciled = arena.reconciled
         print(f"FAULT_SEED={arena.seed}")
         try:
             arena.strike(*names, **options)
         finally:
             text = tally.entry(
-                arena.struck - faults, arena.ledger.operations - operations, arena.ledger.losses[losses:], arena.seed
+                arena.struck - faults,
+                arena.ledger.operations - operations,
+                arena.ledger.losses[losses:],
+                arena.seed,
+                arena.reconciled - reconciled,
             )
             record_property(tally.PROPERTY, text)
 

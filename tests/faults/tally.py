@@ -9,14 +9,15 @@ PROPERTY = "faults"
 _SEEN = ("confirmed", "refused", "unknown")
 
 
-def entry(faults: Counter, operations: Counter, losses: list[str], seed: int) -> str:
+def entry(faults: Counter, operations: Counter, losses: list[str], seed: int, reconciled: int) -> str:
     """What one test did, as a line that goes with its report from whatever process ran it.
 
     :param faults: how often each fault was made.
     :param operations: how often each operation, a pair of a verb and what the client saw.
+    :param reconciled: how often the index had to be reconciled by hand.
     """
     rows = [[verb, seen, number] for (verb, seen), number in sorted(operations.items())]
-    return json.dumps({"faults": dict(faults), "operations": rows, "losses": losses, "seed": seed})
+    return json.dumps({"faults": dict(faults), "operations": rows, "losses": losses, "seed": seed, "hand": reconciled})
 
 
 def pytest_terminal_summary(terminalreporter):
@@ -47,7 +48,8 @@ def pytest_terminal_summary(terminalreporter):
     for verb in sorted({verb for verb, _seen in operations}):
         terminalreporter.write_line(f"{verb:<28}{''.join(f'{operations[verb, seen]:>10}' for seen in _SEEN)}")
     terminalreporter.write_line(
-        f"{sum(faults.values())} faults, {sum(operations.values())} operations, {len(losses)} losses"
+        f"{sum(faults.values())} faults, {sum(operations.values())} operations, {len(losses)} losses, "
+        f"index reconciled by hand {sum(one['hand'] for one in entries)} times"
     )
     for loss in losses:
         terminalreporter.write_line(f"LOST: {loss}")
