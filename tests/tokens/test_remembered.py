@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from console.accounts.models import Account, RegistryCredential
 from console.accounts.services import change_registry_password, set_active
+from console.images.models import Image
 from console.policy import Access
 from console.tokens import lookup, passwords
 from tests.factories import PASSWORD as NEW_PASSWORD
@@ -198,6 +199,23 @@ def test_images_are_counted_once_however_many_names_are_new(owner):
         (plan,) = cursor.fetchone()[0]
     counts = [node for node in nodes(plan["Plan"]) if node["Node Type"] == "Aggregate"]
     assert [node["Actual Loops"] for node in counts] == [1]
+
+
+def test_each_repository_is_one_look_into_the_index_although_there_are_thousands(owner):
+    """Prepared, a statement is planned for ten names, for which reading all of two thousand images seems cheaper."""
+    team = owner.namespaces.get()
+    Image.objects.bulk_create(Image(namespace=team, name=f"app{number}") for number in range(2000))
+    parameters = lookup._names([Access("repository", "team/app7", frozenset({"pull"}))])
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE images_image")
+        cursor.execute("SET LOCAL plan_cache_mode = force_generic_plan")
+        statement = lookup._ANONYMOUS.replace("%(names)s", "$1").replace("%(namespaces)s", "$2")
+        cursor.execute(f"PREPARE looked_up (text[], text[]) AS {statement}")
+        cursor.execute("EXPLAIN (FORMAT JSON) EXECUTE looked_up (%(names)s, %(namespaces)s)", parameters)
+        (plan,) = cursor.fetchone()[0]
+        cursor.execute("DEALLOCATE looked_up")
+    read = {node["Node Type"] for node in nodes(plan["Plan"]) if node.get("Relation Name") == "images_image"}
+    assert read == {"Index Scan"}
 
 
 def nodes(plan):
