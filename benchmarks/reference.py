@@ -1,7 +1,7 @@
 """What the token endpoint is measured beside: the product's addresses, and two views more on the same server.
 
-``constant`` is what the server and the middleware take by themselves. ``naive`` is the endpoint as one writes it first:
-everything is looked up, read and verified anew for each request.
+``constant`` is what the server and the middleware of pages take by themselves. ``naive`` is the endpoint as one writes
+it first: everything is looked up, read and verified anew for each request.
 """
 
 from __future__ import annotations
