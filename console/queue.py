@@ -6,15 +6,19 @@ whose worker died is started again (``console.operations.jobs``).
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Iterable
 from typing import Any
 
-from django.db import close_old_connections, connection, transaction
+from django.db import DatabaseError, close_old_connections, connection, transaction
 from procrastinate import BaseRetryStrategy, RetryDecision
 from procrastinate.contrib.django.models import ProcrastinateJob
-from procrastinate.exceptions import AlreadyEnqueued
+from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 from procrastinate.jobs import Job
 from procrastinate.tasks import Task
+
+log = logging.getLogger(__name__)
 
 # Several queues, so that long deletions never keep a push from showing on the pages, nor slow registries elsewhere a
 # deletion from beginning.
@@ -23,6 +27,7 @@ WORK_QUEUE = "work"
 TRANSFER_QUEUE = "transfer"
 # Of work that has failed or has had a turn: whatever else can be done comes first, also what has the same lock.
 LATER_PRIORITY = -1
+_QUEUE_AGAIN_SECONDS = 0.5
 
 
 def repository_lock(repository: str) -> str:
@@ -80,11 +85,33 @@ def defer_again(
     A job that was queued under a key cannot be retried when the same was queued while it ran: there may be one of them,
     Procrastinate's retry fails, and the job's row would hold its lock for ever.
 
+    A database that is there and has no room is asked until it has: nobody else would do what has failed.
+
     :param key: what the job was queued under; this one waits under another, so that news need not wait with it.
     :param attempt: how often it has failed before; ``task`` is given one more.
+    :raises django.db.DatabaseError: when the connection is lost. The worker that lost it ends, and whoever takes its
+        place looks at everything.
     """
-    # What failed may have been the connection, and would fail here again.
-    close_old_connections()
+    refused = False
+    while True:
+        # What failed may have been the connection, and would fail here again.
+        close_old_connections()
+        try:
+            _defer_again(task, key, lock, attempt, longest, arguments)
+        except (DatabaseError, ConnectorException) as error:
+            if connection.in_atomic_block or not _was_answered(error):
+                raise
+            if not refused:
+                log.warning("%s cannot be queued again yet: %s", task.name, error.__cause__ or error)
+            refused = True
+            time.sleep(_QUEUE_AGAIN_SECONDS)
+        else:
+            return
+
+
+def _defer_again(
+    task: Task[Any, Any, Any], key: str, lock: str, attempt: int, longest: int, arguments: dict[str, Any]
+) -> None:
     if ProcrastinateJob.objects.filter(queueing_lock=f"{key} again", status="todo").exists():
         return
     later = task.configure(
@@ -98,3 +125,10 @@ def defer_again(
             later.defer(attempt=attempt + 1, **arguments)
     except AlreadyEnqueued:
         pass
+
+
+def _was_answered(error: BaseException) -> bool:
+    """Whether the database is there and refused, as one on a full disk does."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return getattr(error, "sqlstate", None) is not None

@@ -10,7 +10,7 @@ from types import FrameType
 
 from console.environment import RESTART_REQUEST
 from console.local import orphans
-from console.local.children import Child
+from console.local.children import LOOK_AGAIN_SIGNAL, Child
 from console.local.log import say
 from console.local.problems import Problem
 
@@ -42,6 +42,9 @@ class Supervisor:
         """Take SIGINT, SIGTERM and SIGHUP as the wish to stop; a second one as the wish to hurry."""
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._on_signal)
+        # The children begin with that: a worker that does not listen to it yet would be killed by it. It looks at
+        # everything as it starts.
+        signal.signal(LOOK_AGAIN_SIGNAL, signal.SIG_IGN)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self.signals += 1

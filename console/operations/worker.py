@@ -121,7 +121,7 @@ def _look_again() -> None:
     """The registry was started anew: what it had not told yet is found by a walk."""
     try:
         look_again()
-    except DatabaseError as error:
+    except (DatabaseError, ConnectorException) as error:
         # Whoever takes this worker's place looks again as it starts.
         log.warning("the registry was started anew and is looked at within the hour: %s", error)
     finally:

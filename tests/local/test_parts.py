@@ -16,7 +16,7 @@ import yaml
 from console import environment, keys
 from console.local import __main__ as local
 from console.local import linux, orphans, ports, registry
-from console.local.children import Child
+from console.local.children import LOOK_AGAIN_SIGNAL, Child
 from console.local.problems import Problem
 from console.local.supervisor import Stopped, Supervisor
 from tests.stack import wait_until
@@ -275,6 +275,26 @@ time.sleep(60)
         supervisor.run_once(self.child("good", ""))
         with pytest.raises(Problem, match="could not be prepared"):
             supervisor.run_once(self.child("bad", "raise SystemExit(1)"))
+
+    def test_a_worker_that_does_not_listen_yet_is_not_killed_by_it(self, tmp_path, capfd):
+        taken = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, LOOK_AGAIN_SIGNAL)
+        before = {number: signal.getsignal(number) for number in taken}
+        code = """
+import os, signal, time
+os.kill(os.getpid(), signal.SIGUSR1)
+print("lives", flush=True)
+time.sleep(60)
+"""
+        supervisor = Supervisor(tmp_path)
+        try:
+            supervisor.listen()
+            child = self.child("worker", code)
+            supervisor.start(child)
+            wait_until(lambda: "lives" in capfd.readouterr().out, "it goes on")
+        finally:
+            supervisor.stop()
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     def test_the_worker_hears_of_every_registry_that_is_started_anew(self, tmp_path, capfd):
         """After a death or a full disk (the storage's guard says so), and after a change of keys."""

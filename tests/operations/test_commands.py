@@ -1,7 +1,6 @@
 """Preparing a start, and the worker."""
 
 import contextlib
-import gc
 import io
 import os
 import signal
@@ -30,18 +29,6 @@ from registry_client import RegistryUnavailable
 from tests.factories import AccountFactory, ImageFactory
 from tests.registry_tools import push_image
 from tests.stack import wait_until
-
-
-@pytest.fixture
-def queue(transactional_db):
-    """An empty queue, and none left to others: it is not emptied with the tables of the models."""
-    with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE procrastinate_jobs CASCADE")
-    yield
-    with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE procrastinate_jobs CASCADE")
-    # A worker's threads leave their connections to the garbage collector, and the database cannot be dropped with them.
-    gc.collect()
 
 
 @pytest.mark.django_db
