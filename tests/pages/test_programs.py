@@ -64,3 +64,16 @@ def test_who_acts_is_nobody_and_from_where(rf):
     Middleware(None)(rf.get("/token/", REMOTE_ADDR="192.0.2.7"))
     assert seen == [("anonymous", "192.0.2.7")]
     assert origin().actor() == SYSTEM
+
+
+@pytest.mark.django_db
+def test_what_nobody_has_thought_of_is_said_in_a_sentence(monkeypatch):
+    """The page of it needs nothing that this middleware leaves out."""
+
+    def fail(*_arguments):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("console.tokens.services.nobody", fail)
+    answer = Client(SERVER_NAME="127.0.0.1", raise_request_exception=False).get(reverse("token"))
+    assert answer.status_code == 500
+    assert b"Something went wrong on our side" in answer.content
