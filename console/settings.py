@@ -266,6 +266,8 @@ GUESSES = {
 # Wrong codes of six digits have numbers of their own where these say so, by door: three of a million are right.
 GUESSES_AT = {
     "second factor": {"here": (10, 1800), "network": (20, 1800), "account": (60, 3600)},
+    # Letters to one address: five, and one more each quarter of an hour.
+    "letter": {"here": (5, 900), "network": (5, 900), "account": (5, 900)},
 }
 # For so many days after a right password an address is known for the account.
 KNOWN_ADDRESS_DAYS = 30

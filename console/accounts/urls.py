@@ -1,6 +1,5 @@
 """Addresses of signing out and of the account."""
 
-from django.conf import settings
 from django.contrib.auth import views as auth
 from django.urls import path
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -35,20 +34,7 @@ urlpatterns = [
     ),
     path(
         "account/reset/",
-        form(
-            with_passwords(
-                auth.PasswordResetView.as_view(
-                    template_name="accounts/password_reset.html",
-                    email_template_name="accounts/password_reset_email.txt",
-                    subject_template_name="accounts/password_reset_subject.txt",
-                    # The console's own address, whatever address it was asked at.
-                    extra_email_context=dict(
-                        zip(("protocol", "domain"), settings.CONSOLE_URL.split("://"), strict=True)
-                    ),
-                    token_generator=letters,
-                )
-            )
-        ),
+        form(with_passwords(views.ResetPassword.as_view())),
         name="password_reset",
     ),
     path(

@@ -8,13 +8,17 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import views as auth
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
 from console import policy
-from console.accounts.forms import ChangePasswordForm
+from console.accounts.forms import ChangePasswordForm, ResetPasswordForm
+from console.audit.middleware import client_address
+from console.guessing import services as guessing
 from console.guessing.hashing import Later
+from console.guessing.services import LETTER, Attempt
 from console.pages.rendering import Request, page, signed_in
 
 
@@ -53,6 +57,27 @@ class ChangePassword(auth.PasswordChangeView):
     def form_invalid(self, form: Any) -> HttpResponse:
         """Show what is wrong."""
         return with_status(self.request, super().form_invalid(form))
+
+
+class ResetPassword(auth.PasswordResetView):
+    """Asking for a letter by which another console password is chosen.
+
+    What is done here is the same whether an account has the address or not: a job sends the letter, if any.
+    """
+
+    template_name = "accounts/password_reset.html"
+    form_class = ResetPasswordForm
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        """Have the letter sent, unless too many were asked for."""
+        try:
+            guessing.ask(Attempt(LETTER, form.cleaned_data["email"].casefold(), client_address(self.request)))
+        except Later as later:
+            self.request.later = later  # type: ignore[attr-defined]
+            form.add_error(None, _("Too many letters were asked for. Try again in some minutes."))
+            return with_status(self.request, self.form_invalid(form))
+        form.queue_letters()
+        return HttpResponseRedirect(self.get_success_url())
 
 
 @require_GET

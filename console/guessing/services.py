@@ -35,6 +35,8 @@ from console.policy import GuessLimit
 log = logging.getLogger(__name__)
 
 CONSOLE, REGISTRY = "console", "registry"
+# Where letters are asked for: not what is guessed, but what is not to be done without end.
+LETTER = "letter"
 # What is read of an attempt, in this order: the address is known for the account; and the four that are counted.
 KINDS = ("known", "here", "network", "account", "address")
 Marks = Mapping[str, datetime.datetime | None]
@@ -163,14 +165,29 @@ def wrong(attempt: Attempt, marks: Marks, *, secret: bool = False) -> None:
     limits = policy.guess_limits(is_known(marks, now), secret, attempt.door)
     if not limits:
         return
+    after = _count(attempt, limits, now)
+    for kind, limit in limits.items():
+        if policy.guess_wait({kind: limit}, after, now) > 0:
+            _tell(attempt, kind, limit, now)
+
+
+def ask(attempt: Attempt) -> None:
+    """Count something that nobody may ask for too often, whether there is such an account or not.
+
+    :raises HeldBack: when it was asked for too often.
+    """
+    marks = read(attempt)
+    refuse(marks, door=attempt.door)
+    _count(attempt, policy.guess_limits(known=False, door=attempt.door), timezone.now())
+
+
+def _count(attempt: Attempt, limits: Mapping[str, GuessLimit], now: datetime.datetime) -> Marks:
+    """Move the marks of these limits on; where they are after that."""
     keys = {attempt.keys[kind]: kind for kind in limits}
     steps = [datetime.timedelta(seconds=limits[kind].seconds) for kind in keys.values()]
     with connection.cursor() as cursor:
         cursor.execute(_COUNT, {"now": now, "keys": list(keys), "steps": steps})
-        after: dict[str, datetime.datetime | None] = {keys[key]: until for key, until in cursor.fetchall()}
-    for kind, limit in limits.items():
-        if policy.guess_wait({kind: limit}, after, now) > 0:
-            _tell(attempt, kind, limit, now)
+        return {keys[key]: until for key, until in cursor.fetchall()}
 
 
 def _tell(attempt: Attempt, kind: str, limit: GuessLimit, now: datetime.datetime) -> None:

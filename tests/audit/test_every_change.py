@@ -328,6 +328,7 @@ TASKS |= {
     "dockerhub.keep_up": "What Docker Hub says of its images is nobody's doing.",
     "dockerhub.refresh": "What Docker Hub says of its images is nobody's doing.",
     "dockerhub.read_tags": "What Docker Hub says of its images is nobody's doing.",
+    "accounts.send_letters": "It sends letters; that a password was changed with one is recorded.",
     "indexing.add_up": "It counts pushes and pulls.",
     "transfers.forget_credentials": "It removes an import's password an hour after it was given, as was said then.",
 }

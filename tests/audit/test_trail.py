@@ -134,7 +134,7 @@ class TestFinding:
 
 
 class TestMillion:
-    """Plans, at numbers of rows at which it matters: the table's statistics say that there are a million."""
+    """Plans, with twenty thousand rows, where the planner turns to an index by itself."""
 
     @pytest.fixture(autouse=True)
     def many(self):

@@ -11,6 +11,7 @@ from console import policy
 from console.pages.markdown import render_markdown
 from console.pages.templatetags.console import moment, number, short_digest, size
 from tests.factories import PASSWORD, AccountFactory, ActivatedAccountFactory, NamespaceFactory
+from tests.letters import deliver
 
 pytestmark = pytest.mark.django_db
 
@@ -122,9 +123,11 @@ class TestSignIn:
     def test_reset_by_mail(self, client, mailoutbox):
         AccountFactory(email="ann@example.com")
         client.post("/account/reset/", {"email": "nobody@example.com"})
+        deliver()
         assert not mailoutbox
         response = client.post("/account/reset/", {"email": "ann@example.com"}, follow=True)
         assert "Look into your mail" in response.content.decode()
+        deliver()
         link = next(line for line in mailoutbox[0].body.splitlines() if line.startswith("http"))
         page = client.get(urlsplit(link).path, follow=True)
         path = page.redirect_chain[-1][0]

@@ -17,6 +17,7 @@ from console.policy import guess_limits
 from console.signin import entering, factors
 from console.signin.adapters import SecondFactors
 from tests.factories import PASSWORD, AccountFactory
+from tests.letters import deliver
 from tests.page_tools import text_of
 from tests.signin.conftest import Phone, codes_of, is_in, set_up, sign_in
 
@@ -145,6 +146,7 @@ class TestSignIn:
     def test_a_new_password_by_letter_skips_nothing(self, ben, phone):
         client = Client()
         client.post("/account/reset/", {"email": ben.email})
+        deliver()
         link = mail.outbox[0].body.split(console_settings.CONSOLE_URL)[1].split()[0]
         place = client.get(link, follow=True).redirect_chain[-1][0]
         new = "another good password 3"

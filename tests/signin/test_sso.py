@@ -7,6 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 import jwt
 import pytest
 from allauth.socialaccount.models import SocialAccount
+from django.core import mail
 from django.test import Client
 
 from console.accounts.models import Account
@@ -15,6 +16,7 @@ from console.audit.models import AuditEvent
 from console.policy import refuse_disconnect
 from console.signin import identities
 from tests.factories import AccountFactory
+from tests.letters import deliver
 from tests.page_tools import text_of
 from tests.signin.conftest import by_provider, come_back, forget, is_in, leave, set_up, sign_in
 from tests.signin.provider import EC, RSA, SECRET, STRANGER
@@ -74,6 +76,8 @@ class TestSignIn:
         assert client.get("/account/password/").status_code == 404
         client.logout()
         assert client.post("/account/reset/", {"email": "ann@example.com"}).status_code == 302
+        deliver()
+        assert not mail.outbox
 
     def test_more_is_asked_of_the_provider_when_the_token_is_short(self, provider, client):
         provider.userinfo = dict(provider.person)

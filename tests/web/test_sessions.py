@@ -10,6 +10,7 @@ from django.test import Client
 
 from console.accounts.services import set_active
 from tests.factories import PASSWORD, AccountFactory, ActivatedAccountFactory
+from tests.letters import deliver
 
 pytestmark = pytest.mark.django_db
 
@@ -100,6 +101,7 @@ class TestEnding:
         here, elsewhere = browser(ben), browser(ben)
         stranger = Client()
         stranger.post("/account/reset/", {"email": ben.email})
+        deliver()
         link = re.search(r"https?://\S+", mail.outbox[0].body)[0]
         page = stranger.get(link.removeprefix(settings.CONSOLE_URL), follow=True)
         stranger.post(page.redirect_chain[-1][0], {"new_password1": NEW, "new_password2": NEW})
@@ -110,6 +112,7 @@ class TestEnding:
 
     def test_the_letter_leads_to_the_console_whatever_host_was_asked(self, ben, client):
         client.post("/account/reset/", {"email": ben.email}, headers={"Host": "localhost"})
+        deliver()
         assert re.search(r"https?://\S+", mail.outbox[0].body)[0].startswith(f"{settings.CONSOLE_URL}/account/reset/")
 
     def test_a_password_that_an_administrator_sets_ends_all(self, ben, client):
