@@ -1,6 +1,7 @@
 """What the token endpoint is measured beside: the product's addresses, and two views more on the same server.
 
-``constant`` is what the server and the middleware of pages take by themselves. ``naive`` is the endpoint as one writes
+``constant`` is what the server and the middleware of pages take by themselves; as ``early`` it is answered where the
+endpoint is, before most of that. ``naive`` is the endpoint as one writes
 it first: everything is looked up, read and verified anew for each request.
 """
 
@@ -27,6 +28,7 @@ from console.urls import urlpatterns as product
 
 __all__ = ["handler400", "handler403", "handler404", "handler500", "urlpatterns"]
 
+EARLY = "reference-early"
 # The answer that ``constant`` repeats: what the token endpoint said once.
 ANSWER = FOLDER / "reference-answer.json"
 
@@ -85,4 +87,9 @@ def naive(request: HttpRequest) -> HttpResponse:
     )
 
 
-urlpatterns = [*product, path("reference/constant/", constant), path("reference/naive/", naive)]
+urlpatterns = [
+    *product,
+    path("reference/constant/", constant),
+    path("reference/early/", constant, name=EARLY),
+    path("reference/naive/", naive),
+]
