@@ -64,6 +64,16 @@ def test_a_page(ask):
     assert not any(part.startswith("domain") for part in parts)
 
 
+def test_the_session_is_as_well_kept():
+    given = {**os.environ, "DJANGO_SETTINGS_MODULE": "console.settings", "CONSOLE_URL": f"https://{NAME}"}
+    names = ("NAME", "SECURE", "HTTPONLY", "SAMESITE", "PATH", "DOMAIN")
+    code = f"from django.conf import settings as s; print(*(getattr(s, 'SESSION_COOKIE_' + name) for name in {names}))"
+    found = subprocess.run(
+        [sys.executable, "-c", code], cwd=BASE_DIR, env=given, capture_output=True, text=True, check=True
+    )
+    assert found.stdout.split() == ["__Host-my_images_session", "True", "True", "Lax", "/", "None"]
+
+
 def test_plain_http_leads_to_the_console(ask):
     for host in (NAME, "127.0.0.1"):
         status, headers, _body = ask("/sign-in/?next=/images/", host=host)

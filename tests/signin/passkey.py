@@ -36,10 +36,13 @@ class Passkey:
         made = AttestationObject.create("none", data, {})
         return self._answer({"clientDataJSON": client, "attestationObject": made}, {})
 
-    def sign(self, challenge, origin, cross_origin=False, owner=b""):
-        """The answer to being asked for; ``owner`` as the page has named them when it was added."""
+    def sign(self, challenge, origin, cross_origin=False, owner=b"", flags=0x05):
+        """The answer to being asked for; ``owner`` as the page has named them when it was added.
+
+        :param flags: somebody was there (1), and was verified (4).
+        """
         client = CollectedClientData.create("webauthn.get", challenge, origin, cross_origin)
-        data = self._data(0x05)
+        data = self._data(flags)
         signature = self.key.sign(data + client.hash, ec.ECDSA(hashes.SHA256()))
         response = {"clientDataJSON": client, "authenticatorData": data, "signature": signature}
         return self._answer(response, {"userHandle": websafe_encode(owner)})

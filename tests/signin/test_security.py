@@ -327,11 +327,11 @@ class TestPasskeysWithoutABrowser:
         form = {"name": "x", "credential": passkey.make(challenge, *said)}
         return browser.post(f"{PAGE}passkeys/-/add/", form).status_code == 302
 
-    def sign_in(self, passkey, account, *said):
+    def sign_in(self, passkey, account, *said, **more):
         stranger = Client(SERVER_NAME="localhost")
         challenge = stranger.post("/sign-in/passkey/", {}).json()["publicKey"]["challenge"]
         owner = user_pk_to_url_str(account).encode()
-        stranger.post("/sign-in/passkey/", {"credential": passkey.sign(challenge, *said, owner=owner)})
+        stranger.post("/sign-in/passkey/", {"credential": passkey.sign(challenge, *said, owner=owner, **more)})
         return stranger.get("/account/").status_code == 200
 
     ELSEWHERE = (
@@ -347,6 +347,24 @@ class TestPasskeysWithoutABrowser:
         for said in self.ELSEWHERE:
             assert not self.sign_in(passkey, ben, *said), said
         assert self.sign_in(passkey, ben, "https://localhost:8443")
+
+    def test_whoever_is_there_has_to_be_verified(self, local, ben):
+        """By a PIN or a finger: it stands for the password as well."""
+        passkey = Passkey()
+        assert self.add(local, passkey, "https://localhost")
+        assert not self.sign_in(passkey, ben, "https://localhost", flags=0x01)
+        assert self.sign_in(passkey, ben, "https://localhost")
+
+    def test_an_answer_is_good_once(self, local, ben):
+        passkey, stranger = Passkey(), Client(SERVER_NAME="localhost")
+        assert self.add(local, passkey, "https://localhost")
+        challenge = stranger.post("/sign-in/passkey/", {}).json()["publicKey"]["challenge"]
+        owner = user_pk_to_url_str(ben).encode()
+        answer = {"credential": passkey.sign(challenge, "https://localhost", owner=owner)}
+        for good in (200, 302):
+            stranger.post("/sign-in/passkey/", answer)
+            assert stranger.get("/account/").status_code == good
+            stranger.post("/sign-out/")
 
     def test_no_more_than_some(self, local, ben, settings):
         settings.MOST_PASSKEYS = 1

@@ -177,6 +177,10 @@ def test_rows_constraints_and_pages(build, of, schema_of_a_new_one, version):
     ):
         with pytest.raises(why):
             house.sql(statement)
+    triggers = (
+        "SELECT DISTINCT tgenabled FROM pg_trigger WHERE tgrelid = 'audit_auditevent'::regclass AND NOT tgisinternal"
+    )
+    assert house.sql(triggers) == [("A",)], "a replica's role does not get around them"
     house.sql("DELETE FROM favorites_star")
     house.sql("INSERT INTO favorites_star (account_id, image_id, created_at) VALUES (2, 1, now()), (1, 1, now())")
     assert house.sql("SELECT star_count FROM images_image WHERE id = 1") == [(2,)]
