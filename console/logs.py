@@ -12,6 +12,16 @@ _LOST = re.compile(
     r"|server closed the connection|terminating connection due to (administrator command|unexpected postmaster exit)"
 )
 _SECONDS = 10
+# The addresses in letters and of links that sign in: what follows opens the account for whoever reads it.
+_OPENING = re.compile(r"(/sign-in/link/|/account/reset/[^/\s]+/)(?!set-password/)[^/\s]+")
+
+
+class WithoutSecrets(logging.Formatter):
+    """Leaves out of addresses what opens an account: Django logs the address of whatever fails or is refused."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The text of a record, tracebacks included."""
+        return _OPENING.sub(r"\1…", super().format(record))
 
 
 class DatabaseAway(logging.Filter):
