@@ -17,6 +17,7 @@ from console.accounts import access_tokens
 from console.accounts.services import set_active
 from console.signin import links
 from tests.factories import AccountFactory, ActivatedAccountFactory, NamespaceFactory, hashed
+from tests.letters import deliver
 from tests.signin.conftest import come_back, leave
 from tests.tokens.tools import Asker
 
@@ -147,6 +148,7 @@ def change_registry_password(house, right):
 
 def letter(house, right):
     house.client.post("/account/reset/", {"email": house.account.email})
+    deliver()
     address = re.search(r"/account/reset/\S+", mail.outbox[0].body)[0]
     house.secrets.add(address.split("/")[-2])
     if not right:
