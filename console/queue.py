@@ -99,7 +99,7 @@ def defer_again(
         try:
             _defer_again(task, key, lock, attempt, longest, arguments)
         except (DatabaseError, ConnectorException) as error:
-            if connection.in_atomic_block or not _was_answered(error):
+            if connection.in_atomic_block or not _has_no_room(error):
                 raise
             if not refused:
                 log.warning("%s cannot be queued again yet: %s", task.name, error.__cause__ or error)
@@ -127,8 +127,8 @@ def _defer_again(
         pass
 
 
-def _was_answered(error: BaseException) -> bool:
-    """Whether the database is there and refused, as one on a full disk does."""
+def _has_no_room(error: BaseException) -> bool:
+    """Whether the database is there and short of something, such as its disk (PostgreSQL's errors of class 53)."""
     while error.__cause__ is not None:
         error = error.__cause__
-    return getattr(error, "sqlstate", None) is not None
+    return (getattr(error, "sqlstate", None) or "").startswith("53")

@@ -62,12 +62,12 @@ MIDDLEWARE = [
     "console.pages.proxies.ProxyMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "console.pages.caching.PrivateMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     # What follows is for people's pages alone.
     "console.pages.programs.ProgramsMiddleware",
     "console.pages.compression.QuickGZipMiddleware",
-    "console.pages.caching.PrivateMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",

@@ -64,6 +64,10 @@ class StillBusy(Exception):
     """Tags keep arriving: the deletion goes on a little later."""
 
 
+class NotThereYet(RegistryUnavailable):
+    """A tag was pushed just now, and the registry has not pointed it at its manifest yet: look a little later."""
+
+
 class TurnOver(Exception):
     """The work had its turn and is not finished: calling again goes on from there."""
 

@@ -35,6 +35,8 @@ def _turn() -> Callable[[], bool]:
 
 def problem_sentence(error: Exception) -> str:
     """What the row says while a failed step waits to be tried again."""
+    if isinstance(error, (deletion.StillBusy, deletion.NotThereYet)):
+        return "Tags are still being pushed to this image. The deletion goes on when that ends."
     if isinstance(error, RegistryUnavailable):
         if error.status is not None:
             return (
@@ -50,8 +52,6 @@ def problem_sentence(error: Exception) -> str:
             "The registry does not allow deletions just now: its disk is full, or they are switched off. Ask an "
             "administrator to see to it; the deletion then goes on by itself."
         )
-    if isinstance(error, deletion.StillBusy):
-        return "Tags are still being pushed to this image. The deletion goes on when that ends."
     return "The registry refused a step of the deletion. It is tried again by itself."
 
 

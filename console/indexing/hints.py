@@ -154,7 +154,7 @@ def follow(repository: str) -> int:
                 if hint.tag in done:
                     continue
                 try:
-                    reader.look(hint.tag, pushed_at=hint.pushed_at, pushed_by=hint.pushed_by)
+                    reader.look(hint.tag, pushed_at=hint.pushed_at, pushed_by=hint.pushed_by, may_come=True)
                 except RegistryError as error:
                     # Whether it is the tag or the registry that cannot be read: the latter raises here.
                     registry().ping()

@@ -6,6 +6,7 @@ import logging
 
 from procrastinate.contrib.django import app
 
+from console.images.deletion import NotThereYet
 from console.indexing import activity, hints, services
 from console.indexing import reconcile as walks
 from console.indexing.models import Hint
@@ -44,7 +45,9 @@ def follow_hints(repository: str, attempt: int = 0) -> None:
     try:
         hints.follow(repository)
     except Exception as error:
-        log.warning("%s is looked at again: %s", repository, error, exc_info=not isinstance(error, RegistryError))
+        level = logging.INFO if isinstance(error, NotThereYet) else logging.WARNING
+        unheard_of = not isinstance(error, RegistryError)
+        log.log(level, "%s is looked at again: %s", repository, error, exc_info=unheard_of)
         lock = repository_lock(repository)
         defer_again(follow_hints, f"hints {repository}", lock=lock, attempt=attempt, repository=repository)
 

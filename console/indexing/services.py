@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from console.accounts.services import account_ids
 from console.audit.services import record
-from console.images.deletion import TOMBSTONE_DIGEST, digest_of
+from console.images.deletion import TOMBSTONE_DIGEST, NotThereYet, digest_of
 from console.images.models import Image, Tag
 from console.images.totals import refresh_totals
 from console.indexing import rows, store, together, trail
@@ -25,7 +25,7 @@ from console.namespaces.models import Namespace
 from console.policy import split_repository
 from console.registry import registry
 from registry_client import Manifest as RegistryManifest
-from registry_client import ManifestUnknown, NameUnknown, RegistryUnavailable, UnexpectedAnswer
+from registry_client import ManifestUnknown, NameUnknown, UnexpectedAnswer
 
 log = logging.getLogger(__name__)
 
@@ -74,14 +74,18 @@ class Reader:
         self._changed = False
         self._listed: set[str] | None = None
 
-    def look(self, tag: str, *, pushed_at: datetime.datetime | None = None, pushed_by: str = "") -> Outcome:
+    def look(
+        self, tag: str, *, pushed_at: datetime.datetime | None = None, pushed_by: str = "", may_come: bool = False
+    ) -> Outcome:
         """Bring one tag's row in line with the registry.
 
         :param pushed_at: when the push happened that made us look, where there was one.
         :param pushed_by: the user name that pushed.
+        :param may_come: whether the registry's word of that push may have come before the tag.
+        :raises console.images.deletion.NotThereYet: when it has.
         :raises registry_client.RegistryError: when the registry cannot be asked; nothing is changed then.
         """
-        outcome = self._look(tag, pushed_at, pushed_by)
+        outcome = self._look(tag, pushed_at, pushed_by, may_come)
         self._changed |= pushed_at is not None or outcome not in {Outcome.SAME, Outcome.IGNORED}
         return outcome
 
@@ -97,7 +101,7 @@ class Reader:
         self._changed |= bool(looked.changed)
         return {tag for _repository, tag in looked.done}
 
-    def _look(self, tag: str, pushed_at: datetime.datetime | None, pushed_by: str) -> Outcome:
+    def _look(self, tag: str, pushed_at: datetime.datetime | None, pushed_by: str, may_come: bool) -> Outcome:
         for _ in range(_MOST_LOOKS):
             before = _row(self.repository, tag)
             try:
@@ -105,10 +109,8 @@ class Reader:
             except (ManifestUnknown, NameUnknown):
                 if digest_of(self.repository, tag):
                     continue  # it is there after all: the hint would be lost
-                if pushed_at is not None and abs(timezone.now() - pushed_at) < _TAGGED_WITHIN:
-                    raise RegistryUnavailable(
-                        f"{self.repository}:{tag} was pushed just now and is not there yet"
-                    ) from None
+                if may_come and pushed_at is not None and abs(timezone.now() - pushed_at) < _TAGGED_WITHIN:
+                    raise NotThereYet(f"{self.repository}:{tag} was pushed just now and is not there yet") from None
                 return self._forget(tag)
             outcome = self._write_down(tag, present, before, pushed_at, pushed_by)
             if outcome is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from concurrent.futures import ThreadPoolExecutor
 
 import requests
@@ -109,6 +110,9 @@ class Proof:
         """
         self.wait_until_quiet()
         reconciled = 0
+        with contextlib.suppress(AssertionError):
+            # The registry tells again after a second what nobody took, and what it tells is looked at then.
+            wait_until(lambda: not self._differences() and not self._unfinished(), "nothing is under way", 20)
         if self._differences():
             # What nobody was told of.
             self.stack.manage("reconcile")
