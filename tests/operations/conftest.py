@@ -1,9 +1,35 @@
 """What tests of jobs share."""
 
+import contextlib
 import gc
 
 import pytest
 from django.db import connection
+
+# A sequence counts on when what it was asked in is undone.
+FULL_DISK = """
+CREATE SEQUENCE refusals;
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF nextval('refusals') <= 2 THEN
+        RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = 'disk_full';
+    END IF;
+    RETURN coalesce(NEW, OLD);
+END $$;
+CREATE TRIGGER refuse BEFORE
+"""
+
+
+@contextlib.contextmanager
+def refusing_twice(when):
+    """A database that has no room the first two times that ``when``, of a trigger, happens."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"{FULL_DISK} {when} EXECUTE FUNCTION refuse()")
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("DROP FUNCTION refuse CASCADE; DROP SEQUENCE refusals")
 
 
 @pytest.fixture

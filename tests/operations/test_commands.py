@@ -27,6 +27,7 @@ from console.operations.worker import run_worker
 from console.registry import registry
 from registry_client import RegistryUnavailable
 from tests.factories import AccountFactory, ImageFactory
+from tests.operations.conftest import refusing_twice
 from tests.registry_tools import push_image
 from tests.stack import wait_until
 
@@ -120,29 +121,11 @@ def test_a_signal_makes_a_worker_look_at_everything_again(monkeypatch):
     assert looked.is_set()
 
 
-# A sequence counts on when what it was asked in is undone.
-FULL_DISK = """
-CREATE SEQUENCE refusals;
-CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    IF nextval('refusals') <= 2 THEN
-        RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = 'disk_full';
-    END IF;
-    RETURN coalesce(NEW, OLD);
-END $$;
-CREATE TRIGGER refuse BEFORE UPDATE OR DELETE ON procrastinate_jobs
-    FOR EACH ROW WHEN (OLD.status = 'doing') EXECUTE FUNCTION refuse();
-"""
-
-
 @pytest.fixture
 def full_disk(queue):
     """A database that has no room twice when somebody writes down how a job ended."""
-    with connection.cursor() as cursor:
-        cursor.execute(FULL_DISK)
-    yield
-    with connection.cursor() as cursor:
-        cursor.execute("DROP FUNCTION refuse CASCADE; DROP SEQUENCE refusals")
+    with refusing_twice("UPDATE OR DELETE ON procrastinate_jobs FOR EACH ROW WHEN (OLD.status = 'doing')"):
+        yield
 
 
 @pytest.mark.usefixtures("full_disk")

@@ -12,33 +12,17 @@ from procrastinate.exceptions import ConnectorException
 from console.indexing import jobs as index_jobs
 from console.operations import worker
 from registry_client import RegistryUnavailable
+from tests.operations.conftest import refusing_twice
 from tests.stack import wait_until
 
 pytestmark = pytest.mark.usefixtures("queue")
-
-# A sequence counts on when what it was asked in is undone.
-FULL_DISK = """
-CREATE SEQUENCE refusals;
-CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    IF nextval('refusals') <= 2 THEN
-        RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = 'disk_full';
-    END IF;
-    RETURN NEW;
-END $$;
-CREATE TRIGGER refuse BEFORE INSERT ON procrastinate_jobs
-    FOR EACH ROW WHEN (NEW.queueing_lock LIKE '% again') EXECUTE FUNCTION refuse();
-"""
 
 
 @pytest.fixture
 def full_disk(queue):
     """A database that has no room twice when what has failed is queued once more."""
-    with connection.cursor() as cursor:
-        cursor.execute(FULL_DISK)
-    yield
-    with connection.cursor() as cursor:
-        cursor.execute("DROP FUNCTION refuse CASCADE; DROP SEQUENCE refusals")
+    with refusing_twice("INSERT ON procrastinate_jobs FOR EACH ROW WHEN (NEW.queueing_lock LIKE '% again')"):
+        yield
 
 
 @pytest.fixture
