@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from console.dockerhub.templatetags.dockerhub import Use
-from registry_client import Challenged, RegistryClient
+from registry_client import Challenged, RegistryClient, RegistryError
 from tests.engine.test_procedure import ACTIVATE, REGISTRY_PASSWORD
 from tests.engine_tools import Command, Docker, layer
 from tests.hub_tools import Upstream, answers, wait_until_held
@@ -58,11 +58,13 @@ def docker(mirrored, tmp_path):
 
 
 @pytest.fixture
-def there(upstream):
-    """The upstream, which is there again after the test."""
+def there(hub_stack, upstream):
+    """The upstream, which is there again after the test, and asked by the cache."""
     yield upstream
     if upstream.process is None:
         upstream.start()
+        official(upstream, "library/back")
+        wait_until(lambda: has(hub_stack, "library/back"), "the cache asks its upstream again")
 
 
 def official(upstream, repository):
@@ -79,6 +81,15 @@ def official(upstream, repository):
             children.append(push_image(client, repository, None, layers=[gzip.compress(archive)], config=config))
         index = push_index(client, repository, "stable", children)
         return replace(index, blobs=children[0].blobs)
+
+
+def has(stack, repository):
+    """Whether the cache gives its tag ``stable``; not so while one of its two registries takes the other's place."""
+    with RegistryClient(f"http://{stack.dockerhub_address}", Challenged("owner", REGISTRY_PASSWORD)) as client:
+        try:
+            return client.resolve(repository, "stable")
+        except RegistryError:
+            return None
 
 
 def login(docker, stack):
