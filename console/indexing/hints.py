@@ -6,7 +6,7 @@ import datetime
 import logging
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 from django.db import DatabaseError, connection
 
@@ -31,24 +31,30 @@ _GATHERING_SECONDS = 0.1
 
 @dataclass(frozen=True)
 class Notice:
-    """What one notification says of a tag: who pushed it when, or nothing but that it changed."""
+    """What one notification says of a tag: who pushed what when, or nothing but that it changed."""
 
     repository: str
     tag: str
     pushed_at: datetime.datetime | None = None
     pushed_by: str = ""
+    digest: str = ""
 
 
-# Of two pushes the later one's time and name stay, in whatever order they are told.
+# Of two pushes the later one's time, name and digest stay, in whatever order they are told.
 _REMEMBER = """
-INSERT INTO indexing_hint AS known (repository, tag, pushed_at, pushed_by, version, alone)
-SELECT repository, tag, pushed_at, pushed_by, 1, false
-FROM unnest(%s::text[], %s::text[], %s::timestamptz[], %s::text[]) AS told (repository, tag, pushed_at, pushed_by)
+INSERT INTO indexing_hint AS known (repository, tag, pushed_at, pushed_by, digest, version, alone)
+SELECT repository, tag, pushed_at, pushed_by, digest, 1, false
+FROM unnest(%s::text[], %s::text[], %s::timestamptz[], %s::text[], %s::text[])
+    AS told (repository, tag, pushed_at, pushed_by, digest)
 ON CONFLICT (repository, tag) DO UPDATE SET
     version = known.version + 1,
     pushed_by = CASE
         WHEN excluded.pushed_at >= coalesce(known.pushed_at, '-infinity') THEN excluded.pushed_by
         ELSE known.pushed_by
+    END,
+    digest = CASE
+        WHEN excluded.pushed_at >= coalesce(known.pushed_at, '-infinity') THEN excluded.digest
+        ELSE known.digest
     END,
     pushed_at = greatest(known.pushed_at, excluded.pushed_at),
     alone = false
@@ -66,7 +72,7 @@ def remember(notices: Iterable[Notice]) -> None:
     # In a settled order: two envelopes taken in at once must not wait for each other.
     rows = [newest[key] for key in sorted(newest)]
     if rows:
-        columns = zip(*((one.repository, one.tag, one.pushed_at, one.pushed_by) for one in rows), strict=True)
+        columns = zip(*(astuple(one) for one in rows), strict=True)
         with connection.prepared_cursor() as cursor:  # type: ignore[attr-defined]
             cursor.execute(_REMEMBER, [list(column) for column in columns])
 
@@ -154,7 +160,9 @@ def follow(repository: str) -> int:
                 if hint.tag in done:
                     continue
                 try:
-                    reader.look(hint.tag, pushed_at=hint.pushed_at, pushed_by=hint.pushed_by, may_come=True)
+                    reader.look(
+                        hint.tag, pushed_at=hint.pushed_at, pushed_by=hint.pushed_by, told=True, digest=hint.digest
+                    )
                 except RegistryError as error:
                     # Whether it is the tag or the registry that cannot be read: the latter raises here.
                     registry().ping()

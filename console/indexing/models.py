@@ -17,6 +17,7 @@ class Hint(models.Model):
     tag = models.CharField(_("tag"), max_length=128)
     pushed_at = models.DateTimeField(_("pushed"), null=True)
     pushed_by = models.CharField(_("pushed by"), max_length=64, blank=True, default="")
+    digest = models.CharField(_("digest"), max_length=140, blank=True, default="", help_text=_("What was pushed"))
     version = models.PositiveIntegerField(default=1)
     alone = models.BooleanField(default=False)
 

@@ -12,7 +12,6 @@ import logging
 from collections.abc import Sequence
 
 from django.db import IntegrityError, transaction
-from django.utils import timezone
 
 from console.accounts.services import account_ids
 from console.audit.services import record
@@ -31,9 +30,6 @@ log = logging.getLogger(__name__)
 
 # A tag that somebody else wrote down while we looked is looked at again.
 _MOST_LOOKS = 10
-# Distribution tells of a push when it has stored the manifest, and points the tag at it after that: whoever is quick
-# enough asks for a tag that is not there yet.
-_TAGGED_WITHIN = datetime.timedelta(seconds=10)
 
 
 def find_image(repository: str) -> Image | None:
@@ -75,17 +71,24 @@ class Reader:
         self._listed: set[str] | None = None
 
     def look(
-        self, tag: str, *, pushed_at: datetime.datetime | None = None, pushed_by: str = "", may_come: bool = False
+        self,
+        tag: str,
+        *,
+        pushed_at: datetime.datetime | None = None,
+        pushed_by: str = "",
+        told: bool = False,
+        digest: str = "",
     ) -> Outcome:
         """Bring one tag's row in line with the registry.
 
         :param pushed_at: when the push happened that made us look, where there was one.
         :param pushed_by: the user name that pushed.
-        :param may_come: whether the registry's word of that push may have come before the tag.
-        :raises console.images.deletion.NotThereYet: when it has.
+        :param told: whether it is the registry that told of that push, which it may do before it points the tag.
+        :param digest: what it said was pushed.
+        :raises console.images.deletion.NotThereYet: when it told just now, and that is not there.
         :raises registry_client.RegistryError: when the registry cannot be asked; nothing is changed then.
         """
-        outcome = self._look(tag, pushed_at, pushed_by, may_come)
+        outcome = self._look(tag, pushed_at, pushed_by, digest, told_at=pushed_at if told else None)
         self._changed |= pushed_at is not None or outcome not in {Outcome.SAME, Outcome.IGNORED}
         return outcome
 
@@ -101,7 +104,15 @@ class Reader:
         self._changed |= bool(looked.changed)
         return {tag for _repository, tag in looked.done}
 
-    def _look(self, tag: str, pushed_at: datetime.datetime | None, pushed_by: str, may_come: bool) -> Outcome:
+    def _look(
+        self,
+        tag: str,
+        pushed_at: datetime.datetime | None,
+        pushed_by: str,
+        digest: str,
+        told_at: datetime.datetime | None,
+    ) -> Outcome:
+        not_yet = NotThereYet(f"{self.repository}:{tag} was pushed just now and is not there yet")
         for _ in range(_MOST_LOOKS):
             before = _row(self.repository, tag)
             try:
@@ -109,9 +120,11 @@ class Reader:
             except (ManifestUnknown, NameUnknown):
                 if digest_of(self.repository, tag):
                     continue  # it is there after all: the hint would be lost
-                if may_come and pushed_at is not None and abs(timezone.now() - pushed_at) < _TAGGED_WITHIN:
-                    raise NotThereYet(f"{self.repository}:{tag} was pushed just now and is not there yet") from None
+                if together.may_come(told_at, digest, None):
+                    raise not_yet from None
                 return self._forget(tag)
+            if present.digest != TOMBSTONE_DIGEST and together.may_come(told_at, digest, present.digest):
+                raise not_yet
             outcome = self._write_down(tag, present, before, pushed_at, pushed_by)
             if outcome is not None:
                 return outcome

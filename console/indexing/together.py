@@ -27,6 +27,10 @@ from registry_client import (
 )
 from registry_client import Manifest as RegistryManifest
 
+# Distribution tells of a push when it has stored the manifest, and points the tag at it after that: whoever is quick
+# enough asks for a tag that is not there yet, or that still names what it named before.
+_TAGGED_WITHIN = datetime.timedelta(seconds=10)
+
 # Hundreds of layers fit in: larger ones are read one by one.
 SMALL_BYTES = 128 * 1024
 
@@ -38,6 +42,18 @@ class Push(Protocol):
     tag: str
     pushed_at: datetime.datetime | None
     pushed_by: str
+    digest: str
+
+
+def may_come(pushed_at: datetime.datetime | None, pushed: str, present: str | None) -> bool:
+    """Whether what was pushed may be under its tag in a moment.
+
+    :param pushed: the digest that the registry's word of the push named, if it did.
+    :param present: the digest that the tag names now, if it is there.
+    """
+    if pushed_at is None or (present is not None and pushed in ("", present)):
+        return False
+    return abs(timezone.now() - pushed_at) < _TAGGED_WITHIN
 
 
 @dataclass
@@ -81,8 +97,8 @@ def look_at_pushed(pushes: Sequence[Push], client: RegistryClient, largest: int 
     """Bring many tags in line, those that name an ordinary image in an image that is there.
 
     It comes to the same as a look at each of them (``services.Reader.look``). What is out of the ordinary is left out:
-    a list of images, what the registry does not have, an image that is not there, a deletion at work, a tag that
-    somebody else wrote down meanwhile. The images' totals are not counted anew.
+    a list of images, what the registry does not have (or not yet), an image that is not there, a deletion at work, a
+    tag that somebody else wrote down meanwhile. The images' totals are not counted anew.
 
     :param pushes: each of another tag: all that the registry answers is held at the same time.
     :param client: whom to ask.
@@ -149,6 +165,8 @@ def _ordinary(client: RegistryClient, largest: int, push: Push) -> RegistryManif
         if not is_of_one_tag(error):
             raise
         client.ping()  # raises when it is no matter of this tag
+        return None
+    if may_come(push.pushed_at, push.digest, present.digest):
         return None
     ordinary = present.media_type in (DOCKER_MANIFEST, OCI_MANIFEST) and present.digest != TOMBSTONE_DIGEST
     return present if ordinary and _is_small(present, largest) else None

@@ -167,7 +167,7 @@ def _understand(event: Any, taken: Taken) -> None:
         if digest:
             taken.pushes.add((repository, digest))
         if tag:
-            taken.notices.append(Notice(repository, tag, moment, who))
+            taken.notices.append(Notice(repository, tag, moment, who, digest))
             if number:
                 taken.occurrences.append(Occurrence(number, repository, tag, digest, False, _near(moment)))
     elif tag:

@@ -53,6 +53,48 @@ def test_a_word_of_a_push_that_comes_before_the_tag_is_there():
     assert image.tags.get().pushed_by == "somebody"
 
 
+def test_a_word_of_a_push_that_comes_before_the_tag_is_moved():
+    """The tag still names what it named before; what is found is not taken for what was pushed."""
+    image = ImageFactory()
+    first = push_image(registry(), image.repository, "v1")
+    reread_tag(image.repository, "v1", pushed_at=MOMENT, pushed_by="one")
+    second = push_image(registry(), image.repository, "other")
+    remember([Notice(image.repository, "v1", timezone.now(), "two", second.digest)])
+    with pytest.raises(RegistryUnavailable):
+        follow(image.repository)
+    tag = image.tags.get()
+    assert (tag.manifest.digest, tag.pushed_at, tag.pushed_by) == (first.digest, MOMENT, "one")
+    assert Hint.objects.get().tag == "v1", "it is looked at again"
+    registry().put_manifest(image.repository, "v1", second.content, DOCKER_MANIFEST)
+    follow(image.repository)
+    assert not Hint.objects.exists()
+    tag.refresh_from_db()
+    assert (tag.manifest.digest, tag.pushed_by) == (second.digest, "two")
+
+
+def test_a_word_of_a_push_that_another_followed():
+    """What was pushed is under its tag no more: after some seconds that is not waited for."""
+    image = ImageFactory()
+    present = push_image(registry(), image.repository, "v1")
+    before = timezone.now() - datetime.timedelta(minutes=1)
+    remember([Notice(image.repository, "v1", before, "somebody", f"sha256:{'0' * 64}")])
+    follow(image.repository)
+    assert not Hint.objects.exists()
+    assert image.tags.get().manifest.digest == present.digest
+
+
+def test_of_two_words_the_later_one_says_what_was_pushed():
+    now = timezone.now()
+    later, earlier = (
+        Notice("aa/bb", "v1", now - datetime.timedelta(seconds=ago), who, digest)
+        for ago, who, digest in ((0, "two", "sha256:2"), (1, "one", "sha256:1"))
+    )
+    remember([later])
+    remember([earlier])
+    remember([Notice("aa/bb", "v1")])
+    assert Hint.objects.values_list("pushed_by", "digest").get() == ("two", "sha256:2")
+
+
 def test_a_word_of_a_push_whose_tag_does_not_come_is_forgotten():
     image = ImageFactory()
     push_image(registry(), image.repository, "other")

@@ -109,9 +109,12 @@ def test_what_takes_more_is_left_to_a_job_of_its_repository(serve, fake):
     hint(bad, "broken", "one")
     hint(going, "one")
     remember([Notice("nobody/new", "one")])
+    serve("moving")
+    remember([Notice(odd.repository, "moving", timezone.now(), "ann", digest_of(b"what is pushed now"))])
     assert set(follow()) == {odd.repository, bad.repository, going.repository, "nobody/new"}
     assert indexed() == {(image.repository, "one") for image in (good, odd, bad)}
-    left = [(odd, "list"), (odd, "buried"), (odd, "large"), (odd, "never"), (bad, "broken"), (going, "one")]
+    odds = ["list", "buried", "large", "never", "moving"]
+    left = [*((odd, tag) for tag in odds), (bad, "broken"), (going, "one")]
     assert waiting() == {(image.repository, tag, True) for image, tag in left} | {("nobody/new", "one", True)}
     assert follow() == []  # they are not looked at again and again
 
