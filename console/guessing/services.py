@@ -16,9 +16,9 @@ import hashlib
 import hmac
 import ipaddress
 import logging
-import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from django.conf import settings
 from django.db import connection
@@ -41,11 +41,11 @@ LETTER = "letter"
 KINDS = ("known", "here", "network", "account", "address")
 Marks = Mapping[str, datetime.datetime | None]
 
-# For a statement of one's own: the marks of the keys in the parameter ``marks``, in their order, as one array.
+# For a statement of one's own: the marks of ``asked_for``, in the order of ``KINDS``, as one array of seconds.
 # OFFSET keeps the planner at one look into the index for each key.
 MARKS = """ARRAY(
-    SELECT mark.until
-    FROM unnest(%(marks)s::uuid[]) WITH ORDINALITY AS asked (key, place)
+    SELECT extract(epoch FROM mark.until)::float8
+    FROM unnest(string_to_array(%(marks)s, ' ')::uuid[]) WITH ORDINALITY AS asked (key, place)
     LEFT JOIN LATERAL (SELECT until FROM guessing_mark WHERE key = asked.key OFFSET 0) AS mark ON true
     ORDER BY asked.place
 )"""
@@ -64,6 +64,8 @@ _REMEMBER = """
 """
 _KNOWN_IS_RENEWED = datetime.timedelta(days=1)
 _TOLD_EVERY = datetime.timedelta(hours=1)
+# Names of more characters are nobody's, and are not kept.
+_LONGEST_KEPT = 100
 
 
 class HeldBack(Later):
@@ -83,25 +85,33 @@ class Attempt:
     address: str | None
     name: str = ""
 
-    @functools.cached_property
-    def keys(self) -> dict[str, uuid.UUID]:
-        """The key of each of ``KINDS``."""
-        address, network = _places(self.address)
-        account = (self.door, self.account or "", "one" if self.account is not None else "none")
-        return {
-            "known": _key("known", *account, address),
-            "here": _key("here", *account, address),
-            "network": _key("network", *account, network),
-            "account": _key("account", *account),
-            # One for all doors.
-            "address": _key("address", address),
-        }
+    @property
+    def keys(self) -> Mapping[str, str]:
+        """The key of each of ``KINDS``: a UUID's 32 digits."""
+        make = _keys if len(self.account or "") <= _LONGEST_KEPT else _keys.__wrapped__
+        return make(settings.SECRET_KEY, self.door, self.account, self.address)
 
 
-def _key(*parts: str) -> uuid.UUID:
+# Whoever asks once asks again.
+@functools.lru_cache(2048)
+def _keys(secret: str, door: str, account: str | None, address: str | None) -> Mapping[str, str]:
+    own, around = _places(address)
+    whose = (door, account or "", "one" if account is not None else "none")
+    parts = {
+        "known": ("known", *whose, own),
+        "here": ("here", *whose, own),
+        "network": ("network", *whose, around),
+        "account": ("account", *whose),
+        # One for all doors.
+        "address": ("address", own),
+    }
+    return MappingProxyType({kind: _key(secret, *these) for kind, these in parts.items()})
+
+
+def _key(secret: str, *parts: str) -> str:
     # With the lengths, so that no two lists of parts have the same text.
     text = "".join([f"{len(part)}:{part}" for part in parts]).encode(errors="surrogatepass")
-    return uuid.UUID(bytes=hmac.digest(_salted(settings.SECRET_KEY), text, "sha256")[:16])
+    return hmac.digest(_salted(secret), text, "sha256").hex()[:32]
 
 
 @functools.lru_cache(1)
@@ -110,7 +120,6 @@ def _salted(secret: str) -> bytes:
     return hashlib.sha256(b"console.guessing" + secret.encode()).digest()
 
 
-@functools.lru_cache(4096)
 def _places(address: str | None) -> tuple[str, str]:
     """What counts as one address, and as one network: with IPv6 everybody has a whole /64, and often a /48."""
     if address is None:
@@ -126,13 +135,19 @@ def _places(address: str | None) -> tuple[str, str]:
 def read(attempt: Attempt) -> Marks:
     """What is remembered that matters for an attempt; one query."""
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {MARKS}", {"marks": list(attempt.keys.values())})
+        cursor.execute(f"SELECT {MARKS}", asked_for(attempt))
         return as_marks(cursor.fetchone()[0])
 
 
-def as_marks(row: Iterable[datetime.datetime | None]) -> Marks:
+def asked_for(attempt: Attempt | None) -> dict[str, str]:
+    """The parameters of ``MARKS``."""
+    return {"marks": " ".join(attempt.keys.values()) if attempt else ""}
+
+
+def as_marks(row: Iterable[float | None]) -> Marks:
     """What ``MARKS`` gave, by kind."""
-    return dict(zip(KINDS, row, strict=True))
+    moments = (None if at is None else datetime.datetime.fromtimestamp(at, datetime.UTC) for at in row)
+    return dict(zip(KINDS, moments, strict=True))
 
 
 def is_known(marks: Marks, now: datetime.datetime | None = None) -> bool:
@@ -187,7 +202,7 @@ def _count(attempt: Attempt, limits: Mapping[str, GuessLimit], now: datetime.dat
     steps = [datetime.timedelta(seconds=limits[kind].seconds) for kind in keys.values()]
     with connection.cursor() as cursor:
         cursor.execute(_COUNT, {"now": now, "keys": list(keys), "steps": steps})
-        return {keys[key]: until for key, until in cursor.fetchall()}
+        return {keys[key.hex]: until for key, until in cursor.fetchall()}
 
 
 def _tell(attempt: Attempt, kind: str, limit: GuessLimit, now: datetime.datetime) -> None:
@@ -202,7 +217,7 @@ def _tell(attempt: Attempt, kind: str, limit: GuessLimit, now: datetime.datetime
         target = attempt.name
     else:
         return
-    if not _remember([_key("told", kind, attempt.door, target)], now + _TOLD_EVERY, now):
+    if not _remember([_key(settings.SECRET_KEY, "told", kind, attempt.door, target)], now + _TOLD_EVERY, now):
         return
     log.warning(
         "wrong passwords at the %s are held back: %s (%s), from %s", attempt.door, target, kind, attempt.address
@@ -223,7 +238,7 @@ def right(attempt: Attempt, marks: Marks, also: Iterable[Attempt] = ()) -> None:
         _remember([one.keys["known"] for one in (attempt, *also)], until, until - _KNOWN_IS_RENEWED)
 
 
-def _remember(keys: list[uuid.UUID], until: datetime.datetime, over: datetime.datetime) -> bool:
+def _remember(keys: list[str], until: datetime.datetime, over: datetime.datetime) -> bool:
     """Set those marks that end before ``over``; whether there were any."""
     with connection.cursor() as cursor:
         cursor.execute(_REMEMBER, {"keys": keys, "until": until, "over": over})

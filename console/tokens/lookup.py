@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 import uuid
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from django.conf import settings
@@ -49,7 +49,8 @@ class Found:
     marks: Marks = field(default_factory=dict)
 
 
-# What is asked for: names of repositories, with their namespaces beside them. Unknown namespaces give no row.
+# What is asked for: names of repositories, with their namespaces beside them, between spaces, of which they have none.
+# Unknown namespaces give no row.
 # OFFSET keeps the planner at one look into the index for each: it expects ten names, and read all images for them where
 # there were some thousands, which took thrice the time of everything else here.
 _REPOSITORIES = """
@@ -58,7 +59,7 @@ _REPOSITORIES = """
         image.id IS NOT NULL AS there, coalesce(image.state = 'active', false) AS active,
         coalesce(image.visibility = 'public', false) AS public,
         coalesce(image.tag_count + image.attachment_count, 0) AS tags
-    FROM unnest(%(names)s::text[], %(namespaces)s::text[]) AS asked (name, namespace)
+    FROM unnest(string_to_array(%(names)s, ' '), string_to_array(%(namespaces)s, ' ')) AS asked (name, namespace)
     JOIN LATERAL (
         SELECT id, owner_id, new_owner_id FROM namespaces_namespace WHERE name = asked.namespace OFFSET 0
     ) AS namespace ON true
@@ -97,7 +98,7 @@ FROM (SELECT {marks} AS marks) AS attempt
 LEFT JOIN (caller CROSS JOIN counted) ON true
 LEFT JOIN repositories ON true
 """
-_NO_MARKS = "NULL::timestamptz[]"
+_NO_MARKS = "NULL::float8[]"
 _WITHOUT_TOKEN = {
     "columns": "NULL::bigint, NULL::boolean, NULL::boolean, NULL::timestamptz, NULL::inet",
     "join": "",
@@ -177,8 +178,8 @@ def _identified(
     statement: str, asked: Iterable[Access], attempt: Attempt | None = None, **key: str | uuid.UUID
 ) -> Found:
     at = timezone.now()
-    keys = list(attempt.keys.values()) if attempt else []
-    rows = _rows(statement, {**key, "marks": keys, **_names(asked), "image_quota": settings.DEFAULT_IMAGE_QUOTA})
+    names, quota = _names(asked), settings.DEFAULT_IMAGE_QUOTA
+    rows = _rows(statement, {**key, **guessing.asked_for(attempt), **names, "image_quota": quota})
     remembered = guessing.as_marks(rows[0][0]) if attempt else {}
     account = rows[0][1 : 1 + _ACCOUNT_COLUMNS]
     if account[0] is None:
@@ -187,18 +188,18 @@ def _identified(
     limits = TokenLimits(can_push, all_namespaces) if can_push is not None else None
     return Found(
         at,
-        replace(Caller(*account), images=images, token=limits),
+        Caller(*(*account, images, limits)),
         _repositories(row[_COLUMNS:] for row in rows),
         TokenUse(shown, last_at, last_from) if shown is not None else None,
         remembered,
     )
 
 
-def _names(asked: Iterable[Access]) -> dict[str, list[str]]:
+def _names(asked: Iterable[Access]) -> dict[str, str]:
     """The repositories among what was asked for whose names an image here can have."""
     parts = {access.name: policy.split_repository(access.name) for access in asked if access.type == "repository"}
     found = {name: part[0] for name, part in parts.items() if part is not None}
-    return {"names": list(found), "namespaces": list(found.values())}
+    return {"names": " ".join(found), "namespaces": " ".join(found.values())}
 
 
 def _rows(statement: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:

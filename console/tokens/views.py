@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 import logging
 from typing import Any
 
@@ -11,7 +12,7 @@ from django.conf import settings
 from django.core import exceptions
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
-from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.http.multipartparser import MultiPartParserError
 from django.views.decorators.csrf import csrf_exempt
 
@@ -35,13 +36,14 @@ class BadRequest(Exception):
         self.error = error
 
 
-def _answer(content: dict[str, Any], status: int = 200) -> JsonResponse:
-    response = JsonResponse(content, status=status)
+def _answer(content: dict[str, Any], status: int = 200) -> HttpResponse:
+    # JsonResponse makes an encoder for each, which knows of dates and the like.
+    response = HttpResponse(json.dumps(content), status=status, content_type="application/json")
     response["Cache-Control"] = "no-store"  # RFC 6749, 5.1
     return response
 
 
-def _refusal(status: int, code: str, message: str, oauth_error: str) -> JsonResponse:
+def _refusal(status: int, code: str, message: str, oauth_error: str) -> HttpResponse:
     """The registry's error body, with the OAuth2 fields beside it: each client reads the one that it knows."""
     response = _answer(
         {

@@ -193,7 +193,7 @@ class TestOneQuery:
 
 def test_images_are_counted_once_however_many_names_are_new(owner):
     asked = [Access("repository", f"team/new{number}", frozenset({"push"})) for number in range(50)]
-    parameters = {**lookup._names(asked), "username": "owner", "image_quota": 500, "marks": []}
+    parameters = {**lookup._names(asked), "username": "owner", "image_quota": 500, "marks": ""}
     with connection.cursor() as cursor:
         cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {lookup._BY_USERNAME}", parameters)
         (plan,) = cursor.fetchone()[0]
@@ -210,7 +210,7 @@ def test_each_repository_is_one_look_into_the_index_although_there_are_thousands
         cursor.execute("ANALYZE images_image")
         cursor.execute("SET LOCAL plan_cache_mode = force_generic_plan")
         statement = lookup._ANONYMOUS.replace("%(names)s", "$1").replace("%(namespaces)s", "$2")
-        cursor.execute(f"PREPARE looked_up (text[], text[]) AS {statement}")
+        cursor.execute(f"PREPARE looked_up (text, text) AS {statement}")
         cursor.execute("EXPLAIN (FORMAT JSON) EXECUTE looked_up (%(names)s, %(namespaces)s)", parameters)
         (plan,) = cursor.fetchone()[0]
         cursor.execute("DEALLOCATE looked_up")
