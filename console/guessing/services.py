@@ -191,9 +191,15 @@ def ask(attempt: Attempt) -> None:
 
     :raises HeldBack: when it was asked for too often.
     """
-    marks = read(attempt)
-    refuse(marks, door=attempt.door)
-    _count(attempt, policy.guess_limits(known=False, door=attempt.door), timezone.now())
+    refuse(read(attempt), door=attempt.door)
+    now = timezone.now()
+    limits = policy.guess_limits(known=False, door=attempt.door)
+    after = _count(attempt, limits, now)
+    # Of several that asked at once each may have seen that one more is allowed: what was counted before this one says.
+    before = {kind: until - datetime.timedelta(seconds=limits[kind].seconds) for kind, until in after.items() if until}
+    seconds = policy.guess_wait(limits, before, now)
+    if seconds > 0:
+        raise HeldBack(seconds)
 
 
 def _count(attempt: Attempt, limits: Mapping[str, GuessLimit], now: datetime.datetime) -> Marks:

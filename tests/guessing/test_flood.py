@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from console.guessing import hashing
 from console.guessing import services as guessing
-from console.guessing.services import REGISTRY, Attempt
+from console.guessing.services import LETTER, REGISTRY, Attempt
 from console.tokens import passwords
 from tests.factories import PASSWORD, ActivatedAccountFactory
 from tests.guessing.doors import DOORS, hashes_counted
@@ -169,3 +169,21 @@ def all_slots_taken_for_start(crowd, number, account):
         for one in range(number):
             crowd.send(lambda one=one: BASIC.open(account, f"wrong {one}"))
     yield
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_many_who_ask_at_once_as_many_are_heard_as_may_be(crowd, monkeypatch):
+    """Each of them sees that nobody has asked yet."""
+    together, read = threading.Barrier(12), guessing.read
+
+    def read_together(attempt):
+        marks = read(attempt)
+        together.wait(PATIENCE)
+        return marks
+
+    monkeypatch.setattr(guessing, "read", read_together)
+    for number in range(12):
+        crowd.send(lambda number=number: guessing.ask(Attempt(LETTER, "ann@example.com", f"192.0.2.{number}")))
+    answers = crowd.all()
+    assert [answer for answer in answers if answer is not None and not isinstance(answer, guessing.HeldBack)] == []
+    assert answers.count(None) == 5
