@@ -107,7 +107,7 @@ DATABASES = {
 DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 3)
 
 AUTH_USER_MODEL = "accounts.Account"
-AUTHENTICATION_BACKENDS = ["console.accounts.backends.AccountBackend"]
+AUTHENTICATION_BACKENDS = ["console.accounts.backends.AccountBackend", "console.accounts.backends.VouchedBackend"]
 PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.Argon2PasswordHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",

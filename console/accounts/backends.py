@@ -77,10 +77,28 @@ class AccountBackend(ModelBackend):
         return account if right else None
 
     def get_user(self, user_id: int) -> Account | None:
-        """The account of a session with its registry credential, which nearly every page asks for."""
+        """The account of a session with its registry credential, which nearly every page asks for.
+
+        Nobody's where passwords and passkeys have been switched off since.
+        """
+        return self.find(user_id) if settings.LOCAL_ACCOUNTS else None
+
+    def find(self, user_id: int) -> Account | None:
+        """The account with this primary key, if it may sign in at all."""
         for found in _with_credential(user_id):
             return found if self.user_can_authenticate(found) else None
         return None
+
+
+class VouchedBackend(AccountBackend):
+    """For sessions of those whom somebody else vouched for: the identity provider, or who made a link."""
+
+    def authenticate(self, request: HttpRequest | None, *_arguments: Any, **_options: Any) -> None:
+        """No password opens these."""
+
+    def get_user(self, user_id: int) -> Account | None:
+        """As for any session, whether or not there are passwords."""
+        return self.find(user_id)
 
 
 @Compiled

@@ -26,6 +26,7 @@ from console.signin import factors
 PASSWORD, LINK, SINGLE_SIGN_ON = "password", "link", "single sign-on"
 CODE, RECOVERY_CODE, PASSKEY = "code", "recovery code", "passkey"
 _BACKEND = "console.accounts.backends.AccountBackend"
+_VOUCHED = "console.accounts.backends.VouchedBackend"
 _PENDING, _WAYS, _CONFIRMED = "signin.pending", "signin.ways", "signin.confirmed"
 _LONGEST_ADDRESS = 2048
 
@@ -79,7 +80,7 @@ def pending(request: HttpRequest) -> tuple[Account, str, str] | None:
     if not kept or time.time() - kept["at"] > settings.SECOND_FACTOR_SECONDS:
         request.session.pop(_PENDING, None)
         return None
-    account = auth.load_backend(_BACKEND).get_user(kept["account"])
+    account = auth.load_backend(_backend([kept["way"]])).get_user(kept["account"])
     # A new password, a deactivation or the end of all sessions ends this, too.
     if account is None or account.get_session_auth_hash() != kept["known"]:
         del request.session[_PENDING]
@@ -96,11 +97,16 @@ def finish(request: HttpRequest, account: Account, used: list[str], place: str =
         raise PermissionDenied
     request.session.pop(_PENDING, None)
     record("account.sign_in", account.account_id, actor=account.account_id, by=used)
-    auth.login(request, account, backend=_BACKEND)
+    auth.login(request, account, backend=_backend(used))
     request.session.set_expiry(None)
     request.session[_WAYS] = used
     confirm(request)
     return HttpResponseRedirect(inside(request, place) or resolve_url(settings.LOGIN_REDIRECT_URL))
+
+
+def _backend(used: list[str]) -> str:
+    """Which backend keeps the session of somebody who came in so."""
+    return _VOUCHED if used[0] in {LINK, SINGLE_SIGN_ON} else _BACKEND
 
 
 def ways(request: HttpRequest) -> list[str]:

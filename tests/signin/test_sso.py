@@ -428,9 +428,17 @@ class TestOnly:
     )
     def test_nor_is_there_one_to_change(self, client, ben, path):
         assert client.get(f"/account/password/{path}".replace("password/../", "")).status_code == 404
-        client.force_login(ben)
+        client.force_login(ben, backend="console.accounts.backends.VouchedBackend")
         assert client.get(f"/account/password/{path}".replace("password/../", "")).status_code == 404
+        assert is_in(client)
         assert "Change password" not in text_of(client.get("/account/"))
+
+    def test_sessions_by_password_end(self, ben, settings):
+        settings.LOCAL_ACCOUNTS = True
+        client, _response = sign_in(ben)
+        assert is_in(client)
+        settings.LOCAL_ACCOUNTS = False
+        assert not is_in(client)
 
     def test_the_provider_lets_in(self, client, provider):
         by_provider(provider, client)
