@@ -9,28 +9,15 @@ import atexit
 import os
 import shutil
 import signal
-import socket
 import tempfile
 import time
 from pathlib import Path
 
+from tests.ports import free_port
+
 FOLDER = Path(tempfile.mkdtemp(prefix="my-images-tests-"))
 # The embedded server runs as another user when we are root: it must be able to get to its own folder.
 FOLDER.chmod(0o711)
-
-_reserved: list[int] = []
-
-
-def free_port() -> int:
-    """A port of the loopback address that nobody listens on, and that is not given out twice."""
-    while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
-        if port not in _reserved:
-            _reserved.append(port)
-            return port
-
 
 for name in (
     "DATABASE_URL",

@@ -17,7 +17,7 @@ from console.environment import BASE_DIR
 from console.local import registry as bundled
 from console.tokens.services import console_token
 from registry_client import RegistryClient, SignedTokens
-from tests.environment import free_port
+from tests.ports import free_port
 from tests.stack import wait_until
 
 

@@ -17,7 +17,8 @@ from pathlib import Path
 import psycopg
 
 from console.environment import BASE_DIR, socket_dir
-from tests.environment import FOLDER, free_port
+from tests.environment import FOLDER
+from tests.ports import free_port
 
 START_SECONDS = 90
 PEOPLE = """

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import random
 import socket
+from collections.abc import Iterable
+from pathlib import Path
 
 from console.local.problems import Problem
+
+_EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_LOWEST, _HIGHEST = 10_000, 30_000
 
 
 def check(host: str, port: int, variable: str, what: str) -> None:
@@ -30,7 +37,24 @@ def check(host: str, port: int, variable: str, what: str) -> None:
 
 
 def free() -> int:
-    """A port of the loopback address that nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of the loopback address that nobody listens on just now.
+
+    It stays free when whoever listens there is started anew: it is none that the system gives to connections.
+
+    :raises Problem: when there is none.
+    """
+    for port in candidates():
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise Problem("There is no free port on 127.0.0.1.")
+
+
+def candidates() -> Iterable[int]:
+    """Ports in no order that the system does not give to connections as their own end (ip(7), ip_local_port_range)."""
+    try:
+        first = int(_EPHEMERAL.read_text().split()[0])
+    except (OSError, ValueError):
+        first = _HIGHEST
+    highest = min(max(first, _LOWEST + 1000), _HIGHEST)
+    return random.SystemRandom().sample(range(_LOWEST, highest), 1000)

@@ -5,8 +5,8 @@ import pytest
 from console.dockerhub import cached
 from console.dockerhub.models import OfficialImage
 from tests.dockerhub.test_pages import text
-from tests.environment import free_port
 from tests.hub_tools import Cache, Upstream, running
+from tests.ports import free_port
 from tests.registry_tools import push_image, push_index
 
 pytestmark = pytest.mark.django_db

@@ -11,7 +11,7 @@ from django.utils import timezone
 from console.dockerhub import catalogue, hub_api, jobs
 from console.dockerhub.models import Catalogue, OfficialImage, Problem
 from tests.dockerhub.hub import image
-from tests.environment import free_port
+from tests.ports import free_port
 
 pytestmark = pytest.mark.django_db
 

@@ -18,8 +18,9 @@ from console.environment import BASE_DIR
 from console.local import gunicorn
 from console.tokens import logins
 from console.tokens.models import Login
-from tests.environment import ENVIRONMENT, free_port
+from tests.environment import ENVIRONMENT
 from tests.factories import PASSWORD, ActivatedAccountFactory
+from tests.ports import free_port
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -23,8 +23,9 @@ from console.images.tags import all_tags
 from console.indexing import activity
 from console.indexing.activity import Occurrence
 from console.indexing.models import Activity, SeenEvent
-from tests.environment import ENVIRONMENT, free_port
+from tests.environment import ENVIRONMENT
 from tests.factories import ImageFactory, ManifestFactory, NamespaceFactory, TagFactory
+from tests.ports import free_port
 from tests.stack import wait_until
 
 URL = "/indexing/notifications/"

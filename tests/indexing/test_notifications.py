@@ -18,7 +18,7 @@ from console.environment import BASE_DIR
 from console.images.models import PushedDigest
 from console.indexing import views
 from console.indexing.models import Activity, Hint, SeenEvent, UnusableEvents
-from tests.environment import free_port
+from tests.ports import free_port
 
 pytestmark = pytest.mark.django_db
 

@@ -12,7 +12,8 @@ import pytest
 from console import environment as variables
 from console.environment import BASE_DIR
 from console.local import gunicorn
-from tests.environment import ENVIRONMENT, free_port
+from tests.environment import ENVIRONMENT
+from tests.ports import free_port
 
 NAME = "images.example.com"
 HTTPS = {"X-Forwarded-Proto": "https"}

@@ -207,6 +207,23 @@ def test_ports():
         ports.check("192.0.2.1", 8000, "CONSOLE_PORT", "the console")
 
 
+def test_a_free_port_is_none_that_connections_are_given(tmp_path, monkeypatch):
+    """Otherwise one could have it by the time that a registry is started anew."""
+    given = tmp_path / "range"
+    monkeypatch.setattr(ports, "_EPHEMERAL", given)
+    for text, highest in (("15000\t60999\n", 15_000), ("1024\t60999\n", 11_000), (None, 30_000)):
+        given.write_text(text) if text else given.unlink()
+        assert 10_000 <= min(ports.candidates()) <= max(ports.candidates()) < highest
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        taken = server.getsockname()[1]
+        free = ports.free()
+        monkeypatch.setattr(ports, "candidates", lambda: [taken, free])
+        assert ports.free() == free
+        monkeypatch.setattr(ports, "candidates", lambda: [taken])
+        with pytest.raises(Problem, match="no free port"):
+            ports.free()
+
+
 class TestOrphans:
     def test_they_are_ended_with_their_groups(self, tmp_path):
         process = subprocess.Popen(["sh", "-c", "sleep 60 & wait"], start_new_session=True)

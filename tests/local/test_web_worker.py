@@ -15,7 +15,8 @@ import pytest
 
 from console.environment import BASE_DIR
 from console.local import gunicorn
-from tests.environment import ENVIRONMENT, free_port
+from tests.environment import ENVIRONMENT
+from tests.ports import free_port
 
 # Seconds. Long enough for anything that works; what does not work takes minutes.
 PATIENCE = 20

@@ -8,7 +8,6 @@ import datetime
 import http.server
 import json
 import os
-import socket
 import subprocess
 import threading
 import time
@@ -26,13 +25,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests.ports import free_port
+
 SERVICE, ISSUER = "test-registry", "test-issuer"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def wait_until(condition, seconds=10.0):

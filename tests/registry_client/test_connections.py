@@ -17,7 +17,8 @@ from registry_client import (
     UnexpectedAnswer,
     connections,
 )
-from tests.registry_client.servers import Reply, Server, error_reply, free_port, json_reply, running_registry
+from tests.ports import free_port
+from tests.registry_client.servers import Reply, Server, error_reply, json_reply, running_registry
 from tests.registry_tools import digest_of, push_blob, push_image
 
 DIGEST = digest_of(b"{}")

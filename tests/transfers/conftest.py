@@ -12,7 +12,8 @@ import yaml
 from console import registry as console_registry
 from registry_client import RegistryClient, connections
 from tests.factories import ActivatedAccountFactory, NamespaceFactory
-from tests.registry_client.servers import Server, free_port, running_registry, wait_until
+from tests.ports import free_port
+from tests.registry_client.servers import Server, running_registry, wait_until
 
 
 @pytest.fixture(scope="session")
