@@ -18,7 +18,6 @@ import ipaddress
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
 from django.conf import settings
 from django.db import connection
@@ -64,8 +63,6 @@ _REMEMBER = """
 """
 _KNOWN_IS_RENEWED = datetime.timedelta(days=1)
 _TOLD_EVERY = datetime.timedelta(hours=1)
-# Names of more characters are nobody's, and are not kept.
-_LONGEST_KEPT = 100
 
 
 class HeldBack(Later):
@@ -85,33 +82,25 @@ class Attempt:
     address: str | None
     name: str = ""
 
-    @property
-    def keys(self) -> Mapping[str, str]:
+    @functools.cached_property
+    def keys(self) -> dict[str, str]:
         """The key of each of ``KINDS``: a UUID's 32 digits."""
-        make = _keys if len(self.account or "") <= _LONGEST_KEPT else _keys.__wrapped__
-        return make(settings.SECRET_KEY, self.door, self.account, self.address)
+        address, network = _places(self.address)
+        account = (self.door, self.account or "", "one" if self.account is not None else "none")
+        return {
+            "known": _key("known", *account, address),
+            "here": _key("here", *account, address),
+            "network": _key("network", *account, network),
+            "account": _key("account", *account),
+            # One for all doors.
+            "address": _key("address", address),
+        }
 
 
-# Whoever asks once asks again.
-@functools.lru_cache(2048)
-def _keys(secret: str, door: str, account: str | None, address: str | None) -> Mapping[str, str]:
-    own, around = _places(address)
-    whose = (door, account or "", "one" if account is not None else "none")
-    parts = {
-        "known": ("known", *whose, own),
-        "here": ("here", *whose, own),
-        "network": ("network", *whose, around),
-        "account": ("account", *whose),
-        # One for all doors.
-        "address": ("address", own),
-    }
-    return MappingProxyType({kind: _key(secret, *these) for kind, these in parts.items()})
-
-
-def _key(secret: str, *parts: str) -> str:
+def _key(*parts: str) -> str:
     # With the lengths, so that no two lists of parts have the same text.
     text = "".join([f"{len(part)}:{part}" for part in parts]).encode(errors="surrogatepass")
-    return hmac.digest(_salted(secret), text, "sha256").hex()[:32]
+    return hmac.digest(_salted(settings.SECRET_KEY), text, "sha256").hex()[:32]
 
 
 @functools.lru_cache(1)
@@ -120,6 +109,7 @@ def _salted(secret: str) -> bytes:
     return hashlib.sha256(b"console.guessing" + secret.encode()).digest()
 
 
+@functools.lru_cache(4096)
 def _places(address: str | None) -> tuple[str, str]:
     """What counts as one address, and as one network: with IPv6 everybody has a whole /64, and often a /48."""
     if address is None:
@@ -196,10 +186,12 @@ def ask(attempt: Attempt) -> None:
     limits = policy.guess_limits(known=False, door=attempt.door)
     after = _count(attempt, limits, now)
     # Of several that asked at once each may have seen that one more is allowed: what was counted before this one says.
-    before = {kind: until - datetime.timedelta(seconds=limits[kind].seconds) for kind, until in after.items() if until}
-    seconds = policy.guess_wait(limits, before, now)
-    if seconds > 0:
-        raise HeldBack(seconds)
+    # Less half of a step, for each of them has read the clock for itself.
+    before = {
+        kind: until - datetime.timedelta(seconds=1.5 * limits[kind].seconds) for kind, until in after.items() if until
+    }
+    if policy.guess_wait(limits, before, now) > 0:
+        raise HeldBack(policy.guess_wait(limits, after, now))
 
 
 def _count(attempt: Attempt, limits: Mapping[str, GuessLimit], now: datetime.datetime) -> Marks:
@@ -223,7 +215,7 @@ def _tell(attempt: Attempt, kind: str, limit: GuessLimit, now: datetime.datetime
         target = attempt.name
     else:
         return
-    if not _remember([_key(settings.SECRET_KEY, "told", kind, attempt.door, target)], now + _TOLD_EVERY, now):
+    if not _remember([_key("told", kind, attempt.door, target)], now + _TOLD_EVERY, now):
         return
     log.warning(
         "wrong passwords at the %s are held back: %s (%s), from %s", attempt.door, target, kind, attempt.address

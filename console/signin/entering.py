@@ -96,6 +96,9 @@ def finish(request: HttpRequest, account: Account, used: list[str], place: str =
     if not account.is_active:
         raise PermissionDenied
     request.session.pop(_PENDING, None)
+    if auth.SESSION_KEY in request.session and not request.user.is_authenticated:
+        # One that is over: it does not begin again, for whoever else has its key.
+        request.session.flush()
     record("account.sign_in", account.account_id, actor=account.account_id, by=used)
     auth.login(request, account, backend=_backend(used))
     request.session.set_expiry(None)

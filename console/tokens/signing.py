@@ -65,8 +65,9 @@ def _signing_pair() -> _Pair:
 def _load_pair(path: Path) -> _Pair:
     pem = path.read_bytes()
     key = serialization.load_pem_private_key(pem, password=None)
-    if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise TypeError("the token signing key is not an elliptic curve key")
+    # RFC 7518, 3.4: ES256 is of this curve alone.
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise TypeError("the token signing key is no elliptic curve key of P-256")
     chain = x509.load_pem_x509_certificates(pem)
     encoded = [base64.b64encode(certificate.public_bytes(serialization.Encoding.DER)).decode() for certificate in chain]
     return _Pair(key, _base64url(_json({"alg": "ES256", "typ": "JWT", "x5c": encoded}).encode()))

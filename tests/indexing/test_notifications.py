@@ -53,7 +53,7 @@ def send(client):
 
 
 def hinted():
-    return list(Hint.objects.order_by("pk").values("repository", "tag", "pushed_at", "pushed_by"))
+    return list(Hint.objects.order_by("pk").values("repository", "tag", "pushed_at", "pushed_by", "digest"))
 
 
 def queued():
@@ -63,7 +63,14 @@ def queued():
 
 def test_it_works(send):
     assert send({"events": [event()]}).status_code == 200
-    assert hinted() == [{"repository": "team/app", "tag": "v1", "pushed_at": MOMENT, "pushed_by": "somebody"}]
+    (hint,) = hinted()
+    assert hint == {
+        "repository": "team/app",
+        "tag": "v1",
+        "pushed_at": MOMENT,
+        "pushed_by": "somebody",
+        "digest": "sha256:" + "0" * 64,
+    }
     assert queued() == 1
 
 
@@ -86,7 +93,7 @@ def test_of_two_pushes_the_later_is_remembered_in_any_order(send):
 
 def test_a_deletion_is_a_hint_too(send):
     send({"events": [event(action="delete", target={"digest": None})]})
-    assert hinted() == [{"repository": "team/app", "tag": "v1", "pushed_at": None, "pushed_by": ""}]
+    assert hinted() == [{"repository": "team/app", "tag": "v1", "pushed_at": None, "pushed_by": "", "digest": ""}]
 
 
 @pytest.mark.parametrize("secret", ["", "wrong", "é"])
@@ -246,7 +253,7 @@ def test_times_that_no_clock_can_have_shown(send, timestamp):
 
 def test_an_unverifiable_digest_is_no_reason_to_miss_a_push(send):
     send({"events": [event(target={"digest": "blake3:" + "0" * 64})]})
-    assert [hint["tag"] for hint in hinted()] == ["v1"]
+    assert [(hint["tag"], hint["digest"]) for hint in hinted()] == [("v1", "")]
 
 
 def test_a_namespace_that_is_not_known(send):

@@ -1,11 +1,13 @@
 """Things of others: in addresses, in forms, and in the administration."""
 
+from email.utils import parsedate_to_datetime
 from urllib.parse import quote
 
 import pytest
 from django.contrib import admin
 from django.contrib.auth.models import Permission
 from django.urls import reverse
+from django.utils import timezone
 
 from console.accounts import access_tokens
 from console.accounts.models import Account, RegistryCredential
@@ -44,10 +46,10 @@ def site():
 
 
 def seen(answer, path):
-    """What an answer shows, but for the address itself and the second it was given in."""
+    """What an answer shows, but for the address itself; times by the minutes from now."""
     headers = dict(answer.headers)
     if "Expires" in headers:
-        headers["Expires"] = headers["Expires"][-3:]
+        headers["Expires"] = round((parsedate_to_datetime(headers["Expires"]) - timezone.now()).total_seconds() / 60)
     return answer.status_code, answer.content, str(headers).replace(quote(path), "")
 
 

@@ -122,7 +122,9 @@ class TestLink:
         assert again.get(link).status_code == again.post(link).status_code == 410
         assert not is_in(again)
 
-    def test_not_past_the_second_factor(self, ben, phone):
+    @pytest.mark.parametrize("passwords", [True, False])
+    def test_not_past_the_second_factor(self, ben, phone, settings, passwords):
+        settings.LOCAL_ACCOUNTS = passwords
         client = Client()
         link = self.make(ben)
         assert client.post(link)["Location"] == "/sign-in/second-factor/"

@@ -7,6 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 import jwt
 import pytest
 from allauth.socialaccount.models import SocialAccount
+from django.contrib.auth.models import AnonymousUser
 from django.core import mail
 from django.test import Client
 
@@ -14,7 +15,7 @@ from console.accounts.models import Account
 from console.accounts.services import set_active
 from console.audit.models import AuditEvent
 from console.policy import refuse_disconnect
-from console.signin import identities
+from console.signin import entering, identities
 from tests.factories import AccountFactory
 from tests.letters import deliver
 from tests.page_tools import text_of
@@ -85,7 +86,9 @@ class TestSignIn:
         by_provider(provider, client)
         assert Account.objects.get().name == "Ann Example"
 
-    def test_a_second_factor_here_is_asked_for_here(self, provider, client, ben, phone):
+    @pytest.mark.parametrize("passwords", [True, False])
+    def test_a_second_factor_here_is_asked_for_here(self, provider, client, ben, phone, settings, passwords):
+        settings.LOCAL_ACCOUNTS = passwords
         SocialAccount.objects.create(user=ben, provider=provider.issuer, uid="u-1")
         response = by_provider(provider, client)
         assert response["Location"] == "/sign-in/second-factor/"
@@ -433,12 +436,25 @@ class TestOnly:
         assert is_in(client)
         assert "Change password" not in text_of(client.get("/account/"))
 
-    def test_sessions_by_password_end(self, ben, settings):
+    @pytest.mark.parametrize("way", [entering.PASSWORD, entering.PASSKEY])
+    def test_who_came_in_otherwise_is_out(self, ben, provider, settings, way, rf):
         settings.LOCAL_ACCOUNTS = True
-        client, _response = sign_in(ben)
+        client = Client()
+        request = rf.get("/")
+        request.session, request.user = client.session, AnonymousUser()
+        entering.finish(request, ben, [way])
+        request.session.save()
+        client.cookies[settings.SESSION_COOKIE_NAME] = key = request.session.session_key
         assert is_in(client)
         settings.LOCAL_ACCOUNTS = False
         assert not is_in(client)
+        # Nor is that session taken up again, for whoever else has its key.
+        SocialAccount.objects.create(user=ben, provider=provider.issuer, uid="u-1")
+        by_provider(provider, client)
+        assert is_in(client)
+        other = Client()
+        other.cookies[settings.SESSION_COOKIE_NAME] = key
+        assert not is_in(other)
 
     def test_the_provider_lets_in(self, client, provider):
         by_provider(provider, client)

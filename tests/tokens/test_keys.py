@@ -130,15 +130,16 @@ def test_keys_that_vanish_stop_nobody(made):
     assert signs(made) == before
 
 
-def test_a_key_of_another_kind(made):
+@pytest.mark.parametrize("curve", ["P-384", None])
+def test_a_key_of_another_kind(made, curve):
     from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric import rsa
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-    key = rsa.generate_private_key(65537, 2048)
+    key = ec.generate_private_key(ec.SECP384R1()) if curve else rsa.generate_private_key(65537, 2048)
     made.token_key.write_bytes(
         key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
-    with pytest.raises(TypeError, match="not an elliptic curve key"):
+    with pytest.raises(TypeError, match="no elliptic curve key of P-256"):
         sign("ann", [])
 
 
