@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import psutil
 from django.db import connections
@@ -56,11 +56,21 @@ def at_rest(stack: Stack) -> dict[str, tuple[float, int, int]]:
         time.sleep(1)
 
 
-def under_load(stack: Stack, seconds: float) -> dict[str, float]:
-    """The most megabytes of each part while eight clients push, pull and ask for pages."""
+def under_load(
+    registry_port: int,
+    headers: dict[str, str],
+    seconds: float,
+    parts: Callable[[], Mapping[str, Iterable[psutil.Process]]],
+    console_port: int | None = None,
+) -> dict[str, float]:
+    """The most megabytes of each part while eight clients push, as many ask for lists of tags, and as many for a page.
+
+    :param headers: who pushes and asks.
+    :param parts: which processes each part has just now.
+    :param console_port: where pages are asked for, if there are any.
+    """
     repositories = events.names(installed.CLIENTS)
-    headers = events.headers_for(repositories)
-    images = installed.small_images(stack.registry_port, headers, repositories, "load")
+    images = installed.small_images(registry_port, headers, repositories, "load")
     end = time.monotonic() + seconds
     most: dict[str, float] = {}
 
@@ -71,15 +81,16 @@ def under_load(stack: Stack, seconds: float) -> dict[str, float]:
             connection.getresponse().read()
         connection.close()
 
-    threads = [threading.Thread(target=installed.push_for, args=(stack.registry_port, headers, images, seconds))]
+    threads = [threading.Thread(target=installed.push_for, args=(registry_port, headers, images, seconds))]
     for repository in repositories:
         path = f"/v2/{repository}/tags/list"
-        threads.append(threading.Thread(target=ask, args=(stack.registry_port, path, headers)))
-        threads.append(threading.Thread(target=ask, args=(stack.console_port, "/sign-in/", {})))
+        threads.append(threading.Thread(target=ask, args=(registry_port, path, headers)))
+        if console_port is not None:
+            threads.append(threading.Thread(target=ask, args=(console_port, "/sign-in/", {})))
     for thread in threads:
         thread.start()
     while any(thread.is_alive() for thread in threads):
-        for name, processes in installed.parts(stack).items():
+        for name, processes in parts().items():
             most[name] = max(most.get(name, 0.0), pss(processes)[0])
         time.sleep(_POLL_SECONDS)
     return most
@@ -116,13 +127,15 @@ def seconds_of_make(stack: Stack) -> float | None:
     return taken
 
 
-def registry_alone() -> tuple[float, float, int, int]:
-    """Seconds to its first answer; megabytes, processes and threads at rest."""
-    with tools.stopwatch() as seconds, events.bare_registry():
+def registry_alone(load_seconds: float) -> tuple[float, float, int, int, float]:
+    """Seconds to its first answer; megabytes, processes and threads at rest; the most megabytes under the same load."""
+    with tools.stopwatch() as seconds, events.bare_registry() as port:
         taken = seconds()
         time.sleep(1)
-        children = psutil.Process().children()
-        return taken, *pss(child for child in children if "serve" in " ".join(child.cmdline()))
+        processes = [child for child in psutil.Process().children() if "serve" in " ".join(child.cmdline())]
+        rest = pss(processes)
+        load = under_load(port, {}, load_seconds, lambda: {"registry": processes})
+        return taken, *rest, load["registry"]
 
 
 def imports(command: Sequence[str], most: int = 12) -> list[list[object]]:
@@ -145,7 +158,8 @@ def imports(command: Sequence[str], most: int = 12) -> list[list[object]]:
 
 def run(seconds: float, starts: int) -> None:
     """Measure and print."""
-    alone, alone_memory, alone_processes, alone_threads = registry_alone()
+    tools.say("The registry alone ...")
+    alone, alone_memory, alone_processes, alone_threads, alone_load = registry_alone(seconds)
     stack = installed.make_stack()
     tools.say("The first start ...")
     first = seconds_to_ready(stack)
@@ -160,19 +174,18 @@ def run(seconds: float, starts: int) -> None:
     installed.owner()
     connections.close_all()
     tools.say("Under load ...")
-    load = under_load(stack, seconds)
+    headers = events.headers_for(events.names(installed.CLIENTS))
+    load = under_load(stack.registry_port, headers, seconds, lambda: installed.parts(stack), stack.console_port)
     installed.stop(stack)
     made = seconds_of_make(stack)
     rows: list[list[object]] = [
         [name, memory, load.get(name, 0.0), processes, threads]
         for name, (memory, processes, threads) in sorted(rest.items())
     ]
-    total = sum(memory for memory, _, _ in rest.values())
-    rows.append(
-        ["all", total, sum(load.values()), sum(one[1] for one in rest.values()), sum(one[2] for one in rest.values())]
-    )
-    rows.append(["registry alone (reference)", alone_memory, "–", alone_processes, alone_threads])
-    rows.append(["ratio, all to reference", total / alone_memory, "–", "–", "–"])
+    total, total_load = sum(memory for memory, _, _ in rest.values()), sum(load.values())
+    rows.append(["all", total, total_load, sum(one[1] for one in rest.values()), sum(one[2] for one in rest.values())])
+    rows.append(["registry alone (reference)", alone_memory, alone_load, alone_processes, alone_threads])
+    rows.append(["ratio, all to reference", total / alone_memory, total_load / alone_load, "–", "–"])
     tools.table(
         "Memory, processes, threads",
         ["part", "at rest, MB", "most under load, MB", "processes", "threads"],
@@ -181,6 +194,7 @@ def run(seconds: float, starts: int) -> None:
             "PSS, 1 MB = 1,000,000 bytes. At rest: twice the same figure, a second apart. Load: pushes by "
             f"{installed.CLIENTS} clients, as many that ask for lists of tags, and as many that ask for a page;"
             " the most of each part, which need not be of the same moment.",
+            "The registry alone: the same, less the pages.",
         ],
     )
     median = statistics.median(later)
