@@ -5,6 +5,7 @@ import re
 import pytest
 from django.contrib.staticfiles.storage import staticfiles_storage
 
+from console.accounts.models import Account
 from tests.factories import ImageFactory, ManifestFactory, TagFactory
 
 pytestmark = pytest.mark.django_db
@@ -89,6 +90,14 @@ def test_pictures_have_their_size(page, path):
             continue  # as wide as its place: its height is the style sheet's
         assert re.search(r'\bwidth="\d+"', picture), picture
         assert re.search(r'\bheight="\d+"', picture), picture
+
+
+@pytest.mark.parametrize("path", [*PAGES, "/admin/", "/admin/images/image/", "/admin/audit/auditevent/"])
+def test_a_page_names_its_icon(page, ann, path):
+    """Or browsers ask for one where there is none, and say so."""
+    Account.objects.filter(pk=ann.pk).update(is_staff=True, is_superuser=True)
+    html, _response = page(path)
+    assert re.search(r'<link rel="icon" href="/static/logo\.[0-9a-f]{12}\.svg" type="image/svg\+xml">', html)
 
 
 def test_what_says_itself_how_it_is_kept_is_left_alone(client, ann):
