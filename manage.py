@@ -3,6 +3,7 @@
 
 import os
 import sys
+from importlib import import_module
 from pathlib import Path
 
 
@@ -18,8 +19,24 @@ def main() -> None:
         os.execv(own_python, [str(own_python), *sys.argv])  # noqa: S606
     from console.audit.origin import command, set_origin
 
+    _load_settings()
     set_origin(command())
     execute_from_command_line(sys.argv)
+
+
+def _load_settings() -> None:
+    """Read the environment and the keys; what is wrong with them is one sentence on standard error, and exit code 1."""
+    from console.environment import EnvironmentProblem
+
+    try:
+        import_module(os.environ["DJANGO_SETTINGS_MODULE"])
+    except EnvironmentProblem as problem:
+        sys.exit(f"{problem}")
+    except OSError as problem:
+        sys.exit(
+            f"DATA_DIR cannot be used ({problem.filename}: {problem.strerror}). Run this command as the user "
+            "who runs make run, with the same DATA_DIR and other variables."
+        )
 
 
 if __name__ == "__main__":

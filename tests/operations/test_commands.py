@@ -4,7 +4,10 @@ import contextlib
 import io
 import os
 import signal
+import subprocess
+import sys
 import threading
+from urllib.parse import quote
 
 import pytest
 from django.contrib.auth import authenticate
@@ -14,6 +17,7 @@ from procrastinate.contrib.django import app
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from console.accounts.models import Account
+from console.environment import BASE_DIR
 from console.images import jobs as image_jobs
 from console.images.models import Image
 from console.images.services import delete_image
@@ -28,6 +32,7 @@ from console.registry import registry
 from registry_client import RegistryUnavailable
 from tests.factories import AccountFactory, ImageFactory
 from tests.operations.conftest import refusing_twice
+from tests.ports import free_port
 from tests.registry_tools import push_image
 from tests.stack import wait_until
 
@@ -218,3 +223,50 @@ def test_every_task_names_its_queue():
     own = [task for name, task in app.tasks.items() if not name.startswith(("builtin", "procrastinate"))]
     assert len(own) >= 7
     assert {task.queue for task in own} == set(CONCURRENCY)
+
+
+class TestWithoutAnInstallation:
+    """Commands are run by hand, and with another ``DATA_DIR`` than the installation has they find none."""
+
+    NEEDED = [
+        ["createaccount", "--name", "Ann", "--password-stdin"],
+        ["signinlink", "123456789012"],
+        ["reconcile"],
+        ["rotate_signing_key"],
+    ]
+
+    def run(self, *arguments, **variables):
+        ours = ("DATABASE_", "DATA_", "REGISTRY_", "CONSOLE_", "DOCKERHUB")
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+        variables = {"REGISTRY_PORT": str(free_port()), **variables}
+        return subprocess.run(
+            [sys.executable, str(BASE_DIR / "manage.py"), *arguments],
+            env={**inherited, **variables}, input="a good password 1\n", capture_output=True, text=True, check=False,
+        )  # fmt: skip
+
+    @pytest.mark.parametrize("command", NEEDED, ids=lambda command: command[0])
+    def test_each_says_what_to_do(self, tmp_path, command):
+        done = self.run(*command, DATA_DIR=str(tmp_path))
+        assert done.returncode == 1
+        assert done.stderr == (
+            f"CommandError: My Images does not run with DATA_DIR={tmp_path}: start it, or run this command with the "
+            "same DATA_DIR and other variables as make run.\n"
+        )
+        assert done.stdout == ""
+
+    def test_with_a_database_that_is_another_programs(self, settings):
+        host = settings.DATABASES["default"]["HOST"]
+        done = self.run(*self.NEEDED[0], DATABASE_URL=f"postgresql://postgres@/postgres?host={quote(host, safe='')}")
+        assert done.returncode == 1
+        assert done.stderr.startswith("CommandError: My Images has no database at DATABASE_URL")
+        assert done.stderr.count("\n") == 1
+
+    @pytest.mark.parametrize(("variables", "sentence"), [
+        ({"DATA_DIR": "/proc/none"}, "DATA_DIR cannot be used (/proc/none: "),
+        ({"CONSOLE_PORT": "x"}, "CONSOLE_PORT is 'x'; it must be a port number"),
+    ])  # fmt: skip
+    def test_what_cannot_be_used_is_one_sentence(self, variables, sentence):
+        done = self.run(*self.NEEDED[0], **variables)
+        assert done.returncode == 1
+        assert done.stderr.startswith(sentence)
+        assert done.stderr.count("\n") == 1

@@ -7,15 +7,16 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
-from django.db import OperationalError
 
+from console.accounts.models import Account
 from console.accounts.services import create_account
+from console.database.commands import running_installation
 
 
 class Command(BaseCommand):
     """Makes an account and prints its Account ID."""
 
-    help = "Make an account; prints its Account ID."
+    help = "Make an account; prints its Account ID. Run it with the same DATA_DIR and other variables as make run."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the options."""
@@ -28,20 +29,21 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Make the account; each broken rule is one sentence on standard error."""
+        with running_installation():
+            Account.objects.exists()  # before anybody is asked for a password
         if options["password_stdin"]:
             password = sys.stdin.readline().rstrip("\r\n")
         else:
             password = getpass.getpass("Console password: ")
         try:
-            account = create_account(
-                options["name"],
-                options["email"],
-                password,
-                is_staff=options["administrator"],
-                is_superuser=options["administrator"],
-            )
+            with running_installation():
+                account = create_account(
+                    options["name"],
+                    options["email"],
+                    password,
+                    is_staff=options["administrator"],
+                    is_superuser=options["administrator"],
+                )
         except ValidationError as problem:
             raise CommandError(" ".join(problem.messages)) from None
-        except OperationalError:
-            raise CommandError("The database cannot be reached. Start My Images first, then try again.") from None
         self.stdout.write(f"Account ID: {account.account_id}")

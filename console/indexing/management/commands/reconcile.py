@@ -12,11 +12,11 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
-from django.db import OperationalError
 from tqdm import tqdm
 
 from console.accounts.models import Account
 from console.audit.services import record
+from console.database.commands import running_installation
 from console.indexing import reconcile as walks
 from console.indexing.models import Reconcile
 from registry_client import RegistryError
@@ -91,19 +91,18 @@ class Command(BaseCommand):
         adopt_for = options["adopt_for"]
         share = 100 if options["yes"] else options["most_removed"]
         try:
-            if adopt_for and not Account.objects.filter(account_id=adopt_for, is_active=True).exists():
-                raise CommandError(f"There is no active account with the Account ID {adopt_for}.")
-            begun = self._begin(options["image"], adopt_for)
-            images = options["image"] or "all"
-            record("reconcile.run", f"walk {begun.pk}", images=images, adopt_for=adopt_for, most_removed=share)
-            walk = self._walk(begun, share)
-            while walk.state == Reconcile.State.ASKING and self._agreed(walk):
-                # No more than was asked about: meanwhile more may have gone.
-                walk = self._walk(walk, share, agreed=walk.counts["missing"])
+            with running_installation():
+                if adopt_for and not Account.objects.filter(account_id=adopt_for, is_active=True).exists():
+                    raise CommandError(f"There is no active account with the Account ID {adopt_for}.")
+                begun = self._begin(options["image"], adopt_for)
+                images = options["image"] or "all"
+                record("reconcile.run", f"walk {begun.pk}", images=images, adopt_for=adopt_for, most_removed=share)
+                walk = self._walk(begun, share)
+                while walk.state == Reconcile.State.ASKING and self._agreed(walk):
+                    # No more than was asked about: meanwhile more may have gone.
+                    walk = self._walk(walk, share, agreed=walk.counts["missing"])
         except RegistryError as error:
             raise CommandError(f"The registry cannot be asked ({error}). Run the command again: it goes on.") from None
-        except OperationalError:
-            raise CommandError("The database cannot be reached. Start My Images first, then try again.") from None
         except KeyboardInterrupt:
             raise CommandError("Stopped. Run the command again: it goes on.") from None
         if walk.state == Reconcile.State.ASKING:

@@ -5,10 +5,10 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
-from django.db import OperationalError
 
 from console.accounts.models import Account
 from console.audit.services import record
+from console.database.commands import running_installation
 from console.signin import factors, links
 
 
@@ -26,7 +26,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Print the link; on standard error, what is wrong with the account."""
-        try:
+        with running_installation():
             account = Account.objects.filter(account_id=options["account_id"]).first()
             if account is None:
                 raise CommandError("There is no account with this Account ID.")
@@ -35,8 +35,6 @@ class Command(BaseCommand):
             if options["remove_second_factors"]:
                 factors.remove_all(account, by="signinlink")
             record("account.sign_in_link", account.account_id)
-        except OperationalError:
-            raise CommandError("The database cannot be reached. Start My Images first, then try again.") from None
         minutes = settings.SIGN_IN_LINK_SECONDS // 60
         self.stdout.write(f"Good once, for {minutes} minutes; a second factor is asked for where there is one:")
         self.stdout.write(links.make(account))

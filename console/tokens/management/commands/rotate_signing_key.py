@@ -5,8 +5,8 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
-from django.db import OperationalError
 
+from console.database.commands import running_installation
 from console.tokens import rotation
 
 
@@ -26,14 +26,13 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Rotate or retire; says what is left to do."""
         try:
-            if options["retire"]:
-                self._retire()
-            else:
-                self._rotate()
+            with running_installation():
+                if options["retire"]:
+                    self._retire()
+                else:
+                    self._rotate()
         except rotation.NotNow as problem:
             raise CommandError(str(problem)) from None
-        except OperationalError:
-            raise CommandError("The database cannot be reached. Start My Images first, then try again.") from None
 
     def _rotate(self) -> None:
         until = rotation.rotate()
