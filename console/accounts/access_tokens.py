@@ -116,14 +116,13 @@ def create(
                 expires_at=expires_at.isoformat() if expires_at else None,
             )
     except IntegrityError:
-        raise ValidationError(
-            {
-                "name": ValidationError(
-                    _("You already have an access token “%s”. Try another name.") % token.name, code="taken"
-                )
-            }
-        ) from None
+        raise ValidationError({"name": name_taken(token.name)}) from None
     return token, secret
+
+
+def name_taken(name: str) -> ValidationError:
+    """That the account has a token of this name."""
+    return ValidationError(_("You already have an access token “%s”. Try another name.") % name, code="taken")
 
 
 def _choose(token: AccessToken, namespaces: Iterable[Namespace]) -> list[str]:

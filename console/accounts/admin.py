@@ -6,8 +6,9 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
+from django.contrib.admin.widgets import AdminTextInputWidget
 from django.contrib.auth.admin import UserAdmin
-from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
+from django.contrib.auth.forms import AdminPasswordChangeForm, AdminUserCreationForm, UserChangeForm
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
@@ -17,6 +18,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from console.accounts import access_tokens
+from console.accounts.forms import FirstPasswordChecked
 from console.accounts.models import AccessToken, Account
 from console.accounts.services import change_registry_password, set_active
 from console.audit.recorded import Recorded
@@ -24,16 +26,28 @@ from console.audit.recorded import Recorded
 admin.site.unregister(Group)
 
 
-class AccountCreationForm(AdminUserCreationForm):
+# Somebody else's: a browser would fill in the administrator's own.
+_NOT_FILLED = {"autocomplete": "off"}
+# As text: see ``EmailAddressField``.
+_WIDGETS = {"name": AdminTextInputWidget(attrs=_NOT_FILLED), "email": AdminTextInputWidget(attrs=_NOT_FILLED)}
+
+
+class AccountCreationForm(FirstPasswordChecked, AdminUserCreationForm):
     class Meta:
         model = Account
         fields = ("name", "email")
+        widgets = _WIDGETS
+
+
+class AccountPasswordForm(FirstPasswordChecked, AdminPasswordChangeForm):
+    """Another password for somebody else's account."""
 
 
 class AccountChangeForm(UserChangeForm):
     class Meta:
         model = Account
         fields = "__all__"
+        widgets = _WIDGETS
 
 
 class ActivatedFilter(admin.SimpleListFilter):
@@ -54,6 +68,7 @@ class AccountAdmin(Recorded, UserAdmin):
     actions_are_recorded = True
     form = AccountChangeForm
     add_form = AccountCreationForm
+    change_password_form = AccountPasswordForm
     list_display = ("account_id", "name", "email", "service_activated", "is_active", "is_staff", "created_at")
     list_filter = ("is_active", "is_staff", ActivatedFilter)
     list_select_related = ("credential",)

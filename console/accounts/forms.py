@@ -5,18 +5,57 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
-from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm, PasswordResetForm
+from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm, PasswordResetForm, SetPasswordForm
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from console.accounts import jobs
 from console.accounts.backends import check_console_password
+from console.accounts.models import Account
+from console.accounts.services import is_sign_in_name
+from console.accounts.validators import LONGEST_PASSWORD, TOO_LONG
 from console.guessing.hashing import Later
+
+_NO_SIGN_IN_NAME = _("Enter your Account ID (twelve digits) or your e-mail address (up to 254 characters).")
+_NO_ADDRESS = _("Enter an e-mail address like ann@example.com, with up to 254 characters.")
+
+
+class EmailAddressField(forms.EmailField):
+    """An e-mail address that arrives as it was typed.
+
+    The input's type is ``text``: with ``email`` browsers write the name of an international domain in another way
+    (punycode), which is no longer the address that is stored or that is typed at sign-in.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        """Take the options of a field; the length is the one that an account's address may have."""
+        widget = forms.TextInput(
+            attrs={"autocomplete": "email", "inputmode": "email", "autocapitalize": "none", "spellcheck": "false"}
+        )
+        super().__init__(
+            max_length=Account._meta.get_field("email").max_length,
+            widget=widget,
+            error_messages={"required": _("Please enter an e-mail address")},
+            **options,
+        )
+
+    def run_validators(self, value: Any) -> None:
+        """Check the address.
+
+        :raises ValidationError: one sentence, also for one that breaks two rules.
+        """
+        try:
+            super().run_validators(value)
+        except ValidationError:
+            raise ValidationError(_NO_ADDRESS, code="invalid") from None
 
 
 class SignInForm(AuthenticationForm):
-    """Account ID or e-mail, and the console password."""
+    """Account ID or e-mail, and the console password.
+
+    What can be neither an Account ID nor an e-mail address is refused without trying the password: it is no guess.
+    """
 
     error_messages = {
         "invalid_login": _("The Account ID or e-mail and the password do not match. Try again."),
@@ -27,15 +66,31 @@ class SignInForm(AuthenticationForm):
         label=_("Account ID or e-mail"),
         max_length=254,
         widget=forms.TextInput(attrs={"autocomplete": "username", "autocapitalize": "none", "autofocus": True}),
-        error_messages={"required": _("Please enter your Account ID or e-mail")},
+        error_messages={"required": _("Please enter your Account ID or e-mail"), "max_length": _NO_SIGN_IN_NAME},
     )
     password = forms.CharField(
         label=_("Password"),
         strip=False,
-        max_length=4096,
+        max_length=LONGEST_PASSWORD,
         widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
-        error_messages={"required": _("Please enter your password")},
+        error_messages={"required": _("Please enter your password"), "max_length": TOO_LONG},
     )
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        """Undo what Django does to the field: it takes the length of an Account ID for the longest name."""
+        super().__init__(*arguments, **options)
+        self.fields["username"].max_length = 254  # type: ignore[attr-defined]
+        del self.fields["username"].widget.attrs["maxlength"]
+
+    def clean_username(self) -> str:
+        """Check that it can be the name of an account.
+
+        :raises ValidationError: when it is neither twelve digits nor an e-mail address.
+        """
+        name: str = self.cleaned_data["username"]
+        if not is_sign_in_name(name):
+            raise ValidationError(_NO_SIGN_IN_NAME, code="malformed")
+        return name
 
     def get_invalid_login_error(self) -> ValidationError:
         """Say when a password can be tried again, where none can be now."""
@@ -43,13 +98,40 @@ class SignInForm(AuthenticationForm):
         return ValidationError(later.message, code="later") if later else super().get_invalid_login_error()
 
 
-class ChangePasswordForm(PasswordChangeForm):
+class FirstPasswordChecked:
+    """Checks the new password itself and not its repetition: what is wrong with both is said at once."""
+
+    def validate_password_for_user(self, user: Any, *names: str, **options: Any) -> None:
+        """Check the password in the first of the two fields, and put what is wrong with it there."""
+        second = names[0] if names else options.get("password_field_name", "password2")
+        first = second.replace("password2", "password1")
+        super().validate_password_for_user(user, password_field_name=first)  # type: ignore[misc]
+
+
+class NewPasswordForm(FirstPasswordChecked, SetPasswordForm):
+    """A new console password, of somebody who opened the link of a password reset."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        """Put the focus into the first field: there is nothing else on the page."""
+        super().__init__(*arguments, **options)
+        self.fields["new_password1"].widget.attrs["autofocus"] = True
+
+
+class ChangePasswordForm(FirstPasswordChecked, PasswordChangeForm):
     """Guesses at the old password count as those at sign-in do: a session may be somebody else's."""
 
     def __init__(self, *arguments: Any, request: HttpRequest, **options: Any) -> None:
         """Take the request as well, for where it comes from."""
         super().__init__(*arguments, **options)
         self.request = request
+
+    old_password = forms.CharField(
+        label=_("Old password"),
+        strip=False,
+        max_length=LONGEST_PASSWORD,
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password", "autofocus": True}),
+        error_messages={"required": _("Please enter your old password"), "max_length": TOO_LONG},
+    )
 
     def clean_old_password(self) -> str:
         """Check the old password.
@@ -70,6 +152,8 @@ class ChangePasswordForm(PasswordChangeForm):
 
 class ResetPasswordForm(PasswordResetForm):
     """The address that a letter is to be sent to."""
+
+    email = EmailAddressField(label=_("E-mail"))
 
     def queue_letters(self) -> None:
         """Queue a job that sends them: it is queued for nobody, too, and takes the same time then."""

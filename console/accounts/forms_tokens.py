@@ -9,15 +9,16 @@ from django import forms
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from console.accounts.models import Account
+from console.accounts.access_tokens import name_taken
+from console.accounts.models import AccessToken, Account
 from console.namespaces.models import Namespace
-from console.policy import visible_namespaces
+from console.policy import visible_access_tokens, visible_namespaces
 
 _ON_A_DATE, _NEVER = "date", "never"
 
 
 class AccessTokenForm(forms.Form):
-    """Name, what the token may do, where, and for how long. The rules of names are the service's to judge.
+    """Name, what the token may do, where, and for how long.
 
     What belongs to one choice alone (the namespaces, the date) is read only with that choice, whatever else was sent.
     """
@@ -95,10 +96,22 @@ class AccessTokenForm(forms.Form):
     def __init__(self, account: Account, *arguments: Any, **options: Any) -> None:
         """Offer the account's own namespaces, less those that change hands; without any there is nothing to choose."""
         super().__init__(*arguments, **options)
+        self.account = account
         own = visible_namespaces(account).filter(new_owner=None).order_by("name")
         self.fields["namespaces"].queryset = own  # type: ignore[attr-defined]
         if not own.exists():
             del self.fields["reach"], self.fields["namespaces"]
+
+    def clean_name(self) -> str:
+        """Hold the name against the rules of names, and see that no other token of the account has it.
+
+        :raises ValidationError: with a sentence for what is wrong.
+        """
+        name: str = self.cleaned_data["name"]
+        AccessToken._meta.get_field("name").run_validators(name)
+        if visible_access_tokens(self.account).filter(name=name).exists():
+            raise name_taken(name)
+        return name
 
     def clean(self) -> dict[str, Any]:
         """Bring the choices to what the service takes: ``can_push``, ``namespaces`` and ``expires_at``."""

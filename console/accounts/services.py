@@ -49,6 +49,16 @@ def create_account(
     return account
 
 
+def is_sign_in_name(text: str) -> bool:
+    """Whether somebody could sign in with ``text``: it is an Account ID, or an e-mail address as accounts have them."""
+    if re.fullmatch(ACCOUNT_ID_PATTERN, text):
+        return True
+    try:
+        return bool(Account._meta.get_field("email").clean(text, None))
+    except ValidationError:
+        return False
+
+
 def set_active(account: Account, active: bool) -> None:
     """Deactivate an account, or let it back in.
 
@@ -101,35 +111,55 @@ def account_ids(usernames: Iterable[str]) -> dict[str, str]:
     return dict(found.values_list("username", "account__account_id"))
 
 
+def check_username(account: Account, username: str) -> None:
+    """Hold a user name for ``docker login`` against its rules, and see that nobody else has it.
+
+    :raises ValidationError: with one sentence for each rule that it breaks.
+    """
+    # Somebody else's Account ID is theirs to use as user name, whether they have done so yet or not.
+    if re.match(ACCOUNT_ID_PATTERN, username) and username != account.account_id:
+        raise ValidationError(_("A user name of twelve digits can only be your own Account ID."))
+    RegistryCredential._meta.get_field("username").clean(username, None)
+    if RegistryCredential.objects.filter(username=username).exclude(account=account).exists():
+        raise _username_taken(username)
+
+
+def _username_taken(username: str) -> ValidationError:
+    return ValidationError(
+        _("The user name “%s” is already in use by another user. Try another one.") % username, code="taken"
+    )
+
+
 def store_credential(account: Account, username: str, password: str) -> RegistryCredential:
     """Make the account's credential, not yet activated, or overwrite one whose activation never ended.
 
     Call it inside a transaction.
 
-    :raises ValidationError: keyed ``username`` or ``password``; also when the service is already activated.
+    :raises ValidationError: keyed ``username`` and ``password``; also when the service is already activated.
     """
     username = username.strip()
-    # Somebody else's Account ID is theirs to use as user name, whether they have done so yet or not.
-    if re.match(ACCOUNT_ID_PATTERN, username) and username != account.account_id:
-        raise ValidationError({"username": _("A user name of twelve digits can only be your own Account ID.")})
+    problems: dict[str, ValidationError] = {}
+    try:
+        check_username(account, username)
+    except ValidationError as problem:
+        problems["username"] = problem
     try:
         check_registry_password(password, account, username)
     except ValidationError as problem:
-        raise ValidationError({"password": problem.messages}) from None
+        problems["password"] = problem
+    if problems:
+        raise ValidationError(problems)
     Account.objects.select_for_update(no_key=True).get(pk=account.pk)
     credential = RegistryCredential.objects.filter(account=account).first() or RegistryCredential(account=account)
     if credential.activated_at:
         raise ValidationError(_("The service is already activated for this account."))
     credential.username = username
     credential.set_password(password)
-    credential.clean_fields(exclude=["account", "password", "version"])
     try:
         with transaction.atomic():
             credential.save()
     except IntegrityError:
-        raise ValidationError(
-            {"username": _("The user name “%s” is already in use by another user. Try another one.") % username}
-        ) from None
+        raise ValidationError({"username": _username_taken(username)}) from None
     credential.refresh_from_db()
     return credential
 

@@ -6,6 +6,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from django.views.generic import RedirectView
 
 from console.accounts import views, views_tokens
+from console.accounts.forms import NewPasswordForm
 from console.accounts.letters import letters
 from console.accounts.views import with_passwords
 
@@ -49,7 +50,9 @@ urlpatterns = [
         form(
             with_passwords(
                 auth.PasswordResetConfirmView.as_view(
-                    template_name="accounts/password_reset_confirm.html", token_generator=letters
+                    template_name="accounts/password_reset_confirm.html",
+                    token_generator=letters,
+                    form_class=NewPasswordForm,
                 )
             )
         ),

@@ -5,11 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
+
+from console.accounts.models import Account
+from console.accounts.services import check_registry_password
+from console.activation import services
 
 
 class RegistryPasswordForm(forms.Form):
-    """The registry password, twice. Its other rules are the service's to judge."""
+    """The registry password, twice."""
 
     password = forms.CharField(
         label=_("Password"),
@@ -25,12 +30,27 @@ class RegistryPasswordForm(forms.Form):
         error_messages={"required": _("Please enter the password again")},
     )
 
+    def __init__(self, account: Account, *arguments: Any, **options: Any) -> None:
+        """Take whose password it becomes."""
+        super().__init__(*arguments, **options)
+        self.account = account
+
     def clean(self) -> dict[str, Any]:
-        """Both must be the same."""
-        data = super().clean() or {}
+        """Both must be the same, and the password good: what is wrong is said of all fields at once."""
+        data = super().clean() or self.cleaned_data
         if "password" in data and "confirm" in data and data["password"] != data["confirm"]:
             self.add_error("confirm", _("The two passwords do not match"))
+        self.check(data)
         return data
+
+    def check(self, data: dict[str, Any]) -> None:
+        """Hold what was entered against the rules of the service."""
+        credential = self.account.registry_credential
+        if credential is not None and "password" in data:
+            try:
+                check_registry_password(data["password"], self.account, credential.username)
+            except ValidationError as problem:
+                self.add_error("password", problem)
 
 
 class ActivationForm(RegistryPasswordForm):
@@ -39,7 +59,7 @@ class ActivationForm(RegistryPasswordForm):
     username = forms.CharField(
         label=_("User name"),
         max_length=30,
-        widget=forms.TextInput(attrs={"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}),
+        widget=forms.TextInput(attrs={"autocomplete": "username", "autocapitalize": "none", "spellcheck": "false"}),
         help_text=_("Who you are for docker login: 4 to 30 lowercase letters, digits, “.”, “_” or “-”."),
         error_messages={
             "required": _("Please enter a user name"),
@@ -49,7 +69,15 @@ class ActivationForm(RegistryPasswordForm):
     namespace = forms.CharField(
         label=_("Namespace"),
         required=False,
+        max_length=30,
         widget=forms.TextInput(attrs={"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}),
         help_text=_("Optional: your first one. 2 to 30 lowercase letters, digits and single “.”, “_” or “-” between."),
+        error_messages={"max_length": _("The name must have 2 to 30 characters.")},
     )
     field_order = ["username", "password", "confirm", "namespace"]
+
+    def check(self, data: dict[str, Any]) -> None:
+        """Hold what was entered against the rules of the service, and see that both names are free."""
+        entered = (data.get(name) for name in ("username", "password", "namespace"))
+        for name, sentences in services.find_problems(self.account, *entered).items():
+            self.add_error(name, [ValidationError(one) for one in sentences])

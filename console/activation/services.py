@@ -12,9 +12,15 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from console.accounts.models import Account, RegistryCredential
-from console.accounts.services import change_registry_password, mark_activated, store_credential
+from console.accounts.services import (
+    change_registry_password,
+    check_registry_password,
+    check_username,
+    mark_activated,
+    store_credential,
+)
 from console.audit.services import record
-from console.namespaces.services import create_namespace, require_unoccupied
+from console.namespaces.services import create_namespace, require_available, require_unoccupied
 from console.registry import registry_with_token
 from console.tokens.signing import sign
 from registry_client import RegistryError, RegistryUnavailable, Unauthorized
@@ -46,6 +52,39 @@ class Report:
     def problem(self) -> str:
         """What failed, as a sentence; empty when nothing did."""
         return next((step.message for step in self.steps if step.state == "failed"), "")
+
+
+def find_problems(
+    account: Account, username: str | None, password: str | None, namespace: str | None
+) -> dict[str, list[str]]:
+    """Everything that is wrong with what was entered, so that a person reads all of it at once.
+
+    ``enable`` decides: a name may be taken meanwhile.
+
+    :param username: ``None``, as for the others, when it is known to be wrong already.
+    :return: sentences, keyed ``username``, ``password`` and ``namespace``; empty when nothing is wrong.
+    """
+    found: dict[str, list[str]] = {}
+    if username is not None:
+        with _noted(found, "username"):
+            check_username(account, username)
+    if password is not None:
+        with _noted(found, "password"):
+            check_registry_password(password, account, username or "")
+    name = (namespace or "").strip()
+    if name and not account.namespaces.filter(name=name).exists():
+        with _noted(found, "namespace"):
+            require_available(account, name)
+    return found
+
+
+@contextmanager
+def _noted(found: dict[str, list[str]], key: str) -> Iterator[None]:
+    """Write down under ``key`` what the block refuses."""
+    try:
+        yield
+    except ValidationError as problem:
+        found[key] = problem.messages
 
 
 def enable(account: Account, username: str, password: str, namespace: str = "") -> RegistryCredential:
@@ -84,14 +123,11 @@ def report(account: Account) -> Report:
     credential = account.registry_credential
     begun = "done" if credential else "waiting"
     ended = "done" if credential and credential.activated_at else "waiting"
-    return Report(
-        [
-            Step(_("Store the user name and password"), begun),
-            Step(_("Create the namespace"), begun),
-            Step(_("Issue a test token"), ended),
-            Step(_("Call the registry with it"), ended),
-        ]
-    )
+    steps = [Step(_("Store the user name and password"), begun)]
+    # The namespace is optional: no step says that one was created where none was.
+    if credential is None or account.namespaces.exists():
+        steps.append(Step(_("Create the namespace"), begun))
+    return Report([*steps, Step(_("Issue a test token"), ended), Step(_("Call the registry with it"), ended)])
 
 
 def finish(account: Account) -> Report:
@@ -103,17 +139,17 @@ def finish(account: Account) -> Report:
     credential = account.registry_credential
     if credential is None or now.done:
         return now
-    stored, namespace, issue, call = now.steps
+    *stored, issue, call = now.steps
     try:
         token = sign(credential.username, []).text
     except (OSError, ValueError) as error:
         log.error("activation of %s: no token can be signed: %s", account.account_id, error)
         sentence = _("No test token could be issued. Ask an administrator to look at the signing key, then try again.")
-        return Report([stored, namespace, replace(issue, state="failed", message=sentence), call])
+        return Report([*stored, replace(issue, state="failed", message=sentence), call])
     issue = replace(issue, state="done")
     problem = _try_token(account, token)
     if problem:
-        return Report([stored, namespace, issue, replace(call, state="failed", message=problem)])
+        return Report([*stored, issue, replace(call, state="failed", message=problem)])
     mark_activated(account)
     account.refresh_from_db()
     return report(account)

@@ -10,6 +10,8 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
+from console import policy
+from console.accounts.models import Account
 from console.activation import services
 from console.activation.forms import ActivationForm, RegistryPasswordForm
 from console.pages.rendering import Request, add_errors, dialog, go, page, signed_in
@@ -22,9 +24,10 @@ def activation_page(request: Request, form: ActivationForm | None = None) -> Htt
         begun = account.registry_credential
         if begun is not None and "edit" not in request.GET:
             return redirect("activation-steps")
-        form = ActivationForm(initial={"username": begun.username if begun else account.account_id})
+        form = ActivationForm(account, initial={"username": begun.username if begun else account.account_id})
     context = {"form": form, "section": "images"}
-    return page(request, "activation/activate.html", context, status=422 if form.errors else 200)
+    status = 422 if form.errors else 200
+    return page(request, "activation/activate.html", context, partial="activation/_activation.html", status=status)
 
 
 @require_http_methods(["GET", "POST"])
@@ -32,8 +35,8 @@ def activation_page(request: Request, form: ActivationForm | None = None) -> Htt
 def activate(request: Request) -> HttpResponse:
     """Enable: store what was entered, then show the steps."""
     if request.method != "POST" or request.user.activated:
-        return redirect("images")
-    form = ActivationForm(request.POST)
+        return go(request, reverse("images"))
+    form = ActivationForm(request.user, request.POST)
     if form.is_valid():
         data = form.cleaned_data
         try:
@@ -41,7 +44,7 @@ def activate(request: Request) -> HttpResponse:
         except ValidationError as problem:
             add_errors(form, problem)
         else:
-            return redirect("activation-steps")
+            return go(request, reverse("activation-steps"))
     return activation_page(request, form)
 
 
@@ -54,11 +57,18 @@ def steps(request: Request) -> HttpResponse:
     report = services.finish(request.user) if request.method == "POST" else services.report(request.user)
     if report.done:
         if request.method == "POST":
-            messages.success(request, _("The service is activated. Next: create a namespace, then an image."))
+            messages.success(request, _activated(request.user))
         return go(request, reverse("images"))
     return page(
         request, "activation/steps.html", {"report": report, "section": "images"}, partial="activation/_steps.html"
     )
+
+
+def _activated(account: Account) -> str:
+    """That the service is activated, and the next step that is left."""
+    if policy.visible_namespaces(account).exists():
+        return _("The service is activated. Next: create an image, or push one.")
+    return _("The service is activated. Next: create a namespace, then an image.")
 
 
 @require_http_methods(["GET", "POST"])
@@ -68,7 +78,7 @@ def registry_password(request: Request) -> HttpResponse:
     credential = request.user.registry_credential
     if credential is None or credential.activated_at is None:
         return go(request, reverse("images"))
-    form = RegistryPasswordForm(request.POST or None)
+    form = RegistryPasswordForm(request.user, request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
             services.reset_password(request.user, form.cleaned_data["password"])

@@ -51,6 +51,10 @@ class FilterForm(forms.Form):
         """Offer the actions that there are."""
         super().__init__(*arguments, **options)
         self.fields["action"].choices = [("", _("All")), *((one, one) for one in actions())]  # type: ignore[attr-defined]
+        for field in self.fields.values():
+            # A browser would cut what is longer, and the rest be looked for instead; here it is said.
+            field.widget.attrs.pop("maxlength", None)
+            field.widget.attrs["autocomplete"] = "off"
         for name in ("since", "until"):
             self.fields[name].widget = forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M")
 

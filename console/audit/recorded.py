@@ -27,6 +27,13 @@ class Recorded(admin.ModelAdmin):
     form_is_recorded = False
     actions_are_recorded = False
 
+    def formfield_for_dbfield(self, db_field: models.Field[Any, Any], request: HttpRequest, **options: Any) -> Any:
+        """A field as Django makes it, without ``maxlength``: what is too long is said, and not cut by the browser."""
+        field = super().formfield_for_dbfield(db_field, request, **options)
+        if field is not None:
+            field.widget.attrs.pop("maxlength", None)
+        return field
+
     def _action(self, verb: str) -> str:
         return f"{self.recorded_as or self.model._meta.model_name}.{verb}"
 

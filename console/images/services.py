@@ -17,6 +17,7 @@ from console.images import jobs
 from console.images.models import Image, ImageDeletion, Tag
 from console.namespaces.models import Namespace
 from console.queue import repository_lock
+from registry_client.names import check_tag
 
 
 def create_image(
@@ -43,15 +44,36 @@ def create_image(
             image.save(force_insert=True)
             record("image.create", image.repository, type=visibility, description=description)
     except IntegrityError:
-        existing = Image.objects.filter(namespace=namespace, name=image.name).first()
-        if existing is not None and existing.state == Image.State.DELETING:
-            sentence = _("The image “%s” is still being deleted. Create it again when that has ended.")
-        elif existing is not None:
-            sentence = _("You already have the image “%s”.")
-        else:
+        refusal = refuse_existing(namespace, image.name)
+        if not refusal:
             raise ValidationError(_("The namespace is no longer there. Reload the page and choose another.")) from None
-        raise ValidationError({"name": ValidationError(sentence % image.repository, code="taken")}) from None
+        raise ValidationError({"name": ValidationError(refusal, code="taken")}) from None
     return image
+
+
+def refuse_existing(namespace: Namespace, name: str) -> str:
+    """Why no image of this name can be made there now, as a sentence; empty when there is none of the name."""
+    existing = Image.objects.filter(namespace=namespace, name=name).first()
+    if existing is None:
+        return ""
+    if existing.state == Image.State.DELETING:
+        sentence = _("The image “%s” is still being deleted. Create it again when that has ended.")
+    else:
+        sentence = _("You already have the image “%s”.")
+    return sentence % f"{namespace.name}/{name}"
+
+
+def check_tag_name(tag: str) -> None:
+    """Hold a tag's name against the registry's rules.
+
+    :raises ValidationError: when it is none.
+    """
+    try:
+        check_tag(tag)
+    except ValueError:
+        raise ValidationError(
+            _("A tag has up to 128 letters, digits, “.”, “_” or “-”, and begins with a letter, digit or “_”.")
+        ) from None
 
 
 def update_image(account: Account, image: Image, *, description: str) -> None:

@@ -13,10 +13,9 @@ from console.accounts.models import Account
 from console.audit.services import record
 from console.images import copying, jobs
 from console.images.models import Copy, Image, Tag
-from console.images.services import create_image
+from console.images.services import check_tag_name, create_image
 from console.namespaces.models import Namespace
 from console.queue import repository_lock
-from registry_client.names import check_tag
 
 _NOT_YOURS = gettext_lazy("Choose one of your own namespaces that is not being transferred.")
 
@@ -53,11 +52,9 @@ def require_tag(tag: str) -> None:
     :raises ValidationError: keyed ``tag``.
     """
     try:
-        check_tag(tag)
-    except ValueError:
-        raise ValidationError(
-            {"tag": _("A tag has up to 128 letters, digits, “.”, “_” or “-”, and begins with a letter, digit or “_”.")}
-        ) from None
+        check_tag_name(tag)
+    except ValidationError as problem:
+        raise ValidationError({"tag": problem.messages}) from None
 
 
 def target_image(account: Account, namespace: Namespace, name: str) -> Image:

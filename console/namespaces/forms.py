@@ -7,15 +7,19 @@ from django.utils.translation import gettext_lazy as _
 
 
 class NamespaceForm(forms.Form):
-    """The name; its rules are the service's to judge."""
+    """The name; its other rules are the service's to judge."""
 
     name = forms.CharField(
         label=_("Name"),
+        max_length=30,
         widget=forms.TextInput(
             attrs={"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false", "autofocus": True}
         ),
         help_text=_(
             "2 to 30 lowercase letters, digits and single “.”, “_” or “-” between them. Unique over all users."
         ),
-        error_messages={"required": _("Please enter a name")},
+        error_messages={
+            "required": _("Please enter a name"),
+            "max_length": _("The name must have 2 to 30 characters."),
+        },
     )

@@ -69,6 +69,29 @@ def _new(account: Account, name: str) -> Namespace:
     return namespace
 
 
+def require_available(account: Account, name: str) -> None:
+    """See whether ``account`` could be given the namespace ``name`` now, so that a form can say so with all else.
+
+    Only ``create_namespace`` decides: another person may be quicker. The registry is asked: call it while nothing is
+    locked.
+
+    :raises ValidationError: keyed ``name``, with the codes of ``create_namespace``.
+    """
+    name = _new(account, name).name
+    owner = Namespace.objects.filter(name=name).values_list("owner_id", flat=True).first()
+    if owner == account.pk:
+        raise _already_yours(name)
+    if owner is not None or NamespaceHold.objects.filter(name=name).exclude(last_owner=account).exists():
+        raise _taken(name)
+    if refusal := policy.refuse_namespace(account):
+        raise ValidationError({"name": ValidationError(refusal, code="quota")})
+    require_unoccupied(account, name)
+
+
+def _already_yours(name: str) -> ValidationError:
+    return ValidationError({"name": ValidationError(_("You already have the namespace “%s”.") % name, code="taken")})
+
+
 def create_namespace(account: Account, name: str, *, unoccupied: bool = False) -> Namespace:
     """Give ``account`` the namespace ``name``.
 
@@ -97,9 +120,7 @@ def create_namespace(account: Account, name: str, *, unoccupied: bool = False) -
             record("namespace.create", name, owner=account.account_id)
     except IntegrityError:
         if Namespace.objects.filter(name=name, owner=account).exists():
-            raise ValidationError(
-                {"name": ValidationError(_("You already have the namespace “%s”.") % name, code="taken")}
-            ) from None
+            raise _already_yours(name) from None
         raise _taken(name) from None
     return namespace
 

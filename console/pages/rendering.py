@@ -18,6 +18,9 @@ from django_htmx.middleware import HtmxDetails
 
 from console.accounts.models import Account
 
+# Characters of the longest name that can be searched for are fewer: ``namespace/name`` has up to 231.
+LONGEST_SEARCH = 255
+
 
 class Request(HttpRequest):
     """A request of somebody signed in, as the pages see it."""
@@ -92,5 +95,10 @@ def add_errors(form: BaseForm, problem: ValidationError) -> None:
 
 
 def search_text(query: QueryDict) -> str:
-    """What is searched for; characters that the database cannot hold are left out."""
-    return query.get("q", "").replace("\x00", "").strip()[:200]
+    """What is searched for; characters that the database cannot hold are left out.
+
+    A text longer than every name is cut and ends in "…", which is in no name: it matches nothing, where the cut text
+    alone might match something that was not searched for.
+    """
+    text = query.get("q", "").replace("\x00", "").strip()
+    return text if len(text) <= LONGEST_SEARCH else f"{text[:LONGEST_SEARCH]}…"

@@ -12,8 +12,11 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from console.accounts.backends import check_console_password
 from console.accounts.models import Account
+from console.accounts.validators import LONGEST_PASSWORD, TOO_LONG
 from console.guessing.hashing import Later
 from console.signin import factors
+
+_NO_CODE = gettext_lazy("This is longer than any code.")
 
 
 def _too_many_codes(later: Later) -> str:
@@ -32,7 +35,7 @@ class CodeForm(forms.Form):
         label=gettext_lazy("Code"),
         max_length=40,
         widget=forms.TextInput(attrs={"autocomplete": "one-time-code", "autocapitalize": "none", "autofocus": True}),
-        error_messages={"required": gettext_lazy("Please enter a code")},
+        error_messages={"required": gettext_lazy("Please enter a code"), "max_length": _NO_CODE},
     )
 
     def __init__(self, *arguments: Any, account: Account, request: HttpRequest, **options: Any) -> None:
@@ -63,9 +66,9 @@ class PasswordForm(forms.Form):
     password = forms.CharField(
         label=gettext_lazy("Password"),
         strip=False,
-        max_length=4096,
+        max_length=LONGEST_PASSWORD,
         widget=forms.PasswordInput(attrs={"autocomplete": "current-password", "autofocus": True}),
-        error_messages={"required": gettext_lazy("Please enter your password")},
+        error_messages={"required": gettext_lazy("Please enter your password"), "max_length": TOO_LONG},
     )
 
     def __init__(self, *arguments: Any, account: Account, request: HttpRequest, **options: Any) -> None:
@@ -98,7 +101,7 @@ class AppForm(forms.Form):
         label=gettext_lazy("Code that the app shows"),
         max_length=40,
         widget=forms.TextInput(attrs={"autocomplete": "one-time-code", "inputmode": "numeric"}),
-        error_messages={"required": gettext_lazy("Please enter a code")},
+        error_messages={"required": gettext_lazy("Please enter a code"), "max_length": _NO_CODE},
     )
 
 
@@ -108,6 +111,10 @@ class PasskeyNameForm(forms.Form):
     name = forms.CharField(
         label=gettext_lazy("Name"),
         max_length=factors.LONGEST_NAME,
+        widget=forms.TextInput(attrs={"autocomplete": "off", "autofocus": True}),
         help_text=gettext_lazy("Such as the device that it is on."),
-        error_messages={"required": gettext_lazy("Please enter a name")},
+        error_messages={
+            "required": gettext_lazy("Please enter a name"),
+            "max_length": gettext_lazy("The name may have 60 characters."),
+        },
     )

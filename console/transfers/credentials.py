@@ -19,6 +19,8 @@ from django.utils import timezone
 from console.transfers.models import Credentials, Transfer
 
 LIFE = datetime.timedelta(hours=1)
+# Characters of a user name, and of a password.
+LONGEST_CREDENTIAL = 4096
 
 
 class Expired(Exception):

@@ -10,22 +10,28 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
 from console.accounts.models import Account
-from console.images.forms import NamespaceChoiceForm
+from console.images.forms import ImageNameField, NamespaceChoiceForm, TagField
 from console.transfers import references
+from console.transfers.credentials import LONGEST_CREDENTIAL
 
 _PLATFORM = re.compile(r"[a-z0-9]{1,30}/[a-z0-9_]{1,30}(?:/[a-z0-9._]{1,30})?")
 _MOST_PLATFORMS = 50
 _AS_IT_IS = {"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}
 
 
-def _words(label: Any, help_text: Any = "", *, required: bool = True, message: Any = "") -> forms.CharField:
-    return forms.CharField(
-        label=label,
+def _image_name(help_text: Any, *, required: bool = True) -> ImageNameField:
+    return ImageNameField(
+        label=_("Image"), help_text=help_text, required=required, widget=forms.TextInput(attrs=_AS_IT_IS)
+    )
+
+
+def _tag(help_text: Any, *, required: bool = True) -> TagField:
+    return TagField(
+        label=_("Tag"),
         help_text=help_text,
         required=required,
-        max_length=700,
         widget=forms.TextInput(attrs=_AS_IT_IS),
-        error_messages={"required": message, "max_length": _("This is too long.")},
+        error_messages={"required": _("Please enter a tag")},
     )
 
 
@@ -55,8 +61,8 @@ def _platforms() -> PlatformsField:
 class OfficialCopyForm(NamespaceChoiceForm):
     """Where an official image is copied to, and which platforms of it."""
 
-    name = _words(_("Image"), _("An image that is not there is created, private."), message=_("Please enter a name"))
-    tag = _words(_("Tag"), _("A tag that is there is replaced."), message=_("Please enter a tag"))
+    name = _image_name(_("An image that is not there is created, private."))
+    tag = _tag(_("A tag that is there is replaced."))
     platforms: forms.Field = _platforms()
 
     def __init__(self, account: Account, known: list[str], *arguments: Any, **options: Any) -> None:
@@ -76,30 +82,41 @@ class OfficialCopyForm(NamespaceChoiceForm):
 class ImportForm(NamespaceChoiceForm):
     """What is imported from where, and where to."""
 
-    reference = _words(
-        _("Image to import"),
-        _("As after docker pull: registry.example.com/team/app:1, or with @sha256:…"),
-        message=_("Please enter the name of an image"),
+    reference = forms.CharField(
+        label=_("Image to import"),
+        max_length=references.LONGEST,
+        widget=forms.TextInput(attrs={**_AS_IT_IS, "autofocus": True}),
+        help_text=_("As after docker pull: registry.example.com/team/app:1, or with @sha256:…"),
+        error_messages={
+            "required": _("Please enter the name of an image"),
+            "max_length": _("This is longer than the name of any image."),
+        },
     )
-    username = _words(_("User name there"), required=False)
+    username = forms.CharField(
+        label=_("User name there"),
+        required=False,
+        max_length=LONGEST_CREDENTIAL,
+        widget=forms.TextInput(attrs=_AS_IT_IS),
+        error_messages={"max_length": _("The user name may have 4,096 characters.")},
+    )
     password = forms.CharField(
         label=_("Password there"),
         required=False,
         strip=False,
-        max_length=4096,
-        widget=forms.PasswordInput(attrs={"autocomplete": "off"}),
+        max_length=LONGEST_CREDENTIAL,
+        # "off" is not heeded for passwords: a password manager would fill in the console password, which would then be
+        # sent to the other registry. Into a field for a new password nothing that is saved is filled.
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
         help_text=_(
             "For a registry that asks for them. They are used for this import alone: kept encrypted until it ends, for "
             "an hour at most."
         ),
-        error_messages={"max_length": _("This is too long.")},
+        error_messages={"max_length": _("The password may have 4,096 characters.")},
     )
-    name = _words(
-        _("Image"),
-        _("Empty: the last part of its name there. One that is not there is created, private."),
-        required=False,
+    name = _image_name(
+        _("Empty: the last part of its name there. One that is not there is created, private."), required=False
     )
-    tag = _words(_("Tag"), _("Empty: the tag there. A tag that is there is replaced."), required=False)
+    tag = _tag(_("Empty: the tag there. A tag that is there is replaced."), required=False)
     platforms = _platforms()
     field_order = ["reference", "username", "password", "namespace", "name", "tag", "platforms"]
 
@@ -117,11 +134,20 @@ class ImportForm(NamespaceChoiceForm):
         data = super().clean() or self.cleaned_data
         source = data.get("reference")
         if source is not None:
-            data["name"] = data.get("name") or source.repository.rpartition("/")[2]
-            data["tag"] = data.get("tag") or source.tag
-            if not data["tag"] and "tag" not in self.errors:
-                self.add_error("tag", _("Please enter a tag: a digest names none"))
+            if not data.get("name") and "name" not in self.errors:
+                self._take_name(source.repository.rpartition("/")[2])
+            if "tag" not in self.errors:
+                data["tag"] = data.get("tag") or source.tag
+                if not data["tag"]:
+                    self.add_error("tag", _("Please enter a tag: a digest names none"))
         if data.get("password") and not data.get("username"):
             self.add_error("username", _("Please enter the user name too"))
         data["login"] = (data["username"], data.get("password", "")) if data.get("username") else None
         return data
+
+    def _take_name(self, name: str) -> None:
+        """Call the copy as the image is called there, where that is a name here."""
+        try:
+            self.cleaned_data["name"] = self.fields["name"].clean(name)
+        except ValidationError as problem:
+            self.add_error("name", problem)

@@ -17,6 +17,8 @@ _REFERENCE = re.compile(
     rf"(?::(?P<tag>{TAG_PATTERN}))?(?:@(?P<digest>{DIGEST_PATTERN}))?"
 )
 _LONGEST_HOST = 253
+# Characters: scheme, host, port, repository, tag and digest at their longest are a few less.
+LONGEST = 800
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ def parse(text: str) -> Reference:
 
     :raises ValueError: when it is no image's name.
     """
-    match = _REFERENCE.fullmatch(text.strip()) if len(text) <= 700 else None
+    match = _REFERENCE.fullmatch(text.strip()) if len(text) <= LONGEST else None
     if match is None:
         raise ValueError("not the name of an image")
     host, port, repository = match["host"], match["port"], match["repository"]

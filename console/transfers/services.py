@@ -23,8 +23,6 @@ from console.transfers.references import Reference
 from console.transfers.sources import guard
 from registry_client import RefusedAddress
 
-_LONGEST_CREDENTIAL = 4096
-
 
 def copy_official(
     account: Account, name: str, reference: str, namespace: Namespace, target: str, tag: str, platforms: Iterable[str]
@@ -67,7 +65,7 @@ def import_image(
         else:
             sentence = _("This registry is not at a public address. Ask an administrator to allow it.")
         raise ValidationError({"reference": sentence}) from None
-    if login is not None and any("\x00" in part or len(part) > _LONGEST_CREDENTIAL for part in login):
+    if login is not None and any("\x00" in part or len(part) > credentials.LONGEST_CREDENTIAL for part in login):
         raise ValidationError({"username": _("User name and password may have 4,096 characters.")})
     origin = {"source": source.url, "repository": source.repository, "reference": source.reference}
     return _begin(account, origin, namespace, target, tag, platforms, login)

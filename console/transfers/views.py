@@ -64,9 +64,7 @@ def _platforms_known(name: str, tag: str) -> list[str]:
 def importing(request: Request) -> HttpResponse:
     """Copy an image from any registry. What it is called there may be given in the address."""
     given = {
-        key: request.GET[key][:700]
-        for key in ("reference", "namespace", "name", "tag", "platforms")
-        if key in request.GET
+        key: request.GET[key] for key in ("reference", "namespace", "name", "tag", "platforms") if key in request.GET
     }
     form = ImportForm(request.user, request.POST or None, initial=given)
     if request.method == "POST" and form.is_valid():

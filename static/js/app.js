@@ -123,6 +123,25 @@
     (dialog.querySelector("[aria-invalid=true]") ?? dialog.querySelector("[autofocus]"))?.focus();
   });
 
+  // A form that comes back with errors: the focus goes to the first invalid field, and the passwords that were typed stay.
+  // They are kept here, for as long as the answer takes: the server sends no password back. From the first one that is
+  // refused on they are typed anew.
+  let typed = new Map();
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const fields = event.detail.xhr.status === 422 ? event.detail.target?.querySelectorAll("input[type=password]") : [];
+    typed = new Map([...(fields ?? [])].map((field) => [field.id, field.value]));
+  });
+  document.addEventListener("htmx:afterSwap", (event) => {
+    // It is sent to each node that came, texts included.
+    if (event.detail.xhr?.status !== 422 || !(event.target instanceof Element)) return;
+    for (const field of event.target.querySelectorAll("input[type=password]")) {
+      if (field.matches("[aria-invalid=true]")) break;
+      field.value = typed.get(field.id) ?? "";
+    }
+    event.target.querySelector("[aria-invalid=true]")?.focus();
+  });
+  document.addEventListener("htmx:afterSettle", () => typed.clear());
+
   // A list that is replaced takes the focus with it. htmx gives it to what has the same id; where nothing has, as on the
   // last page, where there is no next one, the list itself takes it.
   let focusIn = "";

@@ -106,15 +106,26 @@ def copy(text: str, label: str = "") -> str:
 
 @register.inclusion_tag("components/_field.html")
 def field(bound: Any) -> dict[str, Any]:
-    """A form field with its label, help and errors, tied together for screen readers."""
+    """A form field with its label, help and errors, tied together for screen readers.
+
+    The first invalid field of the form gets the focus. No field has ``maxlength``: a browser would cut what is typed or
+    pasted without a word, and the rest would be taken for what was meant. The form answers with a sentence instead.
+    """
+    attrs = bound.field.widget.attrs
+    attrs.pop("maxlength", None)
     described = []
     if bound.help_text:
-        described.append(f"{bound.id_for_label}_help")
+        described.append(f"{bound.auto_id}_help")
     if bound.errors:
-        described.append(f"{bound.id_for_label}_errors")
-        bound.field.widget.attrs["aria-invalid"] = "true"
+        described.append(f"{bound.auto_id}_errors")
+        attrs["aria-invalid"] = "true"
     if described:
-        bound.field.widget.attrs["aria-describedby"] = " ".join(described)
+        attrs["aria-describedby"] = " ".join(described)
+    first = next((one.name for one in bound.form.visible_fields() if one.errors), None)
+    if first is not None:
+        attrs.pop("autofocus", None)
+        if bound.name == first:
+            attrs["autofocus"] = True
     return {"field": bound}
 
 
