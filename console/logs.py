@@ -12,8 +12,8 @@ _LOST = re.compile(
     r"|server closed the connection|terminating connection due to (administrator command|unexpected postmaster exit)"
 )
 _SECONDS = 10
-# The addresses in letters and of links that sign in: what follows opens the account for whoever reads it.
-_OPENING = re.compile(r"(/sign-in/link/|/account/reset/[^/\s]+/)(?!set-password/)[^/\s]+")
+# The addresses in e-mails and of links that sign in: what follows opens the account for whoever reads it.
+_OPENING = re.compile(r"(/sign-in/link/|/account/reset/[^/\s]+/|/account/email/(?!-/))(?!set-password/)[^/\s]+")
 
 
 class WithoutSecrets(logging.Formatter):

@@ -137,6 +137,8 @@ REQUIRE_SECOND_FACTOR = ENVIRONMENT.require_second_factor
 # So many seconds somebody who has given the right password has for the second factor, and a link of signinlink lasts;
 # and so long after proving who one is one may change how one signs in.
 SECOND_FACTOR_SECONDS = SIGN_IN_LINK_SECONDS = CONFIRMED_SECONDS = 600
+# So long the link is good that confirms a new e-mail address.
+EMAIL_LINK_SECONDS = 24 * 3600
 # How long what was asked for at sign-in is kept of somebody who never comes back.
 STRANGERS_SESSION_SECONDS = 3600
 
@@ -269,6 +271,8 @@ GUESSES_AT = {
     "second factor": {"here": (10, 1800), "network": (20, 1800), "account": (60, 3600)},
     # Letters to one address: five, and one more each quarter of an hour.
     "letter": {"here": (5, 900), "network": (5, 900), "account": (5, 900)},
+    # New e-mail addresses that one account asks for.
+    "email change": {"here": (5, 900), "network": (5, 900), "account": (5, 900)},
 }
 # For so many days after a right password an address is known for the account.
 KNOWN_ADDRESS_DAYS = 30

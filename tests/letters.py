@@ -1,13 +1,15 @@
-"""Letters that a job sends."""
+"""E-mails that jobs send."""
 
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from console.accounts import jobs
 
+TASKS = {task.name: task for task in (jobs.send_letters, jobs.send_email_link, jobs.send_email_changed)}
+
 
 def deliver() -> None:
     """Do what the queued jobs would, which take what they need from the database."""
-    queued = ProcrastinateJob.objects.filter(task_name=jobs.send_letters.name, status="todo")
-    for arguments in queued.order_by("pk").values_list("args", flat=True):
-        jobs.send_letters(**arguments)
+    queued = ProcrastinateJob.objects.filter(task_name__in=TASKS, status="todo")
+    for name, arguments in queued.order_by("pk").values_list("task_name", "args"):
+        TASKS[name](**arguments)
     queued._raw_delete(using="default")

@@ -102,6 +102,9 @@ class AccountAdmin(Recorded, UserAdmin):
         if not request.user.is_superuser:
             # Who may administer accounts must not be able to make themselves more than that.
             fields += ("is_staff", "is_superuser")
+        if obj is not None and obj.pk == request.user.pk:
+            # One's own is changed on the Account page, which asks once more who it is: an open session is not enough.
+            fields += ("email",)
         return fields
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from console.accounts import jobs
 from console.accounts.backends import check_console_password
 from console.accounts.models import Account
-from console.accounts.services import is_sign_in_name
+from console.accounts.services import check_name, is_sign_in_name
 from console.accounts.validators import LONGEST_PASSWORD, TOO_LONG
 from console.guessing.hashing import Later
 
@@ -96,6 +96,30 @@ class SignInForm(AuthenticationForm):
         """Say when a password can be tried again, where none can be now."""
         later: Later | None = getattr(self.request, "later", None)
         return ValidationError(later.message, code="later") if later else super().get_invalid_login_error()
+
+
+class NameForm(forms.Form):
+    """What the account is called on the pages."""
+
+    name = forms.CharField(
+        label=_("Name"),
+        max_length=Account._meta.get_field("name").max_length,
+        widget=forms.TextInput(attrs={"autocomplete": "name", "autofocus": True}),
+        help_text=_("Others see it beside what you share with them."),
+        error_messages={
+            "required": _("Please enter a name"),
+            "max_length": _("The name may have 100 characters."),
+        },
+    )
+
+    def clean_name(self) -> str:
+        """Hold the name against its rules.
+
+        :raises ValidationError: when it has characters that cannot be shown.
+        """
+        name: str = self.cleaned_data["name"]
+        check_name(name)
+        return name
 
 
 class FirstPasswordChecked:

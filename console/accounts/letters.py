@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from django.conf import settings
 from django.contrib.auth.tokens import PasswordResetTokenGenerator
-from django.core.mail import send_mail
-from django.template.loader import render_to_string
 from django.utils.encoding import force_bytes
 from django.utils.http import urlsafe_base64_encode
 
+from console.accounts import mail
 from console.accounts.models import Account
 
 
@@ -34,14 +32,9 @@ def send(account: Account) -> None:
 
     :raises OSError: when the mail server cannot be reached, or refuses it (``smtplib.SMTPException``).
     """
-    # The console's own address, whatever address it was asked at.
-    protocol, _, domain = settings.CONSOLE_URL.partition("://")
     context = {
         "user": account,
-        "protocol": protocol,
-        "domain": domain,
         "uid": urlsafe_base64_encode(force_bytes(account.pk)),
         "token": letters.make_token(account),
     }
-    subject = " ".join(render_to_string("accounts/password_reset_subject.txt", context).split())
-    send_mail(subject, render_to_string("accounts/password_reset_email.txt", context), None, [account.email or ""])
+    mail.send("password_reset", account.email or "", context)

@@ -149,6 +149,27 @@ class Account(AbstractBaseUser, PermissionsMixin):
         return credential is not None and credential.activated_at is not None
 
 
+class EmailChange(models.Model):
+    """A new e-mail address of an account that waits for the link sent to it to be opened. An account has one at most.
+
+    ``state`` is what the account was when the change was asked for (``email_changes``): the link ends with the next
+    change of address or password. ``nonce`` names the one link that is good.
+    """
+
+    account = models.OneToOneField(Account, on_delete=models.CASCADE, related_name="email_change")
+    email = models.EmailField(_("new e-mail"))
+    nonce = models.CharField(max_length=32, editable=False)
+    state = models.CharField(max_length=64, editable=False)
+    created_at = models.DateTimeField(_("asked for"), default=timezone.now, editable=False)
+
+    class Meta:
+        verbose_name = _("change of an e-mail address")
+        verbose_name_plural = _("changes of e-mail addresses")
+
+    def __str__(self) -> str:
+        return f"{self.account.account_id}: {self.email}"
+
+
 class RegistryCredential(models.Model):
     """User name and password for ``docker login``: apart from the console password, and made by activation.
 

@@ -16,6 +16,8 @@ from console.accounts.models import ACCOUNT_ID_PATTERN, Account, RegistryCredent
 from console.audit.services import record
 
 PASSWORD_LENGTHS = (8, 64)
+# Zero width non-joiner and joiner: names are written with them.
+_JOINERS = "\u200c\u200d"
 
 
 def create_account(
@@ -47,6 +49,37 @@ def create_account(
             is_superuser=is_superuser,
         )
     return account
+
+
+def rename(account: Account, name: str) -> None:
+    """Give the account another name.
+
+    :raises ValidationError: keyed ``name``.
+    """
+    name = name.strip()
+    try:
+        check_name(name)
+    except ValidationError as problem:
+        raise ValidationError({"name": problem.messages}) from None
+    with transaction.atomic():
+        locked = Account.objects.select_for_update(no_key=True).get(pk=account.pk)
+        old, locked.name, account.name = locked.name, name, name
+        if old != name:
+            locked.save(update_fields=["name"])
+            record("account.change", account.account_id, changes={"name": [old, name]})
+
+
+def check_name(name: str) -> None:
+    """Hold an account's name against its rules.
+
+    Characters that are not shown, or that turn the direction of what stands beside them, would let one account pass for
+    another on the pages of others. The joiners of some scripts are no such characters.
+
+    :raises ValidationError: with one sentence for each rule that it breaks.
+    """
+    Account._meta.get_field("name").clean(name, None)
+    if any(not char.isprintable() and char not in _JOINERS for char in name):
+        raise ValidationError(_("The name has a character that cannot be shown. Leave it out."))
 
 
 def is_sign_in_name(text: str) -> bool:

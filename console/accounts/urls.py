@@ -22,6 +22,7 @@ urlpatterns = [
     ),
     path("sign-out/", require_POST(auth.LogoutView.as_view()), name="sign-out"),
     path("account/", views.account, name="account"),
+    path("account/name/", views.rename, name="account-name"),
     path("account/tokens/", views_tokens.listing, name="access-tokens"),
     path("account/tokens/-/create/", views_tokens.create, name="access-token-create"),
     path("account/tokens/<int:pk>/-/revoke/", views_tokens.revoke, name="access-token-revoke"),

@@ -7,19 +7,22 @@ from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
+from django.contrib import messages
 from django.contrib.auth import views as auth
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
+from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_GET, require_http_methods
 
 from console import policy
-from console.accounts.forms import ChangePasswordForm, ResetPasswordForm
+from console.accounts import email_changes, services
+from console.accounts.forms import ChangePasswordForm, NameForm, ResetPasswordForm
 from console.audit.middleware import client_address
 from console.guessing import services as guessing
 from console.guessing.hashing import Later
 from console.guessing.services import LETTER, Attempt
-from console.pages.rendering import Request, page, signed_in
+from console.pages.rendering import Request, dialog, go, page, signed_in
 
 
 def with_status(request: HttpRequest, response: HttpResponse) -> HttpResponse:
@@ -83,10 +86,24 @@ class ResetPassword(auth.PasswordResetView):
 @require_GET
 @signed_in
 def account(request: Request) -> HttpResponse:
-    """Who one is here: Account ID, user name for the registry, quotas."""
+    """Who one is here: name, Account ID, e-mail, user name for the registry, quotas."""
     context = {
+        "change": email_changes.pending(request.user),
         "quota": policy.quota(request.user),
         "credential": request.user.registry_credential,
         "with_password": policy.signs_in_with_password(request.user),
     }
     return page(request, "accounts/account.html", context)
+
+
+@require_http_methods(["GET", "POST"])
+@signed_in
+def rename(request: Request) -> HttpResponse:
+    """Give one's account another name."""
+    form = NameForm(request.POST or None, initial={"name": request.user.name})
+    if request.method == "POST" and form.is_valid():
+        services.rename(request.user, form.cleaned_data["name"])
+        messages.success(request, _("The name is saved."))
+        return go(request, reverse("account"))
+    context = {"form": form, "section": "account"}
+    return dialog(request, "accounts/rename.html", _("Change name"), context, invalid=bool(form.errors))

@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 CONSOLE, REGISTRY = "console", "registry"
 # Where letters are asked for: not what is guessed, but what is not to be done without end.
 LETTER = "letter"
+# Where an account asks for another e-mail address.
+EMAIL_CHANGE = "email change"
 # What is read of an attempt, in this order: the address is known for the account; and the four that are counted.
 KINDS = ("known", "here", "network", "account", "address")
 Marks = Mapping[str, datetime.datetime | None]

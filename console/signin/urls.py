@@ -3,7 +3,7 @@
 from django.urls import path
 from django.views.decorators.http import require_http_methods
 
-from console.signin import views, views_security
+from console.signin import views, views_email, views_security
 
 urlpatterns = [
     path("admin/login/", views.administration, name="admin-sign-in"),
@@ -13,6 +13,9 @@ urlpatterns = [
     path("sign-in/link/<str:token>/", views.link, name="sign-in-link"),
     path("sign-in/sso/", views.sso, name="sso"),
     path("sign-in/sso/callback/", views.sso_callback, name="sso-callback"),
+    path("account/email/", views_email.change, name="email-change"),
+    path("account/email/-/cancel/", views_email.cancel, name="email-change-cancel"),
+    path("account/email/<str:token>/", views_email.confirm, name="email-confirm"),
     path("account/security/", views_security.security, name="security"),
     path("account/security/confirm/", views_security.confirm, name="confirm"),
     path("account/security/app/", views_security.app, name="app"),

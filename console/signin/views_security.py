@@ -30,20 +30,32 @@ _SECRET = "signin.new_app"  # noqa: S105 # where the session keeps it
 _SECTION = {"section": "security"}
 
 
-def confirmed(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-    """A view for whoever has shown within the last minutes that it is them: a session may be somebody else's."""
+_View = Callable[..., HttpResponse]
 
-    @signed_in
-    @functools.wraps(view)
-    def guarded(request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
-        if entering.is_confirmed(request):
-            return view(request, *args, **kwargs)
-        # What was asked for by a form, or by a dialog, is asked for once more.
-        plain = request.method == "GET" and not request.htmx
-        place = request.get_full_path() if plain else reverse("security")
-        return go(request, f"{reverse('confirm')}?{urlencode({'next': place})}")
 
-    return never_cache(guarded)
+def confirmed_before(back: str) -> Callable[[_View], _View]:
+    """Views for whoever has shown within the last minutes that it is them: a session may be somebody else's.
+
+    :param back: the name of the address that comes after the confirmation when a form or a dialog was asked for.
+    """
+
+    def decorate(view: _View) -> _View:
+        @signed_in
+        @functools.wraps(view)
+        def guarded(request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
+            if entering.is_confirmed(request):
+                return view(request, *args, **kwargs)
+            # What was asked for by a form, or by a dialog, is asked for once more.
+            plain = request.method == "GET" and not request.htmx
+            place = request.get_full_path() if plain else reverse(back)
+            return go(request, f"{reverse('confirm')}?{urlencode({'next': place})}")
+
+        return never_cache(guarded)
+
+    return decorate
+
+
+confirmed = confirmed_before("security")
 
 
 @never_cache

@@ -104,6 +104,12 @@ def _(w):
     return "account.password", w.id, {}, "anonymous"
 
 
+@case(ADDRESSES, "account-name")
+def _(w):
+    w.post("/account/name/", name="Anne")
+    return "account.change", w.id, {"changes": {"name": ["Ann", "Anne"]}}
+
+
 @case(ADDRESSES, "access-token-create")
 def _(w):
     w.post("/account/tokens/-/create/", name="ci", access="push", reach="all", expires="never")

@@ -5,6 +5,7 @@ import time
 from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialAccount
 
+from console.accounts import email_changes, email_links
 from console.signin import factors, links
 from tests.factories import PASSWORD, AccountFactory
 from tests.signin.conftest import Phone, set_up
@@ -69,6 +70,24 @@ def identity_disconnect(w):
     return "identity.disconnect", w.id, {"issuer": "https://id.example.com"}
 
 
+def email_change(w):
+    confirmed(w)
+    w.post("/account/email/", email="anne@example.com")
+    return "account.email_request", w.id, {"email": "anne@example.com"}
+
+
+def email_change_cancel(w):
+    email_changes.request(w.ann, "anne@example.com")
+    w.post("/account/email/-/cancel/")
+    return "account.email_cancel", w.id, {}
+
+
+def email_confirm(w):
+    token = email_links.make_token(email_changes.request(w.ann, "anne@example.com"))
+    w.post(f"/account/email/{token}/")
+    return "account.change", w.id, {"changes": {"email": ["ann@example.com", "anne@example.com"]}}
+
+
 def administrator_removes_factor(w):
     other = AccountFactory()
     w.act("mfa/authenticator", "delete_selected", passkey(w, other), post="yes")
@@ -92,6 +111,9 @@ ADDRESSES = {
     "passkey-rename": passkey_rename,
     "factor-remove": factor_remove,
     "identity-disconnect": identity_disconnect,
+    "email-change": email_change,
+    "email-change-cancel": email_change_cancel,
+    "email-confirm": email_confirm,
     "sign-in-passkey": _BROWSER,
     "passkey-add": _BROWSER,
     "sso": _PROVIDER,

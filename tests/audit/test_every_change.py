@@ -329,6 +329,8 @@ TASKS |= {
     "dockerhub.refresh": "What Docker Hub says of its images is nobody's doing.",
     "dockerhub.read_tags": "What Docker Hub says of its images is nobody's doing.",
     "accounts.send_letters": "It sends letters; that a password was changed with one is recorded.",
+    "accounts.send_email_link": "It sends a link; that it was asked for and what it changed is recorded.",
+    "accounts.send_email_changed": "It sends an e-mail that says what was changed and recorded.",
     "indexing.add_up": "It counts pushes and pulls.",
     "transfers.forget_credentials": "It removes an import's password an hour after it was given, as was said then.",
 }

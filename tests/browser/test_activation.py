@@ -95,3 +95,20 @@ def test_the_password_for_an_import_stays(person, unique):
     expect(dialog.get_by_text("This is not the name of an image.")).to_be_visible()
     expect(dialog.get_by_label("Image to import")).to_be_focused()
     expect(dialog.get_by_label("Password there")).to_have_value("secret there")
+
+
+def test_name_and_address_without_script(person, stack, unique):
+    ann = person("Ann", java_script_enabled=False)
+    page, word = ann.page, unique("anne")
+    ann.go("/account/")
+    page.get_by_role("button", name="Edit name").click()
+    page.get_by_label("Name").fill("Anne")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("The name is saved.")).to_be_visible()
+    page.get_by_role("button", name="Edit e-mail").click()
+    page.get_by_label("E-mail").fill(f"{word}@example.com")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text(f"A link was sent to {word}@example.com.")).to_be_visible()
+    expect(page.get_by_text("Until then your e-mail address stays as it is.")).to_be_visible()
+    page.get_by_role("button", name="Cancel the change").click()
+    expect(page.get_by_text("Your e-mail address stays as it is.")).to_be_visible()

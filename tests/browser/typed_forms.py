@@ -186,6 +186,15 @@ ACTIVATED = (
         dialog="/account/tokens/",
     ),
     Form(
+        "console.accounts.forms.NameForm", "/account/name/", "Save",
+        (Typed("name", "Ann " + "n" * 96, "The name may have 100 characters.", "name"),), done="The name is saved.",
+        dialog="/account/",
+    ),
+    Form(
+        "console.signin.forms_email.EmailForm", "/account/email/", "Save", (email("{own}activated"),),
+        done="A link was sent to", dialog="/account/",
+    ),
+    Form(
         "console.signin.forms.PasswordForm", "/account/security/confirm/", "Continue",
         (current_password("password", refused="This is not your password."),),
     ),

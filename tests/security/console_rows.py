@@ -33,6 +33,18 @@ def _mine(answer: str) -> Pattern:
 # Everybody here has shown just now that it is them. The owner has a passkey and an identity, the others have neither.
 _BACK = "302 /account/security/"
 _SECURITY = [
+    Row("account/name/", GET=signed_in("200"), POST=signed_in("302 /account/ +"), form={"name": "Another name"}),
+    Row(
+        "account/email/", GET=signed_in("200"), POST=signed_in("302 /account/ +"), form={"email": "another@example.com"}
+    ),
+    Row("account/email/-/cancel/", POST=but(signed_in("302 /account/"), owner="302 /account/ +")),
+    # The link is the owner's, and works in a session of the owner alone.
+    Row(
+        "account/email/<str:token>/",
+        GET=but(signed_in("410"), owner="200"),
+        POST=but(signed_in("410"), owner="302 /account/ +"),
+        words={"str:token": "{email_token}"},
+    ),
     Row("account/security/", GET=signed_in("200")),
     Row(
         "account/security/confirm/",

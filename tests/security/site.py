@@ -20,7 +20,7 @@ from django.utils import timezone
 from django.utils.encoding import force_bytes
 from django.utils.http import urlsafe_base64_encode
 
-from console.accounts import access_tokens
+from console.accounts import access_tokens, email_changes, email_links
 from console.accounts.letters import letters
 from console.accounts.models import Account
 from console.dockerhub.models import OfficialImage
@@ -139,6 +139,7 @@ class Site:
                 "password": PASSWORD,
                 "account_id": self.owner.account_id,
                 "str:token": "no-link",
+                "email_token": email_links.make_token(email_changes.request(self.owner, "new@example.com")),
                 "factor": str(Authenticator.objects.filter(user=self.owner).first().pk),
                 "identity": str(SocialAccount.objects.filter(user=self.owner).first().pk),
                 "image": str(small.pk),

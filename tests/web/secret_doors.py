@@ -13,7 +13,7 @@ from django.core import mail
 from django.http import HttpResponse
 from django.test import Client
 
-from console.accounts import access_tokens
+from console.accounts import access_tokens, email_changes
 from console.accounts.services import set_active
 from console.signin import links
 from tests.factories import AccountFactory, ActivatedAccountFactory, NamespaceFactory, hashed
@@ -167,6 +167,17 @@ def link(house, right):
     return house.client.post(address)
 
 
+def email_link(house, right):
+    house.enter()
+    email_changes.request(house.account, "new@example.com")
+    deliver()
+    address = re.search(r"/account/email/\S+", mail.outbox[0].body)[0]
+    house.secrets.add(address.split("/")[-2])
+    if not right:
+        email_changes.cancel(house.account)
+    return house.client.post(address)
+
+
 def session(house, right):
     house.enter()
     if not right:
@@ -230,6 +241,7 @@ DOORS = [
     Door(change_registry_password, 302, 422, ENCODE),
     Door(letter, 302, 200, "console.accounts.letters.Letters.check_token"),
     Door(link, 302, 410, "console.signin.links.read"),
+    Door(email_link, 302, 410, "console.accounts.email_changes.is_token_of"),
     Door(session, 200, 302, "django.contrib.sessions.backends.base.SessionBase.__getitem__"),
     Door(notifications, 200, 401, "console.indexing.views._keep"),
     Door(single_sign_on, 302, 400, "console.signin.identities._claims"),

@@ -1,0 +1,127 @@
+"""Changing an account's e-mail address: its owner asks for it, and the link sent to the new address confirms it.
+
+The link works in a session of the account alone: a stranger who gets it because the address was mistyped can do nothing
+with it. A later request ends it, and so does each change of the account's address, password or sessions.
+"""
+
+from __future__ import annotations
+
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+from django.utils.crypto import get_random_string
+from django.utils.translation import gettext as _
+
+from console.accounts import jobs
+from console.accounts.email_links import is_good, is_token_of, state_of
+from console.accounts.models import Account, EmailChange
+from console.audit.services import record
+
+_NONCE_LENGTH = 32
+
+
+class Outdated(Exception):
+    """The link is not good, or is not for this account."""
+
+
+def pending(account: Account) -> EmailChange | None:
+    """The account's change that waits for its link to be opened."""
+    change = EmailChange.objects.filter(account=account).first()
+    if change is None:
+        return None
+    change.account = account
+    return change if is_good(change) else None
+
+
+def check_address(account: Account, email: str) -> None:
+    """See that the account can have the address; addresses are compared without regard to upper and lower case.
+
+    :raises ValidationError: with one sentence.
+    """
+    if email == account.email:
+        raise ValidationError(_("This is your e-mail address already."))
+    if Account.objects.filter(email__iexact=email).exclude(pk=account.pk).exists():
+        raise _taken()
+
+
+def _taken() -> ValidationError:
+    return ValidationError(_("Another account already uses this e-mail address."), code="taken")
+
+
+def request(account: Account, email: str) -> EmailChange:
+    """Ask for another address: a job sends it the link. Links of earlier requests are good no more.
+
+    :raises ValidationError: when the account cannot have the address.
+    """
+    with transaction.atomic():
+        locked = Account.objects.select_for_update(no_key=True).get(pk=account.pk)
+        check_address(locked, email)
+        values = {
+            "email": email,
+            "nonce": get_random_string(_NONCE_LENGTH),
+            "state": state_of(locked),
+            "created_at": timezone.now(),
+        }
+        change, _created = EmailChange.objects.update_or_create(account=locked, defaults=values)
+        record("account.email_request", account.account_id, email=email)
+        jobs.send_email_link.defer(change=change.pk)
+    return change
+
+
+def read(account: Account, token: str) -> EmailChange:
+    """The change that a link is for.
+
+    :raises Outdated: when the link is not good, or is not for this account.
+    """
+    change = pending(account)
+    if change is None or not is_token_of(change, token):
+        raise Outdated
+    return change
+
+
+def confirm(account: Account, token: str) -> str:
+    """Give the account the address that the link is for, once; what was the address before is told by e-mail.
+
+    Links for a new password that were sent before are good no more: they are for the address that the account had.
+
+    :return: the address.
+    :raises Outdated: when the link is not good, or is not for this account.
+    :raises ValidationError: when another account has taken the address meanwhile.
+    """
+    with transaction.atomic():
+        locked = Account.objects.select_for_update(no_key=True).get(pk=account.pk)
+        change = read(locked, token)
+        _set(locked, change.email)
+    account.email = change.email
+    return change.email
+
+
+def remove(account: Account) -> None:
+    """Let the account have no address."""
+    with transaction.atomic():
+        locked = Account.objects.select_for_update(no_key=True).get(pk=account.pk)
+        if locked.email:
+            _set(locked, None)
+    account.email = None
+
+
+def _set(account: Account, email: str | None) -> None:
+    former, account.email = account.email, email
+    try:
+        with transaction.atomic():
+            account.save(update_fields=["email"])
+    except IntegrityError:
+        raise _taken() from None
+    EmailChange.objects.filter(account=account).delete()
+    record("account.change", account.account_id, changes={"email": [former, email]})
+    if former:
+        jobs.send_email_changed.defer(account=account.pk, former=former)
+
+
+def cancel(account: Account) -> bool:
+    """Forget the change that waits for its link to be opened; whether there was one."""
+    with transaction.atomic():
+        _rows, deleted = EmailChange.objects.filter(account=account).delete()
+        if deleted:
+            record("account.email_cancel", account.account_id)
+    return bool(deleted)
