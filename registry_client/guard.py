@@ -22,50 +22,10 @@ from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 from urllib3.util.connection import create_connection
 
 from registry_client.errors import RefusedAddress
+from registry_client.public_addresses import is_public
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _FIRST_FREE_PORT = 1024
-# Public by the registries of addresses, but a cloud's own inside it.
-_NOT_PUBLIC = {ipaddress.ip_address("168.63.129.16")}
-# Of which not every Python says so: protocol assignments, where clouds have put theirs, and documentation.
-_SPECIAL = (ipaddress.ip_network("192.0.0.0/24"), ipaddress.ip_network("3fff::/20"))
-# What a translator (RFC 6052) makes an IPv4 address of.
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-
-_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-
-
-def is_public(text: str) -> bool:
-    """Whether an IP address is one of the public Internet, also where an IPv6 address only wraps an IPv4 one."""
-    try:
-        address = ipaddress.ip_address(text.partition("%")[0])
-    except ValueError:
-        return False
-    return all(_is_public(one) for one in (address, *_wrapped(address)))
-
-
-def _is_public(address: _Address) -> bool:
-    if isinstance(address, ipaddress.IPv6Address) and (address.ipv4_mapped or address in _NAT64):
-        return True  # the wrapped address decides
-    return (
-        address.is_global
-        and not address.is_multicast
-        and not address.is_reserved
-        and not address.is_unspecified
-        and not getattr(address, "is_site_local", False)
-        and address not in _NOT_PUBLIC
-        and not any(address in network for network in _SPECIAL)
-    )
-
-
-def _wrapped(address: _Address) -> list[_Address]:
-    """The IPv4 addresses that a packet to ``address`` may end at."""
-    if isinstance(address, ipaddress.IPv4Address):
-        return []
-    found = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
-    if address in _NAT64:
-        found.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
-    return [one for one in found if one is not None]
 
 
 class AddressGuard:
