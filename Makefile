@@ -51,6 +51,10 @@ lock: $(VENV)/.installed-dev
 	$(LOCK) --extra dev --constraint requirements.txt --output-file requirements-dev.txt pyproject.toml
 	@$(BIN)/python .ci/pythons.py requirements.txt requirements-dev.txt
 
+# Made again where it is broken: an upgrade of the system replaces its Python by one that sees none of the packages.
+ifneq ($(shell $(BIN)/python -c "import pip" 2>/dev/null && echo works),works)
+.PHONY: $(VENV)/bin/python
+endif
 $(VENV)/bin/python:
 	@bash .ci/venv "$(PYTHON)" "$(VENV)"
 

@@ -84,13 +84,15 @@ def test_complete(lock_file, python):
         assert need.extras <= pin.extras, f"{by} needs {need}, locked is {pin}"
 
 
-def test_oldest_python():
-    """The oldest Python version is the same for pip, the lock files, ruff and mypy."""
+def test_the_same_versions_everywhere():
+    """The oldest Python version is one for pip, the lock files, ruff and mypy; .ci/venv and README name both ends."""
     settings = tomllib.loads((BASE_DIR / "pyproject.toml").read_text())
     assert PROJECT["requires-python"] == f">={PYTHONS[0]}"
     assert settings["tool"]["mypy"]["python_version"] == PYTHONS[0]
     assert settings["tool"]["ruff"]["target-version"] == f"py{PYTHONS[0].replace('.', '')}"
     assert f"--python-version {PYTHONS[0]} " in (BASE_DIR / "Makefile").read_text()
+    for name in ("README.md", ".ci/venv"):
+        assert f"Python {PYTHONS[0]} to {PYTHONS[-1]}" in (BASE_DIR / name).read_text(), name
 
 
 class Index:
