@@ -16,6 +16,9 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 RESTART_REQUEST = "restart_registries"
 
+# The registry that Docker Hub's images come from.
+DOCKER_HUB = "https://registry-1.docker.io"
+
 # A Unix socket's path may have 107 bytes; PostgreSQL adds "/.s.PGSQL.5432.lock" to the folder.
 _LONGEST_SOCKET_DIR = 107 - len("/.s.PGSQL.5432.lock")
 # It is a part of the key of each identity.
@@ -258,7 +261,7 @@ def load(environ: Mapping[str, str] | None = None) -> Environment:
         dockerhub_inner_url=_written(dockerhub_inner_file(data_dir), dockerhub_url),
         dockerhub_address=environ.get("DOCKERHUB_ADDRESS", "").strip() or f"127.0.0.1:{dockerhub_port}",
         dockerhub_service=f"{service}-dockerhub",
-        dockerhub_upstream=_url(environ, "DOCKERHUB_UPSTREAM", "https://registry-1.docker.io"),
+        dockerhub_upstream=_url(environ, "DOCKERHUB_UPSTREAM", DOCKER_HUB),
         dockerhub_username=environ.get("DOCKERHUB_USERNAME", "").strip(),
         dockerhub_password=environ.get("DOCKERHUB_PASSWORD", ""),
         dockerhub_api=_url(environ, "DOCKERHUB_API", "https://hub.docker.com"),

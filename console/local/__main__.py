@@ -88,6 +88,8 @@ def _start(supervisor: Supervisor, environment: Environment, keys: Keys) -> Call
     variables = {**os.environ, "DJANGO_SETTINGS_MODULE": "console.settings", "PYTHONUNBUFFERED": "1"}
     # Only the cache talks to Docker Hub as somebody.
     variables.pop("DOCKERHUB_PASSWORD", None)
+    if environment.registry_is_ours or environment.dockerhub:
+        registry.prepare(environment, lambda: bool(supervisor.signals))
     bundled, guard = _registries(environment, keys)
     environment.dockerhub_inner_file.unlink(missing_ok=True)
     hub = _hub(environment, keys, variables) if environment.dockerhub else []

@@ -20,7 +20,7 @@ from types import FrameType
 
 from console.environment import Environment, EnvironmentProblem, load
 from console.keys import ensure_keys
-from console.local import hub_configuration, linux, registry
+from console.local import hub_configuration, linux, registry, registry_program
 from console.local.log import say
 from console.local.problems import Problem
 
@@ -84,9 +84,10 @@ class Cache:
         keys = ensure_keys(environment.data_dir)
         folder = hub_configuration.folder(environment)
         plain = hub_configuration.plain(environment, keys, environment.dockerhub_port)
+        caching = hub_configuration.caching(environment, keys, credentials=_gets_credentials(environment))
         self.environment = environment
         self.configurations = {
-            True: registry.write_config(folder / "caching.yml", hub_configuration.caching(environment, keys)),
+            True: registry.write_config(folder / "caching.yml", caching),
             False: registry.write_config(folder / "plain.yml", plain),
         }
         self.process: subprocess.Popen[bytes] | None = None
@@ -132,6 +133,18 @@ class Cache:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+
+def _gets_credentials(environment: Environment) -> bool:
+    """Whether the caching registry is given ``DOCKERHUB_USERNAME``; says so when that is risky or it is not."""
+    program = registry_program.find(environment.data_dir)
+    given = hub_configuration.gets_credentials(environment, program)
+    risk = hub_configuration.credentials_at_risk(environment, program)
+    if risk and given:
+        say(f"Warning: the cache uses DOCKERHUB_USERNAME and DOCKERHUB_PASSWORD, although {risk}.")
+    elif risk:
+        say(f"The cache does without DOCKERHUB_USERNAME and DOCKERHUB_PASSWORD: {risk}.")
+    return given
 
 
 def _on_signal(number: int, frame: FrameType | None) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from console.environment import Environment
+from console.environment import DOCKER_HUB, Environment
 from console.keys import Keys
 from console.local import registry
+from console.local.registry_program import ADVISORY, Registry
 
 # How long a process that is to end goes on with the answers it has begun.
 DRAIN_SECONDS = 3
@@ -18,16 +19,38 @@ def folder(environment: Environment) -> Path:
     return environment.data_dir / "dockerhub"
 
 
-def caching(environment: Environment, keys: Keys) -> dict[str, Any]:
+def credentials_at_risk(environment: Environment, program: Registry | None) -> str:
+    """What is wrong with giving the cache the credentials for its upstream, empty when nothing is.
+
+    A registry without the fix for CVE-2026-33540 sends them to whatever token server the upstream names.
+
+    :param program: what will run; ``None`` for a container.
+    """
+    if not environment.dockerhub_username or (program is not None and program.fixed):
+        return ""
+    return f"this registry does not have the fix for {ADVISORY} and sends them wherever its upstream says"
+
+
+def gets_credentials(environment: Environment, program: Registry | None) -> bool:
+    """Whether the cache is given the credentials: with the fix, or where Docker Hub itself, by TLS, is the upstream.
+
+    From there the credentials go to Docker Hub's own token server, unless Docker Hub or TLS is broken.
+    """
+    return not credentials_at_risk(environment, program) or environment.dockerhub_upstream == DOCKER_HUB
+
+
+def caching(environment: Environment, keys: Keys, *, credentials: bool = True) -> dict[str, Any]:
     """The pull-through cache (Distribution, "Registry as a pull through cache"): what is missing comes from upstream.
 
     It takes no pushes. What it fetched it removes a week later, for which it must be allowed to delete, and fetches
     it anew when somebody asks. When it starts, the upstream must answer: it ends otherwise.
+
+    :param credentials: whether it is given those for the upstream, where there are any.
     """
     whole = _common(environment, keys, environment.dockerhub_port)
     whole["storage"]["delete"] = {"enabled": True}
     whole["proxy"] = {"remoteurl": environment.dockerhub_upstream}
-    if environment.dockerhub_username:
+    if environment.dockerhub_username and credentials:
         whole["proxy"] |= {"username": environment.dockerhub_username, "password": environment.dockerhub_password}
     return whole
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
+import re
 import secrets
 import shutil
 import subprocess
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -18,10 +17,10 @@ import yaml
 
 from console.environment import Environment
 from console.keys import Keys
+from console.local import registry_program
+from console.local.log import say
 from console.local.problems import Problem
 
-NAMES = ("registry", "docker-registry")
-PACKAGE = "docker-registry"
 NOTHING_FOUND = (
     "No registry program was found: install Debian's or Ubuntu's package docker-registry (or CNCF Distribution as "
     "'registry' on the PATH), start a Docker Engine, or set REGISTRY_URL to a registry that is already running."
@@ -41,27 +40,27 @@ class Program:
 
 
 def find_or_install(data_dir: Path) -> Path:
-    """The registry's program: on the PATH, unpacked before, or unpacked now from the distribution's package.
+    """The registry's program, fetched where there is none with the fix (``registry_program.find_or_fetch``).
 
-    :param data_dir: the package is unpacked below it; nothing is installed into the system and no service started.
+    :param data_dir: packages are unpacked below it; nothing is installed into the system and no service started.
     :raises Problem: when there is none and none can be had; the sentence says what to install.
     """
-    for name in NAMES:
-        found = shutil.which(name)
-        if found:
-            return Path(found)
-    folder = data_dir / "registry"
-    unpacked = folder / "package" / "usr" / "bin" / PACKAGE
-    if not unpacked.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        # Several that start at once must not move their folders into each other's.
-        with (folder / "package.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not unpacked.exists():
-                _unpack(folder / "package")
-    if not unpacked.exists():
+    found = registry_program.find_or_fetch(data_dir)
+    if found is None:
         raise Problem(NOTHING_FOUND)
-    return unpacked
+    return found.path
+
+
+def prepare(environment: Environment, stopped: Callable[[], bool]) -> None:
+    """Fetch the program where that is needed, and print which version runs and whether it has the fix.
+
+    Where there is no program at all, ``choose`` raises what to do about it.
+
+    :param stopped: whether to fetch nothing any more; asked again and again.
+    """
+    found = registry_program.find_or_fetch(environment.data_dir, stopped)
+    if found is not None or _engine_answers():
+        say(registry_program.sentence(found))
 
 
 def choose(environment: Environment, config: Path, name: str = "registry") -> Program:
@@ -71,11 +70,12 @@ def choose(environment: Environment, config: Path, name: str = "registry") -> Pr
 
     :raises Problem: when there is no way.
     """
-    try:
-        return Program((str(find_or_install(environment.data_dir)), "serve", str(config)))
-    except Problem:
-        if not _engine_answers():
-            raise
+    # A package is fetched by the start alone (``prepare``).
+    found = registry_program.find(environment.data_dir)
+    if found is not None:
+        return Program((str(found.path), "serve", str(config)))
+    if not _engine_answers():
+        raise Problem(NOTHING_FOUND)
     name = f"my-images-{name.replace(' ', '-')}-{environment.registry_port}"
     subprocess.run(["docker", "rm", "--force", name], capture_output=True, check=False)
     # The storage is beside the configuration.
@@ -91,28 +91,6 @@ def _engine_answers() -> bool:
         return subprocess.run(["docker", "version"], capture_output=True, check=False, timeout=10).returncode == 0
     except subprocess.TimeoutExpired:
         return False
-
-
-def _unpack(target: Path) -> None:
-    """Unpack the distribution's package into ``target``, all or nothing; quietly nothing where there is no apt."""
-    if not (shutil.which("apt-get") and shutil.which("dpkg")):
-        return
-    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-        if not _download(Path(scratch)) and os.geteuid() == 0:
-            subprocess.run(["apt-get", "update"], capture_output=True, check=False)
-            _download(Path(scratch))
-        packages = list(Path(scratch).glob("*.deb"))
-        if not packages:
-            return
-        unpacked = Path(scratch) / "unpacked"
-        subprocess.run(["dpkg", "-x", str(packages[0]), str(unpacked)], check=True, capture_output=True)
-        shutil.rmtree(target, ignore_errors=True)
-        unpacked.rename(target)
-
-
-def _download(folder: Path) -> bool:
-    command = ["apt-get", "-o", "APT::Sandbox::User=root", "download", PACKAGE]
-    return subprocess.run(command, cwd=folder, capture_output=True, check=False).returncode == 0
 
 
 def configuration(environment: Environment, keys: Keys, *, host: str = "127.0.0.1") -> dict[str, Any]:
@@ -218,13 +196,20 @@ def external_snippet(environment: Environment, keys: Keys) -> dict[str, Any]:
     }
 
 
-def clean_environment(variables: Mapping[str, str]) -> dict[str, str]:
-    """The variables less ``REGISTRY_…``, each of which Distribution would take for a part of its configuration.
+# What programs read that are none of ours: where to find things, language and time, proxies and certificates, Go's
+# runtime, and the address of a Docker Engine, where the registry runs in a container.
+_PASSED_ON = re.compile(
+    r"PATH|HOME|USER|LOGNAME|TMPDIR|TZ|LANG|LANGUAGE|LC_[A-Z]+|XDG_RUNTIME_DIR|LD_LIBRARY_PATH"
+    r"|(?:HTTPS?|NO)_PROXY|(?:https?|no)_proxy|SSL_CERT_(?:FILE|DIR)|GO(?:GC|MEMLIMIT|MAXPROCS|DEBUG|TRACEBACK)"
+    r"|DOCKER_(?:HOST|CONTEXT|CONFIG|CERT_PATH|TLS|TLS_VERIFY|API_VERSION)"
+)
 
-    The password for Docker Hub goes too: what needs it has it in a configuration of its own.
+
+def clean_environment(variables: Mapping[str, str]) -> dict[str, str]:
+    """Those of the variables that the registry and PostgreSQL need; all others are kept from them.
+
+    Distribution takes each ``REGISTRY_…`` for a part of its configuration, its S3 client reads ``AWS_…`` (the registry
+    panics at its start with ``AWS_CA_BUNDLE``), and 3.x sends traces where ``OTEL_…`` says; PostgreSQL reads ``PG…``.
+    Secrets of the console, such as the password for Docker Hub, are none of their business either.
     """
-    return {
-        name: value
-        for name, value in variables.items()
-        if not name.startswith("REGISTRY_") and name != "DOCKERHUB_PASSWORD"
-    }
+    return {name: value for name, value in variables.items() if _PASSED_ON.fullmatch(name)}

@@ -412,3 +412,28 @@ class TestConfiguration:
         path = hub.Cache(found).configurations[True]
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert yaml.safe_load(path.read_text())["proxy"]["password"] == "s3cret"
+
+    @pytest.mark.parametrize(
+        ("version", "upstream", "given", "said"),
+        [
+            ("2.8.3+ds1-3", "https://registry.example.com", True, ""),
+            ("2.8.3+ds1-3", "http://127.0.0.1:1", True, ""),
+            ("2.8.2+ds1-1", "https://registry-1.docker.io", True, "Warning: the cache uses DOCKERHUB_USERNAME"),
+            ("2.8.2+ds1-1", "https://registry.example.com", False, "The cache does without DOCKERHUB_USERNAME"),
+            ("2.8.2+ds1-1", "http://registry-1.docker.io", False, "The cache does without DOCKERHUB_USERNAME"),
+        ],
+    )
+    def test_a_registry_that_believes_any_token_server_gets_none(
+        self, tmp_path, monkeypatch, capsys, version, upstream, given, said
+    ):
+        """CVE-2026-33540: without the fix an upstream can have the credentials sent to anybody."""
+        monkeypatch.setenv("PATH", str(tmp_path))
+        program = tmp_path / "registry" / "programs" / version / "usr" / "bin" / "docker-registry"
+        program.parent.mkdir(parents=True)
+        program.touch()
+        credentials = {"DOCKERHUB_USERNAME": "me", "DOCKERHUB_PASSWORD": "s3cret"}
+        found, _ = self.made(tmp_path, DOCKERHUB_UPSTREAM=upstream, **credentials)
+        written = hub.Cache(found).configurations[True].read_text()
+        assert ("s3cret" in written) == given
+        out = capsys.readouterr().out
+        assert out.startswith(said) if said else not out

@@ -1,0 +1,166 @@
+"""Fetches Debian's package of the registry in the version that has the fix for CVE-2026-33540.
+
+A Debian release keeps the version it was made with. The fixed one is in the releases that come after it, so it is
+fetched with an apt configuration of our own: the machine's own mirror and keyring, and sources, lists and cache in a
+folder that is removed afterwards. The system's configuration and its lists stay as they are, and no root is needed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import platform
+import re
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from console.local import linux
+
+PACKAGE = "docker-registry"
+# Debian releases that have the fix, the more stable one first.
+SUITES = ("forky", "sid")
+# How a machine's sources may call the release that it runs, besides the release's code name.
+_ALIASES = {"stable", "oldstable", "testing", "unstable", "sid"}
+# A line of "apt-get update --print-uris".
+_INDEX = re.compile(r"^'(?P<mirror>[^'\s]+)/dists/(?P<suite>[^/']+)/InRelease'", re.MULTILINE)
+KEYRINGS = (
+    Path("/usr/share/keyrings/debian-archive-keyring.pgp"),
+    Path("/usr/share/keyrings/debian-archive-keyring.gpg"),
+)
+# How long the fixed package may take altogether. Measured on a fast network: 6 to 10 s, most of it for the list of all
+# packages (10 MB).
+ATTEMPT_SECONDS = 90.0
+# Without the distribution's own package nothing runs at all, so a slow network gets more time for that.
+OWN_SECONDS = 600.0
+# A mirror that accepts a connection and then falls silent.
+_SILENCE_SECONDS = 15
+_POLL_SECONDS = 0.1
+
+# Commands that the machine runs after each update concern its own lists. Nothing is taken without a valid signature.
+_CONFIGURATION = """\
+#clear APT::Update::Pre-Invoke;
+#clear APT::Update::Post-Invoke;
+#clear APT::Update::Post-Invoke-Success;
+APT::Default-Release "";
+APT::Get::AllowUnauthenticated "false";
+APT::Sandbox::User "root";
+Acquire::AllowInsecureRepositories "false";
+Acquire::AllowWeakRepositories "false";
+Acquire::AllowDowngradeToInsecureRepositories "false";
+Acquire::Languages "none";
+Acquire::PDiffs "false";
+Acquire::Retries "1";
+Acquire::http::Timeout "{seconds}";
+Acquire::https::Timeout "{seconds}";
+Dir::Etc::SourceList "{folder}/sources.list";
+Dir::Etc::SourceParts "/dev/null";
+Dir::Etc::Preferences "/dev/null";
+Dir::Etc::PreferencesParts "/dev/null";
+Dir::State "{folder}/state";
+Dir::State::status "/dev/null";
+Dir::Cache "{folder}/cache";
+"""
+
+
+def _has_apt() -> bool:
+    return bool(shutil.which("apt-get") and shutil.which("dpkg-deb"))
+
+
+class Fetcher:
+    """One attempt to fetch the package.
+
+    :param folder: an empty folder for everything that is fetched; the caller removes it.
+    :param stopped: whether to give up; asked again and again.
+    """
+
+    def __init__(self, folder: Path, stopped: Callable[[], bool] = lambda: False) -> None:
+        self.folder = folder
+        self.stopped = stopped
+        self._deadline = time.monotonic() + ATTEMPT_SECONDS
+
+    def from_later_release(self, suite: str) -> Path | None:
+        """The package of another Debian release from ``mirror``, ``None`` when it cannot be had.
+
+        :param suite: a code name out of ``SUITES``.
+        """
+        keyring = next((f"[signed-by={path}] " for path in KEYRINGS if path.exists()), "")
+        place = self.folder / suite
+        for part in ("state/lists/partial", "cache/archives/partial"):
+            (place / part).mkdir(parents=True)
+        (place / "sources.list").write_text(f"deb {keyring}{self.mirror} {suite} main\n")
+        configuration = place / "apt.conf"
+        configuration.write_text(_CONFIGURATION.format(folder=place, seconds=_SILENCE_SECONDS))
+        apt = ["apt-get", "-c", str(configuration)]
+        if self._run([*apt, "update"], place) is None or self._run([*apt, "download", PACKAGE], place) is None:
+            return None
+        return next(place.glob("*.deb"), None)
+
+    def from_own_release(self) -> Path | None:
+        """The package of the distribution that this machine runs, by the machine's own apt configuration."""
+        if not _has_apt():
+            return None
+        self._deadline = time.monotonic() + OWN_SECONDS
+        place = self.folder / "own"
+        place.mkdir()
+        download = ["apt-get", "-o", "APT::Sandbox::User=root", "download", PACKAGE]
+        if self._run(download, place) is None and os.geteuid() == 0:
+            self._run(["apt-get", "update"], place)
+            self._run(download, place)
+        return next(place.glob("*.deb"), None)
+
+    def unpack(self, package: Path) -> tuple[str, Path] | None:
+        """Unpack a package without installing it.
+
+        :return: its version and the folder, ``None`` when it is damaged.
+        """
+        version = (self._run(["dpkg-deb", "--field", str(package), "Version"], self.folder) or "").strip()
+        target = package.parent / "unpacked"
+        if (
+            not version
+            or "/" in version
+            or self._run(["dpkg-deb", "-x", str(package), str(target)], self.folder) is None
+        ):
+            return None
+        return version, target
+
+    @functools.cached_property
+    def mirror(self) -> str:
+        """Where this machine gets Debian from, by its own apt sources; empty when it is not Debian that it runs."""
+        if not _has_apt():
+            return ""
+        try:
+            release = platform.freedesktop_os_release()
+        except OSError:
+            return ""
+        if release.get("ID") != "debian":
+            return ""
+        known = {release.get("VERSION_CODENAME", ""), *SUITES, *_ALIASES} - {""}
+        # Works without root, and also where no list has been fetched yet.
+        listing = self._run(["apt-get", "update", "--print-uris"], self.folder) or ""
+        found = (match for match in _INDEX.finditer(listing) if match["suite"] in known)
+        return next((match["mirror"] for match in found), "")
+
+    def _run(self, command: Sequence[str], folder: Path) -> str | None:
+        """What a command prints, ``None`` when it fails, is stopped or there is no time left; nothing of it runs on."""
+        with subprocess.Popen(
+            command,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+            preexec_fn=linux.die_with_parent(signal.SIGKILL),
+        ) as process:
+            while not self.stopped() and time.monotonic() < self._deadline:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    printed, _ = process.communicate(timeout=_POLL_SECONDS)
+                    return printed if process.returncode == 0 else None
+            linux.signal_group(process.pid, signal.SIGKILL)
+        return None
