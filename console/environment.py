@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import os
+import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -59,6 +60,7 @@ class Environment:
     dockerhub_password: str = field(repr=False)
     dockerhub_api: str
     dockerhub_check_seconds: float
+    import_token_servers: frozenset[tuple[str, str]]
     local_accounts: bool
     require_second_factor: bool
     oidc_issuer: str
@@ -155,6 +157,20 @@ def _networks(environ: Mapping[str, str], name: str, default: str) -> tuple[str,
         return tuple(str(ipaddress.ip_network(one)) for one in given)
     except ValueError as problem:
         raise EnvironmentProblem(f"{name}: {problem}; it must be addresses or networks like 10.0.0.0/8.") from None
+
+
+def _pairs(environ: Mapping[str, str], name: str) -> frozenset[tuple[str, str]]:
+    """Pairs of host names, as ``registry.example.com=login.example.com``, separated by commas."""
+    pairs = set()
+    for entry in environ.get(name, "").lower().split(","):
+        left, _, right = (part.strip().rstrip(".") for part in entry.partition("="))
+        if left and right and not re.search(r"[/:=\s]", left + right):
+            pairs.add((left, right))
+        elif entry.strip():
+            raise EnvironmentProblem(
+                f"{name} has {entry.strip()!r}; it must be host names like registry.example.com=login.example.com."
+            )
+    return frozenset(pairs)
 
 
 def _secret(environ: Mapping[str, str], name: str) -> str:
@@ -266,5 +282,6 @@ def load(environ: Mapping[str, str] | None = None) -> Environment:
         dockerhub_password=environ.get("DOCKERHUB_PASSWORD", ""),
         dockerhub_api=_url(environ, "DOCKERHUB_API", "https://hub.docker.com"),
         dockerhub_check_seconds=_seconds(environ, "DOCKERHUB_CHECK_SECONDS", 60),
+        import_token_servers=_pairs(environ, "IMPORT_TOKEN_SERVERS"),
         **_single_sign_on(environ),
     )

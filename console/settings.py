@@ -289,6 +289,8 @@ DOCKERHUB_API = ENVIRONMENT.dockerhub_api
 
 # Hosts (“host” or “host:port”) that images may be imported from although they are inside the network, or have no TLS.
 ALLOWED_IMPORT_HOSTS = [host.strip() for host in os.environ.get("IMPORT_ALLOWED_HOSTS", "").split(",") if host.strip()]
+# Pairs of a registry's and a token server's host name that belong together although their names do not say so.
+IMPORT_TOKEN_SERVERS = ENVIRONMENT.import_token_servers
 # How many images an account may have under way from other registries.
 MOST_TRANSFERS = 20
 # How many access tokens an account may have that are not revoked.

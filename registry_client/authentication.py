@@ -6,7 +6,7 @@ import base64
 import json
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from time import monotonic
 from typing import Any, Protocol
 from urllib.parse import urlencode, urlsplit, urlunsplit
@@ -14,6 +14,7 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 from registry_client.challenges import Challenge, parse_challenges
 from registry_client.connections import Connections, read
 from registry_client.errors import Denied, RegistryUnavailable, Unauthorized, UnexpectedAnswer
+from registry_client.realms import check_realm
 
 _RENEWED_SECONDS_BEFORE_EXPIRY = 30
 _KEPT_TOKENS = 1000
@@ -95,16 +96,23 @@ class SignedTokens:
 class Challenged:
     """Does what the registry's challenge says: fetch a token (Distribution token authentication), or send Basic.
 
-    The realm is where the registry says it is, and is sent the credentials: use this only for registries you would give
-    them to.
+    The realm is where the registry says it is. It is sent the credentials only when it belongs to the registry that
+    they were given for (``realms.check_realm``).
 
     :param username: who to be, ``None`` to be nobody; tokens are then asked for without credentials.
+    :param trusted_realms: pairs of a registry's and a token server's host name that belong together all the same.
     :param connections: what the realm is asked through; the usual time-outs and retries when not given.
     """
 
     def __init__(
-        self, username: str | None = None, password: str | None = None, *, connections: Connections | None = None
+        self,
+        username: str | None = None,
+        password: str | None = None,
+        *,
+        trusted_realms: Collection[tuple[str, str]] = (),
+        connections: Connections | None = None,
     ) -> None:
+        self._registry, self._trusted = "", trusted_realms
         self._basic: str | None = None
         if username is not None:
             pair = f"{username}:{password or ''}".encode()
@@ -113,9 +121,20 @@ class Challenged:
         self._tokens = _Tokens()
         self._learnt: Challenge | None = None
 
+    def bind(self, registry: str) -> None:
+        """Say which registry the credentials were given for; its client does so.
+
+        :param registry: scheme, host and perhaps port.
+        :raises ValueError: when they were given for another one.
+        """
+        if self._registry not in ("", registry):
+            raise ValueError("These credentials were given for another registry.")
+        self._registry = registry
+
     def authorization(self, scopes: tuple[str, ...], challenge: str | None) -> str | None:
         """What the challenge asks for; before one, what the last challenge taught.
 
+        :raises RefusedTokenServer: when the realm is another's than the registry's.
         :raises Unauthorized: when the realm refuses the credentials.
         :raises RegistryUnavailable: when the realm does not answer.
         :raises UnexpectedAnswer: when it answers with anything but a token.
@@ -149,6 +168,7 @@ class Challenged:
     def _fetch(self, challenge: Challenge, scopes: list[str]) -> tuple[str, float]:
         """Ask the realm for a token (Distribution token specification, "Requesting a Token")."""
         url, where = _realm(challenge, scopes)
+        check_realm(self._registry, url, credentials=self._basic is not None, trusted=self._trusted)
         headers = {} if self._basic is None else {"Authorization": self._basic}
         response = self._connections.send("GET", url, headers)
         content = read(response, _TOKEN_ANSWER_LIMIT)

@@ -98,6 +98,18 @@ class RefusedAddress(RegistryError):
     """A call was not made, because its address is not one that may be called (``registry_client.guard``)."""
 
 
+class RefusedTokenServer(RegistryError):
+    """No token was asked for, because the registry named a token server that is not its own (``realms``).
+
+    ``host`` is the host name of that server, bounded and printable; ``without_tls`` says that this is what is wrong.
+    """
+
+    def __init__(self, message: str, *, host: str, without_tls: bool = False) -> None:
+        super().__init__(message)
+        self.host = _fit_for_a_log(host)
+        self.without_tls = without_tls
+
+
 class InvalidName(RegistryError, ValueError):
     """Not the name of a repository, a tag or a digest."""
 

@@ -12,7 +12,7 @@ from urllib.parse import urljoin, urlsplit
 import requests
 
 from registry_client import errors
-from registry_client.authentication import Authentication
+from registry_client.authentication import Authentication, Challenged
 from registry_client.connections import Connections, content_length, read
 from registry_client.errors import NotFound, UnexpectedAnswer
 
@@ -68,7 +68,7 @@ class Transport:
 
     :param base_url: scheme, host and perhaps port, like ``http://127.0.0.1:5000``.
     :raises ValueError: when ``base_url`` is anything else: a path would stand before ``/v2/``, where no registry client
-        looks, and credentials belong to ``authentication``.
+        looks, and credentials belong to ``authentication``. Also when those were given for another registry.
     """
 
     def __init__(self, base_url: str, authentication: Authentication, connections: Connections) -> None:
@@ -79,6 +79,8 @@ class Transport:
         if parts.port == 0 or parts.username is not None or parts.path.strip("/") or parts.query or parts.fragment:
             raise ValueError("A registry's address has no user, path or query.")
         self.origin = f"{parts.scheme}://{parts.netloc}"
+        if isinstance(authentication, Challenged):
+            authentication.bind(self.origin)
         self._authentication = authentication
         self._connections = connections
 

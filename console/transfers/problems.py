@@ -13,6 +13,7 @@ from registry_client import (
     ManifestBlobUnknown,
     NotFound,
     RefusedAddress,
+    RefusedTokenServer,
     RegistryError,
     RegistryUnavailable,
     Unauthorized,
@@ -22,6 +23,8 @@ from registry_client import (
 _GOES_ON = "The copy goes on by itself when that is over."
 
 
+# Of another one's name, in a sentence of a bounded length.
+_LONGEST_HOST = 60
 # Of what nobody thought of.
 BROKEN = "Something went wrong inside My Images. It is tried again by itself; an administrator finds more in the log."
 BROKEN_FOR_GOOD = (
@@ -93,6 +96,8 @@ def _for_good(error: RegistryError, name: str) -> str:
             f"{name}, or where it sends its callers, is not a public address that may be called. "
             "Ask an administrator to allow it."
         )
+    if isinstance(error, RefusedTokenServer):
+        return _refused_token_server(error, name)
     if isinstance(error, Unauthorized | Denied):
         return f"{name} does not let this image be pulled: it is not there, or it needs another user name and password."
     if isinstance(error, DigestMismatch):
@@ -102,6 +107,16 @@ def _for_good(error: RegistryError, name: str) -> str:
     if isinstance(error, UnexpectedAnswer):
         return f"{name} does not answer as a registry does."
     return f"{name} refused a step of the copy."
+
+
+def _refused_token_server(error: RefusedTokenServer, name: str) -> str:
+    server = error.host if len(error.host) <= _LONGEST_HOST else "a server with a very long name"
+    if error.without_tls:
+        return f"{name} wants callers to log in without TLS, at {server}. Nothing was sent there."
+    return (
+        f"{name} asks for your user name and password to be sent to another server, {server}. They were not sent. "
+        "If that server is right, ask an administrator to allow it."
+    )
 
 
 def of_target(error: RegistryError) -> Problem:

@@ -47,7 +47,12 @@ def source_of(transfer: Transfer) -> Iterator[Source]:
         return
     username, password = credentials.of(transfer) or (None, None)
     connections = Connections(guard=guard())
-    authentication = Challenged(username, password, connections=connections)
+    authentication = Challenged(
+        username,
+        password,
+        trusted_realms=settings.IMPORT_TOKEN_SERVERS,
+        connections=connections,
+    )
     with (
         RegistryClient(transfer.source, authentication, connections=connections) as client,
         _watched(connections) as came,

@@ -213,6 +213,7 @@ def test_challenged_without_a_name(challenged, token_registry, token_server, rep
 def test_challenged_asks_again_when_a_token_has_expired(server, clock):
     server.answer = lambda request: json_reply({"access_token": f"t{len(server.requests)}", "expires_in": 100})
     auth = Challenged("a", "b", connections=Connections())
+    auth.bind(server.url)
     challenge = f'Bearer realm="{server.url}/token?x=1", service="s"'
     assert auth.authorization(("one",), None) is None
     assert auth.authorization(("one",), challenge) == "Bearer t1"
@@ -277,6 +278,7 @@ def test_how_long_a_token_lasts(server, clock, document, life):
 def test_a_token_server_that_gives_no_token(server, reply, kind):
     server.replies(reply)
     auth = Challenged("name", "secret", connections=Connections(retries=1))
+    auth.bind(server.url)
     with pytest.raises(kind) as caught:
         auth.authorization(("a",), f'Bearer realm="{server.url}/token"')
     assert type(caught.value) is kind and "secret" not in str(caught.value)
@@ -325,6 +327,7 @@ def test_basic(server, faulty):
 def test_bearer_is_preferred_to_basic(server):
     server.replies(json_reply({"token": "t"}))
     auth = Challenged("a", "b")
+    auth.bind(server.url)
     assert auth.authorization((), f'Basic realm="x", Bearer realm="{server.url}/"') == "Bearer t"
 
 
