@@ -61,6 +61,7 @@ class Environment:
     dockerhub_api: str
     dockerhub_check_seconds: float
     import_token_servers: frozenset[tuple[str, str]]
+    foreign_layer_urls: tuple[str, ...]
     local_accounts: bool
     require_second_factor: bool
     oidc_issuer: str
@@ -173,6 +174,23 @@ def _pairs(environ: Mapping[str, str], name: str) -> frozenset[tuple[str, str]]:
     return frozenset(pairs)
 
 
+def _prefixes(environ: Mapping[str, str], name: str) -> tuple[str, ...]:
+    """Regular expressions for addresses that begin as is given, each in the syntax that Go and Python share.
+
+    :return: one for any address over http or https when nothing is given, and none for ``none``.
+    """
+    given = [part for part in re.split(r"[\s,]+", environ.get(name, "")) if part]
+    if given == ["none"]:
+        return ()
+    for prefix in given:
+        # With the slash: "https://example.com" is also the beginning of "https://example.com.evil.example".
+        if not re.fullmatch(r"https?://[A-Za-z0-9.:\[\]-]+/[!-~]*", prefix):
+            raise EnvironmentProblem(
+                f"{name} has {prefix!r}; it must be beginnings of addresses like https://mcr.microsoft.com/, or none."
+            )
+    return tuple(f"^{re.escape(prefix)}" for prefix in given) or (r"(?i)^https?://",)
+
+
 def _secret(environ: Mapping[str, str], name: str) -> str:
     """A secret, or what the file that ``name_FILE`` names has in its place."""
     given, file = environ.get(name, "").strip(), environ.get(f"{name}_FILE", "").strip()
@@ -282,6 +300,7 @@ def load(environ: Mapping[str, str] | None = None) -> Environment:
         dockerhub_password=environ.get("DOCKERHUB_PASSWORD", ""),
         dockerhub_api=_url(environ, "DOCKERHUB_API", "https://hub.docker.com"),
         dockerhub_check_seconds=_seconds(environ, "DOCKERHUB_CHECK_SECONDS", 60),
+        foreign_layer_urls=_prefixes(environ, "FOREIGN_LAYER_URLS"),
         import_token_servers=_pairs(environ, "IMPORT_TOKEN_SERVERS"),
         **_single_sign_on(environ),
     )

@@ -289,6 +289,8 @@ DOCKERHUB_API = ENVIRONMENT.dockerhub_api
 
 # Hosts (“host” or “host:port”) that images may be imported from although they are inside the network, or have no TLS.
 ALLOWED_IMPORT_HOSTS = [host.strip() for host in os.environ.get("IMPORT_ALLOWED_HOSTS", "").split(",") if host.strip()]
+# Regular expressions for the addresses that the bundled registry lets foreign layers have.
+FOREIGN_LAYER_URLS = ENVIRONMENT.foreign_layer_urls if ENVIRONMENT.registry_is_ours else None
 # Pairs of a registry's and a token server's host name that belong together although their names do not say so.
 IMPORT_TOKEN_SERVERS = ENVIRONMENT.import_token_servers
 # How many images an account may have under way from other registries.

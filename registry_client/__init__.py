@@ -25,9 +25,11 @@ from registry_client.guard import AddressGuard
 from registry_client.manifests import Child, Descriptor, Manifest, Platform
 from registry_client.media_types import (
     DOCKER_CONFIG,
+    DOCKER_FOREIGN_LAYER,
     DOCKER_LAYER,
     DOCKER_MANIFEST,
     DOCKER_MANIFEST_LIST,
+    FOREIGN_LAYERS,
     IMAGE_MEDIA_TYPES,
     INDEX_MEDIA_TYPES,
     MANIFEST_MEDIA_TYPES,
@@ -57,9 +59,11 @@ __all__ = [
     "COMPONENT_PATTERN",
     "DIGEST_PATTERN",
     "DOCKER_CONFIG",
+    "DOCKER_FOREIGN_LAYER",
     "DOCKER_LAYER",
     "DOCKER_MANIFEST",
     "DOCKER_MANIFEST_LIST",
+    "FOREIGN_LAYERS",
     "IMAGE_MEDIA_TYPES",
     "INDEX_MEDIA_TYPES",
     "MANIFEST_MEDIA_TYPES",

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 from registry_client.errors import InvalidName, MalformedManifest
-from registry_client.media_types import IMAGE_MEDIA_TYPES, INDEX_MEDIA_TYPES
+from registry_client.media_types import FOREIGN_LAYERS, IMAGE_MEDIA_TYPES, INDEX_MEDIA_TYPES
 from registry_client.names import Digest
 
 _LARGEST_SIZE = (1 << 63) - 1
@@ -22,11 +22,21 @@ _LARGEST_SIZE = (1 << 63) - 1
 
 @dataclass(frozen=True)
 class Descriptor:
-    """Points at content: its digest, its media type and its size in bytes (OCI image specification, "Descriptor")."""
+    """Points at content: its digest, its media type and its size in bytes (OCI image specification, "Descriptor").
+
+    ``urls`` are further places to get it from; a registry stores a manifest that names content with some of them also
+    when it does not have the content.
+    """
 
     digest: str
     media_type: str
     size: int
+    urls: tuple[str, ...] = ()
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether it is a layer that clients download from its ``urls`` and that need not be in the registry."""
+        return bool(self.urls) and self.media_type in FOREIGN_LAYERS
 
 
 @dataclass(frozen=True)
@@ -103,17 +113,21 @@ class Manifest:
         return _annotations(self._document)
 
     @cached_property
+    def blobs(self) -> tuple[Descriptor, ...]:
+        """The configuration and the layers of an image; none for an index."""
+        return (*([self.config] if self.config else []), *self.layers)
+
+    @cached_property
     def references(self) -> tuple[str, ...]:
-        """The digests it needs to be there, each once: of an image its blobs, of an index its children."""
+        """The digests that it names, each once: of an image its blobs, of an index its children."""
         if self.is_index:
             return tuple(dict.fromkeys(child.digest for child in self.children))
-        blobs = (*([self.config] if self.config else []), *self.layers)
-        return tuple(dict.fromkeys(blob.digest for blob in blobs))
+        return tuple(dict.fromkeys(blob.digest for blob in self.blobs))
 
     @cached_property
     def total_size(self) -> int:
-        """Bytes of an image's configuration and layers; 0 for an index, which has none of its own."""
-        total = sum(layer.size for layer in self.layers) + (self.config.size if self.config else 0)
+        """Bytes of an image's configuration and layers, foreign ones left out; 0 for an index, which has none."""
+        total = sum(blob.size for blob in self.blobs if not blob.is_foreign)
         if total > _LARGEST_SIZE:
             raise MalformedManifest("the manifest's sizes are beyond belief")
         return total
@@ -163,7 +177,13 @@ def _descriptor(value: Any) -> Descriptor:
         digest = Digest(entry.get("digest", ""))
     except InvalidName:
         raise MalformedManifest("a descriptor of the manifest has no digest") from None
-    return Descriptor(digest, _text(entry.get("mediaType", "")), size)
+    return Descriptor(digest, _text(entry.get("mediaType", "")), size, _urls(entry.get("urls")))
+
+
+def _urls(value: Any) -> tuple[str, ...]:
+    """The addresses of a descriptor; what is none is left out, for nothing here depends on it."""
+    texts = value if isinstance(value, list) else []
+    return tuple(url for url in texts if isinstance(url, str) and url.isprintable())
 
 
 def _child(value: Any) -> Child:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from console.registry import at_once, hub_inner
-from registry_client import Manifest, NameUnknown, NotFound
+from registry_client import Descriptor, Manifest, NameUnknown, NotFound
 
 # So many tags, manifests and blobs are looked at: together less than a second's work for the registry.
 _MOST_TAGS = 50
@@ -60,7 +60,7 @@ def look(repository: str) -> Cached:
     children = list(dict.fromkeys(child.digest for top in tops.values() for child in top.children))
     known = dict(zip(children, at_once(manifest, children[:_MOST_MANIFESTS]), strict=False))
     images = [top for top in tops.values() if not top.is_index] + [one for one in known.values() if one]
-    sizes = {blob.digest: blob.size for image in images for blob in (image.config, *image.layers) if blob}
+    sizes = {blob.digest: blob.size for image in images for blob in _stored(image)}
     looked_at = list(sizes)[:_MOST_BLOBS]
     there = {digest for digest, is_there in zip(looked_at, at_once(blob, looked_at), strict=True) if is_there}
     tags = [_tag(name, top, known, there) for name, top in tops.items()]
@@ -68,11 +68,16 @@ def look(repository: str) -> Cached:
     return Cached([tag for tag in tags if tag.size], sum(sizes[digest] for digest in there), more)
 
 
+def _stored(image: Manifest) -> list[Descriptor]:
+    """What the cache has of an image once it was pulled: clients get foreign layers elsewhere."""
+    return [blob for blob in image.blobs if not blob.is_foreign]
+
+
 def _tag(name: str, top: Manifest, known: dict[str, Manifest | None], there: set[str]) -> CachedTag:
     tag, counted = CachedTag(name, 0), dict[str, int]()
     children = [(child.platform, known.get(child.digest)) for child in top.children] or [(None, top)]
     for platform, image in children:
-        blobs = [blob for blob in (image.config, *image.layers) if blob] if image else []
+        blobs = _stored(image) if image else []
         counted |= {blob.digest: blob.size for blob in blobs if blob.digest in there}
         if platform and blobs and all(blob.digest in there for blob in blobs):
             tag.platforms.append(str(platform))

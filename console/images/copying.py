@@ -14,7 +14,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from console import policy
+from console import foreign_layers, policy
 from console.accounts.models import Account
 from console.audit.services import record
 from console.images import pushed
@@ -22,6 +22,7 @@ from console.images.locks import image_locked
 from console.images.models import Copy, Image, Manifest, Tag
 from console.registry import at_once, registry
 from registry_client import (
+    Descriptor,
     MalformedManifest,
     ManifestBlobUnknown,
     ManifestUnknown,
@@ -136,6 +137,8 @@ def copy_manifest(source: str, target: str, digest: str, reference: str) -> None
 def _copy(source: str, target: str, digest: str, reference: str, depth: int) -> None:
     try:
         manifest = registry().manifest(source, digest)
+        if refusal := foreign_layers.refusal(manifest):
+            raise CannotCopy(refusal)
         if source != target:
             _copy_parts(source, target, manifest, depth)
         # Before: a copy that ends half-way leaves platforms that no tag names.
@@ -154,10 +157,12 @@ def _copy_parts(source: str, target: str, manifest: RegistryManifest, depth: int
         for child in dict.fromkeys(child.digest for child in manifest.children):
             _copy(source, target, child, child, depth - 1)
         return
-    at_once(lambda blob: _mount(source, target, blob), manifest.references)
+    blobs = {blob.digest: blob for blob in manifest.blobs}
+    at_once(lambda blob: _mount(source, target, blob), list(blobs.values()))
 
 
-def _mount(source: str, target: str, digest: str) -> None:
+def _mount(source: str, target: str, blob: Descriptor) -> None:
+    digest = blob.digest
     if registry().mount_blob(target, digest, source):
         return
     # A registry may decline to mount: then the bytes do move.
@@ -165,6 +170,8 @@ def _mount(source: str, target: str, digest: str) -> None:
         size = registry().stat_blob(source, digest).size
         registry().upload_blob(target, digest, registry().blob(source, digest), size)
     except NotFound as error:
+        if blob.urls:
+            return  # a foreign layer: it was never here, and the copy does without it as its source does
         raise CannotCopy("The image is no longer complete at its source: a part of it was deleted.") from error
 
 

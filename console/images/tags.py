@@ -13,10 +13,11 @@ from django.db.models import DateTimeField, Exists, F, OuterRef, Q, QuerySet, Va
 from django.db.models.functions import Coalesce, Greatest
 from django.http import QueryDict
 
+from console import foreign_layers
 from console.database.compiled import Compiled
 from console.images.models import Document, Image, Manifest, Tag
 from console.pages.paging import KeysetPage, keyset, keyset_order, sort_name
-from registry_client import MalformedManifest
+from registry_client import Descriptor, MalformedManifest
 from registry_client import Manifest as RegistryManifest
 
 _NEVER = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
@@ -201,6 +202,8 @@ class Step:
     size: int | None = None
     media_type: str = ""
     created: str = ""
+    # Where clients download it from, of a foreign layer.
+    elsewhere: str = ""
 
 
 @dataclass
@@ -251,9 +254,15 @@ def _steps(manifest: RegistryManifest, history: list[dict[str, Any]]) -> list[St
         step = Step(entry.get("created_by") or entry.get("comment", ""), created=entry.get("created", ""))
         if not entry.get("empty") and layers:
             layer = layers.pop(0)
-            step.digest, step.size, step.media_type = layer.digest, layer.size, layer.media_type
+            _add_layer(step, layer)
         steps.append(step)
-    return steps + [Step("", layer.digest, layer.size, layer.media_type) for layer in layers]
+    return steps + [_add_layer(Step(""), layer) for layer in layers]
+
+
+def _add_layer(step: Step, layer: Descriptor) -> Step:
+    step.digest, step.size, step.media_type = layer.digest, layer.size, layer.media_type
+    step.elsewhere = foreign_layers.host(layer) if layer.is_foreign else ""
+    return step
 
 
 def _pretty(whole: bytes) -> str:

@@ -118,6 +118,7 @@ def configuration(environment: Environment, keys: Keys, *, host: str = "127.0.0.
             "headers": {"X-Content-Type-Options": ["nosniff"]},
         },
         "catalog": {"maxentries": 100000},
+        **_validation(environment),
         "auth": {
             "token": {
                 "realm": f"{environment.console_url}/token/",
@@ -140,6 +141,12 @@ def configuration(environment: Environment, keys: Keys, *, host: str = "127.0.0.
             ]
         },
     }
+
+
+def _validation(environment: Environment) -> dict[str, Any]:
+    """Which addresses layers may have that are left where they come from: none unless something is said."""
+    allowed = list(environment.foreign_layer_urls)
+    return {"validation": {"manifests": {"urls": {"allow": allowed}}}} if allowed else {}
 
 
 def inner_configuration(environment: Environment, keys: Keys, port: int) -> dict[str, Any]:
@@ -193,6 +200,7 @@ def external_snippet(environment: Environment, keys: Keys) -> dict[str, Any]:
             ]
         },
         "catalog": whole["catalog"],
+        **_validation(environment),
     }
 
 

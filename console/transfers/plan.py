@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field, replace
 
+from console import foreign_layers
 from registry_client import (
     MANIFEST_MEDIA_TYPES,
     Child,
@@ -153,7 +154,11 @@ def _add(plan: Plan, read: Callable[[str, str], Manifest], manifest: Manifest, d
                 _add(plan, read, read(manifest.repository, digest), depth - 1)
     else:
         image = replace(manifest)
-        for blob in (*([image.config] if image.config else []), *image.layers):
+        if refusal := foreign_layers.refusal(image):
+            raise CannotTransfer(refusal)
+        for blob in image.blobs:
+            if blob.is_foreign:
+                continue
             if blob.digest not in plan.blobs and len(plan.blobs) >= _MOST_BLOBS:
                 raise CannotTransfer("The image consists of too many layers.")
             plan.blobs.setdefault(blob.digest, blob)

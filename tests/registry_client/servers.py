@@ -41,8 +41,11 @@ def wait_until(condition, seconds=10.0):
 
 
 @contextlib.contextmanager
-def running_registry(program, folder, *, deletes=True, auth=None, port=None, kill=False):
-    """A registry process with its storage in ``folder``. Gives its address, and with ``kill`` how to kill it too."""
+def running_registry(program, folder, *, deletes=True, auth=None, port=None, kill=False, more=None):
+    """A registry process with its storage in ``folder``. Gives its address, and with ``kill`` how to kill it too.
+
+    :param more: further parts of its configuration.
+    """
     port = port or free_port()
     configuration = {
         "version": "0.1",
@@ -53,6 +56,7 @@ def running_registry(program, folder, *, deletes=True, auth=None, port=None, kil
             "maintenance": {"uploadpurging": {"enabled": False}},
         },
         "http": {"addr": f"127.0.0.1:{port}"},
+        **(more or {}),
     }
     if auth is not None:
         configuration["auth"] = auth

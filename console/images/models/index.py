@@ -32,7 +32,8 @@ class Document(models.Model):
 class Manifest(models.Model):
     """That an image has a manifest, and what lists say of it. Its content is the ``Document`` of the same digest.
 
-    ``size`` is what a pull transfers: the config and the layers; for an index, those of all its platforms.
+    ``size`` is what a pull transfers from here: the config and the layers, without foreign ones; for an index, those of
+    all its platforms.
     ``blobs`` are the digests of config and layers, ``children`` the manifests that an index names, each with
     ``digest``, ``platform`` and, for what is not an image but says something about one, ``about``.
     """
