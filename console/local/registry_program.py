@@ -1,4 +1,7 @@
-"""Which program of the registry runs: on the PATH, unpacked before or fetched now, and whether it has the fix."""
+"""Which program of the registry runs: on the PATH, unpacked before or fetched now, and whether it has the fix.
+
+``python -m console.local.registry_program`` prints its path.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,13 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from console.environment import load
 from console.local import registry_package
 from console.local.log import say
 
@@ -241,3 +246,9 @@ def _is_fixed(version: str, program: Path) -> bool:
     if numbers >= _FIXED_UPSTREAM or ("-" in version and _FIXED_IN_DEBIAN <= numbers < (3,)):
         return True
     return program.name == registry_package.PACKAGE and ADVISORY in _changelog(program)
+
+
+if __name__ == "__main__":
+    if (program := find(load().data_dir)) is None:
+        sys.exit("No registry program has been fetched yet: start My Images once.")
+    print(program.path)
