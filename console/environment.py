@@ -41,6 +41,7 @@ class Environment:
     console_host: str
     console_port: int
     console_url: str
+    token_realm: str
     registry_port: int
     registry_url: str
     registry_is_ours: bool
@@ -246,6 +247,20 @@ def _single_sign_on(environ: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
+def _token_realm(console_url: str, given: bool, port: int) -> str:
+    """The token endpoint's address, which the registries name as their realm.
+
+    Without ``CONSOLE_URL`` it is on ``localhost``: clients built on go-containerregistry 0.21.4 or later (crane, ko,
+    kaniko) refuse a realm whose host is a private or loopback IP address, unless it is the registry's own host and port
+    (``validateRealmURL`` in ``pkg/v1/remote/transport/bearer.go``). The console listens on both addresses of that name,
+    see ``console.local.gunicorn.hosts``.
+
+    :param given: whether ``console_url`` was configured; then it is used as it is.
+    """
+    base = console_url if given else f"http://localhost:{port}"
+    return f"{base}/token/"
+
+
 def load(environ: Mapping[str, str] | None = None) -> Environment:
     """Read the environment.
 
@@ -278,6 +293,7 @@ def load(environ: Mapping[str, str] | None = None) -> Environment:
         console_host=environ.get("CONSOLE_HOST", "").strip() or "127.0.0.1",
         console_port=console_port,
         console_url=console_url,
+        token_realm=_token_realm(console_url, bool(environ.get("CONSOLE_URL", "").strip()), console_port),
         registry_port=registry_port,
         registry_url=registry_url,
         registry_is_ours=not given_registry,

@@ -50,7 +50,8 @@ def _run(environment: Environment) -> int:
     left = orphans.clear(run)
     if left:
         say(f"Cleared away what an earlier run had left behind: {', '.join(left)}.")
-    ports.check(environment.console_host, environment.console_port, "CONSOLE_PORT", "the console")
+    for host in gunicorn.hosts(environment):
+        ports.check(host, environment.console_port, "CONSOLE_PORT", "the console")
     if environment.registry_is_ours:
         ports.check("127.0.0.1", environment.registry_port, "REGISTRY_PORT", "the registry")
     if environment.dockerhub:

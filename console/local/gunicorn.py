@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,18 +11,42 @@ from pathlib import Path
 from console.environment import BASE_DIR, Environment
 
 
+# Listening on one of these, the console is what ``localhost`` means to a client that asks by IPv4.
+_IPV4_LOOPBACK = {"127.0.0.1", "localhost", "0.0.0.0"}  # noqa: S104  # nosec B104
+
+
+def hosts(environment: Environment) -> list[str]:
+    """The addresses that the console listens on: ``CONSOLE_HOST``, and ``::1`` beside an IPv4 loopback address.
+
+    Clients are sent to ``localhost`` with their passwords (``Environment.token_realm``), and many try ``::1`` first
+    (RFC 6724, 6). So the console holds that address too, and no other program of this machine can.
+    """
+    if environment.console_host not in _IPV4_LOOPBACK or not _has_ipv6_loopback():
+        return [environment.console_host]
+    return [environment.console_host, "::1"]
+
+
+def _has_ipv6_loopback() -> bool:
+    """Whether this machine has the address ``::1``."""
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
 def command(
     environment: Environment,
     application: str = "console.wsgi:application",
     variables: Mapping[str, str] = os.environ,
 ) -> list[str]:
-    """The command that serves ``application`` at the console's address.
+    """The command that serves ``application`` at the console's addresses.
 
     :param variables: ``WEB_WORKERS`` and ``WEB_THREADS`` of the environment: processes, and threads in each.
     """
     memory = Path("/dev/shm")  # noqa: S108  # nosec B108
     options = {
-        "--bind": f"{environment.console_host}:{environment.console_port}",
         "--worker-class": "console.local.web_worker.WebWorker",
         "--workers": variables.get("WEB_WORKERS") or "2",
         "--threads": variables.get("WEB_THREADS") or "8",
@@ -42,4 +67,9 @@ def command(
     if memory.is_dir() and os.access(memory, os.W_OK):
         options["--worker-tmp-dir"] = str(memory)
     flags = [part for option in options.items() for part in option]
+    for host in hosts(environment):
+        flags += [
+            "--bind",
+            f"[{host}]:{environment.console_port}" if ":" in host else f"{host}:{environment.console_port}",
+        ]
     return [sys.executable, "-m", "gunicorn", "--no-control-socket", *flags, application]

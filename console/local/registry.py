@@ -121,7 +121,7 @@ def configuration(environment: Environment, keys: Keys, *, host: str = "127.0.0.
         **_validation(environment),
         "auth": {
             "token": {
-                "realm": f"{environment.console_url}/token/",
+                "realm": environment.token_realm,
                 "service": environment.registry_service,
                 "issuer": environment.token_issuer,
                 "rootcertbundle": str(keys.token_certificate),

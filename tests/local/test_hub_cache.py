@@ -396,7 +396,7 @@ class TestConfiguration:
         assert content["proxy"] == {"remoteurl": "https://registry-1.docker.io"}
         assert content["http"]["addr"] == "127.0.0.1:5001"
         assert content["auth"]["token"]["service"] == "my-images-registry-dockerhub"
-        assert content["auth"]["token"]["realm"] == "http://127.0.0.1:8000/token/"
+        assert content["auth"]["token"]["realm"] == "http://localhost:8000/token/"
         assert "notifications" not in content
 
     def test_credentials_for_docker_hub(self, tmp_path):

@@ -134,7 +134,7 @@ class TestFindingTheRegistry:
         path = registry.write_config(tmp_path / "c.yml", registry.configuration(found, made))
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         content = yaml.safe_load(path.read_text())
-        assert content["auth"]["token"]["realm"] == "http://127.0.0.1:8000/token/"
+        assert content["auth"]["token"]["realm"] == "http://localhost:8000/token/"
         assert content["storage"]["delete"] == {"enabled": True}
         assert "cache" not in content["storage"]
         assert registry.configuration(found, made) == content, "the same at the next start"
