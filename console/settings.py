@@ -65,6 +65,7 @@ MIDDLEWARE = [
     "console.pages.caching.PrivateMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "console.pages.bodies.CompressedMiddleware",
     # What follows is for people's pages alone.
     "console.pages.programs.ProgramsMiddleware",
     "console.pages.compression.QuickGZipMiddleware",

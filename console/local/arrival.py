@@ -20,39 +20,49 @@ from typing import Any
 
 from gunicorn.workers.gthread import TConn
 
+from console.local import refusals
+from console.local.chunks import ChunkScanner
+
 # Seconds. A request's head has to be there so long after its first byte ...
 HEAD_SECONDS = 10.0
 # ... and of its body something new so long after the last piece, and all of it so long after the head.
 PIECE_SECONDS, BODY_SECONDS = 10.0, 60.0
-# What a thread waits for: a piece of a body that was not gathered, and a client that takes its answer.
+# What a thread waits for: all of a body that was not gathered, and a client that takes its answer.
 THREAD_READ_SECONDS, THREAD_WRITE_SECONDS = 10.0, 30.0
 # Bytes. Browsers send some 2 KB of head. Longer bodies are the application's to refuse, which it does unread.
 LONGEST_HEAD, LONGEST_BODY = 64 * 1024, 2 * 1024 * 1024
+# Bytes of a chunked body with its framing, and chunks: each costs the HTTP parser some microseconds. Clients send chunks
+# of 4 KB and more, and a form in one. More than that never gets to the application.
+LONGEST_CHUNKED, MOST_CHUNKS = LONGEST_BODY + 128 * 1024, 10_000
+# Bytes of the request line. The hundred scopes that the token endpoint takes at once, with the longest names and all
+# three actions, are 29,000; gunicorn's own limit cannot be set above 8,190.
+LONGEST_LINE = 32 * 1024
 
 _PIECE = 64 * 1024
 _END_OF_HEAD = re.compile(rb"[^\r\n]\r?\n\r?\n")
 _LENGTH = re.compile(rb"^content-length:[ \t]*([0-9]{1,15})[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
+_CHUNKED = re.compile(rb"^transfer-encoding:[^\r\n]*\bchunked[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
 _EXPECTS = re.compile(rb"^expect:[ \t]*100-continue[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-
-
-def _answer(status: str, sentence: str) -> bytes:
-    head = f"HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {len(sentence) + 1}\r\nConnection: close"
-    return f"{head}\r\n\r\n{sentence}\n".encode()
-
-
-TOO_SLOW = _answer("408 Request Timeout", "The request did not arrive in time. Send it again.")
-HEAD_TOO_LONG = _answer("431 Request Header Fields Too Large", "The header of the request is too long.")
 
 
 class State(Enum):
     """What has come of a request. ``GONE``: the client has hung up."""
 
-    WAITING, WHOLE, TOO_LONG, GONE = range(4)
+    WAITING, WHOLE, LINE_TOO_LONG, HEAD_TOO_LONG, BODY_TOO_LONG, TOO_MANY_CHUNKS, GONE = range(7)
 
 
 class PatientSocket(socket.socket):
-    """A client's socket, on which no thread waits without end. Who is too slow counts as somebody who went away."""
+    """A client's socket, on which no thread waits without end. Who is too slow counts as somebody who went away.
+
+    ``read_until``: the moment (of the monotonic clock) at which a thread stops reading the present request.
+    ``path``: what the present request asks for, as ``refusals.path`` has it.
+    ``gathered``: what the loop has received already; threads read it first, from ``taken`` on.
+    """
+
+    read_until = 0.0
+    path = ""
+    gathered, taken = b"", 0
 
     def setblocking(self, flag: bool) -> None:
         """Wait for the client, though not for ever; or not at all."""
@@ -60,16 +70,24 @@ class PatientSocket(socket.socket):
 
     def recv(self, *arguments: Any) -> bytes:
         """See ``socket.recv``. :raises ConnectionResetError: when nothing came in time."""
+        if self.taken < len(self.gathered):
+            start, self.taken = self.taken, min(self.taken + arguments[0], len(self.gathered))
+            return self.gathered[start : self.taken]
         waiting = self.gettimeout()
         if not waiting:
             return super().recv(*arguments)
         try:
-            self.settimeout(min(waiting, THREAD_READ_SECONDS))
+            self.settimeout(max(0.001, min(waiting, self.read_until - time.monotonic())))
             return super().recv(*arguments)
         except TimeoutError:
             raise _gone() from None
         finally:
             self.settimeout(waiting)
+
+    def rest(self) -> bytes:
+        """Take what was gathered and is not read."""
+        rest, self.gathered, self.taken = self.gathered[self.taken :], b"", 0
+        return rest
 
     def sendall(self, *arguments: Any) -> None:
         """See ``socket.sendall``. :raises ConnectionResetError: when not everything was taken in time."""
@@ -106,20 +124,21 @@ class Connection(TConn):
         self.until = 0.0
         self._leave = leave
         self._needed = self._searched = 0
+        self._chunks: ChunkScanner | None = None
         self._all_until = 0.0
 
     def begin(self) -> None:
         """Wait for the next request, a piece of which the last one's reader may have found behind it."""
         self.sock.setblocking(False)
         self.until, self._needed, self._searched = time.monotonic() + self.cfg.keepalive, 0, 0
-        self._all_until = 0.0
+        self._chunks, self._all_until = None, 0.0
         if self.initialized:
             self.received += self.parser.unreader.take_buffered()
 
     def gather(self) -> State:
         """Take what has come, if anything has, without waiting for it."""
-        if self.received and self._whole():
-            return State.WHOLE
+        if self.received and (state := self._state()) is not State.WAITING:
+            return state
         try:
             piece = self.sock.recv(_PIECE)
         except (BlockingIOError, InterruptedError):
@@ -129,9 +148,21 @@ class Connection(TConn):
         if not piece:
             return State.GONE
         self.received += piece
+        return self._state()
+
+    def _state(self) -> State:
+        if not self._needed:
+            # An empty line may stand before it (RFC 9112, 2.2).
+            line_end = self.received.find(b"\n", 2)
+            if (line_end if line_end >= 0 else len(self.received)) > LONGEST_LINE:
+                return State.LINE_TOO_LONG
         if self._whole():
             return State.WHOLE
-        return State.TOO_LONG if not self._needed and len(self.received) > LONGEST_HEAD else State.WAITING
+        if self._chunks is not None and self._chunks.count > MOST_CHUNKS:
+            return State.TOO_MANY_CHUNKS
+        if self._chunks is not None and len(self.received) - self._needed > LONGEST_CHUNKED:
+            return State.BODY_TOO_LONG
+        return State.HEAD_TOO_LONG if not self._needed and len(self.received) > LONGEST_HEAD else State.WAITING
 
     def _whole(self) -> bool:
         now = time.monotonic()
@@ -143,22 +174,32 @@ class Connection(TConn):
                 self._all_until = self._all_until or now + HEAD_SECONDS
                 self.until = self._all_until
                 return False
-            self._needed = found.end() + self._length_of_body(found.end())
+            self._begin_body(found.end())
             self._all_until = now + BODY_SECONDS
         self.until = min(now + PIECE_SECONDS, self._all_until)
-        return len(self.received) >= self._needed
+        return self._body_is_whole()
 
-    def _length_of_body(self, end: int) -> int:
-        """How many bytes to wait for after the head."""
+    def _begin_body(self, end: int) -> None:
+        """Find out how long the body is, or that it comes in chunks.
+
+        :param end: where the head ends.
+        """
         head = bytes(self.received[:end])
-        found = _LENGTH.search(head)
-        length = int(found[1]) if found else 0
-        if length > LONGEST_BODY:
-            return 0
-        if length > len(self.received) - end and _EXPECTS.search(head):
+        length = 0
+        if _CHUNKED.search(head):
+            self._chunks = ChunkScanner(end)
+        elif found := _LENGTH.search(head):
+            length = int(found[1])
+        self._needed = end + (length if length <= LONGEST_BODY else 0)
+        if not self._body_is_whole() and _EXPECTS.search(head):
             # Gunicorn says so again when it reads the head: there may be several (RFC 9110, 15.2).
             self.say(_CONTINUE)
-        return length
+
+    def _body_is_whole(self) -> bool:
+        """Whether the body has come, unless it is so long that the application will refuse it."""
+        if self._chunks is None:
+            return len(self.received) >= self._needed
+        return self._chunks.end(self.received) is not None and self._chunks.count <= MOST_CHUNKS
 
     def say(self, words: bytes) -> None:
         """Send a few words if the client takes them at once."""
@@ -166,11 +207,19 @@ class Connection(TConn):
             self.sock.send(words)
 
     def init(self) -> None:
-        """Give gunicorn's parser what was gathered. A thread calls this before each request."""
+        """Give gunicorn's parser what was gathered. A thread calls this before each request.
+
+        The parser reads it from the socket, some kilobytes at a time: for each chunk it copies all that it holds.
+        """
+        self.sock.read_until = time.monotonic() + THREAD_READ_SECONDS
+        self.sock.path = refusals.path(self.received)
         super().init()
-        if self.received:
-            self.parser.unreader.unread(bytes(self.received))
-            self.received = bytearray()
+        self.sock.gathered, self.sock.taken, self.received = bytes(self.received), 0, bytearray()
+
+    def keep_rest(self) -> None:
+        """Put what stands behind a request where gunicorn looks for the next one."""
+        unreader = self.parser.unreader
+        unreader.unread(unreader.take_buffered() + self.sock.rest())
 
     def close(self, graceful: bool = False) -> None:
         """Close it; gracefully, so that a client that is still sending reads its answer (RFC 9112, 9.6)."""

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from console.environment import BASE_DIR, Environment
 
-
 # Listening on one of these, the console is what ``localhost`` means to a client that asks by IPv4.
 _IPV4_LOOPBACK = {"127.0.0.1", "localhost", "0.0.0.0"}  # noqa: S104  # nosec B104
 
@@ -53,7 +52,8 @@ def command(
         "--timeout": "60",
         "--graceful-timeout": "3",
         "--keep-alive": "5",
-        "--limit-request-line": "8190",
+        # No limit of gunicorn's, which cannot be above 8,190: the loop has its own (``arrival.LONGEST_LINE``).
+        "--limit-request-line": "0",
         "--limit-request-fields": "100",
         "--limit-request-field_size": "8190",
         # A process may usually have 1,024 files open: some are left for the database and for answers.

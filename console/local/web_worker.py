@@ -8,6 +8,7 @@ of them, or sends sixteen halves of a request, would hold up everybody. So a thr
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import mmap
 import selectors
@@ -20,7 +21,7 @@ from typing import Any
 from gunicorn.workers.gthread import ThreadWorker
 
 from console.audit import ending
-from console.local import arrival
+from console.local import refusals
 from console.local.arrival import Connection, State
 
 # Shared by all processes, which are forked after this module is read: how many connections each of them has.
@@ -40,6 +41,12 @@ _MOST_HELD = 64 * 1024 * 1024
 _LOOK_SECONDS = 0.5
 _LEAVE_SECONDS, _LEAVE_BYTES = 2.0, 16 * 1024 * 1024
 _DRAIN_SECONDS = 0.1
+_REFUSALS = {
+    State.LINE_TOO_LONG: refusals.LINE_TOO_LONG,
+    State.HEAD_TOO_LONG: refusals.HEAD_TOO_LONG,
+    State.BODY_TOO_LONG: refusals.BODY_TOO_LONG,
+    State.TOO_MANY_CHUNKS: refusals.TOO_MANY_CHUNKS,
+}
 
 
 class WebWorker(ThreadWorker):
@@ -109,9 +116,10 @@ class WebWorker(ThreadWorker):
             super().enqueue_req(conn)
             return
         self.nr_conns -= 1
-        if state is State.TOO_LONG:
-            conn.say(arrival.HEAD_TOO_LONG)
-        conn.close(graceful=state is State.TOO_LONG)
+        refusal = _REFUSALS.get(state)
+        if refusal:
+            conn.say(refusals.answer(*refusal, refusals.path(conn.received)))
+        conn.close(graceful=bool(refusal))
 
     def _forget(self, conn: Connection, held: int) -> None:
         del self._arriving[conn]
@@ -123,7 +131,7 @@ class WebWorker(ThreadWorker):
         self._forget(conn, len(conn.received))
         self.nr_conns -= 1
         if conn.received:
-            conn.say(arrival.TOO_SLOW)
+            conn.say(refusals.answer(*refusals.TOO_SLOW, refusals.path(conn.received)))
         conn.close(graceful=bool(conn.received))
 
     def _make_room(self) -> None:
@@ -174,7 +182,23 @@ class WebWorker(ThreadWorker):
 
     def _keepalive_after(self, conn: Connection, keepalive: bool) -> bool:
         """Whether the connection stays for another request: unless much of this one's body is yet to come."""
-        return bool(keepalive and conn.parser.finish_body(deadline=time.monotonic() + _DRAIN_SECONDS))
+        if not keepalive or not conn.parser.finish_body(deadline=time.monotonic() + _DRAIN_SECONDS):
+            return False
+        conn.keep_rest()
+        return True
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
+        """Answer a request that gunicorn's parser cannot read, in the format that its address has.
+
+        The log has the kind of the problem and no part of the request, which may hold a secret.
+        """
+        refusal = refusals.of(exc)
+        if refusal is None:
+            super().handle_error(req, client, addr, exc)
+            return
+        self.log.warning("Invalid request from ip=%s: %s", addr[0] if addr else "", type(exc).__name__)
+        with contextlib.suppress(OSError):
+            client.sendall(refusals.answer(*refusal, getattr(client, "path", "")))
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         """Begin to end. What must be kept is written at once: who is killed after the grace period writes nothing."""

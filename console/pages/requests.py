@@ -10,6 +10,8 @@ from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 from django.http import HttpRequest, HttpResponse
 from django.utils.http import parse_header_parameters
 
+from console.pages import bodies
+
 _FORMS = {"application/x-www-form-urlencoded", "multipart/form-data"}
 _UTF_8 = {"utf-8", "utf8"}
 
@@ -43,9 +45,14 @@ class Utf8Request(WSGIRequest):
 
 
 class Application(WSGIHandler):
-    """Django's, for such requests."""
+    """Django's, for such requests, and for chunked bodies."""
 
     request_class = Utf8Request
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+        """Answer a WSGI request."""
+        bodies.set_length(environ)
+        return super().__call__(environ, start_response)
 
 
 class StorableMiddleware:

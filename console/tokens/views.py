@@ -12,10 +12,11 @@ from django.conf import settings
 from django.core import exceptions
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
-from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http import HttpRequest, HttpResponse, QueryDict, UnreadablePostError
 from django.http.multipartparser import MultiPartParserError
 from django.views.decorators.csrf import csrf_exempt
 
+from console import protocol_errors
 from console.audit.middleware import client_address
 from console.guessing.hashing import Later
 from console.policy import Access
@@ -44,15 +45,8 @@ def _answer(content: dict[str, Any], status: int = 200) -> HttpResponse:
 
 
 def _refusal(status: int, code: str, message: str, oauth_error: str) -> HttpResponse:
-    """The registry's error body, with the OAuth2 fields beside it: each client reads the one that it knows."""
-    response = _answer(
-        {
-            "errors": [{"code": code, "message": message, "detail": None}],
-            "error": oauth_error,
-            "error_description": message,
-        },
-        status,
-    )
+    """A refusal with the protocol's error body, see ``protocol_errors.content``."""
+    response = _answer(protocol_errors.content(code, message, oauth_error), status)
     if status == 401:
         response["WWW-Authenticate"] = f'Basic realm="{settings.REGISTRY_SERVICE}", charset="UTF-8"'
     return response
@@ -79,7 +73,7 @@ def token(request: HttpRequest) -> HttpResponse:
         return _refusal(400, "UNSUPPORTED", _TOO_MANY, "invalid_scope")
     except BadRequest as problem:
         return _refusal(400, "UNSUPPORTED", str(problem), problem.error)
-    except (exceptions.BadRequest, MultiPartParserError):
+    except (exceptions.BadRequest, MultiPartParserError, UnreadablePostError):
         return _refusal(400, "UNSUPPORTED", "The form cannot be read.", "invalid_request")
     except (RequestDataTooBig, SuspiciousOperation):
         return _refusal(413, "UNSUPPORTED", "The request is too large.", "invalid_request")

@@ -1,0 +1,29 @@
+"""Error bodies of the registry's protocol, for the addresses that programs ask.
+
+Pure functions without Django: the web worker needs them for requests that never reach the application.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+# The addresses of the token endpoint and of the registry's notifications; a test compares them with the URL patterns.
+TOKEN, NOTIFICATIONS = "/token/", "/indexing/notifications/"
+ADDRESSES = frozenset({TOKEN, NOTIFICATIONS})
+
+
+def content(code: str, message: str, oauth_error: str = "invalid_request") -> dict[str, Any]:
+    """The body of a refusal, to be sent as JSON.
+
+    It has the registry's error list (Distribution specification, "Errors") and the OAuth2 fields (RFC 6749, 5.2):
+    each client reads the ones that it knows.
+
+    :param code: an error code of the Distribution specification.
+    :param message: one sentence for the person who runs the client.
+    :param oauth_error: an error code of RFC 6749.
+    """
+    return {
+        "errors": [{"code": code, "message": message, "detail": None}],
+        "error": oauth_error,
+        "error_description": message,
+    }
