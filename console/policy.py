@@ -55,11 +55,12 @@ class TokenLimits:
 
     can_push: bool
     all_namespaces: bool
+    can_delete: bool = False
 
     @property
     def actions(self) -> frozenset[str]:
-        """What may be done with it on the account's own repositories that it opens. Deleting is for people."""
-        return frozenset({"pull", "push"} if self.can_push else {"pull"})
+        """What may be done with it on the account's own repositories that it opens."""
+        return frozenset({"pull"} | ({"push"} if self.can_push else set()) | ({"delete"} if self.can_delete else set()))
 
 
 @dataclass(frozen=True)
@@ -413,7 +414,12 @@ def split_repository(name: str) -> tuple[str, str] | None:
 def registry_grants(
     caller: Caller | None, asked: Iterable[Access], repositories: Mapping[str, Repository]
 ) -> list[Access]:
-    """What of ``asked`` the caller may do at the registry: exactly the asked that is also allowed.
+    """What of ``asked`` the caller may do at the registry: the asked that is also allowed.
+
+    Nobody is granted ``push`` who asks for ``delete`` with it on the same repository and may not delete. Clients delete
+    a tag by pushing an empty image to it and deleting that one's digest (regctl, because Distribution 2.8 deletes by
+    digest only). Without this, the tag would be overwritten before the refusal. The client gets a token all the same,
+    as Distribution's ``spec/auth/token`` wants it, for less than the intersection that is described there.
 
     :param caller: who asks, already authenticated; ``None`` for somebody anonymous, who may pull public images.
     :param repositories: what is known of those asked for; what is missing is in nobody's namespace.
@@ -436,6 +442,8 @@ def registry_grants(
             superuser = caller is not None and caller.is_superuser and caller.token is None
             allowed = CATALOG_ACTIONS if superuser else allowed
         actions = access.actions & allowed
+        if "delete" in access.actions - allowed:
+            actions -= {"push"}
         if actions:
             grants.append(Access(access.type, access.name, actions))
     return grants

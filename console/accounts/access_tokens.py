@@ -74,17 +74,22 @@ def create(
     name: str,
     *,
     can_push: bool,
+    can_delete: bool = False,
     namespaces: Iterable[Namespace] | None = None,
     expires_at: datetime.datetime | None = None,
 ) -> tuple[AccessToken, str]:
     """Make an access token. Its secret is returned here and can be had nowhere else again.
 
+    :param can_delete: whether it may delete as well, which needs ``can_push``.
     :param namespaces: those that it opens; ``None`` for all of the account's, those too that come later.
     :param expires_at: from when on it opens nothing; ``None`` for never.
     :return: the token and its secret.
+    :raises ValueError: for ``can_delete`` without ``can_push``.
     :raises ValidationError: keyed ``name`` (``code="taken"`` or a broken rule of names), ``namespaces`` or
         ``expires_at``; without a key when the account may not have one (more).
     """
+    if can_delete and not can_push:
+        raise ValueError("an access token that may delete must be one that may push")
     if not policy.may(account, "access_token.create"):
         raise ValidationError(_("Activate the service first."))
     if expires_at is not None and expires_at <= timezone.now():
@@ -96,6 +101,7 @@ def create(
         secret_hash=hash_secret(secret),
         hint=secret[-_HINT_LENGTH:],
         can_push=can_push,
+        can_delete=can_delete,
         all_namespaces=namespaces is None,
         expires_at=expires_at,
     )
@@ -112,6 +118,7 @@ def create(
                 "access_token.create",
                 _target(token),
                 can_push=can_push,
+                can_delete=can_delete,
                 namespaces=names if names is not None else "all",
                 expires_at=expires_at.isoformat() if expires_at else None,
             )

@@ -173,7 +173,7 @@ class AccessTokenAdmin(Recorded):
         "last_used_from",
         "revoked_at",
     )
-    list_filter = (("revoked_at", admin.EmptyFieldListFilter), "can_push", "all_namespaces")
+    list_filter = (("revoked_at", admin.EmptyFieldListFilter), "can_push", "can_delete", "all_namespaces")
     list_select_related = ("account",)
     search_fields = ("name", "account__account_id", "account__name", "account__credential__username")
     ordering = ("-created_at", "-pk")
@@ -185,7 +185,7 @@ class AccessTokenAdmin(Recorded):
 
     @admin.display(description=_("access"), ordering="can_push")
     def access(self, token: AccessToken) -> str:
-        return gettext("Pull and push") if token.can_push else gettext("Pull")
+        return token.access
 
     @admin.display(description=_("namespaces"), ordering="all_namespaces")
     def opened(self, token: AccessToken) -> str:

@@ -37,7 +37,7 @@ class AccessTokenForm(forms.Form):
     )
     access = forms.ChoiceField(
         label=_("Access"),
-        choices=[("pull", _("Pull")), ("push", _("Pull and push"))],
+        choices=[("pull", _("Pull")), ("push", _("Pull and push")), ("delete", _("Pull, push and delete"))],
         initial="pull",
         widget=forms.RadioSelect,
         error_messages={
@@ -114,9 +114,10 @@ class AccessTokenForm(forms.Form):
         return name
 
     def clean(self) -> dict[str, Any]:
-        """Bring the choices to what the service takes: ``can_push``, ``namespaces`` and ``expires_at``."""
+        """Bring the choices to the service's arguments, such as ``can_push``, ``namespaces`` and ``expires_at``."""
         data = super().clean() or self.cleaned_data
-        data["can_push"] = data.get("access") == "push"
+        data["can_push"] = data.get("access") in {"push", "delete"}
+        data["can_delete"] = data.get("access") == "delete"
         if "reach" not in self.fields and self.data.get("reach", "all") != "all":
             # Those that were chosen went while the form was open: it must not come to mean all that come later.
             self.add_error(None, _("Please choose among your own namespaces"))

@@ -14,6 +14,7 @@ from django.core.validators import RegexValidator
 from django.db import models, transaction
 from django.db.models.functions import Lower
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from console.audit.services import record
@@ -216,7 +217,8 @@ class RegistryCredential(models.Model):
 class AccessToken(models.Model):
     """A secret for a program that uses the registry on the account's behalf, in place of the registry password.
 
-    It opens what its account may open and no more: ``can_push`` and the namespaces narrow that down. Which namespaces
+    It opens what its account may open and no more: ``can_push``, ``can_delete`` (which includes pushing) and the
+    namespaces narrow that down. Which namespaces
     were chosen is the other room's to keep (``Namespace.access_tokens``, from here ``namespaces``); one without any
     left opens nothing. A revoked one stays for administrators to see, and its name is free.
     """
@@ -238,6 +240,7 @@ class AccessToken(models.Model):
     secret_hash = models.CharField(_("hash of the secret"), max_length=64, unique=True, editable=False)
     hint = models.CharField(_("last characters"), max_length=4, editable=False)
     can_push = models.BooleanField(_("may push"), default=False)
+    can_delete = models.BooleanField(_("may delete"), default=False, db_default=False)
     all_namespaces = models.BooleanField(_("all namespaces"), default=True)
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
     expires_at = models.DateTimeField(_("expires"), null=True, blank=True)
@@ -261,10 +264,21 @@ class AccessToken(models.Model):
                 condition=models.Q(secret_hash__regex=r"^[0-9a-f]{64}$"),  # noqa: S106
                 name="access_token_hashed",
             ),
+            # Clients delete a tag by first pushing another manifest to it.
+            models.CheckConstraint(
+                condition=models.Q(can_delete=False) | models.Q(can_push=True), name="access_token_delete_needs_push"
+            ),
         ]
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def access(self) -> str:
+        """What it may do, in words."""
+        if self.can_delete:
+            return gettext("Pull, push and delete")
+        return gettext("Pull and push") if self.can_push else gettext("Pull")
 
     @property
     def expired(self) -> bool:

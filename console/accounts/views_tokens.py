@@ -7,8 +7,9 @@ from typing import Any
 from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import ValidationError
-from django.db.models import F
+from django.db.models import F, IntegerField
 from django.db.models.expressions import OrderBy
+from django.db.models.functions import Cast
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
@@ -26,7 +27,8 @@ from console.pages.rendering import Request, add_errors, came_from, dialog, go, 
 
 COLUMNS = {
     "name": "name",
-    "access": "can_push",
+    # Fewest rights first.
+    "access": Cast("can_push", IntegerField()) + Cast("can_delete", IntegerField()),
     "expires": OrderBy(F("expires_at"), nulls_last=True),
     "used": OrderBy(F("last_used_at"), nulls_first=True),
     "created": "created_at",
@@ -65,6 +67,7 @@ def create(request: Request) -> HttpResponse:
                 request.user,
                 data["name"],
                 can_push=data["can_push"],
+                can_delete=data["can_delete"],
                 namespaces=data["namespaces"],
                 expires_at=data["expires_at"],
             )

@@ -31,8 +31,8 @@ PIECE_SECONDS, BODY_SECONDS = 10.0, 60.0
 THREAD_READ_SECONDS, THREAD_WRITE_SECONDS = 10.0, 30.0
 # Bytes. Browsers send some 2 KB of head. Longer bodies are the application's to refuse, which it does unread.
 LONGEST_HEAD, LONGEST_BODY = 64 * 1024, 2 * 1024 * 1024
-# Bytes of a chunked body with its framing, and chunks: each costs the HTTP parser some microseconds. Clients send chunks
-# of 4 KB and more, and a form in one. More than that never gets to the application.
+# Bytes of a chunked body with its framing, and chunks: each costs the HTTP parser some microseconds. Clients send a
+# form in one chunk, other bodies in chunks of 4 KB and more. More than that never gets to the application.
 LONGEST_CHUNKED, MOST_CHUNKS = LONGEST_BODY + 128 * 1024, 10_000
 # Bytes of the request line. The hundred scopes that the token endpoint takes at once, with the longest names and all
 # three actions, are 29,000; gunicorn's own limit cannot be set above 8,190.

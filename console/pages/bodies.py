@@ -34,7 +34,9 @@ def set_length(environ: dict[str, Any]) -> None:
 
 
 class CompressedMiddleware:
-    """Refuses compressed bodies: 415 for a content coding (RFC 9110, 15.5.16), 501 for a transfer coding (RFC 9112, 6.1).
+    """Refuses compressed bodies.
+
+    The answer is 415 for a content coding (RFC 9110, 15.5.16), and 501 for a transfer coding (RFC 9112, 6.1).
 
     Django does not decompress, so a form would be read as one without fields. The registry's notifications are left to
     their view: what it cannot read it counts, because the registry sends again whatever is refused.

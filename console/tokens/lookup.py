@@ -100,7 +100,7 @@ LEFT JOIN repositories ON true
 """
 _NO_MARKS = "NULL::float8[]"
 _WITHOUT_TOKEN = {
-    "columns": "NULL::bigint, NULL::boolean, NULL::boolean, NULL::timestamptz, NULL::inet",
+    "columns": "NULL::bigint, NULL::boolean, NULL::boolean, NULL::boolean, NULL::timestamptz, NULL::inet",
     "join": "",
     "repositories": _ANONYMOUS,
 }
@@ -108,14 +108,16 @@ _BY_USERNAME = _IDENTIFIED.format(
     **_WITHOUT_TOKEN, condition="credential.username = %(username)s", marks=guessing.MARKS
 )
 _BY_LOGIN = _IDENTIFIED.format(
-    columns="login.id AS login_id, NULL::boolean, NULL::boolean, login.last_used_at, login.last_used_from",
+    columns="""login.id AS login_id, NULL::boolean, NULL::boolean, NULL::boolean,
+        login.last_used_at, login.last_used_from""",
     join="JOIN tokens_login AS login ON login.account_id = account.id",
     condition="login.id = %(login)s AND login.version = credential.version",
     repositories=_ANONYMOUS,
     marks=_NO_MARKS,
 )
 _BY_SECRET = _IDENTIFIED.format(
-    columns="token.id AS token_id, token.can_push, token.all_namespaces, token.last_used_at, token.last_used_from",
+    columns="""token.id AS token_id, token.can_push, token.can_delete, token.all_namespaces,
+        token.last_used_at, token.last_used_from""",
     join="JOIN accounts_accesstoken AS token ON token.account_id = account.id",
     condition="""credential.username = %(username)s AND token.secret_hash = %(secret_hash)s
         AND token.revoked_at IS NULL AND (token.expires_at IS NULL OR token.expires_at > clock_timestamp())""",
@@ -127,7 +129,7 @@ _BY_SECRET = _IDENTIFIED.format(
     ),
     marks=guessing.MARKS,
 )
-_ACCOUNT_COLUMNS, _TOKEN_COLUMNS = 10, 5
+_ACCOUNT_COLUMNS, _TOKEN_COLUMNS = 10, 6
 _COLUMNS = 1 + _ACCOUNT_COLUMNS + _TOKEN_COLUMNS + 1
 
 
@@ -184,8 +186,8 @@ def _identified(
     account = rows[0][1 : 1 + _ACCOUNT_COLUMNS]
     if account[0] is None:
         return Found(at, marks=remembered)
-    shown, can_push, all_namespaces, last_at, last_from, images = rows[0][1 + _ACCOUNT_COLUMNS : _COLUMNS]
-    limits = TokenLimits(can_push, all_namespaces) if can_push is not None else None
+    shown, can_push, can_delete, all_namespaces, last_at, last_from, images = rows[0][1 + _ACCOUNT_COLUMNS : _COLUMNS]
+    limits = TokenLimits(can_push, all_namespaces, can_delete) if can_push is not None else None
     return Found(
         at,
         Caller(*(*account, images, limits)),

@@ -89,6 +89,20 @@ class TestCreate:
         assert list(token.namespaces.all()) == [team]
         assert token.expires_at is None
 
+    @pytest.mark.parametrize(
+        ("access", "rights", "words"),
+        [
+            ("pull", (False, False), "Pull"),
+            ("push", (True, False), "Pull and push"),
+            ("delete", (True, True), "Pull, push and delete"),
+        ],
+    )
+    def test_what_it_may_do(self, client, ann, access, rights, words):
+        self.create(client, access=access)
+        token = AccessToken.objects.get()
+        assert (token.can_push, token.can_delete) == rights
+        assert f">{words}</td>" in text_of(client.get(LIST))
+
     def test_what_belongs_to_another_choice_is_not_read(self, client, ann, team):
         for name, nonsense in (("a", "team"), ("b", "nobody's")):
             assert self.create(client, name=name, namespaces=[nonsense], date="nonsense").status_code == 200
@@ -124,7 +138,7 @@ class TestCreate:
         ({"name": "a\x00"}, "Null characters are not allowed."),
         ({"name": "<script>"}, "beginning with a letter or digit."),
         ({"access": ""}, "Please choose what the token may do"),
-        ({"access": "delete"}, "Please choose what the token may do"),
+        ({"access": "everything"}, "Please choose what the token may do"),
         ({"reach": ""}, "Please choose where the token may be used"),
         ({"reach": "everything"}, "Please choose where the token may be used"),
         ({"reach": "chosen"}, "Please choose at least one namespace"),

@@ -98,16 +98,25 @@ class TestCreate:
         assert (token.expires_at, token.last_used_at, token.last_used_from, token.revoked_at) == (None,) * 4
         event = AuditEvent.objects.get(action="access_token.create")
         assert event.target == f"{ann.account_id}/ci"
-        assert event.detail == {"can_push": False, "namespaces": "all", "expires_at": None}
+        assert event.detail == {"can_push": False, "can_delete": False, "namespaces": "all", "expires_at": None}
 
     def test_chosen_ones(self, ann, team):
         other = NamespaceFactory(owner=ann, name="other")
         until = timezone.now() + datetime.timedelta(days=30)
-        token, _secret = make(ann, can_push=True, namespaces=[team, other], expires_at=until)
+        token, _secret = make(ann, can_push=True, can_delete=True, namespaces=[team, other], expires_at=until)
         assert not token.all_namespaces
         assert [namespace.name for namespace in token.namespaces.all()] == ["other", "team"]
         detail = AuditEvent.objects.get(action="access_token.create").detail
-        assert detail == {"can_push": True, "namespaces": ["other", "team"], "expires_at": until.isoformat()}
+        assert detail == {
+            "can_push": True, "can_delete": True, "namespaces": ["other", "team"], "expires_at": until.isoformat(),
+        }  # fmt: skip
+
+    def test_deleting_includes_pushing(self, ann):
+        with pytest.raises(ValueError, match="must be one that may push"):
+            make(ann, can_push=False, can_delete=True)
+        token, _secret = make(ann)
+        with pytest.raises(IntegrityError, match="access_token_delete_needs_push"), transaction.atomic():
+            AccessToken.objects.filter(pk=token.pk).update(can_delete=True)
 
     def test_none_chosen_are_not_all(self, ann, team):
         with pytest.raises(ValidationError) as caught:

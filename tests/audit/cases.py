@@ -113,7 +113,11 @@ def _(w):
 @case(ADDRESSES, "access-token-create")
 def _(w):
     w.post("/account/tokens/-/create/", name="ci", access="push", reach="all", expires="never")
-    return "access_token.create", f"{w.id}/ci", {"can_push": True, "namespaces": "all", "expires_at": None}
+    return (
+        "access_token.create",
+        f"{w.id}/ci",
+        {"can_push": True, "can_delete": False, "namespaces": "all", "expires_at": None},
+    )
 
 
 @case(ADDRESSES, "access-token-revoke")

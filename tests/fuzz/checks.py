@@ -78,10 +78,17 @@ CALLERS = {
     "stranger": replace(OWNER, account=2),
     "owner": OWNER,
     "administrator": replace(OWNER, account=3, is_superuser=True),
+    "pushing token": replace(OWNER, token=policy.TokenLimits(can_push=True, all_namespaces=True)),
+    "deleting token": replace(OWNER, token=policy.TokenLimits(can_push=True, all_namespaces=True, can_delete=True)),
     "token": replace(OWNER, is_superuser=True, token=policy.TokenLimits(can_push=False, all_namespaces=True)),
 }
 # What each may do on a repository of the owner's that is there and private, and whether the catalogue is open.
-ALLOWED = {"owner": {"pull", "push", "delete"}, "token": {"pull"}}
+ALLOWED = {
+    "owner": {"pull", "push", "delete"},
+    "deleting token": {"pull", "push", "delete"},
+    "pushing token": {"pull", "push"},
+    "token": {"pull"},
+}
 
 
 def check_scopes(values: list[str]) -> None:
@@ -103,12 +110,17 @@ def check_scopes(values: list[str]) -> None:
     check_grants(result, asked)
 
 
+def granted_of(asked: set[str], allowed: set[str]) -> set[str]:
+    """What is allowed of what is asked, without push where a deletion is asked for and not allowed."""
+    return asked & allowed - ({"push"} if "delete" in asked - allowed else set())
+
+
 def check_grants(result: list[policy.Access], asked: dict[tuple[str, str], set[str]]) -> None:
     """Whoever asks is given what was asked and is allowed, and nothing else."""
     known = {access.name: policy.Repository(owner=1, in_transfer=False, exists=True, active=True) for access in result}
     for who, caller in CALLERS.items():
         expected = {
-            key: actions & ALLOWED.get(who, set()) if key[0] == "repository" else set()
+            key: granted_of(actions, ALLOWED.get(who, set())) if key[0] == "repository" else set()
             for key, actions in asked.items()
         }
         if who == "administrator" and "*" in asked.get(("registry", "catalog"), ()):

@@ -67,6 +67,7 @@ class Accounts:
         ImageFactory(namespace=others, name="going-open", visibility="public", state="deleting")
         self.pull = self.secret(self.owner, can_push=False)
         self.push = self.secret(self.owner)
+        self.delete = self.secret(self.owner, can_delete=True)
         self.chosen = self.secret(self.owner, namespaces=[team])
         moving.new_owner, moving.available_at = self.other, timezone.now()
         moving.save()
@@ -91,6 +92,7 @@ class Accounts:
         user, password = {
             "pull": ("owner", self.pull),
             "push": ("owner", self.push),
+            "delete": ("owner", self.delete),
             "chosen": ("owner", self.chosen),
             "supertoken": ("superuser", self.secret(self.superuser) if who == "supertoken" else ""),
         }.get(who, (who, REGISTRY))
@@ -103,9 +105,12 @@ def accounts(client):
 
 
 def expected(scope, cell, actions):
-    """What is granted of these actions on a scope."""
+    """What is granted of these actions on a scope: no push to who asks for a deletion that is refused."""
     kind, _colon, name = scope.partition(":")
-    some = {LETTERS[letter] for letter in cell if letter != "."} & set(actions.split(","))
+    may, asked = {LETTERS[letter] for letter in cell if letter != "."}, set(actions.split(","))
+    some = may & asked
+    if "delete" in asked - may:
+        some.discard("push")
     return {(kind, name): some} if some else {}
 
 

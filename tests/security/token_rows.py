@@ -9,79 +9,79 @@ A new kind of credential is a column here and a line in ``test_tokens.py``; a ne
 # own, full, going, moving: the owner's images: private, with no room for tags, being deleted, changing hands. ``spare``
 # is a namespace of the owner's that the access token ``chosen`` was not made for.
 GRANTED = """
-scope                                     nobody owner refresh pull push chosen other staff superuser supertoken
+scope                                     nobody owner refresh pull push delete chosen other staff superuser supertoken
 
-repository:team/app                       .      rwd   rwd     r    rw   rw     .     .     .         .
-repository:team/nested/deep/app           .      rwd   rwd     r    rw   rw     .     .     .         .
-repository:team/open                      r      rwd   rwd     r    rw   rw     r     r     r         r
-repository:team/missing                   .      rwd   rwd     r    rw   rw     .     .     .         .
-repository:team/full                      .      rd    rd      r    r    r      .     .     .         .
-repository:team/going                     .      .     .       .    .    .      .     .     .         .
-repository:spare/app                      .      rwd   rwd     r    rw   .      .     .     .         .
-repository:spare/open                     r      rwd   rwd     r    rw   r      r     r     r         r
-repository:spare/missing                  .      rwd   rwd     r    rw   .      .     .     .         .
-repository:moving/app                     .      .     .       .    .    .      .     .     .         .
-repository:moving/open                    .      .     .       .    .    .      .     .     .         .
-repository:others/secret                  .      .     .       .    .    .      rwd   .     .         .
-repository:others/open                    r      r     r       r    r    r      rwd   r     r         r
-repository:others/going-open              .      .     .       .    .    .      .     .     .         .
-repository:others/missing                 .      .     .       .    .    .      rwd   .     .         .
+repository:team/app                       .      rwd   rwd     r    rw   rwd    rw     .     .     .         .
+repository:team/nested/deep/app           .      rwd   rwd     r    rw   rwd    rw     .     .     .         .
+repository:team/open                      r      rwd   rwd     r    rw   rwd    rw     r     r     r         r
+repository:team/missing                   .      rwd   rwd     r    rw   rwd    rw     .     .     .         .
+repository:team/full                      .      rd    rd      r    r    rd     r      .     .     .         .
+repository:team/going                     .      .     .       .    .    .      .      .     .     .         .
+repository:spare/app                      .      rwd   rwd     r    rw   rwd    .      .     .     .         .
+repository:spare/open                     r      rwd   rwd     r    rw   rwd    r      r     r     r         r
+repository:spare/missing                  .      rwd   rwd     r    rw   rwd    .      .     .     .         .
+repository:moving/app                     .      .     .       .    .    .      .      .     .     .         .
+repository:moving/open                    .      .     .       .    .    .      .      .     .     .         .
+repository:others/secret                  .      .     .       .    .    .      .      rwd   .     .         .
+repository:others/open                    r      r     r       r    r    r      r      rwd   r     r         r
+repository:others/going-open              .      .     .       .    .    .      .      .     .     .         .
+repository:others/missing                 .      .     .       .    .    .      .      rwd   .     .         .
 
-repository:nowhere/app                    .      .     .       .    .    .      .     .     .         .
-repository:held/app                       .      .     .       .    .    .      .     .     .         .
-repository:library/debian                 .      .     .       .    .    .      .     .     .         .
-repository:admin/app                      .      .     .       .    .    .      .     .     .         .
-repository:team                           .      .     .       .    .    .      .     .     .         .
-repository:app                            .      .     .       .    .    .      .     .     .         .
-repository:catalog                        .      .     .       .    .    .      .     .     .         .
-repository:localhost:5000/team/app        .      .     .       .    .    .      .     .     .         .
-repository:example.com/team/app           .      .     .       .    .    .      .     .     .         .
+repository:nowhere/app                    .      .     .       .    .    .      .      .     .     .         .
+repository:held/app                       .      .     .       .    .    .      .      .     .     .         .
+repository:library/debian                 .      .     .       .    .    .      .      .     .     .         .
+repository:admin/app                      .      .     .       .    .    .      .      .     .     .         .
+repository:team                           .      .     .       .    .    .      .      .     .     .         .
+repository:app                            .      .     .       .    .    .      .      .     .     .         .
+repository:catalog                        .      .     .       .    .    .      .      .     .     .         .
+repository:localhost:5000/team/app        .      .     .       .    .    .      .      .     .     .         .
+repository:example.com/team/app           .      .     .       .    .    .      .      .     .     .         .
 
-registry:catalog                          .      .     .       .    .    .      .     .     *         .
-registry:team/app                         .      .     .       .    .    .      .     .     .         .
-registry:other                            .      .     .       .    .    .      .     .     .         .
-registry(plugin):catalog                  .      .     .       .    .    .      .     .     .         .
-repository(plugin):team/app               .      .     .       .    .    .      .     .     .         .
-repository(image):team/app                .      .     .       .    .    .      .     .     .         .
-plugin:team/app                           .      .     .       .    .    .      .     .     .         .
-catalog:team/app                          .      .     .       .    .    .      .     .     .         .
+registry:catalog                          .      .     .       .    .    .      .      .     .     *         .
+registry:team/app                         .      .     .       .    .    .      .      .     .     .         .
+registry:other                            .      .     .       .    .    .      .      .     .     .         .
+registry(plugin):catalog                  .      .     .       .    .    .      .      .     .     .         .
+repository(plugin):team/app               .      .     .       .    .    .      .      .     .     .         .
+repository(image):team/app                .      .     .       .    .    .      .      .     .     .         .
+plugin:team/app                           .      .     .       .    .    .      .      .     .     .         .
+catalog:team/app                          .      .     .       .    .    .      .      .     .     .         .
 
-repository:*                              .      .     .       .    .    .      .     .     .         .
-repository:team/*                         .      .     .       .    .    .      .     .     .         .
-repository:*/app                          .      .     .       .    .    .      .     .     .         .
-*:team/app                                .      .     .       .    .    .      .     .     .         .
-repository:                               .      .     .       .    .    .      .     .     .         .
-repository:team/                          .      .     .       .    .    .      .     .     .         .
-repository:/team/app                      .      .     .       .    .    .      .     .     .         .
-repository:team//app                      .      .     .       .    .    .      .     .     .         .
-repository:Team/app                       .      .     .       .    .    .      .     .     .         .
-repository:team/App                       .      .     .       .    .    .      .     .     .         .
-REPOSITORY:team/app                       .      .     .       .    .    .      .     .     .         .
-repository:team/../others/secret          .      .     .       .    .    .      .     .     .         .
-repository:team/./app                     .      .     .       .    .    .      .     .     .         .
-repository:../team/app                    .      .     .       .    .    .      .     .     .         .
-repository:team%2Fapp                     .      .     .       .    .    .      .     .     .         .
-repository:team/app%2F..%2Fopen           .      .     .       .    .    .      .     .     .         .
-repository:team\\app                       .      .     .       .    .    .      .     .     .         .
-repository:team/app;others/secret         .      .     .       .    .    .      .     .     .         .
-repository:team/app\x00                   .      .     .       .    .    .      .     .     .         .
-repository:team/аpp                       .      .     .       .    .    .      .     .     .         .
+repository:*                              .      .     .       .    .    .      .      .     .     .         .
+repository:team/*                         .      .     .       .    .    .      .      .     .     .         .
+repository:*/app                          .      .     .       .    .    .      .      .     .     .         .
+*:team/app                                .      .     .       .    .    .      .      .     .     .         .
+repository:                               .      .     .       .    .    .      .      .     .     .         .
+repository:team/                          .      .     .       .    .    .      .      .     .     .         .
+repository:/team/app                      .      .     .       .    .    .      .      .     .     .         .
+repository:team//app                      .      .     .       .    .    .      .      .     .     .         .
+repository:Team/app                       .      .     .       .    .    .      .      .     .     .         .
+repository:team/App                       .      .     .       .    .    .      .      .     .     .         .
+REPOSITORY:team/app                       .      .     .       .    .    .      .      .     .     .         .
+repository:team/../others/secret          .      .     .       .    .    .      .      .     .     .         .
+repository:team/./app                     .      .     .       .    .    .      .      .     .     .         .
+repository:../team/app                    .      .     .       .    .    .      .      .     .     .         .
+repository:team%2Fapp                     .      .     .       .    .    .      .      .     .     .         .
+repository:team/app%2F..%2Fopen           .      .     .       .    .    .      .      .     .     .         .
+repository:team\\app                      .      .     .       .    .    .      .      .     .     .         .
+repository:team/app;others/secret         .      .     .       .    .    .      .      .     .     .         .
+repository:team/app\x00                   .      .     .       .    .    .      .      .     .     .         .
+repository:team/аpp                       .      .     .       .    .    .      .      .     .     .         .
 """
 # For the cache of Docker Hub: official images, to pull, for everybody whose service is activated.
 GRANTED_AT_THE_HUB = """
-scope                                     nobody owner refresh pull push chosen other staff superuser supertoken
+scope                                     nobody owner refresh pull push delete chosen other staff superuser supertoken
 
-repository:library/debian                 .      r     r       r    r    r      r     r     r         r
-repository:library/none-of-that-name      .      r     r       r    r    r      r     r     r         r
-repository:library/nested/debian          .      .     .       .    .    .      .     .     .         .
-repository:library                        .      .     .       .    .    .      .     .     .         .
-repository:team/app                       .      .     .       .    .    .      .     .     .         .
-repository:team/open                      .      .     .       .    .    .      .     .     .         .
-repository:bitnami/redis                  .      .     .       .    .    .      .     .     .         .
-repository:library/Debian                 .      .     .       .    .    .      .     .     .         .
-repository:library/../team/app            .      .     .       .    .    .      .     .     .         .
-repository(plugin):library/debian         .      .     .       .    .    .      .     .     .         .
-registry:catalog                          .      .     .       .    .    .      .     .     .         .
+repository:library/debian                 .      r     r       r    r    r      r      r     r     r         r
+repository:library/none-of-that-name      .      r     r       r    r    r      r      r     r     r         r
+repository:library/nested/debian          .      .     .       .    .    .      .      .     .     .         .
+repository:library                        .      .     .       .    .    .      .      .     .     .         .
+repository:team/app                       .      .     .       .    .    .      .      .     .     .         .
+repository:team/open                      .      .     .       .    .    .      .      .     .     .         .
+repository:bitnami/redis                  .      .     .       .    .    .      .      .     .     .         .
+repository:library/Debian                 .      .     .       .    .    .      .      .     .     .         .
+repository:library/../team/app            .      .     .       .    .    .      .      .     .     .         .
+repository(plugin):library/debian         .      .     .       .    .    .      .      .     .     .         .
+registry:catalog                          .      .     .       .    .    .      .      .     .     .         .
 """
 # Who is refused, with the same sentence, whatever is asked for.
 REFUSED = """

@@ -18,7 +18,7 @@ from tests.tokens.tools import granted
 
 pytestmark = pytest.mark.django_db
 
-TEAM, SHOP, NEW = (f"repository:{name}:pull,push,delete" for name in ("team/app", "shop/app", "team/new"))
+TEAM, SHOP, NEW = (f"repository:{name}:pull,push" for name in ("team/app", "shop/app", "team/new"))
 
 
 @pytest.fixture
@@ -51,6 +51,32 @@ class TestWhatItOpens:
     def test_push_and_pull_everywhere(self, ask, create):
         answer = ask.get(TEAM, SHOP, NEW, user="owner", password=create())
         assert opened(answer) == dict.fromkeys(["team/app", "shop/app", "team/new"], {"pull", "push"})
+
+    def test_delete_everywhere(self, ask, create):
+        everything = (
+            "repository:team/app:pull,push,delete",
+            "repository:shop/app:delete",
+            "repository:team/new:delete",
+        )
+        answer = ask.get(*everything, user="owner", password=create(can_delete=True))
+        assert opened(answer) == {
+            "team/app": {"pull", "push", "delete"}, "shop/app": {"delete"}, "team/new": {"delete"},
+        }  # fmt: skip
+
+    @pytest.mark.parametrize("options", [{"can_push": True}, {"can_push": False}])
+    def test_no_push_for_who_wants_to_delete_and_may_not(self, ask, create, options):
+        """regctl would replace the tag by an empty image before it is refused the deletion."""
+        secret = create(**options)
+        for scopes in (
+            ["repository:team/app:pull,push,delete"],
+            ["repository:team/app:delete", "repository:team/app:push,pull"],
+        ):
+            assert opened(ask.get(*scopes, user="owner", password=secret)) == {"team/app": {"pull"}}
+
+    def test_a_full_image_can_be_tidied_up(self, ask, owner, create):
+        Account.objects.filter(pk=owner.pk).update(tag_quota=0)
+        answer = ask.get("repository:team/app:pull,push,delete", user="owner", password=create(can_delete=True))
+        assert opened(answer) == {"team/app": {"pull", "delete"}}
 
     def test_pull_everywhere(self, ask, create):
         answer = ask.get(TEAM, SHOP, user="owner", password=create(can_push=False))
@@ -185,5 +211,6 @@ def test_a_password_that_only_begins_like_a_secret_is_a_password(ask):
 
 
 def test_both_ways_side_by_side(ask, create):
-    assert opened(ask.get(TEAM, user="owner", password=PASSWORD)) == {"team/app": {"pull", "push", "delete"}}
+    everything = f"{TEAM},delete"
+    assert opened(ask.get(everything, user="owner", password=PASSWORD)) == {"team/app": {"pull", "push", "delete"}}
     assert opened(ask.get(TEAM, user="owner", password=create())) == {"team/app": {"pull", "push"}}
