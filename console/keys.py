@@ -22,6 +22,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from console.environment import EnvironmentProblem
+from console.files import create_file, remove_stale_drafts, replace_file
+
 _CERTIFICATE_LIFE = datetime.timedelta(days=3650)
 _CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
 # Certificates of former keys, each until the second in its name.
@@ -45,33 +48,6 @@ class Keys:
 
 
 @contextlib.contextmanager
-def _draft(path: Path, content: bytes) -> Iterator[Path]:
-    """A file beside ``path``, mode 0600 and on the disk, to be put into its place at once."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        yield draft
-    finally:
-        draft.unlink(missing_ok=True)
-
-
-def _create(path: Path, content: bytes) -> None:
-    """Write ``path`` with mode 0600 unless it is there; of two processes doing so at once, one wins whole."""
-    with _draft(path, content) as draft, contextlib.suppress(FileExistsError):
-        os.link(draft, path)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write ``path`` with mode 0600; whoever reads it meanwhile reads the old or the new."""
-    with _draft(path, content) as draft:
-        draft.replace(path)
-
-
-@contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """Nobody else changes which keys there are meanwhile."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -84,8 +60,18 @@ def _alone(folder: Path) -> Iterator[None]:
 
 def _ensure_text(path: Path) -> str:
     if not path.exists():
-        _create(path, secrets.token_urlsafe(48).encode())
-    return path.read_text().strip()
+        create_file(path, secrets.token_urlsafe(48).encode())
+    text = path.read_bytes().decode(errors="replace").strip()
+    if not text:
+        raise _damaged(path, "is empty")
+    return text
+
+
+def _damaged(path: Path, how: str) -> EnvironmentProblem:
+    return EnvironmentProblem(
+        f"{path} {how}: put the file back from a backup, or remove it and a new one is made at the next start "
+        "(docs/operations.md, Damaged keys)."
+    )
 
 
 def _new_signing_pair() -> bytes:
@@ -124,7 +110,16 @@ def _new_signing_pair() -> bytes:
 
 
 def _certificate(pair: Path) -> bytes:
+    """The certificate of a signing key and its certificate in one file.
+
+    :raises EnvironmentProblem: when the file does not hold both.
+    """
     text = pair.read_bytes()
+    try:
+        serialization.load_pem_private_key(text, password=None)
+        x509.load_pem_x509_certificate(text)
+    except ValueError:
+        raise _damaged(pair, "holds no key with its certificate") from None
     return text[text.index(_CERTIFICATE) :]
 
 
@@ -138,14 +133,15 @@ def _renew_bundle(keys: Keys, now: float) -> bool:
     """See :func:`renew_bundle`; the caller is alone."""
     trusted = [_certificate(keys.token_key), _certificate(keys.next_token_key)]
     for end, path in _retired(keys.folder):
-        if end > now:
-            trusted.append(path.read_bytes())
+        text = path.read_bytes()
+        if end > now and text.startswith(_CERTIFICATE):
+            trusted.append(text)
         else:
             path.unlink()
     bundle = b"".join(dict.fromkeys(trusted))
     if keys.token_certificate.exists() and keys.token_certificate.read_bytes() == bundle:
         return False
-    _replace(keys.token_certificate, bundle)
+    replace_file(keys.token_certificate, bundle)
     return True
 
 
@@ -154,6 +150,7 @@ def renew_bundle(keys: Keys) -> bool:
 
     Registries read it when they start.
     """
+    remove_stale_drafts(keys.folder)
     with _alone(keys.folder):
         return _renew_bundle(keys, time.time())
 
@@ -175,9 +172,9 @@ def rotate(keys: Keys, overlap: float) -> float:
         end = int(time.time() + overlap) + 1
         while (keys.folder / _RETIRED.format(end)).exists():  # another was retired in this second
             end += 1
-        _create(keys.folder / _RETIRED.format(end), _certificate(keys.token_key))
+        create_file(keys.folder / _RETIRED.format(end), _certificate(keys.token_key))
         keys.next_token_key.replace(keys.token_key)
-        _create(keys.next_token_key, _new_signing_pair())
+        create_file(keys.next_token_key, _new_signing_pair())
         _renew_bundle(keys, time.time())
     return float(end)
 
@@ -199,7 +196,7 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> Path:
     """
     folder.mkdir(mode=0o700)
     for name, content in files.items():
-        _create(folder / name, content)
+        create_file(folder / name, content)
     return folder
 
 
@@ -208,6 +205,7 @@ def ensure_keys(data_dir: Path) -> Keys:
 
     :param data_dir: the installation's data folder; made when missing.
     :raises OSError: when the folder cannot be written.
+    :raises EnvironmentProblem: when a secret is damaged; it names the file.
     """
     return ensure_folder(data_dir / "keys")
 
@@ -217,7 +215,7 @@ def ensure_folder(folder: Path) -> Keys:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     pair, certificate = folder / "token_signing.pem", folder / "token_certificate.pem"
     if not pair.exists():
-        _create(pair, _new_signing_pair())
+        create_file(pair, _new_signing_pair())
     keys = Keys(
         folder=folder,
         secret_key=_ensure_text(folder / "secret_key"),
@@ -229,6 +227,6 @@ def ensure_folder(folder: Path) -> Keys:
     if not (keys.next_token_key.exists() and certificate.exists()):
         with _alone(folder):
             if not keys.next_token_key.exists():
-                _create(keys.next_token_key, _new_signing_pair())
+                create_file(keys.next_token_key, _new_signing_pair())
             _renew_bundle(keys, time.time())
     return keys

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import secrets
 import shutil
@@ -16,6 +15,7 @@ from typing import Any
 import yaml
 
 from console.environment import Environment
+from console.files import replace_file
 from console.keys import Keys
 from console.local import registry_program
 from console.local.log import say
@@ -25,6 +25,9 @@ NOTHING_FOUND = (
     "No registry program was found: install Debian's or Ubuntu's package docker-registry (or CNCF Distribution as "
     "'registry' on the PATH), start a Docker Engine, or set REGISTRY_URL to a registry that is already running."
 )
+
+# ``token_urlsafe(32)`` has 43 characters.
+_SECRET_LENGTH = 43
 
 # Go's garbage collector (package runtime, "Environment Variables"). The registry takes 4 MiB for each blob that it
 # reads, so that with the little it holds otherwise, the default of 100 has it collect more than read.
@@ -100,9 +103,10 @@ def configuration(environment: Environment, keys: Keys, *, host: str = "127.0.0.
     """
     storage = environment.data_dir / "registry"
     secret = storage / "http_secret"
-    if not secret.exists():
+    # It signs the state of unfinished uploads, and nothing that lasts: a damaged one is replaced.
+    if not secret.is_file() or len(secret.read_bytes().strip()) < _SECRET_LENGTH:
         storage.mkdir(parents=True, exist_ok=True)
-        _write(secret, secrets.token_urlsafe(32))
+        replace_file(secret, secrets.token_urlsafe(32).encode())
     console = f"http://127.0.0.1:{environment.console_port}"
     return {
         "version": 0.1,
@@ -173,16 +177,8 @@ def reading_only(whole: Mapping[str, Any]) -> dict[str, Any]:
 def write_config(path: Path, content: Mapping[str, Any]) -> Path:
     """Write a configuration, mode 0600: it carries secrets."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    _write(path, yaml.safe_dump(dict(content), sort_keys=False))
+    replace_file(path, yaml.safe_dump(dict(content), sort_keys=False).encode())
     return path
-
-
-def _write(path: Path, text: str) -> None:
-    draft = path.with_suffix(f".{os.getpid()}.draft")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-    draft.rename(path)
 
 
 def external_snippet(environment: Environment, keys: Keys) -> dict[str, Any]:
