@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
+import logging
 import os
 import re
 import tempfile
@@ -25,6 +26,8 @@ _LONGEST_SOCKET_DIR = 107 - len("/.s.PGSQL.5432.lock")
 # It is a part of the key of each identity.
 _LONGEST_ISSUER = 200
 _SWITCH = {"on": True, "1": True, "true": True, "yes": True, "off": False, "0": False, "false": False, "no": False}
+# Read by the settings and by gunicorn.
+_COUNTS = ("EMAIL_PORT", "TOKEN_SECONDS", "WEB_THREADS", "WEB_WORKERS")
 
 
 class EnvironmentProblem(Exception):
@@ -51,6 +54,8 @@ class Environment:
     token_issuer: str
     trusted_proxies: tuple[str, ...]
     dockerhub: bool
+    # Why the running My Images serves no cache although it is wanted: "port", "program", "files", or empty.
+    dockerhub_missing: str
     dockerhub_port: int
     dockerhub_url: str
     dockerhub_inner_url: str
@@ -86,6 +91,11 @@ class Environment:
         return dockerhub_inner_file(self.data_dir)
 
     @property
+    def dockerhub_missing_file(self) -> Path:
+        """Where it writes why it serves no cache of Docker Hub's images: see ``dockerhub_missing``."""
+        return dockerhub_missing_file(self.data_dir)
+
+    @property
     def restart_request(self) -> Path:
         """A file that whoever wants the registries started again puts here; it is removed when they are."""
         return self.data_dir / "run" / RESTART_REQUEST
@@ -108,6 +118,11 @@ def inner_registry_file(data_dir: Path) -> Path:
 def dockerhub_inner_file(data_dir: Path) -> Path:
     """See ``Environment.dockerhub_inner_file``."""
     return data_dir / "run" / "inner_dockerhub"
+
+
+def dockerhub_missing_file(data_dir: Path) -> Path:
+    """See ``Environment.dockerhub_missing_file``."""
+    return data_dir / "run" / "missing_dockerhub"
 
 
 def _written(file: Path, otherwise: str) -> str:
@@ -151,6 +166,21 @@ def _seconds(environ: Mapping[str, str], name: str, default: float) -> float:
     if not 0 < value < float("inf"):
         raise EnvironmentProblem(f"{name} is {raw!r}; it must be a number of seconds above zero.")
     return value
+
+
+def _check_elsewhere_read(environ: Mapping[str, str]) -> None:
+    """See that what the settings and gunicorn read themselves can be read, before anything is started.
+
+    :raises EnvironmentProblem: naming the first that cannot.
+    """
+    for name in _COUNTS:
+        raw = environ.get(name, "").strip()
+        if raw and not (raw.isascii() and raw.isdigit() and int(raw)):
+            raise EnvironmentProblem(f"{name} is {raw!r}; it must be a whole number above zero.")
+    _seconds(environ, "AUDIT_SUMMARY_SECONDS", 300)
+    level = environ.get("LOG_LEVEL", "").strip()
+    if level and level.upper() not in logging.getLevelNamesMapping():
+        raise EnvironmentProblem(f"LOG_LEVEL is {level!r}; it must be DEBUG, INFO, WARNING, ERROR or CRITICAL.")
 
 
 def _networks(environ: Mapping[str, str], name: str, default: str) -> tuple[str, ...]:
@@ -268,6 +298,7 @@ def load(environ: Mapping[str, str] | None = None) -> Environment:
     :raises EnvironmentProblem: when a value cannot be used.
     """
     environ = os.environ if environ is None else environ
+    _check_elsewhere_read(environ)
     data_dir = Path(environ.get("DATA_DIR", "").strip() or BASE_DIR / ".data").expanduser().resolve()
     console_port = _port(environ, "CONSOLE_PORT", 8000)
     registry_port = _port(environ, "REGISTRY_PORT", 5000)
@@ -306,6 +337,7 @@ def load(environ: Mapping[str, str] | None = None) -> Environment:
             environ, "TRUSTED_PROXIES", "127.0.0.1,::1" if urlsplit(console_url).scheme == "https" else ""
         ),
         dockerhub=dockerhub,
+        dockerhub_missing=_written(dockerhub_missing_file(data_dir), "") if dockerhub else "",
         dockerhub_port=dockerhub_port,
         dockerhub_url=dockerhub_url,
         dockerhub_inner_url=_written(dockerhub_inner_file(data_dir), dockerhub_url),

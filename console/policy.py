@@ -310,8 +310,18 @@ def refuse_access_token(account: Account) -> str:
 
 
 def refuse_docker_hub() -> str:
-    """Why nobody may copy official images here, as a sentence; empty when accounts may."""
-    return "" if settings.DOCKERHUB_ENABLED else _("Docker Hub’s official images are switched off here.")
+    """Why nobody can use Docker Hub's official images here, as a sentence; empty when accounts can."""
+    if settings.DOCKERHUB_ENABLED:
+        return ""
+    if settings.DOCKERHUB_MISSING == "port":
+        return _("The cache of Docker Hub’s images is off, because port %(port)d is taken by another program.") % {
+            "port": settings.DOCKERHUB_PORT
+        }
+    if settings.DOCKERHUB_MISSING == "program":
+        return _("The cache of Docker Hub’s images is off, because no registry program was found for it.")
+    if settings.DOCKERHUB_MISSING:
+        return _("The cache of Docker Hub’s images is off, because its files could not be written.")
+    return _("Docker Hub’s official images are switched off here.")
 
 
 # --- guessing -------------------------------------------------------------------------------------------------------

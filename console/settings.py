@@ -281,7 +281,10 @@ KNOWN_ADDRESS_DAYS = 30
 WEB_THREADS = int(os.environ.get("WEB_THREADS") or 8)
 
 # Docker Hub's official images: the cache, the plain process over what it holds, and where the catalogue comes from.
-DOCKERHUB_ENABLED = ENVIRONMENT.dockerhub
+DOCKERHUB_ENABLED = ENVIRONMENT.dockerhub and not ENVIRONMENT.dockerhub_missing
+# Why this run has no cache although it is wanted, as console/local found out: "port", "program", "files", or empty.
+DOCKERHUB_MISSING = ENVIRONMENT.dockerhub_missing
+DOCKERHUB_PORT = ENVIRONMENT.dockerhub_port
 DOCKERHUB_URL = ENVIRONMENT.dockerhub_url
 DOCKERHUB_INNER_URL = ENVIRONMENT.dockerhub_inner_url
 DOCKERHUB_ADDRESS = ENVIRONMENT.dockerhub_address
@@ -314,7 +317,7 @@ LOGGING = {
     "formatters": {"plain": {"class": "console.logs.WithoutSecrets", "format": "%(levelname)s %(name)s: %(message)s"}},
     "filters": {"database_away": {"()": "console.logs.DatabaseAway"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain", "filters": ["database_away"]}},
-    "root": {"handlers": ["stderr"], "level": os.environ.get("LOG_LEVEL", "INFO").upper()},
+    "root": {"handlers": ["stderr"], "level": (os.environ.get("LOG_LEVEL", "").strip() or "INFO").upper()},
     "loggers": {
         "procrastinate": {"level": "WARNING"},
         "django.request": {"level": "ERROR"},

@@ -16,6 +16,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
+from console import policy
 from console.dockerhub import cached as cache
 from console.dockerhub import catalogue, jobs
 from console.dockerhub.models import Catalogue, OfficialImage, OfficialTag
@@ -40,7 +41,8 @@ TAG_COLUMNS = {"name": "name", "size": "size", "pushed": F("pushed_at").asc(null
 def listing(request: Request) -> HttpResponse:
     """The official images, as they are known; Docker Hub itself is asked by the worker."""
     if not settings.DOCKERHUB_ENABLED:
-        return page(request, "dockerhub/list.html", {"section": "docker-hub"})
+        why = {"off": policy.refuse_docker_hub(), "missing": settings.DOCKERHUB_MISSING}
+        return page(request, "dockerhub/list.html", {"section": "docker-hub", **why})
     known = catalogue.state()
     if catalogue.due(timezone.now(), known) and jobs.ask_for_catalogue():
         known = catalogue.state()
@@ -97,6 +99,7 @@ def image(request: Request, name: str) -> HttpResponse:
     context: dict[str, Any] = {
         "image": official,
         "enabled": settings.DOCKERHUB_ENABLED,
+        "off": policy.refuse_docker_hub(),
         "rows": paged(tags.order_by(*order), request.GET),
         "sort": sort,
         "text": text,

@@ -10,9 +10,11 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import MappingProxyType
 
 from console.environment import BASE_DIR, Environment, EnvironmentProblem, load
+from console.files import remove_stale_drafts, replace_file
 from console.keys import Keys, ensure_keys, renew_bundle
 from console.local import gunicorn, hub_configuration, linux, orphans, ports, registry
 from console.local.children import LOOK_AGAIN_SIGNAL, Child
@@ -47,6 +49,8 @@ def main() -> int:
 
 def _run(environment: Environment) -> int:
     run = environment.data_dir / "run"
+    os.environ.update(orphans.mark(run))
+    killed = orphans.was_killed(run)
     left = orphans.clear(run)
     if left:
         say(f"Cleared away what an earlier run had left behind: {', '.join(left)}.")
@@ -54,21 +58,24 @@ def _run(environment: Environment) -> int:
         ports.check(host, environment.console_port, "CONSOLE_PORT", "the console")
     if environment.registry_is_ours:
         ports.check("127.0.0.1", environment.registry_port, "REGISTRY_PORT", "the registry")
-    if environment.dockerhub:
-        ports.check("127.0.0.1", environment.dockerhub_port, "DOCKERHUB_PORT", "the cache of Docker Hub")
     keys = ensure_keys(environment.data_dir)
     renew_bundle(keys)
-    environment.restart_request.unlink(missing_ok=True)
+    for folder in (run, environment.data_dir / "registry", environment.data_dir / "dockerhub"):
+        remove_stale_drafts(folder)
+    for file in (environment.restart_request, *_run_files(environment)):
+        file.unlink(missing_ok=True)
     supervisor = Supervisor(run)
     supervisor.listen()
     code = 0
     try:
-        look = _start(supervisor, environment, keys)
+        look = _start(supervisor, environment, keys, killed=killed)
         say("")
         say(f"My Images is ready at {environment.console_url}")
         say(f"Registry address: {environment.registry_address}")
         if environment.dockerhub_inner_file.exists():
             say(f"Docker Hub's official images: {environment.dockerhub_address}/library")
+        elif environment.dockerhub:
+            say("Docker Hub's official images: off, the lines above say why")
         supervisor.watch(look)
         say("Stopping.")
     except Stopped:
@@ -78,28 +85,37 @@ def _run(environment: Environment) -> int:
         code = 1
     finally:
         supervisor.stop()
-        environment.inner_registry_file.unlink(missing_ok=True)
-        environment.dockerhub_inner_file.unlink(missing_ok=True)
+        for file in _run_files(environment):
+            file.unlink(missing_ok=True)
     say("My Images has stopped.")
     return code
 
 
-def _start(supervisor: Supervisor, environment: Environment, keys: Keys) -> Callable[[], bool]:
-    """Start everything; what is to be looked after from then on, again and again (``Supervisor.watch``)."""
+def _run_files(environment: Environment) -> list[Path]:
+    """What is true while this run lasts, for the console and for commands started beside it."""
+    return [environment.inner_registry_file, environment.dockerhub_inner_file, environment.dockerhub_missing_file]
+
+
+def _start(supervisor: Supervisor, environment: Environment, keys: Keys, *, killed: bool) -> Callable[[], bool]:
+    """Start everything; what is to be looked after from then on, again and again (``Supervisor.watch``).
+
+    :param killed: whether the last run was not stopped in good order.
+    """
     variables = {**os.environ, "DJANGO_SETTINGS_MODULE": "console.settings", "PYTHONUNBUFFERED": "1"}
     # Only the cache talks to Docker Hub as somebody.
     variables.pop("DOCKERHUB_PASSWORD", None)
     if environment.registry_is_ours or environment.dockerhub:
         registry.prepare(environment, lambda: bool(supervisor.signals))
-    bundled, guard = _registries(environment, keys)
-    environment.dockerhub_inner_file.unlink(missing_ok=True)
-    hub = _hub(environment, keys, variables) if environment.dockerhub else []
+    bundled, guard = _registries(environment, keys, killed=killed)
+    hub = _hub(environment, keys) if environment.dockerhub else []
     # The inner one is waited for, which asks nobody; the other has to do with the Internet, and the start has not.
     bundled += hub[:1]
     if environment.embedded_database:
         server = Postgres(
             environment.data_dir / "postgres", environment.socket_dir, _options(os.environ.get("POSTGRES_OPTIONS", ""))
         )
+        if not server.is_made:
+            say("Making the database, which takes a few seconds ...")
         server.initialise()
         database = Child(
             "postgres",
@@ -115,6 +131,7 @@ def _start(supervisor: Supervisor, environment: Environment, keys: Keys) -> Call
         supervisor.start(child)
     if environment.embedded_database:
         supervisor.wait_for(database.ready, [database])
+    say("Preparing the database's tables and the pages' files ...")
     prepare = [sys.executable, str(BASE_DIR / "manage.py"), "prepare"]
     supervisor.run_once(Child("prepare", prepare, variables, lambda: True, plain=("Account ID: ", "Password: ")))
     console = Child("console", gunicorn.command(environment), variables, lambda: _answers(_health(environment), {200}))
@@ -144,13 +161,14 @@ def _look_after(supervisor: Supervisor, guard: Guard | None, worker: Child) -> C
     return look
 
 
-def _registries(environment: Environment, keys: Keys) -> tuple[list[Child], Guard | None]:
+def _registries(environment: Environment, keys: Keys, *, killed: bool) -> tuple[list[Child], Guard | None]:
     """The bundled registry and the inner one over the same storage, with what looks after that.
 
     There are none when one running elsewhere was named.
+
+    :param killed: whether the last run was not stopped in good order.
     """
     folder = environment.data_dir / "registry"
-    environment.inner_registry_file.unlink(missing_ok=True)
     if not environment.registry_is_ours:
         path = registry.write_config(folder / "external.yml", registry.external_snippet(environment, keys))
         say(f"The registry at {environment.registry_url} needs the settings in {path}.")
@@ -174,27 +192,34 @@ def _registries(environment: Environment, keys: Keys) -> tuple[list[Child], Guar
         program = registry.choose(environment, config, name)
         children.append(_registry_child(name, program, port, variables))
         reading.append([str(read_only) if part == str(config) else part for part in program.command])
-    environment.inner_registry_file.write_text(f"http://127.0.0.1:{inner_port}")
+    replace_file(environment.inner_registry_file, f"http://127.0.0.1:{inner_port}".encode())
     guard = Guard(folder / "data", children, reading)
-    guard.begin()
+    guard.begin(killed=killed)
     return children, guard
 
 
-def _hub(environment: Environment, keys: Keys, variables: dict[str, str]) -> list[Child]:
+def _hub(environment: Environment, keys: Keys) -> list[Child]:
     """A plain registry over the cache of Docker Hub's images, for the console's own questions, and the cache itself.
 
-    :param variables: of the console: it is told when there is no cache because no program was found for it.
+    Nothing else needs the cache, so what it lacks does not stop the start: then there are none, this is said, and the
+    console finds the reason in ``dockerhub_missing_file``.
     """
-    port = ports.free()
-    configuration = hub_configuration.plain(environment, keys, port)
-    config = registry.write_config(hub_configuration.folder(environment) / "inner.yml", configuration)
+    missing = "port"
     try:
-        inner = _registry_child("inner hub", registry.choose(environment, config, "inner hub"), port)
-    except Problem as problem:
-        say(f"There is no cache of Docker Hub's images. {problem}")
-        variables["DOCKERHUB"] = "off"
+        ports.check("127.0.0.1", environment.dockerhub_port, "DOCKERHUB_PORT", "the cache of Docker Hub's images")
+        missing = "files"
+        port = ports.free()
+        configuration = hub_configuration.plain(environment, keys, port)
+        config = registry.write_config(hub_configuration.folder(environment) / "inner.yml", configuration)
+        missing = "program"
+        program = registry.choose(environment, config, "inner hub")
+    except (Problem, OSError) as problem:
+        reason = str(problem)
+        say(f"My Images starts without the cache of Docker Hub's images: {reason[:1].lower()}{reason[1:]}")
+        replace_file(environment.dockerhub_missing_file, missing.encode())
         return []
-    environment.dockerhub_inner_file.write_text(f"http://127.0.0.1:{port}")
+    replace_file(environment.dockerhub_inner_file, f"http://127.0.0.1:{port}".encode())
+    inner = _registry_child("inner hub", program, port)
     command = [sys.executable, "-m", "console.local.hub"]
     return [inner, Child("hub", command, os.environ, lambda: True, silent=_REGISTRY_ROUTINE, reads_keys=True)]
 

@@ -23,6 +23,8 @@ from console.keys import ensure_keys
 from console.local import hub_configuration, linux, registry, registry_program
 from console.local.log import say
 from console.local.problems import Problem
+from console.local.storage import remove_half_written
+from console.local.storage_repair import repair_links, repair_schedule
 
 _POLL_SECONDS = 0.1
 _ASK_SECONDS = 5
@@ -90,7 +92,10 @@ class Cache:
             True: registry.write_config(folder / "caching.yml", caching),
             False: registry.write_config(folder / "plain.yml", plain),
         }
+        self.data = folder / "data"
         self.process: subprocess.Popen[bytes] | None = None
+        # The last process may have been killed in the middle of a file: so may the one of an earlier run.
+        self.to_repair = True
         self.caching = False
         self.started_at = self.plain_until = 0.0
 
@@ -107,8 +112,19 @@ class Cache:
             self.plain_until = now + min(self.environment.dockerhub_check_seconds, _SOON_SECONDS)
         caching = upstream_is_there and now >= self.plain_until
         if self.process is None or ended or caching != self.caching:
+            self.to_repair |= ended
             self.stop()
+            self._repair()
             self._start(caching)
+
+    def _repair(self) -> None:
+        """Mend the cache's storage if a process may have been killed in the middle of a file. None runs now."""
+        if not self.to_repair:
+            return
+        self.to_repair = False
+        repaired = remove_half_written(self.data) + repair_links(self.data, time.time()) + repair_schedule(self.data)
+        if repaired:
+            say(f"Repaired {repaired} files of the cache of official images that a killed process had cut off.")
 
     def _start(self, caching: bool) -> None:
         upstream = self.environment.dockerhub_upstream
@@ -133,6 +149,7 @@ class Cache:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+            self.to_repair = True
 
 
 def _gets_credentials(environment: Environment) -> bool:

@@ -7,7 +7,7 @@ import ctypes
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
@@ -45,6 +45,74 @@ def start_time(pid: int) -> int | None:
     except OSError:
         return None
     return None if fields[0] == "Z" else int(fields[19])
+
+
+def boot_id() -> str:
+    """What tells this boot of the machine from any other (random(4), boot_id); empty where the kernel has none."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+def processes() -> Iterator[int]:
+    """The numbers of all processes that can be seen from here; none where there is no ``/proc``."""
+    try:
+        names = [entry.name for entry in Path("/proc").iterdir()]
+    except OSError:
+        return
+    yield from (int(name) for name in names if name.isdigit())
+
+
+def first_environment(pid: int) -> dict[str, str]:
+    """The environment that a process began with (proc(5), environ); empty when it cannot be read.
+
+    It cannot for another user's process (unless by root), and for one that has overwritten that memory with its title.
+    """
+    try:
+        text = Path(f"/proc/{pid}/environ").read_bytes().decode(errors="surrogateescape")
+    except OSError:
+        return {}
+    return dict(part.split("=", 1) for part in text.split("\0") if "=" in part)
+
+
+def command_line(pid: int) -> list[str]:
+    """The arguments of a process, its program first (proc(5), cmdline); one empty text when they cannot be read."""
+    try:
+        text = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="surrogateescape")
+    except OSError:
+        return [""]
+    return text.split("\0")
+
+
+def group(pid: int) -> int:
+    """The process group of a process; 0 when there is no such process."""
+    try:
+        return os.getpgid(pid)
+    except OSError:
+        return 0
+
+
+def program(pid: int) -> str:
+    """The path of the program that a process runs (proc(5), exe); empty when it is gone or cannot be read."""
+    try:
+        return str(Path(f"/proc/{pid}/exe").readlink())
+    except OSError:
+        return ""
+
+
+def working_folder(pid: int) -> Path | None:
+    """The folder that a process works in (proc(5), cwd); ``None`` when it is gone or cannot be read."""
+    try:
+        return Path(f"/proc/{pid}/cwd").readlink()
+    except OSError:
+        return None
+
+
+def send(pid: int, number: int) -> None:
+    """Send a process a signal; nothing when it is gone or another user's."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, number)
 
 
 def signal_group(pid: int, number: int) -> None:

@@ -17,7 +17,8 @@ from pathlib import Path
 
 import psycopg
 
-from console.local import linux
+from console.local import linux, stale_server
+from console.local.log import say
 from console.local.problems import Problem
 
 with warnings.catch_warnings():
@@ -60,50 +61,81 @@ class Postgres:
         flags = [part for assignment in (*assignments, *self.options) for part in ("-c", assignment)]
         return [str(_programs() / "postgres"), "-D", str(self.data), *flags]
 
+    @property
+    def is_made(self) -> bool:
+        """Whether there is a cluster in the data folder, or a part of one (``_set_aside_unfinished``)."""
+        return (self.data / "PG_VERSION").exists()
+
     def initialise(self) -> None:
         """Make the data and socket folders, their owner, and the cluster, where they are not there yet.
 
-        :raises Problem: when the cluster cannot be made.
+        What a killed server left is removed.
+
+        :raises Problem: when the cluster cannot be made, or a server is running over it.
         """
         owner = self.owner
-        for folder in (self.data, self.sockets):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            folder.chmod(0o700)
-            if owner is not None:
-                os.chown(folder, owner.pw_uid, owner.pw_gid)
+        self.data.parent.mkdir(parents=True, exist_ok=True)
+        self._own(self.sockets, owner)
         if owner is not None:
             for folder in (self.data, self.sockets, _programs()):
                 _let_through(folder)
-        if not (self.data / "PG_VERSION").exists():
-            self._initdb(owner)
-        self._forget_dead_server()
+        self._set_aside_unfinished()
+        if not self.is_made:
+            self._make(owner)
+        self._own(self.data, owner)
+        stale_server.remove_lock_files(self.data.resolve(), self.sockets)
 
-    def _initdb(self, owner: pwd.struct_passwd | None) -> None:
+    @staticmethod
+    def _own(folder: Path, owner: pwd.struct_passwd | None) -> None:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.chmod(0o700)
+        if owner is not None:
+            os.chown(folder, owner.pw_uid, owner.pw_gid)
+
+    def _set_aside_unfinished(self) -> None:
+        """Rename a data folder that no server ever ran over, so that a new one is made.
+
+        Earlier versions ran ``initdb`` in the final place, where a kill left a part of a cluster. A server that starts
+        writes ``postmaster.opts``; copies made by ``pg_basebackup`` lack it, and have the other two.
+        """
+        used = ("postmaster.opts", "backup_label", "backup_manifest")
+        if not self.data.is_dir() or any((self.data / name).exists() for name in used) or not any(self.data.iterdir()):
+            return
+        if self.data.is_mount():
+            raise Problem(f"The database in {self.data} was never finished: empty that folder, then start again.")
+        aside = self.data.with_name(f"{self.data.name}.unfinished")
+        shutil.rmtree(aside, ignore_errors=True)
+        self.data.rename(aside)
+        say(f"The database in {self.data} was never finished and is made anew; what was there is now {aside}.")
+
+    def _make(self, owner: pwd.struct_passwd | None) -> None:
+        """Make the cluster in a draft folder and rename it: a kill leaves no part of one in the final place."""
+        if self.data.is_mount():  # nothing can be renamed to it
+            self._own(self.data, owner)
+            self._initdb(self.data, owner)
+            return
+        draft = self.data.with_name(f"{self.data.name}.draft")
+        shutil.rmtree(draft, ignore_errors=True)
+        self._own(draft, owner)
+        self._initdb(draft, owner)
+        draft.rename(self.data)
+
+    def _initdb(self, folder: Path, owner: pwd.struct_passwd | None) -> None:
         command = [str(_programs() / "initdb"), "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8"]
         result = subprocess.run(
-            [*command, "-U", SUPERUSER, "-D", str(self.data)],
+            [*command, "-U", SUPERUSER, "-D", str(folder)],
             capture_output=True,
             text=True,
             check=False,
             user=owner.pw_uid if owner else None,
             group=owner.pw_gid if owner else None,
             extra_groups=[] if owner else None,
+            preexec_fn=linux.die_with_parent(signal.SIGKILL),
             cwd="/",
         )
         if result.returncode:
             last = (result.stderr.strip().splitlines() or ["no reason given"])[-1]
             raise Problem(f"PostgreSQL's data folder {self.data} cannot be made: {last}")
-
-    def _forget_dead_server(self) -> None:
-        """Remove the lock file of a killed server when its process number belongs to somebody else by now."""
-        lock = self.data / "postmaster.pid"
-        try:
-            pid = int(lock.read_text().splitlines()[0])
-            command = Path(f"/proc/{pid}/cmdline").read_bytes()
-        except (OSError, ValueError, IndexError):
-            return  # no lock, or no such process: the server itself sees to that
-        if os.fsencode(self.data) not in command:
-            lock.unlink(missing_ok=True)
 
     def connect(self, database: str = SUPERUSER) -> psycopg.Connection[tuple[object, ...]]:
         """A connection as the server's superuser, in autocommit."""

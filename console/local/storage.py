@@ -11,12 +11,15 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from console.local.children import Child
 from console.local.log import say
+from console.local.storage_repair import repair_links
 
 # A disk that takes a gigabyte a second takes less than this between two looks.
 LOW_BYTES = 64 * 1024 * 1024
@@ -91,10 +94,15 @@ class Guard:
         self._commands = {False: [child.command for child in registries], True: reading}
         self.read_only = False
 
-    def begin(self) -> None:
-        """Before the first start: remove what the last run left, and find out whether there is room."""
+    def begin(self, *, killed: bool = False) -> None:
+        """Before the first start: remove what the last run left, and find out whether there is room.
+
+        :param killed: whether the last run was not stopped in good order.
+        """
         self._data.mkdir(parents=True, exist_ok=True)
         self._clean()
+        if killed:
+            self._repair_links(time.time())
         if Room.on(self._data).low:
             self._tell(read_only=True)
 
@@ -111,8 +119,11 @@ class Guard:
             self._tell(read_only=not self.read_only)
         if not self.read_only:
             self._clean()
+        before = time.time()
         for child in self._registries:
             child.start()
+        if died:
+            self._repair_links(before)
         return True
 
     def _tell(self, *, read_only: bool) -> None:
@@ -127,6 +138,15 @@ class Guard:
         else:
             say("There is room on the disk again: images can be pushed and deleted.")
 
+    def _repair_links(self, before: float) -> None:
+        """Repair what a killed process cut off, beside the registries: a large storage takes minutes."""
+        threading.Thread(target=_repair_and_say, args=[self._data, before], name="repair", daemon=True).start()
+
     def _clean(self) -> None:
         if removed := remove_half_written(self._data):
             say(f"Removed {removed} half-written files from the registry's storage; no push of them was confirmed.")
+
+
+def _repair_and_say(data: Path, before: float) -> None:
+    if repaired := repair_links(data, before):
+        say(f"Repaired {repaired} links of the registry's storage that a killed process had cut off.")

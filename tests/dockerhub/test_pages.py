@@ -269,9 +269,30 @@ def test_turned_off(client, ann, debian, settings, hub):
     html = text(client, "/docker-hub/")
     assert "Docker Hub is turned off here" in html
     assert rows_of(html) == []
+    assert "Docker Hub’s official images are switched off here." in html
     assert "nothing can be pulled through the cache" in text(client, "/docker-hub/debian/")
     assert "does not answer" in text(client, "/docker-hub/debian/-/cached/")
     client.post("/docker-hub/-/refresh/")
     jobs.keep_up()
     assert hub.asked == []
     assert ProcrastinateJob.objects.count() == 0
+
+
+@pytest.mark.parametrize(
+    ("missing", "sentence"),
+    [
+        ("port", "is off, because port 5001 is taken by another program."),
+        ("program", "is off, because no registry program was found for it."),
+        ("files", "is off, because its files could not be written."),
+    ],
+)
+def test_wanted_but_missing(client, ann, debian, settings, hub, missing, sentence):
+    """The start went on without the cache: the pages and the administration give the reason."""
+    settings.DOCKERHUB_ENABLED, settings.DOCKERHUB_MISSING, settings.DOCKERHUB_PORT = False, missing, 5001
+    ann.is_staff = ann.is_superuser = True
+    ann.save()
+    for path in ("/docker-hub/", "/docker-hub/debian/", "/admin/"):
+        assert sentence in text(client, path), path
+    assert ("DOCKERHUB_PORT" in text(client, "/docker-hub/")) == (missing == "port")
+    settings.DOCKERHUB_ENABLED, settings.DOCKERHUB_MISSING = True, ""
+    assert "is off, because" not in text(client, "/admin/")

@@ -70,6 +70,22 @@ class TestEnvironment:
         with pytest.raises(environment.EnvironmentProblem, match=variable):
             environment.load({variable: value})
 
+    @pytest.mark.parametrize(
+        ("variable", "value"),
+        [
+            ("EMAIL_PORT", "smtp"),
+            ("TOKEN_SECONDS", "0"),
+            ("WEB_THREADS", "-1"),
+            ("WEB_WORKERS", "٣"),
+            ("AUDIT_SUMMARY_SECONDS", "soon"),
+            ("LOG_LEVEL", "loud"),
+        ],
+    )
+    def test_what_others_read_is_checked_before_anything_starts(self, variable, value):
+        with pytest.raises(environment.EnvironmentProblem, match=f"{variable} is .*; it must be"):
+            environment.load({variable: value})
+        assert environment.load({variable: ""})
+
     @pytest.mark.parametrize("value", ["registry", "ftp://x", "http://", "127.0.0.1:5000"])
     def test_an_address_that_is_none(self, value):
         with pytest.raises(environment.EnvironmentProblem, match="REGISTRY_URL"):
@@ -122,11 +138,20 @@ class TestFindingTheRegistry:
 
     def test_without_one_everything_goes_on_without_the_cache_of_docker_hub(self, path, tmp_path, capsys):
         found = environment.load({"DATA_DIR": str(tmp_path), "REGISTRY_URL": "https://registry.example.com"})
-        variables = {}
-        assert local._hub(found, keys.ensure_keys(tmp_path), variables) == []
-        assert variables == {"DOCKERHUB": "off"}
-        assert "There is no cache of Docker Hub's images. No registry program was found" in capsys.readouterr().out
+        found.dockerhub_missing_file.parent.mkdir()
+        assert local._hub(found, keys.ensure_keys(tmp_path)) == []
+        assert "without the cache of Docker Hub's images: no registry program was found" in capsys.readouterr().out
         assert not found.dockerhub_inner_file.exists()
+        assert environment.load({"DATA_DIR": str(tmp_path)}).dockerhub_missing == "program"
+        assert environment.load({"DATA_DIR": str(tmp_path), "DOCKERHUB": "off"}).dockerhub_missing == ""
+
+    def test_without_a_folder_for_it_as_well(self, path, tmp_path, capsys):
+        found = environment.load({"DATA_DIR": str(tmp_path)})
+        found.dockerhub_missing_file.parent.mkdir()
+        (tmp_path / "dockerhub").touch()
+        assert local._hub(found, keys.ensure_keys(tmp_path)) == []
+        assert f"{tmp_path}/dockerhub" in capsys.readouterr().out
+        assert environment.load({"DATA_DIR": str(tmp_path)}).dockerhub_missing == "files"
 
     def test_its_configuration_is_private_and_whole(self, tmp_path):
         found = environment.load({"DATA_DIR": str(tmp_path)})

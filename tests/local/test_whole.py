@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -123,8 +124,7 @@ def refused(whole, **variables):
 
 
 @pytest.mark.parametrize(
-    ("attribute", "variable"),
-    [("console_port", "CONSOLE_PORT"), ("registry_port", "REGISTRY_PORT"), ("dockerhub_port", "DOCKERHUB_PORT")],
+    ("attribute", "variable"), [("console_port", "CONSOLE_PORT"), ("registry_port", "REGISTRY_PORT")]
 )
 def test_a_taken_port(whole, stack, attribute, variable):
     port = str(getattr(stack, attribute))
@@ -132,6 +132,30 @@ def test_a_taken_port(whole, stack, attribute, variable):
     assert f"Port {port} on 127.0.0.1 is taken" in sentence
     assert variable in sentence
     assert not (whole.data_dir / "postgres").exists(), "it is said at once"
+
+
+def test_the_caches_port_alone_is_taken(whole):
+    """Everything else is started; the terminal and the commands beside it know, and the next start tries again."""
+    with socket.create_server(("127.0.0.1", whole.dockerhub_port)):
+        whole.start()
+        assert answers(whole)
+        log = whole.log()
+        (line,) = [line for line in log.splitlines() if "without the cache" in line]
+        assert line.startswith(
+            "My Images starts without the cache of Docker Hub's images: "
+            f"port {whole.dockerhub_port} on 127.0.0.1 is taken, and"
+        )
+        assert "set DOCKERHUB_PORT to a free port" in line
+        assert "Docker Hub's official images: off, the lines above say why" in log
+        assert not {"hub", "inner hub"} & set(whole.children())
+        told = "from console import policy; print(policy.refuse_docker_hub())"
+        out = whole.manage("shell", "-v0", "-c", told)
+        assert f"because port {whole.dockerhub_port} is taken by another program" in out
+        whole.signal()
+        assert whole.wait() == 0
+    whole.start()
+    assert f"Docker Hub's official images: {whole.dockerhub_address}/library" in whole.log()
+    assert {"hub", "inner hub"} <= set(whole.children())
 
 
 @pytest.mark.parametrize("value", ["0", "65536", "http", "-1", "８０"])

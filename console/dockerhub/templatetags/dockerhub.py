@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from django import template
 from django.conf import settings
 
+from console import policy
+
 register = template.Library()
 
 # A folder of its own: what is stored in it under Docker Hub's name would not do for Docker Hub itself.
@@ -64,3 +66,9 @@ def use_of(username: str | None, name: str, tag: str) -> Use:
     :param username: for ``docker login``; ``None`` for somebody who has none yet.
     """
     return Use(username or "[UserName]", name, tag)
+
+
+@register.simple_tag
+def docker_hub_missing() -> str:
+    """Why this run has no cache although it is wanted, as a sentence; empty when it has one, or none is wanted."""
+    return policy.refuse_docker_hub() if settings.DOCKERHUB_MISSING else ""
