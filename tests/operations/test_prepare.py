@@ -95,6 +95,49 @@ def test_another_version_collected_without_a_note(start, source):
     assert ".base { color: red }" in sheet
 
 
+def hashed(settings, name):
+    paths = json.loads((Path(settings.STATIC_ROOT) / "staticfiles.json").read_text())["paths"]
+    return Path(settings.STATIC_ROOT) / paths[name]
+
+
+def test_a_collection_that_was_killed_is_made_anew(start, source, settings):
+    """It left no note, and a hashed file that is half written: Django writes no hashed file that exists."""
+    write(source / "font.woff2", "x" * 1000)
+    start()
+    hashed(settings, "font.woff2").write_text("x" * 10)
+    settings.STATIC_ROOT.with_name("static.collected").unlink()
+    assert start()[0]
+    assert hashed(settings, "font.woff2").read_text() == "x" * 1000
+
+
+@pytest.mark.parametrize("damage", ["", "x" * 10])
+def test_a_file_that_is_damaged(start, source, settings, damage):
+    write(source / "font.woff2", "x" * 1000)
+    start()
+    hashed(settings, "font.woff2").write_text(damage)
+    assert start()[0]
+    assert hashed(settings, "font.woff2").read_text() == "x" * 1000
+    assert not start()[0]
+
+
+@pytest.mark.parametrize("file", ["static.collected", "static/staticfiles.json"])
+@pytest.mark.parametrize("damage", ["", "{", "[]", "{}"])
+def test_a_note_or_a_manifest_that_is_damaged(start, settings, file, damage):
+    start()
+    (settings.STATIC_ROOT.parent / file).write_text(damage)
+    assert start()[0]
+    assert not start()[0]
+
+
+def test_files_of_an_earlier_version_stay_for_open_pages(start, source, settings):
+    start()
+    earlier = hashed(settings, STYLE_SHEET)
+    write(source / "css" / "base.css", ".base { color: tan }")
+    assert start()[0]
+    assert earlier.exists()
+    assert hashed(settings, STYLE_SHEET) != earlier
+
+
 @pytest.mark.parametrize("lost", ["staticfiles.json", "css"])
 def test_files_that_somebody_deleted(start, settings, lost):
     start()

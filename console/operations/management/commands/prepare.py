@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import secrets
+import shutil
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from django.db import connection, transaction
 
 from console.accounts.models import Account
 from console.accounts.services import create_account
+from console.files import replace_file
 from console.pages import static
 
 # What ``collectstatic`` leaves out by itself.
@@ -45,13 +47,13 @@ def _state(sources: dict[str, bytes]) -> str:
 
 
 def _collected(root: Path) -> str:
-    """What tells whether what was collected is still what it was; empty when some of it is missing."""
+    """What tells whether what was collected is still what it was; empty when some of it is missing or damaged."""
     try:
         manifest = (root / _MANIFEST).read_bytes()
-        complete = all((root / path).exists() for path in json.loads(manifest)["paths"].values())
-    except (OSError, ValueError, KeyError):
+        sizes = [(path, (root / path).stat().st_size) for path in sorted(json.loads(manifest)["paths"].values())]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return ""
-    return hashlib.sha256(manifest).hexdigest() if complete else ""
+    return hashlib.sha256(manifest + repr(sizes).encode()).hexdigest()
 
 
 class Command(BaseCommand):
@@ -72,14 +74,19 @@ class Command(BaseCommand):
         sources = _sources()
         state = _state(sources)
         collected = _collected(root)
-        if collected and note.exists() and note.read_text() == f"{state} {collected}":
+        noted = note.read_text(errors="replace") if note.is_file() else ""
+        if collected and noted == f"{state} {collected}":
             return
         note.unlink(missing_ok=True)
+        if not (collected and noted.endswith(f" {collected}")):
+            # The last collection was interrupted, or files are damaged. A hashed file that exists is not written again,
+            # so that one that was half written would stay. Complete ones of an earlier version do stay, for open pages.
+            shutil.rmtree(root, ignore_errors=True)
         for path in sources:
             # A copy that is newer than its source would be left as it is. Pages name the hashed ones, which stay.
             (root / path).unlink(missing_ok=True)
         call_command("collectstatic", interactive=False, verbosity=0)
-        note.write_text(f"{state} {_collected(root)}")
+        replace_file(note, f"{state} {_collected(root)}".encode())
 
     def _first_administrator(self) -> None:
         given = os.environ.get("ADMIN_PASSWORD", "")
