@@ -58,12 +58,17 @@ endif
 $(VENV)/bin/python:
 	@bash .ci/venv "$(PYTHON)" "$(VENV)"
 
+# .installing is there while pip works: an environment that has it was interrupted, and .ci/venv makes it anew.
 $(VENV)/.installed: requirements.txt $(VENV)/bin/python
-	@echo "Installing what My Images needs ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@bash .ci/venv "$(PYTHON)" "$(VENV)"
+	@touch $(VENV)/.installing
+	@$(BIN)/python .ci/install.py "what My Images needs" requirements.txt
+	@rm $(VENV)/.installing
 	@touch $@
 
 $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
-	@echo "Installing what the tests need ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@if [ -e $(VENV)/.installing ]; then rm $(VENV)/.installed && $(MAKE) --no-print-directory $(VENV)/.installed; fi
+	@touch $(VENV)/.installing
+	@$(BIN)/python .ci/install.py "what the tests need" requirements-dev.txt
+	@rm $(VENV)/.installing
 	@touch $@
