@@ -41,14 +41,18 @@ format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-# The two lock files, each for every Python version from the oldest one on: where these need different packages, a line has
-# a marker. No index address goes into them. Extras stay in: without them an older pip takes the newest release for
-# "name[extra]", not the one that is locked, as soon as there is a newer one.
-LOCK := $(BIN)/uv pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes --no-strip-extras \
-	--custom-compile-command "make lock"
+# What the two lock files are made with, by the oldest Python that is supported, and checked for all of them afterwards. No
+# index address goes into them. Extras stay in: without them an older pip takes the newest release for "name[extra]", not
+# the one that is locked, as soon as there is a newer one.
+LOCK := $(BIN)/pip-compile --quiet --no-strip-extras --allow-unsafe --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
+# pip-compile leaves out the marker of a requirement of an extra.
+ATHERIS := python_version < "3.14" and sys_platform == "linux" and platform_machine == "x86_64"
 lock: $(VENV)/.installed-dev
 	$(LOCK) --output-file requirements.txt pyproject.toml
-	$(LOCK) --extra dev --constraint requirements.txt --output-file requirements-dev.txt pyproject.toml
+	@mkdir -p .cache && sed -E 's/^([^ []+)\[[^]]*\]==/\1==/' requirements.txt >.cache/constraints.txt
+	$(LOCK) --extra dev --constraint .cache/constraints.txt --output-file requirements-dev.txt pyproject.toml
+	@sed -i -E 's/^(atheris==[^ ]+) \\$$/\1 ; $(ATHERIS) \\/' requirements-dev.txt
 	@$(BIN)/python .ci/pythons.py requirements.txt requirements-dev.txt
 
 # Made again where it is broken: an upgrade of the system replaces its Python by one that sees none of the packages.

@@ -90,7 +90,6 @@ def test_the_same_versions_everywhere():
     assert PROJECT["requires-python"] == f">={PYTHONS[0]}"
     assert settings["tool"]["mypy"]["python_version"] == PYTHONS[0]
     assert settings["tool"]["ruff"]["target-version"] == f"py{PYTHONS[0].replace('.', '')}"
-    assert f"--python-version {PYTHONS[0]} " in (BASE_DIR / "Makefile").read_text()
     for name in ("README.md", ".ci/venv"):
         assert f"Python {PYTHONS[0]} to {PYTHONS[-1]}" in (BASE_DIR / name).read_text(), name
 
