@@ -18,6 +18,7 @@ from django.utils import timezone
 from benchmarks.tools import installation, say, stopwatch
 from console.accounts.models import Account, RegistryCredential
 from console.namespaces.models import Namespace
+from console.tag_order import sort_key
 
 # For a run that only seeds: what is lost with the machine is seeded again.
 FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_wal_size=8GB", "checkpoint_timeout=1h")
@@ -140,25 +141,30 @@ _MANIFESTS = [
     FROM seed_tag WHERE {_SIGNED}
     """,
 ]
+_NAME = "CASE WHEN n = 0 THEN 'latest' ELSE format('%s.%s.%s', n / 100, n / 10 % 10, n % 10) END"
+_SIGNATURE = f"replace({_TAG_DIGEST}, ':', '-') || '.sig'"
+_NAMES = f"SELECT {_NAME} FROM seed_tag UNION SELECT {_SIGNATURE} FROM seed_tag WHERE {_SIGNED}"
+# The sort key of each name, which Python computes.
+_KEYS = 'CREATE TEMPORARY TABLE seed_key (name text PRIMARY KEY, sort_key text COLLATE "C") ON COMMIT DROP'
+_KEY_ROWS = "INSERT INTO seed_key SELECT * FROM unnest(%s::text[], %s::text[])"
 _TAG = """
 INSERT INTO images_tag (
-    image_id, manifest_id, name, subject, pushed_at, pushed_by, pull_count, last_pull_at, state, problem, missing_at
+    image_id, manifest_id, name, sort_key, subject, pushed_at, pushed_by, pull_count, last_pull_at, state, problem,
+    missing_at
 )
 """
 _TAGS = [
     f"""{_TAG}
     SELECT
-        image_id, manifest_id,
-        CASE WHEN n = 0 THEN 'latest' ELSE format('%s.%s.%s', n / 100, n / 10 % 10, n % 10) END,
-        '', pushed_at, 'builder', number * 7919 % 1000,
+        image_id, manifest_id, seed_key.name, sort_key, '', pushed_at, 'builder', number * 7919 % 1000,
         CASE WHEN number % 3 > 0 THEN pushed_at + interval '1 hour' END, 'active', '', NULL
-    FROM seed_tag
+    FROM seed_tag JOIN seed_key ON seed_key.name = {_NAME}
     """,
     f"""{_TAG}
     SELECT
-        image_id, -manifest_id, replace({_TAG_DIGEST}, ':', '-') || '.sig', {_TAG_DIGEST}, pushed_at, 'builder', 0,
-        NULL, 'active', '', NULL
-    FROM seed_tag WHERE {_SIGNED}
+        image_id, -manifest_id, seed_key.name, sort_key, {_TAG_DIGEST}, pushed_at, 'builder', 0, NULL, 'active', '',
+        NULL
+    FROM seed_tag JOIN seed_key ON seed_key.name = {_SIGNATURE} WHERE {_SIGNED}
     """,
 ]
 # Ten layers and twenty steps of history, which is what an ordinary image has.
@@ -220,6 +226,11 @@ def seed(owner: int, plan: Plan) -> None:
         cursor.execute(_PLAN, {**numbers, "wide": wide, "wide_tags": plan.wide_tags if wide else 0})
         # The rest is made from the rows that it points at: looking each of them up again would take as long once more.
         cursor.execute("SET LOCAL session_replication_role = replica")
+        cursor.execute(_KEYS)
+        cursor.execute(_NAMES)
+        names = [name for (name,) in cursor.fetchall()]
+        cursor.execute(_KEY_ROWS, [names, [sort_key(name) for name in names]])
+        cursor.execute("ANALYZE seed_key")
         for statement in (*_MANIFESTS, *_TAGS, _DOCUMENTS, _ACTIVITY, _TOTALS):
             cursor.execute(statement)
     tidy()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from console.registry import at_once, hub_inner
+from console.tag_order import sort_key
 from registry_client import Descriptor, Manifest, NameUnknown, NotFound
 
 # So many tags, manifests and blobs are looked at: together less than a second's work for the registry.
@@ -38,7 +39,7 @@ def look(repository: str) -> Cached:
     """
     client = hub_inner()
     try:
-        names = sorted(client.tags(repository))
+        names = sorted(client.tags(repository), key=sort_key)
     except NameUnknown:
         return Cached([], 0, False)
 

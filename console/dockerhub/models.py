@@ -7,6 +7,8 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
+from console.database.tag_order import TagOrderField
+
 # An image's name, of one component, and a tag, as in the OCI distribution specification, "Pulling manifests".
 NAME_PATTERN = r"^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*$"
 TAG_PATTERN = r"^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$"
@@ -99,11 +101,13 @@ class OfficialTag(models.Model):
     """A tag of an official image, as Docker Hub described it.
 
     ``platforms`` has for each platform its ``name`` (``linux/arm64/v8``), ``digest`` and ``size`` (bytes that a pull
-    transfers); ``size`` is that of the platform that Docker Hub names for the tag.
+    transfers); ``size`` is that of the platform that Docker Hub names for the tag. ``sort_key`` is what the list is
+    sorted by where it is sorted by name (``console.tag_order``).
     """
 
     image = models.ForeignKey(OfficialImage, on_delete=models.CASCADE, related_name="tags", db_index=False)
     name = models.CharField(_("tag"), max_length=128)
+    sort_key = TagOrderField(_("sort key"))
     digest = models.CharField(_("digest"), max_length=140, blank=True, default="")
     size = models.PositiveBigIntegerField(_("size"), default=0)
     pushed_at = models.DateTimeField(_("pushed"), null=True)
@@ -115,11 +119,13 @@ class OfficialTag(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["image", "name"], name="official_tag_unique"),
             models.CheckConstraint(condition=Q(name__regex=TAG_PATTERN), name="official_tag_name_pattern"),
+            models.CheckConstraint(condition=~Q(sort_key=""), name="official_tag_sort_key"),
         ]
         indexes = [
             # One for each column that the list can be sorted by; tags of which no push is known are the oldest.
             models.Index("image", F("pushed_at").asc(nulls_first=True), "id", name="official_tag_by_push"),
             models.Index(fields=["image", "size", "id"], name="official_tag_by_size"),
+            models.Index(fields=["image", "sort_key", "id"], name="official_tag_by_version"),
         ]
 
     def __str__(self) -> str:

@@ -33,7 +33,7 @@ COLUMNS = {
     "pulls": "pulls",
     "updated": F("updated_at").asc(nulls_first=True),
 }
-TAG_COLUMNS = {"name": "name", "size": "size", "pushed": F("pushed_at").asc(nulls_first=True)}
+TAG_COLUMNS = {"name": "sort_key", "size": "size", "pushed": F("pushed_at").asc(nulls_first=True)}
 
 
 @require_GET

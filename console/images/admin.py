@@ -70,7 +70,7 @@ class ImageAdmin(ReadOnlyAdmin):
 
 @admin.register(Tag)
 class TagAdmin(ReadOnlyAdmin):
-    list_display = ("name", "image", "manifest", "pushed_at", "pushed_by", "pull_count", "state")
+    list_display = ("named", "image", "manifest", "pushed_at", "pushed_by", "pull_count", "state")
     list_select_related = ("image__namespace", "manifest")
     search_fields = ("name", "image__name", "image__namespace__name", "=manifest__digest")
     actions = ("delete_tags",)
@@ -79,7 +79,11 @@ class TagAdmin(ReadOnlyAdmin):
         return bool(request.user.has_perm("images.delete_tag"))
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        return [field.name for field in self.model._meta.fields]
+        return [field.name for field in self.model._meta.fields if field.name != "sort_key"]
+
+    @admin.display(description=_("name"), ordering="sort_key")
+    def named(self, tag: Tag) -> str:
+        return tag.name
 
     @admin.action(description=_("Delete these tags (the same job as the console's)"), permissions=["change"])
     def delete_tags(self, request: HttpRequest, queryset: QuerySet[Tag]) -> None:

@@ -113,7 +113,13 @@ class CopyForm(NamespaceChoiceForm):
     tag = TagField(
         label=_("Tag"),
         widget=forms.TextInput(
-            attrs={"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false", "autofocus": True}
+            attrs={
+                "autocomplete": "off",
+                "autocapitalize": "none",
+                "spellcheck": "false",
+                "autofocus": True,
+                "list": "known-tags",
+            }
         ),
         help_text=_("A tag that is there is replaced."),
         error_messages={"required": _("Please enter a tag")},

@@ -27,7 +27,7 @@ LAST_PULL = Greatest(F("last_pull_at"), F("manifest__last_pull_at"), output_fiel
 # Tags are asked for by so many digests at a time, or a multiple.
 _DIGESTS = 32
 TAG_SORTS: dict[str, tuple[Any, type]] = {
-    "name": ("name", str),
+    "name": ("sort_key", str),
     "size": ("manifest__size", int),
     "pushed": ("pushed_at", datetime.datetime),
     "pulls": (PULLS, int),
@@ -58,13 +58,19 @@ def _tags_named(image: int, name: str) -> QuerySet[Tag]:
 
 
 def names_of(manifest: Manifest, most: int) -> list[str]:
-    """The first names of the tags that point at the manifest."""
+    """The names of the tags that point at the manifest, the first ``most`` of them."""
     return [name for (name,) in _names_of(manifest.pk, rows=slice(0, most))]
 
 
 @Compiled
 def _names_of(manifest: int) -> QuerySet[Tag, tuple[str]]:
-    return Tag.objects.filter(manifest=manifest).order_by("name").values_list("name")
+    return Tag.objects.filter(manifest=manifest).order_by("sort_key").values_list("name")
+
+
+def last_names(image: Image, most: int) -> list[str]:
+    """The names of the last tags in the order of versions, the newest version first."""
+    tags = Tag.objects.filter(image=image, subject="", state=Tag.State.ACTIVE)
+    return list(tags.order_by("-sort_key").values_list("name", flat=True)[:most])
 
 
 @dataclass
@@ -140,7 +146,7 @@ def _attestations(index: Manifest, digest: str, sizes: dict[str, int]) -> list[A
 
 @Compiled
 def _tags_about(image: int, *digests: str) -> QuerySet[Tag]:
-    return Tag.objects.filter(image=image, subject__in=digests).select_related("manifest").order_by("name")
+    return Tag.objects.filter(image=image, subject__in=digests).select_related("manifest").order_by("sort_key")
 
 
 def attachments(image: Image, digests: Iterable[str]) -> dict[str, list[Attachment]]:

@@ -160,7 +160,7 @@ def tags_delete(request: Request, repository: str) -> HttpResponse:
     tags = list(
         Tag.objects.filter(image=image, name__in=[name for name in names if "\x00" not in name])
         .select_related("manifest")
-        .order_by("name")
+        .order_by("sort_key")
     )
     if not tags:
         if request.method == "GET" and not names:
@@ -192,7 +192,7 @@ def tags_delete(request: Request, repository: str) -> HttpResponse:
     context = {
         "image": image,
         "tags": tags,
-        "staying": list(staying.order_by("name").values_list("name", flat=True)[:_MOST_NAMED]),
+        "staying": list(staying.order_by("sort_key").values_list("name", flat=True)[:_MOST_NAMED]),
         "unnamed": max(total - _MOST_NAMED, 0),
         "attached": Tag.objects.filter(image=image, subject__in=about).exclude(name__in=going_names).count(),
         "problem": problem,

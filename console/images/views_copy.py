@@ -11,11 +11,15 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from console.images import copying, services_copy
+from console.images import tags as index
 from console.images.forms import CopyForm
 from console.images.models import Tag
 from console.images.views import own_image
 from console.pages.activated import activated
 from console.pages.rendering import Request, add_errors, dialog, go
+
+# Tags that the dialog suggests.
+_MOST_SUGGESTED = 100
 
 
 @require_http_methods(["GET", "POST"])
@@ -41,6 +45,7 @@ def copy(request: Request, repository: str, tag: str) -> HttpResponse:
         "form": form,
         "image": image,
         "tag": source,
+        "known": index.last_names(image, _MOST_SUGGESTED),
         "attached": len(copying.attachments_of(image, source.manifest.digest)),
         "section": "images",
     }

@@ -17,6 +17,7 @@ from console.images.models import Image, Manifest
 from console.indexing import rows, store, trail
 from console.indexing.rows import Outcome
 from console.registry import at_once
+from console.tag_order import sort_key
 from registry_client import (
     DOCKER_MANIFEST,
     OCI_MANIFEST,
@@ -85,6 +86,7 @@ class _New(NamedTuple):
     image: int
     manifest: int
     name: str
+    sort_key: str
     subject: str
     pushed_at: datetime.datetime
     pushed_by: str
@@ -202,13 +204,15 @@ def _rows(pushes: Collection[Push]) -> _Rows:
 
 def _new(push: Push, manifest: Manifest) -> _New:
     subject, moment = rows.subject_of(push.tag, manifest), push.pushed_at or timezone.now()
-    return _New(manifest.image_id, manifest.pk, push.tag, subject, moment, push.pushed_by)
+    return _New(manifest.image_id, manifest.pk, push.tag, sort_key(push.tag), subject, moment, push.pushed_by)
 
 
 _ADD = """
-INSERT INTO images_tag (image_id, manifest_id, name, subject, pushed_at, pushed_by, pull_count, state, problem)
+INSERT INTO images_tag (
+    image_id, manifest_id, name, sort_key, subject, pushed_at, pushed_by, pull_count, state, problem
+)
 SELECT new.*, 0, 'active', ''
-FROM unnest(%s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::timestamptz[], %s::text[]) AS new
+FROM unnest(%s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::text[], %s::timestamptz[], %s::text[]) AS new
 """
 
 

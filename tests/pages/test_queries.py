@@ -39,7 +39,7 @@ LISTS = {
     "image-delete-many": ("/images/-/delete/?{ticked}", 6),
     "image-delete": ("/images/team/app/-/delete/", 6),
     "tags-delete": ("/images/team/app/-/delete-tags/?{tags}", 8),
-    "tag-copy": ("/images/team/app/-/tags/v0/copy/", 8),
+    "tag-copy": ("/images/team/app/-/tags/v0/copy/", 9),
     "import": ("/images/-/import/", 5),
     "official-image-copy": ("/docker-hub/official0/-/tags/v0/copy/", 6),
     "namespaces": ("/namespaces/?size=100", 6),

@@ -14,6 +14,7 @@ from django.contrib.auth.hashers import make_password
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.operations import RunSQL
 
+from console.tag_order import sort_key
 from tests.environment import FOLDER
 from tests.houses import demolish, make
 
@@ -164,6 +165,9 @@ def test_rows_constraints_and_pages(build, of, schema_of_a_new_one, version):
     assert names == [row for row in expected if version == "first" or row[0] != "moving/app"]
     pieces = house.sql("SELECT full_name, 'api' = ANY(pieces) FROM images_imagepieces ORDER BY 1")
     assert pieces == [(name, name == "team/web/api") for name, _, _ in names]
+    for table in ("images_tag", "dockerhub_officialtag"):
+        for name, key in house.sql(f"SELECT name, sort_key FROM {table}"):
+            assert key == sort_key(name), (table, name)
     if version == "first":
         children = [{"digest": f"sha256:{A}", "platform": ""}, {"digest": f"sha256:{C}", "platform": ""}]
         assert house.sql("SELECT children FROM images_manifest ORDER BY id") == [([],), (children,), ([],)]

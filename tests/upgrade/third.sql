@@ -9,3 +9,5 @@ INSERT INTO favorites_star (id, account_id, image_id, official_image_id, created
     (1, 2, 1, NULL, '2025-01-05Z'), (2, 1, 1, NULL, '2025-01-05Z'), (3, 1, NULL, 1, '2025-01-05Z');
 INSERT INTO transfers_transfer (id, image_id, tag, source, repository, reference, platforms, digest, result, bytes_total, bytes_done, state, finishing, problem, attempt, with_credentials, requested_at, requested_by)
     VALUES (1, 2, 'v2', '', 'library/debian', 'stable', '[]', '', '', 10, 5, 'failed', false, 'It did not work.', 2, false, '2025-01-05Z', '111111111111');
+INSERT INTO dockerhub_officialtag (id, image_id, name, digest, size, pushed_at, platforms) VALUES
+    (1, 1, 'v1.10.0', '', 7, '2025-01-05Z', '[]'), (2, 1, 'v1.2.0-rc1', '', 7, NULL, '[]');

@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from console.database.tag_order import TagOrderField
 from console.images.models.image import Image
 
 
@@ -92,6 +93,7 @@ class Tag(models.Model):
     distribution specification, "Referrers Tag Schema"). Pages show it under its subject.
     ``deleting_since`` is when somebody last asked to delete it: what is pushed after that stays.
     ``missing_at`` is set while a reconcile has found the tag gone and has not decided yet.
+    ``sort_key`` is what lists are sorted by where they are sorted by name (``console.tag_order``).
     """
 
     class State(models.TextChoices):
@@ -101,6 +103,7 @@ class Tag(models.Model):
     image = models.ForeignKey(Image, on_delete=models.CASCADE, related_name="tags")
     manifest = models.ForeignKey(Manifest, on_delete=models.RESTRICT, related_name="tags")
     name = models.CharField(_("name"), max_length=128)
+    sort_key = TagOrderField(_("sort key"))
     subject = models.CharField(_("subject"), max_length=140, blank=True, default="")
     pushed_at = models.DateTimeField(_("pushed"))
     pushed_by = models.CharField(_("pushed by"), max_length=64, blank=True, default="")
@@ -118,9 +121,11 @@ class Tag(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["image", "name"], name="tag_name_unique"),
             models.CheckConstraint(condition=Q(state__in=["active", "deleting"]), name="tag_state"),
+            models.CheckConstraint(condition=~Q(sort_key=""), name="tag_sort_key"),
         ]
         indexes = [
             models.Index(fields=["image", "pushed_at", "id"], name="tag_by_push"),
+            models.Index(fields=["image", "sort_key", "id"], name="tag_by_version"),
             models.Index(fields=["image", "subject"], condition=~Q(subject=""), name="tag_about"),
             models.Index(fields=["image"], condition=Q(missing_at__isnull=False), name="tag_missing"),
             models.Index(fields=["image"], condition=Q(state="deleting"), name="tag_deleting"),
