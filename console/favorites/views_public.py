@@ -10,6 +10,7 @@ from django.views.decorators.http import require_GET
 from console import policy
 from console.images import search
 from console.images import tags as index
+from console.images.commands import manifest_commands
 from console.images.models import Image, Tag
 from console.pages.activated import activated
 from console.pages.paging import paged, sorting
@@ -45,13 +46,18 @@ def image(request: Request, repository: str) -> HttpResponse:
     shown = get_object_or_404(policy.public_images().select_related("namespace"), full_name=repository)
     text = search_text(request.GET)
     rows, sort = index.tag_page(shown, request.GET, text)
+    for row in rows.rows:
+        row.kind = index.kind_of(row.manifest)  # type: ignore[attr-defined]
+        row.command = manifest_commands(shown.repository, row.manifest, row.name, row.subject)[0].text  # type: ignore[attr-defined]
+    tag = _tag_to_pull(shown)
     context = {
         "image": shown,
         "mine": policy.may(request.user, "image.view", shown),
         "rows": rows,
         "sort": sort,
         "text": text,
-        "tag": _tag_to_pull(shown),
+        "tag": tag,
+        "commands": manifest_commands(shown.repository, tag.manifest, tag.name) if tag else [],
         "section": "public-images",
     }
     return page(request, "favorites/public_image.html", context, partial="favorites/_tags.html")

@@ -9,9 +9,10 @@ from urllib.parse import quote
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from console.images.commands import manifest_commands
 from console.images.models import Image, Manifest, Tag
 from console.images.models.image import address_in_registry
-from console.images.tags import Attachment, Platform
+from console.images.tags import Attachment, Platform, kind_of
 from console.pages.addresses import address_of
 from console.pages.templatetags.console import moment, number, short_digest, size
 
@@ -75,6 +76,7 @@ def tag_row(image: Image, tag: Tag) -> dict[str, Any]:
         "digest": manifest.digest,
         "short_digest": short_digest(manifest.digest),
         "artifact": manifest.kind == Manifest.Kind.ARTIFACT,
+        "kind": kind_of(manifest),
         "artifact_type": manifest.artifact_type,
         "platforms": manifest.platforms[:_PLATFORMS_SHOWN] if manifest.children_shown else manifest.platforms,  # type: ignore[attr-defined]
         "more": f"+{len(manifest.platforms) - _PLATFORMS_SHOWN}" if len(manifest.platforms) > _PLATFORMS_SHOWN else "",
@@ -85,7 +87,7 @@ def tag_row(image: Image, tag: Tag) -> dict[str, Any]:
         "pushed_by": tag.pushed_by,
         "last_pull": moment(tag.last_pull),  # type: ignore[attr-defined]
         "pulls": number(tag.pulls),  # type: ignore[attr-defined]
-        "command": f"docker pull {image.address}:{tag.name}",
+        "command": manifest_commands(repository, manifest, tag.name, tag.subject)[0].text,
         "copy": address_of("tag-copy", repository, tag.name),
         "delete": f"{address_of('tags-delete', repository)}?tag={quote(tag.name)}",
     }

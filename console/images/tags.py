@@ -12,9 +12,14 @@ from typing import Any
 from django.db.models import DateTimeField, Exists, F, OuterRef, Q, QuerySet, Value
 from django.db.models.functions import Coalesce, Greatest
 from django.http import QueryDict
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from console import foreign_layers
 from console.database.compiled import Compiled
+from console.images.clients import Known
+from console.images.commands import helm_version
+from console.images.media_types import BUILD_CACHE, HELM_CHART
 from console.images.models import Document, Image, Manifest, Tag
 from console.pages.paging import KeysetPage, keyset, keyset_order, sort_name
 from registry_client import Descriptor, MalformedManifest
@@ -71,6 +76,29 @@ def last_names(image: Image, most: int) -> list[str]:
     """The names of the last tags in the order of versions, the newest version first."""
     tags = Tag.objects.filter(image=image, subject="", state=Tag.State.ACTIVE)
     return list(tags.order_by("-sort_key").values_list("name", flat=True)[:most])
+
+
+_IMAGE_KINDS = (Manifest.Kind.IMAGE, Manifest.Kind.INDEX)
+# So many of the newest charts are looked through for one that Helm finds by its version.
+_CHARTS = 20
+
+
+def known_tags(image: Image) -> Known:
+    """A tag of each kind of content that the image has, for commands that name one; at most four queries."""
+    tags = Tag.objects.filter(image=image, subject="", state=Tag.State.ACTIVE, missing_at=None)
+    newest = tags.order_by("-pushed_at", "-pk")
+    images = newest.filter(manifest__kind__in=_IMAGE_KINDS).values_list("name", flat=True)
+    artifacts = newest.filter(manifest__kind=Manifest.Kind.ARTIFACT, manifest__children=[])
+    charts = artifacts.filter(manifest__artifact_type=HELM_CHART).values_list("name", "manifest__digest")
+    others = artifacts.exclude(manifest__artifact_type__in=(HELM_CHART, BUILD_CACHE)).values_list("name", flat=True)
+    found = list(charts[:_CHARTS])
+    chart, digest = next((one for one in found if helm_version(one[0])), found[0] if found else ("", ""))
+    return Known(
+        image=images.filter(name="latest").first() or images.first() or "",
+        chart=chart,
+        artifact=others.first() or "",
+        digest=digest,
+    )
 
 
 @dataclass
@@ -184,6 +212,17 @@ _KINDS_BY_TYPE = (
     ("application/vnd.cyclonedx", "SBOM"),
     ("application/vnd.syft+json", "SBOM"),
 )
+
+
+# What artifacts are called that stand in the list of tags.
+_NAMES_BY_TYPE = {BUILD_CACHE: gettext_lazy("Build cache"), HELM_CHART: gettext_lazy("Helm chart")}
+
+
+def kind_of(manifest: Manifest) -> str:
+    """What pages call the kind of a manifest."""
+    if manifest.kind == Manifest.Kind.ARTIFACT:
+        return str(_NAMES_BY_TYPE.get(manifest.artifact_type, _("Artifact")))
+    return str(Manifest.Kind(manifest.kind).label)
 
 
 def _attachment(manifest: Manifest, tag: str = "") -> Attachment:

@@ -17,7 +17,9 @@ from console.accounts.models import Account
 from console.activation.views import activation_page
 from console.database.compiled import Compiled
 from console.favorites.services import starred_by
-from console.images import activity, search, versions
+from console.images import activity, clients, search, versions
+from console.images import tags as index
+from console.images.commands import this_registry
 from console.images.models import DailyActivity, Image
 from console.images.rows import ShownImage
 from console.pages.activated import activated
@@ -147,15 +149,25 @@ def registry_status(request: Request) -> HttpResponse:
 @require_GET
 @activated
 def guide(request: Request) -> HttpResponse:
-    """Usage guide: the commands from login to pull."""
+    """Usage guide: the commands from login to pull. A link to another client renews the commands alone."""
     first = policy.visible_images(request.user).select_related("namespace").order_by("-created_at").first()
     namespace = policy.visible_namespaces(request.user).order_by("name").first()
-    context = {
-        "credential": request.user.registry_credential,
-        "repository": first.repository if first else f"{namespace or '[namespace]'}/[image]",
-        "section": "images",
-    }
+    repository = first.repository if first else f"{namespace or '[namespace]'}/[image]"
+    context = {**_client_context(request, repository, first), "section": "images"}
+    if request.htmx.target == "commands":
+        return page(request, "images/_commands.html", context)
     return dialog(request, "images/guide.html", _("Usage guide"), context)
+
+
+def _client_context(request: Request, repository: str, image: Image | None) -> dict[str, Any]:
+    """The commands of the client that the address names, or of the one that fits what the image holds."""
+    known = index.known_tags(image) if image else clients.Known()
+    choices = clients.clients(known)
+    asked = request.GET.get("client", "")
+    client = asked if asked in dict(choices) else choices[0][0]
+    credential = request.user.registry_credential
+    use = clients.Use(this_registry(), repository, credential.username if credential else "[UserName]", known)
+    return {"clients": choices, "client": client, "commands": clients.client_commands(client, use)}
 
 
 def image_context(request: Request, image: Image, tab: str) -> dict[str, Any]:
@@ -176,10 +188,10 @@ def info(request: Request, repository: str) -> HttpResponse:
 @require_GET
 @activated
 def commands(request: Request, repository: str) -> HttpResponse:
-    """The exact commands for this image."""
+    """The exact commands for this image, client by client."""
     image = own_image(request, repository)
-    context = {**image_context(request, image, "commands"), "repository": image.repository}
-    return page(request, "images/commands.html", context)
+    context = {**image_context(request, image, "commands"), **_client_context(request, image.repository, image)}
+    return page(request, "images/commands.html", context, partial="images/_commands.html")
 
 
 @require_GET

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_GET
 from console import policy
 from console.images import tags as index
 from console.images import versions
+from console.images.commands import manifest_commands
 from console.images.models import Document, Image, Manifest
 from console.images.views import image_context, own_image
 from console.pages.activated import activated
@@ -71,15 +72,21 @@ def _manifest_page(request: Request, image: Image, manifest: Manifest, context: 
         digest = next((one.digest for one in platforms if one.digest == asked), platforms[0].digest)
         chosen = Manifest.objects.filter(image=image, digest=digest).first()
     shown = chosen or manifest
+    content, tag = index.content(shown), context.get("tag")
+    # Of an index the layers shown are a platform's.
+    layers = [] if chosen or content is None else [step.media_type for step in content.steps if step.digest]
+    name, subject = (tag.name, tag.subject) if tag else ("", "")
     context |= {
         **image_context(request, image, "tags"),
         "manifest": manifest,
+        "kind": index.kind_of(manifest),
+        "commands": manifest_commands(image.repository, manifest, name, subject, layers),
         "subject_known": manifest.subject and Manifest.objects.filter(image=image, digest=manifest.subject).exists(),
         "platforms": platforms,
         "chosen": chosen,
         "shown": shown,
         "shown_digest": digest,
-        "content": index.content(shown),
+        "content": content,
         "raw": index.content(manifest) if chosen else None,
     }
     return page(request, "images/manifest.html", context)

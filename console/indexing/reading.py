@@ -14,6 +14,7 @@ from typing import Any
 
 from django.utils.dateparse import parse_datetime
 
+from console.images.media_types import HELM_CHART
 from console.images.models import Manifest
 from registry_client import (
     DOCKER_CONFIG,
@@ -122,18 +123,22 @@ def platforms_of(children: Iterable[dict[str, str]]) -> list[str]:
 
 
 def wants_config(reading: Reading) -> bool:
-    """Whether there is an image's configuration to read, of a believable size."""
+    """Whether there is an image's or a Helm chart's configuration to read, of a believable size."""
     found = reading.config_descriptor
-    return found is not None and found.media_type in _IMAGE_CONFIGS and found.size <= CONFIG_LIMIT
+    return found is not None and found.media_type in (*_IMAGE_CONFIGS, HELM_CHART) and found.size <= CONFIG_LIMIT
 
 
 def add_config(reading: Reading, content: bytes) -> None:
-    """Take from an image's configuration what pages show. One that is not JSON, or lacks fields, adds what it has."""
+    """Take from a configuration what pages show. One that is not JSON, or lacks fields, adds what it has."""
     try:
         document = json.loads(content)
     except (ValueError, RecursionError):
         return
     if not isinstance(document, dict):
+        return
+    if reading.config_descriptor is not None and reading.config_descriptor.media_type == HELM_CHART:
+        chart = shown_chart(document)
+        reading.config = {"chart": chart} if chart else {}
         return
     platform = "/".join(
         part for part in (_text(document.get(key)) for key in ("os", "architecture", "variant")) if part
@@ -163,6 +168,31 @@ def shown_config(document: dict[str, Any]) -> dict[str, Any]:
         "history": [_step(step) for step in _list(document.get("history")) if isinstance(step, dict)],
     }
     return {key: value for key, value in shown.items() if value}
+
+
+def shown_chart(document: dict[str, Any]) -> dict[str, Any]:
+    """What pages show of a Helm chart: its ``Chart.yaml`` (Helm, "The Chart.yaml File"), which is its configuration."""
+    shown = {
+        "name": _text(document.get("name")),
+        "version": _text(document.get("version")),
+        "app_version": _text(document.get("appVersion")),
+        "description": _text(document.get("description")),
+        "type": _text(document.get("type")),
+        "kube_version": _text(document.get("kubeVersion")),
+        "home": _text(document.get("home")),
+        "keywords": _texts(document.get("keywords")),
+        "sources": _texts(document.get("sources")),
+        "maintainers": _named(document.get("maintainers"), "name", "email"),
+        "dependencies": _named(document.get("dependencies"), "name", "version", "repository"),
+        "deprecated": document.get("deprecated") is True,
+    }
+    return {key: value for key, value in shown.items() if value}
+
+
+def _named(value: Any, *keys: str) -> list[dict[str, str]]:
+    """The entries of a list that have the first of ``keys``, with the texts under them."""
+    entries = [{key: _text(entry.get(key)) for key in keys} for entry in _list(value) if isinstance(entry, dict)]
+    return [entry for entry in entries if entry[keys[0]]]
 
 
 def _step(step: dict[str, Any]) -> dict[str, Any]:

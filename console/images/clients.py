@@ -1,0 +1,214 @@
+"""The commands from login to pull, for each client of the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from django.utils.translation import gettext as _
+
+from console.images.commands import Command, Content, Reference, Registry, commands_for, helm_chart, release_name
+
+# The name of the secret in Kubernetes.
+_SECRET = "my-images"  # noqa: S105
+
+
+@dataclass(frozen=True)
+class Known:
+    """The tags that commands name: for each kind of content one that is there, or empty.
+
+    :param digest: the digest of ``chart``, for a tag that is no version.
+    """
+
+    image: str = ""
+    chart: str = ""
+    artifact: str = ""
+    digest: str = ""
+
+
+@dataclass(frozen=True)
+class Use:
+    """Who uses what.
+
+    :param username: for the login.
+    :param repository: ``namespace/name``.
+    """
+
+    registry: Registry
+    repository: str
+    username: str
+    known: Known = Known()
+
+    @property
+    def image(self) -> str:
+        """The repository's address."""
+        return f"{self.registry.address}/{self.repository}"
+
+    @property
+    def new(self) -> str:
+        """The address to push to, with a tag to choose."""
+        return f"{self.image}:[tag]"
+
+    @property
+    def pulled(self) -> str:
+        """The address to pull from, with the tag of a container image."""
+        return f"{self.image}:{self.known.image or '[tag]'}"
+
+
+def _asks() -> str:
+    return _("Asks for the registry password, or an access token.")
+
+
+def _no_image(use: Use) -> str:
+    """A sentence for an image that has tags, but no container image among them."""
+    other = (use.known.chart or use.known.artifact) and not use.known.image
+    return _("No tag here is a container image yet.") if other else ""
+
+
+def _docker(use: Use) -> list[Command]:
+    return [
+        Command(
+            f"docker login --username={use.username} {use.registry.address}",
+            _("Log in"),
+            _("Asks for the registry password. Under sudo, the first password asked for is the machine’s own."),
+        ),
+        Command(
+            f"docker tag [ImageId] {use.new}",
+            _("Tag"),
+            _("[ImageId] is the local image, as “docker images” lists it; [tag] is yours to choose."),
+        ),
+        Command(f"docker push {use.new}", _("Push")),
+        Command(f"docker pull {use.pulled}", _("Pull"), _no_image(use)),
+    ]
+
+
+def _podman(use: Use) -> list[Command]:
+    plain = use.registry.option("--tls-verify=false")
+    return [
+        Command(f"podman login --username={use.username}{plain} {use.registry.address}", _("Log in"), _asks()),
+        Command(
+            f"podman tag [ImageId] {use.new}",
+            _("Tag"),
+            _("[ImageId] is the local image, as “podman images” lists it; [tag] is yours to choose."),
+        ),
+        Command(f"podman push{plain} {use.new}", _("Push")),
+        Command(f"podman pull{plain} {use.pulled}", _("Pull"), _no_image(use)),
+    ]
+
+
+def _skopeo(use: Use) -> list[Command]:
+    plain = use.registry.option("--tls-verify=false")
+    source, target = use.registry.option("--src-tls-verify=false"), use.registry.option("--dest-tls-verify=false")
+    name = use.repository.rpartition("/")[2]
+    return [
+        Command(f"skopeo login --username={use.username}{plain} {use.registry.address}", _("Log in"), _asks()),
+        Command(
+            f"skopeo copy --all{target} docker://[Image] docker://{use.new}",
+            _("Copy from another registry"),
+            _("[Image] is an image there, such as quay.io/team/app:1.0; no Docker Engine is needed."),
+        ),
+        Command(f"skopeo inspect{plain} docker://{use.pulled}", _("Inspect"), _no_image(use)),
+        Command(
+            f"skopeo copy{source} docker://{use.pulled} oci:{name}",
+            _("Download"),
+            _("Stores the image in a folder, as an OCI image layout."),
+        ),
+    ]
+
+
+def _helm(use: Use) -> list[Command]:
+    plain = use.registry.option("--plain-http")
+    folder, _slash, name = use.repository.rpartition("/")
+    known = Reference(use.registry, use.repository, use.known.digest, use.known.chart)
+    chart = helm_chart(known) if use.known.chart else f"oci://{use.image} --version [version]{plain}"
+    return [
+        Command(f"helm registry login {use.registry.address} --username {use.username}{plain}", _("Log in"), _asks()),
+        Command(
+            "helm package [ChartFolder]",
+            _("Package"),
+            _("The chart’s name in Chart.yaml must be “%s”: Helm pushes under that name.") % name,
+        ),
+        Command(f"helm push {name}-[version].tgz oci://{use.registry.address}/{folder}{plain}", _("Push")),
+        Command(f"helm pull {chart}", _("Pull")),
+        Command(f"helm install {release_name(use.repository)} {chart}", _("Install")),
+    ]
+
+
+def _oras(use: Use) -> list[Command]:
+    plain = use.registry.option("--plain-http")
+    pulled = Reference(use.registry, use.repository, "", use.known.artifact or "[tag]")
+    return [
+        Command(f"oras login {use.registry.address} --username {use.username}{plain}", _("Log in"), _asks()),
+        Command(
+            f"oras push {use.new}{plain} [file]", _("Push"), _("Any file: a model, a policy, an SBOM, documentation.")
+        ),
+        *commands_for(Content.ARTIFACT, pulled),
+    ]
+
+
+def _kubernetes(use: Use) -> list[Command]:
+    local = use.registry.plain_http
+    pod = "\n".join(
+        (
+            "apiVersion: v1",
+            "kind: Pod",
+            "metadata:",
+            "  name: app",
+            "spec:",
+            "  imagePullSecrets:",
+            f"    - name: {_SECRET}",
+            "  containers:",
+            "    - name: app",
+            f"      image: {use.pulled}",
+        )
+    )
+    patch = f'\'{{"imagePullSecrets": [{{"name": "{_SECRET}"}}]}}\''
+    return [
+        Command(
+            f"kubectl create secret docker-registry {_SECRET} --docker-server={use.registry.address} "
+            f"--docker-username={use.username} --docker-password='[AccessToken]'",
+            _("Create the pull secret"),
+            _(
+                "[AccessToken] is an access token that may only pull: the secret can be read in the cluster, and a "
+                "token can be revoked without changing the password."
+            ),
+        ),
+        Command(
+            pod,
+            _("Name it in a pod"),
+            _("The nodes must reach %s. A local address is that of each node itself.") % use.registry.address
+            if local
+            else _no_image(use),
+        ),
+        Command(
+            f"kubectl patch serviceaccount default -p {patch}",
+            _("Or use it in all pods of the namespace"),
+        ),
+    ]
+
+
+_CLIENTS: dict[str, tuple[str, Callable[[Use], list[Command]]]] = {
+    "docker": ("Docker", _docker),
+    "podman": ("Podman", _podman),
+    "skopeo": ("skopeo", _skopeo),
+    "kubernetes": ("Kubernetes", _kubernetes),
+    "helm": ("Helm", _helm),
+    "oras": ("ORAS", _oras),
+}
+
+
+def clients(known: Known) -> list[tuple[str, str]]:
+    """The clients as pairs of key and label, first the one that fits what an image holds."""
+    first = "docker"
+    if not known.image:
+        first = "helm" if known.chart else "oras" if known.artifact else first
+    keys = [first, *(key for key in _CLIENTS if key != first)]
+    return [(key, _CLIENTS[key][0]) for key in keys]
+
+
+def client_commands(client: str, use: Use) -> list[Command]:
+    """The commands of a client, from login to pull.
+
+    :param client: one of the keys that ``clients`` gives.
+    """
+    return _CLIENTS[client][1](use)

@@ -1,0 +1,229 @@
+"""Which commands fetch or use what a manifest is: an image, a Helm chart, a build cache, a signature, an artifact.
+
+One place decides: lists, pages of tags, public images and the Commands page all ask here. Nothing here reads the
+database; ``console.images.clients`` has the commands from login to pull, client by client.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.utils.translation import gettext as _
+
+from console.images.media_types import BUILD_CACHE, COSIGN_SIGNATURES, HELM_CHART, IN_TOTO, NOTATION_SIGNATURE
+from console.images.models import Manifest
+from registry_client import DOCKER_MANIFEST, DOCKER_MANIFEST_LIST
+
+# What Helm takes for a version (its library for Semantic Versioning lets the last numbers and a "v" be): anything else
+# after --version it takes for a constraint, and searches all tags.
+_NUMBER = r"(?:0|[1-9][0-9]{0,17})"
+_IDENTIFIER = r"(?:0|[1-9][0-9]{0,17}|[0-9]*[A-Za-z-][0-9A-Za-z-]*)"
+_HELM_VERSION = re.compile(
+    rf"v?{_NUMBER}(?:\.{_NUMBER}){{0,2}}(?:-{_IDENTIFIER}(?:\.{_IDENTIFIER})*)?(?:\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?"
+)
+# Helm, "helm install": names of releases.
+_RELEASE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,51}[a-z0-9])?")
+
+
+class Content(enum.Enum):
+    """What a manifest is, as far as it decides which program can use it."""
+
+    IMAGE = "image"
+    CHART = "chart"
+    BUILD_CACHE = "build cache"
+    COSIGN_SIGNATURE = "signature by cosign"
+    NOTATION_SIGNATURE = "signature by notation"
+    ATTACHMENT = "attestation or SBOM"
+    ARTIFACT = "artifact"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Command:
+    """What to type.
+
+    :param title: what it does, where several stand together.
+    :param help: a sentence below it.
+    """
+
+    text: str
+    title: str = ""
+    help: str = ""
+
+
+@dataclass(frozen=True)
+class Registry:
+    """Where clients find the registry.
+
+    :param address: host and port, as in the name of an image.
+    :param plain_http: whether it is served without TLS. Docker takes plain HTTP for this machine's own addresses by
+        itself; all other clients have an option for it.
+    """
+
+    address: str
+    plain_http: bool = False
+
+    def option(self, option: str) -> str:
+        """``option`` with a blank before it where plain HTTP needs it."""
+        return f" {option}" if self.plain_http else ""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A manifest in a repository, by its tag if it has one.
+
+    :param subject: the digest of the manifest that this one says something about, if it does.
+    """
+
+    registry: Registry
+    repository: str
+    digest: str
+    tag: str = ""
+    subject: str = ""
+
+    @property
+    def image(self) -> str:
+        """The repository's address."""
+        return f"{self.registry.address}/{self.repository}"
+
+    @property
+    def address(self) -> str:
+        """The manifest's address, by its tag or else by its digest."""
+        return f"{self.image}:{self.tag}" if self.tag else f"{self.image}@{self.digest}"
+
+
+def this_registry() -> Registry:
+    """The registry of this installation, as clients reach it."""
+    address, url = settings.REGISTRY_ADDRESS, urlsplit(settings.REGISTRY_URL)
+    host = urlsplit(f"//{address}").hostname or ""
+    local = host in {"localhost", "::1"} or host.startswith("127.")
+    # Under another address there is somebody in front of it, who speaks TLS.
+    return Registry(address, url.scheme == "http" and (local or url.netloc == address))
+
+
+def content_of(
+    kind: str,
+    artifact_type: str,
+    *,
+    media_type: str = "",
+    tag: str = "",
+    children: bool = False,
+    layer_types: Collection[str] = (),
+) -> Content:
+    """What a manifest is.
+
+    :param kind: the manifest's (``Manifest.Kind``); when it was not read yet, the media type decides.
+    :param artifact_type: its artifact type, or its config's media type where it has none.
+    :param tag: the tag that it is seen under: cosign writes into its tags what they hold.
+    :param children: whether it is an index of other manifests.
+    :param layer_types: the media types of its layers, where they are known.
+    """
+    if layer_types and set(layer_types) == {IN_TOTO}:
+        return Content.ATTACHMENT
+    if kind == Manifest.Kind.UNREAD:
+        # Docker's own media types are used for images alone.
+        docker = media_type in (DOCKER_MANIFEST, DOCKER_MANIFEST_LIST)
+        kind = Manifest.Kind.ARTIFACT if artifact_type else Manifest.Kind.IMAGE if docker else Manifest.Kind.OTHER
+    if kind in (Manifest.Kind.IMAGE, Manifest.Kind.INDEX):
+        return _by_tag(tag) or Content.IMAGE
+    if kind != Manifest.Kind.ARTIFACT:
+        return Content.UNKNOWN
+    if artifact_type == BUILD_CACHE:
+        return Content.BUILD_CACHE
+    if children:
+        return Content.UNKNOWN  # a list of artifacts: nothing fetches all of them
+    if artifact_type == HELM_CHART:
+        return Content.CHART
+    if artifact_type.startswith(COSIGN_SIGNATURES):
+        return Content.COSIGN_SIGNATURE
+    if artifact_type == NOTATION_SIGNATURE:
+        return Content.NOTATION_SIGNATURE
+    return Content.ARTIFACT
+
+
+def _by_tag(tag: str) -> Content | None:
+    """What cosign stores in the form of an image: ``sha256-<hex>.sig`` and the like."""
+    if not re.fullmatch(r"sha256-[0-9a-f]{64}\.(sig|att|sbom)", tag):
+        return None
+    return Content.COSIGN_SIGNATURE if tag.endswith(".sig") else Content.ATTACHMENT
+
+
+def commands_for(content: Content, reference: Reference) -> list[Command]:
+    """The commands that fetch or use a manifest, the usual one first; there is always one."""
+    address, option = reference.address, reference.registry.option
+    copy = Command(
+        f"oras copy {address}{option('--from-plain-http')} --to-oci-layout [folder]",
+        _("Download all of it"),
+        _("Stores it in a folder, as an OCI image layout."),
+    )
+    match content:
+        case Content.IMAGE:
+            return [Command(f"docker pull {address}", _("Pull"))]
+        case Content.CHART:
+            chart = helm_chart(reference)
+            return [
+                Command(f"helm pull {chart}", _("Pull")),
+                Command(f"helm install {release_name(reference.repository)} {chart}", _("Install")),
+            ]
+        case Content.BUILD_CACHE:
+            text = f"docker buildx build --cache-from type=registry,ref={address} ."
+            return [Command(text, _("Build with this cache"))]
+        case Content.COSIGN_SIGNATURE if reference.subject:
+            text = f"cosign verify --key cosign.pub {reference.image}@{reference.subject}"
+            key = _("cosign.pub is the public key of whoever signed.")
+            return [Command(f"{text}{option('--allow-http-registry')}", _("Verify"), key), copy]
+        case Content.NOTATION_SIGNATURE if reference.subject:
+            text = f"notation verify {reference.image}@{reference.subject}"
+            return [Command(f"{text}{option('--insecure-registry')}", _("Verify")), copy]
+        case Content.ARTIFACT:
+            named = _("Downloads the files that have a name. Some programs give them none: then download all of it.")
+            return [Command(f"oras pull {address}{option('--plain-http')}", _("Pull"), named), copy]
+        case Content.UNKNOWN:
+            return [Command(f"oras manifest fetch {address}{option('--plain-http')}", _("Fetch the manifest"))]
+    return [copy]
+
+
+def helm_chart(reference: Reference) -> str:
+    """What names a chart to Helm, with its options: the repository's last component is the chart's name.
+
+    Helm writes a version's ``+`` as ``_`` in the tag, and takes the version after ``--version``. A tag that is no
+    version can be fetched by its digest alone.
+    """
+    version = helm_version(reference.tag)
+    option = reference.registry.option("--plain-http")
+    if version:
+        return f"oci://{reference.image} --version {version}{option}"
+    return f"oci://{reference.image}@{reference.digest}{option}"
+
+
+def helm_version(tag: str) -> str:
+    """The chart's version that Helm stores under a tag; empty for a tag that Helm does not take for a version."""
+    version = tag.replace("_", "+", 1)
+    return version if _HELM_VERSION.fullmatch(version) else ""
+
+
+def release_name(repository: str) -> str:
+    """A name for a release of a chart: the chart's, where Helm takes it."""
+    name = repository.rpartition("/")[2]
+    return name if _RELEASE.fullmatch(name) else "my-release"
+
+
+def manifest_commands(
+    repository: str, manifest: Manifest, tag: str = "", subject: str = "", layer_types: Collection[str] = ()
+) -> list[Command]:
+    """The commands for a row of the index, under a tag or by its digest (see ``content_of``)."""
+    content = content_of(
+        manifest.kind,
+        manifest.artifact_type,
+        media_type=manifest.media_type,
+        tag=tag,
+        children=bool(manifest.children),
+        layer_types=layer_types,
+    )
+    subject = subject or manifest.subject
+    return commands_for(content, Reference(this_registry(), repository, manifest.digest, tag, subject))

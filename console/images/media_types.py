@@ -1,0 +1,10 @@
+"""Media types of what is not a container image, as manifests name it."""
+
+# The configuration of a Helm chart: its Chart.yaml as JSON (Helm, "Use OCI-based registries", "Helm chart manifest").
+HELM_CHART = "application/vnd.cncf.helm.config.v1+json"
+# BuildKit's cache ("--cache-to type=registry").
+BUILD_CACHE = "application/vnd.buildkit.cacheconfig.v0"
+# A statement about an image: provenance, an SBOM (in-toto attestation framework).
+IN_TOTO = "application/vnd.in-toto+json"
+NOTATION_SIGNATURE = "application/vnd.cncf.notary.signature"
+COSIGN_SIGNATURES = ("application/vnd.dev.cosign.artifact.sig.", "application/vnd.dev.sigstore.bundle")
