@@ -25,14 +25,13 @@ _OCI_CHECKED = {
 def refusal(image: Manifest) -> str:
     """Why the bundled registry does not store an image with such layers, empty when it does.
 
-    The registry answers 500 "unknown error" then, as if it were broken.
-
-    :raises registry_client.MalformedManifest: when the manifest cannot be understood.
+    The registry answers 500 "unknown error" then, as if it were broken. Of a manifest that cannot be understood as a
+    whole, this judges the layers that can.
     """
     patterns = settings.FOREIGN_LAYER_URLS
     if patterns is None:
         return ""  # a registry of somebody's own has rules of its own
-    for layer in image.layers:
+    for layer in image.entries:
         if image.media_type == DOCKER_MANIFEST:
             checked = layer.media_type == DOCKER_FOREIGN_LAYER
             if checked and not layer.urls:

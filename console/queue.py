@@ -18,6 +18,8 @@ from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 from procrastinate.jobs import Job
 from procrastinate.tasks import Task
 
+from registry_client import RegistryError
+
 log = logging.getLogger(__name__)
 
 # Several queues, so that long deletions never keep a push from showing on the pages, nor slow registries elsewhere a
@@ -28,6 +30,8 @@ TRANSFER_QUEUE = "transfer"
 # Of work that has failed or has had a turn: whatever else can be done comes first, also what has the same lock.
 LATER_PRIORITY = -1
 _QUEUE_AGAIN_SECONDS = 0.5
+# Two days of tries. What was not given up before, as it should be, ends as a failed job in the administration.
+_MOST_ATTEMPTS = 5000
 
 
 def repository_lock(repository: str) -> str:
@@ -43,13 +47,19 @@ def busy_repositories(repositories: Iterable[str]) -> set[str]:
 
 
 class KeepTrying(BaseRetryStrategy):
-    """Tries again for ever, after 1, 2, 4 … at most ``longest`` seconds: for work that must end some day."""
+    """Tries again after 1, 2, 4 … at most ``longest`` seconds: for work that must end some day.
+
+    For ever while the registry or the database is away. Work that fails otherwise is given up by the job itself, which
+    says so on the pages (``console.images.failures``).
+    """
 
     def __init__(self, longest: int = 30) -> None:
         self.longest = longest
 
-    def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision:
-        """When to try again after ``exception``."""
+    def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
+        """When to try again after ``exception``; not at all where it was tried very often and is no outage."""
+        if job.attempts >= _MOST_ATTEMPTS and not isinstance(exception, (RegistryError, DatabaseError)):
+            return None
         seconds = min(self.longest, 2 ** min(job.attempts, 10))
         return RetryDecision(retry_in={"seconds": seconds}, priority=LATER_PRIORITY)
 

@@ -19,6 +19,7 @@ from registry_client.errors import (
     RegistryUnavailable,
     Unauthorized,
     UnexpectedAnswer,
+    UnreadableContent,
     Unsupported,
 )
 from registry_client.guard import AddressGuard
@@ -104,6 +105,7 @@ __all__ = [
     "Tag",
     "Unauthorized",
     "UnexpectedAnswer",
+    "UnreadableContent",
     "Unsupported",
     "check_digest",
     "check_reference",

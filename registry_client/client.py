@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Self
 
-from registry_client import blobs, catalog, delete, fetch, ping, put, tags, upload
+from registry_client import blobs, catalog, contents, delete, fetch, ping, put, tags, upload
 from registry_client.authentication import Anonymous, Authentication
 from registry_client.connections import Connections
 from registry_client.manifests import Descriptor, Manifest
@@ -93,6 +93,14 @@ class RegistryClient:
         :raises DigestMismatch: when the content does not have the digest asked for or stated.
         """
         return fetch.manifest(self._transport, check_repository(repository), check_reference(reference))
+
+    def content_of(self, repository: str, digest: str, media_type: str = "") -> Manifest | Descriptor | None:
+        """What a repository holds under a digest: a manifest, a blob (its descriptor), or nothing.
+
+        :param media_type: what a descriptor says of it; decides what is asked for first, and nothing else.
+        :raises UnreadableContent: when there is something that the registry cannot give out.
+        """
+        return contents.content_of(self._transport, check_repository(repository), check_digest(digest), media_type)
 
     def put_manifest(self, repository: str, reference: str, content: bytes, media_type: str) -> str:
         """Store a manifest under a tag or its digest, and return its digest.

@@ -94,6 +94,10 @@ class MalformedManifest(RegistryError):
     """A manifest's content cannot be understood."""
 
 
+class UnreadableContent(RegistryError):
+    """A repository holds something under a digest that the registry, which otherwise works, cannot give out."""
+
+
 class RefusedAddress(RegistryError):
     """A call was not made, because its address is not one that may be called (``registry_client.guard``)."""
 

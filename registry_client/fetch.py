@@ -37,14 +37,20 @@ def resolve(transport: Transport, repository: Repository, reference: Tag | Diges
     return Descriptor(stated, media_type, answer.length)
 
 
-def manifest(transport: Transport, repository: Repository, reference: Tag | Digest) -> Manifest:
-    """GET ``/v2/NAME/manifests/REFERENCE`` (Distribution specification, "Pulling an Image Manifest")."""
+def manifest(
+    transport: Transport, repository: Repository, reference: Tag | Digest, *, repeatable: bool = True
+) -> Manifest:
+    """GET ``/v2/NAME/manifests/REFERENCE`` (Distribution specification, "Pulling an Image Manifest").
+
+    :param repeatable: whether a call that fails is made again.
+    """
     answer = transport.call(
         "GET",
         f"/v2/{repository}/manifests/{reference}",
         scopes=scopes.pull(repository),
         headers=_ACCEPT,
         limit=MANIFEST_LIMIT,
+        repeatable=repeatable,
     )
     media_type, stated = _media_type(answer), stated_digest(answer)
     asked = reference if isinstance(reference, Digest) else None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
@@ -101,6 +102,15 @@ class Manifest:
         """The manifest this one says something about, as a signature does."""
         return self._descriptor("subject")
 
+    @property
+    def subject_digest(self) -> str:
+        """The digest of the subject as far as it can be read; empty without one. Raises nothing."""
+        try:
+            subject = _lenient_descriptor(self._document.get("subject"))
+        except MalformedManifest:
+            return ""
+        return subject.digest if subject else ""
+
     @cached_property
     def artifact_type(self) -> str | None:
         """What kind of artifact it is, if it says so."""
@@ -123,6 +133,24 @@ class Manifest:
         if self.is_index:
             return tuple(dict.fromkeys(child.digest for child in self.children))
         return tuple(dict.fromkeys(blob.digest for blob in self.blobs))
+
+    @cached_property
+    def entries(self) -> tuple[Descriptor, ...]:
+        """Everything that it says must be there with it: config and layers, or what an index lists, each digest once.
+
+        For whoever has to find, copy or delete all of it, however odd it is: nothing is raised. What is not a
+        descriptor with a digest is left out, a size that cannot be true is 0, a media type that is no text is empty.
+        An entry may be something else than its media type says (``RegistryClient.content_of``).
+        """
+        try:
+            document, index = self._document, self.is_index
+        except MalformedManifest:
+            return ()
+        values = [] if index else [document.get("config")]
+        listed = document.get("manifests" if index else "layers")
+        values += listed if isinstance(listed, list) else []
+        found = (_lenient_descriptor(value) for value in values)
+        return tuple({one.digest: one for one in found if one is not None}.values())
 
     @cached_property
     def total_size(self) -> int:
@@ -184,6 +212,22 @@ def _urls(value: Any) -> tuple[str, ...]:
     """The addresses of a descriptor; what is none is left out, for nothing here depends on it."""
     texts = value if isinstance(value, list) else []
     return tuple(url for url in texts if isinstance(url, str) and url.isprintable())
+
+
+def _lenient_descriptor(value: Any) -> Descriptor | None:
+    """The descriptor in ``value`` as far as it can be read; ``None`` without a digest."""
+    if not isinstance(value, dict):
+        return None
+    try:
+        digest = Digest(value.get("digest", ""))
+    except InvalidName:
+        return None
+    size, media_type = value.get("size"), ""
+    if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= _LARGEST_SIZE:
+        size = 0
+    with suppress(MalformedManifest):
+        media_type = _text(value.get("mediaType", ""))
+    return Descriptor(digest, media_type, size, _urls(value.get("urls")))
 
 
 def _child(value: Any) -> Child:

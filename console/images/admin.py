@@ -10,7 +10,8 @@ from django.utils.translation import gettext_lazy as _
 
 from console.accounts.models import Account
 from console.audit.recorded import Recorded
-from console.images.models import Copy, Image, ImageDeletion, Tag
+from console.images import retrying
+from console.images.models import Copy, Image, ImageDeletion, Tag, WorkFailure
 from console.images.services import start_deletion, start_tag_deletion
 
 
@@ -107,3 +108,34 @@ class ImageDeletionAdmin(ReadOnlyAdmin):
 class CopyAdmin(ReadOnlyAdmin):
     list_display = ("image", "tag", "source", "digest", "state", "problem", "requested_by", "requested_at")
     list_select_related = ("image__namespace",)
+
+
+@admin.register(WorkFailure)
+class WorkFailureAdmin(ReadOnlyAdmin):
+    """Everything that the worker could not do, of all kinds of work."""
+
+    list_display = ("kind", "repository", "reference", "sentence", "detail", "tries", "last_at", "given_up_at")
+    list_filter = ("kind", ("given_up_at", admin.EmptyFieldListFilter))
+    search_fields = ("repository", "=reference")
+    actions = ("try_again", "forget")
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(request.user.has_perm("images.delete_image"))
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        return [field.name for field in self.model._meta.fields]
+
+    @admin.action(description=_("Try again"), permissions=["change"])
+    def try_again(self, request: HttpRequest, queryset: QuerySet[WorkFailure]) -> None:
+        for failure in queryset:
+            try:
+                retrying.retry(failure, _account_id(request))
+            except ValidationError as problem:
+                messages.error(request, f"{failure}: {' '.join(problem.messages)}")
+            else:
+                messages.success(request, _("%s is being tried again.") % failure)
+
+    @admin.action(description=_("Forget"), permissions=["change"])
+    def forget(self, request: HttpRequest, queryset: QuerySet[WorkFailure]) -> None:
+        for failure in queryset:
+            retrying.dismiss(failure)

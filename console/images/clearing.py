@@ -1,38 +1,115 @@
-"""Removing what lies in a repository that has no image: what a token from before pushed to a name that was freed."""
+"""Removing what an old token pushed to a name that changes hands: freed, or on its way to another account."""
 
 from __future__ import annotations
 
+import datetime
+from collections.abc import Iterable
+
 from console.audit.services import record
-from console.images import deletion, pushed
-from console.images.models import PushedDigest
+from console.images import failures, pushed
+from console.images.contents import (
+    bury_tag,
+    digest_of,
+    is_outage,
+    is_tombstone,
+    parts_of,
+    readable_digest,
+    remove,
+    remove_tombstone,
+    tags_of,
+)
+from console.images.models import Document, Image, Manifest, PushedDigest, Tag
 from console.registry import at_once, registry
+from registry_client import RegistryError
 
 
 def clear(repository: str) -> int:
-    """Delete all that is known to lie in a repository: what tags name, what was pushed by digest, what these name.
+    """Delete all that is known to lie in a repository that has no image.
 
-    The links to the blobs go too, so that whoever gets the name next cannot read them, even knowing their digests.
+    That is what tags name, what was pushed by digest, and what these name. The links to the blobs go too, so that
+    whoever gets the name next cannot read them, even knowing their digests. What the registry cannot read or delete,
+    because its storage is damaged, cannot be pulled either: it is recorded and left.
 
     :return: how many manifests there were.
     :raises registry_client.RegistryError: when the registry fails; calling again goes on from there.
     """
-    tags = deletion.tags_of(repository)
-    fresh = set(PushedDigest.objects.filter(repository=repository).values_list("digest", flat=True))
-    fresh |= set(at_once(lambda tag: deletion.digest_of(repository, tag), tags)) - {""}
-    digests: set[str] = set()
-    while fresh:
-        digests |= fresh
-        named = at_once(lambda digest: deletion.children_of(repository, digest), sorted(fresh))
-        fresh = {child for some in named for child in some} - digests
+    tags = tags_of(repository)
+    found = dict(zip(tags, at_once(lambda tag: readable_digest(repository, tag), tags), strict=True))
+    _remove_tags(repository, [tag for tag, digest in found.items() if digest is None])
+    digests = set(PushedDigest.objects.filter(repository=repository).values_list("digest", flat=True))
+    digests |= {digest for digest in found.values() if digest}
     if not digests:
         return 0
+    count = _remove_with_all_below(repository, digests, set())
+    record("image.clear", repository, tags=len(tags), manifests=count)
+    return count
+
+
+def undo_pushes(image: Image, since: datetime.datetime) -> int:
+    """Take back what was pushed to an image that changes hands, after its index was last brought up to date.
+
+    Tags that the index does not know are removed, tags that it has elsewhere are pointed where it has them, and
+    manifests that were pushed since ``since`` and are in no index row are deleted with their blobs.
+
+    :return: how many tags and manifests were removed or pointed back.
+    :raises registry_client.RegistryError: when the registry fails; calling again goes on from there.
+    """
+    repository = image.repository
+    indexed = dict(Tag.objects.filter(image=image).values_list("name", "manifest__digest"))
+    tags = tags_of(repository)
+    found = dict(zip(tags, at_once(lambda tag: readable_digest(repository, tag), tags), strict=True))
+    strangers = [tag for tag in tags if tag not in indexed]
+    moved = [
+        tag for tag, now in found.items() if tag in indexed and now and now != indexed[tag] and not is_tombstone(now)
+    ]
+    fresh = pushed.unindexed(image).filter(told_at__gte=since)
+    digests = set(fresh.values_list("digest", flat=True))
+    digests |= {now for tag in (*strangers, *moved) if (now := found[tag]) and not is_tombstone(now)}
+    own = set(Manifest.objects.filter(image=image).values_list("digest", flat=True))
+    lost = [tag for tag in moved if not _point_back(repository, tag, indexed[tag])]
+    _remove_tags(repository, [*strangers, *lost])
+    count = _remove_with_all_below(repository, digests - own, own, _blobs_of(image)) if digests - own else 0
+    if strangers or moved or count:
+        record("image.clear", repository, tags=len(strangers) + len(moved), manifests=count)
+    return len(strangers) + len(moved) + count
+
+
+def _point_back(repository: str, tag: str, digest: str) -> bool:
+    """Point a tag at a manifest that the index has; whether the registry takes it."""
+    document = Document.objects.filter(digest=digest).first()
+    if document is None:
+        return False
+    try:
+        registry().put_manifest(repository, tag, bytes(document.content), document.media_type)
+    except RegistryError as error:
+        if is_outage(error):
+            raise
+        return False  # what it names was deleted
+    return digest_of(repository, tag) == digest
+
+
+def _blobs_of(image: Image) -> set[str]:
+    rows = Manifest.objects.filter(image=image).values_list("blobs", flat=True)
+    return {blob for blobs in rows.iterator() for blob in blobs}
+
+
+def _remove_tags(repository: str, tags: list[str]) -> None:
+    if tags:
+        at_once(lambda tag: bury_tag(repository, tag), tags)
+        remove_tombstone(repository)
+
+
+def _remove_with_all_below(repository: str, digests: set[str], kept: set[str], kept_blobs: Iterable[str] = ()) -> int:
+    """Delete manifests with all that they name and is not to be kept; how many there were."""
+    fresh, found, blobs = digests - kept, set[str](), set[str]()
+    while fresh:
+        found |= fresh
+        parts = at_once(lambda digest: parts_of(repository, digest), sorted(fresh))
+        blobs.update(*(one.blobs for one in parts))
+        fresh = {child for one in parts for child in one.named} - found - kept
     # Written down before anything goes: what only an index named would not be found again.
-    pushed.remember((repository, digest) for digest in digests)
-    blobs = {
-        blob for some in at_once(lambda digest: deletion.blobs_of(repository, digest), sorted(digests)) for blob in some
-    }
-    at_once(lambda blob: registry().delete_blob(repository, blob, missing_ok=True), sorted(blobs))
-    at_once(lambda digest: registry().delete_manifest(repository, digest, missing_ok=True), sorted(digests))
-    PushedDigest.objects.filter(repository=repository, digest__in=digests).delete()
-    record("image.clear", repository, tags=len(tags), manifests=len(digests))
-    return len(digests)
+    pushed.remember((repository, digest) for digest in found)
+    blobs -= {*kept_blobs, *kept}
+    failures.leave_behind(repository, remove(repository, manifests=found - {*kept_blobs}, blobs=blobs))
+    PushedDigest.objects.filter(repository=repository, digest__in=found).delete()
+    return len(found)

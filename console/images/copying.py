@@ -11,18 +11,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from django.contrib.auth.models import AnonymousUser
+from django.db import InterfaceError, OperationalError
 from django.db.models import QuerySet
 from django.utils import timezone
 
 from console import foreign_layers, policy
 from console.accounts.models import Account
 from console.audit.services import record
-from console.images import pushed
+from console.images import failures, pushed
+from console.images.contents import is_of_one_tag
+from console.images.failures import Kind
 from console.images.locks import image_locked
 from console.images.models import Copy, Image, Manifest, Tag
 from console.registry import at_once, registry
 from registry_client import (
     Descriptor,
+    DigestMismatch,
     MalformedManifest,
     ManifestBlobUnknown,
     ManifestUnknown,
@@ -31,12 +35,14 @@ from registry_client import (
     RegistryError,
     RegistryUnavailable,
     Unauthorized,
+    UnreadableContent,
 )
 from registry_client import Manifest as RegistryManifest
 
 log = logging.getLogger(__name__)
 
 _DEEPEST = 3
+_INCOMPLETE = "The image is no longer complete at its source: a part of it was deleted."
 
 
 class CannotCopy(Exception):
@@ -56,6 +62,7 @@ def run(copy_id: int) -> None:
             raise CannotCopy("The image that it was to be copied to is being deleted.")
         _require_still_allowed(copy)
         copy_manifest(copy.source, copy.image.repository, copy.digest, copy.tag)
+        attached = _copy_attached(copy) if copy.attached else []
     except (RegistryUnavailable, Unauthorized) as error:
         log.warning("copy of %s waits: %s", copy, error)
         sentence = (
@@ -63,20 +70,35 @@ def run(copy_id: int) -> None:
             if isinstance(error, RegistryUnavailable)
             else "The registry refuses the console. The copy goes on by itself when it no longer does."
         )
-        with _shown(copy) as row:
-            row.update(problem=sentence)
-        raise
-    except (CannotCopy, RegistryError) as error:
-        sentence = str(error) if isinstance(error, CannotCopy) else "The registry refused a step of the copy."
-        log.warning("copy of %s failed: %s", copy, error)
-        with _shown(copy) as row:
-            row.update(state=Copy.State.FAILED, problem=sentence)
-            record("tag.copy-failed", _target(copy), actor=copy.requested_by, source=copy.source, problem=sentence)
+        # A registry that is there and answers 500 each time is no outage.
+        if not is_of_one_tag(error) or timezone.now() - copy.requested_at < failures.PATIENCE:
+            with _shown(copy) as row:
+                row.update(problem=sentence)
+            raise
+        _fail(copy, "The registry answered with an error of its own for a day.", error)
         return
-    _index(copy)
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception as error:
+        sentence = failures.BROKEN
+        if isinstance(error, (CannotCopy, RegistryError)):
+            sentence = str(error) if isinstance(error, CannotCopy) else "The registry refused a step of the copy."
+        _fail(copy, sentence, error)
+        return
+    _index(copy, attached)
+    failures.forget(Kind.COPY, copy.image.repository, [copy.tag])
     with _shown(copy) as row:
         row.delete()
         record("tag.copied", _target(copy), actor=copy.requested_by, source=copy.source, digest=copy.digest)
+
+
+def _fail(copy: Copy, sentence: str, error: Exception) -> None:
+    unforeseen = not isinstance(error, (CannotCopy, RegistryError))
+    log.warning("copy of %s failed: %s", copy, error, exc_info=unforeseen)
+    with _shown(copy) as row:
+        row.update(state=Copy.State.FAILED, problem=sentence)
+        record("tag.copy-failed", _target(copy), actor=copy.requested_by, source=copy.source, problem=sentence)
+        failures.give_up(Kind.COPY, copy.image.repository, copy.tag, sentence=sentence, detail=str(error))
 
 
 def _target(copy: Copy) -> str:
@@ -107,15 +129,15 @@ def dismiss(image: Image, number: int) -> None:
     if copy is not None:
         with _shown(copy) as row:
             row.delete()
+            failures.forget(Kind.COPY, image.repository, [copy.tag])
             record("tag.copy-dismiss", _target(copy), source=copy.source)
 
 
-def _index(copy: Copy) -> None:
+def _index(copy: Copy, attached: list[str]) -> None:
     from console.indexing import services  # the index knows about deletions and copies; not the other way round
 
-    reader = services.Reader(copy.image.repository)
-    reader.look(copy.tag, pushed_at=copy.requested_at, pushed_by=_username(copy.requested_by))
-    reader.settle()
+    references = (copy.tag, *attached)
+    services.index_own(copy.image.repository, references, copy.requested_at, _username(copy.requested_by))
 
 
 def _username(account_id: str) -> str:
@@ -131,34 +153,52 @@ def copy_manifest(source: str, target: str, digest: str, reference: str) -> None
     :raises CannotCopy: when the source no longer has all of it.
     :raises registry_client.RegistryError: when the registry fails.
     """
-    _copy(source, target, digest, reference, _DEEPEST)
-
-
-def _copy(source: str, target: str, digest: str, reference: str, depth: int) -> None:
     try:
-        manifest = registry().manifest(source, digest)
-        if refusal := foreign_layers.refusal(manifest):
-            raise CannotCopy(refusal)
-        if source != target:
-            _copy_parts(source, target, manifest, depth)
-        # Before: a copy that ends half-way leaves platforms that no tag names.
-        pushed.remember([(target, digest)])
-        registry().put_manifest(target, reference, manifest.content, manifest.media_type)
+        _copy(source, target, registry().manifest(source, digest), reference, _DEEPEST)
     except (ManifestUnknown, ManifestBlobUnknown, NameUnknown) as error:
-        raise CannotCopy("The image is no longer complete at its source: a part of it was deleted.") from error
+        raise CannotCopy(_INCOMPLETE) from error
+    except (UnreadableContent, DigestMismatch) as error:
+        raise CannotCopy("The registry cannot read a part of the image. Push the image again.") from error
     except MalformedManifest as error:
         raise CannotCopy("The image’s manifest cannot be understood.") from error
 
 
+def _copy(source: str, target: str, manifest: RegistryManifest, reference: str, depth: int) -> None:
+    if refusal := foreign_layers.refusal(manifest):
+        raise CannotCopy(refusal)
+    if source != target:
+        _copy_parts(source, target, manifest, depth)
+    # Before: a copy that ends half-way leaves platforms that no tag names.
+    pushed.remember([(target, manifest.digest)])
+    registry().put_manifest(target, reference, manifest.content, manifest.media_type)
+
+
 def _copy_parts(source: str, target: str, manifest: RegistryManifest, depth: int) -> None:
-    if manifest.is_index:
-        if not depth:
-            raise CannotCopy("The image nests indexes too deeply.")
-        for child in dict.fromkeys(child.digest for child in manifest.children):
-            _copy(source, target, child, child, depth - 1)
+    if not manifest.is_index:
+        at_once(lambda blob: _mount(source, target, blob), manifest.entries)
         return
-    blobs = {blob.digest: blob for blob in manifest.blobs}
-    at_once(lambda blob: _mount(source, target, blob), list(blobs.values()))
+    if not depth:
+        raise CannotCopy("The image nests indexes too deeply.")
+    for entry in manifest.entries:
+        # The registry says what it is: an index may name layers, as BuildKit's cache does.
+        content = registry().content_of(source, entry.digest, entry.media_type)
+        if isinstance(content, RegistryManifest):
+            _copy(source, target, content, content.digest, depth - 1)
+        elif content is not None:
+            _mount(source, target, entry)
+        else:
+            raise CannotCopy(_INCOMPLETE)
+
+
+def _copy_attached(copy: Copy) -> list[str]:
+    """Copy what names the digest, or a platform of it, as its subject and has no tag; the digests."""
+    source = Image.objects.select_related("namespace").filter(full_name=copy.source).first()
+    if source is None or source.pk == copy.image_id:
+        return []
+    digests = [manifest.digest for manifest in untagged_about(source, copy.digest)]
+    for digest in digests:
+        copy_manifest(copy.source, copy.image.repository, digest, digest)
+    return digests
 
 
 def _mount(source: str, target: str, blob: Descriptor) -> None:
@@ -172,11 +212,21 @@ def _mount(source: str, target: str, blob: Descriptor) -> None:
     except NotFound as error:
         if blob.urls:
             return  # a foreign layer: it was never here, and the copy does without it as its source does
-        raise CannotCopy("The image is no longer complete at its source: a part of it was deleted.") from error
+        raise CannotCopy(_INCOMPLETE) from error
 
 
 def attachments_of(image: Image, digest: str) -> list[Tag]:
     """The tags of an image that are about a digest, or about a platform of it: signatures, SBOMs."""
-    manifest = Manifest.objects.filter(image=image, digest=digest).first()
-    about = {digest, *(manifest.child_digests if manifest else [])}
+    about = _with_platforms(image, digest)
     return list(Tag.objects.filter(image=image, subject__in=about, state=Tag.State.ACTIVE).select_related("manifest"))
+
+
+def untagged_about(image: Image, digest: str) -> list[Manifest]:
+    """The manifests without a tag whose subject is a digest, or a platform of it."""
+    about = _with_platforms(image, digest)
+    return list(Manifest.objects.filter(image=image, subject__in=about, tags=None, doomed=False).order_by("digest"))
+
+
+def _with_platforms(image: Image, digest: str) -> set[str]:
+    manifest = Manifest.objects.filter(image=image, digest=digest).first()
+    return {digest, *(manifest.child_digests if manifest else [])}

@@ -16,11 +16,8 @@ of nothing more. The work can be done in several turns, so that a large image do
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
-from http import HTTPStatus
 from itertools import islice
 from typing import TypeVar
 
@@ -29,35 +26,57 @@ from django.db.models import Exists, F, OuterRef
 from django.utils import timezone
 
 from console.audit.services import record
-from console.images import pushed
+from console.images import failures, pushed
+from console.images.contents import (
+    TOMBSTONE,
+    TOMBSTONE_DIGEST,
+    TOMBSTONE_MEDIA_TYPE,
+    bury_tag,
+    digest_of,
+    is_of_one_tag,
+    is_tombstone,
+    mend,
+    parts_of,
+    readable_digest,
+    remove,
+    remove_tombstone,
+    require_deletes,
+    tags_of,
+)
 from console.images.models import DoomedManifest, Image, ImageDeletion, Manifest, PushedDigest, Tag
 from console.namespaces.models import Namespace
-from console.registry import at_once, registry
-from registry_client import (
-    MalformedManifest,
-    ManifestUnknown,
-    NameUnknown,
-    NotFound,
-    RegistryError,
-    RegistryUnavailable,
-)
+from console.registry import at_once
+from registry_client import RegistryUnavailable
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-TOMBSTONE_MEDIA_TYPE = "application/vnd.oci.image.index.v1+json"
-# An index of nothing: it names no blob and no child, so it can be put into any repository as it is.
-TOMBSTONE = (
-    b'{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[],'
-    b'"annotations":{"io.my-images.tombstone":"This tag is being deleted."}}'
-)
-TOMBSTONE_DIGEST = f"sha256:{hashlib.sha256(TOMBSTONE).hexdigest()}"
+__all__ = [
+    "TOMBSTONE",
+    "TOMBSTONE_DIGEST",
+    "TOMBSTONE_MEDIA_TYPE",
+    "NotThereYet",
+    "StillBusy",
+    "TurnOver",
+    "bury_tag",
+    "delete_everything",
+    "digest_of",
+    "is_of_one_tag",
+    "is_tombstone",
+    "never",
+    "readable_digest",
+    "remove_tombstone",
+    "tags_of",
+]
+
 _BATCH = 100
 _LISTED_AT_ONCE = 500
 # The registry removes the tags of a digest one after another before it answers: these take it a second or two.
 BURIED_AT_ONCE = 500
 _MOST_ROUNDS = 20
+# What manifests of these kinds name, the registry is asked.
+_NOT_UNDERSTOOD = (Manifest.Kind.UNREAD, Manifest.Kind.OTHER)
 
 
 class StillBusy(Exception):
@@ -70,14 +89,6 @@ class NotThereYet(RegistryUnavailable):
 
 class TurnOver(Exception):
     """The work had its turn and is not finished: calling again goes on from there."""
-
-
-def tags_of(repository: str) -> list[str]:
-    """The tags that the registry lists now; none for a repository that it never had."""
-    try:
-        return registry().tags(repository)
-    except NameUnknown:
-        return []
 
 
 def never() -> bool:
@@ -139,6 +150,7 @@ def _batches(rows: Iterable[T], size: int = _BATCH) -> Iterator[list[T]]:
 
 def _list(deletion: ImageDeletion, repository: str) -> None:
     _phase(deletion, ImageDeletion.Phase.LISTING)
+    require_deletes(repository)
     tags = tags_of(repository)
     # What the index says is taken for now: each tag is asked for once more before it is buried.
     indexed = dict(Tag.objects.filter(image=deletion.image).values_list("name", "manifest__digest"))
@@ -180,36 +192,6 @@ def _write_down_pushed(deletion: ImageDeletion, repository: str) -> None:
             return
 
 
-def digest_of(repository: str, tag: str) -> str:
-    """The digest that a tag points at in the registry now; empty when there is no such tag.
-
-    Distribution may say once that there is none while the same manifest is pushed under another tag: its links are
-    written anew then. So it is believed when it says so twice.
-    """
-    for _twice in range(2):
-        with suppress(ManifestUnknown, NameUnknown):
-            return registry().resolve(repository, tag).digest
-    return ""
-
-
-def readable_digest(repository: str, tag: str) -> str | None:
-    """The same, or ``None`` for a tag that the registry cannot read although it answers: its link is broken.
-
-    :raises registry_client.RegistryError: when it does not answer.
-    """
-    try:
-        return digest_of(repository, tag)
-    except RegistryUnavailable as error:
-        if not is_of_one_tag(error):
-            raise
-        return None
-
-
-def is_of_one_tag(error: RegistryError) -> bool:
-    """Whether a registry that works answers so because of a single tag that it cannot read (500), and will again."""
-    return isinstance(error, RegistryUnavailable) and error.status == HTTPStatus.INTERNAL_SERVER_ERROR
-
-
 def _write_down(deletion: ImageDeletion, rows: list[DoomedManifest]) -> None:
     """Insert the rows; a tag that came back is to be buried, and a digest that came back to be removed, once more."""
     distinct = {(row.tag, row.digest): row for row in rows}  # an index may name one child for several platforms
@@ -236,44 +218,15 @@ def _write_down_children(deletion: ImageDeletion, repository: str) -> None:
         indexed = {
             manifest.digest: manifest.child_digests
             for manifest in Manifest.objects.filter(image=deletion.image, digest__in=fresh).exclude(
-                kind=Manifest.Kind.UNREAD
+                kind__in=_NOT_UNDERSTOOD
             )
         }
-        unknown = at_once(lambda digest: children_of(repository, digest), [one for one in fresh if one not in indexed])
-        children = {child for some in (*indexed.values(), *unknown) for child in some}
+        unknown = at_once(lambda digest: parts_of(repository, digest), [one for one in fresh if one not in indexed])
+        children = {child for some in (*indexed.values(), *(parts.named for parts in unknown)) for child in some}
         _write_down(deletion, [DoomedManifest(deletion=deletion, digest=child) for child in sorted(children)])
 
 
-def children_of(repository: str, digest: str) -> list[str]:
-    """The manifests that an index names, from the registry; none of what is no index, or not there."""
-    try:
-        manifest = registry().manifest(repository, digest)
-        return [child.digest for child in manifest.children] if manifest.is_index else []
-    except (NotFound, MalformedManifest):
-        return []
-
-
 # --- 2. tags --------------------------------------------------------------------------------------------------------
-
-
-def bury_tag(repository: str, tag: str) -> None:
-    """Point ``tag`` at the tombstone."""
-    registry().put_manifest(repository, tag, TOMBSTONE, TOMBSTONE_MEDIA_TYPE)
-
-
-def remove_tombstone(repository: str) -> None:
-    """Delete the tombstone's digest and with it every tag that points there.
-
-    The registry deletes the digest first and then the tags, one after another. Where it died in between, tags are left
-    that point at nothing: so the tombstone is put there once more before.
-    """
-    registry().put_manifest(repository, TOMBSTONE_DIGEST, TOMBSTONE, TOMBSTONE_MEDIA_TYPE)
-    registry().delete_manifest(repository, TOMBSTONE_DIGEST, missing_ok=True)
-
-
-def is_tombstone(digest: str) -> bool:
-    """Whether a digest is the tombstone's: a tag that points there is being deleted."""
-    return digest == TOMBSTONE_DIGEST
 
 
 def _bury_tags(deletion: ImageDeletion, repository: str, turn_over: Callable[[], bool]) -> None:
@@ -320,33 +273,24 @@ def _remove_manifests(deletion: ImageDeletion, repository: str, turn_over: Calla
         digests = [row.digest for row in batch]
         known = dict(
             Manifest.objects.filter(image=deletion.image, digest__in=digests)
-            .exclude(kind__in=[Manifest.Kind.UNREAD, Manifest.Kind.OTHER])
+            .exclude(kind__in=_NOT_UNDERSTOOD)
             .values_list("digest", "blobs")
         )
-        blobs = at_once(lambda digest: known[digest] if digest in known else blobs_of(repository, digest), digests)  # noqa: B023
-        fresh = sorted({blob for some in blobs for blob in some} - unlinked)
+        # The links to the blobs go with the manifests: without the links, whoever gets the name next cannot read the
+        # blobs, even knowing their digests. The blobs stay for every other repository that has them.
+        unknown = at_once(lambda digest: parts_of(repository, digest), [one for one in digests if one not in known])
+        blobs = {blob for some in (*known.values(), *(parts.blobs for parts in unknown)) for blob in some} - unlinked
+        mend(repository, known)
         # The manifests go last: after a failure they still name what is left.
-        at_once(lambda blob: registry().delete_blob(repository, blob, missing_ok=True), fresh)
-        unlinked.update(fresh)
-        at_once(lambda digest: registry().delete_manifest(repository, digest, missing_ok=True), digests)
+        left = remove(repository, manifests=digests, blobs=blobs)
+        unlinked.update(blobs)
+        if left:
+            failures.leave_behind(repository, left)
         with transaction.atomic():
             deletion.doomed.filter(digest__in=digests).update(removed=True)
             _advance(deletion, len(batch))
         if turn_over():
             raise TurnOver
-
-
-def blobs_of(repository: str, digest: str) -> list[str]:
-    """The config and layers of a manifest that the index does not know, from the registry.
-
-    The repository's links to them go with the manifest: without the links, whoever gets the name next cannot read the
-    blobs, even knowing their digests. The blobs stay for every other repository that has them.
-    """
-    try:
-        manifest = registry().manifest(repository, digest)
-        return [] if manifest.is_index else list(manifest.references)
-    except (NotFound, MalformedManifest):
-        return []
 
 
 def _finish(image: Image) -> None:
@@ -364,4 +308,5 @@ def _finish(image: Image) -> None:
             model._raw_delete(model.db)
         asked = ImageDeletion.objects.filter(image=locked).values_list("requested_by", flat=True).first()
         record("image.deleted", locked.repository, actor=asked)
+        failures.forget_repository(locked.repository)
         locked.delete()

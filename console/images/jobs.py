@@ -12,7 +12,8 @@ from django.db.models import Exists, OuterRef
 from django.utils import timezone
 from procrastinate.contrib.django import app
 
-from console.images import copying, deletion, pushed, tag_deletion
+from console.images import cancelling, copying, deletion, failures, pushed, tag_deletion
+from console.images.failures import Kind
 from console.images.locks import image_locked
 from console.images.models import DailyActivity, Document, Image, ImageDeletion, Manifest, Tag
 from console.queue import LATER_PRIORITY, WORK_QUEUE, KeepTrying, repository_lock
@@ -52,7 +53,26 @@ def problem_sentence(error: Exception) -> str:
             "The registry does not allow deletions just now: its disk is full, or they are switched off. Ask an "
             "administrator to see to it; the deletion then goes on by itself."
         )
+    if not isinstance(error, RegistryError):
+        return "Something went wrong inside My Images. The deletion is tried again automatically."
     return "The registry refused a step of the deletion. It is tried again by itself."
+
+
+def final_sentence(error: Exception) -> str:
+    """What the pages say of a deletion that was given up."""
+    if isinstance(error, deletion.StillBusy):
+        return (
+            "Tags were pushed to this image faster than they could be deleted. Stop the pushes, then delete it again."
+        )
+    if isinstance(error, NameUnknown):
+        return "The registry does not know this image, so nothing was deleted. Ask an administrator."
+    if isinstance(error, Unsupported):
+        return "The registry does not allow deletions. Ask an administrator, then delete it again."
+    if isinstance(error, RegistryUnavailable):
+        return "The registry answered with an error of its own each time. Ask an administrator, then delete it again."
+    if not isinstance(error, RegistryError):
+        return failures.BROKEN
+    return "The registry refused a step of the deletion each time. Ask an administrator, then delete it again."
 
 
 @app.task(name="images.delete_image", queue=WORK_QUEUE, retry=KeepTrying())
@@ -72,10 +92,14 @@ def delete_image(image_id: int) -> None:
         lock = repository_lock(repository)
         delete_image.configure(lock=lock, priority=LATER_PRIORITY).defer(image_id=image_id)
         return
-    except (RegistryError, deletion.StillBusy) as error:
-        log.warning("deletion of %s waits: %s", repository, error)
-        ImageDeletion.objects.filter(image_id=image_id).update(problem=problem_sentence(error))
-        raise
+    except Exception as error:
+        log.warning("deletion of %s waits: %s", repository, error, exc_info=_is_unforeseen(error))
+        sentence = problem_sentence(error)
+        ImageDeletion.objects.filter(image_id=image_id).update(problem=sentence)
+        if not _is_given_up(Kind.DELETE_IMAGE, repository, error):
+            raise
+        cancelling.cancel_deletion(image, final_sentence(error))
+        return
     log.info("image %s deleted with all its tags", repository)
 
 
@@ -90,12 +114,31 @@ def delete_tags(image_id: int, names: list[str]) -> None:
     except deletion.TurnOver:
         lock = repository_lock(image.repository)
         delete_tags.configure(lock=lock, priority=LATER_PRIORITY).defer(image_id=image_id, names=[])
-    except RegistryError as error:
-        log.warning("deletion of tags of %s waits: %s", image.repository, error)
+    except Exception as error:
+        log.warning("deletion of tags of %s waits: %s", image.repository, error, exc_info=_is_unforeseen(error))
         with image_locked(image_id):
             Tag.objects.filter(image=image, state=Tag.State.DELETING).update(problem=problem_sentence(error))
             Image.objects.filter(pk=image_id).update(changed_at=timezone.now())
-        raise
+        if not _is_given_up(Kind.DELETE_TAGS, image.repository, error):
+            raise
+        cancelling.cancel_tag_deletion(image, final_sentence(error))
+    else:
+        failures.forget(Kind.DELETE_TAGS, image.repository)
+
+
+def _is_given_up(kind: str, repository: str, error: Exception) -> bool:
+    """Count a failed deletion; whether it is not to be tried again."""
+    return failures.record_failure(
+        kind, repository, sentence=final_sentence(error), error=error, patience=_patience(error)
+    )
+
+
+def _patience(error: Exception) -> datetime.timedelta:
+    return failures.PATIENCE if isinstance(error, deletion.StillBusy) else failures.patience_with(error)
+
+
+def _is_unforeseen(error: Exception) -> bool:
+    return not isinstance(error, (RegistryError, deletion.StillBusy))
 
 
 @app.task(name="images.copy", queue=WORK_QUEUE, retry=KeepTrying())

@@ -13,7 +13,8 @@ from django.utils.translation import ngettext
 from console import policy
 from console.accounts.models import Account
 from console.audit.services import named, record
-from console.images import jobs
+from console.images import failures, jobs
+from console.images.failures import Kind
 from console.images.models import Image, ImageDeletion, Tag
 from console.namespaces.models import Namespace
 from console.queue import repository_lock
@@ -136,6 +137,7 @@ def start_deletion(image: Image, requested_by: str) -> ImageDeletion:
             locked.state = Image.State.DELETING
             locked.changed_at = timezone.now()
             locked.save(update_fields=["state", "changed_at"])
+            failures.forget(Kind.DELETE_IMAGE, locked.repository)
             lock = repository_lock(locked.repository)
             jobs.delete_image.configure(lock=lock).defer(image_id=locked.pk)
             record(
@@ -181,6 +183,7 @@ def start_tag_deletion(image: Image, names: Iterable[str], requested_by: str) ->
         now = timezone.now()
         tags = Tag.objects.filter(image=locked, name__in=found)
         tags.update(state=Tag.State.DELETING, deleting_since=now, problem="")
+        failures.forget(Kind.DELETE_TAGS, locked.repository)
         Image.objects.filter(pk=locked.pk).update(changed_at=now)
         lock = repository_lock(locked.repository)
         jobs.delete_tags.configure(lock=lock).defer(image_id=locked.pk, names=[*found])

@@ -11,7 +11,8 @@ from django.utils.translation import gettext_lazy
 from console import policy
 from console.accounts.models import Account
 from console.audit.services import record
-from console.images import copying, jobs
+from console.images import copying, failures, jobs
+from console.images.failures import Kind
 from console.images.models import Copy, Image, Tag
 from console.images.services import check_tag_name, create_image
 from console.namespaces.models import Namespace
@@ -39,7 +40,7 @@ def copy_tag(
     require_tag(tag)
     with transaction.atomic():
         image = target_image(account, namespace, name)
-        copy = _begin(account, source, image, tag)
+        copy = _begin(account, source, image, tag, attached)
         if attached and image.pk != source.image_id:
             for other in copying.attachments_of(source.image, source.manifest.digest):
                 _begin(account, other, image, other.name)
@@ -98,16 +99,18 @@ def locked_target(account: Account, image: Image, tag: str) -> Image:
     return locked
 
 
-def _begin(account: Account, source: Tag, image: Image, tag: str) -> Copy:
+def _begin(account: Account, source: Tag, image: Image, tag: str, attached: bool = False) -> Copy:
     if image.pk == source.image_id and tag == source.name:
         raise ValidationError({"tag": _("This is the tag itself. Choose another name.")})
     locked = locked_target(account, image, tag)
     Copy.objects.filter(image=locked, tag=tag).delete()
+    failures.forget(Kind.COPY, locked.repository, [tag])
     copy = Copy.objects.create(
         image=locked,
         tag=tag,
         source=source.image.repository,
         digest=source.manifest.digest,
+        attached=attached,
         requested_by=account.account_id,
     )
     Image.objects.filter(pk=locked.pk).update(changed_at=timezone.now())

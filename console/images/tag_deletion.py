@@ -2,7 +2,7 @@
 
 Deleting a digest takes every tag along that points at it. So the tags are pointed at the tombstone first, its digest is
 deleted, and then the digests that nothing names any more: no other tag, and no index that stays. What says something
-about a digest that goes (signatures, SBOMs) goes with it.
+about a digest that goes (signatures, SBOMs) goes with it, whether it has a tag or not.
 
 The tags are marked in the database before anything is touched. Each step can be done again.
 """
@@ -17,12 +17,13 @@ from django.utils import timezone
 
 from console.audit.origin import SYSTEM
 from console.audit.services import Event, record_all
-from console.images import deletion
+from console.images import deletion, failures
+from console.images.contents import remove, require_deletes
 from console.images.locks import image_locked
 from console.images.models import Image, Manifest, Tag
 from console.images.news import News
 from console.images.totals import refresh_totals
-from console.registry import at_once, registry
+from console.registry import at_once
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +47,7 @@ def _delete_tags(image: Image, news: News) -> None:
     if not gone:
         refresh_totals(image.pk)
         return
+    require_deletes(image.repository)
     unneeded = _unneeded(image, gone)
     attached = _attached(image, unneeded)
     while attached:
@@ -68,8 +70,8 @@ def _delete_batch(image: Image, batch: list[Tag], unneeded: list[str], news: New
     below = _below(image, {tag.manifest.digest for tag in gone}) & set(unneeded)
     # What an index names without the registry having had it when the index was read.
     unknown = below - set(Manifest.objects.filter(image=image, digest__in=below).values_list("digest", flat=True))
-    for digest in sorted(unknown):
-        registry().delete_manifest(image.repository, digest, missing_ok=True)
+    # Its media type may have called a layer a manifest: layers stay.
+    failures.leave_behind(image.repository, remove(image.repository, manifests=unknown - _blobs(image, unknown)))
     anew = [(tag, digest) for tag, digest in zip(batch, pushed_anew, strict=True) if digest is not None]
     with image_locked(image.pk):
         Manifest.objects.filter(image=image, digest__in=below).update(doomed=True)
@@ -131,7 +133,7 @@ def _remove_doomed(image: Image, news: News, turn_over: Callable[[], bool]) -> N
         manifest = Manifest.objects.filter(image=image, doomed=True).order_by("digest").first()
         if manifest is None:
             return
-        registry().delete_manifest(image.repository, manifest.digest, missing_ok=True)
+        failures.leave_behind(image.repository, remove(image.repository, manifests=[manifest.digest]))
         Manifest.objects.filter(pk=manifest.pk, tags=None).delete()
         if turn_over():
             raise deletion.TurnOver
@@ -171,36 +173,63 @@ def _attached(image: Image, unneeded: list[str]) -> list[Tag]:
     )
 
 
-# Everything an index of the image names, from a set of digests down, however deep.
+# What hangs on a set of digests, however deep: everything an index names, and what names something as its subject and
+# has no tag of its own.
 _BELOW = """
 WITH RECURSIVE below (digest) AS (
     SELECT unnest(%s::text[])
     UNION
-    SELECT child ->> 'digest' FROM below
-    JOIN images_manifest AS parent ON parent.image_id = %s AND parent.digest = below.digest
-    CROSS JOIN jsonb_array_elements(parent.children) AS child
+    SELECT hanging.digest FROM below CROSS JOIN LATERAL (
+        SELECT child ->> 'digest' FROM images_manifest AS parent
+        CROSS JOIN jsonb_array_elements(parent.children) AS child
+        WHERE parent.image_id = %s AND parent.digest = below.digest
+        UNION ALL
+        SELECT about.digest FROM images_manifest AS about
+        WHERE about.image_id = %s AND about.subject <> '' AND about.subject = below.digest
+        AND NOT EXISTS (SELECT FROM images_tag AS tag WHERE tag.manifest_id = about.id)
+    ) AS hanging (digest)
 )
 SELECT digest FROM below
 """
-# Of these digests, those that an index names which is not among the ones that go.
+# Of these digests, those that an index names which is not among the ones that go, or that are a blob of something
+# which is not.
 _NAMED_BY_OTHERS = """
 SELECT DISTINCT child ->> 'digest'
 FROM images_manifest AS parent CROSS JOIN jsonb_array_elements(parent.children) AS child
 WHERE parent.image_id = %s AND jsonb_array_length(parent.children) > 0
 AND NOT parent.doomed AND NOT parent.digest = ANY (%s)
 AND child ->> 'digest' = ANY (%s)
+UNION
+SELECT blob FROM images_manifest AS parent CROSS JOIN jsonb_array_elements_text(parent.blobs) AS blob
+WHERE parent.image_id = %s AND parent.blobs ?| %s
+AND NOT parent.doomed AND NOT parent.digest = ANY (%s)
+AND blob = ANY (%s)
+"""
+_BLOBS = """
+SELECT DISTINCT blob FROM images_manifest AS parent CROSS JOIN jsonb_array_elements_text(parent.blobs) AS blob
+WHERE parent.image_id = %s AND parent.blobs ?| %s AND blob = ANY (%s)
 """
 
 
 def _below(image: Image, digests: set[str]) -> set[str]:
     with connection.cursor() as cursor:
-        cursor.execute(_BELOW, [sorted(digests), image.pk])
+        cursor.execute(_BELOW, [sorted(digests), image.pk, image.pk])
         return {digest for (digest,) in cursor.fetchall()}
 
 
 def _named_by_others(image: Image, going: set[str]) -> set[str]:
     with connection.cursor() as cursor:
-        cursor.execute(_NAMED_BY_OTHERS, [image.pk, sorted(going), sorted(going)])
+        names = sorted(going)
+        cursor.execute(_NAMED_BY_OTHERS, [image.pk, names, names, image.pk, names, names, names])
+        return {digest for (digest,) in cursor.fetchall()}
+
+
+def _blobs(image: Image, digests: set[str]) -> set[str]:
+    """Which of these are blobs of the image's manifests."""
+    if not digests:
+        return set()
+    with connection.cursor() as cursor:
+        cursor.execute(_BLOBS, [image.pk, sorted(digests), sorted(digests)])
         return {digest for (digest,) in cursor.fetchall()}
 
 

@@ -177,8 +177,17 @@ def _tags_about(image: int, *digests: str) -> QuerySet[Tag]:
     return Tag.objects.filter(image=image, subject__in=digests).select_related("manifest").order_by("sort_key")
 
 
+@Compiled
+def _manifests_about(image: int, *digests: str) -> QuerySet[Manifest]:
+    """What names one of these as its subject and has no tag."""
+    return Manifest.objects.filter(image=image, subject__in=digests, tags=None).order_by("digest")
+
+
 def attachments(image: Image, digests: Iterable[str]) -> dict[str, list[Attachment]]:
-    """What is about these digests: tagged so, or named by a list that is tagged so."""
+    """What is about these digests: tagged so, named by a list that is tagged so, or naming them as its subject.
+
+    OCI distribution specification 1.1, "Listing Referrers" and "Referrers Tag Schema".
+    """
     found: dict[str, list[Attachment]] = {}
     seen: set[tuple[str, str]] = set()
     lists: dict[str, str] = {}
@@ -191,9 +200,12 @@ def attachments(image: Image, digests: Iterable[str]) -> dict[str, list[Attachme
             continue
         seen.add((tag.subject, tag.manifest.digest))
         found.setdefault(tag.subject, []).append(_attachment(tag.manifest, tag.name))
-    for manifest in Manifest.objects.filter(image=image, digest__in=lists).order_by("digest"):
-        subject = lists[manifest.digest]
+    listed = Manifest.objects.filter(image=image, digest__in=lists).order_by("digest")
+    named = _manifests_about(image.pk, *asked) if asked else []
+    for manifest in (*listed, *named):
+        subject = lists.get(manifest.digest) or manifest.subject
         if (subject, manifest.digest) not in seen:
+            seen.add((subject, manifest.digest))
             found.setdefault(subject, []).append(_attachment(manifest))
     return found
 
@@ -275,25 +287,29 @@ _MOST_SHOWN = 64 << 10
 
 
 def content(manifest: Manifest) -> Content | None:
-    """Config, layers with the history that made them, and the raw manifest; ``None`` when it was not read yet."""
+    """Config, layers with the history that made them, and the raw manifest; ``None`` when it was not read yet.
+
+    Of an index, the blobs that it names itself stand where an image's layers do.
+    """
     document = next(iter(_documents(manifest.digest)), None)
     if document is None:
         return None
     whole = bytes(document.content)
     parsed = RegistryManifest("", document.digest, document.media_type, whole)
-    steps, annotations, problem = [], [], ""
+    steps, annotations, problem, blobs = [], [], "", set(manifest.blobs)
     labels = sorted((document.config.get("labels") or {}).items())
     try:
-        steps = _steps(parsed, document.config.get("history", []))
+        layers = parsed.layers or tuple(entry for entry in parsed.entries if parsed.is_index and entry.digest in blobs)
+        steps = _steps(layers, document.config.get("history", []))
         annotations = sorted(parsed.annotations.items())
     except MalformedManifest as error:
         problem = str(error)
     return Content(document.config, steps, labels, annotations, _pretty(whole), len(whole), problem)
 
 
-def _steps(manifest: RegistryManifest, history: list[dict[str, Any]]) -> list[Step]:
+def _steps(named: Iterable[Descriptor], history: list[dict[str, Any]]) -> list[Step]:
     """Each step of the history takes the next layer, unless it says that it made none."""
-    layers = list(manifest.layers)
+    layers = list(named)
     steps = []
     for entry in history:
         step = Step(entry.get("created_by") or entry.get("comment", ""), created=entry.get("created", ""))

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from console.images import views, views_changes, views_copy, views_tags
+from console.images import views, views_changes, views_copy, views_failures, views_tags
 
 urlpatterns = [
     path("", views.listing, name="images"),
@@ -24,6 +24,8 @@ urlpatterns = [
     path("<repository:repository>/-/tags/<tag:tag>/", views_tags.tag, name="tag"),
     path("<repository:repository>/-/tags/<tag:tag>/copy/", views_copy.copy, name="tag-copy"),
     path("<repository:repository>/-/copies/<int:number>/dismiss/", views_copy.dismiss, name="copy-dismiss"),
+    path("<repository:repository>/-/problems/<int:number>/retry/", views_failures.retry, name="failure-retry"),
+    path("<repository:repository>/-/problems/<int:number>/dismiss/", views_failures.dismiss, name="failure-dismiss"),
     path("<repository:repository>/-/manifests/<digest:digest>/", views_tags.manifest, name="manifest"),
     path("<repository:repository>/-/manifests/<digest:digest>/raw/", views_tags.raw, name="manifest-raw"),
 ]

@@ -20,7 +20,7 @@ from console.favorites.services import starred_by
 from console.images import activity, clients, search, versions
 from console.images import tags as index
 from console.images.commands import this_registry
-from console.images.models import DailyActivity, Image
+from console.images.models import DailyActivity, Image, WorkFailure
 from console.images.rows import ShownImage
 from console.pages.activated import activated
 from console.pages.paging import order_of, paged, sorting
@@ -31,7 +31,7 @@ from console.registry import registry_answers
 def own_image(request: Request, repository: str, *, under_way: bool = False) -> Image:
     """The image with this name among one's own, with the reader's star; anybody else's is not found.
 
-    :param under_way: also says whether it ``has_copies`` and ``has_transfers``.
+    :param under_way: also says whether it ``has_copies``, ``has_transfers`` and ``has_failures``.
     :raises Http404: when there is none.
     """
     for image in _own_images(request.user.pk, repository, shape=(under_way,)):
@@ -44,8 +44,11 @@ def _own_images(account: int, repository: str, under_way: bool) -> QuerySet[Imag
     reader = Account(pk=account)
     images = policy.visible_images(reader).select_related("namespace__owner", "deletion")
     if under_way:
-        images = images.annotate(has_copies=_has("copies"), has_transfers=_has("transfers"))
+        images = images.annotate(has_copies=_has("copies"), has_transfers=_has("transfers"), has_failures=_FAILURES)
     return images.annotate(starred=starred_by(reader)).filter(full_name=repository).order_by()
+
+
+_FAILURES = Exists(WorkFailure.objects.filter(repository=OuterRef("full_name"), given_up_at__isnull=False))
 
 
 def _has(relation: str) -> Exists:

@@ -16,7 +16,7 @@ from django_htmx.http import trigger_client_event
 from console import policy
 from console.images import services
 from console.images.forms import DescriptionForm, ImageForm, VisibilityForm
-from console.images.models import Image, Tag
+from console.images.models import Image, Manifest, Tag
 from console.images.views import image_context, own_image
 from console.pages.activated import activated
 from console.pages.rendering import Request, add_errors, came_from, dialog, go, page
@@ -194,7 +194,8 @@ def tags_delete(request: Request, repository: str) -> HttpResponse:
         "tags": tags,
         "staying": list(staying.order_by("sort_key").values_list("name", flat=True)[:_MOST_NAMED]),
         "unnamed": max(total - _MOST_NAMED, 0),
-        "attached": Tag.objects.filter(image=image, subject__in=about).exclude(name__in=going_names).count(),
+        "attached": Tag.objects.filter(image=image, subject__in=about).exclude(name__in=going_names).count()
+        + Manifest.objects.filter(image=image, subject__in=about, tags=None).count(),
         "problem": problem,
         "section": "images",
     }

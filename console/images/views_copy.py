@@ -46,7 +46,8 @@ def copy(request: Request, repository: str, tag: str) -> HttpResponse:
         "image": image,
         "tag": source,
         "known": index.last_names(image, _MOST_SUGGESTED),
-        "attached": len(copying.attachments_of(image, source.manifest.digest)),
+        "attached": len(copying.attachments_of(image, source.manifest.digest))
+        + len(copying.untagged_about(image, source.manifest.digest)),
         "section": "images",
     }
     return dialog(request, "images/copy.html", _("Copy"), context, invalid=bool(form.errors))

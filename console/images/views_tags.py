@@ -10,8 +10,8 @@ from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_GET
 
 from console import policy
+from console.images import retrying, versions
 from console.images import tags as index
-from console.images import versions
 from console.images.commands import manifest_commands
 from console.images.models import Document, Image, Manifest
 from console.images.views import image_context, own_image
@@ -36,6 +36,7 @@ def tags(request: Request, repository: str) -> HttpResponse:
         "version": versions.image_version(image),
         "copies": image.copies.order_by("pk") if image.has_copies else [],  # type: ignore[attr-defined]
         "transfers": image.transfers.select_related("image__namespace").order_by("pk") if image.has_transfers else [],  # type: ignore[attr-defined]
+        "failures": list(retrying.failures_of(image)) if image.has_failures else [],  # type: ignore[attr-defined]
         "used": policy.tags_used(image),
         "quota": policy.quota(request.user),
     }

@@ -11,7 +11,8 @@ class Finding:
     """What a comparison found and mended.
 
     ``unknown``: neither the registry nor the index knows the repository. ``nobodys``: it holds tags, but belongs to
-    nobody. ``adopted``: the Account ID that was given its namespace just now.
+    nobody. ``unreadable``: the tags that it holds and cannot give out, and why. ``adopted``: the Account ID that was
+    given its namespace just now.
     """
 
     repository: str
@@ -20,6 +21,7 @@ class Finding:
     moved: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     put_back: list[str] = field(default_factory=list)
+    unreadable: dict[str, str] = field(default_factory=dict)
     forgotten: int = 0
     totals: bool = False
     problem: str = ""

@@ -8,15 +8,19 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import astuple, dataclass
 
-from django.db import DatabaseError, connection
+from django.db import InterfaceError, OperationalError, connection
 
+from console.images import failures
+from console.images.contents import is_of_one_tag
+from console.images.failures import Kind
+from console.images.models import WorkFailure
 from console.images.totals import refresh_totals, refresh_totals_of
 from console.indexing.models import Hint
-from console.indexing.services import Reader
+from console.indexing.services import UNREADABLE, Reader
 from console.indexing.together import look_at_pushed
 from console.queue import busy_repositories
 from console.registry import quick_registry, registry
-from registry_client import RegistryError, RegistryUnavailable
+from registry_client import RegistryError, RegistryUnavailable, is_digest
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +97,7 @@ def follow_all(hand_over: Callable[[str], object]) -> int:
     followed = 0
     while hints := list(Hint.objects.filter(alone=False).order_by("pk")[:_TOGETHER]):
         busy = busy_repositories({hint.repository for hint in hints})
-        free = [hint for hint in hints if hint.repository not in busy]
+        free = [hint for hint in hints if hint.repository not in busy and not is_digest(hint.tag)]
         done = _look_together(free)
         followed += len(done)
         _leave([hint for hint in hints if hint not in done], hand_over)
@@ -109,7 +113,7 @@ def _look_together(hints: list[Hint]) -> set[Hint]:
         return set()
     try:
         looked = look_at_pushed(hints, quick_registry(), _SMALL_BYTES)
-    except (RegistryError, DatabaseError) as error:
+    except Exception as error:
         # Whether it is some tag, or the registry that cannot be read: the latter raises here.
         registry().ping()
         repositories = {hint.repository for hint in hints}
@@ -124,6 +128,7 @@ def _look_together(hints: list[Hint]) -> set[Hint]:
     refresh_totals_of(looked.changed)
     for image in looked.same:
         refresh_totals(image, changed=False)
+    _forget_failures(done)
     # At the end: whoever is killed before does all of it once more.
     _forget(list(done))
     return done
@@ -143,19 +148,23 @@ def follow(repository: str) -> int:
     """Look at every tag of ``repository`` that there is a hint for; how many were dealt with.
 
     A tag that the registry answers strangely for is left to the next reconcile, and one that it cannot read just now
-    stays hinted at; neither holds up the others.
+    stays hinted at for some tries; neither holds up the others. What is given up is recorded as a failure.
 
     :raises registry_client.RegistryError: when the registry is down or does not let us in, or could not read some tag;
         what was not looked at stays hinted at.
     """
     followed = 0
-    failed: dict[int, RegistryError] = {}
+    failed: dict[int, Exception] = {}
     while hints := list(Hint.objects.filter(repository=repository).exclude(pk__in=failed).order_by("pk")[:_BATCH]):
+        # Deleting a digest deletes its tags, and an index is pushed after what it names: tags come first.
+        hints.sort(key=lambda hint: is_digest(hint.tag))
         reader = Reader(repository)
         looked: list[Hint] = []
+        fine: list[Hint] = []
         try:
             done = _look_at_many(reader, hints)
             looked += [hint for hint in hints if hint.tag in done]
+            fine += looked
             for hint in hints:
                 if hint.tag in done:
                     continue
@@ -163,17 +172,23 @@ def follow(repository: str) -> int:
                     reader.look(
                         hint.tag, pushed_at=hint.pushed_at, pushed_by=hint.pushed_by, told=True, digest=hint.digest
                     )
-                except RegistryError as error:
+                except (OperationalError, InterfaceError):
+                    raise
+                except Exception as error:
                     # Whether it is the tag or the registry that cannot be read: the latter raises here.
                     registry().ping()
-                    if isinstance(error, RegistryUnavailable):
+                    if not _is_given_up(hint, error):
                         failed[hint.pk] = error
                         continue
-                    log.warning("%s:%s cannot be indexed: %s", repository, hint.tag, error)
+                    if _look_leniently(hint):
+                        fine.append(hint)
+                else:
+                    fine.append(hint)
                 looked.append(hint)
         finally:
             # Also what was done before a failure is counted, and not done again.
             if looked:
+                _forget_failures(fine)
                 reader.settle()
                 _forget(looked)
                 followed += len(looked)
@@ -182,13 +197,50 @@ def follow(repository: str) -> int:
     return followed
 
 
+def _is_given_up(hint: Hint, error: Exception) -> bool:
+    """Count that a tag could not be indexed; whether the hint is dropped. A reconcile looks at every tag again."""
+    if isinstance(error, RegistryUnavailable) and not is_of_one_tag(error):
+        return False
+    sentence = UNREADABLE if isinstance(error, RegistryError) else failures.BROKEN
+    if isinstance(error, RegistryError) and not isinstance(error, RegistryUnavailable):
+        failures.give_up(Kind.INDEX, hint.repository, hint.tag, sentence=sentence, detail=str(error))
+        return True
+    if not isinstance(error, RegistryError):
+        log.error("%s:%s cannot be indexed", hint.repository, hint.tag, exc_info=error)
+    return failures.record_failure(Kind.INDEX, hint.repository, hint.tag, sentence=sentence, error=error)
+
+
+def _look_leniently(hint: Hint) -> bool:
+    """Index what can be read of an image of which the registry cannot read a part; whether that was possible."""
+    reader = Reader(hint.repository, lenient=True)
+    try:
+        reader.look(hint.tag, pushed_at=hint.pushed_at, pushed_by=hint.pushed_by)
+        reader.settle()
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception as error:
+        log.warning("%s:%s cannot be indexed: %s", hint.repository, hint.tag, error)
+        return False
+    return True
+
+
+def _forget_failures(hints: Iterable[Hint]) -> None:
+    tags: dict[str, list[str]] = {}
+    for hint in hints:
+        tags.setdefault(hint.repository, []).append(hint.tag)
+    if tags and WorkFailure.objects.filter(kind=Kind.INDEX, repository__in=tags).exists():
+        for repository, names in tags.items():
+            failures.forget(Kind.INDEX, repository, names)
+
+
 def _look_at_many(reader: Reader, hints: list[Hint]) -> set[str]:
     """Look at some tags at a time; those that were dealt with. The rest, from a difficulty on, takes one look each."""
     done: set[str] = set()
+    hints = [hint for hint in hints if not is_digest(hint.tag)]
     for start in range(0, len(hints), _AT_ONCE):
         try:
             done |= reader.look_at_pushed(hints[start : start + _AT_ONCE])
-        except (RegistryError, DatabaseError) as error:
+        except Exception as error:
             log.info("%s: tags are looked at one by one: %s", reader.repository, error)
             break
     return done

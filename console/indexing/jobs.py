@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import logging
 
+from django.db import DatabaseError
 from procrastinate.contrib.django import app
 
 from console.images.deletion import NotThereYet
 from console.indexing import activity, hints, services
 from console.indexing import reconcile as walks
+from console.indexing.hints import Notice
 from console.indexing.models import Hint
 from console.queue import INDEX_QUEUE, KeepTrying, defer_again, defer_once, repository_lock
-from registry_client import RegistryError
+from registry_client import RegistryError, RegistryUnavailable
 
 log = logging.getLogger(__name__)
 
 ALL_HINTS = "indexing.follow_all_hints"
+# So often a walk is taken up again within its hour.
+_MOST_ATTEMPTS = 10
 
 
 # The jobs that are queued under a key have no retry of Procrastinate's: one that fails while the same is waiting could
@@ -54,8 +58,15 @@ def follow_hints(repository: str, attempt: int = 0) -> None:
 
 @app.task(name="indexing.reread_image", queue=INDEX_QUEUE, retry=KeepTrying())
 def reread_image(repository: str) -> None:
-    """Bring all tags of an image in line with the registry. Earlier versions queued it: it may still be waiting."""
+    """Bring all tags of an image in line with the registry, after a deletion of it was given up."""
     services.reread_image(repository)
+
+
+@app.task(name="indexing.reread_tag", queue=INDEX_QUEUE, retry=KeepTrying())
+def reread_tag(repository: str, tag: str) -> None:
+    """Look at one tag again, because somebody asked for it."""
+    hints.remember([Notice(repository, tag)])
+    look_at_hints()
 
 
 @app.periodic(cron="* * * * * */2")
@@ -86,6 +97,8 @@ def reconcile(timestamp: int = 0, attempt: int = 0) -> None:
         return
     except Exception as error:
         log.warning("reconcile: it goes on later: %s", error, exc_info=not isinstance(error, RegistryError))
+        if attempt >= _MOST_ATTEMPTS and not isinstance(error, (RegistryUnavailable, DatabaseError)):
+            return  # no outage: the next hour's walk tries it again
         defer_again(reconcile, "indexing.reconcile", lock="indexing.reconcile", attempt=attempt, longest=60)
         return
     log.log(logging.DEBUG if walks.found_in_order(walk) else logging.INFO, "reconcile: %s", walks.summary(walk))

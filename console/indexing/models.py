@@ -9,12 +9,13 @@ from django.utils.translation import gettext_lazy as _
 class Hint(models.Model):
     """*Look at this tag again.* One row for a tag, however often something was said of it.
 
+    ``tag`` is a digest for a manifest that was pushed or deleted by its digest alone; no tag has a colon.
     ``version`` grows with each further notification, so that one that arrives while the tag is being looked at is not
     taken for dealt with. ``alone`` is one that takes a job of its repository's own, which is queued.
     """
 
     repository = models.CharField(_("repository"), max_length=255)
-    tag = models.CharField(_("tag"), max_length=128)
+    tag = models.CharField(_("tag or digest"), max_length=140)
     pushed_at = models.DateTimeField(_("pushed"), null=True)
     pushed_by = models.CharField(_("pushed by"), max_length=64, blank=True, default="")
     digest = models.CharField(_("digest"), max_length=140, blank=True, default="", help_text=_("What was pushed"))

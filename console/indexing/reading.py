@@ -8,7 +8,8 @@ from __future__ import annotations
 import datetime
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,6 +32,8 @@ CONFIG_LIMIT = 4 << 20
 # What a column of the database holds.
 LARGEST_SIZE = (1 << 63) - 1
 _IMAGE_CONFIGS = (DOCKER_CONFIG, OCI_CONFIG)
+# BuildKit's cache ("--cache-to type=registry"): an index of layers with this as its last entry.
+BUILD_CACHE = "application/vnd.buildkit.cacheconfig.v0"
 # BuildKit attaches provenance and SBOMs as manifests that run nowhere and say what they are about.
 _REFERENCE_TYPE = "vnd.docker.reference.type"
 _REFERENCE_DIGEST = "vnd.docker.reference.digest"
@@ -43,13 +46,17 @@ _MOST_ENTRIES = 500
 
 @dataclass
 class Reading:
-    """What was understood of a manifest."""
+    """What was understood of a manifest.
+
+    ``own_size``: bytes of the blobs that an index names itself, by their descriptors.
+    """
 
     digest: str
     media_type: str
     content: bytes
     kind: str = Manifest.Kind.OTHER
     size: int = 0
+    own_size: int = 0
     platforms: list[str] = field(default_factory=list)
     blobs: list[str] = field(default_factory=list)
     children: list[dict[str, str]] = field(default_factory=list)
@@ -83,13 +90,42 @@ def read_manifest(manifest: RegistryManifest) -> Reading:
             reading.config_descriptor = manifest.config
             reading.kind = _kind(manifest)
     except MalformedManifest:
-        return reading
-    try:
+        # What it names is kept nevertheless: who deletes it, or looks for what is needed, goes by that.
+        digests = [entry.digest for entry in manifest.entries]
+        if _is_index(manifest):
+            reading.children = [{"digest": digest, "platform": ""} for digest in digests]
+        else:
+            reading.blobs = digests
+    with suppress(MalformedManifest):
         reading.artifact_type = _artifact_type(manifest)[:200]
-        reading.subject = manifest.subject.digest if manifest.subject else ""
-    except MalformedManifest:
-        pass
+    reading.subject = manifest.subject_digest
     return reading
+
+
+def _is_index(manifest: RegistryManifest) -> bool:
+    try:
+        return manifest.is_index
+    except MalformedManifest:
+        return False
+
+
+def separate_blobs(reading: Reading, blobs: Mapping[str, Descriptor]) -> None:
+    """Move those entries of an index that are blobs from its children to its blobs.
+
+    An index of blobs alone is no image: BuildKit's cache is one.
+
+    :param blobs: the entries that are blobs, by their digests.
+    """
+    if not blobs:
+        return
+    reading.children = [child for child in reading.children if child["digest"] not in blobs]
+    reading.blobs = list(blobs)
+    reading.own_size = min(sum(blob.size for blob in blobs.values()), LARGEST_SIZE)
+    reading.platforms = platforms_of(reading.children)
+    if reading.kind == Manifest.Kind.INDEX and not reading.children:
+        reading.kind = Manifest.Kind.ARTIFACT
+        if not reading.artifact_type and any(blob.media_type == BUILD_CACHE for blob in blobs.values()):
+            reading.artifact_type = BUILD_CACHE
 
 
 def _kind(manifest: RegistryManifest) -> str:

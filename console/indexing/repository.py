@@ -6,22 +6,22 @@ import datetime
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from django.db import connection
-from django.db.models import DateTimeField, Value
+from django.db.models import DateTimeField, Exists, OuterRef, Value
 from django.utils import timezone
 
 from console.accounts.models import Account
 from console.audit.services import record
-from console.images import pushed
-from console.images.deletion import digest_of, is_tombstone, readable_digest
+from console.images import failures, pushed
+from console.images.contents import digest_of, is_tombstone, readable_digest
+from console.images.failures import Kind
 from console.images.locks import image_locked
-from console.images.models import Document, Image, Manifest, Tag
+from console.images.models import Document, Image, Manifest, PushedDigest, Tag, WorkFailure
 from console.images.totals import refresh_totals
 from console.indexing.adoption import adopt, why_unusable
 from console.indexing.finding import Finding
 from console.indexing.rows import Outcome
-from console.indexing.services import Reader, find_image
-from console.indexing.store import incomplete
+from console.indexing.services import UNREADABLE, Reader
+from console.indexing.store import clear_child_flags, incomplete
 from console.namespaces.models import Namespace
 from console.policy import split_repository
 from console.registry import at_once, registry
@@ -29,6 +29,7 @@ from registry_client import InvalidName, NameUnknown, RegistryError, RegistryUna
 from registry_client.names import check_repository
 
 _AT_ONCE = 500
+_ASKED_FOR = datetime.timedelta(days=1)
 # So many tags of one repository may be unreadable before it is the repository that is.
 _MOST_UNREADABLE = 20
 
@@ -63,9 +64,11 @@ def look_at(repository: str, *, adopt_for: Account | None = None) -> Finding:
     except InvalidName:
         finding.problem = "this is not the name of a repository"
         return finding
-    image = find_image(repository)
+    image = _find(repository)
     if image is not None and image.state != Image.State.ACTIVE:
         return finding  # its deletion is at work
+    if image is not None and image.namespace.in_transfer:
+        return finding  # it changes hands: what is pushed meanwhile is taken back
     known = _known(image)
     finding.known = len(known)
     try:
@@ -79,7 +82,7 @@ def look_at(repository: str, *, adopt_for: Account | None = None) -> Finding:
         return finding
     if image is None and not (listed and _has_owner(finding, adopt_for)):
         return finding
-    reader = Reader(repository)
+    reader = Reader(repository, lenient=True)
     try:
         for name, digest in _present(finding, sorted(listed.union(known)), image, known):
             _compare(reader, finding, name, digest, known.get(name), listed)
@@ -88,9 +91,49 @@ def look_at(repository: str, *, adopt_for: Account | None = None) -> Finding:
         raise
     _mark(image, known, finding)
     if image is not None:
+        if image.has_pushed:  # type: ignore[attr-defined]
+            _index_subjects(reader, image)
         finding.forgotten = forget_gone_manifests(image)
+    if finding.unreadable or (image is not None and image.has_failures):  # type: ignore[attr-defined]
+        _note_unreadable(repository, finding)
     _settle(reader, image, finding)
     return finding
+
+
+def _find(repository: str) -> Image | None:
+    """The image, and whether it ``has_pushed`` digests and ``has_failures``: one query for all of it."""
+    return (
+        Image.objects.select_related("namespace")
+        .annotate(
+            has_pushed=Exists(PushedDigest.objects.filter(repository=OuterRef("full_name"))),
+            has_failures=Exists(WorkFailure.objects.filter(repository=OuterRef("full_name"), kind=Kind.INDEX)),
+        )
+        .filter(full_name=repository)
+        .first()
+    )
+
+
+def _index_subjects(reader: Reader, image: Image) -> None:
+    """Index what was pushed by its digest alone and names a subject, where its notification led to nothing.
+
+    The registry cannot list manifests without a tag: what no notification told of is not found. What is older than a
+    day was asked for often enough.
+    """
+    since = timezone.now() - _ASKED_FOR
+    fresh = pushed.unindexed(image).filter(told_at__gte=since)
+    for digest, told_at in list(fresh.values_list("digest", "told_at")):
+        try:
+            reader.look(digest, pushed_at=told_at)
+        except RegistryError as error:
+            raise_if_down(error)
+
+
+def _note_unreadable(repository: str, finding: Finding) -> None:
+    """Record the tags that the registry lists and cannot read, for the pages; forget those that it can read again."""
+    for name, detail in finding.unreadable.items():
+        failures.give_up(Kind.INDEX, repository, name, sentence=UNREADABLE, detail=detail)
+    known = WorkFailure.objects.filter(kind=Kind.INDEX, repository=repository)
+    known.exclude(reference__in=finding.unreadable).delete()
 
 
 def _settle(reader: Reader, image: Image | None, finding: Finding) -> None:
@@ -134,8 +177,9 @@ def _has_owner(finding: Finding, adopt_for: Account | None) -> bool:
     """Whether the images of a repository that is not indexed yet belong to somebody, perhaps from now on."""
     unusable = why_unusable(finding.repository)
     parts = split_repository(finding.repository)
-    if parts is not None and Namespace.objects.filter(name=parts[0]).exists():
-        return True
+    namespace = Namespace.objects.filter(name=parts[0]).first() if parts is not None else None
+    if namespace is not None:
+        return not namespace.in_transfer  # what is pushed while it changes hands is removed
     if adopt_for is None:
         reason = unusable or "nobody owns its namespace"
     else:
@@ -178,6 +222,7 @@ def _present(
                 yield name, known[name].digest
             else:
                 finding.problem = problems[name]
+                finding.unreadable[name] = problems[name]
 
 
 def _put_back(image: Image, name: str, known: _Known) -> bool:
@@ -199,8 +244,12 @@ def _put_back(image: Image, name: str, known: _Known) -> bool:
 
 def _compare(reader: Reader, finding: Finding, name: str, digest: str, known: _Known | None, listed: set[str]) -> None:
     """One tag: what the registry has (``digest``, empty for nothing) against what the index has."""
-    if is_tombstone(digest) or (known is not None and known.state == Tag.State.DELETING):
+    if known is not None and known.state == Tag.State.DELETING:
         return  # a deletion is at work on it
+    if is_tombstone(digest):
+        if known is not None:
+            reader.look(name)  # left by a deletion that was given up
+        return
     if not digest:
         # Gone is what neither the list nor the tag itself knows.
         if name in listed:
@@ -214,7 +263,7 @@ def _compare(reader: Reader, finding: Finding, name: str, digest: str, known: _K
         outcome = reader.look(name)
     except RegistryError as error:
         raise_if_down(error)
-        finding.problem = f"{name} cannot be read: {error}"
+        finding.problem = finding.unreadable[name] = f"{name} cannot be read: {error}"
         return
     if outcome is Outcome.ADDED:
         finding.added.append(name)
@@ -235,14 +284,6 @@ def _mark(image: Image | None, known: dict[str, _Known], finding: Finding) -> No
 
 # --- manifests ------------------------------------------------------------------------------------------------------
 
-# The manifests that were children of an index, and that no index names any more.
-_NOBODYS_CHILDREN = """
-UPDATE images_manifest SET is_child = false WHERE image_id = %s AND is_child AND digest NOT IN (
-    SELECT child ->> 'digest' FROM images_manifest AS parent CROSS JOIN jsonb_array_elements(parent.children) AS child
-    WHERE parent.image_id = %s AND child ->> 'digest' IS NOT NULL
-)
-"""
-
 
 def forget_gone_manifests(image: Image) -> int:
     """Remove rows of manifests that no tag and no index names and that the registry does not have; how many.
@@ -254,8 +295,8 @@ def forget_gone_manifests(image: Image) -> int:
     forgotten = 0
     while now := sum(_forget_those(image, digests) for digests in _untagged(image)):
         forgotten += now
-        with image_locked(image.pk), connection.cursor() as cursor:
-            cursor.execute(_NOBODYS_CHILDREN, [image.pk, image.pk])
+        with image_locked(image.pk):
+            clear_child_flags(image)
     return forgotten
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import enum
 
+from django.db import connection
 from django.utils import timezone
 
 from console.images.models import Manifest, Tag
@@ -21,9 +22,31 @@ class Outcome(enum.Enum):
     IGNORED = "ignored"
 
 
+# The digests that a digest is about by the tags that name it, and these in turn.
+_LEADS_TO = """
+WITH RECURSIVE chain (digest) AS (
+    SELECT %s::text
+    UNION
+    SELECT tag.subject FROM chain
+    JOIN images_manifest AS manifest ON manifest.image_id = %s AND manifest.digest = chain.digest
+    JOIN images_tag AS tag ON tag.manifest_id = manifest.id
+    WHERE tag.subject <> ''
+)
+SELECT EXISTS (SELECT FROM chain WHERE digest = %s)
+"""
+
+
 def subject_of(name: str, manifest: Manifest) -> str:
-    """The digest that a tag is about: by its name, else by what its manifest says."""
-    return reading.subject_of_tag(name) or manifest.subject
+    """The digest that a tag is about: by its name, else by what its manifest says.
+
+    None where that leads back to the tag's own manifest: tags that are each about the other would be shown nowhere.
+    """
+    subject = reading.subject_of_tag(name) or manifest.subject
+    if not subject:
+        return ""
+    with connection.cursor() as cursor:
+        cursor.execute(_LEADS_TO, [subject, manifest.image_id, manifest.digest])
+        return "" if cursor.fetchone()[0] else subject
 
 
 def point(name: str, manifest: Manifest, pushed_at: datetime.datetime | None, pushed_by: str) -> Outcome:

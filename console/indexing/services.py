@@ -9,27 +9,38 @@ from __future__ import annotations
 
 import datetime
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 from django.db import IntegrityError, transaction
 
 from console.accounts.services import account_ids
 from console.audit.services import record
-from console.images.deletion import TOMBSTONE_DIGEST, NotThereYet, digest_of
-from console.images.models import Image, Tag
+from console.images import failures, pushed
+from console.images.contents import TOMBSTONE_DIGEST, digest_of, is_outage
+from console.images.deletion import NotThereYet
+from console.images.failures import Kind
+from console.images.locks import image_locked
+from console.images.models import Image, Manifest, Tag
 from console.images.totals import refresh_totals
 from console.indexing import rows, store, together, trail
+from console.indexing.models import Hint
+from console.indexing.reading import Reading
 from console.indexing.rows import Outcome
 from console.namespaces.models import Namespace
 from console.policy import split_repository
 from console.registry import registry
 from registry_client import Manifest as RegistryManifest
-from registry_client import ManifestUnknown, NameUnknown, UnexpectedAnswer
+from registry_client import ManifestUnknown, NameUnknown, RegistryError, UnexpectedAnswer, is_digest
 
 log = logging.getLogger(__name__)
 
 # A tag that somebody else wrote down while we looked is looked at again.
 _MOST_LOOKS = 10
+# Of what was pushed by digest before the image was there, so much is looked at again at once.
+_MOST_PUSHED = 1000
+# What the pages say of a tag that cannot be indexed.
+UNREADABLE = "The registry has this tag, but cannot read it. Push it again, or delete the image."
 
 
 def find_image(repository: str) -> Image | None:
@@ -52,6 +63,7 @@ def image_for_push(repository: str, pushed_by: str) -> Image | None:
     try:
         with transaction.atomic():
             image = Image.objects.create(namespace=namespace, name=parts[1])
+            _look_again_at_pushed(image)
             actor = account_ids([pushed_by]).get(pushed_by, pushed_by) or "registry"
             record("image.create", repository, actor=actor, type=image.visibility, by="push")
     except IntegrityError:
@@ -59,14 +71,26 @@ def image_for_push(repository: str, pushed_by: str) -> Image | None:
     return image
 
 
+def _look_again_at_pushed(image: Image) -> None:
+    """Ask for another look at what was pushed by its digest before there was an image: it may be about one."""
+    rows = [
+        Hint(repository=image.repository, tag=one.digest, pushed_at=one.told_at, digest=one.digest)
+        for one in pushed.unindexed(image)[:_MOST_PUSHED]
+    ]
+    Hint.objects.bulk_create(rows, ignore_conflicts=True)
+
+
 class Reader:
     """Looks at tags of one repository. When all are looked at, ``settle`` brings the image's totals up to date.
 
     :param repository: ``namespace/name``.
+    :param lenient: whether a part of an image that the registry answers with an error of its own for is left out;
+        otherwise the tag is to be looked at again.
     """
 
-    def __init__(self, repository: str) -> None:
+    def __init__(self, repository: str, *, lenient: bool = False) -> None:
         self.repository = repository
+        self.lenient = lenient
         self._changed = False
         self._listed: set[str] | None = None
 
@@ -79,7 +103,7 @@ class Reader:
         told: bool = False,
         digest: str = "",
     ) -> Outcome:
-        """Bring one tag's row in line with the registry.
+        """Bring one tag's row in line with the registry, or that of a manifest by its digest.
 
         :param pushed_at: when the push happened that made us look, where there was one.
         :param pushed_by: the user name that pushed.
@@ -88,7 +112,11 @@ class Reader:
         :raises console.images.deletion.NotThereYet: when it told just now, and that is not there.
         :raises registry_client.RegistryError: when the registry cannot be asked; nothing is changed then.
         """
-        outcome = self._look(tag, pushed_at, pushed_by, digest, told_at=pushed_at if told else None)
+        if is_digest(tag):
+            outcome = self._look_at_digest(tag, pushed_at)
+            pushed_at = None  # nothing that pages show has changed by it alone
+        else:
+            outcome = self._look(tag, pushed_at, pushed_by, digest, told_at=pushed_at if told else None)
         self._changed |= pushed_at is not None or outcome not in {Outcome.SAME, Outcome.IGNORED}
         return outcome
 
@@ -125,7 +153,7 @@ class Reader:
                 return self._forget(tag)
             if present.digest != TOMBSTONE_DIGEST and together.may_come(told_at, digest, present.digest):
                 raise not_yet
-            outcome = self._write_down(tag, present, before, pushed_at, pushed_by)
+            outcome = self._write_down(tag, present, before, pushed_at, pushed_by, digest)
             if outcome is not None:
                 return outcome
         raise UnexpectedAnswer(f"{tag} changes faster than it can be read")
@@ -137,20 +165,24 @@ class Reader:
         before: tuple[object, ...] | None,
         pushed_at: datetime.datetime | None,
         pushed_by: str,
+        digest: str,
     ) -> Outcome | None:
         """Let the index say what the registry said; nothing when somebody else has looked at the tag meanwhile.
 
         :param before: the tag's row before the registry was asked.
         """
+        began = _transfer_began(self.repository)
+        if began is not None and not (pushed_at is not None and pushed_at <= began and present.digest == digest):
+            return Outcome.IGNORED  # an old token's push, which is taken back when the namespace changes hands
         if present.digest == TOMBSTONE_DIGEST:
-            return Outcome.IGNORED  # a deletion is at work on it, and will look again when it has ended
+            return self._forget_buried(tag)
         image = image_for_push(self.repository, pushed_by)
         if image is None:
             log.warning("%s:%s is in the registry, but nobody owns its namespace", self.repository, tag)
             return Outcome.IGNORED
         if image.state == Image.State.DELETING:
             return Outcome.IGNORED
-        readings = [] if store.is_read(image, present.digest) else store.read_whole(self.repository, present)
+        readings = [] if store.is_read(image, present.digest) else self._read_whole(present)
         with transaction.atomic():
             # The row's lock keeps a deletion that starts meanwhile from losing sight of this tag.
             if not Image.objects.select_for_update(of=("self",)).filter(pk=image.pk, state=Image.State.ACTIVE).exists():
@@ -160,7 +192,7 @@ class Reader:
             manifest = store.store(image, readings) if readings else store.is_read(image, present.digest)
             if manifest is None:
                 # The row went between the look and the lock, with a deletion of tags.
-                manifest = store.store(image, store.read_whole(self.repository, present))
+                manifest = store.store(image, self._read_whole(present))
             old = Tag.objects.filter(image=image, name=tag).values_list("manifest__digest", flat=True).first()
             outcome = rows.point(tag, manifest, pushed_at, pushed_by)
             if outcome is not Outcome.SAME:
@@ -168,17 +200,22 @@ class Reader:
                 trail.pointed([trail.Pointed(self.repository, tag, old, manifest.digest, told, pushed_by)])
             return outcome
 
+    def _read_whole(self, manifest: RegistryManifest) -> list[Reading]:
+        return store.read_whole(self.repository, manifest, lenient=self.lenient)
+
     def missing(self, tag: str) -> bool:
         """Whether it is proven that the repository has no such tag, which the registry just said of its manifest.
 
         A registry that does not know the repository at all proves nothing: it may be another one, or an empty disk.
         """
+        return self._is_known() and tag not in (self._listed or ())
+
+    def _is_known(self) -> bool:
+        """Whether the registry knows the repository; its tags are listed then."""
         if self._listed is None:
-            try:
+            with suppress(NameUnknown):
                 self._listed = set(registry().tags(self.repository))
-            except NameUnknown:
-                return False
-        return tag not in self._listed
+        return self._listed is not None
 
     def settle(self) -> bool:
         """Count the image's totals anew; whether they were other than they should be."""
@@ -187,7 +224,7 @@ class Reader:
 
     def _forget(self, tag: str) -> Outcome:
         image = find_image(self.repository)
-        if image is None or image.state == Image.State.DELETING:
+        if image is None or image.state == Image.State.DELETING or image.namespace.in_transfer:
             return Outcome.IGNORED
         row = Tag.objects.select_related("manifest").filter(image=image, name=tag).first()
         if row is None:
@@ -200,12 +237,84 @@ class Reader:
         # Pushed again since the first answer: before this look the registry tells, after it the row is another one.
         if digest_of(self.repository, tag):
             return Outcome.IGNORED
+        return self._remove(row)
+
+    def _remove(self, row: Tag) -> Outcome:
+        """Remove a tag's row, unless somebody has written it meanwhile."""
         same = Tag.objects.filter(pk=row.pk, manifest=row.manifest_id, pushed_at=row.pushed_at, state=row.state)
         with transaction.atomic():
-            deleted, _by_table = same.delete()
+            deleted, _by_table = same.filter(image__state=Image.State.ACTIVE).delete()
             if deleted:
-                trail.pointed([trail.Pointed(self.repository, tag, row.manifest.digest, None)])
+                trail.pointed([trail.Pointed(self.repository, row.name, row.manifest.digest, None)])
         return Outcome.REMOVED if deleted else Outcome.IGNORED
+
+    def _forget_buried(self, tag: str) -> Outcome:
+        """Remove the row of a tag that names the tombstone, unless a deletion is at work on it.
+
+        Such tags are left where a deletion was given up half-way.
+        """
+        rows = Tag.objects.filter(image__full_name=self.repository, name=tag, state=Tag.State.ACTIVE)
+        row = rows.filter(image__state=Image.State.ACTIVE).select_related("manifest").first()
+        # It may have been pushed, and looked at, since the first answer.
+        if row is None or digest_of(self.repository, tag) != TOMBSTONE_DIGEST:
+            return Outcome.IGNORED
+        return self._remove(row)
+
+    # --- manifests by their digests ---------------------------------------------------------------------------------
+
+    def _look_at_digest(self, digest: str, pushed_at: datetime.datetime | None) -> Outcome:
+        """Bring the row of a manifest in line with the registry that was pushed or deleted by its digest.
+
+        A manifest without a tag gets a row when it names a subject (OCI image specification, "Image Manifest"), which
+        pages show it with; others have one while an index names them.
+        """
+        image = find_image(self.repository)
+        if image is None or image.state != Image.State.ACTIVE or image.namespace.in_transfer:
+            return Outcome.IGNORED
+        row = Manifest.objects.filter(image=image, digest=digest).first()
+        if row is None and pushed_at is None:
+            return Outcome.SAME  # deleted, and not in the index
+        if row is not None and pushed_at is not None:
+            Manifest.objects.filter(pk=row.pk, doomed=True).update(doomed=False)
+            return Outcome.SAME
+        if row is not None:
+            return self._forget_manifest(image, row)
+        try:
+            present = registry().manifest(self.repository, digest)
+        except (ManifestUnknown, NameUnknown):
+            return Outcome.SAME
+        if not present.subject_digest:
+            return Outcome.IGNORED
+        readings = self._read_whole(present)
+        with transaction.atomic():
+            if not Image.objects.select_for_update(of=("self",)).filter(pk=image.pk, state=Image.State.ACTIVE).exists():
+                return Outcome.IGNORED
+            store.store(image, readings)
+        return Outcome.ADDED
+
+    def _forget_manifest(self, image: Image, row: Manifest) -> Outcome:
+        """Remove the row of a manifest that a client has deleted, after asking the registry.
+
+        Deleting a digest takes its tags along: each is looked at here, too. Indexes that name it are read anew.
+        """
+        if not self._is_known() or digest_of(self.repository, row.digest):
+            return Outcome.IGNORED
+        for name in list(row.tags.values_list("name", flat=True)):
+            self._look(name, None, "", "", told_at=None)
+        with image_locked(image.pk):
+            deleted, _by_table = Manifest.objects.filter(pk=row.pk, tags=None).delete()
+            store.clear_child_flags(image)
+        if not deleted:
+            return Outcome.IGNORED
+        for name in store.tags_naming(image, row.digest):
+            self._look(name, None, "", "", told_at=None)
+        return Outcome.REMOVED
+
+
+def _transfer_began(repository: str) -> datetime.datetime | None:
+    """When the repository's namespace began to change hands; ``None`` when it does not."""
+    namespace = Namespace.objects.filter(name=repository.partition("/")[0], available_at__isnull=False).first()
+    return namespace.transfer_began if namespace else None
 
 
 def _row(repository: str, tag: str) -> tuple[object, ...] | None:
@@ -214,8 +323,29 @@ def _row(repository: str, tag: str) -> tuple[object, ...] | None:
     return found.values_list("pk", "manifest_id", "pushed_at").first()
 
 
+def index_own(repository: str, references: Iterable[str], pushed_at: datetime.datetime, pushed_by: str) -> None:
+    """Index what the console itself has put under these tags and digests, which no notification leads to.
+
+    What cannot be indexed is recorded, and looked at by the next reconcile.
+
+    :raises registry_client.RegistryError: when the registry does not answer.
+    """
+    reader = Reader(repository, lenient=True)
+    for reference in references:
+        try:
+            reader.look(reference, pushed_at=pushed_at, pushed_by=pushed_by)
+        except RegistryError as error:
+            if is_outage(error):
+                raise
+            log.warning("%s:%s cannot be indexed: %s", repository, reference, error)
+            failures.give_up(Kind.INDEX, repository, reference, sentence=UNREADABLE, detail=str(error))
+    reader.settle()
+
+
 def reread_image(repository: str) -> None:
     """Bring all tags of one repository in line with the registry, its image's row included.
+
+    A tag that the registry cannot read, although it answers, keeps its row.
 
     :raises registry_client.RegistryError: when the registry cannot be asked.
     """
@@ -225,7 +355,15 @@ def reread_image(repository: str) -> None:
         present = set()
     image = find_image(repository)
     known = set(Tag.objects.filter(image=image).values_list("name", flat=True)) if image else set()
-    reader = Reader(repository)
+    reader = Reader(repository, lenient=True)
     for tag in sorted(known | present):
-        reader.look(tag)
+        try:
+            reader.look(tag)
+        except RegistryError as error:
+            if is_outage(error):
+                raise
+            log.warning("%s:%s cannot be indexed: %s", repository, tag, error)
+            failures.give_up(Kind.INDEX, repository, tag, sentence=UNREADABLE, detail=str(error))
+        else:
+            failures.forget(Kind.INDEX, repository, [tag])
     reader.settle()

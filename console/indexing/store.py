@@ -5,15 +5,26 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Iterable, Sequence
+from http import HTTPStatus
 from typing import Any
 
 from django.db import connection
 
-from console.images.models import Document, Image, Manifest
+from console.images.models import Document, Image, Manifest, Tag
 from console.indexing import reading
 from console.indexing.reading import Reading
 from console.registry import at_once, registry
-from registry_client import DigestMismatch, MalformedManifest, NotFound, RegistryClient, UnexpectedAnswer
+from registry_client import (
+    MANIFEST_MEDIA_TYPES,
+    Descriptor,
+    DigestMismatch,
+    MalformedManifest,
+    NotFound,
+    RegistryClient,
+    RegistryUnavailable,
+    UnexpectedAnswer,
+    UnreadableContent,
+)
 from registry_client import Manifest as RegistryManifest
 
 # An index may name indexes; a chain longer than this is somebody's joke.
@@ -23,53 +34,98 @@ _MOST_CHILDREN = 1000
 _LEFT_OUT = (NotFound, MalformedManifest, UnexpectedAnswer, DigestMismatch)
 
 
-def read_whole(repository: str, manifest: RegistryManifest) -> list[Reading]:
+def read_whole(repository: str, manifest: RegistryManifest, *, lenient: bool = False) -> list[Reading]:
     """The manifest with everything it takes to show it: its config, and its children with theirs, itself first.
 
     A child or a config that the registry does not have is left out.
 
+    :param lenient: whether that is left out, too, which the registry answers with an error of its own (500).
     :raises registry_client.RegistryError: when the registry fails.
     """
-    found: dict[str, Reading] = {}
-    _read(repository, manifest, found, _DEEPEST)
-    return list(found.values())
+    whole = _Whole(repository, lenient)
+    whole.read(manifest, _DEEPEST)
+    return list(whole.found.values())
 
 
-def _read(repository: str, manifest: RegistryManifest, found: dict[str, Reading], depth: int) -> Reading:
-    this = reading.read_manifest(manifest)
-    found[this.digest] = this
-    if reading.wants_config(this) and this.config_descriptor is not None:
-        try:
-            content = registry().read_blob(repository, this.config_descriptor.digest, reading.CONFIG_LIMIT)
-            reading.add_config(this, content)
-        except _LEFT_OUT:
-            pass
-    for child in this.children[:_MOST_CHILDREN]:
-        known = found.get(child["digest"]) or (
-            _read_child(repository, child["digest"], found, depth) if depth else None
-        )
-        if known is None:
-            continue
-        # Somebody may claim any size, and an index adds up what its children claim.
-        this.size = min(this.size + known.size, reading.LARGEST_SIZE)
-        if not child["platform"] and "about" not in child and len(known.platforms) == 1:
-            child["platform"] = known.platforms[0]
-    if this.children:
+class _Whole:
+    """Reads a manifest with all below it into ``found``, each digest once."""
+
+    def __init__(self, repository: str, lenient: bool) -> None:
+        self.repository, self.lenient = repository, lenient
+        self.found: dict[str, Reading] = {}
+
+    def read(self, manifest: RegistryManifest, depth: int) -> Reading:
+        """Read one manifest, and what it names unless that is ``depth`` indexes further down."""
+        this = reading.read_manifest(manifest)
+        self.found[this.digest] = this
+        if reading.wants_config(this) and this.config_descriptor is not None:
+            content = self._config(this.config_descriptor.digest)
+            if content is not None:
+                reading.add_config(this, content)
+        if this.children:
+            reading.separate_blobs(this, self._read_entries(manifest, depth))
+            self._add_up(this)
+        return this
+
+    def _add_up(self, this: Reading) -> None:
+        """Give an index the size, the platforms and the date of what it names."""
+        this.size = this.own_size
+        for child in this.children[:_MOST_CHILDREN]:
+            known = self.found.get(child["digest"])
+            if known is None:
+                continue
+            # Somebody may claim any size, and an index adds up what its children claim.
+            this.size = min(this.size + known.size, reading.LARGEST_SIZE)
+            if not child["platform"] and "about" not in child and len(known.platforms) == 1:
+                child["platform"] = known.platforms[0]
         this.platforms = reading.platforms_of(this.children)
         # A list of artifacts, as the referrers tag schema keeps them, is not a multi-platform image.
-        kinds = {found[child["digest"]].kind for child in this.children if child["digest"] in found}
-        if kinds == {Manifest.Kind.ARTIFACT}:
+        known_children = [self.found[child["digest"]] for child in this.children if child["digest"] in self.found]
+        if this.kind == Manifest.Kind.INDEX and {one.kind for one in known_children} == {Manifest.Kind.ARTIFACT}:
             this.kind = Manifest.Kind.ARTIFACT
-        dates = [found[child["digest"]].created_at for child in this.children if child["digest"] in found]
-        this.created_at = max(filter(None, dates), default=None)
-    return this
+        this.created_at = max(filter(None, (one.created_at for one in known_children)), default=None)
+
+    def _read_entries(self, manifest: RegistryManifest, depth: int) -> dict[str, Descriptor]:
+        """Read the manifests that an index names; which of its entries are blobs.
+
+        What an entry is, the registry says; its media type only where the registry does not have it.
+        """
+        asked = [entry for entry in manifest.entries[:_MOST_CHILDREN] if depth and entry.digest not in self.found]
+        layers = [entry for entry in asked if not _says_manifest(entry)]
+        claimed = set(asked).difference(layers)
+        held = dict(zip(layers, at_once(self._held, layers), strict=True))
+        blobs: dict[str, Descriptor] = {}
+        for entry in manifest.entries:
+            if entry.digest in self.found:
+                continue
+            content = self._held(entry) if entry in claimed else held.get(entry)
+            if isinstance(content, RegistryManifest):
+                self.read(content, depth - 1)
+            elif content is not None or not _says_manifest(entry):
+                blobs[entry.digest] = entry
+        return blobs
+
+    def _held(self, entry: Descriptor) -> RegistryManifest | Descriptor | None:
+        try:
+            return registry().content_of(self.repository, entry.digest, entry.media_type)
+        except UnreadableContent as error:
+            if error.status == HTTPStatus.INTERNAL_SERVER_ERROR and not self.lenient:
+                raise RegistryUnavailable(error.message, status=error.status, request=error.request) from error
+            return None
+        except _LEFT_OUT:
+            return None
+
+    def _config(self, digest: str) -> bytes | None:
+        try:
+            return _config(registry(), (self.repository, digest))
+        except RegistryUnavailable as error:
+            if not (self.lenient and error.status == HTTPStatus.INTERNAL_SERVER_ERROR):
+                raise
+            return None
 
 
-def _read_child(repository: str, digest: str, found: dict[str, Reading], depth: int) -> Reading | None:
-    try:
-        return _read(repository, registry().manifest(repository, digest), found, depth - 1)
-    except _LEFT_OUT:
-        return None
+def _says_manifest(entry: Descriptor) -> bool:
+    return entry.media_type in {"", *MANIFEST_MEDIA_TYPES}
 
 
 def is_read(image: Image, digest: str) -> Manifest | None:
@@ -145,18 +201,19 @@ def _columns(pairs: Iterable[tuple[int, str]]) -> tuple[list[int], list[str]]:
 
 
 def _sum(index: Manifest, children: dict[str, Manifest]) -> int:
-    return min(sum(children[digest].size for digest in index.child_digests), reading.LARGEST_SIZE)
+    return min(index.own_size + sum(children[digest].size for digest in index.child_digests), reading.LARGEST_SIZE)
 
 
 _INCOMPLETE = f"""
 WITH RECURSIVE named AS (
-    SELECT parent.digest AS parent, parent.size, child ->> 'digest' AS child, known.size AS known_size
+    SELECT parent.digest AS parent, parent.size, parent.own_size, child ->> 'digest' AS child,
+        known.size AS known_size
     FROM images_manifest AS parent CROSS JOIN jsonb_array_elements(parent.children) AS child
     LEFT JOIN images_manifest AS known ON known.image_id = parent.image_id AND known.digest = child ->> 'digest'
     WHERE parent.image_id = %s
 ), broken AS (
-    SELECT parent FROM named GROUP BY parent, size
-    HAVING bool_or(known_size IS NULL) OR least(sum(known_size), {reading.LARGEST_SIZE}) <> size
+    SELECT parent FROM named GROUP BY parent, size, own_size
+    HAVING bool_or(known_size IS NULL) OR least(own_size + sum(known_size), {reading.LARGEST_SIZE}) <> size
     UNION
     SELECT named.parent FROM named JOIN broken ON named.child = broken.parent
 )
@@ -171,6 +228,27 @@ def incomplete(image: Image) -> set[str]:
         return {digest for (digest,) in cursor.fetchall()}
 
 
+# The manifests that were children of an index, and that no index names any more.
+_NOBODYS_CHILDREN = """
+UPDATE images_manifest SET is_child = false WHERE image_id = %s AND is_child AND digest NOT IN (
+    SELECT child ->> 'digest' FROM images_manifest AS parent CROSS JOIN jsonb_array_elements(parent.children) AS child
+    WHERE parent.image_id = %s AND child ->> 'digest' IS NOT NULL
+)
+"""
+
+
+def clear_child_flags(image: Image) -> None:
+    """Take the mark of a child from manifests that no index names any more; the caller holds the image's lock."""
+    with connection.cursor() as cursor:
+        cursor.execute(_NOBODYS_CHILDREN, [image.pk, image.pk])
+
+
+def tags_naming(image: Image, digest: str) -> list[str]:
+    """For each index that names a manifest and has tags, one of them."""
+    tags = Tag.objects.filter(image=image, manifest__children__contains=[{"digest": digest}])
+    return list(dict(tags.order_by("name").values_list("manifest", "name")).values())
+
+
 _DOCUMENTS = """
 INSERT INTO images_document (digest, media_type, content, config)
 SELECT digest, media_type, content, config::jsonb
@@ -179,21 +257,21 @@ ON CONFLICT (digest) DO UPDATE SET config = excluded.config
 """
 _MANIFESTS = """
 INSERT INTO images_manifest (
-    image_id, digest, media_type, kind, size, platforms, blobs, children, artifact_type, subject, created_at,
-    is_child, doomed, pull_count
+    image_id, digest, media_type, kind, size, own_size, platforms, blobs, children, artifact_type, subject,
+    created_at, is_child, doomed, pull_count
 )
-SELECT image, digest, media_type, kind, size, platforms::jsonb, blobs::jsonb, children::jsonb, artifact_type, subject,
-    created_at, false, false, 0
+SELECT image, digest, media_type, kind, size, own_size, platforms::jsonb, blobs::jsonb, children::jsonb,
+    artifact_type, subject, created_at, false, false, 0
 FROM unnest(
-    %s::bigint[], %s::text[], %s::text[], %s::text[], %s::bigint[], %s::text[], %s::text[], %s::text[], %s::text[],
-    %s::text[], %s::timestamptz[]
+    %s::bigint[], %s::text[], %s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::text[],
+    %s::text[], %s::text[], %s::timestamptz[]
 ) AS read (
-    image, digest, media_type, kind, size, platforms, blobs, children, artifact_type, subject, created_at
+    image, digest, media_type, kind, size, own_size, platforms, blobs, children, artifact_type, subject, created_at
 )
 ON CONFLICT (image_id, digest) DO UPDATE SET
-    media_type = excluded.media_type, kind = excluded.kind, size = excluded.size, platforms = excluded.platforms,
-    blobs = excluded.blobs, children = excluded.children, artifact_type = excluded.artifact_type,
-    subject = excluded.subject, created_at = excluded.created_at
+    media_type = excluded.media_type, kind = excluded.kind, size = excluded.size, own_size = excluded.own_size,
+    platforms = excluded.platforms, blobs = excluded.blobs, children = excluded.children,
+    artifact_type = excluded.artifact_type, subject = excluded.subject, created_at = excluded.created_at
 """
 _STORED = """
 SELECT manifest.id, manifest.image_id, manifest.digest, manifest.subject, manifest.doomed
@@ -223,6 +301,7 @@ def store_all(readings: Iterable[tuple[int, Reading]]) -> None:
                     one.media_type,
                     str(one.kind),
                     one.size,
+                    one.own_size,
                     json.dumps(one.platforms),
                     json.dumps(one.blobs),
                     json.dumps(one.children),

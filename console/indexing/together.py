@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 from django.db import connection, transaction
 from django.utils import timezone
 
-from console.images.deletion import TOMBSTONE_DIGEST, is_of_one_tag
+from console.images.contents import TOMBSTONE_DIGEST, is_of_one_tag
 from console.images.locks import lock_images
 from console.images.models import Image, Manifest
 from console.indexing import rows, store, trail
@@ -100,7 +100,8 @@ def look_at_pushed(pushes: Sequence[Push], client: RegistryClient, largest: int 
 
     It comes to the same as a look at each of them (``services.Reader.look``). What is out of the ordinary is left out:
     a list of images, what the registry does not have (or not yet), an image that is not there, a deletion at work, a
-    tag that somebody else wrote down meanwhile. The images' totals are not counted anew.
+    namespace that changes hands, a tag that somebody else wrote down meanwhile. The images' totals are not counted
+    anew.
 
     :param pushes: each of another tag: all that the registry answers is held at the same time.
     :param client: whom to ask.
@@ -189,6 +190,7 @@ _ROWS = """
 SELECT told.at, image.id, tag.id, tag.manifest_id, tag.pushed_at, manifest.digest
 FROM unnest(%s::text[], %s::text[]) WITH ORDINALITY AS told (repository, name, at)
 JOIN images_image AS image ON image.full_name = told.repository AND image.state = 'active'
+JOIN namespaces_namespace AS namespace ON namespace.id = image.namespace_id AND namespace.available_at IS NULL
 LEFT JOIN images_tag AS tag ON tag.image_id = image.id AND tag.name = told.name
 LEFT JOIN images_manifest AS manifest ON manifest.id = tag.manifest_id
 """

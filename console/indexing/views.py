@@ -1,7 +1,7 @@
 """The registry's notifications (Distribution, "Notifications").
 
-A push or a deletion is a hint to look at a tag again; pushes and pulls are counted. What was pushed is remembered by
-its digest, for the day when the image is deleted.
+A push or a deletion is a hint to look at a tag again, or at a manifest by its digest; pushes and pulls are counted.
+What was pushed is remembered by its digest, for the day when the image is deleted.
 """
 
 from __future__ import annotations
@@ -170,8 +170,11 @@ def _understand(event: Any, taken: Taken) -> None:
             taken.notices.append(Notice(repository, tag, moment, who, digest))
             if number:
                 taken.occurrences.append(Occurrence(number, repository, tag, digest, False, _near(moment)))
-    elif tag:
-        taken.notices.append(Notice(repository, tag))
+        else:
+            # By its digest alone: it may name a subject, which it is shown with.
+            taken.notices.append(Notice(repository, digest, moment, who, digest))
+    else:
+        taken.notices.append(Notice(repository, tag or digest))
 
 
 def _near(moment: datetime.datetime) -> datetime.datetime:

@@ -17,8 +17,8 @@ log = logging.getLogger(__name__)
 @app.task(name="namespaces.settle", queue=WORK_QUEUE, queueing_lock="namespaces.settle", lock="namespaces.settle")
 def settle(timestamp: int = 0) -> None:
     """Finish transfers and end holds whose time has come; what cannot be done now is done a minute later."""
-    services.finish_transfers()
     try:
+        services.finish_transfers()
         services.release_names()
     except RegistryError as error:
         log.warning("names stay held for now: %s", error)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+
 from django.conf import settings
 from django.core.validators import MaxLengthValidator, MinLengthValidator, RegexValidator
 from django.db import models
@@ -83,6 +85,13 @@ class Namespace(models.Model):
     def in_transfer(self) -> bool:
         """Whether the namespace is between two owners just now."""
         return self.new_owner_id is not None
+
+    @property
+    def transfer_began(self) -> datetime.datetime | None:
+        """When the namespace began to change hands; what is pushed after that, a former owner's token pushes."""
+        if self.available_at is None:
+            return None
+        return self.available_at - datetime.timedelta(seconds=settings.NAME_HOLD_SECONDS)
 
 
 class NamespaceAccess(models.Model):

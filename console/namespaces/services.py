@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import logging
+from collections.abc import Callable
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -11,6 +13,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from console import policy
 from console.accounts.models import Account
@@ -172,38 +175,125 @@ def transfer_namespace(namespace: Namespace, new_owner: Account) -> None:
 
 
 def finish_transfers() -> int:
-    """Give the namespaces whose time has come to their new owners; how many there were."""
+    """Give the namespaces whose time has come to their new owners; how many there were.
+
+    What a former owner's token has pushed since the transfer began is taken back first, as for a freed name: the new
+    owner must not find it among the images.
+
+    :raises registry_client.RegistryError: when the registry cannot be asked; the namespaces wait.
+    """
+    due = list(Namespace.objects.filter(available_at__lte=timezone.now()).order_by("name"))
+    due = [namespace for namespace in due if not _is_given_up("transfer", namespace.name)]
+    repositories = _repositories() if due else []
+    return sum(
+        _is_done("transfer", namespace.name, functools.partial(_take_back, namespace, repositories))
+        and _hand_over(namespace)
+        for namespace in due
+    )
+
+
+def _hand_over(due: Namespace) -> bool:
     with transaction.atomic():
-        due = list(Namespace.objects.select_for_update(of=("self",)).filter(available_at__lte=timezone.now()))
-        for namespace in due:
-            assert namespace.new_owner is not None, "held by the constraint namespace_transfer_whole"  # noqa: S101  # nosec B101
-            old = namespace.owner.account_id
-            namespace.owner, namespace.new_owner, namespace.available_at = namespace.new_owner, None, None
-            namespace.save(update_fields=["owner", "new_owner", "available_at"])
-            record("namespace.transferred", namespace.name, old=old, new=namespace.owner.account_id)
-    return len(due)
+        rows = Namespace.objects.select_for_update(of=("self",))
+        namespace = rows.filter(pk=due.pk, available_at__lte=timezone.now()).first()
+        if namespace is None:
+            return False  # somebody transferred it once more
+        assert namespace.new_owner is not None, "held by the constraint namespace_transfer_whole"  # noqa: S101  # nosec B101
+        old = namespace.owner.account_id
+        namespace.owner, namespace.new_owner, namespace.available_at = namespace.new_owner, None, None
+        namespace.save(update_fields=["owner", "new_owner", "available_at"])
+        record("namespace.transferred", namespace.name, old=old, new=namespace.owner.account_id)
+    return True
+
+
+def _take_back(namespace: Namespace, repositories: list[str]) -> None:
+    """Remove what was pushed to the namespace since its transfer began."""
+    from console.images import clearing  # images know about namespaces; not the other way round
+    from console.images.models import Image
+
+    began = namespace.transfer_began
+    if began is None:
+        return
+    images = {
+        image.repository: image for image in Image.objects.select_related("namespace").filter(namespace=namespace)
+    }
+    for repository in repositories:
+        if repository.partition("/")[0] != namespace.name:
+            continue
+        image = images.get(repository)
+        if image is None:
+            clearing.clear(repository)
+        elif image.state == Image.State.ACTIVE:  # a deletion takes everything along
+            clearing.undo_pushes(image, began)
 
 
 def release_names() -> int:
     """End the holds whose time has come; how many there were.
 
     A token from before may have pushed to the name since it was freed. What lies there belongs to nobody, and the
-    next owner must not find it: it is removed first.
+    next owner must not find it: it is removed first. A name of which it cannot be removed stays held, and keeps no
+    other name waiting.
 
     :raises registry_client.RegistryError: when the registry cannot be asked; the names stay held.
     """
-    due = list(NamespaceHold.objects.filter(until__lte=timezone.now()).values_list("name", flat=True))
-    if not due:
+    due = list(NamespaceHold.objects.filter(until__lte=timezone.now()).order_by("name").values_list("name", flat=True))
+    due = [name for name in due if not _is_given_up("release", name)]
+    repositories = _repositories() if due else []
+    cleared = [name for name in due if _is_done("release", name, functools.partial(_clear, name, repositories))]
+    if not cleared:
         return 0
-    from console.images import clearing, pushed  # images know about namespaces; not the other way round
-
-    for repository in sorted({*registry().catalog(), *pushed.repositories()}):
-        name = repository.partition("/")[0]
-        # Unless its former owner took it back.
-        if name in due and not Namespace.objects.filter(name=name).exists():
-            clearing.clear(repository)
     with transaction.atomic():
-        released, _rows = NamespaceHold.objects.filter(name__in=due, until__lte=timezone.now()).delete()
-        for name in due:
+        released, _rows = NamespaceHold.objects.filter(name__in=cleared, until__lte=timezone.now()).delete()
+        for name in cleared:
             record("namespace.release", name)
     return released
+
+
+def _clear(name: str, repositories: list[str]) -> None:
+    from console.images import clearing  # images know about namespaces; not the other way round
+
+    # Unless its former owner took it back.
+    if Namespace.objects.filter(name=name).exists():
+        return
+    for repository in repositories:
+        if repository.partition("/")[0] == name:
+            clearing.clear(repository)
+
+
+def _repositories() -> list[str]:
+    """Every repository that the registry has, or was pushed to."""
+    from console.images import pushed
+
+    return sorted({*registry().catalog(), *pushed.repositories()})
+
+
+_STAYS = {
+    "release": gettext_lazy("What lies under this name in the registry cannot be removed, so the name stays held."),
+    "transfer": gettext_lazy(
+        "What was pushed during the transfer cannot be removed, so the namespace is not given to its new owner."
+    ),
+}
+
+
+def _is_given_up(kind: str, name: str) -> bool:
+    from console.images.models import WorkFailure
+
+    return WorkFailure.objects.filter(kind=kind, repository=name, given_up_at__isnull=False).exists()
+
+
+def _is_done(kind: str, name: str, work: Callable[[], None]) -> bool:
+    """Do what a name waits for; whether that succeeded. A failure is counted, and one name keeps no other waiting.
+
+    :raises registry_client.RegistryError: when the registry is away.
+    """
+    from console.images import failures
+
+    try:
+        work()
+    except Exception as error:
+        patience = failures.patience_with(error)
+        failures.record_failure(kind, name, sentence=str(_STAYS[kind]), error=error, patience=patience)
+        log.warning("%s of %s failed: %s", kind, name, error, exc_info=not isinstance(error, RegistryError))
+        return False
+    failures.forget(kind, name)
+    return True

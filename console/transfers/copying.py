@@ -21,7 +21,7 @@ from django.utils import timezone
 from console import policy
 from console.accounts.models import Account, RegistryCredential
 from console.audit.services import record
-from console.images import pushed
+from console.images import failures, pushed
 from console.images.locks import image_locked
 from console.images.models import Image
 from console.registry import at_once, registry
@@ -170,22 +170,22 @@ def _failures_shown(transfer: Transfer) -> Iterator[None]:
             problem = problems.of_target(error)
         log.warning("transfer %s: %s", transfer, error)
         if not problem.passes:
-            _fail(transfer, problem.sentence)
+            _fail(transfer, problem.sentence, str(error))
             return
         for_good = problem.sentence.partition(" The copy ")[0] + " It was tried for a day."
-        if _again(transfer, problem.sentence, for_good):
+        if _again(transfer, problem.sentence, for_good, str(error)):
             raise
-    except Exception:
+    except Exception as error:
         # Nobody thought of it. Without a word the page would show a copy that goes on, for ever.
         log.exception("transfer %s met what nobody thought of", transfer)
-        if _again(transfer, problems.BROKEN, problems.BROKEN_FOR_GOOD):
+        if _again(transfer, problems.BROKEN, problems.BROKEN_FOR_GOOD, f"{type(error).__name__}: {error}"):
             raise
 
 
-def _again(transfer: Transfer, sentence: str, for_good: str) -> bool:
+def _again(transfer: Transfer, sentence: str, for_good: str, detail: str) -> bool:
     """Show what keeps the copy waiting; whether it is to be tried again."""
     if timezone.now() - transfer.requested_at > _GIVE_UP:
-        _fail(transfer, for_good)
+        _fail(transfer, for_good, detail)
         return False
     try:
         with _shown(transfer) as rows:
@@ -195,12 +195,15 @@ def _again(transfer: Transfer, sentence: str, for_good: str) -> bool:
     return True
 
 
-def _fail(transfer: Transfer, sentence: str) -> None:
+def _fail(transfer: Transfer, sentence: str, detail: str = "") -> None:
     _kept.forget(_copy(transfer))
     try:
         with _shown(transfer) as rows:
             credentials.forget(transfer.pk)
             rows.update(state=Transfer.State.FAILED, problem=sentence[:300])
+            failures.give_up(
+                failures.Kind.IMPORT, transfer.image.repository, transfer.tag, sentence=sentence, detail=detail
+            )
             _record("tag.import-failed", transfer, problem=sentence)
     except Stopped:
         return
@@ -361,7 +364,9 @@ def finish(transfer_id: int, attempt: int, fetch_again: Callable[[Transfer], Non
                 rows.update(finishing=True)
             pushed.remember([(target, manifest.digest)])
             registry().put_manifest(target, transfer.tag, manifest.content, manifest.media_type)
-        except (ManifestUnknown, ManifestBlobUnknown, NameUnknown):
+        except (ManifestUnknown, ManifestBlobUnknown, NameUnknown) as error:
+            if timezone.now() - transfer.requested_at > _GIVE_UP:
+                raise CannotTransfer("The image was deleted again and again while it was copied.") from error
             with _shown(transfer) as rows:
                 rows.update(finishing=False)
                 fetch_again(transfer)
@@ -381,7 +386,5 @@ def _index(transfer: Transfer) -> None:
     from console.indexing import services  # the index knows about images; not the other way round
 
     credential = RegistryCredential.objects.filter(account__account_id=transfer.requested_by).first()
-    reader = services.Reader(transfer.image.repository)
     by = credential.username if credential else transfer.requested_by
-    reader.look(transfer.tag, pushed_at=timezone.now(), pushed_by=by)
-    reader.settle()
+    services.index_own(transfer.image.repository, [transfer.tag], timezone.now(), by)

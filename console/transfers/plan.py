@@ -13,9 +13,12 @@ from registry_client import (
     MANIFEST_MEDIA_TYPES,
     Child,
     Descriptor,
+    DigestMismatch,
     Manifest,
+    NotFound,
     Platform,
     RegistryClient,
+    RegistryError,
     is_digest,
 )
 from registry_client.names import Digest
@@ -127,7 +130,8 @@ def make_plan(
     # read out of copies, which go when they have been looked at.
     _require_room(plan, root)
     wanted = tuple(dict.fromkeys(platforms))
-    _add(plan, read or source.manifest, replace(_narrowed(source, replace(root), wanted)), _DEEPEST)
+    narrowed = replace(_narrowed(source, replace(root), wanted))
+    _add(plan, source, read or source.manifest, narrowed, _DEEPEST)
     if plan.size > _LARGEST_SIZE:
         raise CannotTransfer("The image’s manifests state sizes beyond belief.")
     return plan
@@ -141,7 +145,9 @@ def _require_room(plan: Plan, manifest: Manifest) -> None:
         raise CannotTransfer("The image consists of too many manifests.")
 
 
-def _add(plan: Plan, read: Callable[[str, str], Manifest], manifest: Manifest, depth: int) -> None:
+def _add(
+    plan: Plan, source: RegistryClient, read: Callable[[str, str], Manifest], manifest: Manifest, depth: int
+) -> None:
     _require_room(plan, manifest)
     if manifest.media_type not in MANIFEST_MEDIA_TYPES:
         raise CannotTransfer("The image is of an old or unknown form that the registry does not store.")
@@ -149,23 +155,63 @@ def _add(plan: Plan, read: Callable[[str, str], Manifest], manifest: Manifest, d
         if not depth:
             raise CannotTransfer("The image nests indexes too deeply.")
         known = {one.digest for one in plan.manifests}
-        for digest in replace(manifest).references:
-            if digest not in known:
-                _add(plan, read, read(manifest.repository, digest), depth - 1)
+        for entry in replace(manifest).entries:
+            if entry.digest not in known:
+                _add_entry(plan, source, read, manifest.repository, entry, depth)
     else:
         image = replace(manifest)
         if refusal := foreign_layers.refusal(image):
             raise CannotTransfer(refusal)
         for blob in image.blobs:
-            if blob.is_foreign:
-                continue
-            if blob.digest not in plan.blobs and len(plan.blobs) >= _MOST_BLOBS:
-                raise CannotTransfer("The image consists of too many layers.")
-            plan.blobs.setdefault(blob.digest, blob)
+            if not blob.is_foreign:
+                _add_blob(plan, blob)
     # Those below an index have been added since it was looked at.
     _require_room(plan, manifest)
     plan.manifests.append(manifest)
     plan.length += len(manifest.content)
+
+
+def _add_blob(plan: Plan, blob: Descriptor) -> None:
+    if blob.digest not in plan.blobs and len(plan.blobs) >= _MOST_BLOBS:
+        raise CannotTransfer("The image consists of too many layers.")
+    plan.blobs.setdefault(blob.digest, blob)
+
+
+def _add_entry(
+    plan: Plan,
+    source: RegistryClient,
+    read: Callable[[str, str], Manifest],
+    repository: str,
+    entry: Descriptor,
+    depth: int,
+) -> None:
+    """Add what an index names: a manifest with all below it, or a blob, as BuildKit's cache names its layers.
+
+    The source says which it is; of two that are possible, what the media type says is tried first.
+    """
+    if entry.media_type not in {"", *MANIFEST_MEDIA_TYPES} and (blob := _blob_at(source, repository, entry)):
+        _add_blob(plan, blob)
+        return
+    try:
+        manifest = read(repository, entry.digest)
+    except RegistryError as error:
+        # Distribution answers 500 when it is asked for a layer as a manifest, others 404 or with the layer itself.
+        if error.status is None and not isinstance(error, DigestMismatch):
+            raise
+        blob = _blob_at(source, repository, entry)
+        if blob is None:
+            raise
+        _add_blob(plan, blob)
+    else:
+        _add(plan, source, read, manifest, depth - 1)
+
+
+def _blob_at(source: RegistryClient, repository: str, entry: Descriptor) -> Descriptor | None:
+    """The blob at the source, with the size that it has there; ``None`` when there is none."""
+    try:
+        return source.stat_blob(repository, entry.digest)
+    except NotFound:
+        return None
 
 
 def _narrowed(source: RegistryClient, root: Manifest, platforms: tuple[str, ...]) -> Manifest:

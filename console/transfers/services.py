@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from console import policy
 from console.accounts.models import Account
 from console.audit.services import record
+from console.images import failures
 from console.images.locks import image_locked
 from console.images.models import Image
 from console.images.services_copy import locked_target, require_tag, target_image
@@ -88,6 +89,7 @@ def _begin(
         _require_room(account)
         image = locked_target(account, target_image(account, namespace, target), tag)
         Transfer.objects.filter(image=image, tag=tag).delete()
+        failures.forget(failures.Kind.IMPORT, image.repository, [tag])
         transfer = Transfer.objects.create(
             image=image,
             tag=tag,
@@ -150,6 +152,7 @@ def retry(account: Account, transfer: Transfer) -> Transfer:
         row.attempt += 1
         row.requested_at, row.requested_by = timezone.now(), account.account_id
         row.save()
+        failures.forget(failures.Kind.IMPORT, row.image.repository, [row.tag])
         _tell(row)
         jobs.start(row)
         _record("tag.import", row, platforms=row.platforms, attempt=row.attempt)
@@ -165,6 +168,7 @@ def dismiss(account: Account, transfer: Transfer) -> None:
     with image_locked(transfer.image_id):
         gone, _rows = Transfer.objects.filter(pk=transfer.pk).exclude(state=Transfer.State.RUNNING).delete()
         if gone:
+            failures.forget(failures.Kind.IMPORT, transfer.image.repository, [transfer.tag])
             _record("tag.import-dismiss", transfer)
         _tell(transfer)
 

@@ -8,7 +8,8 @@ from console.accounts import access_tokens
 from console.accounts.letters import letters
 from console.audit import summaries
 from console.audit.models import AuditEvent
-from console.images.models import Copy
+from console.images import failures
+from console.images.models import Copy, WorkFailure
 from console.indexing.services import reread_image
 from console.registry import registry
 from console.tokens.models import Login
@@ -212,6 +213,23 @@ def _(w):
     copy = Copy.objects.create(image=w.image, tag="v2", source="a/b", digest="x", requested_by=w.id, state="failed")
     w.post(f"/images/{w.name}/-/copies/{copy.pk}/dismiss/")
     return "tag.copy-dismiss", f"{w.name}:v2", {"source": "a/b"}
+
+
+def _failure(w):
+    failures.give_up(failures.Kind.INDEX, w.name, "v2", sentence="It cannot be read.")
+    return WorkFailure.objects.get()
+
+
+@case(ADDRESSES, "failure-retry")
+def _(w):
+    w.post(f"/images/{w.name}/-/problems/{_failure(w).pk}/retry/")
+    return "failure.retry", f"{w.name}:v2", {"work": "index", "problem": "It cannot be read."}
+
+
+@case(ADDRESSES, "failure-dismiss")
+def _(w):
+    w.post(f"/images/{w.name}/-/problems/{_failure(w).pk}/dismiss/")
+    return "failure.dismiss", f"{w.name}:v2", {"work": "index", "problem": "It cannot be read."}
 
 
 @case(ADDRESSES, "namespace-create")

@@ -23,8 +23,9 @@ from console.audit.admin import AuditEventAdmin
 from console.audit.models import AuditEvent
 from console.audit.origin import command, set_origin
 from console.audit.recorded import Recorded
+from console.images import failures
 from console.images import jobs as image_jobs
-from console.images.models import Image
+from console.images.models import Image, WorkFailure
 from console.images.services import delete_image, delete_tags
 from console.images.services_copy import copy_tag
 from console.indexing import jobs as index_jobs
@@ -151,6 +152,20 @@ def _(w):
     w.pushed()
     w.act("images/tag", "delete_tags", w.image.tags.get())
     return "tag.delete", w.name, {"tags": ["v1"]}
+
+
+@case(ACTIONS, "workfailure.try_again")
+def _(w):
+    failures.give_up(failures.Kind.INDEX, w.name, "v2", sentence="x")
+    w.act("images/workfailure", "try_again", WorkFailure.objects.get())
+    return "failure.retry", f"{w.name}:v2", {"work": "index"}
+
+
+@case(ACTIONS, "workfailure.forget")
+def _(w):
+    failures.give_up(failures.Kind.LEFT, w.name, "sha256:1", sentence="x")
+    w.act("images/workfailure", "forget", WorkFailure.objects.get())
+    return "failure.dismiss", f"{w.name}@sha256:1", {"work": "left"}
 
 
 def job_action(name):
@@ -290,6 +305,14 @@ def _(w):
     registry().delete_manifest(w.name, pushed.digest)
     index_jobs.reread_image(w.name)
     return "tag.gone", f"{w.name}:v1", {"old": pushed.digest, "new": None}
+
+
+@case(TASKS, "indexing.reread_tag")
+def _(w):
+    pushed = push_image(registry(), w.name, "v1")
+    index_jobs.reread_tag(w.name, "v1")
+    index_jobs.follow_all_hints()
+    return "tag.found", f"{w.name}:v1", {"old": None, "new": pushed.digest}
 
 
 @case(TASKS, "indexing.reconcile")

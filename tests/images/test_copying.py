@@ -310,8 +310,8 @@ class TestOnTheWay:
         run()
         assert "refused a step" in self.failed(source)
 
-    CALLS = [("manifest", 1), ("manifest", 3), ("mount_blob", 1), ("mount_blob", 4), ("put_manifest", 1),
-             ("put_manifest", 3), ("manifest", 4)]  # fmt: skip
+    CALLS = [("manifest", 1), ("content_of", 1), ("content_of", 2), ("mount_blob", 1), ("mount_blob", 4),
+             ("put_manifest", 1), ("put_manifest", 3), ("manifest", 2)]  # fmt: skip
 
     @pytest.mark.parametrize(("method", "turn"), CALLS)
     @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])

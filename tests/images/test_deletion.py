@@ -191,7 +191,7 @@ def failing_calls():
     return [
         ("tags", 1), ("resolve", 1), ("resolve", 2), ("put_manifest", 1), ("put_manifest", 2), ("put_manifest", 3),
         ("delete_manifest", 1), ("delete_manifest", 2), ("delete_manifest", 3), ("delete_blob", 1), ("delete_blob", 3),
-        ("manifest", 1), ("manifest", 2), ("tags", 2),
+        ("content_of", 1), ("content_of", 2), ("tags", 2),
     ]  # fmt: skip
 
 

@@ -134,12 +134,11 @@ def test_what_cannot_be_read_is_accepted_and_left_out(send, body):
         event(target={"repository": "Team/App"}),
         event(target={"repository": 5}),
         event(target={"repository": "library/app"}),
-        event(target={"tag": None}),
-        event(target={"tag": ""}),
+        event(target={"tag": None, "digest": None}),
+        event(target={"tag": ""}, actor={"name": ":console"}),
+        event(action="pull", target={"tag": ""}),
         event(target={"tag": "../x"}),
         event(target={"tag": "x" * 129}),
-        event(target={"tag": "a\x00b"}),
-        event(target={"tag": ["v1"]}),
         event(actor={"name": ":console"}),
         event(action="delete", actor={"name": ":console"}),
     ],
@@ -147,6 +146,15 @@ def test_what_cannot_be_read_is_accepted_and_left_out(send, body):
 def test_events_that_ask_for_nothing(send, bad):
     assert send({"events": [bad, event(target={"tag": "good"})]}).status_code == 200
     assert [hint["tag"] for hint in hinted()] == ["good"]
+
+
+@pytest.mark.parametrize("action", ["push", "delete"])
+@pytest.mark.parametrize("tag", [None, "", "a\x00b", ["v1"]])
+def test_what_concerns_a_digest_alone_asks_for_that(send, tag, action):
+    digest = event()["target"]["digest"]
+    assert send({"events": [event(action=action, target={"tag": tag})]}).status_code == 200
+    assert [hint["tag"] for hint in hinted()] == [digest]
+    assert queued() == 1
 
 
 @pytest.mark.parametrize("actor", [None, [], {}, {"name": None}, {"name": "x" * 500}, {"name": "a\x00"}])

@@ -149,6 +149,7 @@ class TestMending:
         reread_image(image.repository)
         image.tags.filter(name="asked-for").update(state=Tag.State.DELETING)
         registry().put_manifest(image.repository, "buried", TOMBSTONE, TOMBSTONE_MEDIA_TYPE)
+        image.tags.filter(name="buried").update(state=Tag.State.DELETING)
         gone = TagFactory(image=image, name="gone", state=Tag.State.DELETING)
         doomed = ManifestFactory(image=image, doomed=True)
         refresh_totals(image.pk)

@@ -12,7 +12,7 @@ from console.images.models import Image, Tag
 from console.indexing import jobs
 from console.indexing.hints import Notice, follow, remember
 from console.indexing.models import Hint
-from console.indexing.services import Reader, find_image, reread_image
+from console.indexing.services import Outcome, Reader, find_image, reread_image
 from console.operations.worker import run_worker
 from console.queue import defer_once, repository_lock
 from console.registry import registry
@@ -172,13 +172,24 @@ def test_an_image_that_is_being_deleted_is_left_alone():
     assert not Tag.objects.exists()
 
 
-def test_a_tag_at_the_tombstone_is_left_alone():
+def test_a_tag_at_the_tombstone_is_left_to_the_deletion_at_work():
+    image = ImageFactory()
+    push_image(registry(), image.repository, "v1")
+    reread_tag(image.repository, "v1")
+    Tag.objects.update(state=Tag.State.DELETING)
+    registry().put_manifest(image.repository, "v1", TOMBSTONE, TOMBSTONE_MEDIA_TYPE)
+    reread_tag(image.repository, "v1")
+    assert Tag.objects.get().manifest.media_type == DOCKER_MANIFEST
+
+
+def test_a_tag_at_the_tombstone_goes_when_no_deletion_is_at_work():
+    """A deletion that was given up has left it."""
     image = ImageFactory()
     push_image(registry(), image.repository, "v1")
     reread_tag(image.repository, "v1")
     registry().put_manifest(image.repository, "v1", TOMBSTONE, TOMBSTONE_MEDIA_TYPE)
-    reread_tag(image.repository, "v1")
-    assert Tag.objects.get().manifest.media_type == DOCKER_MANIFEST
+    assert reread_tag(image.repository, "v1") is Outcome.REMOVED
+    assert not Tag.objects.exists()
 
 
 def test_a_repository_in_nobodys_namespace_makes_no_row():

@@ -30,6 +30,7 @@ def messages(response):
 PAGES = [
     "", "accounts/account/", "accounts/account/add/", "namespaces/namespace/", "namespaces/namespace/add/",
     "namespaces/namespacehold/", "images/image/", "images/tag/", "images/imagedeletion/", "images/copy/",
+    "images/workfailure/",
     "indexing/reconcile/", "indexing/unusableevents/", "audit/auditevent/", "procrastinate/procrastinatejob/",
     "dockerhub/catalogue/", "dockerhub/officialimage/",
 ]  # fmt: skip

@@ -64,7 +64,7 @@ NO_LISTS = {
     "notifications", "login-revoke", "logins-revoke", "admin-sign-in", "admin-password-change",
     "second-factor", "sign-in-passkey", "sign-in-link", "sso", "sso-callback", "confirm", "app", "app-picture",
     "recovery-codes", "recovery-codes-file", "passkey-add", "passkey-rename", "factor-remove", "identity-connect",
-    "identity-confirm", "identity-disconnect",
+    "identity-confirm", "identity-disconnect", "failure-retry", "failure-dismiss",
 }  # fmt: skip
 # Its filters ask for what there is to choose from.
 MOST_IN_ADMIN = 11

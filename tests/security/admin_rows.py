@@ -61,6 +61,7 @@ MODELS = {
     "images.tag": Model(action=_ACTION_DONE, action_form={"action": "delete_tags"}, change=_CHANGED),
     "images.imagedeletion": Model(),
     "images.copy": Model(),
+    "images.workfailure": Model(action=_ACTION_DONE, action_form={"action": "forget"}, change=_CHANGED),
     "indexing.reconcile": Model(),
     "indexing.unusableevents": Model(),
     "dockerhub.catalogue": Model(),

@@ -211,6 +211,8 @@ CONSOLE = [
     Row(f"{_IMAGE}-/tags/<tag:tag>/", GET=owner("200")),
     Row(f"{_IMAGE}-/tags/<tag:tag>/copy/", GET=owner("200"), POST=owner(f"{_AT_IMAGE} +"), form=_COPY),
     Row(f"{_IMAGE}-/copies/<int:number>/dismiss/", POST=owner(f"{_AT_IMAGE} +"), words={"int:number": "{copy}"}),
+    Row(f"{_IMAGE}-/problems/<int:number>/retry/", POST=owner(f"{_AT_IMAGE} +"), words={"int:number": "{failure}"}),
+    Row(f"{_IMAGE}-/problems/<int:number>/dismiss/", POST=owner(f"{_AT_IMAGE} +"), words={"int:number": "{failure}"}),
     Row(f"{_IMAGE}-/manifests/<digest:digest>/", GET=owner("200")),
     Row(f"{_IMAGE}-/manifests/<digest:digest>/raw/", GET=owner("200")),
     # --- namespaces ---

@@ -24,7 +24,8 @@ from console.accounts import access_tokens, email_changes, email_links
 from console.accounts.letters import letters
 from console.accounts.models import Account
 from console.dockerhub.models import OfficialImage
-from console.images.models import Copy
+from console.images import failures
+from console.images.models import Copy, WorkFailure
 from console.tokens.models import Login
 from console.transfers.models import Transfer
 from tests.factories import (
@@ -120,6 +121,7 @@ class Site:
         copy = Copy.objects.create(
             image=world.app, tag="lost", source="team/app", digest=INDEX, state="failed", requested_by="x"
         )
+        failures.give_up(failures.Kind.INDEX, "team/app", "odd", sentence="It cannot be read.")
         uid = urlsafe_base64_encode(force_bytes(self.owner.pk))
         self.words = Words(
             {
@@ -144,6 +146,7 @@ class Site:
                 "identity": str(SocialAccount.objects.filter(user=self.owner).first().pk),
                 "image": str(small.pk),
                 "copy": str(copy.pk),
+                "failure": str(WorkFailure.objects.get().pk),
                 "running_transfer": str(transfer.pk),
                 "failed_transfer": str(failed.pk),
                 "other": str(self.accounts["other"].pk),

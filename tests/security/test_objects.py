@@ -73,6 +73,8 @@ UNDER_ONES_OWN = [
     ("POST", "/images/others/secret/-/transfers/{failed_transfer}/dismiss/", {}, 404),
     # It takes a notice away, which may have gone already.
     ("POST", "/images/others/secret/-/copies/{copy}/dismiss/", {}, 302),
+    ("POST", "/images/others/secret/-/problems/{failure}/retry/", {}, 404),
+    ("POST", "/images/others/secret/-/problems/{failure}/dismiss/", {}, 302),
     ("GET", f"/images/others/secret/-/manifests/{INDEX}/", {}, 404),
     ("GET", f"/images/others/secret/-/manifests/{INDEX}/raw/", {}, 404),
     ("GET", "/images/others/secret/-/tags/v0/", {}, 404),

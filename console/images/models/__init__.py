@@ -2,6 +2,7 @@
 
 from console.images.models.copying import Copy
 from console.images.models.deletion import DoomedManifest, ImageDeletion
+from console.images.models.failure import WorkFailure
 from console.images.models.image import NAME_PATTERN, NAMESPACE_PART, PUBLIC, Image, ImagePieces, validate_image_name
 from console.images.models.index import DailyActivity, Document, Manifest, PushedDigest, Tag
 
@@ -19,5 +20,6 @@ __all__ = [
     "Manifest",
     "PushedDigest",
     "Tag",
+    "WorkFailure",
     "validate_image_name",
 ]

@@ -22,6 +22,9 @@ class Copy(models.Model):
     tag = models.CharField(_("tag"), max_length=128)
     source = models.CharField(_("from"), max_length=260, help_text=_("The repository that it is copied from"))
     digest = models.CharField(_("digest"), max_length=140)
+    attached = models.BooleanField(
+        default=False, db_default=False, help_text=_("Also what names it as its subject and has no tag")
+    )
     requested_at = models.DateTimeField(_("requested"), auto_now_add=True)
     requested_by = models.CharField(_("requested by"), max_length=64)
     state = models.CharField(_("state"), max_length=7, choices=State.choices, default=State.RUNNING)

@@ -36,7 +36,8 @@ class Manifest(models.Model):
     ``size`` is what a pull transfers from here: the config and the layers, without foreign ones; for an index, those of
     all its platforms.
     ``blobs`` are the digests of config and layers, ``children`` the manifests that an index names, each with
-    ``digest``, ``platform`` and, for what is not an image but says something about one, ``about``.
+    ``digest``, ``platform`` and, for what is not an image but says something about one, ``about``. An index may name
+    blobs, as BuildKit's cache does: they are in ``blobs``, and ``own_size`` is their part of ``size``.
     """
 
     class Kind(models.TextChoices):
@@ -51,6 +52,7 @@ class Manifest(models.Model):
     media_type = models.CharField(_("media type"), max_length=200)
     kind = models.CharField(_("kind"), max_length=8, choices=Kind.choices, default=Kind.UNREAD, blank=True)
     size = models.PositiveBigIntegerField(_("size"))
+    own_size = models.PositiveBigIntegerField(default=0, db_default=0, help_text=_("Bytes of an index’s own blobs"))
     platforms = models.JSONField(_("platforms"), default=list)
     blobs = models.JSONField(default=list)
     children = models.JSONField(default=list)

@@ -1,0 +1,54 @@
+"""Ending a deletion that cannot be finished: the image can be used and pushed to again, and says what went wrong."""
+
+from __future__ import annotations
+
+from django.db import transaction
+from django.utils import timezone
+from procrastinate.contrib.django import app
+
+from console.audit.origin import SYSTEM
+from console.audit.services import record
+from console.images import pushed
+from console.images.locks import image_locked
+from console.images.models import Image, ImageDeletion, Tag
+from console.queue import repository_lock
+
+# By its name: the index knows about deletions, not the other way round.
+_REREAD = "indexing.reread_image"
+
+
+def cancel_deletion(image: Image, sentence: str) -> None:
+    """Make an image active again whose deletion cannot be finished.
+
+    What the deletion had found and not removed is remembered, for the next one; the index catches up with what it did
+    remove.
+    """
+    repository = image.repository
+    with transaction.atomic():
+        locked = Image.objects.select_for_update(of=("self",)).filter(pk=image.pk, state=Image.State.DELETING).first()
+        deletion = ImageDeletion.objects.filter(image=image).first()
+        if locked is None or deletion is None:
+            return
+        left = deletion.doomed.filter(removed=False).values_list("digest", flat=True).distinct()
+        pushed.remember((repository, digest) for digest in left)
+        deletion.delete()
+        locked.state, locked.changed_at = Image.State.ACTIVE, timezone.now()
+        locked.save(update_fields=["state", "changed_at"])
+        record("image.delete-failed", repository, actor=SYSTEM, problem=sentence)
+        _reread(repository)
+
+
+def cancel_tag_deletion(image: Image, sentence: str) -> None:
+    """Make tags active again that cannot be deleted; each says why."""
+    with image_locked(image.pk):
+        marked = Tag.objects.filter(image=image, state=Tag.State.DELETING)
+        names = list(marked.order_by("name").values_list("name", flat=True))
+        marked.update(state=Tag.State.ACTIVE, problem=sentence[:300])
+        Image.objects.filter(pk=image.pk).update(changed_at=timezone.now())
+        if names:
+            record("tag.delete-failed", image.repository, actor=SYSTEM, tags=names[:100], problem=sentence)
+        _reread(image.repository)
+
+
+def _reread(repository: str) -> None:
+    app.configure_task(_REREAD, lock=repository_lock(repository)).defer(repository=repository)

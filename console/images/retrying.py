@@ -1,0 +1,62 @@
+"""Trying work once more that was given up."""
+
+from __future__ import annotations
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils.translation import gettext as _
+from procrastinate.contrib.django import app
+
+from console.audit.services import record
+from console.images import failures
+from console.images.failures import Kind
+from console.images.models import Image, Tag, WorkFailure
+from console.images.services import start_deletion, start_tag_deletion
+
+# What an image's page says itself; copies and imports have notices of their own there.
+_ON_THE_PAGE = (Kind.INDEX, Kind.DELETE_IMAGE, Kind.DELETE_TAGS)
+
+
+def failures_of(image: Image) -> QuerySet[WorkFailure]:
+    """What was given up for an image, for its page."""
+    rows = WorkFailure.objects.filter(repository=image.repository, kind__in=_ON_THE_PAGE)
+    return rows.filter(given_up_at__isnull=False).order_by("kind", "reference")
+
+
+def retry(failure: WorkFailure, requested_by: str) -> None:
+    """Queue the work of a failure once more. Who may ask is the caller's to have decided.
+
+    :param requested_by: the Account ID of whoever asks.
+    :raises ValidationError: when it cannot be tried again from here.
+    """
+    image = Image.objects.select_related("namespace").filter(full_name=failure.repository).first()
+    names = failure.kind in {Kind.RELEASE, Kind.TRANSFER}
+    if not names and (image is None or failure.kind not in _ON_THE_PAGE):
+        raise ValidationError(_("This cannot be tried again from here."))
+    with transaction.atomic():
+        record("failure.retry", failure, work=failure.kind, problem=failure.sentence)
+        if image is None or names:
+            failure.delete()  # the next minute's job does what it no longer finds given up
+        elif failure.kind == Kind.INDEX:
+            _forget(failure)
+            # By its name: the index knows about images, not the other way round.
+            app.configure_task("indexing.reread_tag").defer(repository=failure.repository, tag=failure.reference)
+        elif failure.kind == Kind.DELETE_IMAGE:
+            start_deletion(image, requested_by)
+        else:
+            tags = Tag.objects.filter(image=image, state=Tag.State.ACTIVE).exclude(problem="")
+            start_tag_deletion(image, tags.values_list("name", flat=True), requested_by)
+
+
+def dismiss(failure: WorkFailure) -> None:
+    """Take a failure off the pages."""
+    with transaction.atomic():
+        record("failure.dismiss", failure, work=failure.kind, problem=failure.sentence)
+        _forget(failure)
+
+
+def _forget(failure: WorkFailure) -> None:
+    if failure.kind == Kind.DELETE_TAGS:
+        Tag.objects.filter(image__full_name=failure.repository, state=Tag.State.ACTIVE).update(problem="")
+    failures.forget(failure.kind, failure.repository, [failure.reference])

@@ -1,0 +1,45 @@
+"""What was given up for an image: trying it once more, and taking the notice away."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST
+
+from console import policy
+from console.images import retrying
+from console.images.views import own_image
+from console.pages.activated import activated
+from console.pages.rendering import Request, go
+
+
+@require_POST
+@activated
+def retry(request: Request, repository: str, number: int) -> HttpResponse:
+    """Try once more what was given up."""
+    image = own_image(request, repository)
+    failure = get_object_or_404(retrying.failures_of(image), pk=number)
+    try:
+        if not policy.may(request.user, "image.delete", image):
+            raise ValidationError(_("This image is not yours to change."))
+        retrying.retry(failure, request.user.account_id)
+    except ValidationError as problem:
+        messages.error(request, " ".join(problem.messages))
+    else:
+        messages.success(request, _("It is being tried again."))
+    return go(request, reverse("image", args=[repository]))
+
+
+@require_POST
+@activated
+def dismiss(request: Request, repository: str, number: int) -> HttpResponse:
+    """Take the notice away."""
+    image = own_image(request, repository)
+    failure = retrying.failures_of(image).filter(pk=number).first()
+    if failure is not None:
+        retrying.dismiss(failure)
+    return go(request, reverse("image", args=[repository]))

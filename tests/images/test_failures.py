@@ -1,0 +1,318 @@
+"""Work that cannot be done: tried a bounded number of times, given up, shown, and tried again when somebody asks."""
+
+import contextlib
+
+import pytest
+from django.conf import settings
+from django.urls import reverse
+from django.utils import timezone
+from procrastinate.contrib.django.models import ProcrastinateJob
+
+from console.images import failures, jobs, pushed
+from console.images.failures import MOST_TRIES, Kind
+from console.images.models import Copy, Document, Image, Tag, WorkFailure
+from console.images.services import delete_image, delete_tags
+from console.indexing import hints, services
+from console.indexing import jobs as index_jobs
+from console.indexing.hints import Notice
+from console.registry import registry
+from registry_client import RegistryClient, RegistryError, RegistryUnavailable, Unsupported
+from tests.factories import AccountFactory, ImageFactory
+from tests.images import copies, disk
+from tests.images.tags import agrees, indexed, push
+from tests.registry_client.servers import running_registry
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("registry_server")]
+
+
+@pytest.fixture
+def image(team):
+    return ImageFactory(namespace=team)
+
+
+@contextlib.contextmanager
+def failing(monkeypatch, method, error):
+    def fail(*_arguments, **_options):
+        raise error
+
+    with monkeypatch.context() as patched:
+        patched.setattr(RegistryClient, method, fail)
+        yield
+
+
+def damage(path):
+    """Leave a link empty, as a power cut may."""
+    path.write_text("")
+
+
+def revision(image, digest):
+    return disk._folder(image.repository, None) / "_manifests" / "revisions" / "sha256" / digest[7:] / "link"
+
+
+def layer(image, digest):
+    return disk._folder(image.repository, None) / "_layers" / "sha256" / digest[7:] / "link"
+
+
+def content(digest):
+    return disk.ROOT / "blobs" / "sha256" / digest[7:9] / digest[7:] / "data"
+
+
+def exhaust(run):
+    """Let a job fail until it is given up; how often it was tried."""
+    for number in range(1, 50):
+        try:
+            run()
+        except (RegistryError, RuntimeError):
+            continue
+        return number
+    raise AssertionError("it is tried for ever")
+
+
+class TestDamagedStorage:
+    """What the registry can neither read nor delete keeps nothing else from being deleted."""
+
+    def test_a_manifest_whose_link_is_broken_is_mended_and_deleted(self, image):
+        made = push(image, "v1")
+        indexed(image)
+        damage(revision(image, made.digest))
+        delete_image(image.namespace.owner, image)
+        jobs.delete_image(image.pk)
+        assert disk.left_of(image.repository) == []
+        assert not Image.objects.exists() and not WorkFailure.objects.exists()
+
+    def test_one_that_nobody_has_the_bytes_of_is_left(self, image):
+        made, other = push(image, "v1"), push(image, "v2")
+        indexed(image)
+        Document.objects.filter(digest=made.digest).delete()
+        damage(revision(image, made.digest))
+        delete_image(image.namespace.owner, image)
+        jobs.delete_image(image.pk)
+        assert not Image.objects.exists()
+        assert disk.left_of(image.repository) == [str(revision(image, made.digest))]
+        assert WorkFailure.objects.get().reference == made.digest
+        assert str(WorkFailure.objects.get()) == f"{image.repository}@{made.digest}"
+        assert other.digest not in disk.manifests(image.repository)
+
+    def test_a_blob_whose_link_is_broken_is_left(self, image):
+        made = push(image, "v1")
+        indexed(image)
+        damage(layer(image, made.blobs[1]))
+        delete_image(image.namespace.owner, image)
+        jobs.delete_image(image.pk)
+        assert not Image.objects.exists()
+        assert disk.left_of(image.repository) == [str(layer(image, made.blobs[1]))]
+        assert (WorkFailure.objects.get().kind, WorkFailure.objects.get().reference) == (Kind.LEFT, made.blobs[1])
+
+    @pytest.mark.parametrize("spoilt", [b"garbage", b'{"schemaVersion": 2}'])
+    def test_a_manifest_of_other_content(self, image, spoilt):
+        digest = push(image, "v1").digest
+        pushed.remember([(image.repository, digest)])
+        content(digest).write_bytes(spoilt)
+        delete_image(image.namespace.owner, image)
+        jobs.delete_image(image.pk)
+        assert not Image.objects.exists()
+        assert disk.manifests(image.repository) == set() == set(disk.tags(image.repository))
+
+    def test_deleting_tags(self, image):
+        made = push(image, "v1")
+        push(image, "v2")
+        indexed(image)
+        Document.objects.filter(digest=made.digest).delete()
+        damage(revision(image, made.digest))
+        delete_tags(image.namespace.owner, image, ["v1"])
+        jobs.delete_tags(image.pk, [])
+        assert set(image.tags.values_list("name", flat=True)) == {"v2"}
+        assert WorkFailure.objects.get().kind == Kind.LEFT
+
+    def test_a_registry_that_deletes_nothing_is_not_taken_for_a_damaged_digest(self, image, monkeypatch):
+        push(image, "v1")
+        indexed(image)
+        delete_image(image.namespace.owner, image)
+        broken = RegistryUnavailable("broken", status=500)
+        with failing(monkeypatch, "delete_manifest", broken), pytest.raises(RegistryUnavailable):
+            jobs.delete_image(image.pk)
+        assert Image.objects.get().state == Image.State.DELETING
+        assert "error of its own" in image.deletion.problem
+
+
+class TestDeletions:
+    def test_a_registry_that_does_not_delete(self, client, image, registry_program, tmp_path, monkeypatch):
+        """A real one. The image is as it was, and can be pushed to."""
+        with running_registry(registry_program, tmp_path, deletes=False) as url:
+            monkeypatch.setattr(settings, "CONSOLE_REGISTRY_URL", url)
+            made = push(image, "v1")
+            indexed(image)
+            delete_image(image.namespace.owner, image)
+            for _ in range(MOST_TRIES - 1):
+                with pytest.raises(Unsupported):
+                    jobs.delete_image(image.pk)
+            assert "does not allow deletions" in Image.objects.get().deletion.problem
+            jobs.delete_image(image.pk)
+            image = Image.objects.get()
+            assert image.state == Image.State.ACTIVE and not hasattr(image, "deletion")
+            services.reread_image(image.repository)
+            assert registry().resolve(image.repository, "v1").digest == made.digest
+            assert image.tags.get().manifest.digest == made.digest
+        page = client.get(reverse("image", args=[image.repository])).content.decode()
+        assert "The image was not deleted." in page and "does not allow deletions" in page and "Try again" in page
+        failure = WorkFailure.objects.get()
+        assert (failure.kind, failure.tries) == (Kind.DELETE_IMAGE, MOST_TRIES)
+
+    def test_it_can_be_asked_for_again_and_finds_what_the_first_had_found(self, client, image, monkeypatch):
+        """What it had listed and no tag names any more would not be found a second time."""
+        made = [push(image, f"v{number}") for number in range(3)]
+        indexed(image)
+        delete_image(image.namespace.owner, image)
+        with failing(monkeypatch, "delete_blob", RegistryError("no", status=409)):
+            assert exhaust(lambda: jobs.delete_image(image.pk)) == MOST_TRIES
+        assert disk.tags(image.repository) == {} and len(disk.manifests(image.repository)) == 3
+        services.reread_image(image.repository)
+        image.refresh_from_db()
+        assert (image.state, image.tag_count) == (Image.State.ACTIVE, 0)
+        image.manifests.all().delete()
+        failure = WorkFailure.objects.get(kind=Kind.DELETE_IMAGE)
+        client.post(reverse("failure-retry", args=[image.repository, failure.pk]))
+        assert not WorkFailure.objects.exists()
+        jobs.delete_image(image.pk)
+        assert not Image.objects.exists() and len(made) == 3
+        assert disk.left_of(image.repository) == []
+
+    def test_tags_that_a_deletion_left_at_the_tombstone_go_from_the_index(self, image, monkeypatch):
+        push(image, "v1")
+        indexed(image)
+        delete_image(image.namespace.owner, image)
+        real, calls = RegistryClient.delete_manifest, iter([True])
+
+        def once(*arguments, **options):
+            if next(calls, False):
+                return real(*arguments, **options)
+            raise RegistryError("no", status=409)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(RegistryClient, "delete_manifest", once)
+            exhaust(lambda: jobs.delete_image(image.pk))
+        assert list(disk.tags(image.repository)) == ["v1"]
+        services.reread_image(image.repository)
+        assert not image.tags.exists()
+
+    def test_what_nobody_thought_of(self, image, monkeypatch):
+        push(image, "v1")
+        indexed(image)
+        delete_image(image.namespace.owner, image)
+        with failing(monkeypatch, "tags", RuntimeError("a defect")):
+            assert exhaust(lambda: jobs.delete_image(image.pk)) == MOST_TRIES
+        failure = WorkFailure.objects.get()
+        assert (failure.sentence, failure.detail) == (failures.BROKEN, "RuntimeError: a defect")
+
+    def test_a_registry_whose_disk_is_full_is_waited_for(self, image, monkeypatch):
+        """It refuses to store, too, and deletes again when there is room."""
+        push(image, "v1")
+        delete_image(image.namespace.owner, image)
+        with failing(monkeypatch, "put_manifest", Unsupported("read only", status=405)):
+            for _ in range(MOST_TRIES * 2):
+                with pytest.raises(Unsupported):
+                    jobs.delete_image(image.pk)
+            WorkFailure.objects.update(first_at=timezone.now() - failures.PATIENCE)
+            jobs.delete_image(image.pk)
+        assert Image.objects.get().state == Image.State.ACTIVE
+
+    def test_tags(self, client, image, monkeypatch):
+        push(image, "v1")
+        push(image, "v2")
+        indexed(image)
+        delete_tags(image.namespace.owner, image, ["v1"])
+        with failing(monkeypatch, "put_manifest", RegistryError("no", status=400)):
+            assert exhaust(lambda: jobs.delete_tags(image.pk, [])) == MOST_TRIES
+        tag = image.tags.get(name="v1")
+        assert tag.state == Tag.State.ACTIVE and tag.problem.startswith("The registry refused")
+        assert "not deleted" in client.get(reverse("image", args=[image.repository])).content.decode()
+        failure = WorkFailure.objects.get()
+        client.post(reverse("failure-retry", args=[image.repository, failure.pk]))
+        jobs.delete_tags(image.pk, [])
+        assert agrees(image) == {"v2"}
+        assert not WorkFailure.objects.exists()
+
+    @pytest.mark.parametrize("error", [RegistryUnavailable("down"), RegistryUnavailable("down", status=503)])
+    def test_an_outage_is_waited_for_however_long(self, image, monkeypatch, error):
+        push(image, "v1")
+        delete_image(image.namespace.owner, image)
+        with failing(monkeypatch, "tags", error):
+            for _ in range(MOST_TRIES * 3):
+                with pytest.raises(RegistryUnavailable):
+                    jobs.delete_image(image.pk)
+        assert not WorkFailure.objects.exists()
+        jobs.delete_image(image.pk)
+        assert not Image.objects.exists()
+
+
+class TestTags:
+    def test_one_that_the_registry_cannot_read(self, client, image):
+        """It is shown as such, and no longer asked for every half minute; pushed again, it is there."""
+        push(image, "odd")
+        push(image, "fine")
+        disk.break_tag(image.repository, "odd")
+        hints.remember([Notice(image.repository, "odd"), Notice(image.repository, "fine")])
+        tries = exhaust(lambda: hints.follow(image.repository))
+        assert tries == MOST_TRIES
+        assert hints.follow(image.repository) == 0
+        assert set(image.tags.values_list("name", flat=True)) == {"fine"}
+        page = client.get(reverse("image", args=[image.repository])).content.decode()
+        assert "“odd” cannot be shown." in page
+        failure = WorkFailure.objects.get()
+        made = push(image, "odd")
+        client.post(reverse("failure-retry", args=[image.repository, failure.pk]))
+        job = ProcrastinateJob.objects.get(task_name="indexing.reread_tag")
+        index_jobs.reread_tag(**job.args)
+        index_jobs.follow_all_hints()
+        assert image.tags.get(name="odd").manifest.digest == made.digest
+        assert not WorkFailure.objects.exists()
+
+    def test_one_that_nobody_thought_of_holds_up_no_other(self, image, monkeypatch):
+        made = push(image, "odd")
+        real = services.store.read_plain
+
+        def fail(manifests, client):
+            if any(one.digest == made.digest for one in manifests):
+                raise RuntimeError("a defect")
+            return real(manifests, client)
+
+        monkeypatch.setattr(services.store, "read_plain", fail)
+        monkeypatch.setattr(services.store, "read_whole", lambda *_, **__: fail([made], None))
+        hints.remember([Notice(image.repository, "odd")])
+        hints.remember([Notice(ImageFactory(namespace=image.namespace).repository, "nothing")])
+        assert exhaust(lambda: hints.follow(image.repository)) == MOST_TRIES
+        assert WorkFailure.objects.get().detail == "RuntimeError: a defect"
+
+    def test_dismissed(self, client, image):
+        failures.give_up(Kind.INDEX, image.repository, "odd", sentence="It cannot be read.")
+        client.post(reverse("failure-dismiss", args=[image.repository, WorkFailure.objects.get().pk]))
+        assert "cannot be read" not in client.get(reverse("image", args=[image.repository])).content.decode()
+
+
+class TestTheAdministratorsList:
+    def test_it_has_all_of_them(self, client, image, monkeypatch):
+        push(image, "v1")
+        indexed(image)
+        copies.ask(image, "v1", image.name, "v2")
+        with failing(monkeypatch, "put_manifest", RegistryError("it says no", status=400)):
+            copies.run()
+        failures.give_up(Kind.INDEX, image.repository, "odd", sentence="It cannot be read.")
+        failures.give_up(Kind.RELEASE, "freed", sentence="It stays held.")
+        client.force_login(AccountFactory(is_staff=True, is_superuser=True))
+        page = client.get("/admin/images/workfailure/").content.decode()
+        for text in ("Copy a tag", "it says no", "It cannot be read.", "It stays held.", "Release a name"):
+            assert text in page
+        rows = list(WorkFailure.objects.values_list("pk", flat=True))
+        client.post("/admin/images/workfailure/", {"action": "try_again", "_selected_action": rows})
+        assert list(WorkFailure.objects.values_list("kind", flat=True)) == [Kind.COPY]
+
+    def test_a_copy_that_is_dismissed_leaves_it(self, client, image, monkeypatch):
+        push(image, "v1")
+        indexed(image)
+        copies.ask(image, "v1", image.name, "v2")
+        with failing(monkeypatch, "put_manifest", RuntimeError("a defect")):
+            copies.run()
+        copy = Copy.objects.get()
+        assert (copy.state, copy.problem) == (Copy.State.FAILED, failures.BROKEN)
+        client.post(reverse("copy-dismiss", args=[image.repository, copy.pk]))
+        assert not WorkFailure.objects.exists()
