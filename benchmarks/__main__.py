@@ -11,7 +11,18 @@ def main() -> int:
     """Run each in a process of its own, with a fresh installation; how many failed."""
     environment = {name: value for name, value in os.environ.items() if name != "BENCHMARK_DATA_DIR"}
     failed = 0
-    for name in ("tokens", "push_pull", "pages", "load", "browser", "deletes", "events", "footprint", "growth"):
+    for name in (
+        "tokens",
+        "push_pull",
+        "parallel",
+        "pages",
+        "load",
+        "browser",
+        "deletes",
+        "events",
+        "footprint",
+        "growth",
+    ):
         failed += (
             subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], env=environment, check=False).returncode != 0
         )

@@ -90,6 +90,17 @@ def three(cost: int = 0) -> Iterator[list[Registry]]:
         shutil.rmtree(tests_environment.FOLDER, ignore_errors=True)
 
 
+@contextmanager
+def two() -> Iterator[list[Registry]]:
+    """The open one and My Images, on the same disk, for as long as the block runs; their data is removed at its end."""
+    try:
+        with ExitStack() as stack:
+            yield [stack.enter_context(_bare(OPEN, {}, "")), stack.enter_context(_product(secrets.token_urlsafe(18)))]
+    finally:
+        # Importing the stack made it.
+        shutil.rmtree(tests_environment.FOLDER, ignore_errors=True)
+
+
 def _htpasswd(password: str, cost: int) -> dict[str, object]:
     options = ["-C", str(cost)] if cost else []
     made = subprocess.run(
