@@ -49,6 +49,17 @@ class Command:
         return out
 
 
+def with_cgroups() -> list[str]:
+    """The start of a command line that mounts cgroups where they are missing, as in a bare chroot.
+
+    ``dockerd`` does not start without them. They are mounted for it alone, in a mount namespace of its own.
+    """
+    if os.path.ismount("/sys/fs/cgroup") or not os.path.ismount("/sys"):
+        return []
+    mounts = "mount --make-rprivate /sys && mount -t cgroup2 cgroup2 /sys/fs/cgroup"
+    return ["unshare", "--mount", "--propagation", "unchanged", "sh", "-c", f'{mounts} && exec "$@"', "sh"]
+
+
 class Docker:
     """``dockerd`` with a folder of its own: it builds nothing and runs nothing, it imports, pushes and pulls.
 
@@ -67,6 +78,7 @@ class Docker:
         log = (self.folder / "log").open("wb")
         self.process = subprocess.Popen(
             [
+                *with_cgroups(),
                 program,
                 "--iptables=false",
                 "--ip6tables=false",
