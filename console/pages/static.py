@@ -8,14 +8,14 @@ from typing import Any
 from whitenoise.storage import CompressedManifestStaticFilesStorage
 
 # In the order in which later rules win.
-STYLES = ("tokens", "base", "layout", "components", "forms", "tables", "details")
+STYLES = ("tokens", "base", "layout", "components", "dialogs", "forms", "tables", "details")
 STYLE_SHEET = "css/site.css"
 
 
 class Storage(CompressedManifestStaticFilesStorage):
     """Names files by their hash, compresses them, and makes one style sheet of all.
 
-    A browser paints nothing before it has every style sheet: one is there sooner than seven.
+    A browser paints nothing before it has every style sheet: one is there sooner than many.
     """
 
     def post_process(self, paths: dict[str, Any], dry_run: bool = False, **options: Any) -> Any:
