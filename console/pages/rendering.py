@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
+from django.conf import settings
+from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import ValidationError
 from django.forms import BaseForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils.cache import patch_vary_headers
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
 from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
@@ -29,7 +34,23 @@ class Request(HttpRequest):
     htmx: HtmxDetails
 
 
-signed_in = login_required
+def signed_in(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """Send those who are not signed in to sign in.
+
+    A page whose session has ended asks for parts of pages. A redirect would put the sign-in page into the place of such
+    a part, so the browser is sent there as a whole, says why, and comes back to the page that it was on.
+    """
+    whole_page = login_required(view)
+
+    @functools.wraps(view)
+    def wrapper(request: Any, *arguments: Any, **options: Any) -> HttpResponse:
+        if request.htmx and not request.user.is_authenticated:
+            messages.info(request, _("You are signed out. Sign in to continue."))
+            place = urlencode({"next": _current_page(request) or reverse("home")})
+            return HttpResponseClientRedirect(f"{reverse(settings.LOGIN_URL)}?{place}")
+        return whole_page(request, *arguments, **options)
+
+    return wrapper
 
 
 def page(
@@ -68,16 +89,21 @@ def go(request: HttpRequest, address: str) -> HttpResponse:
     return HttpResponseClientRedirect(address) if htmx else HttpResponseRedirect(address)
 
 
+def _current_page(request: HttpRequest) -> str | None:
+    """The path and query of the page that htmx asks from; ``None`` if it does not say, or names another site."""
+    htmx: HtmxDetails = request.htmx  # type: ignore[attr-defined]
+    try:
+        return htmx.current_url_abs_path if htmx else None
+    except ValueError:
+        return None  # no address at all
+
+
 def came_from(request: HttpRequest, place: str) -> str:
     """``place``, with search, sort and page as they were if it is there that a dialog was opened.
 
     :param place: an address of this site.
     """
-    htmx: HtmxDetails = request.htmx  # type: ignore[attr-defined]
-    try:
-        address = htmx.current_url_abs_path if htmx else None
-    except ValueError:
-        return place  # no address at all
+    address = _current_page(request)
     if address and url_has_allowed_host_and_scheme(address, allowed_hosts=None):
         parts = urlsplit(address)
         if not parts.netloc and parts.path == place:

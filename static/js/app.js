@@ -1,29 +1,5 @@
-// The few things that neither HTML nor htmx does: copying, opening dialogs, ticked rows, times, theme, narrow menu.
+// The few things that neither HTML nor htmx does: opening dialogs, ticked rows, times, theme, narrow menu.
 (() => {
-  const announce = (text) => {
-    const region = document.getElementById("announcer");
-    region.textContent = "";
-    requestAnimationFrame(() => (region.textContent = text));
-  };
-
-  const copy = async (button) => {
-    try {
-      await navigator.clipboard.writeText(button.dataset.copy);
-    } catch {
-      // Not allowed, or plain HTTP by name: the old way, inside an open dialog if there is one.
-      const area = document.createElement("textarea");
-      area.value = button.dataset.copy;
-      (button.closest("dialog") ?? document.body).append(area);
-      area.select();
-      document.execCommand("copy");
-      area.remove();
-      button.focus();
-    }
-    button.classList.add("copied");
-    setTimeout(() => button.classList.remove("copied"), 1500);
-    announce(button.dataset.copied);
-  };
-
   const localTimes = (root) => {
     // Swedish writes times as ISO 8601 does: short, sortable by eye, the same for everybody.
     const format = new Intl.DateTimeFormat("sv-SE", { dateStyle: "short", timeStyle: "short" });
@@ -55,15 +31,14 @@
   let opener = null;
 
   document.addEventListener("click", (event) => {
-    const target = event.target.closest("[data-copy], [data-close], [data-menu], [data-theme-switch]");
+    const target = event.target.closest("[data-close], [data-menu], [data-theme-switch]");
     if (!target) {
       for (const menu of document.querySelectorAll("details.account-menu[open]")) {
         if (!menu.contains(event.target)) menu.open = false;
       }
       return;
     }
-    if (target.matches("[data-copy]")) copy(target);
-    else if (target.matches("[data-close]")) {
+    if (target.matches("[data-close]")) {
       const dialog = target.closest("dialog[open]");
       if (dialog) {
         event.preventDefault();
@@ -120,7 +95,13 @@
       twin?.focus();
     });
     dialog.showModal();
-    (dialog.querySelector("[aria-invalid=true]") ?? dialog.querySelector("[autofocus]"))?.focus();
+    // A question is read from its beginning; an error is shown where it is.
+    const wrong = dialog.querySelector("[aria-invalid=true]");
+    if (wrong) wrong.focus();
+    else {
+      dialog.querySelector("[autofocus]")?.focus({ preventScroll: true });
+      dialog.scrollTop = 0;
+    }
   });
 
   // A form that comes back with errors: the focus goes to the first invalid field, and the passwords that were typed stay.
@@ -157,12 +138,7 @@
     list.focus({ preventScroll: true });
   });
 
-  document.addEventListener("announce", (event) => announce(event.detail.text));
   document.addEventListener("htmx:afterSettle", (event) => prepare(event.detail.elt ?? document));
-  document.addEventListener("htmx:sendError", () => announce(document.body.dataset.offline));
-  document.addEventListener("htmx:responseError", (event) => {
-    if (event.detail.target?.id === "dialog" || event.detail.xhr.status >= 500) announce(document.body.dataset.failed);
-  });
 
   // "Back" shows a page as it was left, to whoever is there then: no dialog of it, and nothing that is not asked for anew.
   addEventListener("pagehide", () => {

@@ -27,8 +27,9 @@
         const credential = await ask(form);
         form.elements.credential.value = JSON.stringify(credential.toJSON());
         form.submit();
-      } catch {
-        problem.textContent = form.dataset.failed;
+      } catch (error) {
+        // A TypeError is fetch's: there was no answer, and no passkey has been asked for.
+        problem.textContent = (error instanceof TypeError && form.dataset.offline) || form.dataset.failed;
         problem.hidden = false;
       }
     });

@@ -4,6 +4,7 @@
 (() => {
   const EVERY = 1000;
   const PATIENCE = 10_000;
+  const STALE_AFTER = 3; // failures one after another, within some ten seconds
 
   const list = () => document.querySelector("[data-watch]");
 
@@ -72,32 +73,69 @@
     if (pressed && !releasing && event.buttons === 0) release();
   });
 
+  // A list that is no longer kept up to date says so.
+  const words = document.body.dataset;
+  let failures = 0;
+  let stale = null;
+  const failed = () => {
+    wait = Math.min(PATIENCE, wait * 2);
+    failures += 1;
+    if (failures === STALE_AFTER) stale = notices.fail(words.offline, words.stale);
+  };
+
   let wait = EVERY;
   const look = async () => {
     const watched = list();
     if (watched && !document.hidden) {
       try {
-        const answer = await fetch(watched.dataset.watch, { headers: { Accept: "text/plain" }, redirect: "error" });
+        const answer = await fetch(watched.dataset.watch, { headers: { Accept: "text/plain" }, redirect: "manual" });
+        if (answer.type === "opaqueredirect") {
+          notices.fail(words.ended, words.changed);
+          return; // each further question would get the same answer
+        }
         if (answer.status === 404 && watched.dataset.gone) {
           location.assign(watched.dataset.gone);
           return; // asked for once: a slow answer is waited for
         }
         if (answer.ok) {
           wait = EVERY;
+          failures = 0;
+          stale?.remove();
           const version = await answer.text();
           // The list may have been replaced meanwhile, with a newer answer.
           if (watched.isConnected && watched.dataset.version !== version) {
             watched.dataset.version = version;
             refresh();
           }
-        } else wait = Math.min(PATIENCE, wait * 2);
+        } else failed();
       } catch {
-        wait = Math.min(PATIENCE, wait * 2);
+        failed();
       }
     }
     setTimeout(look, wait);
   };
   setTimeout(look, EVERY);
+
+  // Until what failed is tried again. What comes of it changes the list, or is asked for after a few seconds.
+  const ASK_AFTER = 3;
+  let trying = 0;
+  const countDown = () => {
+    const shown = document.querySelectorAll("[data-next-try]");
+    let now = 0;
+    for (const one of shown) {
+      const seconds = one.querySelector("[data-seconds]");
+      const left = seconds ? Number(seconds.textContent) - 1 : 0;
+      if (left > 0) seconds.textContent = String(left);
+      else {
+        one.textContent = one.dataset.now;
+        now += 1;
+      }
+    }
+    trying = now ? trying + 1 : 0;
+    if (trying && trying % ASK_AFTER === 0 && !document.hidden) refresh();
+  };
+  setInterval(countDown, 1000);
+
   document.addEventListener("visibilitychange", () => {
     if (!document.hidden && list()) refresh();
   });

@@ -66,7 +66,7 @@ def test_create_copy_and_revoke(person, unique):  # noqa: F811
     secret = made.get_by_text(re.compile("^myimg_")).inner_text()
     assert looks_like_secret(secret)
     made.get_by_role("button", name="Copy the secret").click()
-    expect(page.locator("#announcer")).to_have_text("Copied")
+    expect(made.locator("[data-announcer]")).to_have_text("Copied")
     assert page.evaluate("navigator.clipboard.readText()") == secret
     made.get_by_role("button", name=re.compile("^Copy echo")).click()
     assert "--password-stdin" in page.evaluate("navigator.clipboard.readText()")
