@@ -66,7 +66,7 @@ class ImageAdmin(ReadOnlyAdmin):
     def delete_with_all_tags(self, request: HttpRequest, queryset: QuerySet[Image]) -> None:
         for image in queryset.select_related("namespace"):
             start_deletion(image, _account_id(request))
-        messages.success(request, _("The deletion has begun; the state column shows when it has ended."))
+        messages.info(request, _("The deletion has begun; the state column shows when it has ended."))
 
 
 @admin.register(Tag)

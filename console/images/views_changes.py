@@ -175,7 +175,7 @@ def tags_delete(request: Request, repository: str) -> HttpResponse:
             problem = " ".join(error.messages)
         else:
             count = len(going)
-            messages.success(
+            messages.info(
                 request,
                 ngettext("%(count)d tag is being deleted.", "%(count)d tags are being deleted.", count)
                 % {"count": count},

@@ -39,7 +39,7 @@ def copy(request: Request, repository: str, tag: str) -> HttpResponse:
         except ValidationError as problem:
             add_errors(form, problem)
         else:
-            messages.success(request, _("“%s” is being copied. It shows here when it is there.") % tag)
+            messages.info(request, _("The copy of “%s” has started. It will appear here when finished.") % tag)
             return go(request, reverse("image", args=[made.image.repository]))
     context = {
         "form": form,

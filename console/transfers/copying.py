@@ -172,20 +172,19 @@ def _failures_shown(transfer: Transfer) -> Iterator[None]:
         if not problem.passes:
             _fail(transfer, problem.sentence, str(error))
             return
-        for_good = problem.sentence.partition(" The copy ")[0] + " It was tried for a day."
-        if _again(transfer, problem.sentence, for_good, str(error)):
+        if _again(transfer, problem.sentence, str(error)):
             raise
     except Exception as error:
         # Nobody thought of it. Without a word the page would show a copy that goes on, for ever.
         log.exception("transfer %s met what nobody thought of", transfer)
-        if _again(transfer, problems.BROKEN, problems.BROKEN_FOR_GOOD, f"{type(error).__name__}: {error}"):
+        if _again(transfer, problems.BROKEN, f"{type(error).__name__}: {error}"):
             raise
 
 
-def _again(transfer: Transfer, sentence: str, for_good: str, detail: str) -> bool:
+def _again(transfer: Transfer, sentence: str, detail: str) -> bool:
     """Show what keeps the copy waiting; whether it is to be tried again."""
     if timezone.now() - transfer.requested_at > _GIVE_UP:
-        _fail(transfer, for_good, detail)
+        _fail(transfer, f"{sentence} {problems.GIVEN_UP}", detail)
         return False
     try:
         with _shown(transfer) as rows:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from django.db import DatabaseError, connection
+from django.utils import timezone
 from procrastinate.contrib.django import app
+from procrastinate.contrib.django.models import ProcrastinateJob
 
 from console import policy
 from console.images.models import Image
@@ -23,15 +26,39 @@ _LONGEST_WAIT = 60
 _WAIT_SECONDS = 5
 
 
+def _lock(transfer: Transfer) -> str:
+    return f"transfer:{transfer.pk}"
+
+
 def start(transfer: Transfer, *, later: bool = False, in_seconds: int = 0) -> None:
     """Queue the first step, in the caller's transaction. An earlier attempt of the same transfer ends first."""
-    lock = f"transfer:{transfer.pk}"
+    lock = _lock(transfer)
     priority = LATER_PRIORITY if later else 0
     if in_seconds:
         task = fetch.configure(lock=lock, priority=priority, schedule_in={"seconds": in_seconds})
     else:
         task = fetch.configure(lock=lock, priority=priority)
     task.defer(transfer_id=transfer.pk, attempt=transfer.attempt)
+
+
+def seconds_until_next_try(transfers: Iterable[Transfer]) -> dict[int, int]:
+    """When blocked copies are tried again, by their ids: in whole seconds, 0 while one is being tried.
+
+    A copy is missing here when nothing is known: its last step waits for other work on its image.
+    """
+    locks = {_lock(transfer): transfer.pk for transfer in transfers}
+    if not locks:
+        return {}
+    jobs = ProcrastinateJob.objects.filter(lock__in=locks, status__in=["todo", "doing"])
+    now = timezone.now()
+    # The one under way and the one that waits have the same lock: the earliest counts.
+    found: dict[int, int] = {}
+    for job in jobs:
+        due = job.scheduled_at if job.status == "todo" else None
+        seconds = max(0, math.ceil((due - now).total_seconds())) if due else 0
+        transfer_id = locks[str(job.lock)]
+        found[transfer_id] = min(seconds, found.get(transfer_id, seconds))
+    return found
 
 
 def _start_finish(transfer: Transfer) -> None:

@@ -71,6 +71,15 @@ class Transfer(models.Model):
         return f"{name}{between}{self.reference}"
 
     @property
+    def progress(self) -> str:
+        """What the copy is doing: the state, and of one that runs ``starting``, ``copying`` or ``blocked``."""
+        if self.state != self.State.RUNNING:
+            return self.state
+        if self.problem:
+            return "blocked"
+        return "copying" if self.bytes_total else "starting"
+
+    @property
     def percent(self) -> int:
         """Progress in whole percent; 0 while it is not known how much there is to copy."""
         return self.bytes_done * 100 // self.bytes_total if self.bytes_total else 0

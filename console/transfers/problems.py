@@ -1,4 +1,4 @@
-"""What went wrong with a copy: as one sentence, and whether it is tried again by itself."""
+"""What went wrong with a copy: as one sentence, and whether it is retried automatically."""
 
 from __future__ import annotations
 
@@ -20,16 +20,12 @@ from registry_client import (
     UnexpectedAnswer,
 )
 
-_GOES_ON = "The copy goes on by itself when that is over."
-
-
 # Of another one's name, in a sentence of a bounded length.
 _LONGEST_HOST = 60
-# Of what nobody thought of.
-BROKEN = "Something went wrong inside My Images. It is tried again by itself; an administrator finds more in the log."
-BROKEN_FOR_GOOD = (
-    "Something went wrong inside My Images. It was tried for a day; an administrator finds more in the log."
-)
+# An error that no rule here expects.
+BROKEN = "Something went wrong inside My Images; an administrator finds more in the log."
+# Added to the last problem of a copy that was retried for too long.
+GIVEN_UP = "It was tried for a day."
 
 
 class TooSlow(RegistryUnavailable):
@@ -46,7 +42,7 @@ class SourceFailure(Exception):
 
 @dataclass(frozen=True)
 class Problem:
-    """The sentence for the page. What ``passes`` is tried again."""
+    """The sentence for the page: the cause alone. The page adds that what ``passes`` is retried, and when."""
 
     sentence: str
     passes: bool
@@ -57,15 +53,15 @@ def of_source(transfer: Transfer, error: RegistryError) -> Problem:
     hub = not transfer.source
     name = "Docker Hub" if hub else transfer.source.partition("://")[2]
     if isinstance(error, TooSlow):
-        return Problem(f"{name} answers too slowly. The copy is tried again by itself.", True)
+        return Problem(f"{name} answers too slowly.", True)
     if isinstance(error, RegistryUnavailable):
         if error.status == 429:
-            return Problem(f"{name} lets nobody here pull any more for a while: its limit is reached. {_GOES_ON}", True)
+            return Problem(f"The rate limit of {name} is reached.", True)
         if error.status is not None and error.status >= 500:
-            return Problem(f"{name} cannot be read from: an error is answered. {_GOES_ON}", True)
-        return Problem(f"{name} does not answer, or breaks off. {_GOES_ON}", True)
+            return Problem(f"{name} answers with an error.", True)
+        return Problem(f"Can’t reach {name}.", True)
     if hub and isinstance(error, Unauthorized | Denied):
-        return Problem(f"Docker Hub’s cache, or Docker Hub, refuses the console. {_GOES_ON}", True)
+        return Problem("Docker Hub, or its cache here, refuses the console.", True)
     if isinstance(error, NotFound):
         return _not_found(transfer, name)
     return Problem(_for_good(error, name), False)
@@ -75,12 +71,12 @@ def _not_found(transfer: Transfer, name: str) -> Problem:
     hub = not transfer.source
     # A cache that Docker Hub refuses, or that cannot reach it, says of a tag that it is not there (Distribution 2.8).
     if hub and not transfer.digest and _known(transfer):
-        return Problem(f"Docker Hub does not give “{transfer.origin}” just now, or no longer has it. {_GOES_ON}", True)
+        return Problem(f"Docker Hub does not give “{transfer.origin}” just now, or no longer has it.", True)
     if not transfer.digest:
         either = ", or cannot be asked just now" if hub else ""
         return Problem(f"{name} has no image “{transfer.origin}”{either}.", False)
     if hub:
-        return Problem(f"Docker Hub cannot be asked for a part of the image. {_GOES_ON}", True)
+        return Problem("Docker Hub cannot be asked for a part of the image.", True)
     return Problem(f"The image is not complete at {name}: a part of it is missing there.", False)
 
 
@@ -123,14 +119,10 @@ def of_target(error: RegistryError) -> Problem:
     """What is wrong at the installation's own registry."""
     if isinstance(error, RegistryUnavailable):
         if error.status is not None:
-            return Problem(
-                "The registry answers with an error of its own; its storage may be full. The copy goes on by itself "
-                "when that is mended.",
-                True,
-            )
-        return Problem("The registry does not answer. The copy goes on by itself when it does.", True)
+            return Problem("The registry here answers with an error; its storage may be full.", True)
+        return Problem("Can’t reach the registry here.", True)
     if isinstance(error, Unauthorized):
-        return Problem("The registry refuses the console. The copy goes on by itself when it no longer does.", True)
+        return Problem("The registry here refuses the console.", True)
     if isinstance(error, ManifestBlobUnknown):
-        return Problem("A part of the image was deleted meanwhile. It is copied again by itself.", True)
+        return Problem("A part of the image was deleted meanwhile.", True)
     return Problem("The registry refused a step of the copy.", False)

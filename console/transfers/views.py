@@ -88,7 +88,8 @@ def importing(request: Request) -> HttpResponse:
 
 
 def _begun(request: Request, made: Transfer) -> HttpResponse:
-    messages.success(request, _("“%s” is being copied. It shows here when it is there.") % made.origin)
+    # Green is for what has succeeded, and this has only begun.
+    messages.info(request, _("The copy of “%s” has started. It will appear here when finished.") % made.origin)
     return go(request, reverse("image", args=[made.image.repository]))
 
 

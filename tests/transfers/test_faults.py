@@ -73,7 +73,7 @@ class TestTheSource:
         monkeypatch.setattr(console_registry, "hub", lambda: client)
         transfer = ask(namespace, "some")
         with RegistryClient(url) as client:
-            assert "does not answer" in waits(transfer)
+            assert "Can’t reach" in waits(transfer)
         port = int(url.rpartition(":")[2])
         with running_registry(registry_program, tmp_path, port=port) as url, RegistryClient(url) as client:
             assert run(transfer) is None
@@ -104,7 +104,7 @@ class TestTheSource:
                 assert run(transfer) is None
         assert pulled(image(namespace))
 
-    @pytest.mark.parametrize(("status", "sentence"), [(429, "limit is reached"), (503, "an error is answered")])
+    @pytest.mark.parametrize(("status", "sentence"), [(429, "The rate limit of"), (503, "answers with an error")])
     def test_not_now(self, faulty, made, namespace, status, sentence):
         content, blobs = made
         faulty.answer = lambda request: error_reply(status, "TOOMANYREQUESTS")
@@ -170,7 +170,7 @@ class TestTheSource:
 
         faulty.answer = serving(content, DOCKER_MANIFEST, blobs, spoil=cut)
         transfer = ask(namespace, official())
-        assert "breaks off" in waits(transfer)
+        assert "Can’t reach" in waits(transfer)
         assert layer_of(blobs) not in disk.blobs(image(namespace).repository)
         faulty.answer = serving(content, DOCKER_MANIFEST, blobs)
         assert run(transfer) is None
@@ -221,7 +221,7 @@ def test_a_source_that_sends_a_byte_now_and_then(server, made, namespace, settin
 
     server.answer = serving(content, DOCKER_MANIFEST, blobs, spoil=hold)
     transfer = bring(namespace, f"{server.url}/some/app:1")
-    assert "breaks off" in waits(transfer)
+    assert "Can’t reach" in waits(transfer)
     assert waited_in_vain == []
     released.set()
     server.answer = serving(content, DOCKER_MANIFEST, blobs)
@@ -273,7 +273,7 @@ class TestOnesOwnRegistry:
             patched.setattr(RegistryClient, "put_manifest", put)
             run(transfer)
         transfer.refresh_from_db()
-        assert (transfer.state, "does not answer" in transfer.problem) == (Transfer.State.RUNNING, True)
+        assert (transfer.state, "Can’t reach" in transfer.problem) == (Transfer.State.RUNNING, True)
         assert run(transfer) is None
         assert pulled(image(namespace)) == pushed.digest
 

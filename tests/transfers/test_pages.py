@@ -51,7 +51,7 @@ class TestOfficial:
         assert (made.source, made.repository, made.reference) == ("", "library/nginx", "1.27")
         assert made.platforms == ["linux/amd64", "linux/arm64/v8"]
         page = text_of(client.get("/images/team/web/"))
-        assert "“nginx:1.27” is being copied." in page
+        assert "The copy of “nginx:1.27” has started." in page
         assert "“1” is being copied from nginx:1.27." in page
 
     def test_by_htmx(self, client, team, known):
