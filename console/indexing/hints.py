@@ -180,7 +180,7 @@ def follow(repository: str) -> int:
                     if not _is_given_up(hint, error):
                         failed[hint.pk] = error
                         continue
-                    if _look_leniently(hint):
+                    if isinstance(error, RegistryError) and is_of_one_tag(error) and _look_leniently(hint):
                         fine.append(hint)
                 else:
                     fine.append(hint)

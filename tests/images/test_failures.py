@@ -21,6 +21,7 @@ from tests.factories import AccountFactory, ImageFactory
 from tests.images import copies, disk
 from tests.images.tags import agrees, indexed, push
 from tests.registry_client.servers import running_registry
+from tests.registry_tools import push_index
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("registry_server")]
 
@@ -266,6 +267,19 @@ class TestTags:
         index_jobs.follow_all_hints()
         assert image.tags.get(name="odd").manifest.digest == made.digest
         assert not WorkFailure.objects.exists()
+
+    def test_an_index_of_which_a_platform_cannot_be_read(self, client, image):
+        """First it is waited for; then what there is of it is shown."""
+        children = [push(image), push(image)]
+        push_index(registry(), image.repository, "multi", children)
+        damage(revision(image, children[0].digest))
+        hints.remember([Notice(image.repository, "multi")])
+        assert exhaust(lambda: hints.follow(image.repository)) == MOST_TRIES
+        assert image.tags.get().manifest.child_digests == [one.digest for one in children]
+        assert image.tags.get().manifest.size == children[1].size
+        assert not WorkFailure.objects.exists()
+        page = client.get(reverse("tag", args=[image.repository, "multi"])).content.decode()
+        assert "not in the registry" in page
 
     def test_one_that_nobody_thought_of_holds_up_no_other(self, image, monkeypatch):
         made = push(image, "odd")

@@ -7,13 +7,13 @@ from django.utils import timezone
 
 from console.images.models import Manifest, Tag
 from console.indexing import hints
+from console.indexing import reconcile as walks
 from console.indexing.hints import Notice
 from console.indexing.models import Hint
 from console.registry import registry
 from tests.factories import ImageFactory
 from tests.images import tags
 from tests.images.artifacts import push_artifact
-from tests.indexing.walking import walk_over
 from tests.registry_tools import push_index
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("registry_server")]
@@ -104,7 +104,7 @@ def test_an_index_leaves_its_platforms_as_manifests_of_their_own(client, image, 
     assert status(client, image, index.digest) == 404
     assert image.manifests.filter(is_child=False).count() == 2 == image.manifests.count()
     assert (image.tag_count, image.size) == (0, 0)
-    assert walk_over([image.repository])[1] == []
+    assert walks.found_in_order(walks.walk_on(walks.begin([image.repository])))
 
 
 def test_a_platform_of_an_index_that_stays(client, image, deleted):
