@@ -10,6 +10,7 @@ run: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev
 	@bash .ci/tools
+	@bash .ci/clients
 	@$(MAKE) --no-print-directory lint
 	@bash .ci/pytest
 
