@@ -20,7 +20,7 @@ def check_realm(registry: str, realm: str, *, credentials: bool, trusted: Collec
     """Refuse a token server that does not belong to the registry.
 
     It belongs to it when it has the same host name (on whatever port), or one that is above or below it in the name
-    system, where one owner decides about both.
+    system, where one owner decides about both, or when both are this machine.
 
     :param registry: the registry's address; empty when it is not known, which is for callers without credentials alone.
     :param realm: the token server's address, out of the registry's challenge.
@@ -40,6 +40,8 @@ def check_realm(registry: str, realm: str, *, credentials: bool, trusted: Collec
 def _related(registry: str, realm: str) -> bool:
     if registry == realm:
         return bool(registry)
+    if _is_loopback(registry) and _is_loopback(realm):
+        return True  # both are this machine, whichever of its names each goes by
     if _is_address(registry) or _is_address(realm):
         return False
     # A name without a dot may be the whole of "com".
@@ -49,6 +51,11 @@ def _related(registry: str, realm: str) -> bool:
 
 def _name(host: str | None) -> str:
     return (host or "").rstrip(".").lower()
+
+
+def _is_loopback(host: str) -> bool:
+    """Whether a host is this machine itself (RFC 6761, section 6.3: "localhost" is never another one)."""
+    return host == "localhost" or (_is_address(host) and ipaddress.ip_address(host).is_loopback)
 
 
 def _is_address(host: str) -> bool:

@@ -1,6 +1,7 @@
 """Which token servers get the credentials that were given for a registry, at real servers."""
 
 import base64
+import socket
 
 import pytest
 
@@ -11,9 +12,23 @@ from tests.registry_client.servers import Reply, Server, error_reply, json_reply
 CREDENTIALS = "Basic " + base64.b64encode(b"ann:s3cret").decode()
 
 
+OTHER = "tokens.example"
+
+
+@pytest.fixture(autouse=True)
+def name_service(monkeypatch):
+    """Resolves ``OTHER`` to this machine."""
+    resolve = socket.getaddrinfo
+
+    def answer(host, *arguments, **options):
+        return resolve("127.0.0.1" if host == OTHER else host, *arguments, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", answer)
+
+
 def by_another_name(server):
     """The same server by a host name that is not the registry's."""
-    return server.url.replace("127.0.0.1", "localhost")
+    return server.url.replace("127.0.0.1", OTHER)
 
 
 @pytest.fixture
@@ -41,7 +56,7 @@ def test_another_host_never_gets_them(server, realm):
     with client, pytest.raises(RefusedTokenServer) as caught:
         client.tags("a")
     assert realm.requests == []
-    assert caught.value.host == "localhost"
+    assert caught.value.host == OTHER
     assert "s3cret" not in str(caught.value)
     assert [request.headers.get("Authorization") for request in server.requests] == [None]
 
@@ -56,7 +71,7 @@ def test_the_registrys_own_host_does_on_another_port(server, realm):
 
 def test_one_that_somebody_has_allowed_does(server, realm):
     server.answer = sends_callers_to(by_another_name(realm))
-    trusted = Challenged("ann", "s3cret", trusted_realms=[("127.0.0.1", "localhost")])
+    trusted = Challenged("ann", "s3cret", trusted_realms=[("127.0.0.1", OTHER)])
     with RegistryClient(server.url, trusted) as client:
         assert client.tags("a") == ["1"]
     assert realm.requests[0].headers["Authorization"] == CREDENTIALS
@@ -123,6 +138,10 @@ def test_credentials_of_one_registry_are_not_used_for_another(server, realm):
         ("https://example.com", "https://auth.example.com/token", True),
         ("http://127.0.0.1:5000", "http://127.0.0.1:8000/token/", True),
         ("http://127.0.0.1:5000", "https://127.0.0.1:8000/token/", True),
+        ("http://127.0.0.1:5000", "http://localhost:8000/token/", True),
+        ("http://localhost:5000", "http://[::1]:8000/token/", True),
+        ("http://192.168.1.5:5000", "http://localhost:8000/token/", False),
+        ("https://registry.example.com", "https://localhost/token", False),
         ("https://[2001:db8::1]:5000", "https://[2001:db8::1]/token", True),
         ("https://registry.example.com", "https://auth.example.com/token", False),
         ("https://one.azurecr.io", "https://other.azurecr.io/token", False),
