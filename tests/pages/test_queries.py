@@ -39,7 +39,7 @@ LISTS = {
     "image-delete-many": ("/images/-/delete/?{ticked}", 6),
     "image-delete": ("/images/team/app/-/delete/", 6),
     "tags-delete": ("/images/team/app/-/delete-tags/?{tags}", 8),
-    "tag-copy": ("/images/team/app/-/tags/v0/copy/", 9),
+    "tag-copy": ("/images/team/app/-/tags/v0/copy/", 11),
     "import": ("/images/-/import/", 5),
     "official-image-copy": ("/docker-hub/official0/-/tags/v0/copy/", 6),
     "namespaces": ("/namespaces/?size=100", 6),
@@ -47,7 +47,7 @@ LISTS = {
     "docker-hub": ("/docker-hub/?size=100", 6),
     "official-image": ("/docker-hub/official0/?size=100", 10),
     "public-images": ("/public-images/?size=100", 6),
-    "public-image": ("/public-images/shop/app/?size=100", 9),
+    "public-image": ("/public-images/shop/app/?size=100", 10),
     "favorites": ("/favorites/?size=100", 4),
     "access-tokens": ("/account/tokens/?size=100", 6),
     "logins": ("/account/logins/?size=100", 5),
@@ -65,6 +65,7 @@ NO_LISTS = {
     "second-factor", "sign-in-passkey", "sign-in-link", "sso", "sso-callback", "confirm", "app", "app-picture",
     "recovery-codes", "recovery-codes-file", "passkey-add", "passkey-rename", "factor-remove", "identity-connect",
     "identity-confirm", "identity-disconnect", "failure-retry", "failure-dismiss",
+    "account-name", "email-change", "email-change-cancel", "email-confirm",
 }  # fmt: skip
 # Its filters ask for what there is to choose from.
 MOST_IN_ADMIN = 11
