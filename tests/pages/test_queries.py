@@ -15,7 +15,7 @@ from console.accounts import access_tokens
 from console.audit.services import record
 from console.dockerhub.models import Catalogue, OfficialImage, OfficialTag
 from console.favorites.models import Star
-from console.images.models import Copy, DailyActivity, Document, Image, ImageDeletion, Manifest, Tag
+from console.images.models import Copy, DailyActivity, Document, Image, ImageDeletion, Manifest, Tag, WorkFailure
 from console.images.totals import refresh_totals
 from console.indexing.models import Reconcile, UnusableEvents
 from console.namespaces.models import NamespaceHold
@@ -119,6 +119,11 @@ class World:
         mine = ImageFactory(namespace=self.team, name=f"mine{one}", description="What *it* is")
         going = ImageFactory(namespace=self.team, name=f"going{one}", state="deleting")
         ImageDeletion.objects.create(image=going, requested_by="ann")
+        now = timezone.now()
+        WorkFailure.objects.create(
+            kind=WorkFailure.Kind.INDEX, repository="team/app", reference=f"odd{one}", sentence="It cannot be read.",
+            first_at=now, last_at=now, given_up_at=now,
+        )  # fmt: skip
         public = ImageFactory(namespace=self.shop, name=f"public{one}", visibility="public", description="For all")
         Star.objects.bulk_create([Star(account=self.ann, image=mine), Star(account=self.ann, image=public)])
         day = timezone.now().date() - datetime.timedelta(days=one)
