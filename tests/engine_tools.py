@@ -49,15 +49,20 @@ class Command:
         return out
 
 
-def with_cgroups() -> list[str]:
-    """The start of a command line that mounts cgroups where they are missing, as in a bare chroot.
+def with_mounts() -> list[str]:
+    """The start of a command line that gives ``dockerd`` the mounts that a bare chroot lacks.
 
-    ``dockerd`` does not start without them. They are mounted for it alone, in a mount namespace of its own.
+    It does not start without cgroups, and unpacks no layer where ``/`` is no mount point. Both are made for it alone,
+    in its own mount namespace and below ``/sys``, which is private there: nothing of it gets outside.
     """
-    if os.path.ismount("/sys/fs/cgroup") or not os.path.ismount("/sys"):
+    points = {line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()}
+    if {"/", "/sys/fs/cgroup"} <= points or "/sys" not in points:
         return []
-    mounts = "mount --make-rprivate /sys && mount -t cgroup2 cgroup2 /sys/fs/cgroup"
-    return ["unshare", "--mount", "--propagation", "unchanged", "sh", "-c", f'{mounts} && exec "$@"', "sh"]
+    steps = ["mount --make-rprivate /sys", "mount --rbind / /sys/kernel"]
+    if "/sys/fs/cgroup" not in points:
+        steps.append("mount -t cgroup2 cgroup2 /sys/kernel/sys/fs/cgroup")
+    steps.append('exec chroot /sys/kernel "$@"')
+    return ["unshare", "--mount", "--propagation", "unchanged", "sh", "-c", " && ".join(steps), "sh"]
 
 
 class Docker:
@@ -78,7 +83,7 @@ class Docker:
         log = (self.folder / "log").open("wb")
         self.process = subprocess.Popen(
             [
-                *with_cgroups(),
+                *with_mounts(),
                 program,
                 "--iptables=false",
                 "--ip6tables=false",
