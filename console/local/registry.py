@@ -17,7 +17,7 @@ import yaml
 from console.environment import Environment
 from console.files import replace_file
 from console.keys import Keys
-from console.local import registry_program
+from console.local import orphans, registry_program
 from console.local.log import say
 from console.local.problems import Problem
 
@@ -214,6 +214,9 @@ def clean_environment(variables: Mapping[str, str]) -> dict[str, str]:
 
     Distribution takes each ``REGISTRY_…`` for a part of its configuration, its S3 client reads ``AWS_…`` (the registry
     panics at its start with ``AWS_CA_BUNDLE``), and 3.x sends traces where ``OTEL_…`` says; PostgreSQL reads ``PG…``.
-    Secrets of the console, such as the password for Docker Hub, are none of their business either.
+    Secrets of the console, such as the password for Docker Hub, are none of their business either. The mark of the data
+    folder stays: by it the next start finds a process that outlived a killed supervisor (``orphans``).
     """
-    return {name: value for name, value in variables.items() if _PASSED_ON.fullmatch(name)}
+    return {
+        name: value for name, value in variables.items() if name == orphans.MARK or _PASSED_ON.fullmatch(name)
+    }

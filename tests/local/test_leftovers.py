@@ -17,7 +17,7 @@ import pytest
 from console import keys
 from console.environment import EnvironmentProblem
 from console.files import remove_stale_drafts
-from console.local import linux, orphans, stale_server
+from console.local import linux, orphans, registry, stale_server
 from console.local.postgres import Postgres
 from console.local.problems import Problem
 from console.local.storage_repair import SCHEDULE, repair_links, repair_schedule
@@ -164,7 +164,8 @@ class TestProcesses:
         started = []
 
         def start(*command, **options):
-            variables = {**os.environ, **orphans.mark(tmp_path)}
+            # As a registry or PostgreSQL gets them.
+            variables = registry.clean_environment({**os.environ, **orphans.mark(tmp_path)})
             started.append(subprocess.Popen(command, env=variables, start_new_session=True, **options))
             return started[-1]
 
