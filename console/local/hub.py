@@ -24,7 +24,7 @@ from console.local import hub_configuration, linux, registry, registry_program
 from console.local.log import say
 from console.local.problems import Problem
 from console.local.storage import remove_half_written
-from console.local.storage_repair import repair_links, repair_schedule
+from console.local.storage_repair import repair_links, repair_schedule, repair_tags
 
 _POLL_SECONDS = 0.1
 _ASK_SECONDS = 5
@@ -122,7 +122,8 @@ class Cache:
         if not self.to_repair:
             return
         self.to_repair = False
-        repaired = remove_half_written(self.data) + repair_links(self.data, time.time()) + repair_schedule(self.data)
+        repaired = remove_half_written(self.data) + repair_tags(self.data) + repair_links(self.data, time.time())
+        repaired += repair_schedule(self.data)
         if repaired:
             say(f"Repaired {repaired} files of the cache of official images that a killed process had cut off.")
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from console.local.children import Child
 from console.local.log import say
-from console.local.storage_repair import repair_links
+from console.local.storage_repair import repair_links, repair_tags
 
 # A disk that takes a gigabyte a second takes less than this between two looks.
 LOW_BYTES = 64 * 1024 * 1024
@@ -102,6 +102,7 @@ class Guard:
         self._data.mkdir(parents=True, exist_ok=True)
         self._clean()
         if killed:
+            self._repair_tags()
             self._repair_links(time.time())
         if Room.on(self._data).low:
             self._tell(read_only=True)
@@ -119,6 +120,8 @@ class Guard:
             self._tell(read_only=not self.read_only)
         if not self.read_only:
             self._clean()
+        if died:
+            self._repair_tags()
         before = time.time()
         for child in self._registries:
             child.start()
@@ -138,15 +141,23 @@ class Guard:
         else:
             say("There is room on the disk again: images can be pushed and deleted.")
 
+    def _repair_tags(self) -> None:
+        """Repair the tags that a killed process cut off, while no registry runs."""
+        _say_repaired(repair_tags(self._data), "tags")
+
     def _repair_links(self, before: float) -> None:
-        """Repair what a killed process cut off, beside the registries: a large storage takes minutes."""
-        threading.Thread(target=_repair_and_say, args=[self._data, before], name="repair", daemon=True).start()
+        """Repair what else it cut off, beside the registries: a large storage takes minutes."""
+
+        def repair() -> None:
+            _say_repaired(repair_links(self._data, before), "links")
+
+        threading.Thread(target=repair, name="repair", daemon=True).start()
 
     def _clean(self) -> None:
         if removed := remove_half_written(self._data):
             say(f"Removed {removed} half-written files from the registry's storage; no push of them was confirmed.")
 
 
-def _repair_and_say(data: Path, before: float) -> None:
-    if repaired := repair_links(data, before):
-        say(f"Repaired {repaired} links of the registry's storage that a killed process had cut off.")
+def _say_repaired(repaired: int, what: str) -> None:
+    if repaired:
+        say(f"Repaired {repaired} {what} of the registry's storage that a killed process had cut off.")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import json
+import math
 import os
 import re
 from collections.abc import Iterator
@@ -26,9 +27,10 @@ SCHEDULE = "scheduler-state.json"
 
 
 def repair_links(data: Path, before: float) -> int:
-    """Write the links of tags, manifests and layers that are empty or cut off again; how many.
+    """Write the links of manifests, layers and the tags' histories that are empty or cut off again; how many.
 
-    A registry may be running over the storage: no file is created, and what it writes itself is left alone.
+    A registry may be running over the storage: no file is created, and each link holds what its folder is called
+    after, whoever writes it.
 
     :param data: the registry's storage, its ``rootdirectory``.
     :param before: when no registry ran, in seconds since 1970: only files that were changed earlier are repaired.
@@ -38,12 +40,24 @@ def repair_links(data: Path, before: float) -> int:
         for kind in ("_layers", "_manifests/revisions"):
             repaired += sum(_repair(link, link.parent.name, before) for link in _links(repository / kind))
         for tag in _folders(repository / "_manifests" / "tags"):
-            past = list(_links(tag / "index"))
-            repaired += sum(_repair(link, link.parent.name, before) for link in past)
+            repaired += sum(_repair(link, link.parent.name, before) for link in _links(tag / "index"))
+    return repaired
+
+
+def repair_tags(data: Path) -> int:
+    """Point the tags again whose link is empty or cut off, at what was pushed last; how many.
+
+    No registry may run over the storage: a tag that is pushed at the same time would be pointed back.
+
+    :param data: the registry's storage, its ``rootdirectory``.
+    """
+    repaired = 0
+    for repository in _repositories(data):
+        for tag in _folders(repository / "_manifests" / "tags"):
             current = tag / "current" / "link"
-            if past and _is_cut_off(current, before):
-                # A push writes to the tag's index before it points the tag.
-                repaired += _repair(current, max(past, key=_changed).parent.name, before)
+            # A push writes to the tag's index before it points the tag.
+            if _is_cut_off(current) and (past := list(_links(tag / "index"))):
+                repaired += _repair(current, max(past, key=_changed).parent.name)
     return repaired
 
 
@@ -109,26 +123,32 @@ def _changed(file: Path) -> float:
         return 0.0
 
 
-def _is_cut_off(link: Path, before: float) -> bool:
+def _is_cut_off(link: Path | int, before: float = math.inf) -> bool:
+    """Whether a file, or what a descriptor has open, is shorter than a link and was changed before ``before``."""
     try:
-        status = link.stat()
+        status = os.stat(link)
     except OSError:
         return False
     return status.st_size < _LINK_LENGTH and status.st_mtime < before
 
 
-def _repair(link: Path, hex_digest: str, before: float) -> bool:
+def _repair(link: Path, hex_digest: str, before: float = math.inf) -> bool:
     if not _is_cut_off(link, before):
         return False
     try:
         # In place: of one that is deleted meanwhile nothing comes back.
-        descriptor = os.open(link, os.O_WRONLY)
+        descriptor = os.open(link, os.O_WRONLY | os.O_NOFOLLOW)
     except OSError:
         return False
-    with os.fdopen(descriptor, "wb") as file:
+    try:
+        if not _is_cut_off(descriptor, before):
+            return False
         changed = os.fstat(descriptor).st_mtime_ns
-        file.write(f"sha256:{hex_digest}".encode())
-        file.flush()
+        os.pwrite(descriptor, f"sha256:{hex_digest}".encode(), 0)
         # The time tells which digest a tag named last.
         os.utime(descriptor, ns=(changed, changed))
+    except OSError:  # A full disk: the next repair tries again.
+        return False
+    finally:
+        os.close(descriptor)
     return True

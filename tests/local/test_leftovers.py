@@ -20,7 +20,7 @@ from console.files import remove_stale_drafts
 from console.local import linux, orphans, registry, stale_server
 from console.local.postgres import Postgres
 from console.local.problems import Problem
-from console.local.storage_repair import SCHEDULE, repair_links, repair_schedule
+from console.local.storage_repair import SCHEDULE, repair_links, repair_schedule, repair_tags
 from tests.environment import FAST
 from tests.hub_tools import Cache, Upstream, running
 from tests.registry_tools import push_image
@@ -318,11 +318,14 @@ class TestStorage:
                 os.utime(link, (1000, 2000 if second.digest[7:] in str(link) else 1000))
             assert repair_links(upstream.folder / "data", 1500) < len(links), "what was changed later is not touched"
             repair_links(upstream.folder / "data", time.time() + 1)
+            (tag,) = (link for link in links if link.parent.name == "current")
+            assert tag.stat().st_size == length, "a push may be under way: it is repaired while no registry runs"
+            assert repair_tags(upstream.folder / "data") == 1
             assert {link: link.read_bytes() for link in links} == contents
             assert client.resolve("team/app", "v1").digest == second.digest
             for digest in second.blobs:
                 assert b"".join(client.blob("team/app", digest))
-        assert repair_links(upstream.folder / "data", time.time() + 1) == 0
+        assert repair_links(upstream.folder / "data", time.time() + 1) == repair_tags(upstream.folder / "data") == 0
 
     @pytest.mark.parametrize("content", [b"", b'{"library/deb', b"[]"])
     def test_the_list_of_what_the_cache_expires(self, registry_program, tmp_path, upstream, content):
