@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import pwd
 import re
@@ -104,7 +105,10 @@ class Postgres:
         if self.data.is_mount():
             raise Problem(f"The database in {self.data} was never finished: empty that folder, then start again.")
         aside = self.data.with_name(f"{self.data.name}.unfinished")
-        shutil.rmtree(aside, ignore_errors=True)
+        for number in itertools.count(2):
+            if not os.path.lexists(aside):
+                break
+            aside = self.data.with_name(f"{self.data.name}.unfinished.{number}")
         self.data.rename(aside)
         say(f"The database in {self.data} was never finished and is made anew; what was there is now {aside}.")
 

@@ -144,8 +144,13 @@ class TestServer:
             (server.data / left).mkdir()
         else:
             (server.data / left).write_text("18\n")
+        earlier = [server.data.with_name(name) for name in ("postgres.unfinished", "postgres.unfinished.2")]
+        for folder in earlier:
+            folder.mkdir()
+            (folder / "kept").touch()
         server.start()
-        assert (server.data.with_name("postgres.unfinished") / left).exists()
+        assert (server.data.with_name("postgres.unfinished.3") / left).exists()
+        assert all((folder / "kept").exists() for folder in earlier), "nothing that was set aside is deleted"
         assert "was never finished and is made anew" in capsys.readouterr().out
 
     @pytest.mark.parametrize("file", ["postmaster.opts", "backup_label", "backup_manifest"])
