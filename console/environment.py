@@ -157,14 +157,15 @@ def _switch(environ: Mapping[str, str], name: str, default: bool) -> bool:
     return _SWITCH[raw]
 
 
-def _seconds(environ: Mapping[str, str], name: str, default: float) -> float:
+def _seconds(environ: Mapping[str, str], name: str, default: float, *, zero: bool = False) -> float:
     raw = environ.get(name, "").strip() or str(default)
     try:
         value = float(raw)
     except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise EnvironmentProblem(f"{name} is {raw!r}; it must be a number of seconds above zero.")
+        value = -1.0
+    if not 0 <= value < float("inf") or (value == 0 and not zero):
+        least = "zero or more" if zero else "above zero"
+        raise EnvironmentProblem(f"{name} is {raw!r}; it must be a number of seconds, {least}.")
     return value
 
 
@@ -179,7 +180,7 @@ def _check_elsewhere_read(environ: Mapping[str, str]) -> None:
         digits = raw.removeprefix("-") if name == "TOKEN_SECONDS" else raw
         if raw and not (digits.isascii() and digits.isdigit() and int(digits)):
             raise EnvironmentProblem(f"{name} is {raw!r}; it must be a whole number above zero.")
-    _seconds(environ, "AUDIT_SUMMARY_SECONDS", 300)
+    _seconds(environ, "AUDIT_SUMMARY_SECONDS", 300, zero=True)
     level = environ.get("LOG_LEVEL", "").strip()
     if level and level.upper() not in logging.getLevelNamesMapping():
         raise EnvironmentProblem(f"LOG_LEVEL is {level!r}; it must be DEBUG, INFO, WARNING, ERROR or CRITICAL.")

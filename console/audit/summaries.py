@@ -26,6 +26,8 @@ from console.audit.services import Event, record_all
 log = logging.getLogger(__name__)
 
 SECONDS = float(os.environ.get("AUDIT_SUMMARY_SECONDS") or 300)
+# With 0, rows are written as they come, without asking the database in an endless loop.
+_LEAST_SECONDS = 0.1
 # So many kinds are kept apart between two rows: about 5 MB. What comes on top is counted without saying who and what.
 MOST = 5000
 # So many of them are one actor's, that nobody uses all of them up: of theirs on top, the actor and the action are kept.
@@ -151,7 +153,7 @@ def _begin() -> None:
 
 
 def _write_for_ever() -> None:
-    while not ending.over.wait(SECONDS):
+    while not ending.over.wait(max(SECONDS, _LEAST_SECONDS)):
         _write()
     _write()
 

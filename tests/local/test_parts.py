@@ -78,6 +78,7 @@ class TestEnvironment:
             ("WEB_THREADS", "-1"),
             ("WEB_WORKERS", "٣"),
             ("AUDIT_SUMMARY_SECONDS", "soon"),
+            ("AUDIT_SUMMARY_SECONDS", "-1"),
             ("LOG_LEVEL", "loud"),
         ],
     )
@@ -85,6 +86,9 @@ class TestEnvironment:
         with pytest.raises(environment.EnvironmentProblem, match=f"{variable} is .*; it must be"):
             environment.load({variable: value})
         assert environment.load({variable: ""})
+
+    def test_grants_may_be_written_down_at_once(self):
+        assert environment.load({"AUDIT_SUMMARY_SECONDS": "0"})
 
     @pytest.mark.parametrize("value", ["registry", "ftp://x", "http://", "127.0.0.1:5000"])
     def test_an_address_that_is_none(self, value):
