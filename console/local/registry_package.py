@@ -67,7 +67,8 @@ Dir::Cache "{folder}/cache";
 """
 
 
-def _has_apt() -> bool:
+def has_apt() -> bool:
+    """Whether packages can be fetched and unpacked here."""
     return bool(shutil.which("apt-get") and shutil.which("dpkg-deb"))
 
 
@@ -102,7 +103,7 @@ class Fetcher:
 
     def from_own_release(self) -> Path | None:
         """The package of the distribution that this machine runs, by the machine's own apt configuration."""
-        if not _has_apt():
+        if not has_apt():
             return None
         self._deadline = time.monotonic() + OWN_SECONDS
         place = self.folder / "own"
@@ -131,7 +132,7 @@ class Fetcher:
     @functools.cached_property
     def mirror(self) -> str:
         """Where this machine gets Debian from, by its own apt sources; empty when it is not Debian that it runs."""
-        if not _has_apt():
+        if not has_apt():
             return ""
         try:
             release = platform.freedesktop_os_release()

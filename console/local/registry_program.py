@@ -121,7 +121,7 @@ def _fetch(data_dir: Path, fetcher: registry_package.Fetcher, found: Registry | 
 
     :param found: what could be run without it.
     """
-    if found is None or fetcher.mirror:
+    if fetcher.mirror or (found is None and registry_package.has_apt()):
         say(f"Fetching the registry's package, with the fix for {ADVISORY} where it can be had ...")
     for suite in registry_package.SUITES if fetcher.mirror else ():
         package = fetcher.from_later_release(suite)

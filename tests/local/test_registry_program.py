@@ -131,10 +131,11 @@ class TestFetching:
         mirror.publish("bookworm", OLD)
         assert registry.find_or_install(data_dir).exists(), "the next start tries again at once"
 
-    def test_without_apt(self, data_dir, path):
+    def test_without_apt(self, data_dir, path, capsys):
         for name in ("apt-get", "dpkg", "dpkg-deb"):
             (path / name).unlink()
         assert registry_program.find_or_fetch(data_dir) is None
+        assert "Fetching" not in capsys.readouterr().out, "nothing is"
 
     def test_several_that_want_it_at_once(self, data_dir, mirror, path):
         """One of them fetches it, and the others wait for that."""
