@@ -217,6 +217,4 @@ def clean_environment(variables: Mapping[str, str]) -> dict[str, str]:
     Secrets of the console, such as the password for Docker Hub, are none of their business either. The mark of the data
     folder stays: by it the next start finds a process that outlived a killed supervisor (``orphans``).
     """
-    return {
-        name: value for name, value in variables.items() if name == orphans.MARK or _PASSED_ON.fullmatch(name)
-    }
+    return {name: value for name, value in variables.items() if name == orphans.MARK or _PASSED_ON.fullmatch(name)}

@@ -126,7 +126,7 @@ def _changed(file: Path) -> float:
 def _is_cut_off(link: Path | int, before: float = math.inf) -> bool:
     """Whether a file, or what a descriptor has open, is shorter than a link and was changed before ``before``."""
     try:
-        status = os.stat(link)
+        status = os.fstat(link) if isinstance(link, int) else link.stat()
     except OSError:
         return False
     return status.st_size < _LINK_LENGTH and status.st_mtime < before
