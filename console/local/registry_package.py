@@ -3,6 +3,9 @@
 A Debian release keeps the version it was made with. The fixed one is in the releases that come after it, so it is
 fetched with an apt configuration of our own: the machine's own mirror and keyring, and sources, lists and cache in a
 folder that is removed afterwards. The system's configuration and its lists stay as they are, and no root is needed.
+
+``python -m console.local.registry_package SUITE FOLDER PACKAGE...`` downloads other packages in the same way, into an
+empty folder, and prints where they are: the tests' clients (``.ci/clients``).
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -89,6 +93,10 @@ class Fetcher:
 
         :param suite: a code name out of ``SUITES``.
         """
+        return next(iter(self.download(suite, PACKAGE)), None)
+
+    def download(self, suite: str, *packages: str) -> list[Path]:
+        """Those of the packages that can be had from another Debian release."""
         keyring = next((f"[signed-by={path}] " for path in KEYRINGS if path.exists()), "")
         place = self.folder / suite
         for part in ("state/lists/partial", "cache/archives/partial"):
@@ -97,9 +105,14 @@ class Fetcher:
         configuration = place / "apt.conf"
         configuration.write_text(_CONFIGURATION.format(folder=place, seconds=_SILENCE_SECONDS))
         apt = ["apt-get", "-c", str(configuration)]
-        if self._run([*apt, "update"], place) is None or self._run([*apt, "download", PACKAGE], place) is None:
-            return None
-        return next(place.glob("*.deb"), None)
+        if self._run([*apt, "update"], place) is None:
+            return []
+        return [
+            file
+            for package in packages
+            if self._run([*apt, "download", package], place) is not None
+            for file in place.glob(f"{package}_*.deb")
+        ]
 
     def from_own_release(self) -> Path | None:
         """The package of the distribution that this machine runs, by the machine's own apt configuration."""
@@ -165,3 +178,11 @@ class Fetcher:
                     return printed if process.returncode == 0 else None
             linux.signal_group(process.pid, signal.SIGKILL)
         return None
+
+
+if __name__ == "__main__":
+    fetcher = Fetcher(Path(sys.argv[2]).resolve())
+    if not fetcher.mirror:
+        sys.exit("No Debian mirror is configured")
+    for downloaded in fetcher.download(sys.argv[1], *sys.argv[3:]):
+        print(downloaded)
