@@ -120,6 +120,7 @@ def create_namespace(account: Account, name: str, *, unoccupied: bool = False) -
                 if hold.last_owner_id != account.pk:
                     raise _taken(name)
                 hold.delete()
+            _forget_failures(name)
             record("namespace.create", name, owner=account.account_id)
     except IntegrityError:
         if Namespace.objects.filter(name=name, owner=account).exists():
@@ -143,6 +144,7 @@ def delete_namespace(account: Account, namespace: Namespace) -> None:
             # Waits for an access token that is just being made for it, and goes with its row.
             Namespace.objects.select_for_update().filter(pk=namespace.pk).first()
             namespace.delete()
+            _forget_failures(namespace.name)
             record("namespace.delete", namespace.name, owner=account.account_id)
     except ProtectedError:
         raise ValidationError(_("The namespace “%s” still holds images. Delete them first.") % namespace.name) from None
@@ -170,6 +172,7 @@ def transfer_namespace(namespace: Namespace, new_owner: Account) -> None:
         locked.save(update_fields=["new_owner", "available_at"])
         # No access token opens it again, should it ever come back.
         NamespaceAccess.objects.filter(namespace=locked).delete()
+        _forget_failures(locked.name)
         record("namespace.transfer", locked.name, old=locked.owner.account_id, new=new_owner.account_id)
     namespace.refresh_from_db()
 
@@ -186,7 +189,7 @@ def finish_transfers() -> int:
     due = [namespace for namespace in due if not _is_given_up("transfer", namespace.name)]
     repositories = _repositories() if due else []
     return sum(
-        _is_done("transfer", namespace.name, functools.partial(_take_back, namespace, repositories))
+        _try_work("transfer", namespace.name, functools.partial(_take_back, namespace, repositories))
         and _hand_over(namespace)
         for namespace in due
     )
@@ -239,7 +242,7 @@ def release_names() -> int:
     due = list(NamespaceHold.objects.filter(until__lte=timezone.now()).order_by("name").values_list("name", flat=True))
     due = [name for name in due if not _is_given_up("release", name)]
     repositories = _repositories() if due else []
-    cleared = [name for name in due if _is_done("release", name, functools.partial(_clear, name, repositories))]
+    cleared = [name for name in due if _try_work("release", name, functools.partial(_clear, name, repositories))]
     if not cleared:
         return 0
     with transaction.atomic():
@@ -281,7 +284,15 @@ def _is_given_up(kind: str, name: str) -> bool:
     return WorkFailure.objects.filter(kind=kind, repository=name, given_up_at__isnull=False).exists()
 
 
-def _is_done(kind: str, name: str, work: Callable[[], None]) -> bool:
+def _forget_failures(name: str) -> None:
+    """Forget earlier failures of a name that is created, freed or transferred now: they do not block what begins."""
+    from console.images import failures
+
+    for kind in _STAYS:
+        failures.forget(kind, name)
+
+
+def _try_work(kind: str, name: str, work: Callable[[], None]) -> bool:
     """Do what a name waits for; whether that succeeded. A failure is counted, and one name keeps no other waiting.
 
     :raises registry_client.RegistryError: when the registry is away.

@@ -5,13 +5,19 @@ import datetime
 import pytest
 from django.utils import timezone
 
-from console.images import pushed
+from console.images import failures, pushed
 from console.images.models import Image, WorkFailure
 from console.indexing import hints
 from console.indexing import reconcile as walks
 from console.indexing.hints import Notice
 from console.namespaces.models import Namespace, NamespaceHold
-from console.namespaces.services import delete_namespace, finish_transfers, release_names, transfer_namespace
+from console.namespaces.services import (
+    create_namespace,
+    delete_namespace,
+    finish_transfers,
+    release_names,
+    transfer_namespace,
+)
 from console.registry import registry
 from registry_client import RegistryClient, RegistryError, RegistryUnavailable
 from tests.factories import ActivatedAccountFactory, ImageFactory, NamespaceFactory
@@ -154,6 +160,23 @@ class TestFailures:
         failure.delete()  # as "Try again" in the administration does
         assert release_names() == 1
         assert disk.left_of("cannot/app") == []
+
+    def test_a_release_that_was_given_up_does_not_block_the_next(self, refused):
+        namespace = NamespaceFactory(name="again")
+        owner = namespace.owner
+        failures.give_up("release", "again", sentence="It stays held.")
+        delete_namespace(owner, namespace)
+        NamespaceHold.objects.update(until=timezone.now() - datetime.timedelta(hours=1))
+        assert release_names() == 1
+        failures.give_up("transfer", "again", sentence="It is not given away.")
+        create_namespace(owner, "again")
+        assert not WorkFailure.objects.exists()
+
+    def test_a_transfer_that_was_given_up_does_not_block_the_next(self, image):
+        failures.give_up("transfer", image.namespace.name, sentence="It is not given away.")
+        transfer(image)
+        assert finish() == 1
+        assert not WorkFailure.objects.exists()
 
     def test_one_transfer_keeps_no_other_waiting(self, image, refused):
         other = ImageFactory()
