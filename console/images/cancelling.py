@@ -15,13 +15,16 @@ from console.queue import repository_lock
 
 # By its name: the index knows about deletions, not the other way round.
 _REREAD = "indexing.reread_image"
+# By its name: the jobs cancel deletions, not the other way round.
+_DELETE_TAGS = "images.delete_tags"
 
 
 def cancel_deletion(image: Image, sentence: str) -> None:
     """Make an image active again whose deletion cannot be finished.
 
     What the deletion had found and not removed is remembered, for the next one; the index catches up with what it did
-    remove.
+    remove. Tags that were marked for a deletion of their own get a job again: theirs ended when it found the image being
+    deleted.
     """
     repository = image.repository
     with transaction.atomic():
@@ -36,6 +39,8 @@ def cancel_deletion(image: Image, sentence: str) -> None:
         locked.save(update_fields=["state", "changed_at"])
         record("image.delete-failed", repository, actor=SYSTEM, problem=sentence)
         _reread(repository)
+        if Tag.objects.filter(image=image, state=Tag.State.DELETING).exists():
+            app.configure_task(_DELETE_TAGS, lock=repository_lock(repository)).defer(image_id=image.pk, names=[])
 
 
 def cancel_tag_deletion(image: Image, sentence: str) -> None:

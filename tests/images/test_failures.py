@@ -196,6 +196,20 @@ class TestDeletions:
         services.reread_image(image.repository)
         assert not image.tags.exists()
 
+    def test_tags_marked_before_the_image_was_are_deleted_after_all(self, image, monkeypatch):
+        push(image, "v1")
+        push(image, "v2")
+        indexed(image)
+        delete_tags(image.namespace.owner, image, ["v1"])
+        delete_image(image.namespace.owner, image)
+        jobs.delete_tags(image.pk, [])  # it ends: the image is being deleted
+        ProcrastinateJob.objects.all().delete()
+        with failing(monkeypatch, "tags", RegistryError("no", status=409)):
+            exhaust(lambda: jobs.delete_image(image.pk))
+        job = ProcrastinateJob.objects.get(task_name="images.delete_tags")
+        jobs.delete_tags(**job.args)
+        assert agrees(image) == {"v2"}
+
     def test_what_nobody_thought_of(self, image, monkeypatch):
         push(image, "v1")
         indexed(image)
