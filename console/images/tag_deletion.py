@@ -73,8 +73,10 @@ def _delete_batch(image: Image, batch: list[Tag], unneeded: list[str], news: New
     # Its media type may have called a layer a manifest: layers stay.
     failures.leave_behind(image.repository, remove(image.repository, manifests=unknown - _blobs(image, unknown)))
     anew = [(tag, digest) for tag, digest in zip(batch, pushed_anew, strict=True) if digest is not None]
+    # Of several requests the first one's time: in doubt a push is the later wish.
+    requested = min((tag.deleting_since for tag in gone if tag.deleting_since), default=timezone.now())
     with image_locked(image.pk):
-        Manifest.objects.filter(image=image, digest__in=below).update(doomed=True)
+        Manifest.objects.filter(image=image, digest__in=below).update(doomed=True, doomed_at=requested)
         rows = Tag.objects.filter(pk__in=[tag.pk for tag in gone], state=Tag.State.DELETING)
         going = set(rows.values_list("pk", flat=True))
         rows.delete()

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 
 from console.accounts.services import account_ids
 from console.audit.services import record
@@ -275,9 +276,14 @@ class Reader:
         if row is None and pushed_at is None:
             return Outcome.SAME  # deleted, and not in the index
         if row is not None and pushed_at is not None:
-            Manifest.objects.filter(pk=row.pk, doomed=True).update(doomed=False)
-            return Outcome.SAME
+            # Of a manifest being deleted, the later wish counts, as for tags (``rows.point``). Where the time of the
+            # deletion is not known, the push counts: what stays too long can be deleted again.
+            earlier = Q(doomed_at=None) | Q(doomed_at__lt=pushed_at)
+            Manifest.objects.filter(earlier, pk=row.pk, doomed=True).update(doomed=False)
         if row is not None:
+            # Also after a push: a hint is one for a push and a deletion that came together, and says the push alone.
+            if pushed_at is not None and digest_of(self.repository, digest):
+                return Outcome.SAME
             return self._forget_manifest(image, row)
         try:
             present = registry().manifest(self.repository, digest)

@@ -1,5 +1,7 @@
 """What a client deletes with the registry's own DELETE, by digest."""
 
+import datetime
+
 import pytest
 from django.conf import settings
 from django.urls import reverse
@@ -143,3 +145,27 @@ def test_something_attached(client, image, deleted):
 def test_what_the_index_never_had(image, deleted):
     deleted("sha256:" + "f" * 64, really=False)
     assert not Hint.objects.exists()
+
+
+def test_a_push_and_a_deletion_of_one_digest_told_together(client, image):
+    """They are one hint, which says the push."""
+    made = tags.push(image, "v1")
+    tags.indexed(image)
+    registry().delete_manifest(image.repository, made.digest)
+    hints.remember([Notice(image.repository, made.digest, timezone.now(), "ann", made.digest)])
+    hints.remember([Notice(image.repository, made.digest)])
+    hints.follow(image.repository)
+    assert status(client, image, made.digest) == 404
+    assert not image.tags.exists()
+
+
+@pytest.mark.parametrize(("minutes", "doomed"), [(-1, False), (1, True), (None, False)])
+def test_only_a_push_after_the_request_keeps_what_is_being_deleted(image, minutes, doomed):
+    made = tags.push(image, "v1")
+    tags.indexed(image)
+    moment = timezone.now()
+    requested = moment + datetime.timedelta(minutes=minutes) if minutes else None
+    image.manifests.update(doomed=True, doomed_at=requested)
+    hints.remember([Notice(image.repository, made.digest, moment, "ann", made.digest)])
+    hints.follow(image.repository)
+    assert image.manifests.get().doomed is doomed

@@ -58,6 +58,9 @@ class Manifest(models.Model):
     children = models.JSONField(default=list)
     is_child = models.BooleanField(default=False, help_text=_("An index of the image names it."))
     doomed = models.BooleanField(default=False, help_text=_("It is being deleted: its last tag was."))
+    doomed_at = models.DateTimeField(
+        _("deletion requested"), null=True, editable=False, help_text=_("What is pushed after that stays")
+    )
     artifact_type = models.CharField(_("artifact type"), max_length=200, blank=True, default="")
     subject = models.CharField(_("subject"), max_length=140, blank=True, default="", help_text=_("What it is about"))
     created_at = models.DateTimeField(_("built"), null=True)
