@@ -18,7 +18,7 @@ from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 from procrastinate.jobs import Job
 from procrastinate.tasks import Task
 
-from registry_client import RegistryError
+from console.outages import is_database_outage, is_outage
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,8 @@ def busy_repositories(repositories: Iterable[str]) -> set[str]:
 class KeepTrying(BaseRetryStrategy):
     """Tries again after 1, 2, 4 … at most ``longest`` seconds: for work that must end some day.
 
-    For ever while the registry or the database is away. Work that fails otherwise is given up by the job itself, which
+    For ever while the registry or the database is away (``console.outages``): not where the registry or the database
+    is there and refuses. Work that fails otherwise is given up by the job itself, which
     says so on the pages (``console.images.failures``).
     """
 
@@ -58,7 +59,7 @@ class KeepTrying(BaseRetryStrategy):
 
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
         """When to try again after ``exception``; not at all where it was tried very often and is no outage."""
-        if job.attempts >= _MOST_ATTEMPTS and not isinstance(exception, (RegistryError, DatabaseError)):
+        if job.attempts >= _MOST_ATTEMPTS and not (is_outage(exception) or is_database_outage(exception)):
             return None
         seconds = min(self.longest, 2 ** min(job.attempts, 10))
         return RetryDecision(retry_in={"seconds": seconds}, priority=LATER_PRIORITY)

@@ -10,6 +10,7 @@ from http import HTTPStatus
 from typing import NamedTuple
 
 from console.images.models import Document
+from console.outages import is_of_one_tag, is_outage
 from console.registry import at_once, registry
 from registry_client import (
     Manifest,
@@ -18,7 +19,6 @@ from registry_client import (
     NotFound,
     RegistryError,
     RegistryUnavailable,
-    Unauthorized,
     UnreadableContent,
     Unsupported,
 )
@@ -72,16 +72,6 @@ def readable_digest(repository: str, tag: str) -> str | None:
         if not is_of_one_tag(error):
             raise
         return None
-
-
-def is_of_one_tag(error: RegistryError) -> bool:
-    """Whether a registry that works answers so because of a single tag that it cannot read (500), and will again."""
-    return isinstance(error, RegistryUnavailable) and error.status == HTTPStatus.INTERNAL_SERVER_ERROR
-
-
-def is_outage(error: Exception) -> bool:
-    """Whether the registry does not answer, or does not let the console in: what is asked for is not at fault."""
-    return isinstance(error, Unauthorized) or (isinstance(error, RegistryUnavailable) and not is_of_one_tag(error))
 
 
 # --- the tombstone --------------------------------------------------------------------------------------------------

@@ -9,12 +9,13 @@ from __future__ import annotations
 import datetime
 from collections.abc import Collection, Iterable
 
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from console.images.contents import DeletesAreOff, is_of_one_tag, is_outage
+from console.images.contents import DeletesAreOff
 from console.images.models import Image, WorkFailure
+from console.outages import is_database_outage, is_of_one_tag, is_outage
 from registry_client import RegistryError, Unsupported
 
 Kind = WorkFailure.Kind
@@ -41,7 +42,7 @@ def record_failure(
     :param patience: how long the work is tried at least.
     :raises Exception: ``error`` itself, when the database or the registry is away: it is to be tried again then.
     """
-    if isinstance(error, (OperationalError, InterfaceError)) or is_outage(error):
+    if is_database_outage(error) or is_outage(error):
         raise error
     now = timezone.now()
     texts = {"sentence": sentence[:300], "detail": _detail(error), "last_at": now}

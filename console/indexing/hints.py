@@ -11,13 +11,13 @@ from dataclasses import astuple, dataclass
 from django.db import InterfaceError, OperationalError, connection
 
 from console.images import failures
-from console.images.contents import is_of_one_tag
 from console.images.failures import Kind
 from console.images.models import WorkFailure
 from console.images.totals import refresh_totals, refresh_totals_of
 from console.indexing.models import Hint
 from console.indexing.services import UNREADABLE, Reader
 from console.indexing.together import look_at_pushed
+from console.outages import is_of_one_tag
 from console.queue import busy_repositories
 from console.registry import quick_registry, registry
 from registry_client import RegistryError, RegistryUnavailable, is_digest
@@ -177,7 +177,7 @@ def follow(repository: str) -> int:
                 except Exception as error:
                     # Whether it is the tag or the registry that cannot be read: the latter raises here.
                     registry().ping()
-                    if not _is_given_up(hint, error):
+                    if not _count_failure(hint, error):
                         failed[hint.pk] = error
                         continue
                     if isinstance(error, RegistryError) and is_of_one_tag(error) and _look_leniently(hint):
@@ -197,8 +197,8 @@ def follow(repository: str) -> int:
     return followed
 
 
-def _is_given_up(hint: Hint, error: Exception) -> bool:
-    """Count that a tag could not be indexed; whether the hint is dropped. A reconcile looks at every tag again."""
+def _count_failure(hint: Hint, error: Exception) -> bool:
+    """Count a tag that could not be indexed; whether it is given up now. A reconcile looks at every tag again."""
     if isinstance(error, RegistryUnavailable) and not is_of_one_tag(error):
         return False
     sentence = UNREADABLE if isinstance(error, RegistryError) else failures.BROKEN

@@ -18,7 +18,7 @@ from django.db.models import Q
 from console.accounts.services import account_ids
 from console.audit.services import record
 from console.images import failures, pushed
-from console.images.contents import TOMBSTONE_DIGEST, digest_of, is_outage
+from console.images.contents import TOMBSTONE_DIGEST, digest_of
 from console.images.deletion import NotThereYet
 from console.images.failures import Kind
 from console.images.locks import image_locked
@@ -29,6 +29,7 @@ from console.indexing.models import Hint
 from console.indexing.reading import Reading
 from console.indexing.rows import Outcome
 from console.namespaces.models import Namespace
+from console.outages import is_outage
 from console.policy import split_repository
 from console.registry import registry
 from registry_client import Manifest as RegistryManifest

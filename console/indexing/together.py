@@ -11,11 +11,12 @@ from typing import NamedTuple, Protocol
 from django.db import connection, transaction
 from django.utils import timezone
 
-from console.images.contents import TOMBSTONE_DIGEST, is_of_one_tag
+from console.images.contents import TOMBSTONE_DIGEST
 from console.images.locks import lock_images
 from console.images.models import Image, Manifest
 from console.indexing import rows, store, trail
 from console.indexing.rows import Outcome
+from console.outages import is_of_one_tag
 from console.registry import at_once
 from console.tag_order import sort_key
 from registry_client import (

@@ -1,0 +1,24 @@
+"""Which errors are an outage of the registry or the database, which ends by itself."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from django.db import InterfaceError, OperationalError
+
+from registry_client import RegistryUnavailable, Unauthorized
+
+
+def is_of_one_tag(error: BaseException) -> bool:
+    """Whether a registry that works answers so because of a single tag that it cannot read (500), and will again."""
+    return isinstance(error, RegistryUnavailable) and error.status == HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether the registry does not answer, or does not let the console in: what is asked for is not at fault."""
+    return isinstance(error, Unauthorized) or (isinstance(error, RegistryUnavailable) and not is_of_one_tag(error))
+
+
+def is_database_outage(error: BaseException) -> bool:
+    """Whether the database does not answer or is short of something; a row that it refuses is no outage."""
+    return isinstance(error, (OperationalError, InterfaceError))
