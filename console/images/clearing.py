@@ -10,7 +10,6 @@ from console.images import failures, pushed
 from console.images.contents import (
     bury_tag,
     digest_of,
-    is_outage,
     is_tombstone,
     parts_of,
     readable_digest,
@@ -18,9 +17,10 @@ from console.images.contents import (
     remove_tombstone,
     tags_of,
 )
-from console.images.models import Document, Image, Manifest, PushedDigest, Tag
+from console.images.models import Document, Image, Manifest, PushedDigest, Tag, WorkFailure
+from console.outages import is_outage
 from console.registry import at_once, registry
-from registry_client import RegistryError
+from registry_client import RegistryError, is_digest
 
 
 def clear(repository: str) -> int:
@@ -49,7 +49,8 @@ def undo_pushes(image: Image, since: datetime.datetime) -> int:
     """Take back what was pushed to an image that changes hands, after its index was last brought up to date.
 
     Tags that the index does not know are removed, tags that it has elsewhere are pointed where it has them, and
-    manifests that were pushed since ``since`` and are in no index row are deleted with their blobs.
+    manifests that were pushed since ``since`` and are in no index row are deleted with their blobs. What was pushed
+    before and is not indexed yet, or cannot be indexed, stays with all that it names.
 
     :return: how many tags and manifests were removed or pointed back.
     :raises registry_client.RegistryError: when the registry fails; calling again goes on from there.
@@ -58,20 +59,65 @@ def undo_pushes(image: Image, since: datetime.datetime) -> int:
     indexed = dict(Tag.objects.filter(image=image).values_list("name", "manifest__digest"))
     tags = tags_of(repository)
     found = dict(zip(tags, at_once(lambda tag: readable_digest(repository, tag), tags), strict=True))
-    strangers = [tag for tag in tags if tag not in indexed]
+    earlier = _pushed_before(repository, found, since)
+    strangers = [tag for tag in tags if tag not in indexed and tag not in earlier]
     moved = [
-        tag for tag, now in found.items() if tag in indexed and now and now != indexed[tag] and not is_tombstone(now)
+        tag
+        for tag, now in found.items()
+        if tag in indexed and now and now != indexed[tag] and not is_tombstone(now) and tag not in earlier
     ]
     fresh = pushed.unindexed(image).filter(told_at__gte=since)
     digests = set(fresh.values_list("digest", flat=True))
     digests |= {now for tag in (*strangers, *moved) if (now := found[tag]) and not is_tombstone(now)}
     own = set(Manifest.objects.filter(image=image).values_list("digest", flat=True))
+    waiting, waiting_blobs = _with_all_below(repository, set(earlier.values()) - own, own)
+    own |= waiting
     lost = [tag for tag in moved if not _point_back(repository, tag, indexed[tag])]
     _remove_tags(repository, [*strangers, *lost])
-    count = _remove_with_all_below(repository, digests - own, own, _blobs_of(image)) if digests - own else 0
+    kept_blobs = _blobs_of(image) | waiting_blobs
+    count = _remove_with_all_below(repository, digests - own, own, kept_blobs) if digests - own else 0
     if strangers or moved or count:
         record("image.clear", repository, tags=len(strangers) + len(moved), manifests=count)
     return len(strangers) + len(moved) + count
+
+
+def has_push_since(repository: str, since: datetime.datetime) -> bool:
+    """Whether a push to the repository is known that was made after ``since``."""
+    from console.indexing.models import Hint  # the index knows about images; not the other way round
+
+    hints = Hint.objects.filter(repository=repository)
+    if hints.filter(pushed_at__gt=since).exists():
+        return True
+    # A notification may be late: the hint says when the push itself was.
+    told = PushedDigest.objects.filter(repository=repository, told_at__gt=since)
+    return told.exclude(digest__in=hints.filter(pushed_at__lte=since).values("digest")).exists()
+
+
+def _pushed_before(repository: str, found: dict[str, str | None], since: datetime.datetime) -> dict[str, str]:
+    """What was pushed before ``since`` and is not indexed: by its tag or digest, the digest, empty if unreadable.
+
+    The index has not followed the notification yet, or has given up reading the tag.
+
+    :param found: the digest of each tag in the registry now.
+    """
+    from console.indexing.models import Hint  # the index knows about images; not the other way round
+
+    hints = Hint.objects.filter(repository=repository, pushed_at__lte=since)
+    earlier = {
+        name: digest
+        for name, digest in hints.values_list("tag", "digest")
+        # Another digest under the tag is a later push.
+        if is_digest(name) or found.get(name) in {digest, None} or not digest
+    }
+    told = PushedDigest.objects.filter(repository=repository, told_at__gt=since)
+    told_since = set(told.values_list("digest", flat=True))
+    given_up = WorkFailure.objects.filter(kind=WorkFailure.Kind.INDEX, repository=repository)
+    for name, first_at in given_up.filter(given_up_at__isnull=False).values_list("reference", "first_at"):
+        digest = name if is_digest(name) else found.get(name) or ""
+        # Only where the push was told of and failed since, it is one of an old token.
+        if first_at <= since or digest not in told_since:
+            earlier.setdefault(name, digest)
+    return {name: digest or found.get(name) or "" for name, digest in earlier.items()}
 
 
 def _point_back(repository: str, tag: str, digest: str) -> bool:
@@ -99,14 +145,20 @@ def _remove_tags(repository: str, tags: list[str]) -> None:
         remove_tombstone(repository)
 
 
-def _remove_with_all_below(repository: str, digests: set[str], kept: set[str], kept_blobs: Iterable[str] = ()) -> int:
-    """Delete manifests with all that they name and is not to be kept; how many there were."""
-    fresh, found, blobs = digests - kept, set[str](), set[str]()
+def _with_all_below(repository: str, digests: set[str], kept: set[str]) -> tuple[set[str], set[str]]:
+    """These digests with all that they name and is not in ``kept``, and the blobs of all of it."""
+    fresh, found, blobs = digests - kept - {""}, set[str](), set[str]()
     while fresh:
         found |= fresh
         parts = at_once(lambda digest: parts_of(repository, digest), sorted(fresh))
         blobs.update(*(one.blobs for one in parts))
         fresh = {child for one in parts for child in one.named} - found - kept
+    return found, blobs
+
+
+def _remove_with_all_below(repository: str, digests: set[str], kept: set[str], kept_blobs: Iterable[str] = ()) -> int:
+    """Delete manifests with all that they name and is not to be kept; how many there were."""
+    found, blobs = _with_all_below(repository, digests, kept)
     # Written down before anything goes: what only an index named would not be found again.
     pushed.remember((repository, digest) for digest in found)
     blobs -= {*kept_blobs, *kept}

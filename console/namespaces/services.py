@@ -210,7 +210,11 @@ def _hand_over(due: Namespace) -> bool:
 
 
 def _take_back(namespace: Namespace, repositories: list[str]) -> None:
-    """Remove what was pushed to the namespace since its transfer began."""
+    """Remove what was pushed to the namespace since its transfer began.
+
+    A repository that has no image yet is removed only when a push of that time is known: it may have been pushed
+    before, and its notification be late or lost.
+    """
     from console.images import clearing  # images know about namespaces; not the other way round
     from console.images.models import Image
 
@@ -224,8 +228,10 @@ def _take_back(namespace: Namespace, repositories: list[str]) -> None:
         if repository.partition("/")[0] != namespace.name:
             continue
         image = images.get(repository)
-        if image is None:
+        if image is None and clearing.has_push_since(repository, began):
             clearing.clear(repository)
+        elif image is None:
+            log.warning("%s has no image, and no push since the transfer began is known: it stays", repository)
         elif image.state == Image.State.ACTIVE:  # a deletion takes everything along
             clearing.undo_pushes(image, began)
 

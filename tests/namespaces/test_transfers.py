@@ -93,6 +93,40 @@ class TestTakenBack:
         assert finish() == 1
         assert disk.tags(image.repository)["late"] == late.digest
 
+    def test_what_was_pushed_before_and_is_not_indexed_yet_stays(self, image):
+        tags.push(image, "v1")
+        tags.push(image, "moved")
+        tags.indexed(image)
+        late, moved, odd = (tags.push(image, tag) for tag in ("late", "moved", "odd"))
+        alone = push_artifact(registry(), image.repository, None, late)
+        other = f"{image.namespace.name}/other"
+        push_image(registry(), other, "v1")
+        before = timezone.now() - datetime.timedelta(days=1)
+        transfer(image)
+        tags.push(image, "planted")
+        for one in (("late", late), ("moved", moved), (alone.digest, alone)):
+            hints.remember([Notice(image.repository, one[0], before, "ann", one[1].digest)])
+            pushed.remember([(image.repository, one[1].digest)])
+        failures.give_up("index", image.repository, "odd", sentence="It cannot be read.")
+        assert finish() == 1
+        assert set(disk.tags(image.repository)) == {"v1", "moved", "late", "odd"}
+        assert {late.digest, moved.digest, odd.digest, alone.digest} <= disk.manifests(image.repository)
+        assert {*late.blobs, *moved.blobs, *odd.blobs} <= disk.blobs(image.repository)
+        assert set(disk.tags(other)) == {"v1"}
+        hints.follow(image.repository)
+        assert image.tags.filter(manifest__digest__in=[late.digest, moved.digest]).count() == 2
+
+    def test_another_push_under_a_tag_that_is_not_indexed_yet_is_removed(self, image):
+        tags.push(image, "v1")
+        tags.indexed(image)
+        late = tags.push(image, "late")
+        before = timezone.now() - datetime.timedelta(days=1)
+        hints.remember([Notice(image.repository, "late", before, "ann", late.digest)])
+        transfer(image)
+        tags.push(image, "late")
+        assert finish() == 1
+        assert set(disk.tags(image.repository)) == {"v1"}
+
     def test_a_tag_that_cannot_be_pointed_back_is_removed(self, image):
         old = tags.push(image, "v1")
         tags.indexed(image)
