@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import logging
+
 from django.db import transaction
 from django.utils import timezone
 from procrastinate.contrib.django import app
 
 from console.audit.origin import SYSTEM
 from console.audit.services import record
-from console.images import pushed
+from console.images import failures, pushed
+from console.images.failures import Kind
 from console.images.locks import image_locked
 from console.images.models import Image, ImageDeletion, Tag
 from console.queue import repository_lock
+
+log = logging.getLogger(__name__)
 
 # By its name: the index knows about deletions, not the other way round.
 _REREAD = "indexing.reread_image"
@@ -23,8 +28,8 @@ def cancel_deletion(image: Image, sentence: str) -> None:
     """Make an image active again whose deletion cannot be finished.
 
     What the deletion had found and not removed is remembered, for the next one; the index catches up with what it did
-    remove. Tags that were marked for a deletion of their own get a job again: theirs ended when it found the image being
-    deleted.
+    remove. Tags that were marked for a deletion of their own get a job again: theirs ended when it found that the image
+    was being deleted.
     """
     repository = image.repository
     with transaction.atomic():
@@ -44,7 +49,7 @@ def cancel_deletion(image: Image, sentence: str) -> None:
 
 
 def cancel_tag_deletion(image: Image, sentence: str) -> None:
-    """Make tags active again that cannot be deleted; each says why."""
+    """Make tags active again that cannot be deleted; each says why. Where all are gone, no failure is left to show."""
     with image_locked(image.pk):
         marked = Tag.objects.filter(image=image, state=Tag.State.DELETING)
         names = list(marked.order_by("name").values_list("name", flat=True))
@@ -52,6 +57,9 @@ def cancel_tag_deletion(image: Image, sentence: str) -> None:
         Image.objects.filter(pk=image.pk).update(changed_at=timezone.now())
         if names:
             record("tag.delete-failed", image.repository, actor=SYSTEM, tags=names[:100], problem=sentence)
+        else:
+            log.warning("tags of %s are deleted, but not all of their manifests: %s", image.repository, sentence)
+            failures.forget(Kind.DELETE_TAGS, image.repository)
         _reread(image.repository)
 
 

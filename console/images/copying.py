@@ -19,10 +19,10 @@ from console import foreign_layers, policy
 from console.accounts.models import Account
 from console.audit.services import record
 from console.images import failures, pushed
-from console.images.contents import is_of_one_tag
 from console.images.failures import Kind
 from console.images.locks import image_locked
 from console.images.models import Copy, Image, Manifest, Tag
+from console.outages import is_of_one_tag
 from console.registry import at_once, registry
 from registry_client import (
     Descriptor,
@@ -63,6 +63,7 @@ def run(copy_id: int) -> None:
         _require_still_allowed(copy)
         copy_manifest(copy.source, copy.image.repository, copy.digest, copy.tag)
         attached = _copy_attached(copy) if copy.attached else []
+        _index(copy, attached)
     except (RegistryUnavailable, Unauthorized) as error:
         log.warning("copy of %s waits: %s", copy, error)
         sentence = (
@@ -85,7 +86,6 @@ def run(copy_id: int) -> None:
             sentence = str(error) if isinstance(error, CannotCopy) else "The registry refused a step of the copy."
         _fail(copy, sentence, error)
         return
-    _index(copy, attached)
     failures.forget(Kind.COPY, copy.image.repository, [copy.tag])
     with _shown(copy) as row:
         row.delete()

@@ -33,7 +33,6 @@ from console.images.contents import (
     TOMBSTONE_MEDIA_TYPE,
     bury_tag,
     digest_of,
-    is_of_one_tag,
     is_tombstone,
     mend,
     parts_of,
@@ -45,6 +44,7 @@ from console.images.contents import (
 )
 from console.images.models import DoomedManifest, Image, ImageDeletion, Manifest, PushedDigest, Tag
 from console.namespaces.models import Namespace
+from console.outages import is_of_one_tag
 from console.registry import at_once
 from registry_client import RegistryUnavailable
 
@@ -150,8 +150,10 @@ def _batches(rows: Iterable[T], size: int = _BATCH) -> Iterator[list[T]]:
 
 def _list(deletion: ImageDeletion, repository: str) -> None:
     _phase(deletion, ImageDeletion.Phase.LISTING)
-    require_deletes(repository)
     tags = tags_of(repository)
+    # An image that was never pushed to needs no registry that deletes.
+    if tags or _is_known_to_hold_manifests(deletion.image):
+        require_deletes(repository)
     # What the index says is taken for now: each tag is asked for once more before it is buried.
     indexed = dict(Tag.objects.filter(image=deletion.image).values_list("name", "manifest__digest"))
     for start in range(0, len(tags), _LISTED_AT_ONCE):
@@ -180,6 +182,13 @@ def _list(deletion: ImageDeletion, repository: str) -> None:
         _write_down(deletion, [DoomedManifest(deletion=deletion, digest=digest) for digest in digests])
     _write_down_pushed(deletion, repository)
     _write_down_children(deletion, repository)
+
+
+def _is_known_to_hold_manifests(image: Image) -> bool:
+    return (
+        Manifest.objects.filter(image=image).exists()
+        or PushedDigest.objects.filter(repository=image.repository).exists()
+    )
 
 
 def _write_down_pushed(deletion: ImageDeletion, repository: str) -> None:
@@ -245,7 +254,8 @@ def _bury_tags(deletion: ImageDeletion, repository: str, turn_over: Callable[[],
         if turn_over():
             raise TurnOver
     # Also where none waits now: a run that ended before this may have left some.
-    remove_tombstone(repository)
+    if deletion.doomed.exists():
+        remove_tombstone(repository)
 
 
 def _write_down_moved(deletion: ImageDeletion, repository: str, batch: list[DoomedManifest]) -> None:

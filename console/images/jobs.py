@@ -96,7 +96,7 @@ def delete_image(image_id: int) -> None:
         log.warning("deletion of %s waits: %s", repository, error, exc_info=_is_unforeseen(error))
         sentence = problem_sentence(error)
         ImageDeletion.objects.filter(image_id=image_id).update(problem=sentence)
-        if not _is_given_up(Kind.DELETE_IMAGE, repository, error):
+        if not _count_failure(Kind.DELETE_IMAGE, repository, error):
             raise
         cancelling.cancel_deletion(image, final_sentence(error))
         return
@@ -119,15 +119,35 @@ def delete_tags(image_id: int, names: list[str]) -> None:
         with image_locked(image_id):
             Tag.objects.filter(image=image, state=Tag.State.DELETING).update(problem=problem_sentence(error))
             Image.objects.filter(pk=image_id).update(changed_at=timezone.now())
-        if not _is_given_up(Kind.DELETE_TAGS, image.repository, error):
+        if not _count_failure(Kind.DELETE_TAGS, image.repository, error):
             raise
         cancelling.cancel_tag_deletion(image, final_sentence(error))
     else:
         failures.forget(Kind.DELETE_TAGS, image.repository)
 
 
-def _is_given_up(kind: str, repository: str, error: Exception) -> bool:
-    """Count a failed deletion; whether it is not to be tried again."""
+@app.task(name="images.delete_leftovers", queue=WORK_QUEUE, retry=KeepTrying())
+def delete_leftovers(image_id: int) -> None:
+    """Remove the tombstone, with tags that point at it, after a deletion of tags that could not be finished."""
+    image = Image.objects.select_related("namespace").filter(pk=image_id, state=Image.State.ACTIVE).first()
+    if image is None:
+        return
+    try:
+        deletion.remove_tombstone(image.repository)
+        tag_deletion.delete_marked_tags(image, _turn())
+    except deletion.TurnOver:
+        lock = repository_lock(image.repository)
+        delete_tags.configure(lock=lock, priority=LATER_PRIORITY).defer(image_id=image_id, names=[])
+    except Exception as error:
+        log.warning("leftovers of tags of %s wait: %s", image.repository, error, exc_info=_is_unforeseen(error))
+        if not _count_failure(Kind.DELETE_TAGS, image.repository, error):
+            raise
+    else:
+        failures.forget(Kind.DELETE_TAGS, image.repository)
+
+
+def _count_failure(kind: str, repository: str, error: Exception) -> bool:
+    """Count a failed deletion; whether it is given up now."""
     return failures.record_failure(
         kind, repository, sentence=final_sentence(error), error=error, patience=_patience(error)
     )

@@ -11,8 +11,10 @@ from procrastinate.contrib.django import app
 from console.audit.services import record
 from console.images import failures
 from console.images.failures import Kind
+from console.images.jobs import delete_leftovers
 from console.images.models import Image, Tag, WorkFailure
 from console.images.services import start_deletion, start_tag_deletion
+from console.queue import repository_lock
 
 # What an image's page says itself; copies and imports have notices of their own there.
 _ON_THE_PAGE = (Kind.INDEX, Kind.DELETE_IMAGE, Kind.DELETE_TAGS)
@@ -45,8 +47,20 @@ def retry(failure: WorkFailure, requested_by: str) -> None:
         elif failure.kind == Kind.DELETE_IMAGE:
             start_deletion(image, requested_by)
         else:
-            tags = Tag.objects.filter(image=image, state=Tag.State.ACTIVE).exclude(problem="")
-            start_tag_deletion(image, tags.values_list("name", flat=True), requested_by)
+            _retry_tag_deletion(image, requested_by)
+
+
+def _retry_tag_deletion(image: Image, requested_by: str) -> None:
+    """Delete once more the tags that could not be deleted, or what is left where they are gone from the index.
+
+    Tags that the deletion left at the tombstone have no row: a job removes the tombstone.
+    """
+    tags = Tag.objects.filter(image=image, state=Tag.State.ACTIVE).exclude(problem="")
+    if names := list(tags.values_list("name", flat=True)):
+        start_tag_deletion(image, names, requested_by)
+    else:
+        failures.forget(Kind.DELETE_TAGS, image.repository)
+        delete_leftovers.configure(lock=repository_lock(image.repository)).defer(image_id=image.pk)
 
 
 def dismiss(failure: WorkFailure) -> None:

@@ -129,11 +129,15 @@ def _index_subjects(reader: Reader, image: Image) -> None:
 
 
 def _note_unreadable(repository: str, finding: Finding) -> None:
-    """Record the tags that the registry lists and cannot read, for the pages; forget those that it can read again."""
+    """Record the tags that the registry lists and cannot read, for the pages; forget those that it can read again.
+
+    Failures that are still being counted belong to hints, and those of digests are no tags': the registry does not list
+    them.
+    """
     for name, detail in finding.unreadable.items():
         failures.give_up(Kind.INDEX, repository, name, sentence=UNREADABLE, detail=detail)
-    known = WorkFailure.objects.filter(kind=Kind.INDEX, repository=repository)
-    known.exclude(reference__in=finding.unreadable).delete()
+    known = WorkFailure.objects.filter(kind=Kind.INDEX, repository=repository, given_up_at__isnull=False)
+    known.exclude(reference__contains=":").exclude(reference__in=finding.unreadable).delete()
 
 
 def _settle(reader: Reader, image: Image | None, finding: Finding) -> None:

@@ -14,6 +14,7 @@ from console.images.models import Copy, Document, Image, Tag, WorkFailure
 from console.images.services import delete_image, delete_tags
 from console.indexing import hints, services
 from console.indexing import jobs as index_jobs
+from console.indexing import reconcile as walks
 from console.indexing.hints import Notice
 from console.registry import registry
 from registry_client import RegistryClient, RegistryError, RegistryUnavailable, Unsupported
@@ -247,6 +248,54 @@ class TestDeletions:
         assert agrees(image) == {"v2"}
         assert not WorkFailure.objects.exists()
 
+    def test_tags_that_are_gone_are_not_said_to_be_there(self, client, image, monkeypatch):
+        """A deletion of tags that was given up left them at the tombstone, and the index has forgotten them."""
+        push(image, "v1")
+        push(image, "v2")
+        indexed(image)
+        delete_tags(image.namespace.owner, image, ["v1"])
+        real = RegistryClient.delete_manifest
+        calls = iter([True])
+
+        def once(*arguments, **options):
+            if next(calls, False):
+                return real(*arguments, **options)
+            raise RegistryError("no", status=409)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(RegistryClient, "delete_manifest", once)
+            assert exhaust(lambda: jobs.delete_tags(image.pk, [])) == MOST_TRIES
+        services.reread_image(image.repository)
+        assert set(image.tags.values_list("name", flat=True)) == {"v2"}
+        assert set(disk.tags(image.repository)) == {"v1", "v2"}
+        failure = WorkFailure.objects.get()
+        client.post(reverse("failure-retry", args=[image.repository, failure.pk]))
+        job = ProcrastinateJob.objects.get(task_name="images.delete_leftovers")
+        jobs.delete_leftovers(**job.args)
+        assert set(disk.tags(image.repository)) == {"v2"}
+        assert not WorkFailure.objects.exists()
+
+    def test_a_failure_after_the_last_tag_went_is_not_shown(self, image, monkeypatch):
+        push(image, "v1")
+        indexed(image)
+        delete_tags(image.namespace.owner, image, ["v1"])
+        with monkeypatch.context() as patched:
+            patched.setattr(jobs.tag_deletion, "_remove_doomed", lambda *_: 1 / 0)
+            for _ in range(MOST_TRIES - 1):
+                with pytest.raises(ZeroDivisionError):
+                    jobs.delete_tags(image.pk, [])
+            jobs.delete_tags(image.pk, [])
+        assert not image.tags.exists() and not WorkFailure.objects.exists()
+
+    def test_an_image_never_pushed_to_needs_no_registry_that_deletes(
+        self, image, registry_program, tmp_path, monkeypatch
+    ):
+        with running_registry(registry_program, tmp_path, deletes=False) as url:
+            monkeypatch.setattr(settings, "CONSOLE_REGISTRY_URL", url)
+            delete_image(image.namespace.owner, image)
+            jobs.delete_image(image.pk)
+        assert not Image.objects.exists()
+
     @pytest.mark.parametrize("error", [RegistryUnavailable("down"), RegistryUnavailable("down", status=503)])
     def test_an_outage_is_waited_for_however_long(self, image, monkeypatch, error):
         push(image, "v1")
@@ -333,6 +382,27 @@ class TestTheAdministratorsList:
         rows = list(WorkFailure.objects.values_list("pk", flat=True))
         client.post("/admin/images/workfailure/", {"action": "try_again", "_selected_action": rows})
         assert list(WorkFailure.objects.values_list("kind", flat=True)) == [Kind.COPY]
+
+    def test_a_copy_that_cannot_be_indexed_ends_with_a_sentence(self, image, monkeypatch):
+        push(image, "v1")
+        indexed(image)
+        copies.ask(image, "v1", image.name, "v2")
+        with monkeypatch.context() as patched:
+            patched.setattr(services, "index_own", lambda *_: 1 / 0)
+            copies.run()
+        copy = Copy.objects.get()
+        assert (copy.state, copy.problem) == (Copy.State.FAILED, failures.BROKEN)
+
+    def test_a_reconcile_forgets_only_tags_that_were_given_up(self, image):
+        push(image, "v1")
+        indexed(image)
+        digest = f"sha256:{'a' * 64}"
+        failures.give_up(Kind.INDEX, image.repository, "v1", sentence="It cannot be read.")
+        failures.give_up(Kind.INDEX, image.repository, digest, sentence="It cannot be read.")
+        error = RegistryUnavailable("broken", status=500)
+        failures.record_failure(Kind.INDEX, image.repository, "v2", sentence="It cannot be read.", error=error)
+        walks.walk_on(walks.begin([image.repository]))
+        assert set(WorkFailure.objects.values_list("reference", flat=True)) == {digest, "v2"}
 
     def test_a_copy_that_is_dismissed_leaves_it(self, client, image, monkeypatch):
         push(image, "v1")
