@@ -1,13 +1,16 @@
 """What a client deletes with the registry's own DELETE, by digest."""
 
 import datetime
+import importlib
 
 import pytest
 from django.conf import settings
+from django.db import connection
 from django.urls import reverse
 from django.utils import timezone
 
 from console.images.models import Manifest, Tag
+from console.images.pushed import remember
 from console.indexing import hints
 from console.indexing import reconcile as walks
 from console.indexing.hints import Notice
@@ -169,3 +172,18 @@ def test_only_a_push_after_the_request_keeps_what_is_being_deleted(image, minute
     hints.remember([Notice(image.repository, made.digest, moment, "ann", made.digest)])
     hints.follow(image.repository)
     assert image.manifests.get().doomed is doomed
+
+
+def test_what_an_earlier_version_did_not_index_is_hinted_at_once(image):
+    """The migration may be run again."""
+    subject = tags.push(image, "v1")
+    tags.indexed(image)
+    about = push_artifact(registry(), image.repository, None, subject)
+    remember([(image.repository, about.digest), (image.repository, subject.digest), ("nobody/app", about.digest)])
+    migration = importlib.import_module("console.indexing.migrations.0006_hints_of_pushed_digests").Migration
+    for _twice in range(2):
+        with connection.cursor() as cursor:
+            cursor.execute(migration.operations[0].sql)
+    assert list(Hint.objects.values_list("repository", "tag")) == [(image.repository, about.digest)]
+    hints.follow(image.repository)
+    assert image.manifests.get(digest=about.digest).subject == subject.digest
