@@ -22,10 +22,10 @@ from console.local.log import say
 from console.local.postgres import Postgres
 from console.local.problems import Problem
 from console.local.storage import Guard
-from console.local.supervisor import Stopped, Supervisor
+from console.local.supervisor import RECOVERY_SECONDS, Stopped, Supervisor
 
 # What the parts write of every day's work: a start, a client that has no token yet, a manifest that is not there.
-_POSTGRES_ROUTINE = re.compile(r"^LOG:  |^FATAL:  the database system is starting up")
+_POSTGRES_ROUTINE = re.compile(r"^LOG:  |^FATAL:  the database system is |^DETAIL:  Consistent recovery state")
 _REGISTRY_ROUTINE = re.compile(r"http\.response\.status=4\d\d|authorization token required")
 
 
@@ -130,7 +130,7 @@ def _start(supervisor: Supervisor, environment: Environment, keys: Keys, *, kill
     for child in [*bundled, *hub[1:]]:
         supervisor.start(child)
     if environment.embedded_database:
-        supervisor.wait_for(database.ready, [database])
+        supervisor.wait_for(database.ready, [database], RECOVERY_SECONDS)
     say("Preparing the database's tables and the pages' files ...")
     prepare = [sys.executable, str(BASE_DIR / "manage.py"), "prepare"]
     supervisor.run_once(Child("prepare", prepare, variables, lambda: True, plain=("Account ID: ", "Password: ")))

@@ -16,6 +16,10 @@ from console.local.problems import Problem
 
 _POLL_SECONDS = 0.05
 START_SECONDS = 60.0
+# A database that was killed replays its log first, which takes minutes after heavy writing or on a slow disk.
+RECOVERY_SECONDS = 1800.0
+# After this long a wait is mentioned, once.
+NOTICE_SECONDS = 10.0
 # All of a stop must fit into ten seconds: each child in turn gets what is left of nine.
 STOP_SECONDS = 9.0
 HURRIED_SECONDS = 1.5
@@ -50,20 +54,24 @@ class Supervisor:
         self.signals += 1
 
     def wait_for(self, condition: Callable[[], bool], children: list[Child], seconds: float = START_SECONDS) -> None:
-        """Wait until ``condition`` holds.
+        """Wait until ``condition`` holds. A long wait is mentioned once.
 
         :raises Stopped: when a signal arrives meanwhile.
         :raises Problem: when one of ``children`` dies, or the time is over.
         """
-        deadline = time.monotonic() + seconds
+        began = time.monotonic()
+        deadline, notice_at = began + seconds, began + NOTICE_SECONDS
+        names = " and ".join(child.name for child in children)
         while not condition():
             if self.signals:
                 raise Stopped
             for child in children:
                 if not child.running:
                     raise Problem(f"The {child.name} {child.died()} while it was starting; the lines above say why.")
+            if time.monotonic() > notice_at:
+                notice_at = deadline + 1
+                say(f"Still waiting until the {names} can be reached ...")
             if time.monotonic() > deadline:
-                names = " and ".join(child.name for child in children)
                 raise Problem(
                     f"The {names} did not get ready within {seconds:.0f} seconds; the lines above may say why."
                 )

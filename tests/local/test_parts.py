@@ -261,6 +261,16 @@ class TestSupervisor:
             supervisor.wait_for(lambda: False, [child])
         supervisor.stop()
 
+    def test_a_long_wait_is_mentioned_once(self, tmp_path, monkeypatch, capfd):
+        monkeypatch.setattr("console.local.supervisor.NOTICE_SECONDS", 0.1)
+        supervisor = Supervisor(tmp_path)
+        child = self.child("thing", "import time; time.sleep(60)")
+        supervisor.start(child)
+        with pytest.raises(Problem, match="did not get ready"):
+            supervisor.wait_for(lambda: False, [child], seconds=1)
+        supervisor.stop()
+        assert capfd.readouterr().out.count("Still waiting until the thing can be reached ...") == 1
+
     def test_what_never_gets_ready(self, tmp_path):
         supervisor = Supervisor(tmp_path)
         child = self.child("thing", "import time; time.sleep(60)")
