@@ -47,7 +47,6 @@ def image(request: Request, repository: str) -> HttpResponse:
     text = search_text(request.GET)
     rows, sort = index.tag_page(shown, request.GET, text)
     for row in rows.rows:
-        row.kind = index.kind_of(row.manifest)  # type: ignore[attr-defined]
         row.command = manifest_commands(shown.repository, row.manifest, row.name, row.subject)[0].text  # type: ignore[attr-defined]
     tag = _tag_to_pull(shown)
     context = {

@@ -12,7 +12,7 @@ from django.utils.translation import ngettext
 from console.images.commands import manifest_commands
 from console.images.models import Image, Manifest, Tag
 from console.images.models.image import address_in_registry
-from console.images.tags import Attachment, Platform, kind_of
+from console.images.tags import Attachment, Platform
 from console.pages.addresses import address_of
 from console.pages.templatetags.console import moment, number, short_digest, size
 
@@ -76,7 +76,7 @@ def tag_row(image: Image, tag: Tag) -> dict[str, Any]:
         "digest": manifest.digest,
         "short_digest": short_digest(manifest.digest),
         "artifact": manifest.kind == Manifest.Kind.ARTIFACT,
-        "kind": kind_of(manifest),
+        "kind": manifest.kind_name,
         "artifact_type": manifest.artifact_type,
         "platforms": manifest.platforms[:_PLATFORMS_SHOWN] if manifest.children_shown else manifest.platforms,  # type: ignore[attr-defined]
         "more": f"+{len(manifest.platforms) - _PLATFORMS_SHOWN}" if len(manifest.platforms) > _PLATFORMS_SHOWN else "",

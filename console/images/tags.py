@@ -12,8 +12,6 @@ from typing import Any
 from django.db.models import DateTimeField, Exists, F, OuterRef, Q, QuerySet, Value
 from django.db.models.functions import Coalesce, Greatest
 from django.http import QueryDict
-from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
 from console import foreign_layers
 from console.database.compiled import Compiled
@@ -224,17 +222,6 @@ _KINDS_BY_TYPE = (
     ("application/vnd.cyclonedx", "SBOM"),
     ("application/vnd.syft+json", "SBOM"),
 )
-
-
-# What artifacts are called that stand in the list of tags.
-_NAMES_BY_TYPE = {BUILD_CACHE: gettext_lazy("Build cache"), HELM_CHART: gettext_lazy("Helm chart")}
-
-
-def kind_of(manifest: Manifest) -> str:
-    """What pages call the kind of a manifest."""
-    if manifest.kind == Manifest.Kind.ARTIFACT:
-        return str(_NAMES_BY_TYPE.get(manifest.artifact_type, _("Artifact")))
-    return str(Manifest.Kind(manifest.kind).label)
 
 
 def _attachment(manifest: Manifest, tag: str = "") -> Attachment:

@@ -80,7 +80,6 @@ def _manifest_page(request: Request, image: Image, manifest: Manifest, context: 
     context |= {
         **image_context(request, image, "tags"),
         "manifest": manifest,
-        "kind": index.kind_of(manifest),
         "commands": manifest_commands(image.repository, manifest, name, subject, layers),
         "subject_known": manifest.subject and Manifest.objects.filter(image=image, digest=manifest.subject).exists(),
         "platforms": platforms,

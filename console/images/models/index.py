@@ -7,7 +7,11 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from console.database.tag_order import TagOrderField
+from console.images.media_types import BUILD_CACHE, HELM_CHART
 from console.images.models.image import Image
+
+# Artifacts with a name of their own.
+_ARTIFACT_NAMES = {BUILD_CACHE: _("Build cache"), HELM_CHART: _("Helm chart")}
 
 
 class Document(models.Model):
@@ -89,6 +93,12 @@ class Manifest(models.Model):
     def child_digests(self) -> list[str]:
         """The digests of the manifests that an index names."""
         return [child["digest"] for child in self.children]
+
+    @property
+    def kind_name(self) -> str:
+        """Name of the kind on pages; some types of artifacts have their own."""
+        name = _ARTIFACT_NAMES.get(self.artifact_type) if self.kind == self.Kind.ARTIFACT else None
+        return str(name or self.Kind(self.kind).label)
 
 
 class Tag(models.Model):
