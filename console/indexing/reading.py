@@ -15,7 +15,7 @@ from typing import Any
 
 from django.utils.dateparse import parse_datetime
 
-from console.images.media_types import HELM_CHART
+from console.images.media_types import BUILD_CACHE, HELM_CHART
 from console.images.models import Manifest
 from registry_client import (
     DOCKER_CONFIG,
@@ -32,8 +32,6 @@ CONFIG_LIMIT = 4 << 20
 # What a column of the database holds.
 LARGEST_SIZE = (1 << 63) - 1
 _IMAGE_CONFIGS = (DOCKER_CONFIG, OCI_CONFIG)
-# BuildKit's cache ("--cache-to type=registry"): an index of layers with this as its last entry.
-BUILD_CACHE = "application/vnd.buildkit.cacheconfig.v0"
 # BuildKit attaches provenance and SBOMs as manifests that run nowhere and say what they are about.
 _REFERENCE_TYPE = "vnd.docker.reference.type"
 _REFERENCE_DIGEST = "vnd.docker.reference.digest"
