@@ -108,7 +108,7 @@ class CopyForm(NamespaceChoiceForm):
     name = ImageNameField(
         label=_("Image"),
         widget=forms.TextInput(attrs={"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}),
-        help_text=_("An image that is not there is created, private."),
+        help_text=_("If the image does not exist, a private one is created."),
     )
     tag = TagField(
         label=_("Tag"),

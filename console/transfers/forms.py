@@ -61,7 +61,7 @@ def _platforms() -> PlatformsField:
 class OfficialCopyForm(NamespaceChoiceForm):
     """Where an official image is copied to, and which platforms of it."""
 
-    name = _image_name(_("An image that is not there is created, private."))
+    name = _image_name(_("If the image does not exist, a private one is created."))
     tag = _tag(_("A tag that is there is replaced."))
     platforms: forms.Field = _platforms()
 
@@ -114,7 +114,8 @@ class ImportForm(NamespaceChoiceForm):
         error_messages={"max_length": _("The password may have 4,096 characters.")},
     )
     name = _image_name(
-        _("Empty: the last part of its name there. One that is not there is created, private."), required=False
+        _("Empty: the last part of its name there. If the image does not exist, a private one is created."),
+        required=False,
     )
     tag = _tag(_("Empty: the tag there. A tag that is there is replaced."), required=False)
     platforms = _platforms()

@@ -25,7 +25,7 @@ class TestActivation:
     def test_it_works(self, client, fresh, registry_server):
         text = text_of(client.get("/images/"))
         assert f'value="{fresh.account_id}"' in text
-        assert "they publish and fetch your images" in text
+        assert "you need them to push and pull images" in text
         assert "Image address" not in text
         response = client.post("/activation/", self.form(fresh, namespace="team"))
         assert response["Location"] == "/activation/steps/"
