@@ -1,8 +1,8 @@
 """The order of tags: versions by their numbers, pre-releases before their release, everything else in natural order.
 
 ``sort_key`` turns a tag into a text, and tags are in order when these texts are in bytewise order. The database keeps
-the text on the tag's row in a column with the collation ``C`` (``console.database.fields.TagOrderField``), so that any
-page of a long list is read from an index. Changing the order takes a migration that writes the column again.
+the text on the tag's row in a column with the collation ``C`` (``console.database.tag_order.TagOrderField``), so that
+any page of a long list is read from an index. Changing the order takes a migration that writes the column again.
 
 Rules, by example:
 

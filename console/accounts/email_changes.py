@@ -80,7 +80,7 @@ def read(account: Account, token: str) -> EmailChange:
 
 
 def confirm(account: Account, token: str) -> str:
-    """Give the account the address that the link is for, once; what was the address before is told by e-mail.
+    """Give the account the address that the link is for, once. The former address gets an e-mail.
 
     Links for a new password that were sent before are good no more: they are for the address that the account had.
 

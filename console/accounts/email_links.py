@@ -15,7 +15,7 @@ _SALT = "console.accounts.email_links"
 
 
 def state_of(account: Account) -> str:
-    """What is another after each change of the account's address, password or sessions, which ends the link."""
+    """Hash of address, password and sessions; when it changes, the link is invalid."""
     known = f"{account.email} {account.get_session_auth_hash()}"
     return salted_hmac(_SALT, known, algorithm="sha256").hexdigest()
 
