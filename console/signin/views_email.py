@@ -29,7 +29,7 @@ _SECTION = {"section": "account"}
 @confirmed_before("email-change")
 def change(request: Request) -> HttpResponse:
     """Ask for another address, which a link is sent to; an empty one is removed at once."""
-    form = EmailForm(request.user, request.POST or None, initial={"email": request.user.email})
+    form = EmailForm(request.POST or None, initial={"email": request.user.email})
     if request.method == "POST" and form.is_valid():
         email = form.cleaned_data["email"]
         try:
@@ -38,7 +38,7 @@ def change(request: Request) -> HttpResponse:
             add_errors(form, ValidationError({"email": problem.messages}))
         except Later as later:
             request.later = later  # type: ignore[attr-defined]
-            form.add_error("email", _("Too many e-mails were asked for. Try again in some minutes."))
+            form.add_error("email", _("Too many attempts. Try again in some minutes."))
         else:
             return go(request, reverse("account"))
     context = {"form": form, **_SECTION}
@@ -51,7 +51,7 @@ def _change(request: Request, email: str) -> None:
     """Do what the form asks for.
 
     :raises ValidationError: when the account cannot have the address.
-    :raises Later: when too many e-mails were asked for.
+    :raises Later: when the account tried too many addresses, or the mailbox got too many e-mails.
     """
     if not email:
         if request.user.email:
@@ -59,8 +59,10 @@ def _change(request: Request, email: str) -> None:
             messages.success(request, _("Your account has no e-mail address any more."))
         return
     address = client_address(request)
-    # Those that one account asks for, and those that one mailbox gets.
+    # Before other accounts are looked at: the answer says which addresses have one.
     guessing.ask(Attempt(EMAIL_CHANGE, f"account:{request.user.pk}", address))
+    email_changes.check_address(request.user, email)
+    # E-mails to one mailbox.
     guessing.ask(Attempt(LETTER, email.casefold(), address))
     email_changes.request(request.user, email)
     messages.success(request, _("A link was sent to %s. Open it to confirm the address.") % email)

@@ -236,12 +236,29 @@ class TestWhoMay:
             assert ask(browser, f"anne{number}@example.com").status_code == 302
         response = ask(browser)
         assert response.status_code == 429 and int(response["Retry-After"]) == 900
-        assert "Too many e-mails were asked for." in text_of(response)
+        assert "Too many attempts." in text_of(response)
         response = ask(browser, headers=HTMX)
         assert response.status_code == 422, "as a dialog that shows what is wrong"
-        assert "Too many e-mails were asked for." in text_of(response)
+        assert "Too many attempts." in text_of(response)
         now += datetime.timedelta(seconds=900)
         assert ask(browser).status_code == 302
+
+    def test_nobody_asks_without_end_which_addresses_have_an_account(self, browser, monkeypatch):
+        now = timezone.now()
+        monkeypatch.setattr(timezone, "now", lambda: now)
+        for number in range(6):
+            AccountFactory(email=f"ben{number}@example.com")
+            response = ask(browser, f"ben{number}@example.com")
+            assert response.status_code == (429 if number == 5 else 422)
+            assert ("Another account already uses" in text_of(response)) == (number < 5)
+
+    def test_a_taken_address_costs_its_owner_no_e_mail(self, monkeypatch):
+        now = timezone.now()
+        monkeypatch.setattr(timezone, "now", lambda: now)
+        ben = AccountFactory(email="ben@example.com")
+        for number in range(6):
+            response = ask(sign_in(AccountFactory(), address=f"192.0.2.{number}")[0], ben.email)
+            assert response.status_code == 422
 
     def test_nobody_is_sent_e_mails_without_end_by_many(self, monkeypatch):
         now = timezone.now()
