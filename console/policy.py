@@ -178,8 +178,8 @@ def may(account: Account | AnonymousUser, verb: str, target: Namespace | Image |
     """Whether ``account`` may do ``verb``.
 
     :param verb: ``access_token.create``, ``namespace.create``, ``namespace.delete``, ``image.create`` (target: the
-        namespace), ``image.view``, ``image.edit``, ``image.delete``, ``image.push``, ``image.star`` (target: an
-        official image, too).
+        namespace), ``image.view``, ``image.edit``, ``image.delete``, ``image.resolve_failure`` (retry or dismiss what
+        was given up), ``image.push``, ``image.star`` (target: an official image, too).
     :raises ValueError: for a verb that is not known, so that a misspelling never grants anything.
     """
     if not isinstance(account, Account) or not account.is_active or not account.activated:
@@ -192,7 +192,7 @@ def may(account: Account | AnonymousUser, verb: str, target: Namespace | Image |
         return target.owner_id == account.pk and not target.in_transfer
     if verb == "image.push" and isinstance(target, Image):
         return target.namespace.owner_id == account.pk and not target.namespace.in_transfer
-    if verb in {"image.view", "image.edit", "image.delete"} and isinstance(target, Image):
+    if verb in {"image.view", "image.edit", "image.delete", "image.resolve_failure"} and isinstance(target, Image):
         return target.namespace.owner_id == account.pk
     if verb == "image.star" and isinstance(target, Image):
         public = target.visibility == Image.Visibility.PUBLIC

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import OuterRef, QuerySet
 from django.utils.translation import gettext as _
 from procrastinate.contrib.django import app
 
@@ -22,8 +22,12 @@ _ON_THE_PAGE = (Kind.INDEX, Kind.DELETE_IMAGE, Kind.DELETE_TAGS)
 
 def failures_of(image: Image) -> QuerySet[WorkFailure]:
     """What was given up for an image, for its page."""
-    rows = WorkFailure.objects.filter(repository=image.repository, kind__in=_ON_THE_PAGE)
-    return rows.filter(given_up_at__isnull=False).order_by("kind", "reference")
+    return shown_failures(image.repository).order_by("kind", "reference")
+
+
+def shown_failures(repository: str | OuterRef) -> QuerySet[WorkFailure]:
+    """What was given up for a repository and stands on its image's page, in no order."""
+    return WorkFailure.objects.filter(repository=repository, kind__in=_ON_THE_PAGE, given_up_at__isnull=False)
 
 
 def retry(failure: WorkFailure, requested_by: str) -> None:

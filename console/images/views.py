@@ -20,7 +20,8 @@ from console.favorites.services import starred_by
 from console.images import activity, clients, search, versions
 from console.images import tags as index
 from console.images.commands import this_registry
-from console.images.models import DailyActivity, Image, WorkFailure
+from console.images.models import DailyActivity, Image
+from console.images.retrying import shown_failures
 from console.images.rows import ShownImage
 from console.pages.activated import activated
 from console.pages.paging import order_of, paged, sorting
@@ -48,7 +49,7 @@ def _own_images(account: int, repository: str, under_way: bool) -> QuerySet[Imag
     return images.annotate(starred=starred_by(reader)).filter(full_name=repository).order_by()
 
 
-_FAILURES = Exists(WorkFailure.objects.filter(repository=OuterRef("full_name"), given_up_at__isnull=False))
+_FAILURES = Exists(shown_failures(OuterRef("full_name")))
 
 
 def _has(relation: str) -> Exists:

@@ -12,9 +12,19 @@ from django.views.decorators.http import require_POST
 
 from console import policy
 from console.images import retrying
+from console.images.models import Image
 from console.images.views import own_image
 from console.pages.activated import activated
 from console.pages.rendering import Request, go
+
+
+def _require(request: Request, image: Image) -> None:
+    """Check that the account may retry and dismiss failures of the image.
+
+    :raises ValidationError: when it may not.
+    """
+    if not policy.may(request.user, "image.resolve_failure", image):
+        raise ValidationError(_("This image is not yours to change."))
 
 
 @require_POST
@@ -24,8 +34,7 @@ def retry(request: Request, repository: str, number: int) -> HttpResponse:
     image = own_image(request, repository)
     failure = get_object_or_404(retrying.failures_of(image), pk=number)
     try:
-        if not policy.may(request.user, "image.delete", image):
-            raise ValidationError(_("This image is not yours to change."))
+        _require(request, image)
         retrying.retry(failure, request.user.account_id)
     except ValidationError as problem:
         messages.error(request, " ".join(problem.messages))
@@ -40,6 +49,10 @@ def dismiss(request: Request, repository: str, number: int) -> HttpResponse:
     """Take the notice away."""
     image = own_image(request, repository)
     failure = retrying.failures_of(image).filter(pk=number).first()
-    if failure is not None:
-        retrying.dismiss(failure)
+    try:
+        _require(request, image)
+        if failure is not None:
+            retrying.dismiss(failure)
+    except ValidationError as problem:
+        messages.error(request, " ".join(problem.messages))
     return go(request, reverse("image", args=[repository]))

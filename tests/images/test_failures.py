@@ -8,10 +8,12 @@ from django.urls import reverse
 from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
+from console import policy
 from console.images import failures, jobs, pushed
 from console.images.failures import MOST_TRIES, Kind
 from console.images.models import Copy, Document, Image, Tag, WorkFailure
 from console.images.services import delete_image, delete_tags
+from console.images.views import own_image
 from console.indexing import hints, services
 from console.indexing import jobs as index_jobs
 from console.indexing import reconcile as walks
@@ -364,6 +366,24 @@ class TestTags:
         failures.give_up(Kind.INDEX, image.repository, "odd", sentence="It cannot be read.")
         client.post(reverse("failure-dismiss", args=[image.repository, WorkFailure.objects.get().pk]))
         assert "cannot be read" not in client.get(reverse("image", args=[image.repository])).content.decode()
+
+    @pytest.mark.parametrize("verb", ["retry", "dismiss"])
+    def test_the_policy_is_asked(self, client, image, monkeypatch, verb):
+        failures.give_up(Kind.INDEX, image.repository, "odd", sentence="It cannot be read.")
+        real = policy.may
+        monkeypatch.setattr(
+            policy, "may", lambda who, what, *at: what != "image.resolve_failure" and real(who, what, *at)
+        )
+        client.post(reverse(f"failure-{verb}", args=[image.repository, WorkFailure.objects.get().pk]))
+        page = client.get(reverse("image", args=[image.repository])).content.decode()
+        assert "This image is not yours to change." in page and "It cannot be read." in page
+
+    @pytest.mark.parametrize(("kind", "shown"), [(Kind.INDEX, True), (Kind.COPY, False), (Kind.LEFT, False)])
+    def test_those_that_have_no_place_on_the_page_are_not_looked_for(self, rf, image, kind, shown):
+        failures.give_up(kind, image.repository, "odd", sentence="It cannot be read.")
+        request = rf.get("/")
+        request.user = image.namespace.owner
+        assert own_image(request, image.repository, under_way=True).has_failures == shown
 
 
 class TestTheAdministratorsList:
