@@ -45,12 +45,21 @@ def signed_in(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     @functools.wraps(view)
     def wrapper(request: Any, *arguments: Any, **options: Any) -> HttpResponse:
         if request.htmx and not request.user.is_authenticated:
-            messages.info(request, _("You are signed out. Sign in to continue."))
+            _inform_once(request, _("You are signed out. Sign in to continue."))
             place = urlencode({"next": _current_page(request) or reverse("home")})
             return HttpResponseClientRedirect(f"{reverse(settings.LOGIN_URL)}?{place}")
         return whole_page(request, *arguments, **options)
 
     return wrapper
+
+
+def _inform_once(request: HttpRequest, text: str) -> None:
+    """Queue an informational message unless the same text is queued already: a page may send several requests."""
+    queued = messages.get_messages(request)
+    known = any(message.message == text for message in queued)
+    queued.used = False  # type: ignore[union-attr]  # it was looked at, not shown
+    if not known:
+        messages.info(request, text)
 
 
 def page(

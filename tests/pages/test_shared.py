@@ -12,6 +12,7 @@ from console.pages.markdown import render_markdown
 from console.pages.templatetags.console import moment, number, short_digest, size
 from tests.factories import PASSWORD, AccountFactory, ActivatedAccountFactory, NamespaceFactory
 from tests.letters import deliver
+from tests.page_tools import HTMX, text_of
 
 pytestmark = pytest.mark.django_db
 
@@ -29,6 +30,14 @@ def test_not_signed_in(client, path):
     response = client.get(path)
     assert response.status_code == 302
     assert response["Location"].startswith("/sign-in/?next=")
+
+
+def test_several_parts_of_a_page_that_is_signed_out_queue_one_message():
+    browser = Client()
+    for _request in range(3):
+        assert browser.get("/images/", headers=HTMX)["HX-Redirect"].startswith("/sign-in/")
+    assert text_of(browser.get("/sign-in/")).count("You are signed out. Sign in to continue.") == 1
+    assert "You are signed out." not in text_of(browser.get("/sign-in/"))
 
 
 @pytest.mark.parametrize(
