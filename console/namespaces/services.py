@@ -6,11 +6,12 @@ import datetime
 import functools
 import logging
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
-from django.db.models import ProtectedError
+from django.db.models import OuterRef, ProtectedError, QuerySet, Subquery
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -21,6 +22,9 @@ from console.audit.services import record
 from console.namespaces.models import RESERVED, Namespace, NamespaceAccess, NamespaceHold
 from console.registry import has_images_under, registry
 from registry_client import RegistryError
+
+if TYPE_CHECKING:
+    from console.images.models import WorkFailure
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +42,17 @@ def _taken(name: str) -> ValidationError:
             )
         }
     )
+
+
+def _held(name: str) -> ValidationError:
+    """The refusal of a name that is held for its former owner."""
+    if not _is_given_up("release", name):
+        return _taken(name)
+    sentence = _(
+        "The name “%s” cannot be used: what lies under it in the registry cannot be removed. An administrator has to "
+        "look at it. Try another name."
+    )
+    return ValidationError({"name": ValidationError(sentence % name, code="taken")})
 
 
 def require_unoccupied(account: Account, name: str) -> None:
@@ -84,8 +99,10 @@ def require_available(account: Account, name: str) -> None:
     owner = Namespace.objects.filter(name=name).values_list("owner_id", flat=True).first()
     if owner == account.pk:
         raise _already_yours(name)
-    if owner is not None or NamespaceHold.objects.filter(name=name).exclude(last_owner=account).exists():
+    if owner is not None:
         raise _taken(name)
+    if NamespaceHold.objects.filter(name=name).exclude(last_owner=account).exists():
+        raise _held(name)
     if refusal := policy.refuse_namespace(account):
         raise ValidationError({"name": ValidationError(refusal, code="quota")})
     require_unoccupied(account, name)
@@ -118,7 +135,7 @@ def create_namespace(account: Account, name: str, *, unoccupied: bool = False) -
             hold = NamespaceHold.objects.select_for_update().filter(name=name).first()
             if hold is not None:
                 if hold.last_owner_id != account.pk:
-                    raise _taken(name)
+                    raise _held(name)
                 hold.delete()
             _forget_failures(name)
             record("namespace.create", name, owner=account.account_id)
@@ -284,10 +301,19 @@ _STAYS = {
 }
 
 
-def _is_given_up(kind: str, name: str) -> bool:
-    from console.images.models import WorkFailure
+def _given_up(kind: str, name: str | OuterRef) -> QuerySet[WorkFailure]:
+    from console.images.models import WorkFailure  # images know about namespaces; not the other way round
 
-    return WorkFailure.objects.filter(kind=kind, repository=name, given_up_at__isnull=False).exists()
+    return WorkFailure.objects.filter(kind=kind, repository=name, given_up_at__isnull=False)
+
+
+def _is_given_up(kind: str, name: str) -> bool:
+    return _given_up(kind, name).exists()
+
+
+def transfer_problem() -> Subquery:
+    """For a query of namespaces: why the transfer was given up, as a sentence; ``None`` where it was not."""
+    return Subquery(_given_up("transfer", OuterRef("name")).values("sentence")[:1])
 
 
 def _forget_failures(name: str) -> None:

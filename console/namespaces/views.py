@@ -37,6 +37,7 @@ def listing(request: Request) -> HttpResponse:
             storage=Coalesce(
                 Subquery(same.annotate(total=Sum("images__size")).values("total")), 0, output_field=BigIntegerField()
             ),
+            transfer_problem=services.transfer_problem(),
         )
     )
     if text:

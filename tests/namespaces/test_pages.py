@@ -1,9 +1,12 @@
 """The Namespace tab."""
 
 import pytest
+from django.core.exceptions import ValidationError
 
+from console.images.failures import give_up
+from console.images.models import WorkFailure
 from console.namespaces.models import Namespace
-from console.namespaces.services import transfer_namespace
+from console.namespaces.services import delete_namespace, require_available, transfer_namespace
 from tests.factories import (
     ActivatedAccountFactory,
     ImageFactory,
@@ -79,3 +82,26 @@ class TestNamespaces:
         assert "Being transferred" in text_of(client.get("/namespaces/"))
         response = client.post("/images/-/create/", {"name": "app", "namespace": "team", "visibility": "private"})
         assert "Please choose one of your own namespaces" in text_of(response)
+
+    def test_a_transfer_that_was_given_up(self, client, team):
+        transfer_namespace(team, ActivatedAccountFactory())
+        give_up("transfer", "team", sentence="It is not given to its new owner.")
+        WorkFailure.objects.update(given_up_at=None)
+        assert "not given to its new owner" not in text_of(client.get("/namespaces/")), "it is being tried again"
+        give_up("transfer", "team", sentence="It is not given to its new owner.")
+        sentence = "It is not given to its new owner. An administrator has to look at it."
+        assert text_of(client.get("/namespaces/")).count(sentence) == 1
+
+    def test_a_name_whose_release_was_given_up(self, client, ann):
+        former = NamespaceFactory(name="freed")
+        delete_namespace(former.owner, former)
+        for given_up in (False, True):
+            if given_up:
+                give_up("release", "freed", sentence="The name stays held.")
+            response = client.post("/namespaces/-/create/", {"name": "freed"})
+            assert ("An administrator has to look at it." in text_of(response)) == given_up
+            assert ("already in use by another user" in text_of(response)) == (not given_up)
+            with pytest.raises(ValidationError) as refused:
+                require_available(ann, "freed")
+            assert ("An administrator has to look at it." in str(refused.value)) == given_up
+        assert not Namespace.objects.exists()

@@ -15,6 +15,7 @@ from console.accounts import access_tokens
 from console.audit.services import record
 from console.dockerhub.models import Catalogue, OfficialImage, OfficialTag
 from console.favorites.models import Star
+from console.images.failures import give_up
 from console.images.models import Copy, DailyActivity, Document, Image, ImageDeletion, Manifest, Tag, WorkFailure
 from console.images.totals import refresh_totals
 from console.indexing.models import Reconcile, UnusableEvents
@@ -115,7 +116,8 @@ class World:
             refresh_totals(image.pk)
 
     def images(self, one):
-        NamespaceFactory(owner=self.ann)
+        moving = NamespaceFactory(owner=self.ann, new_owner=self.shop.owner, available_at=timezone.now())
+        give_up("transfer", moving.name, sentence="It is not given to its new owner.")
         mine = ImageFactory(namespace=self.team, name=f"mine{one}", description="What *it* is")
         going = ImageFactory(namespace=self.team, name=f"going{one}", state="deleting")
         ImageDeletion.objects.create(image=going, requested_by="ann")
