@@ -67,9 +67,9 @@ def run(copy_id: int) -> None:
     except (RegistryUnavailable, Unauthorized) as error:
         log.warning("copy of %s waits: %s", copy, error)
         sentence = (
-            "The registry does not answer. The copy goes on by itself when it does."
+            "The registry does not answer. Retrying automatically."
             if isinstance(error, RegistryUnavailable)
-            else "The registry refuses the console. The copy goes on by itself when it no longer does."
+            else "The registry refuses the console. Retrying automatically."
         )
         # A registry that is there and answers 500 each time is no outage.
         if not is_of_one_tag(error) or timezone.now() - copy.requested_at < failures.PATIENCE:

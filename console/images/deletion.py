@@ -28,11 +28,8 @@ from django.utils import timezone
 from console.audit.services import record
 from console.images import failures, pushed
 from console.images.contents import (
-    TOMBSTONE,
     TOMBSTONE_DIGEST,
-    TOMBSTONE_MEDIA_TYPE,
     bury_tag,
-    digest_of,
     is_tombstone,
     mend,
     parts_of,
@@ -44,31 +41,12 @@ from console.images.contents import (
 )
 from console.images.models import DoomedManifest, Image, ImageDeletion, Manifest, PushedDigest, Tag
 from console.namespaces.models import Namespace
-from console.outages import is_of_one_tag
 from console.registry import at_once
 from registry_client import RegistryUnavailable
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-__all__ = [
-    "TOMBSTONE",
-    "TOMBSTONE_DIGEST",
-    "TOMBSTONE_MEDIA_TYPE",
-    "NotThereYet",
-    "StillBusy",
-    "TurnOver",
-    "bury_tag",
-    "delete_everything",
-    "digest_of",
-    "is_of_one_tag",
-    "is_tombstone",
-    "never",
-    "readable_digest",
-    "remove_tombstone",
-    "tags_of",
-]
 
 _BATCH = 100
 _LISTED_AT_ONCE = 500

@@ -13,6 +13,7 @@ from django.utils import timezone
 from procrastinate.contrib.django import app
 
 from console.images import cancelling, copying, deletion, failures, pushed, tag_deletion
+from console.images.contents import DeletesAreOff, digest_of, remove_tombstone
 from console.images.failures import Kind
 from console.images.locks import image_locked
 from console.images.models import DailyActivity, Document, Image, ImageDeletion, Manifest, Tag
@@ -40,22 +41,20 @@ def problem_sentence(error: Exception) -> str:
         return "Tags are still being pushed to this image. The deletion goes on when that ends."
     if isinstance(error, RegistryUnavailable):
         if error.status is not None:
-            return (
-                "The registry answers with an error of its own; its log says more. The deletion goes on by itself when "
-                "that is mended."
-            )
-        return "The registry does not answer. The deletion goes on by itself when it does."
+            return "The registry answers with an error of its own; its log says more. Retrying automatically."
+        return "The registry does not answer. Retrying automatically."
     if isinstance(error, NameUnknown):
         return "The registry no longer knows this image, so nothing is deleted. Look at the registry’s storage."
+    if isinstance(error, DeletesAreOff):
+        return "The registry does not allow deletions: they are switched off. Ask an administrator to switch them on."
     if isinstance(error, Unsupported):
-        # Also what one says that only reads, because its disk is full.
         return (
-            "The registry does not allow deletions just now: its disk is full, or they are switched off. Ask an "
-            "administrator to see to it; the deletion then goes on by itself."
+            "The registry is read-only, for example because its disk is full. Ask an administrator. "
+            "Retrying automatically."
         )
     if not isinstance(error, RegistryError):
-        return "Something went wrong inside My Images. The deletion is tried again automatically."
-    return "The registry refused a step of the deletion. It is tried again by itself."
+        return "Something went wrong inside My Images. Retrying automatically."
+    return "The registry refused a step of the deletion. Retrying automatically."
 
 
 def final_sentence(error: Exception) -> str:
@@ -133,7 +132,7 @@ def delete_leftovers(image_id: int) -> None:
     if image is None:
         return
     try:
-        deletion.remove_tombstone(image.repository)
+        remove_tombstone(image.repository)
         tag_deletion.delete_marked_tags(image, _turn())
     except deletion.TurnOver:
         lock = repository_lock(image.repository)
@@ -185,7 +184,7 @@ def _forget_gone_pushes() -> None:
     """Forget what was pushed and never became an image, and is gone from the registry."""
     rows = pushed.without_image(_PUSHES_AT_ONCE)
     try:
-        found = at_once(lambda row: deletion.digest_of(row.repository, row.digest), rows)
+        found = at_once(lambda row: digest_of(row.repository, row.digest), rows)
     except RegistryError as error:
         log.warning("what was pushed by its digest alone is looked for tomorrow: %s", error)
         return

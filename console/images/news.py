@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 
-from console.images import deletion
+from console.images.contents import is_tombstone, readable_digest
 from console.images.models import Image, Tag
+from console.outages import is_of_one_tag
 from console.registry import at_once, registry
 from registry_client import NameUnknown, RegistryError
 
@@ -52,7 +53,7 @@ class News:
             try:
                 reader.look(name)
             except RegistryError as error:
-                if not deletion.is_of_one_tag(error):
+                if not is_of_one_tag(error):
                     raise
         reader.settle()
 
@@ -62,7 +63,7 @@ class News:
         try:
             return hints.follow(self.image.repository) > 0
         except RegistryError as error:
-            if not deletion.is_of_one_tag(error):
+            if not is_of_one_tag(error):
                 raise
             return True  # its row says what the tag pointed at
 
@@ -76,11 +77,11 @@ class News:
 
     def _moved(self, indexed: dict[str, str]) -> list[str]:
         begun = time.monotonic()
-        present = at_once(lambda name: deletion.readable_digest(self.image.repository, name), indexed)
+        present = at_once(lambda name: readable_digest(self.image.repository, name), indexed)
         self._ended = time.monotonic()
         self._took = self._ended - begun
         return [
             name
             for (name, digest), now in zip(indexed.items(), present, strict=True)
-            if now and now != digest and not deletion.is_tombstone(now)
+            if now and now != digest and not is_tombstone(now)
         ]

@@ -18,7 +18,14 @@ from django.utils import timezone
 from console.audit.origin import SYSTEM
 from console.audit.services import Event, record_all
 from console.images import deletion, failures
-from console.images.contents import remove, require_deletes
+from console.images.contents import (
+    bury_tag,
+    is_tombstone,
+    readable_digest,
+    remove,
+    remove_tombstone,
+    require_deletes,
+)
 from console.images.locks import image_locked
 from console.images.models import Image, Manifest, Tag
 from console.images.news import News
@@ -65,7 +72,7 @@ def _delete_tags(image: Image, news: News) -> None:
 def _delete_batch(image: Image, batch: list[Tag], unneeded: list[str], news: News) -> None:
     """Delete tags in one go; of ``unneeded``, those that they alone named are marked for what comes after."""
     pushed_anew = at_once(lambda tag: _bury(image.repository, tag), batch)
-    deletion.remove_tombstone(image.repository)
+    remove_tombstone(image.repository)
     gone = [tag for tag, digest in zip(batch, pushed_anew, strict=True) if digest is None]
     below = _below(image, {tag.manifest.digest for tag in gone}) & set(unneeded)
     # What an index names without the registry having had it when the index was read.
@@ -93,11 +100,11 @@ def _delete_batch(image: Image, batch: list[Tag], unneeded: list[str], news: New
 
 def _bury(repository: str, tag: Tag) -> str | None:
     """Point the tag at the tombstone, unless somebody has pushed it anew until this very moment; the digest if so."""
-    present = deletion.readable_digest(repository, tag.name)
+    present = readable_digest(repository, tag.name)
     # One that cannot be read is mended by the tombstone.
     if present and not _points_where_it_did(tag, present):
         return present
-    deletion.bury_tag(repository, tag.name)
+    bury_tag(repository, tag.name)
     return None
 
 
@@ -119,7 +126,7 @@ def _keep(image: Image, anew: list[tuple[Tag, str]]) -> None:
 
 def _points_where_it_did(tag: Tag, present: str) -> bool:
     # The row keeps the digest: after a failure between the tombstone and the end, it says what the tag pointed at.
-    return present == tag.manifest.digest or deletion.is_tombstone(present)
+    return present == tag.manifest.digest or is_tombstone(present)
 
 
 def _remove_doomed(image: Image, news: News, turn_over: Callable[[], bool]) -> None:
@@ -153,7 +160,7 @@ def _spare_what_is_needed(image: Image) -> None:
 
 def _without_those_pushed_anew(image: Image, marked: list[Tag]) -> list[Tag]:
     """The tags that still point where they did when they were marked, at the tombstone already, or nowhere."""
-    found = at_once(lambda tag: deletion.readable_digest(image.repository, tag.name), marked)
+    found = at_once(lambda tag: readable_digest(image.repository, tag.name), marked)
     gone, anew = [], []
     for tag, present in zip(marked, found, strict=True):
         if present and not _points_where_it_did(tag, present):

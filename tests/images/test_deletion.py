@@ -6,6 +6,7 @@ import pytest
 
 from console.audit.models import AuditEvent
 from console.images import deletion, jobs
+from console.images.contents import TOMBSTONE_DIGEST, bury_tag
 from console.images.models import DoomedManifest, Image, ImageDeletion, Manifest, Tag
 from console.images.services import create_image, delete_image
 from console.indexing.services import reread_image
@@ -104,7 +105,7 @@ class TestAll:
     def test_a_tag_that_a_broken_off_deletion_of_tags_left_at_the_tombstone(self, image):
         push_image(registry(), image.repository, "v1")
         indexed(image)
-        deletion.bury_tag(image.repository, "v1")
+        bury_tag(image.repository, "v1")
         run_deletion(image)
         assert registry().tags(image.repository) == []
         assert not Image.objects.exists()
@@ -223,7 +224,7 @@ def test_a_failure_at_any_call_is_shown_and_then_finished(image, monkeypatch, me
     # Whatever a tag points at now, what it pointed at is written down.
     for tag in registry().tags(image.repository):
         now = registry().resolve(image.repository, tag).digest
-        assert now != deletion.TOMBSTONE_DIGEST or DoomedManifest.objects.filter(tag=tag).exclude(digest=now).exists()
+        assert now != TOMBSTONE_DIGEST or DoomedManifest.objects.filter(tag=tag).exclude(digest=now).exists()
     jobs.delete_image(image.pk)
     assert not Image.objects.exists()
     assert registry().tags(image.repository) == []
@@ -231,17 +232,21 @@ def test_a_failure_at_any_call_is_shown_and_then_finished(image, monkeypatch, me
         assert not present(registry(), image.repository, gone.digest)
 
 
+_CALLS = ("put_manifest", "delete_manifest")
+
+
 @pytest.mark.parametrize(
-    ("error", "sentence"),
+    ("error", "method", "sentence"),
     [
-        (RegistryUnavailable, "does not answer"),
-        (Unauthorized, "refused a step"),
-        (UnexpectedAnswer, "refused a step"),
-        (Unsupported, "does not allow deletions"),
+        *((RegistryUnavailable, method, "does not answer. Retrying automatically.") for method in _CALLS),
+        *((Unauthorized, method, "refused a step") for method in _CALLS),
+        *((UnexpectedAnswer, method, "refused a step") for method in _CALLS),
+        # One that only reads will write again; one whose deletions are switched off will not delete by itself.
+        (Unsupported, "put_manifest", "is read-only, for example because its disk is full."),
+        (Unsupported, "delete_manifest", "they are switched off. Ask an administrator to switch them on."),
     ],
 )
-@pytest.mark.parametrize("method", ["put_manifest", "delete_manifest"])
-def test_the_row_says_what_failed(image, monkeypatch, error, sentence, method):
+def test_the_row_says_what_failed(image, monkeypatch, error, method, sentence):
     push_image(registry(), image.repository, "v1")
     delete_image(image.namespace.owner, image)
 
@@ -251,7 +256,8 @@ def test_the_row_says_what_failed(image, monkeypatch, error, sentence, method):
     with monkeypatch.context() as patched, pytest.raises(error):
         patched.setattr(RegistryClient, method, fail)
         jobs.delete_image(image.pk)
-    assert sentence in ImageDeletion.objects.get().problem
+    problem = ImageDeletion.objects.get().problem
+    assert sentence in problem and problem.endswith("Retrying automatically.") == ("switched off" not in problem)
     jobs.delete_image(image.pk)
     assert disk.left_of(image.repository) == []
 
@@ -264,8 +270,8 @@ class TestLeftByARegistryThatDied:
         indexed(image)
         delete_image(image.namespace.owner, image)
         for number in range(3):
-            deletion.bury_tag(image.repository, f"v{number}")
-        forget(image, deletion.TOMBSTONE_DIGEST)
+            bury_tag(image.repository, f"v{number}")
+        forget(image, TOMBSTONE_DIGEST)
         jobs.delete_image(image.pk)
         assert disk.left_of(image.repository) == []
         assert not any(present(registry(), image.repository, one.digest) for one in pushed)
@@ -277,7 +283,7 @@ class TestLeftByARegistryThatDied:
         real = RegistryClient.delete_manifest
 
         def die(*arguments, **options):
-            forget(image, deletion.TOMBSTONE_DIGEST)
+            forget(image, TOMBSTONE_DIGEST)
             raise RegistryUnavailable("killed")
 
         with monkeypatch.context() as patched, pytest.raises(RegistryUnavailable):

@@ -296,7 +296,7 @@ class TestOrder:
         indexed(image)
         ask(image, "v1")
         with monkeypatch.context() as patched, pytest.raises(RegistryUnavailable):
-            patched.setattr(deletion, "remove_tombstone", down)
+            patched.setattr(tag_deletion, "remove_tombstone", down)
             run(image)
         delete_image(image.namespace.owner, image)
         jobs.delete_image(image.pk)

@@ -168,11 +168,11 @@ def test_a_late_word_of_it_while_the_deletion_is_half_done(image, monkeypatch):
     ask(image, "v1")
     with monkeypatch.context() as patch:
 
-        def killed(repository, real=deletion.remove_tombstone):
+        def killed(repository, real=tag_deletion.remove_tombstone):
             real(repository)
             raise KeyboardInterrupt
 
-        patch.setattr(deletion, "remove_tombstone", killed)
+        patch.setattr(tag_deletion, "remove_tombstone", killed)
         with pytest.raises(KeyboardInterrupt):
             run(image)
     assert set(disk.tags(image.repository)) == {"v2"}

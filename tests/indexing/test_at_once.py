@@ -8,7 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from console.images.deletion import TOMBSTONE
+from console.images.contents import TOMBSTONE
 from console.images.models import Image, Manifest, Tag
 from console.indexing import services
 from console.indexing.hints import Notice, follow, remember

@@ -8,7 +8,7 @@ from django.db import OperationalError
 from django.utils import timezone
 
 from console.audit.models import AuditEvent
-from console.images.deletion import TOMBSTONE, TOMBSTONE_MEDIA_TYPE
+from console.images.contents import TOMBSTONE, TOMBSTONE_MEDIA_TYPE
 from console.images.models import Image, Tag
 from console.images.totals import refresh_totals
 from console.indexing import reconcile as walks

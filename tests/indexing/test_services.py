@@ -7,7 +7,7 @@ from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from console.audit.models import AuditEvent
-from console.images.deletion import TOMBSTONE, TOMBSTONE_MEDIA_TYPE
+from console.images.contents import TOMBSTONE, TOMBSTONE_MEDIA_TYPE
 from console.images.models import Image, Tag
 from console.indexing import jobs
 from console.indexing.hints import Notice, follow, remember

@@ -9,7 +9,7 @@ from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from console import registry as console_registry
-from console.images.deletion import TOMBSTONE
+from console.images.contents import TOMBSTONE
 from console.images.models import Image, Tag
 from console.images.totals import refresh_totals, refresh_totals_of
 from console.indexing import hints, jobs, store
