@@ -12,7 +12,7 @@ _LOST = re.compile(
     r"|server closed the connection|terminating connection due to (administrator command|unexpected postmaster exit)"
 )
 _SECONDS = 10
-# The addresses in e-mails and of links that sign in: what follows opens the account for whoever reads it.
+# Addresses in e-mails and sign-in links: the rest of the path is a secret that opens the account.
 _OPENING = re.compile(r"(/sign-in/link/|/account/reset/[^/\s]+/|/account/email/(?!-/))(?!set-password/)[^/\s]+")
 
 

@@ -138,7 +138,7 @@ class Manifest:
     def entries(self) -> tuple[Descriptor, ...]:
         """Everything that it says must be there with it: config and layers, or what an index lists, each digest once.
 
-        For whoever has to find, copy or delete all of it, however odd it is: nothing is raised. What is not a
+        For finding, copying or deleting all of it, however odd it is: nothing is raised. What is not a
         descriptor with a digest is left out, a size that cannot be true is 0, a media type that is no text is empty.
         An entry may be something else than its media type says (``RegistryClient.content_of``).
         """

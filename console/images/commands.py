@@ -175,7 +175,7 @@ def commands_for(content: Content, reference: Reference) -> list[Command]:
             return [Command(text, _("Build with this cache"))]
         case Content.COSIGN_SIGNATURE if reference.subject:
             text = f"cosign verify --key cosign.pub {reference.image}@{reference.subject}"
-            key = _("cosign.pub is the public key of whoever signed.")
+            key = _("cosign.pub is the signer’s public key.")
             return [Command(f"{text}{option('--allow-http-registry')}", _("Verify"), key), copy]
         case Content.NOTATION_SIGNATURE if reference.subject:
             text = f"notation verify {reference.image}@{reference.subject}"

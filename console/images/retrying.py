@@ -33,7 +33,7 @@ def shown_failures(repository: str | OuterRef) -> QuerySet[WorkFailure]:
 def retry(failure: WorkFailure, requested_by: str) -> None:
     """Queue the work of a failure once more. Who may ask is the caller's to have decided.
 
-    :param requested_by: the Account ID of whoever asks.
+    :param requested_by: the Account ID of the person who asks.
     :raises ValidationError: when it cannot be tried again from here.
     """
     image = Image.objects.select_related("namespace").filter(full_name=failure.repository).first()

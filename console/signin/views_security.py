@@ -34,7 +34,7 @@ _View = Callable[..., HttpResponse]
 
 
 def confirmed_before(back: str) -> Callable[[_View], _View]:
-    """Views for whoever has shown within the last minutes that it is them: a session may be somebody else's.
+    """Views that need a recent confirmation of who is there: an open session may be used by somebody else.
 
     :param back: the name of the address that comes after the confirmation when a form or a dialog was asked for.
     """
