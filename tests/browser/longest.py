@@ -16,7 +16,7 @@ from django.db.models import Max
 from django.utils.encoding import force_bytes
 from django.utils.http import urlsafe_base64_encode
 
-from console.accounts import access_tokens
+from console.accounts import access_tokens, email_changes, email_links
 from console.accounts.letters import letters
 from console.accounts.models import RegistryCredential
 from console.audit.services import record
@@ -280,6 +280,9 @@ class LongestSite(Site):
                 "official:name": self.official.name,
                 "public": self.public.repository,
                 "str:token": "no-link",
+                "email_token": email_links.make_token(
+                    email_changes.request(self.owner, f"{'n' * 64}@{'e' * 60}.example")
+                ),
                 "factor": str(Authenticator.objects.filter(user=self.owner).aggregate(Max("pk"))["pk__max"]),
                 "identity": str(SocialAccount.objects.get(user=self.owner).pk),
                 "image": str(self.image.pk),

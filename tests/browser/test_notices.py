@@ -115,12 +115,18 @@ def test_what_is_not_seen_in_full_is_shown(opened):
     expect(button).to_be_focused()
 
 
+CUT = "{ display: 'block', inlineSize: '4rem', overflow: 'hidden', whiteSpace: 'nowrap' }"
+
+
 def test_in_a_dialog(opened):
     """The notice is above the dialog, in its order of focus, and Escape closes the notice alone."""
     page = opened("/images/", BOTH_FAIL, viewport={"width": 390, "height": 844})
     page.get_by_role("button", name="Usage guide").click()
     dialog = page.get_by_role("dialog")
-    dialog.locator("[data-copy]").nth(2).click()
+    button = dialog.locator("[data-copy]").nth(2)
+    # As on a page where the text does not fit: there is nothing to select beside the button then.
+    button.evaluate("it => Object.assign(it.previousElementSibling.style, CUT)".replace("CUT", CUT))
+    button.click()
     expect(dialog.locator("[data-announcer]")).to_contain_text("Press Ctrl+C")
     field = dialog.get_by_label("Text to copy")
     expect(field).to_be_focused()
@@ -218,17 +224,17 @@ def test_a_star_that_was_not_given_is_not_shown(opened):
 
 @pytest.fixture
 def blocked(ann):
-    """A copy of hers that is tried again in thirty seconds."""
+    """The page of an image of hers that is being copied, and tried again in thirty seconds."""
     transfer = Transfer.objects.create(
         image=Image.objects.get(), tag="v1", source="https://registry.example.com", repository="some/thing",
         reference="1", problem="Can’t reach registry.example.com.", bytes_total=200, bytes_done=100, requested_by="x",
     )  # fmt: skip
     jobs.start(transfer, in_seconds=30)
-    return transfer
+    return f"/images/{transfer.image.repository}/"
 
 
 def test_a_blocked_copy_counts_down_to_the_next_try(blocked, opened):
-    page = opened(f"/images/{blocked.image.repository}/", clock=True)
+    page = opened(blocked, clock=True)
     notice = page.locator(".notice.warn.transfer")
     expect(notice).to_contain_text("Can’t reach registry.example.com. Retrying automatically, next try in")
     shown = int(notice.locator("[data-seconds]").inner_text())

@@ -183,7 +183,8 @@ def check_events(events: Iterable[Any]) -> None:
 def _check_place(repository: str, tag: str) -> None:
     namespace, _, image = repository.partition("/")
     assert grammar.is_namespace(namespace) and grammar.is_image(image), repository
-    assert tag == "" or grammar.is_tag(tag), tag
+    # What was pushed or deleted by its digest alone has a hint, too.
+    assert tag == "" or grammar.is_tag(tag) or grammar.is_digest(tag), tag
 
 
 # --- manifests ------------------------------------------------------------------------------------------------------

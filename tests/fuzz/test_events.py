@@ -95,6 +95,8 @@ def test_nothing_fails_and_only_hints_are_written(cases, client, db):
     assert Hint.objects.filter(repository="team/app", tag="v1").exists()
     for repository, tag, who in Hint.objects.values_list("repository", "tag", "pushed_by"):
         namespace, _, image = repository.partition("/")
-        assert grammar.is_namespace(namespace) and grammar.is_image(image) and grammar.is_tag(tag)
+        assert grammar.is_namespace(namespace) and grammar.is_image(image)
+        # A manifest that was pushed or deleted by its digest has a hint, too.
+        assert grammar.is_tag(tag) or grammar.is_digest(tag)
         check_storable(who)
     assert all(grammar.is_digest(digest) for digest in PushedDigest.objects.values_list("digest", flat=True))

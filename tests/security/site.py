@@ -146,7 +146,7 @@ class Site:
                 "identity": str(SocialAccount.objects.filter(user=self.owner).first().pk),
                 "image": str(small.pk),
                 "copy": str(copy.pk),
-                "failure": str(WorkFailure.objects.get().pk),
+                "failure": str(WorkFailure.objects.get(reference="odd").pk),
                 "running_transfer": str(transfer.pk),
                 "failed_transfer": str(failed.pk),
                 "other": str(self.accounts["other"].pk),
