@@ -22,6 +22,7 @@ from console.accounts.models import RegistryCredential
 from console.audit.services import record
 from console.dockerhub.models import Catalogue, OfficialImage, OfficialTag
 from console.favorites.models import Star
+from console.images import failures
 from console.images.models import Copy, DailyActivity, Document, Image, ImageDeletion, Manifest, Tag
 from console.images.totals import refresh_totals
 from console.indexing.models import Reconcile, UnusableEvents
@@ -253,6 +254,7 @@ class LongestSite(Site):
             "image." + "c" * 58, "T" * 400, actor="A" * 64, old="o" * 400, new="n" * 400,
             **{"f" * 100: "v" * 400, "tags": [TAG] * 20},
         )  # fmt: skip
+        failures.give_up(failures.Kind.INDEX, self.image.repository, "t" * 128, sentence="s" * 300)
         record("image.describe", self.image.repository, changes={"c" * 60: ["o" * 400, "n" * 400]})
         with connection.cursor() as cursor:  # the model refuses to be written to
             cursor.execute(

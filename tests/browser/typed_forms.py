@@ -150,7 +150,7 @@ ACTIVATED = (
     ),
     Form(
         "console.images.forms.CopyForm", "/images/{team}/app/-/tags/v1/copy/", "Copy",
-        (Typed("name", "c" * 200, IMAGE_NAME), Typed("tag", TAG_128, NO_TAG)), done="is being copied.",
+        (Typed("name", "c" * 200, IMAGE_NAME), Typed("tag", TAG_128, NO_TAG)), done="has started.",
         dialog="/images/{team}/app/",
     ),
     Form(
@@ -160,7 +160,7 @@ ACTIVATED = (
             Typed("tag", TAG_128, NO_TAG),
             Typed("platforms", "linux/amd64", "Write platforms like", longer="linux/amd64, " + "a" * 31 + "/amd64"),
         ),
-        done="is being copied.",
+        done="has started.",
     ),
     Form(
         "console.transfers.forms.ImportForm", "/images/-/import/", "Import",
@@ -178,7 +178,7 @@ ACTIVATED = (
             Typed("tag", TAG_128, NO_TAG),
             Typed("platforms", "linux/arm64/v8", "Write platforms like", longer="linux/arm64/" + "v" * 31),
         ),
-        done="is being copied.", dialog="/images/",
+        done="has started.", dialog="/images/",
     ),
     Form(
         "console.accounts.forms_tokens.AccessTokenForm", "/account/tokens/-/create/", "Create",
