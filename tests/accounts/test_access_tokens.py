@@ -255,6 +255,7 @@ class TestNamespacesThatGo:
         assert not token.all_namespaces
         assert not token.namespaces.exists()
 
+    @pytest.mark.usefixtures("registry_server")
     def test_nor_one_that_was_given_away_and_came_back(self, ann, team):
         token, _secret = make(ann, namespaces=[team, NamespaceFactory(owner=ann, name="other")])
         bob = ActivatedAccountFactory()

@@ -168,6 +168,7 @@ class TestWhatTheDatabaseHolds:
         assert image.stars.count() == 0
         assert counted_right()
 
+    @pytest.mark.usefixtures("registry_server")
     def test_a_namespace_that_changes_hands(self, image):
         former, friend, new = image.namespace.owner, ActivatedAccountFactory(), ActivatedAccountFactory()
         private = ImageFactory(namespace=image.namespace)

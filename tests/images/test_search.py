@@ -156,6 +156,7 @@ class TestWhatTheDatabaseKeeps:
         Namespace.objects.filter(pk=image.namespace_id).update(name="new-name")
         kept_right()
 
+    @pytest.mark.usefixtures("registry_server")
     def test_a_namespace_handed_over(self, image):
         new = ActivatedAccountFactory()
         Namespace.objects.filter(pk=image.namespace_id).update(new_owner=new, available_at=timezone.now())
@@ -181,6 +182,7 @@ class TestWhatTheDatabaseKeeps:
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("registry_server")
 def test_an_image_made_while_its_namespace_changes_hands():
     """It goes to the new owner, as all the others do: the transfer waits for it."""
     team, new = NamespaceFactory(), ActivatedAccountFactory()
