@@ -152,6 +152,13 @@ class Manifest:
         found = (_lenient_descriptor(value) for value in values)
         return tuple({one.digest: one for one in found if one is not None}.values())
 
+    @property
+    def names_all_entries(self) -> bool:
+        """Whether everything that it lists has a digest; a registry refuses a manifest of which something has none."""
+        listed = self._document.get("manifests" if self.is_index else "layers")
+        values = listed if isinstance(listed, list) else [listed] * (listed is not None)
+        return all(_lenient_descriptor(value) is not None for value in values)
+
     @cached_property
     def total_size(self) -> int:
         """Bytes of an image's configuration and layers, foreign ones left out; 0 for an index, which has none."""

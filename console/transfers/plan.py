@@ -154,6 +154,8 @@ def _add(
     if manifest.is_index:
         if not depth:
             raise CannotTransfer("The image nests indexes too deeply.")
+        if not replace(manifest).names_all_entries:
+            raise CannotTransfer("The image’s manifest cannot be understood.")
         known = {one.digest for one in plan.manifests}
         for entry in replace(manifest).entries:
             if entry.digest not in known:

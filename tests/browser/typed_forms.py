@@ -271,6 +271,8 @@ NOTHING_TYPED = {
 ELSEWHERE = {"console.namespaces.admin.NamespaceForm": {"name"}}
 # Fields that templates write themselves: by template, what they are.
 RAW = {
+    # The text to copy by hand; nobody types into it.
+    "components/_toasts.html": set(),
     "images/delete.html": {"typed"},
     "activation/registry_password.html": set(),  # the user name, which cannot be changed
     "components/_username.html": set(),  # for password managers alone

@@ -74,7 +74,7 @@ def test_every_moment_of_it_leaves_the_signing_key_trusted(made, monkeypatch):
     class Killed(BaseException):
         pass
 
-    steps = ["_create", "_new_signing_pair", "_replace", "_renew_bundle"]
+    steps = ["create_file", "_new_signing_pair", "replace_file", "_renew_bundle"]
     for name in steps:
         real = getattr(keys, name)
 

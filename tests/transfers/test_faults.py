@@ -193,7 +193,11 @@ class TestTheSource:
         """Each names another, as deep as anybody looks."""
         contents = [b'{"schemaVersion": 2, "manifests": []}']
         for _ in range(10):
-            child = {"mediaType": "x/y", "digest": digest_of(contents[-1]), "size": len(contents[-1])}
+            child = {
+                "mediaType": "application/vnd.oci.image.index.v1+json",
+                "digest": digest_of(contents[-1]),
+                "size": len(contents[-1]),
+            }
             contents.append(json.dumps({"schemaVersion": 2, "manifests": [child]}).encode())
         by_digest = {digest_of(content): content for content in contents}
 

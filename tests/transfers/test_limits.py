@@ -46,7 +46,7 @@ class Registry:
         return self.add({"schemaVersion": 2, "layers": layers, "annotations": annotations}, DOCKER_MANIFEST)
 
     def index(self, children, filling=0):
-        entries = [{"mediaType": "a/b", "digest": one.digest, "size": len(one.content)} for one in children]
+        entries = [{"mediaType": one.media_type, "digest": one.digest, "size": len(one.content)} for one in children]
         return self.add({"schemaVersion": 2, "manifests": entries, "annotations": {"x": "x" * filling}}, OCI_INDEX)
 
     def manifest(self, _repository, digest):

@@ -1,6 +1,7 @@
 """Imports from a registry that has its callers log in at another host."""
 
 import base64
+import socket
 
 import pytest
 
@@ -21,16 +22,25 @@ def realm():
     server.close()
 
 
+OTHER = "tokens.example"
+
+
 @pytest.fixture
-def elsewhere(realm):
-    """The same token server by a host name that is not the registry's."""
-    return realm.url.replace("127.0.0.1", "localhost")
+def elsewhere(realm, monkeypatch):
+    """The same token server by a host name that is not the registry's, and that is resolved to this machine."""
+    resolve = socket.getaddrinfo
+
+    def answer(host, *arguments, **options):
+        return resolve("127.0.0.1" if host == OTHER else host, *arguments, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", answer)
+    return realm.url.replace("127.0.0.1", OTHER)
 
 
 @pytest.fixture
 def source(server, realm, elsewhere, upstream, settings):
     """A registry that has one image, for callers with a token of that server; its name with the image's."""
-    settings.ALLOWED_IMPORT_HOSTS = ["127.0.0.1", "localhost"]
+    settings.ALLOWED_IMPORT_HOSTS = ["127.0.0.1", OTHER]
     repository = f"team/{official()}"
     push_image(upstream, repository, "1")
     manifest = upstream.manifest(repository, "1")
@@ -51,14 +61,14 @@ def test_the_credentials_stay_here_and_a_sentence_says_why(source, server, realm
     failed = run(bring(namespace, source, login=LOGIN))
     assert failed.problem == (
         f"{server.url.removeprefix('http://')} asks for your user name and password to be sent to another server, "
-        "localhost. They were not sent. If that server is right, ask an administrator to allow it."
+        f"{OTHER}. They were not sent. If that server is right, ask an administrator to allow it."
     )
     assert realm.requests == []
     assert not Credentials.objects.exists()
 
 
 def test_an_administrator_allows_it(source, realm, namespace, settings):
-    variables = {"IMPORT_TOKEN_SERVERS": " 127.0.0.1 = Localhost. ,other.example=login.example"}
+    variables = {"IMPORT_TOKEN_SERVERS": " 127.0.0.1 = Tokens.Example. ,other.example=login.example"}
     settings.IMPORT_TOKEN_SERVERS = environment.load(variables).import_token_servers
     assert run(bring(namespace, source, login=LOGIN)) is None
     assert pulled(image(namespace))
