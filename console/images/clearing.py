@@ -114,7 +114,7 @@ def _pushed_before(repository: str, found: dict[str, str | None], since: datetim
     given_up = WorkFailure.objects.filter(kind=WorkFailure.Kind.INDEX, repository=repository)
     for name, first_at in given_up.filter(given_up_at__isnull=False).values_list("reference", "first_at"):
         digest = name if is_digest(name) else found.get(name) or ""
-        # Only where the push was told of and failed since, it is one of an old token.
+        # It was pushed with an old token only if its push was notified, and failed, since then.
         if first_at <= since or digest not in told_since:
             earlier.setdefault(name, digest)
     return {name: digest or found.get(name) or "" for name, digest in earlier.items()}

@@ -116,7 +116,7 @@ def _find(repository: str) -> Image | None:
 def _index_subjects(reader: Reader, image: Image) -> None:
     """Index what was pushed by its digest alone and names a subject, where its notification led to nothing.
 
-    The registry cannot list manifests without a tag: what no notification told of is not found. What is older than a
+    The registry cannot list manifests without a tag: what no notification named is not found. What is older than a
     day was asked for often enough.
     """
     since = timezone.now() - _ASKED_FOR

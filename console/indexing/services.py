@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 # A tag that somebody else wrote down while we looked is looked at again.
 _MOST_LOOKS = 10
-# Of what was pushed by digest before the image was there, so much is looked at again at once.
+# How many digests that were pushed before the image existed are queued again at a time.
 _MOST_PUSHED = 1000
 # What the pages say of a tag that cannot be indexed.
 UNREADABLE = "The registry has this tag, but cannot read it. Push it again, or delete the image."
