@@ -344,6 +344,7 @@ def _(w):
 
 TASKS |= {
     **signing_in.TASKS,
+    "images.delete_leftovers": "It ends a deletion that was recorded when somebody asked for it.",
     "images.forget_documents": "It removes what no image needs any more, which no page shows.",
     "guessing.forget": "It removes counters that are over; what they led to is recorded (password.held_back).",
     "operations.resume_stalled": "It starts a job again; what the job does is recorded.",

@@ -154,7 +154,7 @@ ACTIVATED = (
         dialog="/images/{team}/app/",
     ),
     Form(
-        "console.transfers.forms.OfficialCopyForm", "/docker-hub/debian/-/tags/latest/copy/", "Copy",
+        "console.transfers.forms.OfficialCopyForm", "/docker-hub/debian/-/tags/not-listed/copy/", "Copy",
         (
             Typed("name", "o" * 200, IMAGE_NAME),
             Typed("tag", TAG_128, NO_TAG),

@@ -38,7 +38,7 @@ def makes_it(lines):
 
 
 def installs(lines):
-    return any("pip install" in line for line in lines)
+    return any(".ci/install.py" in line for line in lines)
 
 
 def test_none(checkout):

@@ -177,7 +177,7 @@ class TestCommand:
             raise OperationalError
 
         monkeypatch.setattr(walks, "begin", fail)
-        with pytest.raises(CommandError, match="The database cannot be reached"):
+        with pytest.raises(CommandError, match="My Images does not run with DATA_DIR="):
             run()
 
     def test_ctrl_c(self, fake, monkeypatch):

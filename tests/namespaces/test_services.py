@@ -46,9 +46,9 @@ def can_push(account, repository):
 class TestCreate:
     def test_it_works(self):
         account = ActivatedAccountFactory()
-        namespace = create_namespace(account, "team")
+        namespace = create_namespace(account, "made-here")
         assert namespace.owner == account
-        assert AuditEvent.objects.get(action="namespace.create").target == "team"
+        assert AuditEvent.objects.get(action="namespace.create").target == "made-here"
 
     @pytest.mark.parametrize("name", ["ab", "a1", "a.b", "a_b-c.d", "0a", "x" * 30])
     def test_good_names(self, name):

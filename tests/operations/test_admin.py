@@ -122,9 +122,9 @@ class TestAccounts:
 class TestNamespaces:
     def test_create(self, client, boss):
         owner = ActivatedAccountFactory()
-        assert client.post("/admin/namespaces/namespace/add/", {"name": "team", "owner": owner.pk}).status_code == 302
+        assert client.post("/admin/namespaces/namespace/add/", {"name": "made", "owner": owner.pk}).status_code == 302
         assert Namespace.objects.get().owner == owner
-        response = client.post("/admin/namespaces/namespace/add/", {"name": "team", "owner": boss.pk})
+        response = client.post("/admin/namespaces/namespace/add/", {"name": "made", "owner": boss.pk})
         assert "already in use by another user" in response.content.decode()
         response = client.post("/admin/namespaces/namespace/add/", {"name": "No Name", "owner": boss.pk})
         assert response.status_code == 200
