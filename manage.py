@@ -10,6 +10,8 @@ from pathlib import Path
 def main() -> None:
     """Run a management command, with the checkout's own virtual environment when Django is not importable."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "console.settings")
+    # Keys, e-mails and backups that a command writes are for the user who runs it alone.
+    os.umask(0o077)
     try:
         from django.core.management import execute_from_command_line
     except ModuleNotFoundError:

@@ -16,8 +16,6 @@ from pathlib import Path
 from tests.ports import free_port
 
 FOLDER = Path(tempfile.mkdtemp(prefix="my-images-tests-"))
-# The embedded server runs as another user when we are root: it must be able to get to its own folder.
-FOLDER.chmod(0o711)
 
 for name in (
     "DATABASE_URL",

@@ -59,7 +59,6 @@ class Stack:
     def __init__(self, registry_program: Path | None = None, data_dir: Path | None = None, **variables: str) -> None:
         self.data_dir = data_dir or Path(tempfile.mkdtemp(prefix="my-images-stack-"))
         self.data_dir.mkdir(exist_ok=True)
-        self.data_dir.chmod(0o711)
         if not (self.data_dir / "static").exists():
             self._borrow_static_files()
         self.console_port, self.registry_port, self.dockerhub_port = free_port(), free_port(), free_port()

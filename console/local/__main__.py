@@ -37,7 +37,9 @@ def main() -> int:
         linux.stop_with_parent(signal.SIGTERM)
     try:
         environment = load()
+        os.umask(0o077)
         with orphans.lock(environment.data_dir / "run"):
+            keep_private(environment.data_dir)
             return _run(environment)
     except (Problem, EnvironmentProblem) as problem:
         say(str(problem))
@@ -45,6 +47,18 @@ def main() -> int:
     except OSError as error:
         say(f"My Images cannot start: {error}.")
         return 1
+
+
+def keep_private(data_dir: Path) -> None:
+    """Let no other user of this machine into the data folder and what is in it.
+
+    An earlier version made files that everybody could read. PostgreSQL's own user is let in where its server is
+    prepared (``Postgres.initialise``).
+
+    :raises OSError: when a folder's mode cannot be changed.
+    """
+    for folder in (data_dir, *(entry for entry in data_dir.iterdir() if entry.is_dir() and not entry.is_symlink())):
+        folder.chmod(0o700)
 
 
 def _run(environment: Environment) -> int:

@@ -9,16 +9,16 @@ import pwd
 import re
 import shutil
 import signal
-import stat
 import subprocess
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import psycopg
 
-from console.local import linux, stale_server
+from console.local import acl, linux, stale_server
 from console.local.log import say
 from console.local.problems import Problem
 
@@ -29,6 +29,18 @@ with warnings.catch_warnings():
 
 DATABASE = "my_images"
 SUPERUSER = "postgres"
+# No statement, parameter or row gets into the server's log: they hold password hashes, and can be hundreds of megabytes
+# long. What is left of an error is its message.
+QUIET_LOG = MappingProxyType(
+    {
+        "log_min_error_statement": "panic",
+        "log_error_verbosity": "terse",
+        "log_statement": "none",
+        "log_min_duration_statement": "-1",
+        "log_parameter_max_length": "0",
+        "log_parameter_max_length_on_error": "0",
+    }
+)
 # PostgreSQL refuses to run as root: started by root, it runs as this system user.
 SYSTEM_USER = "pgserver"
 
@@ -57,6 +69,7 @@ class Postgres:
             "log_min_messages": "warning",
             "log_checkpoints": "off",
             "log_line_prefix": "",
+            **QUIET_LOG,
         }
         assignments = [f"{name}={value}" for name, value in settings.items()]
         flags = [part for assignment in (*assignments, *self.options) for part in ("-c", assignment)]
@@ -79,7 +92,7 @@ class Postgres:
         self._own(self.sockets, owner)
         if owner is not None:
             for folder in (self.data, self.sockets, _programs()):
-                _let_through(folder)
+                _let_pass(owner, folder)
         self._set_aside_unfinished()
         if not self.is_made:
             self._make(owner)
@@ -206,18 +219,16 @@ def _version(program: Path) -> int:
     return int(match[1]) if match else 0
 
 
-def _let_through(folder: Path) -> None:
-    """Let other users search (not list) each folder above, where they may not yet: else the server cannot get there.
+def _let_pass(owner: pwd.struct_passwd, folder: Path) -> None:
+    """Let the server's user pass through each folder above this one, and no other user.
 
     :raises Problem: when one of them cannot be changed.
     """
     for above in folder.resolve().parents:
-        mode = above.stat().st_mode
-        if not mode & stat.S_IXOTH:
-            try:
-                above.chmod(stat.S_IMODE(mode) | stat.S_IXOTH)
-            except OSError:
-                raise Problem(
-                    f"PostgreSQL runs as the user {SYSTEM_USER}, which cannot pass through {above}; "
-                    f"choose another DATA_DIR or run 'chmod o+x {above}'."
-                ) from None
+        try:
+            acl.let_pass(above, owner.pw_uid, owner.pw_gid)
+        except OSError:
+            raise Problem(
+                f"PostgreSQL runs as the user {SYSTEM_USER}, which cannot pass through {above}; "
+                f"choose another DATA_DIR or run 'setfacl -m u:{SYSTEM_USER}:x {above}'."
+            ) from None

@@ -26,7 +26,6 @@ class SmallDisk:
 
     def __init__(self, megabytes: int, wanted: str = "") -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="my-images-disk-"))
-        self.folder.chmod(0o711)
         self.path = self.folder / "disk"
         self.path.mkdir()
         self.kind = ""

@@ -213,7 +213,6 @@ def test_with_a_registry_of_ones_own(whole, stack):
 
 def test_a_long_path(registry_program, tmp_path):
     whole = Stack(registry_program, data_dir=tmp_path / ("long" * 30))
-    tmp_path.chmod(0o711)
     try:
         whole.start()
         assert answers(whole)

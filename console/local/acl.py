@@ -1,0 +1,64 @@
+"""Access control lists: let one other user pass through a folder, and nobody else (acl(5))."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import struct
+from pathlib import Path
+
+# The extended attribute that Linux keeps a POSIX access control list in: a version, then entries of tag, permissions
+# and user or group number (linux/posix_acl_xattr.h). Entries stand in the order of their tags, then of their numbers.
+_ATTRIBUTE = "system.posix_acl_access"
+_VERSION = struct.Struct("<I")
+_ENTRY = struct.Struct("<HHI")
+_USER_OBJ, _USER, _GROUP_OBJ, _MASK, _OTHER = 0x01, 0x02, 0x04, 0x10, 0x20
+_NO_ID = 0xFFFFFFFF
+_EXECUTE = 1
+_NOT_SUPPORTED = {errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS}
+
+_Entries = dict[tuple[int, int], int]
+
+
+def let_pass(folder: Path, user: int, group: int) -> None:
+    """Let a user search (not list) a folder, and change nothing for anybody else.
+
+    By an access control list; on a file system without them by the folder's group, where that is not in use.
+
+    :param user: the user's number.
+    :param group: the number of that user's own group.
+    :raises OSError: when the folder cannot be changed that way.
+    """
+    mode = stat.S_IMODE(folder.stat().st_mode)
+    if mode & stat.S_IXOTH:
+        return
+    try:
+        entries = _read(folder, mode)
+        granted = {**entries, (_USER, user): entries.get((_USER, user), 0) | _EXECUTE}
+        granted[_MASK, _NO_ID] = granted.get((_MASK, _NO_ID), entries[_GROUP_OBJ, _NO_ID]) | _EXECUTE
+        if granted != entries:
+            os.setxattr(folder, _ATTRIBUTE, _packed(granted))
+    except OSError as error:
+        # Members of the present group must lose nothing, and the new group must not get more than to pass.
+        if error.errno not in _NOT_SUPPORTED or mode & stat.S_IRWXG not in {0, stat.S_IXGRP}:
+            raise
+        os.chown(folder, -1, group)
+        folder.chmod(mode | stat.S_IXGRP)
+
+
+def _read(folder: Path, mode: int) -> _Entries:
+    """The folder's list, by tag and number; the one that its mode stands for where there is none."""
+    try:
+        packed = os.getxattr(folder, _ATTRIBUTE)
+    except OSError as error:
+        if error.errno != errno.ENODATA:
+            raise
+        return {(_USER_OBJ, _NO_ID): mode >> 6 & 7, (_GROUP_OBJ, _NO_ID): mode >> 3 & 7, (_OTHER, _NO_ID): mode & 7}
+    entries = _ENTRY.iter_unpack(packed[_VERSION.size :])
+    return {(tag, number): permissions for tag, permissions, number in entries}
+
+
+def _packed(entries: _Entries) -> bytes:
+    ordered = sorted(entries.items())
+    return _VERSION.pack(2) + b"".join(_ENTRY.pack(tag, allowed, number) for (tag, number), allowed in ordered)
