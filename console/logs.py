@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Iterable, Iterator
 
 import psycopg
 
@@ -17,11 +18,29 @@ _OPENING = re.compile(r"(/sign-in/link/|/account/reset/[^/\s]+/|/account/email/(
 
 
 class WithoutSecrets(logging.Formatter):
-    """Leaves out of addresses what opens an account: Django logs the address of whatever fails or is refused."""
+    """Leaves out what opens an account: in addresses, which Django logs of each failed or refused request, and in
+    what PostgreSQL says of a failed statement beyond its message (``DETAIL`` holds the whole row, hashes included)."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The text of a record, tracebacks included."""
-        return _OPENING.sub(r"\1…", super().format(record))
+        text = super().format(record)
+        logged = [record.exc_info[1]] if record.exc_info else []
+        logged += [one for one in record.args if isinstance(one, BaseException)] if record.args else []
+        for error in _chained(logged):
+            if isinstance(error, psycopg.Error) and (message := error.diag.message_primary):
+                text = text.replace(str(error), message)
+        return _OPENING.sub(r"\1…", text)
+
+
+def _chained(errors: Iterable[BaseException | None]) -> Iterator[BaseException]:
+    """These errors, and those that they were raised from or while handling."""
+    waiting, seen = list(errors), set[int]()
+    while waiting:
+        error = waiting.pop()
+        if error is not None and id(error) not in seen:
+            seen.add(id(error))
+            yield error
+            waiting += [error.__cause__, error.__context__]
 
 
 class DatabaseAway(logging.Filter):

@@ -18,6 +18,7 @@ from django.db import connection, transaction
 
 from console.accounts.models import Account
 from console.accounts.services import create_account
+from console.database.server_log import settings_that_log_values
 from console.files import replace_file
 from console.pages import static
 
@@ -65,7 +66,19 @@ class Command(BaseCommand):
         """Prepare; prints the first administrator's Account ID and password, once, when it makes them."""
         call_command("migrate", interactive=False, verbosity=0)
         self._static_files()
+        self._warn_of_server_log()
         self._first_administrator()
+
+    def _warn_of_server_log(self) -> None:
+        """Say which settings of somebody's own PostgreSQL let password hashes into its log."""
+        if settings.ENVIRONMENT.embedded_database:
+            return
+        if wrong := settings_that_log_values():
+            changes = ", ".join(f"{name} = {value}" for name, value in sorted(wrong.items()))
+            self.stderr.write(
+                "The PostgreSQL server writes values of failed or slow statements into its log, password hashes among "
+                f"them. Set there: {changes} (docs/operations.md)."
+            )
 
     def _static_files(self) -> None:
         """Collect the static files, unless they are those of the last time: packing them takes most of a start."""
