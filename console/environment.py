@@ -81,6 +81,25 @@ class Environment:
         return socket_dir(self.data_dir)
 
     @property
+    def console_registry_service(self) -> str:
+        """The name, and so the audience of tokens, of the registry process that answers the console's own calls.
+
+        The inner process has a name of its own: a token that a person was given opens nothing there.
+        """
+        is_inner = self.console_registry_url != self.registry_url
+        return self.inner_registry_service if is_inner else self.registry_service
+
+    @property
+    def inner_registry_service(self) -> str:
+        """The name of the bundled registry's inner process."""
+        return f"{self.registry_service}-inner"
+
+    @property
+    def dockerhub_inner_service(self) -> str:
+        """The name of the process that serves what Docker Hub's cache holds, for the console alone."""
+        return f"{self.dockerhub_service}-inner"
+
+    @property
     def inner_registry_file(self) -> Path:
         """Where a running My Images writes the address of its inner registry, for commands started beside it."""
         return inner_registry_file(self.data_dir)

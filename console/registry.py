@@ -33,7 +33,7 @@ def _client(url: str, service: str, process: int) -> RegistryClient:
 
 def registry() -> RegistryClient:
     """The client for the installation's registry: one for each process, its connections kept open."""
-    return _client(settings.CONSOLE_REGISTRY_URL, settings.REGISTRY_SERVICE, os.getpid())
+    return _client(settings.CONSOLE_REGISTRY_URL, settings.CONSOLE_REGISTRY_SERVICE, os.getpid())
 
 
 @functools.cache
@@ -44,7 +44,7 @@ def _quick_client(url: str, service: str, process: int) -> RegistryClient:
 
 def quick_registry() -> RegistryClient:
     """The same for work that others wait for: what is not answered soon is an error, and is not asked again."""
-    return _quick_client(settings.CONSOLE_REGISTRY_URL, settings.REGISTRY_SERVICE, os.getpid())
+    return _quick_client(settings.CONSOLE_REGISTRY_URL, settings.CONSOLE_REGISTRY_SERVICE, os.getpid())
 
 
 def hub() -> RegistryClient:
@@ -61,7 +61,7 @@ def hub_inner() -> RegistryClient:
     A tag that is listed here was pulled once; of a multi-platform image usually one platform is here, and the others
     raise ``ManifestUnknown``.
     """
-    return _client(settings.DOCKERHUB_INNER_URL, settings.DOCKERHUB_SERVICE, os.getpid())
+    return _client(settings.DOCKERHUB_INNER_URL, settings.DOCKERHUB_INNER_SERVICE, os.getpid())
 
 
 def registry_with_token(token: str) -> RegistryClient:
@@ -125,7 +125,7 @@ def has_images_under(namespace: str) -> bool | None:
     """
     prefix = f"{namespace}/"
     end = time.monotonic() + _LOOKING_SECONDS
-    tokens = SignedTokens(console_token)
+    tokens = SignedTokens(functools.partial(console_token, service=settings.CONSOLE_REGISTRY_SERVICE))
     with RegistryClient(settings.CONSOLE_REGISTRY_URL, tokens, connect_timeout=2, read_timeout=20, retries=0) as client:
 
         def has_tags(repository: str) -> bool:

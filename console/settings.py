@@ -239,6 +239,7 @@ REGISTRY_URL = ENVIRONMENT.registry_url
 REGISTRY_IS_OURS = ENVIRONMENT.registry_is_ours
 # The same registry, for the console's own calls: by a process that sends no notifications, where there is one.
 CONSOLE_REGISTRY_URL = ENVIRONMENT.console_registry_url
+CONSOLE_REGISTRY_SERVICE = ENVIRONMENT.console_registry_service
 REGISTRY_ADDRESS = ENVIRONMENT.registry_address
 REGISTRY_SERVICE = ENVIRONMENT.registry_service
 TOKEN_ISSUER = ENVIRONMENT.token_issuer
@@ -289,6 +290,9 @@ DOCKERHUB_URL = ENVIRONMENT.dockerhub_url
 DOCKERHUB_INNER_URL = ENVIRONMENT.dockerhub_inner_url
 DOCKERHUB_ADDRESS = ENVIRONMENT.dockerhub_address
 DOCKERHUB_SERVICE = ENVIRONMENT.dockerhub_service
+DOCKERHUB_INNER_SERVICE = (
+    ENVIRONMENT.dockerhub_inner_service if DOCKERHUB_INNER_URL != DOCKERHUB_URL else DOCKERHUB_SERVICE
+)
 DOCKERHUB_API = ENVIRONMENT.dockerhub_api
 
 # Hosts (“host” or “host:port”) that images may be imported from although they are inside the network, or have no TLS.

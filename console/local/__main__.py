@@ -223,7 +223,7 @@ def _hub(environment: Environment, keys: Keys) -> list[Child]:
         ports.check("127.0.0.1", environment.dockerhub_port, "DOCKERHUB_PORT", "the cache of Docker Hub's images")
         missing = "files"
         port = ports.free()
-        configuration = hub_configuration.plain(environment, keys, port)
+        configuration = hub_configuration.plain(environment, keys, port, environment.dockerhub_inner_service)
         config = registry.write_config(hub_configuration.folder(environment) / "inner.yml", configuration)
         missing = "program"
         program = registry.choose(environment, config, "inner hub")

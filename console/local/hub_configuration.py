@@ -55,12 +55,15 @@ def caching(environment: Environment, keys: Keys, *, credentials: bool = True) -
     return whole
 
 
-def plain(environment: Environment, keys: Keys, port: int) -> dict[str, Any]:
+def plain(environment: Environment, keys: Keys, port: int, service: str = "") -> dict[str, Any]:
     """A registry that serves what the cache holds, takes nothing and asks nobody.
 
     In the cache's place while the upstream is away, and beside it for the console's own questions.
+
+    :param service: its name, the audience of tokens for it; the cache's when not given.
     """
     whole = _common(environment, keys, port)
+    whole["auth"]["token"]["service"] = service or environment.dockerhub_service
     whole["storage"]["maintenance"] = {"uploadpurging": {"enabled": False}, "readonly": {"enabled": True}}
     return whole
 

@@ -162,6 +162,7 @@ def inner_configuration(environment: Environment, keys: Keys, port: int) -> dict
     """
     whole = configuration(environment, keys)
     del whole["notifications"]
+    whole["auth"]["token"]["service"] = environment.inner_registry_service
     # One of the two cleans up unfinished uploads.
     whole["storage"]["maintenance"] = {"uploadpurging": {"enabled": False}}
     whole["http"]["addr"] = f"127.0.0.1:{port}"

@@ -39,11 +39,17 @@ class Registry:
 
 def registries() -> list[Registry]:
     """All that must know a key before anything is signed with it."""
-    own = {settings.REGISTRY_URL, settings.CONSOLE_REGISTRY_URL}
-    found = [Registry(url, settings.REGISTRY_SERVICE, settings.REGISTRY_IS_OURS) for url in sorted(own)]
+    own = {
+        settings.REGISTRY_URL: settings.REGISTRY_SERVICE,
+        settings.CONSOLE_REGISTRY_URL: settings.CONSOLE_REGISTRY_SERVICE,
+    }
+    found = [Registry(url, service, settings.REGISTRY_IS_OURS) for url, service in sorted(own.items())]
     if settings.DOCKERHUB_ENABLED:
-        cache = {settings.DOCKERHUB_URL, settings.DOCKERHUB_INNER_URL}
-        found += [Registry(url, settings.DOCKERHUB_SERVICE, True) for url in sorted(cache)]
+        cache = {
+            settings.DOCKERHUB_URL: settings.DOCKERHUB_SERVICE,
+            settings.DOCKERHUB_INNER_URL: settings.DOCKERHUB_INNER_SERVICE,
+        }
+        found += [Registry(url, service, True) for url, service in sorted(cache.items())]
     return found
 
 
