@@ -222,7 +222,7 @@ def manifest_commands(
         manifest.artifact_type,
         media_type=manifest.media_type,
         tag=tag,
-        children=bool(manifest.children),
+        children=manifest.child_count > 0,
         layer_types=layer_types,
     )
     subject = subject or manifest.subject

@@ -9,13 +9,17 @@ from urllib.parse import quote
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from console.images.attached import Attached
 from console.images.commands import manifest_commands
 from console.images.models import Image, Manifest, Tag
 from console.images.models.image import address_in_registry
-from console.images.tags import Attachment, Platform
+from console.images.tags import Platform
 from console.pages.addresses import address_of
+from console.pages.excerpts import shorten
 from console.pages.templatetags.console import moment, number, short_digest, size
 
+# Characters of a platform, and of an attachment's kind, which may be any media type.
+_LONGEST = 40
 # The rest of an image's platforms is counted.
 _PLATFORMS_SHOWN = 3
 
@@ -72,16 +76,18 @@ def tag_row(image: Image, tag: Tag) -> dict[str, Any]:
         "deleting": tag.state == Tag.State.DELETING,
         "problem": tag.problem,
         "image_deleting": image.state == Image.State.DELETING,
-        "attached": _attached(repository, manifest.attachments),  # type: ignore[attr-defined]
+        "attached": _attached(repository, manifest),
         "digest": manifest.digest,
         "short_digest": short_digest(manifest.digest),
         "artifact": manifest.kind == Manifest.Kind.ARTIFACT,
         "kind": manifest.kind_name,
         "artifact_type": manifest.artifact_type,
-        "platforms": manifest.platforms[:_PLATFORMS_SHOWN] if manifest.children_shown else manifest.platforms,  # type: ignore[attr-defined]
+        "platforms": [shorten(one, _LONGEST) for one in manifest.platforms[:_PLATFORMS_SHOWN]],
         "more": f"+{len(manifest.platforms) - _PLATFORMS_SHOWN}" if len(manifest.platforms) > _PLATFORMS_SHOWN else "",
         "children": [_child(page, child) for child in manifest.children_shown],  # type: ignore[attr-defined]
-        "manifests": _counted(manifest.children_shown),  # type: ignore[attr-defined]
+        "children_more": _more(manifest.children_more),  # type: ignore[attr-defined]
+        "children_page": address_of("manifest-part", repository, manifest.digest, "platforms"),
+        "manifests": _counted(manifest.shown_count),
         "size": size(manifest.size),
         "pushed": moment(tag.pushed_at),
         "pushed_by": tag.pushed_by,
@@ -93,38 +99,45 @@ def tag_row(image: Image, tag: Tag) -> dict[str, Any]:
     }
 
 
-def _counted(manifests: list[Platform]) -> str:
-    count = len(manifests)
+def _counted(count: int) -> str:
     return ngettext("%(number)s manifest", "%(number)s manifests", count) % {"number": number(count)}
 
 
-def _counted_attachments(attachments: list[Attachment]) -> str:
-    count = len(attachments)
+def _more(count: int) -> str:
+    return _("and %(number)s more") % {"number": number(count)} if count else ""
+
+
+def _counted_attachments(attached: Attached) -> str:
+    count = len(attached)
     return ngettext("%(number)s attached", "%(number)s attached", count) % {"number": number(count)} if count else ""
 
 
-def _attached(repository: str, attachments: list[Attachment]) -> dict[str, Any]:
+def _attached(repository: str, manifest: Manifest) -> dict[str, Any]:
+    attached: Attached = manifest.attached  # type: ignore[attr-defined]
     return {
-        "count": _counted_attachments(attachments),
-        "first": attachments[0].digest if attachments else "",
+        "count": _counted_attachments(attached),
+        "first": attached.rows[0].digest if attached.rows else "",
+        "more": _more(attached.more),
+        "page": address_of("manifest-part", repository, manifest.digest, "attached"),
         "all": [
             {
-                "kind": one.kind,
+                "kind": shorten(one.kind, _LONGEST),
                 "digest": one.digest,
                 "page": address_of("manifest", repository, one.digest),
                 "size": size(one.size),
             }
-            for one in attachments
+            for one in attached.rows
         ],
     }
 
 
 def _child(page: str, child: Platform) -> dict[str, Any]:
+    platform = shorten(child.platform, _LONGEST)
     return {
-        "platform": child.platform,
+        "platform": platform,
         "digest": child.digest,
         "page": f"{page}?platform={quote(child.digest)}",
-        "label": _("Copy digest of %(platform)s") % {"platform": child.platform},
+        "label": _("Copy digest of %(platform)s") % {"platform": platform},
         "size": "" if child.size is None else size(child.size),
-        "attached": _counted_attachments(child.attachments),
+        "attached": _counted_attachments(child.attached),
     }

@@ -1,10 +1,10 @@
-"""What the pages show of an image's tags and manifests: all of it from the index."""
+"""What the pages show of an image's tags: all of it from the index."""
 
 from __future__ import annotations
 
 import datetime
-import json
-from collections.abc import Iterable
+import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -13,22 +13,23 @@ from django.db.models import DateTimeField, Exists, F, OuterRef, Q, QuerySet, Va
 from django.db.models.functions import Coalesce, Greatest
 from django.http import QueryDict
 
-from console import foreign_layers
 from console.database.compiled import Compiled
+from console.images.attached import Attached, Attachment, first_attached
 from console.images.clients import Known
 from console.images.commands import helm_version
+from console.images.converters import DigestConverter
 from console.images.media_types import BUILD_CACHE, HELM_CHART
-from console.images.models import Document, Image, Manifest, Tag
+from console.images.models import Image, Manifest, Tag
+from console.images.models.index import FIRST_CHILDREN
 from console.pages.paging import KeysetPage, keyset, keyset_order, sort_name
-from registry_client import Descriptor, MalformedManifest
-from registry_client import Manifest as RegistryManifest
 
 _NEVER = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 # Pulls by tag, and those by the digest that it points at: clients resolve a tag first and then fetch the digest.
 PULLS = F("pull_count") + F("manifest__pull_count")
 LAST_PULL = Greatest(F("last_pull_at"), F("manifest__last_pull_at"), output_field=DateTimeField())
-# Tags are asked for by so many digests at a time, or a multiple.
-_DIGESTS = 32
+_DIGEST = re.compile(DigestConverter.regex)
+# Of the manifests that indexes name, and of attachments, all rows of a page show so many together, and each so many.
+_MOST_CHILDREN, _MOST_ATTACHED, _FIRST_ATTACHED = 200, 100, 10
 TAG_SORTS: dict[str, tuple[Any, type]] = {
     "name": ("sort_key", str),
     "size": ("manifest__size", int),
@@ -46,7 +47,8 @@ def shown_tags(image: Image) -> QuerySet[Tag]:
 
 def all_tags(image: Image) -> QuerySet[Tag]:
     """All tags, those included that stand under another one, with what they point at and how often that was pulled."""
-    tags = Tag.objects.filter(image=image).select_related("manifest")
+    # What a manifest names can be megabytes long.
+    tags = Tag.objects.filter(image=image).select_related("manifest").defer("manifest__children", "manifest__blobs")
     return tags.annotate(pulls=PULLS, last_pull=LAST_PULL)
 
 
@@ -70,6 +72,15 @@ def _names_of(manifest: int) -> QuerySet[Tag, tuple[str]]:
     return Tag.objects.filter(manifest=manifest).order_by("sort_key").values_list("name")
 
 
+def names(manifest: Manifest, digest: str) -> bool:
+    """Whether the manifest is an index that names this digest, with a query where it is not among the first."""
+    if any(child["digest"] == digest for child in manifest.first_children):
+        return True
+    if not _DIGEST.fullmatch(digest) or manifest.child_count == len(manifest.first_children):
+        return False
+    return Manifest.objects.filter(pk=manifest.pk, children__contains=[{"digest": digest}]).exists()
+
+
 def last_names(image: Image, most: int) -> list[str]:
     """The names of the last tags in the order of versions, the newest version first."""
     tags = Tag.objects.filter(image=image, subject="", state=Tag.State.ACTIVE)
@@ -86,7 +97,7 @@ def known_tags(image: Image) -> Known:
     tags = Tag.objects.filter(image=image, subject="", state=Tag.State.ACTIVE, missing_at=None)
     newest = tags.order_by("-pushed_at", "-pk")
     images = newest.filter(manifest__kind__in=_IMAGE_KINDS).values_list("name", flat=True)
-    artifacts = newest.filter(manifest__kind=Manifest.Kind.ARTIFACT, manifest__children=[])
+    artifacts = newest.filter(manifest__kind=Manifest.Kind.ARTIFACT, manifest__child_count=0)
     charts = artifacts.filter(manifest__artifact_type=HELM_CHART).values_list("name", "manifest__digest")
     others = artifacts.exclude(manifest__artifact_type__in=(HELM_CHART, BUILD_CACHE)).values_list("name", flat=True)
     found = list(charts[:_CHARTS])
@@ -100,23 +111,13 @@ def known_tags(image: Image) -> Known:
 
 
 @dataclass
-class Attachment:
-    """A tag or an untagged manifest that is about another one."""
-
-    kind: str
-    digest: str
-    size: int
-    tag: str = ""
-
-
-@dataclass
 class Platform:
     """A manifest that an index names."""
 
     platform: str
     digest: str
     size: int | None
-    attachments: list[Attachment] = field(default_factory=list)
+    attached: Attached = field(default_factory=Attached)
 
 
 def tag_page(image: Image, query: QueryDict, text: str) -> tuple[KeysetPage[Tag], str]:
@@ -140,184 +141,44 @@ def _first_tags(image: int, sort: str) -> QuerySet[Tag]:
     return keyset_order(shown_tags(Image(pk=image)), column, sort.startswith("-"))
 
 
-def decorate(image: Image, manifests: Iterable[Manifest]) -> None:
-    """Give each manifest its ``children_shown`` and ``attachments``."""
-    manifests = list(manifests)
-    children = {digest for manifest in manifests for digest in manifest.child_digests}
-    known = Manifest.objects.filter(image=image, digest__in=children).values_list("digest", "size")
+def decorate(image: Image, manifests: Collection[Manifest]) -> None:
+    """Give each manifest what pages show of it beside its own row, two queries for all of them, three at most.
+
+    ``children_shown``: the first manifests that it names; ``children_more``: how many more these are; ``attached``.
+    The more rows a page has, the fewer of both each shows.
+    """
+    most_children = min(FIRST_CHILDREN, _MOST_CHILDREN // max(len(manifests), 1))
+    most_attached = min(_FIRST_ATTACHED, _MOST_ATTACHED // max(len(manifests), 1))
+    shown = {manifest.pk: manifest.first_children[:most_children] for manifest in manifests}
+    children = {child["digest"] for first in shown.values() for child in first}
+    said = {child["digest"] for manifest in manifests for child in manifest.first_attestations}
+    known = Manifest.objects.filter(image=image, digest__in=children | said).values_list("digest", "size")
     sizes: dict[str, int] = dict(known)
-    attached = attachments(image, children | {manifest.digest for manifest in manifests})
+    attached = first_attached(image, children | {manifest.digest for manifest in manifests}, most_attached)
     for manifest in manifests:
+        attestations = _attestations(manifest, sizes)
         manifest.children_shown = [  # type: ignore[attr-defined]
             Platform(
                 child["platform"] or "–",
                 child["digest"],
                 sizes.get(child["digest"]),
-                [*attached.get(child["digest"], []), *_attestations(manifest, child["digest"], sizes)],
+                _with(attached.get(child["digest"]), attestations.get(child["digest"], []), most_attached),
             )
-            for child in manifest.children
-            if "about" not in child
+            for child in shown[manifest.pk]
         ]
-        manifest.attachments = attached.get(manifest.digest, [])  # type: ignore[attr-defined]
+        manifest.children_more = manifest.shown_count - len(shown[manifest.pk])  # type: ignore[attr-defined]
+        manifest.attached = attached.get(manifest.digest, Attached())  # type: ignore[attr-defined]
 
 
-def _attestations(index: Manifest, digest: str, sizes: dict[str, int]) -> list[Attachment]:
-    """What BuildKit says of a platform, in the same index."""
-    return [
-        Attachment("attestation", child["digest"], sizes.get(child["digest"], 0))
-        for child in index.children
-        if child.get("about") == digest
-    ]
-
-
-@Compiled
-def _tags_about(image: int, *digests: str) -> QuerySet[Tag]:
-    return Tag.objects.filter(image=image, subject__in=digests).select_related("manifest").order_by("sort_key")
-
-
-@Compiled
-def _manifests_about(image: int, *digests: str) -> QuerySet[Manifest]:
-    """What names one of these as its subject and has no tag."""
-    return Manifest.objects.filter(image=image, subject__in=digests, tags=None).order_by("digest")
-
-
-def attachments(image: Image, digests: Iterable[str]) -> dict[str, list[Attachment]]:
-    """What is about these digests: tagged so, named by a list that is tagged so, or naming them as its subject.
-
-    OCI distribution specification 1.1, "Listing Referrers" and "Referrers Tag Schema".
-    """
+def _attestations(index: Manifest, sizes: dict[str, int]) -> dict[str, list[Attachment]]:
+    """What BuildKit says of platforms, in the same index."""
     found: dict[str, list[Attachment]] = {}
-    seen: set[tuple[str, str]] = set()
-    lists: dict[str, str] = {}
-    # Not another statement for each number of digests.
-    asked = sorted(digests)
-    asked += asked[-1:] * (-len(asked) % _DIGESTS)
-    for tag in _tags_about(image.pk, *asked) if asked else ():
-        if tag.manifest.children:
-            lists.update(dict.fromkeys(tag.manifest.child_digests, tag.subject))
-            continue
-        seen.add((tag.subject, tag.manifest.digest))
-        found.setdefault(tag.subject, []).append(_attachment(tag.manifest, tag.name))
-    listed = Manifest.objects.filter(image=image, digest__in=lists).order_by("digest")
-    named = _manifests_about(image.pk, *asked) if asked else []
-    for manifest in (*listed, *named):
-        subject = lists.get(manifest.digest) or manifest.subject
-        if (subject, manifest.digest) not in seen:
-            seen.add((subject, manifest.digest))
-            found.setdefault(subject, []).append(_attachment(manifest))
+    for child in index.first_attestations:
+        this = Attachment("attestation", child["digest"], sizes.get(child["digest"], 0))
+        found.setdefault(child["about"], []).append(this)
     return found
 
 
-# cosign's tags, then the types that signing, scanning and building tools write.
-_KINDS_BY_TAG = {"sig": "signature", "att": "attestation", "sbom": "SBOM"}
-_KINDS_BY_TYPE = (
-    ("application/vnd.dev.cosign.artifact.sig.", "signature"),
-    ("application/vnd.dev.cosign.artifact.att.", "attestation"),
-    ("application/vnd.dev.cosign.artifact.sbom.", "SBOM"),
-    ("application/vnd.dev.sigstore.bundle", "signature"),
-    ("application/vnd.cncf.notary.signature", "signature"),
-    ("application/vnd.in-toto+json", "attestation"),
-    ("application/spdx+json", "SBOM"),
-    ("text/spdx", "SBOM"),
-    ("application/vnd.cyclonedx", "SBOM"),
-    ("application/vnd.syft+json", "SBOM"),
-)
-
-
-def _attachment(manifest: Manifest, tag: str = "") -> Attachment:
-    stem, _dot, suffix = tag.rpartition(".")
-    kind = _KINDS_BY_TAG.get(suffix, "") if stem else ""
-    if not kind:
-        named = (name for start, name in _KINDS_BY_TYPE if manifest.artifact_type.startswith(start))
-        # A manifest's media type says nothing of what is in it.
-        kind = next(named, manifest.artifact_type or "artifact")
-    return Attachment(kind, manifest.digest, manifest.size, tag)
-
-
-# --- one manifest ---------------------------------------------------------------------------------------------------
-
-
-@dataclass
-class Step:
-    """A step of an image's history, with the layer it made, if it made one."""
-
-    command: str
-    digest: str = ""
-    size: int | None = None
-    media_type: str = ""
-    created: str = ""
-    # Where clients download it from, of a foreign layer.
-    elsewhere: str = ""
-
-
-@dataclass
-class Content:
-    """What a manifest's page shows below its head."""
-
-    config: dict[str, Any]
-    steps: list[Step]
-    # Pairs: a template would take a key named "items" for what a dict does.
-    labels: list[tuple[str, Any]]
-    annotations: list[tuple[str, str]]
-    raw: str
-    raw_size: int
-    problem: str = ""
-
-
-@Compiled
-def _documents(digest: str) -> QuerySet[Document]:
-    return Document.objects.filter(digest=digest).order_by()
-
-
-# Longer manifests are shown in part, and given as a whole by a link.
-_MOST_SHOWN = 64 << 10
-
-
-def content(manifest: Manifest) -> Content | None:
-    """Config, layers with the history that made them, and the raw manifest; ``None`` when it was not read yet.
-
-    Of an index, the blobs that it names itself stand where an image's layers do.
-    """
-    document = next(iter(_documents(manifest.digest)), None)
-    if document is None:
-        return None
-    whole = bytes(document.content)
-    parsed = RegistryManifest("", document.digest, document.media_type, whole)
-    steps, annotations, problem, blobs = [], [], "", set(manifest.blobs)
-    labels = sorted((document.config.get("labels") or {}).items())
-    try:
-        layers = parsed.layers or tuple(entry for entry in parsed.entries if parsed.is_index and entry.digest in blobs)
-        steps = _steps(layers, document.config.get("history", []))
-        annotations = sorted(parsed.annotations.items())
-    except MalformedManifest as error:
-        problem = str(error)
-    return Content(document.config, steps, labels, annotations, _pretty(whole), len(whole), problem)
-
-
-def _steps(named: Iterable[Descriptor], history: list[dict[str, Any]]) -> list[Step]:
-    """Each step of the history takes the next layer, unless it says that it made none."""
-    layers = list(named)
-    steps = []
-    for entry in history:
-        step = Step(entry.get("created_by") or entry.get("comment", ""), created=entry.get("created", ""))
-        if not entry.get("empty") and layers:
-            layer = layers.pop(0)
-            _add_layer(step, layer)
-        steps.append(step)
-    return steps + [_add_layer(Step(""), layer) for layer in layers]
-
-
-def _add_layer(step: Step, layer: Descriptor) -> Step:
-    step.digest, step.size, step.media_type = layer.digest, layer.size, layer.media_type
-    step.elsewhere = foreign_layers.host(layer) if layer.is_foreign else ""
-    return step
-
-
-def _pretty(whole: bytes) -> str:
-    """The manifest for reading: indented if it is JSON, and cut if it is very long."""
-    try:
-        text = json.dumps(json.loads(whole), indent=2, ensure_ascii=False)
-    except (ValueError, RecursionError):
-        text = whole.decode("utf-8", "replace")
-    text = text.encode("utf-8", "replace").decode()
-    return text if len(text) <= _MOST_SHOWN else text[:_MOST_SHOWN] + "\n…"
+def _with(attached: Attached | None, attestations: list[Attachment], most: int) -> Attached:
+    rows = [*(attached.rows if attached else ()), *attestations]
+    return Attached(rows[:most], len(rows[most:]) + (attached.more if attached else 0))

@@ -28,4 +28,5 @@ urlpatterns = [
     path("<repository:repository>/-/problems/<int:number>/dismiss/", views_failures.dismiss, name="failure-dismiss"),
     path("<repository:repository>/-/manifests/<digest:digest>/", views_tags.manifest, name="manifest"),
     path("<repository:repository>/-/manifests/<digest:digest>/raw/", views_tags.raw, name="manifest-raw"),
+    path("<repository:repository>/-/manifests/<digest:digest>/<slug:name>/", views_tags.part, name="manifest-part"),
 ]

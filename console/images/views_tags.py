@@ -10,13 +10,17 @@ from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_GET
 
 from console import policy
-from console.images import retrying, versions
+from console.images import parts, retrying, versions
 from console.images import tags as index
 from console.images.commands import manifest_commands
+from console.images.content import content
 from console.images.models import Document, Image, Manifest
 from console.images.views import image_context, own_image
 from console.pages.activated import activated
 from console.pages.rendering import Request, page, search_text
+
+# Tags that point at a manifest, on its page.
+_MOST_NAMES = 50
 
 
 @require_GET
@@ -51,8 +55,8 @@ def tag(request: Request, repository: str, tag: str) -> HttpResponse:
     row = index.tag_named(image, tag)
     if row is None:
         raise Http404
-    others = [name for name in index.names_of(row.manifest, 51) if name != row.name]
-    return _manifest_page(request, image, row.manifest, {"tag": row, "others": others[:50]})
+    others = [name for name in index.names_of(row.manifest, _MOST_NAMES + 1) if name != row.name]
+    return _manifest_page(request, image, row.manifest, {"tag": row, "others": others[:_MOST_NAMES]})
 
 
 @require_GET
@@ -61,7 +65,7 @@ def manifest(request: Request, repository: str, digest: str) -> HttpResponse:
     """The page of a manifest by its digest: a platform, an attachment, or one that lost its tag."""
     image = own_image(request, repository)
     row = get_object_or_404(Manifest, image=image, digest=digest)
-    return _manifest_page(request, image, row, {"others": index.names_of(row, 50)})
+    return _manifest_page(request, image, row, {"others": index.names_of(row, _MOST_NAMES)})
 
 
 def _manifest_page(request: Request, image: Image, manifest: Manifest, context: dict[str, Any]) -> HttpResponse:
@@ -70,12 +74,12 @@ def _manifest_page(request: Request, image: Image, manifest: Manifest, context: 
     chosen, digest = None, manifest.digest
     if platforms:
         asked = request.GET.get("platform", "")
-        digest = next((one.digest for one in platforms if one.digest == asked), platforms[0].digest)
+        digest = asked if index.names(manifest, asked) else platforms[0].digest
         chosen = Manifest.objects.filter(image=image, digest=digest).first()
     shown = chosen or manifest
-    content, tag = index.content(shown), context.get("tag")
+    found, tag = content(shown), context.get("tag")
     # Of an index the layers shown are a platform's.
-    layers = [] if chosen or content is None else [step.media_type for step in content.steps if step.digest]
+    layers = [] if chosen or found is None else [step.media_type for step in found.steps.rows if step.digest]
     name, subject = (tag.name, tag.subject) if tag else ("", "")
     context |= {
         **image_context(request, image, "tags"),
@@ -86,10 +90,27 @@ def _manifest_page(request: Request, image: Image, manifest: Manifest, context: 
         "chosen": chosen,
         "shown": shown,
         "shown_digest": digest,
-        "content": content,
-        "raw": index.content(manifest) if chosen else None,
+        "content": found,
+        "raw": content(manifest) if chosen else None,
     }
     return page(request, "images/manifest.html", context)
+
+
+@require_GET
+@activated
+def part(request: Request, repository: str, digest: str, name: str) -> HttpResponse:
+    """One of the lists of a manifest, page by page: what its own page shows the beginning of."""
+    image = own_image(request, repository)
+    row = get_object_or_404(Manifest.objects.defer("children"), image=image, digest=digest)
+    if name not in parts.PARTS:
+        raise Http404
+    context = {
+        **image_context(request, image, "tags"),
+        "manifest": row,
+        "part": parts.PARTS[name],
+        "rows": parts.part_page(image, row, name, request.GET.get("page", "")),
+    }
+    return page(request, "images/part.html", context)
 
 
 @require_GET

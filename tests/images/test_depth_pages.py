@@ -351,7 +351,7 @@ class TestVersion:
     "verb",
     [
         "-/tags/v1/", "-/tags/v1/copy/", "-/visibility/", "-/version/", "-/copies/1/dismiss/",
-        "-/manifests/{digest}/", "-/manifests/{digest}/raw/",
+        "-/manifests/{digest}/", "-/manifests/{digest}/raw/", "-/manifests/{digest}/platforms/",
     ],
 )  # fmt: skip
 def test_somebody_elses(client, ann, verb):

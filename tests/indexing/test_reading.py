@@ -5,8 +5,9 @@ import json
 
 import pytest
 
+from console.images.content import content, said
 from console.images.models import Document, Manifest, Tag
-from console.images.tags import content, decorate
+from console.images.tags import decorate
 from console.indexing.reading import shown_config, subject_of_tag
 from console.indexing.services import reread_image
 from console.registry import registry
@@ -51,7 +52,7 @@ class TestPushed:
         assert row.children[1] == {"digest": provenance["digest"], "platform": "", "about": child["digest"]}
         decorate(image, [row])
         (shown,) = row.children_shown
-        assert (shown.platform, [one.kind for one in shown.attachments]) == ("linux/amd64", ["attestation"])
+        assert (shown.platform, [one.kind for one in shown.attached.rows]) == ("linux/amd64", ["attestation"])
 
     def test_a_signature_of_cosign(self, image):
         signed = push_image(registry(), image.repository, "v1")
@@ -149,8 +150,10 @@ class TestPushed:
         reread_tag(image.repository, "v1")
         row = Tag.objects.get().manifest
         assert row.size == 500 * 5 + document["config"]["size"]
-        steps = content(row).steps
+        steps = said(row).steps
         assert (len(steps), steps[499].command, steps[499].digest) == (500, "RUN 499", layer["digest"])
+        shown = content(row).steps
+        assert (len(shown.rows), shown.more) == (100, 400)
 
     def test_the_longest_tag(self, image):
         push_image(registry(), image.repository, "x" * 128)

@@ -8,8 +8,8 @@ import threading
 import pytest
 
 from console import registry as console_registry
+from console.images.content import content
 from console.images.models import Manifest
-from console.images.tags import content
 from console.indexing.hints import Notice, follow, remember
 from console.indexing.models import Hint
 from registry_client import (

@@ -35,6 +35,7 @@ LISTS = {
     "image": ("/images/team/app/?size=100", 10),
     "tag": ("/images/team/app/-/tags/multi/", 11),
     "manifest": (f"/images/team/app/-/manifests/{INDEX}/", 11),
+    "manifest-part": (f"/images/team/app/-/manifests/{INDEX}/platforms/", 6),
     "image-info": ("/images/team/app/-/info/", 6),
     "image-create": ("/images/-/create/", 6),
     "image-delete-many": ("/images/-/delete/?{ticked}", 6),

@@ -215,6 +215,7 @@ CONSOLE = [
     Row(f"{_IMAGE}-/problems/<int:number>/dismiss/", POST=owner(f"{_AT_IMAGE} +"), words={"int:number": "{failure}"}),
     Row(f"{_IMAGE}-/manifests/<digest:digest>/", GET=owner("200")),
     Row(f"{_IMAGE}-/manifests/<digest:digest>/raw/", GET=owner("200")),
+    Row(f"{_IMAGE}-/manifests/<digest:digest>/<slug:name>/", GET=owner("200"), words={"slug:name": "platforms"}),
     # --- namespaces ---
     Row("namespaces/", GET=activated("200")),
     Row(

@@ -77,6 +77,7 @@ UNDER_ONES_OWN = [
     ("POST", "/images/others/secret/-/problems/{failure}/dismiss/", {}, 302),
     ("GET", f"/images/others/secret/-/manifests/{INDEX}/", {}, 404),
     ("GET", f"/images/others/secret/-/manifests/{INDEX}/raw/", {}, 404),
+    ("GET", f"/images/others/secret/-/manifests/{INDEX}/platforms/", {}, 404),
     ("GET", "/images/others/secret/-/tags/v0/", {}, 404),
     ("GET", "/images/others/secret/-/tags/v0/copy/", {}, 404),
     ("POST", "/images/others/secret/-/delete-tags/", {"tag": ["v0"]}, 404),

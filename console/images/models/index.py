@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Func, GeneratedField, Q
 from django.utils.translation import gettext_lazy as _
 
 from console.database.tag_order import TagOrderField
@@ -12,6 +12,30 @@ from console.images.models.image import Image
 
 # Artifacts with a name of their own.
 _ARTIFACT_NAMES = {BUILD_CACHE: _("Build cache"), HELM_CHART: _("Helm chart")}
+
+# So many of what an index names are kept apart for lists, which read no index of thousands.
+FIRST_CHILDREN = 20
+_SHOWN = "$[*] ? (!exists(@.about))"
+_ATTESTATIONS = "$[*] ? (exists(@.about))"
+
+
+def _entries(path: str) -> Func:
+    """The entries of ``children`` that the path (SQL/JSON) picks."""
+    return Func(F("children"), template=f"jsonb_path_query_array(%(expressions)s, '{path}')")
+
+
+def _first(path: str) -> GeneratedField:
+    entries = Func(
+        _entries(path),
+        template=f"jsonb_path_query_array(%(expressions)s, '$[0 to {FIRST_CHILDREN - 1}]')",
+        output_field=models.JSONField(),
+    )
+    return GeneratedField(expression=entries, output_field=models.JSONField(), db_persist=True)
+
+
+def _number(entries: Func | F) -> GeneratedField:
+    count = Func(entries, function="jsonb_array_length", output_field=models.IntegerField())
+    return GeneratedField(expression=count, output_field=models.IntegerField(), db_persist=True)
 
 
 class Document(models.Model):
@@ -42,6 +66,10 @@ class Manifest(models.Model):
     ``blobs`` are the digests of config and layers, ``children`` the manifests that an index names, each with
     ``digest``, ``platform`` and, for what is not an image but says something about one, ``about``. An index may name
     blobs, as BuildKit's cache does: they are in ``blobs``, and ``own_size`` is their part of ``size``.
+
+    An index may name tens of thousands. Lists read its beginning alone: ``first_children`` without what says something
+    about another, ``first_attestations`` the others, each at most ``FIRST_CHILDREN``; ``child_count`` counts all, and
+    ``shown_count`` those without ``about``.
     """
 
     class Kind(models.TextChoices):
@@ -60,6 +88,10 @@ class Manifest(models.Model):
     platforms = models.JSONField(_("platforms"), default=list)
     blobs = models.JSONField(default=list)
     children = models.JSONField(default=list)
+    first_children = _first(_SHOWN)
+    first_attestations = _first(_ATTESTATIONS)
+    child_count = _number(F("children"))
+    shown_count = _number(_entries(_SHOWN))
     is_child = models.BooleanField(default=False, help_text=_("An index of the image names it."))
     doomed = models.BooleanField(default=False, help_text=_("It is being deleted: its last tag was."))
     doomed_at = models.DateTimeField(

@@ -1,0 +1,39 @@
+"""The beginning of a list whose length nobody vouches for, as a page shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True)
+class Excerpt(Generic[Row]):
+    """The first rows of a list, and how many ``more`` it has."""
+
+    rows: list[Row] = field(default_factory=list)
+    more: int = 0
+
+
+def excerpt(
+    rows: Sequence[Row], most: int, characters: int, show: Callable[[Row], Row], length: Callable[[Row], int]
+) -> Excerpt[Row]:
+    """The rows from the first on, at most ``most``, with at most ``characters`` in all, and never none of some.
+
+    :param show: makes of a row what is shown of it.
+    :param length: how many characters that shows.
+    """
+    shown: list[Row] = []
+    for row in map(show, rows[:most]):
+        characters -= length(row)
+        if characters < 0 and shown:
+            break
+        shown.append(row)
+    return Excerpt(shown, len(rows) - len(shown))
+
+
+def shorten(text: str, most: int) -> str:
+    """The text, cut with an ellipsis where it is longer than ``most`` characters."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
