@@ -6,6 +6,7 @@ from http import HTTPStatus
 
 from django.db import InterfaceError, OperationalError
 
+from console.database.statements import took_too_long
 from registry_client import RegistryUnavailable, Unauthorized
 
 
@@ -20,5 +21,8 @@ def is_outage(error: BaseException) -> bool:
 
 
 def is_database_outage(error: BaseException) -> bool:
-    """Whether the database does not answer or is short of something; a row that it refuses is no outage."""
-    return isinstance(error, (OperationalError, InterfaceError))
+    """Whether the database does not answer or is short of something.
+
+    A row that it refuses is no outage, nor a statement that takes too long.
+    """
+    return isinstance(error, (OperationalError, InterfaceError)) and not took_too_long(error)

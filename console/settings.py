@@ -69,7 +69,9 @@ MIDDLEWARE = [
     # What follows is for people's pages alone.
     "console.pages.programs.ProgramsMiddleware",
     "console.pages.compression.QuickGZipMiddleware",
+    "console.pages.deadlines.DeadlineMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "console.pages.shares.ShareMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -278,6 +280,8 @@ GUESSES_AT = {
 }
 # For so many days after a right password an address is known for the account.
 KNOWN_ADDRESS_DAYS = 30
+# A page that is not there after so many seconds is given up, and its thread goes to another request.
+REQUEST_SECONDS = 15
 # Threads in each process, see console/local/gunicorn.py: half of them may hash passwords of strangers.
 WEB_THREADS = int(os.environ.get("WEB_THREADS") or 8)
 

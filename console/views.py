@@ -13,6 +13,8 @@ from django.template.loader import render_to_string
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from console.pages.deadlines import given_up
+
 
 @never_cache
 @require_safe
@@ -22,7 +24,9 @@ def healthz(request: HttpRequest) -> HttpResponse:
 
 
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
-    """400; 413 for a request that is too long."""
+    """400; 413 for a request that is too long; what ``console.pages.deadlines`` says of one that was given up."""
+    if exception is not None and (response := given_up(exception)):
+        return response
     if isinstance(exception, DisallowedHost):
         return HttpResponse(render_to_string("errors/host.html", {"home": settings.CONSOLE_URL}), status=400)
     if isinstance(exception, RequestDataTooBig | TooManyFieldsSent | TooManyFilesSent):
@@ -41,8 +45,10 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpR
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """500; 503 when the reason is that the database cannot be reached. Asks neither database nor session."""
+    """500; 503 when the database cannot be reached, or takes too long. Asks neither database nor session."""
     problem = sys.exc_info()[1]
+    if response := given_up(problem):
+        return response
     if isinstance(problem, OperationalError | InterfaceError):
         response = HttpResponse(render_to_string("errors/503.html"), status=503)
         response["Retry-After"] = "5"

@@ -15,6 +15,8 @@ import psycopg
 from django.db.backends.postgresql import base
 from django.db.backends.utils import CursorWrapper
 
+from console.database.statements import statement_seconds
+
 
 class _PreparedCursor(psycopg.Cursor[Any]):
     """Binds on the server and lets it keep the plan: psycopg prepares the statement once for each connection."""
@@ -50,7 +52,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         self.health_check_done = True
 
     def init_connection_state(self) -> None:
-        """Django's own, and: a prepared statement keeps its plan.
+        """Django's own, and: no statement takes longer than it may, and a prepared one keeps its plan.
 
         Left to itself, PostgreSQL plans it anew each time as long as it thinks that a plan for just these values is
         worth that, and takes three times as long. Whoever prepares one here asks for rows by their keys.
@@ -58,6 +60,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
         super().init_connection_state()
         with self.connection.cursor() as cursor:
             cursor.execute("SET plan_cache_mode = force_generic_plan")
+            if seconds := statement_seconds():
+                cursor.execute(f"SET statement_timeout = '{seconds}s'")
 
     def prepared_cursor(self) -> CursorWrapper:
         """A cursor for the few statements that are asked so often that planning them each time would show.

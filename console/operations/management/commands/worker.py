@@ -6,6 +6,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError, connection
 
 from console.audit.origin import set_origin
+from console.database.statements import JOB_SECONDS, limit_statements
 from console.indexing.jobs import look_again
 from console.operations.worker import run_worker
 
@@ -17,6 +18,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Look again at everything once, since notifications may have been lost, then work."""
+        limit_statements(JOB_SECONDS)
         try:
             look_again()
         except OperationalError as error:

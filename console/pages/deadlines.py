@@ -1,0 +1,86 @@
+"""What a page may take: a request that goes on for too long is given up, and so is one that nobody waits for any more.
+
+Looked at before each statement, and only while a page is read: what changes something runs to its end, whoever has gone
+meanwhile. A single statement has a limit of its own (``console.database.statements``).
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import BadRequest
+from django.db import connection
+from django.http import HttpRequest, HttpResponse
+from django.template.loader import render_to_string
+
+from console.database.statements import took_too_long
+
+# What nginx writes into its log for a client that has closed the connection; nobody reads the answer.
+_CLIENT_GONE = 499
+
+
+class GivenUp(BadRequest):
+    """The request is not answered any more: it takes too long, or whoever asked has gone.
+
+    Django tells of a ``BadRequest`` by its handler wherever it is raised, in a view or before it.
+    """
+
+    def __init__(self, gone: bool) -> None:
+        super().__init__("the client has gone" if gone else "it takes too long")
+        self.gone = gone
+
+
+class DeadlineMiddleware:
+    """Gives up requests that only read, ``REQUEST_SECONDS`` after they began or when their client has gone."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Pass the request on; what it asks the database is asked while there is time."""
+        if request.method not in {"GET", "HEAD"}:
+            return self._get_response(request)
+        until = time.monotonic() + settings.REQUEST_SECONDS
+        client = request.META.get("gunicorn.socket")
+
+        def ask(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
+            if has_gone(client):
+                raise GivenUp(gone=True)
+            if time.monotonic() >= until:
+                raise GivenUp(gone=False)
+            return execute(sql, params, many, context)
+
+        with connection.execute_wrapper(ask):
+            return self._get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        """Answer a request that was given up, or whose statement took too long."""
+        return given_up(exception)
+
+
+def given_up(problem: BaseException | None) -> HttpResponse | None:
+    """503 for a request that took too long, 499 for one whose client has gone, ``None`` for any other problem."""
+    if isinstance(problem, GivenUp) and problem.gone:
+        return HttpResponse(status=_CLIENT_GONE)
+    if isinstance(problem, GivenUp) or (problem is not None and took_too_long(problem)):
+        response = HttpResponse(render_to_string("errors/slow.html"), status=HTTPStatus.SERVICE_UNAVAILABLE)
+        response["Retry-After"] = "10"
+        return response
+    return None
+
+
+def has_gone(client: socket.socket | None) -> bool:
+    """Whether the other side has closed its connection. What it has sent beyond its request stays to be read."""
+    if client is None:
+        return False
+    try:
+        return client.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
