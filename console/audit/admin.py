@@ -48,7 +48,8 @@ class Trail(ChangeList):
         return {name: value for name, value in rest.items() if name not in FilterForm.base_fields}
 
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[AuditEvent]:
-        return self.form.find(super().get_queryset(request, exclude_parameters))
+        # The list shows no details, of which a thousand names may be part.
+        return self.form.find(super().get_queryset(request, exclude_parameters)).defer("detail")
 
 
 @admin.register(AuditEvent)
