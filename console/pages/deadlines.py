@@ -6,6 +6,7 @@ meanwhile. A single statement has a limit of its own (``console.database.stateme
 
 from __future__ import annotations
 
+import select
 import socket
 import time
 from collections.abc import Callable
@@ -79,8 +80,9 @@ def has_gone(client: socket.socket | None) -> bool:
     if client is None:
         return False
     try:
-        return client.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
-    except BlockingIOError:
-        return False
-    except OSError:
+        poll = select.poll()
+        poll.register(client, select.POLLIN)
+        # A socket with a timeout would wait for something to read.
+        return bool(poll.poll(0)) and client.recv(1, socket.MSG_PEEK) == b""
+    except (OSError, ValueError):  # ValueError: it is closed here, too
         return True

@@ -68,8 +68,10 @@ class TestNobodyWaits:
         response = client.get("/images/", **{"gunicorn.socket": ours})
         assert (response.status_code, response.content) == (499, b"")
 
-    def test_a_client_that_is_there(self, client, ann, pair):
+    @pytest.mark.parametrize("timeout", [None, 0, 30])
+    def test_a_client_that_is_there(self, client, ann, pair, timeout):
         ours, theirs = pair
+        ours.settimeout(timeout)
         assert client.get("/images/", **{"gunicorn.socket": ours}).status_code == 200
         # Its next request came already, and is left to be read.
         theirs.sendall(b"GET")
