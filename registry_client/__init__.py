@@ -4,6 +4,7 @@ from registry_client.authentication import Anonymous, Authentication, Challenged
 from registry_client.client import RegistryClient
 from registry_client.connections import Connections
 from registry_client.errors import (
+    AnswerTooLarge,
     BlobUnknown,
     Denied,
     DigestMismatch,
@@ -78,6 +79,7 @@ __all__ = [
     "TAG_PATTERN",
     "AddressGuard",
     "Anonymous",
+    "AnswerTooLarge",
     "Authentication",
     "BlobUnknown",
     "Challenged",

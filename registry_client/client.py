@@ -10,7 +10,7 @@ from registry_client.authentication import Anonymous, Authentication
 from registry_client.connections import Connections
 from registry_client.manifests import Descriptor, Manifest
 from registry_client.names import check_digest, check_reference, check_repository
-from registry_client.transport import Transport
+from registry_client.transport import MANIFEST_LIMIT, Transport
 
 
 class RegistryClient:
@@ -86,21 +86,29 @@ class RegistryClient:
         """
         return fetch.resolve(self._transport, check_repository(repository), check_reference(reference))
 
-    def manifest(self, repository: str, reference: str) -> Manifest:
+    def manifest(self, repository: str, reference: str, *, limit: int = MANIFEST_LIMIT) -> Manifest:
         """The manifest of a tag or a digest, its content verified.
 
+        :param limit: the most bytes that it may have.
+        :raises AnswerTooLarge: when it has more.
         :raises ManifestUnknown: when there is no such manifest, tag or repository.
         :raises DigestMismatch: when the content does not have the digest asked for or stated.
         """
-        return fetch.manifest(self._transport, check_repository(repository), check_reference(reference))
+        checked = check_reference(reference)
+        return fetch.manifest(self._transport, check_repository(repository), checked, limit=limit)
 
-    def content_of(self, repository: str, digest: str, media_type: str = "") -> Manifest | Descriptor | None:
+    def content_of(
+        self, repository: str, digest: str, media_type: str = "", *, limit: int = MANIFEST_LIMIT
+    ) -> Manifest | Descriptor | None:
         """What a repository holds under a digest: a manifest, a blob (its descriptor), or nothing.
 
         :param media_type: what a descriptor says of it; decides what is asked for first, and nothing else.
+        :param limit: the most bytes that a manifest may have.
+        :raises AnswerTooLarge: when it has more, and ``limit`` is less than what registries take.
         :raises UnreadableContent: when there is something that the registry cannot give out.
         """
-        return contents.content_of(self._transport, check_repository(repository), check_digest(digest), media_type)
+        checked = check_digest(digest)
+        return contents.content_of(self._transport, check_repository(repository), checked, media_type, limit)
 
     def put_manifest(self, repository: str, reference: str, content: bytes, media_type: str) -> str:
         """Store a manifest under a tag or its digest, and return its digest.

@@ -17,7 +17,7 @@ from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies
 from urllib3.util import Retry
 
-from registry_client.errors import RegistryError, RegistryUnavailable, UnexpectedAnswer
+from registry_client.errors import AnswerTooLarge, RegistryError, RegistryUnavailable, UnexpectedAnswer
 from registry_client.guard import AddressGuard, GuardedAdapter
 
 _RETRIED_STATUSES = (429, 500, 502, 503, 504)
@@ -195,7 +195,7 @@ def read(response: requests.Response, limit: int) -> bytes:
     """The whole body, after which the connection is free for the next call.
 
     :param limit: the most bytes it may have.
-    :raises UnexpectedAnswer: when it has more; no more than that is read.
+    :raises AnswerTooLarge: when it has more; no more than that is read.
     """
     with response:
         content = bytearray()
@@ -206,7 +206,7 @@ def read(response: requests.Response, limit: int) -> bytes:
                     break
             else:
                 return bytes(content)
-        raise UnexpectedAnswer(f"the answer is larger than {limit} bytes", status=response.status_code)
+        raise AnswerTooLarge(f"the answer is larger than {limit} bytes", status=response.status_code)
 
 
 def _origin(url: str) -> str:

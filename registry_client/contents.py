@@ -11,6 +11,7 @@ from http import HTTPStatus
 
 from registry_client.blobs import stat_blob
 from registry_client.errors import (
+    AnswerTooLarge,
     DigestMismatch,
     NotFound,
     RegistryError,
@@ -22,20 +23,22 @@ from registry_client.fetch import manifest
 from registry_client.manifests import Descriptor, Manifest
 from registry_client.media_types import MANIFEST_MEDIA_TYPES
 from registry_client.names import Digest, Repository
-from registry_client.transport import Transport
+from registry_client.transport import MANIFEST_LIMIT, Transport
 
 
 def content_of(
-    transport: Transport, repository: Repository, digest: Digest, media_type: str
+    transport: Transport, repository: Repository, digest: Digest, media_type: str, limit: int = MANIFEST_LIMIT
 ) -> Manifest | Descriptor | None:
     """Ask for what the media type promises first: one call for what is as it says."""
     if media_type not in {"", *MANIFEST_MEDIA_TYPES}:
-        return _blob(transport, repository, digest) or _manifest(transport, repository, digest)
+        return _blob(transport, repository, digest) or _manifest(transport, repository, digest, limit)
     try:
         # Not repeated: for a blob it would be answered 500 each time.
-        return manifest(transport, repository, digest, repeatable=False)
-    except RegistryError:
-        return _blob(transport, repository, digest) or _manifest(transport, repository, digest)
+        return manifest(transport, repository, digest, limit=limit, repeatable=False)
+    except RegistryError as error:
+        if isinstance(error, AnswerTooLarge) and limit < MANIFEST_LIMIT:
+            raise
+        return _blob(transport, repository, digest) or _manifest(transport, repository, digest, limit)
 
 
 def _blob(transport: Transport, repository: Repository, digest: Digest) -> Descriptor | None:
@@ -47,11 +50,15 @@ def _blob(transport: Transport, repository: Repository, digest: Digest) -> Descr
         raise _judged(error) from error
 
 
-def _manifest(transport: Transport, repository: Repository, digest: Digest) -> Manifest | None:
+def _manifest(transport: Transport, repository: Repository, digest: Digest, limit: int) -> Manifest | None:
     try:
-        return manifest(transport, repository, digest)
+        return manifest(transport, repository, digest, limit=limit)
     except NotFound:
         return None
+    except AnswerTooLarge as error:
+        if limit < MANIFEST_LIMIT:
+            raise
+        raise _judged(error) from error
     except DigestMismatch as error:
         raise _unreadable(error) from error
     except (RegistryUnavailable, UnexpectedAnswer) as error:

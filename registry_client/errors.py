@@ -86,6 +86,10 @@ class UnexpectedAnswer(RegistryError):
     """The answer is not one of a registry: HTML, a redirect, no JSON, the wrong shape, too large."""
 
 
+class AnswerTooLarge(UnexpectedAnswer):
+    """The answer has more bytes than the caller wants to hold."""
+
+
 class DigestMismatch(RegistryError):
     """Content does not have the digest or the size it was said to have."""
 

@@ -38,10 +38,16 @@ def resolve(transport: Transport, repository: Repository, reference: Tag | Diges
 
 
 def manifest(
-    transport: Transport, repository: Repository, reference: Tag | Digest, *, repeatable: bool = True
+    transport: Transport,
+    repository: Repository,
+    reference: Tag | Digest,
+    *,
+    limit: int = MANIFEST_LIMIT,
+    repeatable: bool = True,
 ) -> Manifest:
     """GET ``/v2/NAME/manifests/REFERENCE`` (Distribution specification, "Pulling an Image Manifest").
 
+    :param limit: the most bytes that it may have.
     :param repeatable: whether a call that fails is made again.
     """
     answer = transport.call(
@@ -49,7 +55,7 @@ def manifest(
         f"/v2/{repository}/manifests/{reference}",
         scopes=scopes.pull(repository),
         headers=_ACCEPT,
-        limit=MANIFEST_LIMIT,
+        limit=min(limit, MANIFEST_LIMIT),
         repeatable=repeatable,
     )
     media_type, stated = _media_type(answer), stated_digest(answer)

@@ -6,7 +6,7 @@ whoever asks gets a value of the type that is promised, or :class:`MalformedMani
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -15,10 +15,13 @@ from types import MappingProxyType
 from typing import Any
 
 from registry_client.errors import InvalidName, MalformedManifest
+from registry_client.json_documents import MOST_SEPARATORS, TooManyValues, parse
 from registry_client.media_types import FOREIGN_LAYERS, IMAGE_MEDIA_TYPES, INDEX_MEDIA_TYPES
 from registry_client.names import Digest
 
 _LARGEST_SIZE = (1 << 63) - 1
+# Finds what a manifest names without parsing it.
+_NAMED = re.compile(rb'"digest"\s*:\s*"(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})"')
 
 
 @dataclass(frozen=True)
@@ -140,17 +143,32 @@ class Manifest:
 
         For finding, copying or deleting all of it, however odd it is: nothing is raised. What is not a
         descriptor with a digest is left out, a size that cannot be true is 0, a media type that is no text is empty.
-        An entry may be something else than its media type says (``RegistryClient.content_of``).
+        An entry may be something else than its media type says (``RegistryClient.content_of``). Of a manifest with more
+        values than are parsed, it is every digest in it, without sizes and media types.
         """
         try:
             document, index = self._document, self.is_index
         except MalformedManifest:
-            return ()
+            return self._named if self.has_too_many_values else ()
         values = [] if index else [document.get("config")]
         listed = document.get("manifests" if index else "layers")
         values += listed if isinstance(listed, list) else []
         found = (_lenient_descriptor(value) for value in values)
         return tuple({one.digest: one for one in found if one is not None}.values())
+
+    @property
+    def has_too_many_values(self) -> bool:
+        """Whether it is not read because it has too many values (``json_documents``); its ``entries`` are found."""
+        try:
+            _ = self._document
+        except MalformedManifest as error:
+            return isinstance(error.__cause__, TooManyValues)
+        return False
+
+    @property
+    def _named(self) -> tuple[Descriptor, ...]:
+        found = dict.fromkeys(match[1] for match in _NAMED.finditer(self.content))
+        return tuple(Descriptor(Digest(digest.decode()), "", 0) for digest in found)
 
     @property
     def names_all_entries(self) -> bool:
@@ -170,8 +188,11 @@ class Manifest:
     @cached_property
     def _document(self) -> dict[str, Any]:
         try:
-            document = json.loads(self.content)
-        except (ValueError, RecursionError):
+            document = parse(self.content)
+        except TooManyValues as error:
+            message = f"the manifest has more than {MOST_SEPARATORS:,} values, which is more than is read of one"
+            raise MalformedManifest(message) from error
+        except ValueError:
             document = None
         if not isinstance(document, dict):
             raise MalformedManifest("the manifest is not a JSON object")

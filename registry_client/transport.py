@@ -18,8 +18,8 @@ from registry_client.errors import NotFound, UnexpectedAnswer
 
 # A repository of 100,000 tags is listed in one answer.
 LISTING_LIMIT = 32 << 20
-# Distribution takes manifests of up to 4 MiB.
-MANIFEST_LIMIT = 8 << 20
+# What Distribution takes of a manifest (registry/handlers/manifests.go, maxManifestBodySize).
+MANIFEST_LIMIT = 4 << 20
 _ERROR_LIMIT = 64 << 10
 _MOST_REDIRECTS = 5
 _REDIRECTS = (301, 302, 303, 307, 308)

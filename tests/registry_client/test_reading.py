@@ -289,7 +289,7 @@ def test_a_manifest_of_4_mib(client, repository):
 
 @pytest.mark.parametrize("headers", [{}, {"Content-Length": None, "Connection": "close"}])
 def test_an_oversized_manifest_is_not_read(server, headers):
-    content = b'{"a": "' + b"x" * (9 << 20) + b'"}'
+    content = b'{"a": "' + b"x" * (5 << 20) + b'"}'
     reply = manifest_reply(content, digest_of(content), **headers)
     # The end of the connection is the end of a body of no declared length.
     reply.cut = len(content)
