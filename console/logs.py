@@ -13,13 +13,18 @@ _LOST = re.compile(
     r"|server closed the connection|terminating connection due to (administrator command|unexpected postmaster exit)"
 )
 _SECONDS = 10
+# Characters of a record, its traceback included: the beginning says what happened, the end what went wrong.
+LONGEST_RECORD = 16 << 10
 # Addresses in e-mails and sign-in links: the rest of the path is a secret that opens the account.
 _OPENING = re.compile(r"(/sign-in/link/|/account/reset/[^/\s]+/|/account/email/(?!-/))(?!set-password/)[^/\s]+")
 
 
 class WithoutSecrets(logging.Formatter):
-    """Leaves out what opens an account: in addresses, which Django logs of each failed or refused request, and in
-    what PostgreSQL says of a failed statement beyond its message (``DETAIL`` holds the whole row, hashes included)."""
+    """Cuts what is very long, and leaves out what opens an account.
+
+    That is in addresses, which Django logs of each failed or refused request, and in what PostgreSQL says of a failed
+    statement beyond its message (``DETAIL`` holds the whole row, hashes included).
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         """The text of a record, tracebacks included."""
@@ -29,7 +34,13 @@ class WithoutSecrets(logging.Formatter):
         for error in _chained(logged):
             if isinstance(error, psycopg.Error) and (message := error.diag.message_primary):
                 text = text.replace(str(error), message)
-        return _OPENING.sub(r"\1…", text)
+        return _cut(_OPENING.sub(r"\1…", text))
+
+
+def _cut(text: str) -> str:
+    """At most ``LONGEST_RECORD`` characters of a text, and what says how many were left out."""
+    half, left_out = LONGEST_RECORD // 2, len(text) - LONGEST_RECORD
+    return text if left_out <= 0 else f"{text[:half]} … [{left_out:,} characters left out] … {text[-half:]}"
 
 
 def _chained(errors: Iterable[BaseException | None]) -> Iterator[BaseException]:

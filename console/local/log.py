@@ -6,11 +6,14 @@ import os
 import re
 import sys
 import threading
+from collections.abc import Iterator
 from typing import IO
 
 _WIDTH = 8
 _COLOURS = {"postgres": 34, "registry": 35, "hub": 35, "console": 36, "worker": 33, "prepare": 32}
 _lock = threading.Lock()
+# Bytes of a line, whoever writes it. What is in the log of a stranger's doing must not fill a disk.
+LONGEST_LINE = 8 << 10
 
 
 def say(text: str, *, part: str = "") -> None:
@@ -33,10 +36,27 @@ def _coloured() -> bool:
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 
 
+def bounded_lines(stream: IO[bytes], longest: int = LONGEST_LINE) -> Iterator[bytes]:
+    """The lines of a stream; one that is longer than ``longest`` bytes is cut, and says how much was left out.
+
+    No more of it than that is held.
+    """
+    while line := stream.readline(longest):
+        if len(line) < longest or line.endswith(b"\n"):
+            yield line
+            continue
+        left_out = 0
+        while rest := stream.readline(longest):
+            left_out += len(rest.rstrip(b"\n"))
+            if rest.endswith(b"\n"):
+                break
+        yield line + (f" … [{left_out:,} more bytes left out]".encode() if left_out else b"")
+
+
 def follow(
     stream: IO[bytes], part: str, plain: tuple[str, ...] = (), silent: re.Pattern[str] | None = None
 ) -> threading.Thread:
-    """Print what a child writes, from a thread of its own, until it closes its end.
+    """Print what a child writes, from a thread of its own, until it closes its end; long lines are cut.
 
     :param plain: lines that begin with one of these are printed as they are.
     :param silent: lines in which this is found are left out.
@@ -44,7 +64,7 @@ def follow(
 
     def run() -> None:
         with stream:
-            for raw in stream:
+            for raw in bounded_lines(stream):
                 line = raw.decode(errors="replace").rstrip()
                 if line and not (silent and silent.search(line)):
                     say(line, part="" if plain and line.startswith(plain) else part)

@@ -69,6 +69,9 @@ class Postgres:
             "log_min_messages": "warning",
             "log_checkpoints": "off",
             "log_line_prefix": "",
+            # No files, which nobody would rotate: the supervisor prints what the server writes.
+            "log_destination": "stderr",
+            "logging_collector": "off",
             **QUIET_LOG,
         }
         assignments = [f"{name}={value}" for name, value in settings.items()]

@@ -83,7 +83,9 @@ def choose(environment: Environment, config: Path, name: str = "registry") -> Pr
     subprocess.run(["docker", "rm", "--force", name], capture_output=True, check=False)
     # The storage is beside the configuration.
     mounts = [f"--volume={folder}:{folder}" for folder in (config.parent, environment.data_dir / "keys")]
-    run = ["docker", "run", "--rm", "--name", name, "--network=host", *mounts, "registry:2", "serve", str(config)]
+    # We print what it writes: the engine need not keep that in a file as well, which has no limit by default.
+    options = ["--rm", "--name", name, "--network=host", "--log-driver=none"]
+    run = ["docker", "run", *options, *mounts, "registry:2", "serve", str(config)]
     return Program(tuple(run), container=name)
 
 
