@@ -20,6 +20,8 @@ T = TypeVar("T")
 R = TypeVar("R")
 # The registry answers a few calls at a time faster than one after another; more only queue up.
 _AT_ONCE = 4
+# A call that waits for its turn takes a kilobyte.
+_SUBMITTED = 200
 # Repositories a page of the catalogue: so many any registry allows.
 _PAGE = 100
 _LOOKING_SECONDS = 20
@@ -105,14 +107,18 @@ def at_once(call: Callable[[T], R], items: Iterable[T]) -> list[R]:
     :param call: talks to the registry; must leave the database alone, whose connections belong to one thread.
     :raises Exception: the first that a call raised, when those under way have ended; the others are not made then.
     """
-    calls = [_pool.get().submit(call, item) for item in items]
-    try:
-        return [one.result() for one in calls]
-    except BaseException:
-        for one in calls:
-            one.cancel()
-        wait(calls)
-        raise
+    results: list[R] = []
+    waiting = iter(items)
+    while some := list(islice(waiting, _SUBMITTED)):
+        calls = [_pool.get().submit(call, item) for item in some]
+        try:
+            results += [one.result() for one in calls]
+        except BaseException:
+            for one in calls:
+                one.cancel()
+            wait(calls)
+            raise
+    return results
 
 
 def has_images_under(namespace: str) -> bool | None:

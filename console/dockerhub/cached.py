@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from console.large_content import SMALL_BYTES
 from console.registry import at_once, hub_inner
 from console.tag_order import sort_key
-from registry_client import Descriptor, Manifest, NameUnknown, NotFound
+from registry_client import AnswerTooLarge, Descriptor, Manifest, NameUnknown, NotFound
 
 # So many tags, manifests and blobs are looked at: together less than a second's work for the registry.
 _MOST_TAGS = 50
@@ -45,8 +46,8 @@ def look(repository: str) -> Cached:
 
     def manifest(reference: str) -> Manifest | None:
         try:
-            return client.manifest(repository, reference)
-        except NotFound:
+            return client.manifest(repository, reference, limit=SMALL_BYTES)
+        except (NotFound, AnswerTooLarge):
             return None  # the rest of it was removed: it was not pulled for a week
 
     def blob(digest: str) -> bool:

@@ -11,13 +11,14 @@ from console.images.contents import (
     bury_tag,
     digest_of,
     is_tombstone,
-    parts_of,
+    parts_of_each,
     readable_digest,
     remove,
     remove_tombstone,
+    stored_manifest,
     tags_of,
 )
-from console.images.models import Document, Image, Manifest, PushedDigest, Tag, WorkFailure
+from console.images.models import Image, Manifest, PushedDigest, Tag, WorkFailure
 from console.outages import is_outage
 from console.registry import at_once, registry
 from registry_client import RegistryError, is_digest
@@ -122,11 +123,11 @@ def _pushed_before(repository: str, found: dict[str, str | None], since: datetim
 
 def _point_back(repository: str, tag: str, digest: str) -> bool:
     """Point a tag at a manifest that the index has; whether the registry takes it."""
-    document = Document.objects.filter(digest=digest).first()
-    if document is None:
+    stored = stored_manifest(repository, digest)
+    if stored is None:
         return False
     try:
-        registry().put_manifest(repository, tag, bytes(document.content), document.media_type)
+        registry().put_manifest(repository, tag, *stored)
     except RegistryError as error:
         if is_outage(error):
             raise
@@ -150,9 +151,11 @@ def _with_all_below(repository: str, digests: set[str], kept: set[str]) -> tuple
     fresh, found, blobs = digests - kept - {""}, set[str](), set[str]()
     while fresh:
         found |= fresh
-        parts = at_once(lambda digest: parts_of(repository, digest), sorted(fresh))
-        blobs.update(*(one.blobs for one in parts))
-        fresh = {child for one in parts for child in one.named} - found - kept
+        named = set[str]()
+        for _digest, parts in parts_of_each(repository, sorted(fresh)):
+            blobs.update(parts.blobs)
+            named.update(parts.named)
+        fresh = named - found - kept
     return found, blobs
 
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from http import HTTPStatus
+from itertools import islice
 from typing import NamedTuple
 
 from console.images.models import Document
+from console.images.models import Manifest as IndexedManifest
+from console.large_content import content_held
 from console.outages import is_of_one_tag, is_outage
 from console.registry import at_once, registry
 from registry_client import (
+    MalformedManifest,
     Manifest,
     ManifestUnknown,
     NameUnknown,
@@ -118,6 +122,17 @@ class Parts(NamedTuple):
     blobs: tuple[str, ...] = ()
 
 
+# So many lists of digests are held at a time.
+PARTS_AT_ONCE = 4
+
+
+def parts_of_each(repository: str, digests: Iterable[str]) -> Iterator[tuple[str, Parts]]:
+    """What hangs on each of these digests, a few of them at a time (``parts_of``)."""
+    waiting = iter(digests)
+    while some := list(islice(waiting, PARTS_AT_ONCE)):
+        yield from zip(some, at_once(lambda digest: parts_of(repository, digest), some), strict=True)
+
+
 def parts_of(repository: str, digest: str) -> Parts:
     """What hangs on a digest of a repository, from the registry. A blob hangs on itself.
 
@@ -126,17 +141,25 @@ def parts_of(repository: str, digest: str) -> Parts:
     :raises registry_client.RegistryError: when the registry fails.
     """
     try:
-        content = registry().content_of(repository, digest)
+        with content_held(repository, digest) as content:
+            if content is None:
+                return Parts()
+            if not isinstance(content, Manifest):
+                return Parts(blobs=(digest,))
+            # What is not JSON names nothing, and is no index either.
+            digests = tuple(entry.digest for entry in content.entries)
+            return Parts(named=digests) if digests and _is_index(content) else Parts(blobs=digests)
     except UnreadableContent as error:
         log.warning("%s@%s cannot be read: %s", repository, digest, error)
         return Parts()
-    if content is None:
-        return Parts()
-    if not isinstance(content, Manifest):
-        return Parts(blobs=(digest,))
-    # What is not JSON names nothing, and is no index either.
-    digests = tuple(entry.digest for entry in content.entries)
-    return Parts(named=digests) if digests and content.is_index else Parts(blobs=digests)
+
+
+def _is_index(manifest: Manifest) -> bool:
+    """Of one with more values than are parsed, and of no known type, what it names are taken for blobs."""
+    try:
+        return manifest.is_index
+    except MalformedManifest:
+        return False
 
 
 def remove(repository: str, *, manifests: Iterable[str] = (), blobs: Iterable[str] = ()) -> list[str]:
@@ -158,6 +181,22 @@ def _delete_manifest(repository: str, digest: str) -> None:
 
 def _delete_blob(repository: str, digest: str) -> None:
     registry().delete_blob(repository, digest, missing_ok=True)
+
+
+def stored_manifest(repository: str, digest: str) -> tuple[bytes, str] | None:
+    """The bytes of a manifest that the index has, and the media type that it has in this repository.
+
+    The bytes are the same wherever the digest is; another repository may have been pushed them as something else.
+    """
+    found = (
+        IndexedManifest.objects.filter(image__full_name=repository, digest=digest)
+        .values_list("media_type", flat=True)
+        .first()
+    )
+    document = Document.objects.filter(digest=digest).first()
+    if document is None:
+        return None
+    return bytes(document.content), found or document.media_type
 
 
 def mend(repository: str, digests: Iterable[str]) -> None:
@@ -206,11 +245,11 @@ def _remove(repository: str, digests: list[str], delete: Callable[[str, str], No
 
 def _mend(repository: str, digest: str) -> bool:
     """Store a manifest once more, whose link is broken, if the index has its bytes; whether that was possible."""
-    document = Document.objects.filter(digest=digest).first()
-    if document is None:
+    stored = stored_manifest(repository, digest)
+    if stored is None:
         return False
     try:
-        registry().put_manifest(repository, digest, bytes(document.content), document.media_type)
+        registry().put_manifest(repository, digest, *stored)
     except RegistryError as error:
         if is_outage(error):
             raise

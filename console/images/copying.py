@@ -9,9 +9,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from django.contrib.auth.models import AnonymousUser
-from django.db import InterfaceError, OperationalError
 from django.db.models import QuerySet
 from django.utils import timezone
 
@@ -22,7 +22,8 @@ from console.images import failures, pushed
 from console.images.failures import Kind
 from console.images.locks import image_locked
 from console.images.models import Copy, Image, Manifest, Tag
-from console.outages import is_of_one_tag
+from console.large_content import content_held, manifest_held
+from console.outages import is_database_outage, is_of_one_tag
 from console.registry import at_once, registry
 from registry_client import (
     Descriptor,
@@ -78,9 +79,9 @@ def run(copy_id: int) -> None:
             raise
         _fail(copy, "The registry answered with an error of its own for a day.", error)
         return
-    except (OperationalError, InterfaceError):
-        raise
     except Exception as error:
+        if is_database_outage(error):
+            raise
         sentence = failures.BROKEN
         if isinstance(error, (CannotCopy, RegistryError)):
             sentence = str(error) if isinstance(error, CannotCopy) else "The registry refused a step of the copy."
@@ -154,7 +155,9 @@ def copy_manifest(source: str, target: str, digest: str, reference: str) -> None
     :raises registry_client.RegistryError: when the registry fails.
     """
     try:
-        _copy(source, target, registry().manifest(source, digest), reference, _DEEPEST)
+        with manifest_held(source, digest) as manifest:
+            parts = _parts(manifest)
+        _copy(source, target, parts, reference, _DEEPEST)
     except (ManifestUnknown, ManifestBlobUnknown, NameUnknown) as error:
         raise CannotCopy(_INCOMPLETE) from error
     except (UnreadableContent, DigestMismatch) as error:
@@ -163,28 +166,47 @@ def copy_manifest(source: str, target: str, digest: str, reference: str) -> None
         raise CannotCopy("The image’s manifest cannot be understood.") from error
 
 
-def _copy(source: str, target: str, manifest: RegistryManifest, reference: str, depth: int) -> None:
+class _Parts(NamedTuple):
+    """What is held of a manifest while what it names is copied."""
+
+    digest: str
+    is_index: bool
+    entries: tuple[Descriptor, ...]
+
+
+def _parts(manifest: RegistryManifest) -> _Parts:
+    if manifest.has_too_many_values:
+        raise CannotCopy("The image’s manifest is too large to be copied.")
     if refusal := foreign_layers.refusal(manifest):
         raise CannotCopy(refusal)
+    return _Parts(manifest.digest, manifest.is_index, manifest.entries)
+
+
+def _copy(source: str, target: str, parts: _Parts, reference: str, depth: int) -> None:
     if source != target:
-        _copy_parts(source, target, manifest, depth)
+        _copy_parts(source, target, parts, depth)
     # Before: a copy that ends half-way leaves platforms that no tag names.
-    pushed.remember([(target, manifest.digest)])
+    pushed.remember([(target, parts.digest)])
+    # Its bytes alone, whatever their number: storing them may take the registry seconds.
+    manifest = registry().manifest(source, parts.digest)
     registry().put_manifest(target, reference, manifest.content, manifest.media_type)
 
 
-def _copy_parts(source: str, target: str, manifest: RegistryManifest, depth: int) -> None:
-    if not manifest.is_index:
-        at_once(lambda blob: _mount(source, target, blob), manifest.entries)
+def _copy_parts(source: str, target: str, parts: _Parts, depth: int) -> None:
+    if not parts.is_index:
+        at_once(lambda blob: _mount(source, target, blob), parts.entries)
         return
     if not depth:
         raise CannotCopy("The image nests indexes too deeply.")
-    for entry in manifest.entries:
+    for entry in parts.entries:
         # The registry says what it is: an index may name layers, as BuildKit's cache does.
-        content = registry().content_of(source, entry.digest, entry.media_type)
-        if isinstance(content, RegistryManifest):
-            _copy(source, target, content, content.digest, depth - 1)
-        elif content is not None:
+        with content_held(source, entry.digest, entry.media_type) as content:
+            below = _parts(content) if isinstance(content, RegistryManifest) else None
+            is_there = content is not None
+        del content
+        if below is not None:
+            _copy(source, target, below, below.digest, depth - 1)
+        elif is_there:
             _mount(source, target, entry)
         else:
             raise CannotCopy(_INCOMPLETE)
@@ -218,13 +240,15 @@ def _mount(source: str, target: str, blob: Descriptor) -> None:
 def attachments_of(image: Image, digest: str) -> list[Tag]:
     """The tags of an image that are about a digest, or about a platform of it: signatures, SBOMs."""
     about = _with_platforms(image, digest)
-    return list(Tag.objects.filter(image=image, subject__in=about, state=Tag.State.ACTIVE).select_related("manifest"))
+    tags = Tag.objects.filter(image=image, subject__in=about, state=Tag.State.ACTIVE).select_related("manifest")
+    return list(tags.defer("manifest__platforms", "manifest__blobs", "manifest__children"))
 
 
 def untagged_about(image: Image, digest: str) -> list[Manifest]:
     """The manifests without a tag whose subject is a digest, or a platform of it."""
     about = _with_platforms(image, digest)
-    return list(Manifest.objects.filter(image=image, subject__in=about, tags=None, doomed=False).order_by("digest"))
+    manifests = Manifest.objects.filter(image=image, subject__in=about, tags=None, doomed=False).order_by("digest")
+    return list(manifests.defer("platforms", "blobs", "children"))
 
 
 def _with_platforms(image: Image, digest: str) -> set[str]:

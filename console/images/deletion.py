@@ -21,18 +21,19 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import TypeVar
 
-from django.db import transaction
-from django.db.models import Exists, F, OuterRef
+from django.db import connection, transaction
+from django.db.models import Exists, F, Func, IntegerField, OuterRef, QuerySet
 from django.utils import timezone
 
 from console.audit.services import record
 from console.images import failures, pushed
 from console.images.contents import (
+    PARTS_AT_ONCE,
     TOMBSTONE_DIGEST,
     bury_tag,
     is_tombstone,
     mend,
-    parts_of,
+    parts_of_each,
     readable_digest,
     remove,
     remove_tombstone,
@@ -49,6 +50,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _BATCH = 100
+# So many digests of blobs are held at a time.
+_MOST_BLOBS = 50_000
 _LISTED_AT_ONCE = 500
 # The registry removes the tags of a digest one after another before it answers: these take it a second or two.
 BURIED_AT_ONCE = 500
@@ -191,6 +194,16 @@ def _write_down(deletion: ImageDeletion, rows: list[DoomedManifest]) -> None:
         )
 
 
+# As ``_write_down`` does, of what the index knows.
+_WRITE_DOWN_CHILDREN = """
+INSERT INTO images_doomedmanifest (deletion_id, tag, digest, buried, removed)
+SELECT DISTINCT %s::bigint, '', child ->> 'digest', false, false
+FROM images_manifest AS parent CROSS JOIN jsonb_array_elements(parent.children) AS child
+WHERE parent.image_id = %s AND parent.digest = ANY (%s)
+ON CONFLICT (deletion_id, tag, digest) DO UPDATE SET buried = excluded.buried, removed = excluded.removed
+"""
+
+
 def _write_down_children(deletion: ImageDeletion, repository: str) -> None:
     """Add the manifests that doomed indexes name, and those that these name in turn."""
     seen: set[str] = set()
@@ -202,15 +215,14 @@ def _write_down_children(deletion: ImageDeletion, repository: str) -> None:
         if not fresh:
             return
         seen.update(fresh)
-        indexed = {
-            manifest.digest: manifest.child_digests
-            for manifest in Manifest.objects.filter(image=deletion.image, digest__in=fresh).exclude(
-                kind__in=_NOT_UNDERSTOOD
-            )
-        }
-        unknown = at_once(lambda digest: parts_of(repository, digest), [one for one in fresh if one not in indexed])
-        children = {child for some in (*indexed.values(), *(parts.named for parts in unknown)) for child in some}
-        _write_down(deletion, [DoomedManifest(deletion=deletion, digest=child) for child in sorted(children)])
+        for batch in _batches(fresh):
+            understood = Manifest.objects.filter(image=deletion.image, digest__in=batch)
+            indexed = set(understood.exclude(kind__in=_NOT_UNDERSTOOD).values_list("digest", flat=True))
+            with connection.cursor() as cursor:
+                cursor.execute(_WRITE_DOWN_CHILDREN, [deletion.pk, deletion.image_id, list(indexed)])
+            for _digest, parts in parts_of_each(repository, [one for one in batch if one not in indexed]):
+                for some in _batches(sorted(parts.named), _LISTED_AT_ONCE):
+                    _write_down(deletion, [DoomedManifest(deletion=deletion, digest=child) for child in some])
 
 
 # --- 2. tags --------------------------------------------------------------------------------------------------------
@@ -257,28 +269,48 @@ def _remove_manifests(deletion: ImageDeletion, repository: str, turn_over: Calla
     _phase(deletion, ImageDeletion.Phase.MANIFESTS)
     unlinked: set[str] = set()
     rows = deletion.doomed.filter(removed=False).order_by("digest").distinct("digest")
-    for batch in _batches(rows.iterator()):
-        digests = [row.digest for row in batch]
-        known = dict(
-            Manifest.objects.filter(image=deletion.image, digest__in=digests)
-            .exclude(kind__in=_NOT_UNDERSTOOD)
-            .values_list("digest", "blobs")
-        )
+    for digests in _pieces(deletion, rows.values_list("digest", flat=True).iterator()):
+        known = dict(_understood(deletion, digests).values_list("digest", "blobs"))
         # The links to the blobs go with the manifests: without the links, whoever gets the name next cannot read the
         # blobs, even knowing their digests. The blobs stay for every other repository that has them.
-        unknown = at_once(lambda digest: parts_of(repository, digest), [one for one in digests if one not in known])
-        blobs = {blob for some in (*known.values(), *(parts.blobs for parts in unknown)) for blob in some} - unlinked
+        unknown = [parts.blobs for _, parts in parts_of_each(repository, [one for one in digests if one not in known])]
+        blobs = {blob for some in (*known.values(), *unknown) for blob in some} - unlinked
         mend(repository, known)
         # The manifests go last: after a failure they still name what is left.
         left = remove(repository, manifests=digests, blobs=blobs)
+        if len(unlinked) > _MOST_BLOBS:
+            unlinked.clear()  # removing one once more does no harm
         unlinked.update(blobs)
         if left:
             failures.leave_behind(repository, left)
         with transaction.atomic():
             deletion.doomed.filter(digest__in=digests).update(removed=True)
-            _advance(deletion, len(batch))
+            _advance(deletion, len(digests))
         if turn_over():
             raise TurnOver
+
+
+def _understood(deletion: ImageDeletion, digests: Iterable[str]) -> QuerySet[Manifest]:
+    known = Manifest.objects.filter(image=deletion.image, digest__in=list(digests))
+    return known.exclude(kind__in=_NOT_UNDERSTOOD)
+
+
+def _pieces(deletion: ImageDeletion, digests: Iterable[str]) -> Iterator[list[str]]:
+    """The same digests, so many at a time that their blobs can be held: of what is not indexed, a few."""
+    for batch in _batches(digests):
+        counted = _understood(deletion, batch).annotate(
+            count=Func("blobs", function="jsonb_array_length", output_field=IntegerField())
+        )
+        counts: dict[str, int] = dict(counted.values_list("digest", "count"))
+        piece, held = list[str](), 0
+        for digest in batch:
+            count = counts.get(digest, _MOST_BLOBS // PARTS_AT_ONCE)
+            if piece and held + count > _MOST_BLOBS:
+                yield piece
+                piece, held = [], 0
+            piece.append(digest)
+            held += count
+        yield piece
 
 
 def _finish(image: Image) -> None:

@@ -13,6 +13,7 @@ import logging
 from collections.abc import Callable
 
 from django.db import connection
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from console.audit.origin import SYSTEM
@@ -49,7 +50,7 @@ def delete_marked_tags(image: Image, turn_over: Callable[[], bool] = deletion.ne
 
 
 def _delete_tags(image: Image, news: News) -> None:
-    marked = list(Tag.objects.filter(image=image, state=Tag.State.DELETING).select_related("manifest").order_by("name"))
+    marked = list(_with_digests(Tag.objects.filter(image=image, state=Tag.State.DELETING)).order_by("name"))
     gone = _without_those_pushed_anew(image, marked)
     if not gone:
         refresh_totals(image.pk)
@@ -175,11 +176,14 @@ def _without_those_pushed_anew(image: Image, marked: list[Tag]) -> list[Tag]:
 
 def _attached(image: Image, unneeded: list[str]) -> list[Tag]:
     """Tags that are about a digest that goes, and are not marked yet."""
-    return list(
-        Tag.objects.filter(image=image, subject__in=unneeded, state=Tag.State.ACTIVE)
-        .select_related("manifest")
-        .order_by("name")
-    )
+    about = Tag.objects.filter(image=image, subject__in=unneeded, state=Tag.State.ACTIVE)
+    return list(_with_digests(about).order_by("name"))
+
+
+def _with_digests(tags: QuerySet[Tag]) -> QuerySet[Tag]:
+    """With what they point at, but not what that names: many tags may name very much each."""
+    lists = [f"manifest__{name}" for name in ("platforms", "blobs", "children")]
+    return tags.select_related("manifest").defer(*lists)
 
 
 # What hangs on a set of digests, however deep: everything an index names, and what names something as its subject and

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import astuple, dataclass
 
-from django.db import InterfaceError, OperationalError, connection
+from django.db import connection
 
 from console.images import failures
 from console.images.failures import Kind
@@ -17,7 +17,7 @@ from console.images.totals import refresh_totals, refresh_totals_of
 from console.indexing.models import Hint
 from console.indexing.services import UNREADABLE, Reader
 from console.indexing.together import look_at_pushed
-from console.outages import is_of_one_tag
+from console.outages import is_database_outage, is_of_one_tag
 from console.queue import busy_repositories
 from console.registry import quick_registry, registry
 from registry_client import RegistryError, RegistryUnavailable, is_digest
@@ -172,9 +172,9 @@ def follow(repository: str) -> int:
                     reader.look(
                         hint.tag, pushed_at=hint.pushed_at, pushed_by=hint.pushed_by, told=True, digest=hint.digest
                     )
-                except (OperationalError, InterfaceError):
-                    raise
                 except Exception as error:
+                    if is_database_outage(error):
+                        raise
                     # Whether it is the tag or the registry that cannot be read: the latter raises here.
                     registry().ping()
                     if not _count_failure(hint, error):
@@ -216,9 +216,9 @@ def _look_leniently(hint: Hint) -> bool:
     try:
         reader.look(hint.tag, pushed_at=hint.pushed_at, pushed_by=hint.pushed_by)
         reader.settle()
-    except (OperationalError, InterfaceError):
-        raise
     except Exception as error:
+        if is_database_outage(error):
+            raise
         log.warning("%s:%s cannot be indexed: %s", hint.repository, hint.tag, error)
         return False
     return True

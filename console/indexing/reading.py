@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.utils.dateparse import parse_datetime
@@ -27,6 +27,7 @@ from registry_client import (
     MalformedManifest,
 )
 from registry_client import Manifest as RegistryManifest
+from registry_client.json_documents import parse
 
 CONFIG_LIMIT = 4 << 20
 # What a column of the database holds.
@@ -40,6 +41,9 @@ _NO_PLATFORM = {"unknown/unknown", "unknown", ""}
 _ABOUT_TAG = re.compile(r"(sha256|sha512)-([0-9a-f]{64,128})(?:\.[a-z0-9]+)?")
 _LONGEST_TEXT = 4096
 _MOST_ENTRIES = 500
+# Characters as JSON. Of what pages show of a configuration, lists are shortened until it is no more.
+MOST_SHOWN = 256 << 10
+MOST_PLATFORMS = 100
 
 
 @dataclass
@@ -64,6 +68,12 @@ class Reading:
     config: dict[str, Any] = field(default_factory=dict)
     config_descriptor: Descriptor | None = None
 
+    @property
+    def weight(self) -> int:
+        """About how many bytes it takes to store this."""
+        lists = sum(map(len, self.blobs)) + sum(len(child["digest"]) + 100 for child in self.children)
+        return len(self.content) + lists + len(json.dumps(self.config))
+
 
 def subject_of_tag(tag: str) -> str:
     """The digest that a tag is about by its name (``sha256-<hex>``, ``sha256-<hex>.sig``); empty for any other."""
@@ -75,10 +85,12 @@ def subject_of_tag(tag: str) -> str:
 
 def read_manifest(manifest: RegistryManifest) -> Reading:
     """What the manifest itself says; its config and its children are read by the caller."""
+    # The values of a copy, which go with it: they take many times the room of their text.
+    manifest = replace(manifest)
     reading = Reading(manifest.digest, manifest.media_type[:200], manifest.content)
     try:
         if manifest.is_index:
-            reading.children = [_child(child) for child in manifest.children]
+            reading.children = _children(manifest.children)
             reading.platforms = platforms_of(reading.children)
             reading.kind = Manifest.Kind.INDEX
         else:
@@ -142,8 +154,19 @@ def _artifact_type(manifest: RegistryManifest) -> str:
     return config.media_type if config and config.media_type not in _IMAGE_CONFIGS else ""
 
 
+def _children(named: Iterable[Child]) -> list[dict[str, str]]:
+    """What an index names, each digest once; a platform that only a later entry states is not lost."""
+    children: dict[str, dict[str, str]] = {}
+    for child in named:
+        entry = _child(child)
+        first = children.setdefault(child.digest, entry)
+        if not first["platform"] and "about" not in first:
+            first["platform"] = entry["platform"]
+    return list(children.values())
+
+
 def _child(child: Child) -> dict[str, str]:
-    about = child.annotations.get(_REFERENCE_DIGEST, "") if _REFERENCE_TYPE in child.annotations else ""
+    about = child.annotations.get(_REFERENCE_DIGEST, "")[:140] if _REFERENCE_TYPE in child.annotations else ""
     platform = str(child.platform) if child.platform else ""
     entry = {"digest": child.digest, "platform": "" if platform in _NO_PLATFORM else platform[:100]}
     if about or platform == "unknown/unknown":
@@ -152,8 +175,9 @@ def _child(child: Child) -> dict[str, str]:
 
 
 def platforms_of(children: Iterable[dict[str, str]]) -> list[str]:
-    """The platforms of an index, each once, in its order."""
-    return list(dict.fromkeys(child["platform"] for child in children if child["platform"] and "about" not in child))
+    """The platforms of an index, each once, in its order; the first ``MOST_PLATFORMS``."""
+    names = dict.fromkeys(child["platform"] for child in children if child["platform"] and "about" not in child)
+    return list(names)[:MOST_PLATFORMS]
 
 
 def wants_config(reading: Reading) -> bool:
@@ -165,14 +189,14 @@ def wants_config(reading: Reading) -> bool:
 def add_config(reading: Reading, content: bytes) -> None:
     """Take from a configuration what pages show. One that is not JSON, or lacks fields, adds what it has."""
     try:
-        document = json.loads(content)
-    except (ValueError, RecursionError):
+        document = parse(content)
+    except ValueError:
         return
     if not isinstance(document, dict):
         return
     if reading.config_descriptor is not None and reading.config_descriptor.media_type == HELM_CHART:
         chart = shown_chart(document)
-        reading.config = {"chart": chart} if chart else {}
+        reading.config = _shortened({"chart": chart}) if chart else {}
         return
     platform = "/".join(
         part for part in (_text(document.get(key)) for key in ("os", "architecture", "variant")) if part
@@ -180,7 +204,7 @@ def add_config(reading: Reading, content: bytes) -> None:
     if platform not in _NO_PLATFORM and not reading.platforms:
         reading.platforms = [platform[:100]]
     reading.created_at = _moment(_text(document.get("created")))
-    reading.config = shown_config(document)
+    reading.config = _shortened(shown_config(document))
 
 
 def shown_config(document: dict[str, Any]) -> dict[str, Any]:
@@ -202,6 +226,17 @@ def shown_config(document: dict[str, Any]) -> dict[str, Any]:
         "history": [_step(step) for step in _list(document.get("history")) if isinstance(step, dict)],
     }
     return {key: value for key, value in shown.items() if value}
+
+
+def _shortened(shown: dict[str, Any]) -> dict[str, Any]:
+    """The same with the longest lists cut in half until all of it has at most ``MOST_SHOWN`` characters as JSON."""
+    while len(json.dumps(shown)) > MOST_SHOWN:
+        parent = shown.get("chart", shown)
+        longest = max(parent, key=lambda name: len(json.dumps(parent[name])))
+        value = parent[longest]
+        kept = dict(list(value.items())[: len(value) // 2]) if isinstance(value, dict) else value[: len(value) // 2]
+        parent[longest] = kept
+    return shown
 
 
 def shown_chart(document: dict[str, Any]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from time import monotonic
 
-from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
+from django.db import DatabaseError, connection, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
@@ -35,6 +35,7 @@ from console.indexing.models import Reconcile, ReconcileItem
 from console.indexing.repository import forget_gone_manifests, look_at, raise_if_down
 from console.indexing.rows import Outcome
 from console.indexing.services import Reader
+from console.outages import is_database_outage
 from console.registry import registry
 from registry_client import InvalidName, RegistryError
 from registry_client.names import check_repository
@@ -241,9 +242,9 @@ def _look(walk: Reconcile, repository: str, owner: Account | None) -> tuple[Find
     except RegistryError as error:
         raise_if_down(error)
         return Finding(repository, problem=f"the registry answers strangely: {error}"), error
-    except (OperationalError, InterfaceError):
-        raise  # the database is away
     except Exception as error:
+        if is_database_outage(error):
+            raise
         # One repository that cannot be handled must not keep all behind it from ever being looked at.
         log.exception("%s cannot be compared with the index", repository)
         return Finding(repository, problem=f"it cannot be compared with the index: {type(error).__name__}"), error

@@ -12,10 +12,10 @@ from django.utils import timezone
 from console.accounts.models import Account
 from console.audit.services import record
 from console.images import failures, pushed
-from console.images.contents import digest_of, is_tombstone, readable_digest
+from console.images.contents import digest_of, is_tombstone, readable_digest, stored_manifest
 from console.images.failures import Kind
 from console.images.locks import image_locked
-from console.images.models import Document, Image, Manifest, PushedDigest, Tag, WorkFailure
+from console.images.models import Image, Manifest, PushedDigest, Tag, WorkFailure
 from console.images.totals import refresh_totals
 from console.indexing.adoption import adopt, why_unusable
 from console.indexing.finding import Finding
@@ -235,11 +235,11 @@ def _put_back(image: Image, name: str, known: _Known) -> bool:
     A registry that dies, or whose disk is full, while it moves a tag leaves a link that leads nowhere. The index has
     the manifest's bytes, and what the manifest names is still there.
     """
-    document = Document.objects.filter(digest=known.digest).first()
-    if document is None or known.state == Tag.State.DELETING or readable_digest(image.repository, name) is not None:
+    stored = stored_manifest(image.repository, known.digest)
+    if stored is None or known.state == Tag.State.DELETING or readable_digest(image.repository, name) is not None:
         return False  # pushed anew meanwhile, perhaps: the next walk reads it
     try:
-        registry().put_manifest(image.repository, name, bytes(document.content), document.media_type)
+        registry().put_manifest(image.repository, name, *stored)
         return digest_of(image.repository, name) == known.digest
     except RegistryError as error:
         raise_if_down(error)

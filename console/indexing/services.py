@@ -11,6 +11,7 @@ import datetime
 import logging
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from django.db import IntegrityError, transaction
 from django.db.models import Q
@@ -24,15 +25,15 @@ from console.images.failures import Kind
 from console.images.locks import image_locked
 from console.images.models import Image, Manifest, Tag
 from console.images.totals import refresh_totals
-from console.indexing import rows, store, together, trail
+from console.indexing import rows, store, together, trail, tree
 from console.indexing.models import Hint
 from console.indexing.reading import Reading
 from console.indexing.rows import Outcome
+from console.large_content import manifest_held
 from console.namespaces.models import Namespace
 from console.outages import is_outage
 from console.policy import split_repository
 from console.registry import registry
-from registry_client import Manifest as RegistryManifest
 from registry_client import ManifestUnknown, NameUnknown, RegistryError, UnexpectedAnswer, is_digest
 
 log = logging.getLogger(__name__)
@@ -95,6 +96,8 @@ class Reader:
         self.lenient = lenient
         self._changed = False
         self._listed: set[str] | None = None
+        # Many tags may name one index of which something is missing: it is read for one of them.
+        self._read: set[str] = set()
 
     def look(
         self,
@@ -146,7 +149,7 @@ class Reader:
         for _ in range(_MOST_LOOKS):
             before = _row(self.repository, tag)
             try:
-                present = registry().manifest(self.repository, tag)
+                present = registry().resolve(self.repository, tag)
             except (ManifestUnknown, NameUnknown):
                 if digest_of(self.repository, tag):
                     continue  # it is there after all: the hint would be lost
@@ -155,7 +158,12 @@ class Reader:
                 return self._forget(tag)
             if present.digest != TOMBSTONE_DIGEST and together.may_come(told_at, digest, present.digest):
                 raise not_yet
-            outcome = self._write_down(tag, present, before, pushed_at, pushed_by, digest)
+            try:
+                outcome = self._write_down(tag, present.digest, before, pushed_at, pushed_by, digest)
+            except (ManifestUnknown, NameUnknown):
+                continue  # it was there a moment ago
+            except _NotActive:
+                return Outcome.IGNORED
             if outcome is not None:
                 return outcome
         raise UnexpectedAnswer(f"{tag} changes faster than it can be read")
@@ -163,7 +171,7 @@ class Reader:
     def _write_down(
         self,
         tag: str,
-        present: RegistryManifest,
+        present: str,
         before: tuple[object, ...] | None,
         pushed_at: datetime.datetime | None,
         pushed_by: str,
@@ -171,12 +179,15 @@ class Reader:
     ) -> Outcome | None:
         """Let the index say what the registry said; nothing when somebody else has looked at the tag meanwhile.
 
+        :param present: the digest that the tag names.
         :param before: the tag's row before the registry was asked.
+        :raises registry_client.ManifestUnknown: when it no longer does.
+        :raises _NotActive: when a deletion of the image began meanwhile.
         """
         began = _transfer_began(self.repository)
-        if began is not None and not (pushed_at is not None and pushed_at <= began and present.digest == digest):
+        if began is not None and not (pushed_at is not None and pushed_at <= began and present == digest):
             return Outcome.IGNORED  # an old token's push, which is taken back when the namespace changes hands
-        if present.digest == TOMBSTONE_DIGEST:
+        if present == TOMBSTONE_DIGEST:
             return self._forget_buried(tag)
         image = image_for_push(self.repository, pushed_by)
         if image is None:
@@ -184,17 +195,19 @@ class Reader:
             return Outcome.IGNORED
         if image.state == Image.State.DELETING:
             return Outcome.IGNORED
-        readings = [] if store.is_read(image, present.digest) else self._read_whole(present)
+        known = present in self._read or store.is_read(image, present)
+        readings = [] if known else self._read_whole(image, present)
         with transaction.atomic():
             # The row's lock keeps a deletion that starts meanwhile from losing sight of this tag.
-            if not Image.objects.select_for_update(of=("self",)).filter(pk=image.pk, state=Image.State.ACTIVE).exists():
-                return Outcome.IGNORED
+            _lock_active(image)
             if _row(self.repository, tag) != before:
                 return None  # what the registry told us may be older than what the other was told
-            manifest = store.store(image, readings) if readings else store.is_read(image, present.digest)
+            store.store_all((image.pk, one) for one in readings)
+            manifest = store.stored([(image.pk, present)]).get((image.pk, present))
             if manifest is None:
-                # The row went between the look and the lock, with a deletion of tags.
-                manifest = store.store(image, self._read_whole(present))
+                self._read.discard(present)
+                return None  # it went between the look and the lock, with a deletion of tags
+            self._read.add(present)
             old = Tag.objects.filter(image=image, name=tag).values_list("manifest__digest", flat=True).first()
             outcome = rows.point(tag, manifest, pushed_at, pushed_by)
             if outcome is not Outcome.SAME:
@@ -202,8 +215,15 @@ class Reader:
                 trail.pointed([trail.Pointed(self.repository, tag, old, manifest.digest, told, pushed_by)])
             return outcome
 
-    def _read_whole(self, manifest: RegistryManifest) -> list[Reading]:
-        return store.read_whole(self.repository, manifest, lenient=self.lenient)
+    def _read_whole(self, image: Image, digest: str) -> list[Reading]:
+        """Read a manifest with all below it and store it, but for a last part that is left to the caller."""
+
+        def keep(readings: list[Reading]) -> None:
+            with transaction.atomic():
+                _lock_active(image)
+                store.store_all((image.pk, one) for one in readings)
+
+        return tree.read_whole(image, digest, keep, lenient=self.lenient)
 
     def missing(self, tag: str) -> bool:
         """Whether it is proven that the repository has no such tag, which the registry just said of its manifest.
@@ -287,16 +307,16 @@ class Reader:
                 return Outcome.SAME
             return self._forget_manifest(image, row)
         try:
-            present = registry().manifest(self.repository, digest)
+            if not _has_subject(self.repository, digest):
+                return Outcome.IGNORED
+            readings = self._read_whole(image, digest)
+            with transaction.atomic():
+                _lock_active(image)
+                store.store_all((image.pk, one) for one in readings)
         except (ManifestUnknown, NameUnknown):
             return Outcome.SAME
-        if not present.subject_digest:
+        except _NotActive:
             return Outcome.IGNORED
-        readings = self._read_whole(present)
-        with transaction.atomic():
-            if not Image.objects.select_for_update(of=("self",)).filter(pk=image.pk, state=Image.State.ACTIVE).exists():
-                return Outcome.IGNORED
-            store.store(image, readings)
         return Outcome.ADDED
 
     def _forget_manifest(self, image: Image, row: Manifest) -> Outcome:
@@ -313,9 +333,28 @@ class Reader:
             store.clear_child_flags(image)
         if not deleted:
             return Outcome.IGNORED
+        self._read.clear()
         for name in store.tags_naming(image, row.digest):
             self._look(name, None, "", "", told_at=None)
         return Outcome.REMOVED
+
+
+class _NotActive(Exception):
+    """The image is being deleted, or is gone."""
+
+
+def _lock_active(image: Image) -> None:
+    """Lock the image's row until the caller's transaction ends.
+
+    :raises _NotActive: when a deletion of it has begun.
+    """
+    if not Image.objects.select_for_update(of=("self",)).filter(pk=image.pk, state=Image.State.ACTIVE).exists():
+        raise _NotActive
+
+
+def _has_subject(repository: str, digest: str) -> bool:
+    with manifest_held(repository, digest) as manifest:
+        return bool(replace(manifest).subject_digest)
 
 
 def _transfer_began(repository: str) -> datetime.datetime | None:

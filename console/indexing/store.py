@@ -2,148 +2,83 @@
 
 from __future__ import annotations
 
+import datetime
 import functools
+import itertools
 import json
-from collections.abc import Iterable, Sequence
-from http import HTTPStatus
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from django.db import connection
 
-from console.images.models import Document, Image, Manifest, Tag
+from console.images.models import Image, Manifest, Tag
 from console.indexing import reading
 from console.indexing.reading import Reading
-from console.registry import at_once, registry
-from registry_client import (
-    MANIFEST_MEDIA_TYPES,
-    Descriptor,
-    DigestMismatch,
-    MalformedManifest,
-    NotFound,
-    RegistryClient,
-    RegistryUnavailable,
-    UnexpectedAnswer,
-    UnreadableContent,
-)
+from console.registry import at_once
+from registry_client import DigestMismatch, NotFound, RegistryClient, UnexpectedAnswer
 from registry_client import Manifest as RegistryManifest
 
-# An index may name indexes; a chain longer than this is somebody's joke.
-_DEEPEST = 16
-_MOST_CHILDREN = 1000
-# A child or a config that cannot be had, or is not what it should be, is left out.
-_LEFT_OUT = (NotFound, MalformedManifest, UnexpectedAnswer, DigestMismatch)
+# Bytes, about: what one statement stores is not more than twice as long as text, and PostgreSQL takes 1 GB.
+MOST_BYTES = 2 << 20
+_MOST_ROWS = 500
+# Marks the children of an index that are not read because it names so many; their digests are needed to delete them.
+SKIPPED = "skipped"
 
 
-def read_whole(repository: str, manifest: RegistryManifest, *, lenient: bool = False) -> list[Reading]:
-    """The manifest with everything it takes to show it: its config, and its children with theirs, itself first.
+# A child that was not there may be there now, at any depth; the sizes above it are those without it.
+_IS_READ = f"""
+WITH RECURSIVE tree (digest) AS (
+    SELECT %(digest)s::text
+    UNION
+    SELECT child ->> 'digest' FROM tree
+    JOIN images_manifest AS parent ON parent.image_id = %(image)s AND parent.digest = tree.digest
+    CROSS JOIN jsonb_array_elements(parent.children) AS child WHERE NOT child ? '{SKIPPED}'
+), broken AS (
+    SELECT FROM tree
+    JOIN images_manifest AS parent ON parent.image_id = %(image)s AND parent.digest = tree.digest
+    CROSS JOIN jsonb_array_elements(parent.children) AS child
+    LEFT JOIN images_manifest AS known ON known.image_id = parent.image_id AND known.digest = child ->> 'digest'
+    WHERE NOT child ? '{SKIPPED}'
+    GROUP BY parent.id
+    HAVING bool_or(known.size IS NULL)
+        OR least(parent.own_size + sum(known.size), {reading.LARGEST_SIZE}) <> parent.size
+)
+SELECT manifest.id FROM images_manifest AS manifest
+WHERE manifest.image_id = %(image)s AND manifest.digest = %(digest)s AND manifest.kind <> ''
+AND EXISTS (SELECT FROM images_document AS document WHERE document.digest = manifest.digest)
+AND NOT EXISTS (SELECT FROM broken)
+"""  # noqa: S608  # nosec B608
 
-    A child or a config that the registry does not have is left out.
 
-    :param lenient: whether that is left out, too, which the registry answers with an error of its own (500).
-    :raises registry_client.RegistryError: when the registry fails.
+def is_read(image: Image, digest: str) -> bool:
+    """Whether the index has a manifest of an image that was read to its end; a digest never changes what it means."""
+    with connection.cursor() as cursor:
+        cursor.execute(_IS_READ, {"image": image.pk, "digest": digest})
+        return cursor.fetchone() is not None
+
+
+_FACTS = """
+SELECT manifest.digest, jsonb_array_length(manifest.children) > 0, manifest.size, manifest.kind, manifest.created_at,
+    CASE jsonb_array_length(manifest.platforms) WHEN 1 THEN manifest.platforms ->> 0 ELSE '' END
+FROM images_manifest AS manifest
+WHERE manifest.image_id = %s AND manifest.digest = ANY (%s) AND manifest.kind <> ''
+AND EXISTS (SELECT FROM images_document AS document WHERE document.digest = manifest.digest)
+"""
+Facts = tuple[int, str, datetime.datetime | None, str]
+
+
+def facts(image: Image, digests: Sequence[str]) -> tuple[dict[str, Facts], set[str]]:
+    """What an index shows of these manifests of the image, of those that were read; which of them are indexes.
+
+    Facts are size, kind, date, and the platform where there is exactly one. Whether all that the indexes name was read
+    is for ``incomplete`` to tell.
     """
-    whole = _Whole(repository, lenient)
-    whole.read(manifest, _DEEPEST)
-    return list(whole.found.values())
-
-
-class _Whole:
-    """Reads a manifest with all below it into ``found``, each digest once."""
-
-    def __init__(self, repository: str, lenient: bool) -> None:
-        self.repository, self.lenient = repository, lenient
-        self.found: dict[str, Reading] = {}
-
-    def read(self, manifest: RegistryManifest, depth: int) -> Reading:
-        """Read one manifest, and what it names unless that is ``depth`` indexes further down."""
-        this = reading.read_manifest(manifest)
-        self.found[this.digest] = this
-        if reading.wants_config(this) and this.config_descriptor is not None:
-            content = self._config(this.config_descriptor.digest)
-            if content is not None:
-                reading.add_config(this, content)
-        if this.children:
-            reading.separate_blobs(this, self._read_entries(manifest, depth))
-            self._add_up(this)
-        return this
-
-    def _add_up(self, this: Reading) -> None:
-        """Give an index the size, the platforms and the date of what it names."""
-        this.size = this.own_size
-        for child in this.children[:_MOST_CHILDREN]:
-            known = self.found.get(child["digest"])
-            if known is None:
-                continue
-            # Somebody may claim any size, and an index adds up what its children claim.
-            this.size = min(this.size + known.size, reading.LARGEST_SIZE)
-            if not child["platform"] and "about" not in child and len(known.platforms) == 1:
-                child["platform"] = known.platforms[0]
-        this.platforms = reading.platforms_of(this.children)
-        # A list of artifacts, as the referrers tag schema keeps them, is not a multi-platform image.
-        known_children = [self.found[child["digest"]] for child in this.children if child["digest"] in self.found]
-        if this.kind == Manifest.Kind.INDEX and {one.kind for one in known_children} == {Manifest.Kind.ARTIFACT}:
-            this.kind = Manifest.Kind.ARTIFACT
-        this.created_at = max(filter(None, (one.created_at for one in known_children)), default=None)
-
-    def _read_entries(self, manifest: RegistryManifest, depth: int) -> dict[str, Descriptor]:
-        """Read the manifests that an index names; which of its entries are blobs.
-
-        What an entry is, the registry says; its media type only where the registry does not have it.
-        """
-        asked = [entry for entry in manifest.entries[:_MOST_CHILDREN] if depth and entry.digest not in self.found]
-        layers = [entry for entry in asked if not _says_manifest(entry)]
-        claimed = set(asked).difference(layers)
-        held = dict(zip(layers, at_once(self._held, layers), strict=True))
-        blobs: dict[str, Descriptor] = {}
-        for entry in manifest.entries:
-            if entry.digest in self.found:
-                continue
-            content = self._held(entry) if entry in claimed else held.get(entry)
-            if isinstance(content, RegistryManifest):
-                self.read(content, depth - 1)
-            elif content is not None or not _says_manifest(entry):
-                blobs[entry.digest] = entry
-        return blobs
-
-    def _held(self, entry: Descriptor) -> RegistryManifest | Descriptor | None:
-        try:
-            return registry().content_of(self.repository, entry.digest, entry.media_type)
-        except UnreadableContent as error:
-            if error.status == HTTPStatus.INTERNAL_SERVER_ERROR and not self.lenient:
-                raise RegistryUnavailable(error.message, status=error.status, request=error.request) from error
-            return None
-        except _LEFT_OUT:
-            return None
-
-    def _config(self, digest: str) -> bytes | None:
-        try:
-            return _config(registry(), (self.repository, digest))
-        except RegistryUnavailable as error:
-            if not (self.lenient and error.status == HTTPStatus.INTERNAL_SERVER_ERROR):
-                raise
-            return None
-
-
-def _says_manifest(entry: Descriptor) -> bool:
-    return entry.media_type in {"", *MANIFEST_MEDIA_TYPES}
-
-
-def is_read(image: Image, digest: str) -> Manifest | None:
-    """The image's row for a manifest that was read to its end before; a digest never changes what it means."""
-    row = Manifest.objects.filter(image=image, digest=digest).exclude(kind=Manifest.Kind.UNREAD).first()
-    if row is None or not Document.objects.filter(digest=digest).exists():
-        return None
-    # A child that was not there may be there now, at any depth; the sizes above it are those without it.
-    parents, seen = [row], set[str]()
-    while parents:
-        named = {digest for parent in parents for digest in parent.child_digests}
-        rows = Manifest.objects.filter(image=image, digest__in=named) if named else ()
-        below = {child.digest: child for child in rows}
-        if len(below) < len(named) or any(one.children and one.size != _sum(one, below) for one in parents):
-            return None
-        parents = [child for child in below.values() if child.digest not in seen]
-        seen |= named
-    return row
+    if not digests:
+        return {}, set()
+    with connection.cursor() as cursor:
+        cursor.execute(_FACTS, [image.pk, list(digests)])
+        rows = cursor.fetchall()
+    return {digest: tuple(rest) for digest, _, *rest in rows}, {digest for digest, is_index, *_ in rows if is_index}
 
 
 # Of pairs of an image and a digest. A manifest that names no others was read to its end when its kind is known.
@@ -168,13 +103,14 @@ def read_before(pairs: Iterable[tuple[int, str]]) -> set[tuple[int, str]]:
 def read_plain(manifests: Sequence[RegistryManifest], client: RegistryClient) -> list[Reading]:
     """Manifests that name no others, in order, each with its config where that can be had.
 
-    A config that several manifests of one repository name is fetched once.
+    Of a config no more is read than the manifest states, so that whoever bounds that bounds what is held. One that
+    several manifests of one repository name is fetched once.
 
     :raises registry_client.RegistryError: when the registry fails.
     """
     readings = [reading.read_manifest(manifest) for manifest in manifests]
     wanted = [
-        (manifest.repository, this.config_descriptor.digest)
+        (manifest.repository, this.config_descriptor.digest, this.config_descriptor.size)
         if this.config_descriptor is not None and reading.wants_config(this)
         else None
         for manifest, this in zip(manifests, readings, strict=True)
@@ -188,10 +124,10 @@ def read_plain(manifests: Sequence[RegistryManifest], client: RegistryClient) ->
     return readings
 
 
-def _config(client: RegistryClient, asked: tuple[str, str]) -> bytes | None:
+def _config(client: RegistryClient, asked: tuple[str, str, int]) -> bytes | None:
     try:
-        return client.read_blob(*asked, reading.CONFIG_LIMIT)
-    except _LEFT_OUT:
+        return client.read_blob(*asked)
+    except (NotFound, UnexpectedAnswer, DigestMismatch):
         return None
 
 
@@ -200,17 +136,13 @@ def _columns(pairs: Iterable[tuple[int, str]]) -> tuple[list[int], list[str]]:
     return [image for image, _digest in pairs], [digest for _image, digest in pairs]
 
 
-def _sum(index: Manifest, children: dict[str, Manifest]) -> int:
-    return min(index.own_size + sum(children[digest].size for digest in index.child_digests), reading.LARGEST_SIZE)
-
-
 _INCOMPLETE = f"""
 WITH RECURSIVE named AS (
     SELECT parent.digest AS parent, parent.size, parent.own_size, child ->> 'digest' AS child,
         known.size AS known_size
     FROM images_manifest AS parent CROSS JOIN jsonb_array_elements(parent.children) AS child
     LEFT JOIN images_manifest AS known ON known.image_id = parent.image_id AND known.digest = child ->> 'digest'
-    WHERE parent.image_id = %s
+    WHERE parent.image_id = %s AND NOT child ? '{SKIPPED}'
 ), broken AS (
     SELECT parent FROM named GROUP BY parent, size, own_size
     HAVING bool_or(known_size IS NULL) OR least(own_size + sum(known_size), {reading.LARGEST_SIZE}) <> size
@@ -249,14 +181,18 @@ def tags_naming(image: Image, digest: str) -> list[str]:
     return list(dict(tags.order_by("name").values_list("manifest", "name")).values())
 
 
+# Whatever images have a digest share its document. Its configuration follows from its bytes, and one repository may
+# lack the blob: who has not read it leaves what others have read.
 _DOCUMENTS = """
 INSERT INTO images_document (digest, media_type, content, config)
 SELECT digest, media_type, content, config::jsonb
 FROM unnest(%s::text[], %s::text[], %s::bytea[], %s::text[]) AS read (digest, media_type, content, config)
 ON CONFLICT (digest) DO UPDATE SET config = excluded.config
+WHERE excluded.config NOT IN ('{}', images_document.config)
 """
+# Nor does one who could not read the configuration now forget what it said before.
 _MANIFESTS = """
-INSERT INTO images_manifest (
+INSERT INTO images_manifest AS known (
     image_id, digest, media_type, kind, size, own_size, platforms, blobs, children, artifact_type, subject,
     created_at, is_child, doomed, pull_count
 )
@@ -270,8 +206,17 @@ FROM unnest(
 )
 ON CONFLICT (image_id, digest) DO UPDATE SET
     media_type = excluded.media_type, kind = excluded.kind, size = excluded.size, own_size = excluded.own_size,
-    platforms = excluded.platforms, blobs = excluded.blobs, children = excluded.children,
-    artifact_type = excluded.artifact_type, subject = excluded.subject, created_at = excluded.created_at
+    platforms = CASE
+        WHEN excluded.platforms = '[]' AND excluded.children = '[]' AND excluded.kind = known.kind THEN known.platforms
+        ELSE excluded.platforms
+    END,
+    blobs = excluded.blobs, children = excluded.children,
+    artifact_type = excluded.artifact_type, subject = excluded.subject,
+    created_at = CASE
+        WHEN excluded.children = '[]' AND excluded.kind = known.kind
+        THEN coalesce(excluded.created_at, known.created_at)
+        ELSE excluded.created_at
+    END
 """
 _STORED = """
 SELECT manifest.id, manifest.image_id, manifest.digest, manifest.subject, manifest.doomed
@@ -281,43 +226,61 @@ JOIN images_manifest AS manifest ON manifest.image_id = asked.image AND manifest
 
 
 def store_all(readings: Iterable[tuple[int, Reading]]) -> None:
-    """Write readings down, each for the image whose primary key stands before it, with one statement for each table."""
+    """Write readings down, each for the image whose primary key stands before it, some with each statement."""
     # In a settled order: two images that share manifests may be read at once.
     ordered = sorted(readings, key=lambda pair: (pair[1].digest, pair[0]))
-    if not ordered:
-        return
-    documents = {one.digest: one for _image, one in ordered}.values()
     with connection.cursor() as cursor:
-        cursor.execute(
-            _DOCUMENTS,
-            _transposed((one.digest, one.media_type, one.content, json.dumps(one.config)) for one in documents),
-        )
-        cursor.execute(
-            _MANIFESTS,
-            _transposed(
-                (
-                    image,
-                    one.digest,
-                    one.media_type,
-                    str(one.kind),
-                    one.size,
-                    one.own_size,
-                    json.dumps(one.platforms),
-                    json.dumps(one.blobs),
-                    json.dumps(one.children),
-                    one.artifact_type,
-                    one.subject,
-                    one.created_at,
-                )
-                for image, one in ordered
-            ),
-        )
-    named: dict[int, set[str]] = {}
-    for image, one in ordered:
-        named.setdefault(image, set()).update(child["digest"] for child in one.children)
-    for image, digests in sorted(named.items()):
+        for some in _pieces(ordered):
+            _store(cursor, some)
+    for image, group in itertools.groupby(sorted(ordered, key=_image_of), key=_image_of):
+        digests = {child["digest"] for _image, one in group for child in one.children}
         if digests:
             Manifest.objects.filter(image=image, digest__in=digests, is_child=False).update(is_child=True)
+
+
+def _image_of(pair: tuple[int, Reading]) -> int:
+    return pair[0]
+
+
+def _pieces(readings: Iterable[tuple[int, Reading]]) -> Iterator[list[tuple[int, Reading]]]:
+    """The same in order, as many at a time as one statement may store."""
+    piece, weight = list[tuple[int, Reading]](), 0
+    for pair in readings:
+        if piece and (weight + pair[1].weight > MOST_BYTES or len(piece) >= _MOST_ROWS):
+            yield piece
+            piece, weight = [], 0
+        piece.append(pair)
+        weight += pair[1].weight
+    if piece:
+        yield piece
+
+
+def _store(cursor: Any, readings: list[tuple[int, Reading]]) -> None:
+    documents = {one.digest: one for _image, one in readings}.values()
+    cursor.execute(
+        _DOCUMENTS,
+        _transposed((one.digest, one.media_type, one.content, json.dumps(one.config)) for one in documents),
+    )
+    cursor.execute(
+        _MANIFESTS,
+        _transposed(
+            (
+                image,
+                one.digest,
+                one.media_type,
+                str(one.kind),
+                one.size,
+                one.own_size,
+                json.dumps(one.platforms),
+                json.dumps(one.blobs),
+                json.dumps(one.children),
+                one.artifact_type,
+                one.subject,
+                one.created_at,
+            )
+            for image, one in readings
+        ),
+    )
 
 
 def _transposed(lines: Iterable[tuple[Any, ...]]) -> list[list[Any]]:
@@ -333,10 +296,3 @@ def stored(pairs: Iterable[tuple[int, str]]) -> dict[tuple[int, str], Manifest]:
             (image, digest): Manifest(pk=pk, image_id=image, digest=digest, subject=subject, doomed=doomed)
             for pk, image, digest, subject, doomed in cursor.fetchall()
         }
-
-
-def store(image: Image, readings: Iterable[Reading]) -> Manifest:
-    """Write the readings down; the row of the first of them."""
-    readings = list(readings)
-    store_all((image.pk, one) for one in readings)
-    return Manifest.objects.get(image=image, digest=readings[0].digest)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import functools
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
 
 from django.db import connection, transaction
@@ -16,12 +16,14 @@ from console.images.locks import lock_images
 from console.images.models import Image, Manifest
 from console.indexing import rows, store, trail
 from console.indexing.rows import Outcome
+from console.large_content import SMALL_BYTES
 from console.outages import is_of_one_tag
 from console.registry import at_once
 from console.tag_order import sort_key
 from registry_client import (
     DOCKER_MANIFEST,
     OCI_MANIFEST,
+    AnswerTooLarge,
     MalformedManifest,
     ManifestUnknown,
     RegistryClient,
@@ -32,9 +34,6 @@ from registry_client import Manifest as RegistryManifest
 # Distribution tells of a push when it has stored the manifest, and points the tag at it after that: whoever is quick
 # enough asks for a tag that is not there yet, or that still names what it named before.
 _TAGGED_WITHIN = datetime.timedelta(seconds=10)
-
-# Hundreds of layers fit in: larger ones are read one by one.
-SMALL_BYTES = 128 * 1024
 
 
 class Push(Protocol):
@@ -162,8 +161,8 @@ def _key(push: Push) -> tuple[str, str]:
 def _ordinary(client: RegistryClient, largest: int, push: Push) -> RegistryManifest | None:
     """What the registry says of a tag that names an image; nothing where it says something else."""
     try:
-        present = client.manifest(push.repository, push.tag)
-    except ManifestUnknown:
+        present = client.manifest(push.repository, push.tag, limit=largest)
+    except (ManifestUnknown, AnswerTooLarge):
         return None
     except RegistryError as error:
         if not is_of_one_tag(error):
@@ -178,10 +177,9 @@ def _ordinary(client: RegistryClient, largest: int, push: Push) -> RegistryManif
 
 def _is_small(manifest: RegistryManifest, largest: int) -> bool:
     """Whether a manifest and its configuration are of a size that many may be held of."""
-    if len(manifest.content) > largest:
-        return False
     try:
-        config = manifest.config
+        # Of a copy: what was parsed is not held.
+        config = replace(manifest).config
     except MalformedManifest:
         return False
     return config is None or config.size <= largest

@@ -6,9 +6,11 @@ import json
 import threading
 import time
 from collections.abc import Callable, Hashable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 
 from console import foreign_layers
+from console.large_content import SMALL_BYTES, alone
 from registry_client import (
     MANIFEST_MEDIA_TYPES,
     Child,
@@ -21,13 +23,14 @@ from registry_client import (
     RegistryError,
     is_digest,
 )
+from registry_client.json_documents import parse
 from registry_client.names import Digest
 
 _DEEPEST = 3
 _MOST_MANIFESTS = 1000
 # A plan is held in memory whole, and anybody's own registry may send whatever it likes.
 _LARGEST_MANIFEST = 4 << 20
-_LARGEST_MANIFESTS = 32 << 20
+_LARGEST_MANIFESTS = 8 << 20
 _MOST_BLOBS = 10_000
 _LARGEST_CONFIG = 4 << 20
 _LARGEST_SIZE = (1 << 63) - 1
@@ -68,7 +71,7 @@ class Kept:
     nobody's has to go for another's; what nobody asks about for a while does.
     """
 
-    _ROOM = 64 << 20
+    _ROOM = 16 << 20
     _SECONDS = 600.0
 
     def __init__(self) -> None:
@@ -154,23 +157,35 @@ def _add(
     if manifest.is_index:
         if not depth:
             raise CannotTransfer("The image nests indexes too deeply.")
-        if not replace(manifest).names_all_entries:
-            raise CannotTransfer("The image’s manifest cannot be understood.")
+        with _turn_for(manifest.content):
+            if not replace(manifest).names_all_entries:
+                raise CannotTransfer("The image’s manifest cannot be understood.")
+            entries = replace(manifest).entries
         known = {one.digest for one in plan.manifests}
-        for entry in replace(manifest).entries:
+        for entry in entries:
             if entry.digest not in known:
                 _add_entry(plan, source, read, manifest.repository, entry, depth)
     else:
+        _add_image(plan, manifest)
+    # Those below an index have been added since it was looked at.
+    _require_room(plan, manifest)
+    plan.manifests.append(manifest)
+    plan.length += len(manifest.content)
+
+
+def _turn_for(content: bytes) -> AbstractContextManager[None]:
+    """The turn to take something large apart (``console.large_content``); what is small needs none."""
+    return alone() if len(content) > SMALL_BYTES else nullcontext()
+
+
+def _add_image(plan: Plan, manifest: Manifest) -> None:
+    with _turn_for(manifest.content):
         image = replace(manifest)
         if refusal := foreign_layers.refusal(image):
             raise CannotTransfer(refusal)
         for blob in image.blobs:
             if not blob.is_foreign:
                 _add_blob(plan, blob)
-    # Those below an index have been added since it was looked at.
-    _require_room(plan, manifest)
-    plan.manifests.append(manifest)
-    plan.length += len(manifest.content)
 
 
 def _add_blob(plan: Plan, blob: Descriptor) -> None:
@@ -230,7 +245,7 @@ def _narrowed(source: RegistryClient, root: Manifest, platforms: tuple[str, ...]
     shown = [child for child in root.children if _ABOUT not in child.annotations]
     _require(platforms, [child.platform for child in shown])
     wanted = {child.digest for child in shown if any(_is(child.platform, one) for one in platforms)}
-    document = json.loads(root.content)
+    document = parse(root.content)
     kept = [
         entry
         for entry, child in zip(document["manifests"], root.children, strict=True)
@@ -266,10 +281,12 @@ def _platform_of(source: RegistryClient, manifest: Manifest) -> Platform | None:
     if manifest.config is None:
         return None
     try:
-        config = json.loads(source.read_blob(manifest.repository, manifest.config.digest, _LARGEST_CONFIG))
+        content = source.read_blob(manifest.repository, manifest.config.digest, _LARGEST_CONFIG)
+        with _turn_for(content):
+            config = parse(content)
         os, architecture = config["os"], config["architecture"]
         variant = config.get("variant") or ""
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
     if not all(isinstance(part, str) for part in (os, architecture, variant)):
         return None

@@ -356,7 +356,7 @@ class TestTags:
             return real(manifests, client)
 
         monkeypatch.setattr(services.store, "read_plain", fail)
-        monkeypatch.setattr(services.store, "read_whole", lambda *_, **__: fail([made], None))
+        monkeypatch.setattr(services.tree, "read_whole", lambda *_, **__: fail([made], None))
         hints.remember([Notice(image.repository, "odd")])
         hints.remember([Notice(ImageFactory(namespace=image.namespace).repository, "nothing")])
         assert exhaust(lambda: hints.follow(image.repository)) == MOST_TRIES

@@ -130,6 +130,7 @@ class TestServed:
         raw = json.dumps(index()).encode()
         digest = f"sha512:{hashlib.sha512(raw).hexdigest()}"
         fake.serve("bad", raw, OCI_INDEX, **{"Docker-Content-Digest": digest})
+        fake.manifests[digest] = fake.manifests["bad"]
         image, _again = look("bad")
         assert image.tags.get(name="bad").manifest.digest == digest
 

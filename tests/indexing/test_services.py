@@ -219,16 +219,16 @@ def test_a_push_without_a_time_is_dated_now():
 
 
 def after_the_answer(monkeypatch, happen):
-    """Let something happen once, between the registry's answer about a manifest and its being written down."""
-    client, original = registry(), registry().manifest
+    """Let something happen once, between the registry's answer about a tag and its being written down."""
+    client, original = registry(), registry().resolve
 
-    def manifest(repository, reference):
+    def resolve(repository, reference):
         found = original(repository, reference)
-        monkeypatch.setattr(client, "manifest", original)
+        monkeypatch.setattr(client, "resolve", original)
         happen()
         return found
 
-    monkeypatch.setattr(client, "manifest", manifest)
+    monkeypatch.setattr(client, "resolve", resolve)
 
 
 def test_an_older_answer_does_not_replace_a_newer_one(monkeypatch):
@@ -275,10 +275,10 @@ def test_one_that_the_registry_says_once_is_not_there(registry_server, monkeypat
     for name in ("manifest", "resolve"):
         real = getattr(RegistryClient, name)
 
-        def answer(*arguments, _name=name, _real=real):
+        def answer(*arguments, _name=name, _real=real, **options):
             if (_name == "manifest" and next(first, False)) or (_name == "resolve" and next(second, False)):
                 raise ManifestUnknown("manifest unknown")
-            return _real(*arguments)
+            return _real(*arguments, **options)
 
         monkeypatch.setattr(RegistryClient, name, answer)
     second = iter([True])

@@ -18,7 +18,7 @@ from console.transfers import copying, jobs, plan, problems, services
 from console.transfers.models import Transfer
 from console.transfers.problems import Problem, SourceFailure
 from console.transfers.sources import Source
-from registry_client import Descriptor, Manifest, RegistryClient, RegistryUnavailable
+from registry_client import Descriptor, MalformedManifest, Manifest, RegistryClient, RegistryUnavailable
 from tests.factories import ActivatedAccountFactory, NamespaceFactory
 from tests.images import disk
 from tests.registry_client.servers import error_reply
@@ -82,6 +82,11 @@ class TestAPlansSize:
         source = Registry()
         assert len(plan.make_plan(source, source.index([source.image(50), source.image(50)]), []).blobs) == 100
         assert "too many layers" in self.refused(source, source.index([source.image(50), source.image(51)]))
+
+    def test_values(self):
+        source = Registry()
+        with pytest.raises(MalformedManifest, match="more than 100,000 values"):
+            plan.make_plan(source, source.index([source.image(15_000)]), [])
 
     def test_manifests(self, monkeypatch):
         monkeypatch.setattr(plan, "_MOST_MANIFESTS", 3)

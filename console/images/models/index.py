@@ -64,7 +64,8 @@ class Manifest(models.Model):
     ``size`` is what a pull transfers from here: the config and the layers, without foreign ones; for an index, those of
     all its platforms.
     ``blobs`` are the digests of config and layers, ``children`` the manifests that an index names, each with
-    ``digest``, ``platform`` and, for what is not an image but says something about one, ``about``. An index may name
+    ``digest``, ``platform`` and, for what is not an image but says something about one, ``about``; ``skipped`` marks
+    those that are not read because there are so many. Each digest is there once. An index may name
     blobs, as BuildKit's cache does: they are in ``blobs``, and ``own_size`` is their part of ``size``.
 
     An index may name tens of thousands. Lists read its beginning alone: ``first_children`` without what says something

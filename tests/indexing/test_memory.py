@@ -1,0 +1,130 @@
+"""The worker's memory has a bound, whatever somebody pushes: measured in a process that indexes it."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+from django.db import connection
+
+from console.images.models import Manifest, Tag
+from console.indexing.models import Hint
+from registry_client import OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST
+from tests.factories import ImageFactory
+from tests.indexing.documents import blob, index, oci, put
+from tests.indexing.memory import measure
+from tests.registry_tools import digest_of
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("registry_server")]
+
+# With everything that the worker loads before its first job.
+MOST = 300 << 20
+LARGEST = 4 << 20
+# Before there was a bound, a hundred took 3.9 GB.
+LARGE = 30
+
+
+def image_named(name):
+    return ImageFactory(namespace__name=f"memory-{os.urandom(4).hex()}", name=name)
+
+
+def measured(work, action="look"):
+    found = measure(connection.settings_dict["NAME"], work, action)
+    print({key: f"{found[key] / 2**20:.0f} MiB" for key in ("before", "peak")}, found["errors"], found["log"][-300:])
+    return found
+
+
+def padded(document, size=LARGEST):
+    """The manifest as bytes, with an annotation that makes it as large as the registry takes."""
+    whole = json.dumps({**document, "annotations": {"padding": ""}}).encode()
+    room = size - len(whole)
+    return whole.replace(b'"padding": ""', b'"padding": "' + os.urandom(room // 2).hex().encode() + b'"')
+
+
+def test_many_large_manifests_in_an_index(registry_server):
+    image = image_named("large")
+    document = oci(image.repository)
+    children = [put(image.repository, None, padded(document)) for _ in range(LARGE)]
+    put(image.repository, "1", index(*children), OCI_INDEX)
+
+    found = measured({image.repository: ["1"]})
+
+    assert found["errors"] == []
+    assert Tag.objects.get(image=image).manifest.kind == Manifest.Kind.INDEX
+    assert Manifest.objects.filter(image=image).count() == LARGE + 1
+    assert found["peak"] < MOST
+
+
+def test_many_of_the_largest_small_pushes(registry_server):
+    image = image_named("many")
+    hints = []
+    for number in range(60):
+        config = blob(image.repository, b"[" + b"[]," * 43000 + b"%d]" % number, OCI_CONFIG)
+        body = {"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": config, "layers": [], "x": [[]] * 32000}
+        raw = json.dumps(body, separators=(",", ":")).encode()
+        put(image.repository, f"t{number}", raw)
+        hints.append(Hint(repository=image.repository, tag=f"t{number}", digest=digest_of(raw)))
+    Hint.objects.bulk_create(hints)
+
+    found = measured({image.repository: []}, "follow")
+
+    assert Tag.objects.filter(image=image).count() == 60
+    assert found["peak"] < MOST
+
+
+def test_chains_of_indexes(registry_server):
+    image = image_named("deep")
+    below = put(image.repository, None, oci(image.repository))
+    config = blob(image.repository, b"{}", OCI_CONFIG)
+    for depth in range(16):
+        children = [
+            put(
+                image.repository,
+                None,
+                {
+                    "schemaVersion": 2,
+                    "mediaType": OCI_MANIFEST,
+                    "config": config,
+                    "layers": [],
+                    "annotations": {"n": f"{depth} {number} " + "x" * 100_000},
+                },
+            )
+            for number in range(12)
+        ]
+        below = put(image.repository, None, index(below, *children), OCI_INDEX)
+    put(image.repository, "1", index(below), OCI_INDEX)
+
+    found = measured({image.repository: ["1"]})
+
+    assert found["errors"] == []
+    assert found["peak"] < MOST
+
+
+@pytest.mark.parametrize("raw", [b"[" * LARGEST, b"[" + b"[]," * ((LARGEST - 5) // 3) + b"1]"], ids=["[[[", "[],[],"])
+def test_a_config_of_nothing_but_brackets(registry_server, raw):
+    image = image_named("config")
+    config = blob(image.repository, raw, OCI_CONFIG)
+    put(image.repository, "1", {"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": config, "layers": []})
+
+    found = measured({image.repository: ["1"]})
+
+    assert found["errors"] == []
+    assert found["peak"] < MOST
+
+
+def test_as_many_layers_as_the_registry_takes(registry_server):
+    repositories = [image_named(f"layers{number}").repository for number in range(4)]
+    for repository in repositories:
+        config = blob(repository, b"{}", OCI_CONFIG)
+        layer = blob(repository, b"layer", OCI_LAYER)
+        body = {"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": config, "layers": []}
+        room = LARGEST - len(json.dumps(body, separators=(",", ":")))
+        short = {"digest": layer["digest"], "mediaType": OCI_LAYER, "size": 5}
+        body["layers"] = [short] * (room // (len(json.dumps(short, separators=(",", ":"))) + 1))
+        put(repository, "1", json.dumps(body, separators=(",", ":")).encode())
+
+    found = measured({repository: ["1"] for repository in repositories})
+
+    assert found["errors"] == []
+    assert found["peak"] < MOST
