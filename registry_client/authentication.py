@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import re
 import threading
 from collections.abc import Callable, Collection
@@ -14,6 +13,7 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 from registry_client.challenges import Challenge, parse_challenges
 from registry_client.connections import Connections, read
 from registry_client.errors import Denied, RegistryUnavailable, Unauthorized, UnexpectedAnswer
+from registry_client.json_documents import parse
 from registry_client.realms import check_realm
 
 _RENEWED_SECONDS_BEFORE_EXPIRY = 30
@@ -203,8 +203,8 @@ def _realm(challenge: Challenge, scopes: list[str]) -> tuple[str, str]:
 
 def _token_answer(content: bytes) -> tuple[str | None, float]:
     try:
-        document: Any = json.loads(content)
-    except (ValueError, RecursionError):
+        document: Any = parse(content)
+    except ValueError:
         return None, 0.0
     if not isinstance(document, dict):
         return None, 0.0

@@ -7,7 +7,7 @@ import pytest
 from django.db import OperationalError
 from django.urls import reverse
 
-from console.images import copying, deletion
+from console.images import copying, deletion, tag_deletion
 from console.images.deletion import delete_everything
 from console.images.failures import MOST_TRIES
 from console.images.models import Image, ImageDeletion, Manifest, WorkFailure
@@ -276,6 +276,12 @@ def too_long(*_arguments, **_options):
 
 
 class TestDeletions:
+    def test_of_many_tags_what_each_names_is_not_held(self, image):
+        put(image.repository, "1", index(push(image, 0)), OCI_INDEX)
+        reread_tag(image.repository, "1")
+        held = tag_deletion._with_digests(image.tags.all()).get().manifest
+        assert held.get_deferred_fields() == {"platforms", "blobs", "children"}
+
     def test_no_more_blobs_are_held_than_there_is_room_for(self, image, monkeypatch):
         monkeypatch.setattr(deletion, "_MOST_BLOBS", 5)
         pushed = [oci(image.repository, layers=(b"a%d" % n, b"b%d" % n)) for n in range(6)]

@@ -18,8 +18,9 @@ from tests.registry_tools import digest_of
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("registry_server")]
 
-# With everything that the worker loads before its first job.
+# With everything that the worker loads before its first job, and what it may take beyond that.
 MOST = 300 << 20
+GROWTH = 96 << 20
 LARGEST = 4 << 20
 # Before there was a bound, a hundred took 3.9 GB.
 LARGE = 30
@@ -33,6 +34,11 @@ def measured(work, action="look"):
     found = measure(connection.settings_dict["NAME"], work, action)
     print({key: f"{found[key] / 2**20:.0f} MiB" for key in ("before", "peak")}, found["errors"], found["log"][-300:])
     return found
+
+
+def within(found, growth=GROWTH):
+    assert found["peak"] < MOST
+    assert found["peak"] - found["before"] < growth
 
 
 def padded(document, size=LARGEST):
@@ -53,7 +59,7 @@ def test_many_large_manifests_in_an_index(registry_server):
     assert found["errors"] == []
     assert Tag.objects.get(image=image).manifest.kind == Manifest.Kind.INDEX
     assert Manifest.objects.filter(image=image).count() == LARGE + 1
-    assert found["peak"] < MOST
+    within(found)
 
 
 def test_many_of_the_largest_small_pushes(registry_server):
@@ -70,7 +76,7 @@ def test_many_of_the_largest_small_pushes(registry_server):
     found = measured({image.repository: []}, "follow")
 
     assert Tag.objects.filter(image=image).count() == 60
-    assert found["peak"] < MOST
+    within(found, 48 << 20)
 
 
 def test_chains_of_indexes(registry_server):
@@ -98,7 +104,7 @@ def test_chains_of_indexes(registry_server):
     found = measured({image.repository: ["1"]})
 
     assert found["errors"] == []
-    assert found["peak"] < MOST
+    within(found)
 
 
 @pytest.mark.parametrize("raw", [b"[" * LARGEST, b"[" + b"[]," * ((LARGEST - 5) // 3) + b"1]"], ids=["[[[", "[],[],"])
@@ -110,7 +116,7 @@ def test_a_config_of_nothing_but_brackets(registry_server, raw):
     found = measured({image.repository: ["1"]})
 
     assert found["errors"] == []
-    assert found["peak"] < MOST
+    within(found)
 
 
 def test_as_many_layers_as_the_registry_takes(registry_server):
@@ -127,4 +133,4 @@ def test_as_many_layers_as_the_registry_takes(registry_server):
     found = measured({repository: ["1"] for repository in repositories})
 
     assert found["errors"] == []
-    assert found["peak"] < MOST
+    within(found)

@@ -8,6 +8,7 @@ import pytest
 from registry_client import (
     DOCKER_MANIFEST,
     Anonymous,
+    AnswerTooLarge,
     Challenged,
     Denied,
     RegistryClient,
@@ -267,7 +268,8 @@ def test_how_long_a_token_lasts(server, clock, document, life):
         (Reply(302, b"", {"Location": "http://127.0.0.1:1/"}), UnexpectedAnswer),
         (Reply(200, b"<html>", {"Content-Type": "text/html"}), UnexpectedAnswer),
         (Reply(200, b"[" * 50000), UnexpectedAnswer),
-        (Reply(200, b"x" * (2 << 20)), UnexpectedAnswer),
+        (Reply(200, b"x" * (2 << 20)), AnswerTooLarge),
+        (Reply(200, b"[" + b"[]," * 200_000 + b"1]"), UnexpectedAnswer),
         (json_reply([]), UnexpectedAnswer),
         (json_reply({}), UnexpectedAnswer),
         (json_reply({"token": 5}), UnexpectedAnswer),

@@ -406,7 +406,7 @@ class TestManifestsOfEarlierTurns:
         transfer = ask(namespace, name)
         monkeypatch.setattr(jobs, "_TURN_SECONDS", -1)
         asked, real = [], RegistryClient.manifest
-        monkeypatch.setattr(RegistryClient, "manifest", lambda self, *a: asked.append(a) or real(self, *a))
+        monkeypatch.setattr(RegistryClient, "manifest", lambda self, *a, **k: asked.append(a) or real(self, *a, **k))
         turns = 0
         while not ready(transfer):
             jobs.fetch(transfer.pk, 1)
