@@ -17,7 +17,7 @@ from procrastinate import App
 from procrastinate.contrib.django import app
 from procrastinate.contrib.django.django_connector import DjangoConnector
 from procrastinate.contrib.django.utils import connector_params
-from procrastinate.exceptions import ConnectorException, UniqueViolation
+from procrastinate.exceptions import AlreadyEnqueued, ConnectorException, UniqueViolation
 from procrastinate.jobs import Job, Status
 from procrastinate.manager import JobManager
 
@@ -33,6 +33,7 @@ _DATABASE_SECONDS = 10.0
 # The event loop looks up names in the same threads.
 _SPARE_THREADS = 2
 _STORE_AGAIN_SECONDS = 0.5
+_WAITS = "SELECT EXISTS (SELECT FROM procrastinate_jobs WHERE queueing_lock = %(key)s AND status = 'todo') AS waits"
 
 
 class _PatientManager(JobManager):
@@ -51,6 +52,20 @@ class _PatientManager(JobManager):
         :raises UniqueViolation: when the same is queued already.
         """
         await _until_stored(functools.partial(super().retry_job, job, *arguments, **options))
+
+    async def defer_periodic_job(self, job: Job, periodic_id: str, defer_timestamp: int) -> int | None:
+        """Queue a periodic job, unless the one before it still waits.
+
+        Seen beforehand: a refused row is an error in the database's log, one for each queue's worker at each tick while
+        the jobs lag behind.
+
+        :raises AlreadyEnqueued: when it still waits.
+        """
+        # The workers' deferrers share the arguments of a job: while this one waits, another sets its own time in them.
+        job = job.evolve(task_kwargs={**job.task_kwargs})
+        if (await self.connector.execute_query_one_async(_WAITS, key=job.queueing_lock))["waits"]:
+            raise AlreadyEnqueued
+        return await super().defer_periodic_job(job, periodic_id, defer_timestamp)
 
 
 async def _until_stored(store: Callable[[], Awaitable[None]]) -> None:
