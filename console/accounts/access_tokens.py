@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.crypto import get_random_string
@@ -26,6 +26,7 @@ from django.utils.translation import gettext as _
 from console import policy
 from console.accounts.models import AccessToken, Account
 from console.audit.services import record
+from console.database.conflicts import insert
 
 if TYPE_CHECKING:
     from console.namespaces.models import Namespace
@@ -106,24 +107,22 @@ def create(
         expires_at=expires_at,
     )
     token.clean_fields(exclude=["account"])
-    try:
-        with transaction.atomic():
-            # One creator at a time for one account, or two at once could pass its quota together.
-            Account.objects.select_for_update(no_key=True).get(pk=account.pk)
-            if refusal := policy.refuse_access_token(account):
-                raise ValidationError(refusal, code="quota")
-            token.save(force_insert=True)
-            names = _choose(token, namespaces) if namespaces is not None else None
-            record(
-                "access_token.create",
-                _target(token),
-                can_push=can_push,
-                can_delete=can_delete,
-                namespaces=names if names is not None else "all",
-                expires_at=expires_at.isoformat() if expires_at else None,
-            )
-    except IntegrityError:
-        raise ValidationError({"name": name_taken(token.name)}) from None
+    with transaction.atomic():
+        # One creator at a time for one account, or two at once could pass its quota together.
+        Account.objects.select_for_update(no_key=True).get(pk=account.pk)
+        if refusal := policy.refuse_access_token(account):
+            raise ValidationError(refusal, code="quota")
+        if not insert(token):
+            raise ValidationError({"name": name_taken(token.name)})
+        names = _choose(token, namespaces) if namespaces is not None else None
+        record(
+            "access_token.create",
+            _target(token),
+            can_push=can_push,
+            can_delete=can_delete,
+            namespaces=names if names is not None else "all",
+            expires_at=expires_at.isoformat() if expires_at else None,
+        )
     return token, secret
 
 

@@ -7,7 +7,7 @@ with it. A later request ends it, and so does each change of the account's addre
 from __future__ import annotations
 
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.utils import timezone
 from django.utils.crypto import get_random_string
 from django.utils.translation import gettext as _
@@ -16,6 +16,7 @@ from console.accounts import jobs
 from console.accounts.email_links import is_good, is_token_of, state_of
 from console.accounts.models import Account, EmailChange
 from console.audit.services import record
+from console.database.conflicts import lock_value
 
 _NONCE_LENGTH = 32
 
@@ -40,12 +41,12 @@ def check_address(account: Account, email: str) -> None:
     """
     if email == account.email:
         raise ValidationError(_("This is your e-mail address already."))
+    _require_free(account, email)
+
+
+def _require_free(account: Account, email: str) -> None:
     if Account.objects.filter(email__iexact=email).exclude(pk=account.pk).exists():
-        raise _taken()
-
-
-def _taken() -> ValidationError:
-    return ValidationError(_("Another account already uses this e-mail address."), code="taken")
+        raise ValidationError(_("Another account already uses this e-mail address."), code="taken")
 
 
 def request(account: Account, email: str) -> EmailChange:
@@ -107,11 +108,10 @@ def remove(account: Account) -> None:
 
 def _set(account: Account, email: str | None) -> None:
     former, account.email = account.email, email
-    try:
-        with transaction.atomic():
-            account.save(update_fields=["email"])
-    except IntegrityError:
-        raise _taken() from None
+    if email:
+        lock_value("e-mail", email.lower())
+        _require_free(account, email)
+    account.save(update_fields=["email"])
     EmailChange.objects.filter(account=account).delete()
     record("account.change", account.account_id, changes={"email": [former, email]})
     if former:

@@ -7,13 +7,14 @@ from collections.abc import Iterable
 
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from console.accounts.access_tokens import looks_like_secret
 from console.accounts.models import ACCOUNT_ID_PATTERN, Account, RegistryCredential, new_account_id
 from console.audit.services import record
+from console.database.conflicts import lock_value
 
 PASSWORD_LENGTHS = (8, 64)
 # Zero width non-joiner and joiner: names are written with them.
@@ -37,8 +38,10 @@ def create_account(
     account.set_password(password)
     while Account.objects.filter(account_id=account.account_id).exists():
         account.account_id = new_account_id()
-    account.full_clean()
     with transaction.atomic():
+        if account.email:
+            lock_value("e-mail", account.email.lower())
+        account.full_clean()
         account.save()
         record(
             "account.create",
@@ -153,14 +156,13 @@ def check_username(account: Account, username: str) -> None:
     if re.match(ACCOUNT_ID_PATTERN, username) and username != account.account_id:
         raise ValidationError(_("A user name of twelve digits can only be your own Account ID."))
     RegistryCredential._meta.get_field("username").clean(username, None)
+    _require_free_username(account, username)
+
+
+def _require_free_username(account: Account, username: str) -> None:
     if RegistryCredential.objects.filter(username=username).exclude(account=account).exists():
-        raise _username_taken(username)
-
-
-def _username_taken(username: str) -> ValidationError:
-    return ValidationError(
-        _("The user name “%s” is already in use by another user. Try another one.") % username, code="taken"
-    )
+        sentence = _("The user name “%s” is already in use by another user. Try another one.")
+        raise ValidationError(sentence % username, code="taken")
 
 
 def store_credential(account: Account, username: str, password: str) -> RegistryCredential:
@@ -186,13 +188,14 @@ def store_credential(account: Account, username: str, password: str) -> Registry
     credential = RegistryCredential.objects.filter(account=account).first() or RegistryCredential(account=account)
     if credential.activated_at:
         raise ValidationError(_("The service is already activated for this account."))
+    lock_value("user name", username)
+    try:
+        _require_free_username(account, username)
+    except ValidationError as problem:
+        raise ValidationError({"username": problem}) from None
     credential.username = username
     credential.set_password(password)
-    try:
-        with transaction.atomic():
-            credential.save()
-    except IntegrityError:
-        raise ValidationError({"username": _username_taken(username)}) from None
+    credential.save()
     credential.refresh_from_db()
     return credential
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -13,6 +13,7 @@ from django.utils.translation import ngettext
 from console import policy
 from console.accounts.models import Account
 from console.audit.services import named, record
+from console.database.conflicts import insert
 from console.images import failures, jobs
 from console.images.failures import Kind
 from console.images.models import Image, ImageDeletion, Tag
@@ -36,19 +37,18 @@ def create_image(
         raise ValidationError({"namespace": _("Choose one of your own namespaces that is not being transferred.")})
     image = Image(namespace=namespace, name=name.strip(), visibility=visibility, description=description)
     image.clean_fields(exclude=["namespace"])
-    try:
-        with transaction.atomic():
-            # One creator at a time for one account, or two at once could pass its quota together.
-            Account.objects.select_for_update(no_key=True).get(pk=account.pk)
-            if refusal := policy.refuse_image(account):
-                raise ValidationError(ValidationError(refusal, code="quota"))
-            image.save(force_insert=True)
-            record("image.create", image.repository, type=visibility, description=description)
-    except IntegrityError:
-        refusal = refuse_existing(namespace, image.name)
-        if not refusal:
-            raise ValidationError(_("The namespace is no longer there. Reload the page and choose another.")) from None
-        raise ValidationError({"name": ValidationError(refusal, code="taken")}) from None
+    with transaction.atomic():
+        # One creator at a time for one account, or two at once could pass its quota together.
+        Account.objects.select_for_update(no_key=True).get(pk=account.pk)
+        if refusal := policy.refuse_image(account):
+            raise ValidationError(ValidationError(refusal, code="quota"))
+        # Locked, so that it is still there when this is committed.
+        if not Namespace.objects.select_for_update(no_key=True).filter(pk=namespace.pk):
+            raise ValidationError(_("The namespace is no longer there. Reload the page and choose another."))
+        if not insert(image):
+            refusal = refuse_existing(namespace, image.name)
+            raise ValidationError({"name": ValidationError(refusal, code="taken")})
+        record("image.create", image.repository, type=visibility, description=description)
     return image
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 
 from console.accounts.models import Account
 from console.audit.services import record
+from console.database.conflicts import insert
 from console.namespaces.models import RESERVED, Namespace, NamespaceHold
 from console.policy import split_repository
 
@@ -36,10 +37,8 @@ def adopt(repository: str, owner: Account) -> str:
     if NamespaceHold.objects.filter(name=parts[0]).exists():
         # What lies there was pushed by its former owner, and is removed when the hold ends.
         return f"the namespace {parts[0]} was freed a moment ago and is held for its former owner"
-    try:
-        with transaction.atomic():
-            namespace = Namespace.objects.create(name=parts[0], owner=owner)
-            record("namespace.adopt", namespace.name, owner=owner.account_id)
-    except IntegrityError:
-        return f"somebody else took the namespace {parts[0]} a moment ago"
+    with transaction.atomic():
+        if not insert(Namespace(name=parts[0], owner=owner)):
+            return f"somebody else took the namespace {parts[0]} a moment ago"
+        record("namespace.adopt", parts[0], owner=owner.account_id)
     return ""

@@ -13,11 +13,12 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import Q
 
 from console.accounts.services import account_ids
 from console.audit.services import record
+from console.database.conflicts import insert
 from console.images import failures, pushed
 from console.images.contents import TOMBSTONE_DIGEST, digest_of
 from console.images.deletion import NotThereYet
@@ -63,14 +64,14 @@ def image_for_push(repository: str, pushed_by: str) -> Image | None:
     namespace = Namespace.objects.filter(name=parts[0]).first()
     if namespace is None:
         return None
-    try:
-        with transaction.atomic():
-            image = Image.objects.create(namespace=namespace, name=parts[1])
-            _look_again_at_pushed(image)
-            actor = account_ids([pushed_by]).get(pushed_by, pushed_by) or "registry"
-            record("image.create", repository, actor=actor, type=image.visibility, by="push")
-    except IntegrityError:
-        image = find_image(repository)
+    image = Image(namespace=namespace, name=parts[1])
+    with transaction.atomic():
+        # Locked, so that it is still there when this is committed.
+        if not Namespace.objects.select_for_update(no_key=True).filter(pk=namespace.pk) or not insert(image):
+            return find_image(repository)
+        _look_again_at_pushed(image)
+        actor = account_ids([pushed_by]).get(pushed_by, pushed_by) or "registry"
+        record("image.create", repository, actor=actor, type=image.visibility, by="push")
     return image
 
 

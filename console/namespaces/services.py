@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import OuterRef, ProtectedError, QuerySet, Subquery
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -19,6 +19,7 @@ from django.utils.translation import gettext_lazy
 from console import policy
 from console.accounts.models import Account
 from console.audit.services import record
+from console.database.conflicts import insert
 from console.namespaces.models import RESERVED, Namespace, NamespaceAccess, NamespaceHold
 from console.registry import has_images_under, registry
 from registry_client import RegistryError
@@ -124,25 +125,22 @@ def create_namespace(account: Account, name: str, *, unoccupied: bool = False) -
         require_unoccupied(account, name)
     namespace = _new(account, name)
     name = namespace.name
-    try:
-        with transaction.atomic():
-            # One creator at a time for one account, or two at once could pass its quota together.
-            Account.objects.select_for_update(no_key=True).get(pk=account.pk)
-            if refusal := policy.refuse_namespace(account):
-                raise ValidationError({"name": ValidationError(refusal, code="quota")})
-            namespace.save(force_insert=True)
-            # Read after the insert: it waits for a delete under way, whose hold is visible from then on.
-            hold = NamespaceHold.objects.select_for_update().filter(name=name).first()
-            if hold is not None:
-                if hold.last_owner_id != account.pk:
-                    raise _held(name)
-                hold.delete()
-            _forget_failures(name)
-            record("namespace.create", name, owner=account.account_id)
-    except IntegrityError:
-        if Namespace.objects.filter(name=name, owner=account).exists():
-            raise _already_yours(name) from None
-        raise _taken(name) from None
+    with transaction.atomic():
+        # One creator at a time for one account, or two at once could pass its quota together.
+        Account.objects.select_for_update(no_key=True).get(pk=account.pk)
+        if refusal := policy.refuse_namespace(account):
+            raise ValidationError({"name": ValidationError(refusal, code="quota")})
+        if not insert(namespace):
+            is_own = Namespace.objects.filter(name=name, owner=account).exists()
+            raise _already_yours(name) if is_own else _taken(name)
+        # Read after the insert: it waits for a delete under way, whose hold is visible from then on.
+        hold = NamespaceHold.objects.select_for_update().filter(name=name).first()
+        if hold is not None:
+            if hold.last_owner_id != account.pk:
+                raise _held(name)
+            hold.delete()
+        _forget_failures(name)
+        record("namespace.create", name, owner=account.account_id)
     return namespace
 
 

@@ -21,7 +21,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.fernet import InvalidToken
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from fido2.cose import UnsupportedKey
@@ -133,14 +133,15 @@ def add_app(account: Account, kept: str, code: str) -> None:
     counter = _counter(shown_secret(kept), code)
     if counter is None:
         raise ValidationError(_("This is not the app’s present code. Is the device’s clock right?"))
-    try:
-        with transaction.atomic():
-            factor = totp.TOTP.activate(account, shown_secret(kept)).instance
-            factor.data["used"] = counter
-            factor.save(update_fields=["data"])
-            _added(account, factor)
-    except IntegrityError:
-        raise ValidationError(_("There is an authenticator app already. Remove it first.")) from None
+    with transaction.atomic():
+        # One at a time for one account, or a second app at once would be refused by the database.
+        Account.objects.select_for_update(no_key=True).get(pk=account.pk)
+        if Authenticator.objects.filter(user=account, type=TOTP).exists():
+            raise ValidationError(_("There is an authenticator app already. Remove it first."))
+        factor = totp.TOTP.activate(account, shown_secret(kept)).instance
+        factor.data["used"] = counter
+        factor.save(update_fields=["data"])
+        _added(account, factor)
 
 
 def _added(account: Account, factor: Authenticator) -> None:

@@ -25,7 +25,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from django.conf import settings
 from django.core.cache import cache
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -33,6 +33,7 @@ from django.utils.translation import gettext as _
 from console.accounts.models import Account
 from console.accounts.services import create_account
 from console.audit.services import record
+from console.database.conflicts import insert
 
 log = logging.getLogger(__name__)
 
@@ -286,7 +287,7 @@ def account_for(identity: Identity) -> Account:
         with transaction.atomic():
             account = create_account(identity.name or _("Somebody new"), email, None)
             _connect(account, identity)
-    except (IntegrityError, ValidationError):
+    except (_Connected, ValidationError):
         # Somebody was quicker: the same person in another window, most likely.
         found = account_of(identity)
         if found is None:
@@ -306,15 +307,20 @@ def connect(account: Account, identity: Identity) -> None:
             with transaction.atomic():
                 _connect(account, identity)
             return
-        except IntegrityError:
+        except _Connected:
             owner = account_of(identity)
     if owner != account:
         raise Problem(_("This identity belongs to another account here."))
 
 
+class _Connected(Exception):
+    """The identity has been connected to an account meanwhile."""
+
+
 def _connect(account: Account, identity: Identity) -> None:
     shown = {"name": identity.name, "email": _text(identity.email)}
-    SocialAccount.objects.create(user=account, provider=identity.issuer, uid=identity.subject, extra_data=shown)
+    if not insert(SocialAccount(user=account, provider=identity.issuer, uid=identity.subject, extra_data=shown)):
+        raise _Connected
     record("identity.connect", account.account_id, actor=account.account_id, issuer=identity.issuer)
 
 
