@@ -25,6 +25,7 @@ DOCKER_HUB = "https://registry-1.docker.io"
 _LONGEST_SOCKET_DIR = 107 - len("/.s.PGSQL.5432.lock")
 # It is a part of the key of each identity.
 _LONGEST_ISSUER = 200
+_LONGEST_COUNT = 6
 _SWITCH = {"on": True, "1": True, "true": True, "yes": True, "off": False, "0": False, "false": False, "no": False}
 # Read by the settings and by gunicorn.
 _COUNTS = ("EMAIL_PORT", "TOKEN_SECONDS", "WEB_THREADS", "WEB_WORKERS")
@@ -68,6 +69,7 @@ class Environment:
     dockerhub_check_seconds: float
     import_token_servers: frozenset[tuple[str, str]]
     foreign_layer_urls: tuple[str, ...]
+    changes_per_minute: int
     local_accounts: bool
     require_second_factor: bool
     oidc_issuer: str
@@ -186,6 +188,13 @@ def _seconds(environ: Mapping[str, str], name: str, default: float, *, zero: boo
         least = "zero or more" if zero else "above zero"
         raise EnvironmentProblem(f"{name} is {raw!r}; it must be a number of seconds, {least}.")
     return value
+
+
+def _count(environ: Mapping[str, str], name: str, default: int) -> int:
+    raw = environ.get(name, "").strip() or str(default)
+    if not raw.isascii() or not raw.isdigit() or len(raw) > _LONGEST_COUNT:
+        raise EnvironmentProblem(f"{name} is {raw!r}; it must be a whole number, zero or more.")
+    return int(raw)
 
 
 def _check_elsewhere_read(environ: Mapping[str, str]) -> None:
@@ -371,6 +380,7 @@ def load(environ: Mapping[str, str] | None = None) -> Environment:
         dockerhub_api=_url(environ, "DOCKERHUB_API", "https://hub.docker.com"),
         dockerhub_check_seconds=_seconds(environ, "DOCKERHUB_CHECK_SECONDS", 60),
         foreign_layer_urls=_prefixes(environ, "FOREIGN_LAYER_URLS"),
+        changes_per_minute=_count(environ, "CHANGES_PER_MINUTE", 120),
         import_token_servers=_pairs(environ, "IMPORT_TOKEN_SERVERS"),
         **_single_sign_on(environ),
     )

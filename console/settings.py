@@ -80,6 +80,7 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "console.audit.middleware.ActorMiddleware",
+    "console.pages.changes.ChangeLimitMiddleware",
 ]
 
 ROOT_URLCONF = "console.urls"
@@ -273,11 +274,13 @@ GUESSES = {
 # Wrong codes of six digits have numbers of their own where these say so, by door: three of a million are right.
 GUESSES_AT = {
     "second factor": {"here": (10, 1800), "network": (20, 1800), "account": (60, 3600)},
-    # Letters to one address: five, and one more each quarter of an hour.
-    "letter": {"here": (5, 900), "network": (5, 900), "account": (5, 900)},
-    # New e-mail addresses that one account asks for.
-    "email change": {"here": (5, 900), "network": (5, 900), "account": (5, 900)},
+    # E-mails to one address: three, and one more each half an hour, so five in an hour.
+    "letter": {"here": (3, 1800), "network": (3, 1800), "account": (3, 1800)},
+    # New e-mail addresses that one account asks for: ten in an hour.
+    "email change": {"here": (5, 720), "network": (5, 720), "account": (5, 720)},
 }
+# So many changing requests an account may send at once, and each minute; 0: as many as it likes.
+CHANGES_PER_MINUTE = ENVIRONMENT.changes_per_minute
 # For so many days after a right password an address is known for the account.
 KNOWN_ADDRESS_DAYS = 30
 # A page that is not there after so many seconds is given up, and its thread goes to another request.

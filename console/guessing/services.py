@@ -90,16 +90,17 @@ class Attempt:
         address, network = _places(self.address)
         account = (self.door, self.account or "", "one" if self.account is not None else "none")
         return {
-            "known": _key("known", *account, address),
-            "here": _key("here", *account, address),
-            "network": _key("network", *account, network),
-            "account": _key("account", *account),
+            "known": mark_key("known", *account, address),
+            "here": mark_key("here", *account, address),
+            "network": mark_key("network", *account, network),
+            "account": mark_key("account", *account),
             # One for all doors.
-            "address": _key("address", address),
+            "address": mark_key("address", address),
         }
 
 
-def _key(*parts: str) -> str:
+def mark_key(*parts: str) -> str:
+    """The key of a mark: a keyed hash of ``parts``, as a UUID's 32 digits."""
     # With the lengths, so that no two lists of parts have the same text.
     text = "".join([f"{len(part)}:{part}" for part in parts]).encode(errors="surrogatepass")
     return hmac.digest(_salted(settings.SECRET_KEY), text, "sha256").hex()[:32]
@@ -217,7 +218,7 @@ def _tell(attempt: Attempt, kind: str, limit: GuessLimit, now: datetime.datetime
         target = attempt.name
     else:
         return
-    if not _remember([_key("told", kind, attempt.door, target)], now + _TOLD_EVERY, now):
+    if not _remember([mark_key("told", kind, attempt.door, target)], now + _TOLD_EVERY, now):
         return
     log.warning(
         "wrong passwords at the %s are held back: %s (%s), from %s", attempt.door, target, kind, attempt.address

@@ -21,7 +21,7 @@ OPEN = """([method, path, values]) => {
   return htmx.ajax(method, path, { target: "#dialog", values: { ...values, csrfmiddlewaretoken: token } });
 }"""
 ROLES = ("owner", "superuser", "new", "anonymous")
-ERRORS = ("400", "403", "404", "413", "500", "503", "csrf", "host")
+ERRORS = ("400", "403", "404", "413", "429", "500", "503", "csrf", "host")
 
 
 def known(site):
@@ -149,7 +149,9 @@ def test_nothing_scrolls_sideways_and_each_dialog_can_be_read(settings):
     rows = list(known(site))
     shown = [*((role, path) for role, path, _dialog in rows), *more_pages(site)]
     opened = [*(("GET", path, {}) for _role, path, dialog in rows if dialog), *more_dialogs(site)]
-    errors = {name: render_to_string(f"errors/{name}.html", {"home": settings.CONSOLE_URL}) for name in ERRORS}
+    errors = {
+        name: render_to_string(f"errors/{name}.html", {"home": settings.CONSOLE_URL, "limit": 120}) for name in ERRORS
+    }
     with live.served() as base, live.browser() as browser:
         measure = Measure(browser, base, site)
         for role, path in dict.fromkeys(shown):

@@ -152,12 +152,13 @@ ANSWERS = {
     "503": "The database cannot be reached.",
     "413": "This is too much at once. My Images takes no files and no more than 2 MB in a form.",
     "404": "There is nothing here.",
+    "429": "Too many changes. Your account may make 120 changes a minute, so this one was not carried out.",
 }
 
 
 def test_a_request_that_fails(opened):
     """By a server's error, by a proxy's, and without any answer; in the page and in a dialog."""
-    pages = {status: render_to_string(f"errors/{status}.html") for status in ANSWERS}
+    pages = {status: render_to_string(f"errors/{status}.html", {"limit": 120}) for status in ANSWERS}
     page = opened("/namespaces/")
     toast = page.get_by_role("alert")
     create = page.locator("#create")

@@ -76,6 +76,8 @@ class TestEnvironment:
             ("EMAIL_PORT", "smtp"),
             ("TOKEN_SECONDS", "0"),
             ("WEB_THREADS", "-1"),
+            ("CHANGES_PER_MINUTE", "-1"),
+            ("CHANGES_PER_MINUTE", "many"),
             ("WEB_WORKERS", "٣"),
             ("AUDIT_SUMMARY_SECONDS", "soon"),
             ("AUDIT_SUMMARY_SECONDS", "-1"),

@@ -78,17 +78,18 @@ def test_nobody_is_sent_letters_without_end(client, account, monkeypatch):
     now = timezone.now()
     monkeypatch.setattr(timezone, "now", lambda: now)
     for email in (account.email, "nobody@example.com"):
-        for number in range(5):
+        for number in range(3):
             asked_for(client, email, REMOTE_ADDR=f"192.0.2.{number}")
         for address in ("192.0.2.1", "198.51.100.7"):
             response = client.post("/account/reset/", {"email": email.upper()}, REMOTE_ADDR=address)
             assert response.status_code == 429
-            assert int(response["Retry-After"]) == 900
+            assert int(response["Retry-After"]) == 1800
             assert "Too many letters were asked for" in response.content.decode()
+    for minute in range(60):
+        now += datetime.timedelta(minutes=1)
+        client.post("/account/reset/", {"email": account.email}, REMOTE_ADDR=f"203.0.113.{minute}")
     deliver()
-    assert len(mail.outbox) == 5
-    now += datetime.timedelta(seconds=900)
-    assert client.post("/account/reset/", {"email": account.email}).status_code == 302
+    assert len(mail.outbox) == 5, "in an hour"
 
 
 def test_a_mail_server_that_is_away_is_tried_again(account, monkeypatch):
