@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import math
+from typing import Any
 
 from django.conf import settings
 from django.db import connection
@@ -30,7 +31,12 @@ def count(account: int) -> int:
     if not limit:
         return 0
     now, step = timezone.now(), datetime.timedelta(minutes=1) / limit
-    values = {"key": mark_key("changes", str(account)), "now": now, "step": step, "latest": now + (limit - 1) * step}
+    values: dict[str, Any] = {
+        "key": mark_key("changes", str(account)),
+        "now": now,
+        "step": step,
+        "latest": now + (limit - 1) * step,
+    }
     with connection.cursor() as cursor:
         cursor.execute(_COUNT, values)
         if cursor.fetchone() is not None:

@@ -116,7 +116,8 @@ def configuration(environment: Environment, keys: Keys, *, host: str = "127.0.0.
         "storage": {
             "filesystem": {"rootdirectory": str(storage / "data")},
             "delete": {"enabled": True},
-            "maintenance": {"uploadpurging": {"enabled": True, "age": "168h", "interval": "24h", "dryrun": False}},
+            # They count towards nobody's quota: what is left of pushes that broke off goes within a day and an hour.
+            "maintenance": {"uploadpurging": {"enabled": True, "age": "24h", "interval": "1h", "dryrun": False}},
         },
         "http": {
             "addr": f"{host}:{environment.registry_port}",
