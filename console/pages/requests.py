@@ -55,10 +55,15 @@ class Application(WSGIHandler):
         return super().__call__(environ, start_response)
 
 
-class StorableMiddleware:
-    """Refuses NUL in what is asked of the administration, whose lists compare columns with whatever an address says.
+# The field that a window for choosing a row may answer with: every reference of ours is to a primary key of this name.
+_CHOSEN_BY = {"id"}
 
-    Our own pages leave the character out, or find nothing.
+
+class StorableMiddleware:
+    """Refuses what the administration fails at: NUL, and names of fields that rows cannot be chosen by (``_to_field``).
+
+    Its lists compare columns with whatever an address says, and look for the field of whatever name. Our own pages
+    leave NUL out, or find nothing.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -73,7 +78,7 @@ class StorableMiddleware:
     ) -> None:
         """Look at the address and the form.
 
-        :raises BadRequest: when there is a NUL in them.
+        :raises BadRequest: when there is a NUL in them, or the name of such a field.
         """
         match = request.resolver_match
         if match is None or "admin" not in match.app_names:
@@ -81,3 +86,5 @@ class StorableMiddleware:
         given = [text for form in (request.GET, request.POST) for _name, texts in form.lists() for text in texts]
         if any("\0" in str(text) for text in (*given, *request.GET, *request.POST, *parts.values())):
             raise BadRequest("There is a NUL in the request.")
+        if not _CHOSEN_BY.issuperset(request.GET.getlist("_to_field") + request.POST.getlist("_to_field")):
+            raise BadRequest("Rows cannot be chosen by this field.")
