@@ -23,8 +23,8 @@ def is_outage(error: BaseException) -> bool:
 def is_database_outage(error: BaseException) -> bool:
     """Whether the database does not answer or is short of something; a row or statement that it refuses is no outage.
 
-    A statement that takes too long, is too long or too complex (PostgreSQL's errors of class 54) stays so, however often
-    it is tried.
+    A statement that takes too long, is too long or too complex (PostgreSQL's errors of class 54) stays so, however
+    often it is tried.
     """
     refused = took_too_long(error) or (getattr(error.__cause__, "sqlstate", None) or "").startswith("54")
     return isinstance(error, (OperationalError, InterfaceError)) and not refused

@@ -100,7 +100,8 @@ def said(manifest: Manifest) -> Said | None:
         return None
     config = document.config
     found = Said(config, bytes(document.content), lists=_lists(config))
-    parsed = RegistryManifest("", document.digest, document.media_type, found.whole)
+    # The image's own media type: others may have pushed the same bytes under another.
+    parsed = RegistryManifest("", document.digest, manifest.media_type, found.whole)
     try:
         if not (layers := parsed.layers) and parsed.is_index:
             blobs = set(manifest.blobs)
