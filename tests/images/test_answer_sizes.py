@@ -130,14 +130,14 @@ class TestOneManifest:
         Manifest.objects.create(image=image, digest=last, media_type=OCI_MANIFEST, kind="image", size=7)
         assert last in page(client, f"/images/{image.repository}/-/tags/v1/?platform={last}")
 
-    def test_thirty_three_thousand_layers(self, client, image):
+    def test_ten_thousand_layers(self, client, image):
         layer = {"mediaType": OCI_LAYER, "digest": child(0)["digest"], "size": 5}
-        row = manifest(image, "tall", {"config": {"mediaType": OCI_CONFIG, **layer}, "layers": [layer] * 33_000})
+        row = manifest(image, "tall", {"config": {"mediaType": OCI_CONFIG, **layer}, "layers": [layer] * 10_000})
         tag(row, "v1")
         text = page(client, f"/images/{image.repository}/-/tags/v1/")
-        assert "and 32,900 more" in text
+        assert "and 9,900 more" in text
         where = f"/images/{image.repository}/-/manifests/{row.digest}/layers/"
-        assert ">33000<" in page(client, f"{where}?page={33_000 // parts.PAGE_SIZE}")
+        assert ">10000<" in page(client, f"{where}?page={10_000 // parts.PAGE_SIZE}")
 
     def test_the_worst_texts(self, client, image):
         """Every list as long as it can be, of entries as long as they can be."""
