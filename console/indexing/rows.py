@@ -8,7 +8,7 @@ import enum
 from django.db import connection
 from django.utils import timezone
 
-from console.images.models import Manifest, Tag
+from console.images.models import Image, Manifest, Tag
 from console.indexing import reading, trail
 
 
@@ -20,6 +20,19 @@ class Outcome(enum.Enum):
     MOVED = "moved"
     REMOVED = "removed"
     IGNORED = "ignored"
+
+
+class NotActive(Exception):
+    """The image is being deleted, or is gone."""
+
+
+def lock_active(image: Image) -> None:
+    """Lock the image's row until the caller's transaction ends.
+
+    :raises NotActive: when a deletion of it has begun.
+    """
+    if not Image.objects.select_for_update(of=("self",)).filter(pk=image.pk, state=Image.State.ACTIVE).exists():
+        raise NotActive
 
 
 # The digests that a digest is about by the tags that name it, and these in turn.

@@ -11,7 +11,6 @@ import datetime
 import logging
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 
 from django.db import transaction
 from django.db.models import Q
@@ -30,7 +29,6 @@ from console.indexing import rows, store, together, trail, tree
 from console.indexing.models import Hint
 from console.indexing.reading import Reading
 from console.indexing.rows import Outcome
-from console.large_content import manifest_held
 from console.namespaces.models import Namespace
 from console.outages import is_outage
 from console.policy import split_repository
@@ -163,7 +161,7 @@ class Reader:
                 outcome = self._write_down(tag, present.digest, before, pushed_at, pushed_by, digest)
             except (ManifestUnknown, NameUnknown):
                 continue  # it was there a moment ago
-            except _NotActive:
+            except rows.NotActive:
                 return Outcome.IGNORED
             if outcome is not None:
                 return outcome
@@ -183,7 +181,7 @@ class Reader:
         :param present: the digest that the tag names.
         :param before: the tag's row before the registry was asked.
         :raises registry_client.ManifestUnknown: when it no longer does.
-        :raises _NotActive: when a deletion of the image began meanwhile.
+        :raises console.indexing.rows.NotActive: when a deletion of the image began meanwhile.
         """
         began = _transfer_began(self.repository)
         if began is not None and not (pushed_at is not None and pushed_at <= began and present == digest):
@@ -200,7 +198,7 @@ class Reader:
         readings = [] if known else self._read_whole(image, present)
         with transaction.atomic():
             # The row's lock keeps a deletion that starts meanwhile from losing sight of this tag.
-            _lock_active(image)
+            rows.lock_active(image)
             if _row(self.repository, tag) != before:
                 return None  # what the registry told us may be older than what the other was told
             store.store_all((image.pk, one) for one in readings)
@@ -221,7 +219,7 @@ class Reader:
 
         def keep(readings: list[Reading]) -> None:
             with transaction.atomic():
-                _lock_active(image)
+                rows.lock_active(image)
                 store.store_all((image.pk, one) for one in readings)
 
         return tree.read_whole(image, digest, keep, lenient=self.lenient)
@@ -308,15 +306,15 @@ class Reader:
                 return Outcome.SAME
             return self._forget_manifest(image, row)
         try:
-            if not _has_subject(self.repository, digest):
+            if not tree.has_subject(self.repository, digest):
                 return Outcome.IGNORED
             readings = self._read_whole(image, digest)
             with transaction.atomic():
-                _lock_active(image)
+                rows.lock_active(image)
                 store.store_all((image.pk, one) for one in readings)
         except (ManifestUnknown, NameUnknown):
             return Outcome.SAME
-        except _NotActive:
+        except rows.NotActive:
             return Outcome.IGNORED
         return Outcome.ADDED
 
@@ -338,24 +336,6 @@ class Reader:
         for name in store.tags_naming(image, row.digest):
             self._look(name, None, "", "", told_at=None)
         return Outcome.REMOVED
-
-
-class _NotActive(Exception):
-    """The image is being deleted, or is gone."""
-
-
-def _lock_active(image: Image) -> None:
-    """Lock the image's row until the caller's transaction ends.
-
-    :raises _NotActive: when a deletion of it has begun.
-    """
-    if not Image.objects.select_for_update(of=("self",)).filter(pk=image.pk, state=Image.State.ACTIVE).exists():
-        raise _NotActive
-
-
-def _has_subject(repository: str, digest: str) -> bool:
-    with manifest_held(repository, digest) as manifest:
-        return bool(replace(manifest).subject_digest)
 
 
 def _transfer_began(repository: str) -> datetime.datetime | None:

@@ -10,6 +10,7 @@ import contextlib
 import datetime
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from http import HTTPStatus
 from typing import NamedTuple
 
@@ -66,6 +67,15 @@ def read_whole(image: Image, digest: str, keep: Keep, *, lenient: bool = False) 
     whole = _Whole(image, keep, lenient)
     whole.read(lambda: manifest_held(image.repository, digest), _DEEPEST)
     return whole.pending
+
+
+def has_subject(repository: str, digest: str) -> bool:
+    """Whether a manifest says that it is about another one.
+
+    :raises registry_client.RegistryError: when it cannot be had.
+    """
+    with manifest_held(repository, digest) as manifest:
+        return bool(replace(manifest).subject_digest)
 
 
 class _Entry(NamedTuple):

@@ -8,13 +8,14 @@ import os
 import pytest
 from django.db import connection
 
-from console.images.models import Manifest, Tag
+from console.images.models import Image, ImageDeletion, Manifest, Tag
 from console.indexing.models import Hint
+from console.registry import registry
 from registry_client import OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST
 from tests.factories import ImageFactory
 from tests.indexing.documents import blob, index, oci, put
 from tests.indexing.memory import measure
-from tests.registry_tools import digest_of
+from tests.registry_tools import digest_of, present
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("registry_server")]
 
@@ -60,6 +61,17 @@ def test_many_large_manifests_in_an_index(registry_server):
     assert Tag.objects.get(image=image).manifest.kind == Manifest.Kind.INDEX
     assert Manifest.objects.filter(image=image).count() == LARGE + 1
     within(found)
+
+    other = ImageFactory(namespace=image.namespace).repository
+    copied = measured({image.repository: [other, "1"]}, "copy")
+    assert copied["errors"] == [] and present(registry(), other, "copy")
+    within(copied)
+
+    Image.objects.filter(pk=image.pk).update(state=Image.State.DELETING)
+    ImageDeletion.objects.create(image=image, requested_by="x")
+    deleted = measured({image.repository: []}, "delete")
+    assert deleted["errors"] == [] and not Image.objects.filter(pk=image.pk).exists()
+    within(deleted)
 
 
 def test_many_of_the_largest_small_pushes(registry_server):
