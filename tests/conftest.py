@@ -40,7 +40,7 @@ def pytest_terminal_summary(terminalreporter):
 # Few tests and long ones: started last, one process would have them all when the others have nothing left to do.
 LONG = (
     "faults", "engine", "browser/test_walk", "security/test_matrix", "web/test_secrets", "fuzz/test_pages", "upgrade",
-    "backup", "local", "transfers/test_whole",
+    "backup", "local", "transfers/test_whole", "indexing/test_memory",
 )  # fmt: skip
 
 
