@@ -13,8 +13,8 @@ from console.audit.models import AuditEvent
 
 HEADER = ("at", "actor", "action", "target", "address", "detail")
 _AT_ONCE = 2000
-# What spreadsheets take for the beginning of a formula (OWASP, "CSV Injection").
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+# What spreadsheets take for the beginning of a formula, in wide characters too (OWASP, "CSV Injection").
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 class _Line:

@@ -181,7 +181,7 @@ class TestMillion:
 
 
 class TestExport:
-    @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
+    @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\uff1d1+1"])
     def test_no_formula_gets_into_a_spreadsheet(self, client, boss, text):
         record("x.y", text, actor=text[:64])
         (row,) = rows(client.post(EXPORT, {"action": "x.y"}))
