@@ -27,8 +27,9 @@ log = logging.getLogger(__name__)
 INDEX_QUEUE = "index"
 WORK_QUEUE = "work"
 TRANSFER_QUEUE = "transfer"
-# Of work that has failed or has had a turn: whatever else can be done comes first, also what has the same lock.
-LATER_PRIORITY = -1
+# Of work that has failed: whatever else can be done comes first, also what has the same lock. Fresh work has 0, or less
+# where its account has much of it waiting (console.images.fairness), and always more than this.
+LATER_PRIORITY = -2000
 _QUEUE_AGAIN_SECONDS = 0.5
 # Two days of tries. What was not given up before, as it should be, ends as a failed job in the administration.
 _MOST_ATTEMPTS = 5000
@@ -62,7 +63,9 @@ class KeepTrying(BaseRetryStrategy):
         if job.attempts >= _MOST_ATTEMPTS and not (is_outage(exception) or is_database_outage(exception)):
             return None
         seconds = min(self.longest, 2 ** min(job.attempts, 10))
-        return RetryDecision(retry_in={"seconds": seconds}, priority=LATER_PRIORITY)
+        # Of what has failed, too, those come first whose account has less.
+        priority = job.priority if job.priority <= LATER_PRIORITY else LATER_PRIORITY + min(job.priority, 0)
+        return RetryDecision(retry_in={"seconds": seconds}, priority=priority)
 
 
 _WAITS = "SELECT EXISTS (SELECT FROM procrastinate_jobs WHERE queueing_lock = %s AND status = 'todo')"

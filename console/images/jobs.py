@@ -15,9 +15,10 @@ from procrastinate.contrib.django import app
 from console.images import cancelling, copying, deletion, failures, pushed, tag_deletion
 from console.images.contents import DeletesAreOff, digest_of, remove_tombstone
 from console.images.failures import Kind
+from console.images.fairness import priority_of
 from console.images.locks import image_locked
 from console.images.models import DailyActivity, Document, Image, ImageDeletion, Manifest, Tag
-from console.queue import LATER_PRIORITY, WORK_QUEUE, KeepTrying, repository_lock
+from console.queue import WORK_QUEUE, KeepTrying, repository_lock
 from console.registry import at_once
 from registry_client import NameUnknown, RegistryError, RegistryUnavailable, Unsupported
 
@@ -88,8 +89,8 @@ def delete_image(image_id: int) -> None:
     try:
         deletion.delete_everything(image, _turn())
     except deletion.TurnOver:
-        lock = repository_lock(repository)
-        delete_image.configure(lock=lock, priority=LATER_PRIORITY).defer(image_id=image_id)
+        lock, priority = repository_lock(repository), priority_of(image, after_turn=True)
+        delete_image.configure(lock=lock, priority=priority).defer(image_id=image_id)
         return
     except Exception as error:
         log.warning("deletion of %s waits: %s", repository, error, exc_info=_is_unforeseen(error))
@@ -111,8 +112,8 @@ def delete_tags(image_id: int, names: list[str]) -> None:
     try:
         tag_deletion.delete_marked_tags(image, _turn())
     except deletion.TurnOver:
-        lock = repository_lock(image.repository)
-        delete_tags.configure(lock=lock, priority=LATER_PRIORITY).defer(image_id=image_id, names=[])
+        lock, priority = repository_lock(image.repository), priority_of(image, after_turn=True)
+        delete_tags.configure(lock=lock, priority=priority).defer(image_id=image_id, names=[])
     except Exception as error:
         log.warning("deletion of tags of %s waits: %s", image.repository, error, exc_info=_is_unforeseen(error))
         with image_locked(image_id):
@@ -135,8 +136,8 @@ def delete_leftovers(image_id: int) -> None:
         remove_tombstone(image.repository)
         tag_deletion.delete_marked_tags(image, _turn())
     except deletion.TurnOver:
-        lock = repository_lock(image.repository)
-        delete_tags.configure(lock=lock, priority=LATER_PRIORITY).defer(image_id=image_id, names=[])
+        lock, priority = repository_lock(image.repository), priority_of(image, after_turn=True)
+        delete_tags.configure(lock=lock, priority=priority).defer(image_id=image_id, names=[])
     except Exception as error:
         log.warning("leftovers of tags of %s wait: %s", image.repository, error, exc_info=_is_unforeseen(error))
         if not _count_failure(Kind.DELETE_TAGS, image.repository, error):

@@ -16,6 +16,7 @@ from console.audit.services import named, record
 from console.database.conflicts import insert
 from console.images import failures, jobs
 from console.images.failures import Kind
+from console.images.fairness import priority_of
 from console.images.models import Image, ImageDeletion, Tag
 from console.namespaces.models import Namespace
 from console.queue import repository_lock
@@ -138,8 +139,8 @@ def start_deletion(image: Image, requested_by: str) -> ImageDeletion:
             locked.changed_at = timezone.now()
             locked.save(update_fields=["state", "changed_at"])
             failures.forget(Kind.DELETE_IMAGE, locked.repository)
-            lock = repository_lock(locked.repository)
-            jobs.delete_image.configure(lock=lock).defer(image_id=locked.pk)
+            lock, priority = repository_lock(locked.repository), priority_of(locked)
+            jobs.delete_image.configure(lock=lock, priority=priority).defer(image_id=locked.pk)
             record(
                 "image.delete",
                 locked.repository,
@@ -185,8 +186,8 @@ def start_tag_deletion(image: Image, names: Iterable[str], requested_by: str) ->
         tags.update(state=Tag.State.DELETING, deleting_since=now, problem="")
         failures.forget(Kind.DELETE_TAGS, locked.repository)
         Image.objects.filter(pk=locked.pk).update(changed_at=now)
-        lock = repository_lock(locked.repository)
-        jobs.delete_tags.configure(lock=lock).defer(image_id=locked.pk, names=[*found])
+        lock, priority = repository_lock(locked.repository), priority_of(locked)
+        jobs.delete_tags.configure(lock=lock, priority=priority).defer(image_id=locked.pk, names=[*found])
         record("tag.delete", locked.repository, actor=requested_by, **named(found))
     return found
 

@@ -13,6 +13,7 @@ from console.accounts.models import Account
 from console.audit.services import record
 from console.images import copying, failures, jobs
 from console.images.failures import Kind
+from console.images.fairness import priority_of
 from console.images.models import Copy, Image, Tag
 from console.images.services import check_tag_name, create_image
 from console.namespaces.models import Namespace
@@ -114,6 +115,7 @@ def _begin(account: Account, source: Tag, image: Image, tag: str, attached: bool
         requested_by=account.account_id,
     )
     Image.objects.filter(pk=locked.pk).update(changed_at=timezone.now())
-    jobs.copy.configure(lock=repository_lock(locked.repository)).defer(copy_id=copy.pk)
+    lock, priority = repository_lock(locked.repository), priority_of(locked)
+    jobs.copy.configure(lock=lock, priority=priority).defer(copy_id=copy.pk)
     record("tag.copy", f"{locked.repository}:{tag}", source=f"{source.image.repository}:{source.name}")
     return copy

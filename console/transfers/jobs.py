@@ -13,6 +13,7 @@ from procrastinate.contrib.django import app
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from console import policy
+from console.images.fairness import priority_of
 from console.images.models import Image
 from console.queue import LATER_PRIORITY, TRANSFER_QUEUE, WORK_QUEUE, KeepTrying, repository_lock
 from console.transfers import copying, credentials
@@ -63,7 +64,7 @@ def seconds_until_next_try(transfers: Iterable[Transfer]) -> dict[int, int]:
 
 def _start_finish(transfer: Transfer) -> None:
     image = Image.objects.select_related("namespace").get(pk=transfer.image_id)
-    task = finish.configure(lock=repository_lock(image.repository))
+    task = finish.configure(lock=repository_lock(image.repository), priority=priority_of(image))
     task.defer(transfer_id=transfer.pk, attempt=transfer.attempt)
 
 

@@ -14,6 +14,7 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 from console import policy
 from console.images.models import Image
 from console.images.services import delete_image
+from console.queue import LATER_PRIORITY
 from console.transfers import copying, jobs, plan, problems, services
 from console.transfers.models import Transfer
 from console.transfers.problems import Problem, SourceFailure
@@ -209,7 +210,7 @@ class TestPlaces:
         job = self.waiting().get()
         assert (job.args, job.priority, job.lock) == (
             {"transfer_id": second.pk, "attempt": 1},
-            -1,
+            LATER_PRIORITY,
             f"transfer:{second.pk}",
         )
         leave()
@@ -250,7 +251,7 @@ class TestPlaces:
         monkeypatch.setattr(copying, "fetch", over)
         transfers = [ask(namespace, "nginx", tag=f"v{number}") for number in range(count)]
         jobs.fetch(transfers[0].pk, 1)
-        assert ProcrastinateJob.objects.filter(priority=-1).count() == 1
+        assert ProcrastinateJob.objects.filter(priority=LATER_PRIORITY).count() == 1
         assert self.waiting().exists() == (count > policy.FETCHED_AT_ONCE)
 
 

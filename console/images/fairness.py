@@ -1,0 +1,33 @@
+"""In which order the long work of several accounts is done: whoever has more waiting comes later."""
+
+from __future__ import annotations
+
+import functools
+import operator
+
+from django.db.models import Q
+from procrastinate.contrib.django.models import ProcrastinateJob
+
+from console.images.models import Image
+from console.namespaces.models import Namespace
+from console.queue import LATER_PRIORITY, WORK_QUEUE, repository_lock
+
+# More than these are not counted: all work that waits still comes before what has failed (LATER_PRIORITY).
+MOST_COUNTED = 1000
+# Work that has had a turn comes after the fresh work of accounts with fewer jobs waiting than this.
+_TURN = 10
+
+
+def priority_of(image: Image, *, after_turn: bool = False) -> int:
+    """The priority of one more job on an image: 0, less one for each job that waits on images of the same owner.
+
+    So one account's thousand jobs keep another's single one waiting for no more than those under way.
+
+    :param image: with its namespace.
+    :param after_turn: whether the job has had a turn and goes on.
+    """
+    names = Namespace.objects.filter(owner=image.namespace.owner_id).values_list("name", flat=True)
+    locks = [Q(lock__startswith=repository_lock(f"{name}/")) for name in names]
+    jobs = ProcrastinateJob.objects.filter(queue_name=WORK_QUEUE, status="todo").order_by()
+    waiting = jobs.filter(functools.reduce(operator.or_, locks))[:MOST_COUNTED].count() if locks else 0
+    return max(-waiting - (_TURN if after_turn else 0), LATER_PRIORITY + 1)
