@@ -12,6 +12,7 @@ import pytest
 import requests
 from django.conf import settings
 from django.db import connection
+from django.test import Client
 
 from console.accounts.services import change_registry_password, set_active
 from console.environment import BASE_DIR
@@ -36,7 +37,9 @@ class Console:
         host = quote(str(ENVIRONMENT.socket_dir), safe="")
         url = f"postgresql://{database['USER']}@/{database['NAME']}?host={host}"
         self.process = subprocess.Popen(
-            gunicorn.command(environment, variables=variables), cwd=BASE_DIR, env={**os.environ, "DATABASE_URL": url}
+            gunicorn.command(environment, variables=variables),
+            cwd=BASE_DIR,
+            env={**os.environ, "DATABASE_URL": url, "CHANGES_PER_MINUTE": "1"},
         )
 
     def wait(self):
@@ -58,6 +61,11 @@ class Console:
             auth=(account.credential.username, password),
             timeout=30,
         )
+
+    def change(self, browser):
+        """The status of a form with a mistake in it."""
+        browser.headers["X-CSRFToken"] = browser.cookies.get(settings.CSRF_COOKIE_NAME, "")
+        return browser.post(f"http://127.0.0.1:{self.port}/namespaces/-/create/", {"name": "-"}, timeout=30).status_code
 
     def refresh(self, token):
         form = {"service": settings.REGISTRY_SERVICE, "grant_type": "refresh_token", "refresh_token": token}
@@ -104,3 +112,12 @@ def test_what_one_knows_both_know(consoles):
     for number in range(10):
         assert consoles[number % 2].ask(ben, f"wrong {number}").status_code == 401
     assert [console.ask(ben, PASSWORD).status_code for console in consoles] == [429, 429]
+
+
+def test_changes_are_counted_by_both_together(consoles):
+    client = Client()
+    client.force_login(ActivatedAccountFactory())
+    browser = requests.Session()
+    browser.cookies.set(settings.SESSION_COOKIE_NAME, client.cookies[settings.SESSION_COOKIE_NAME].value)
+    browser.get(f"http://127.0.0.1:{consoles[0].port}/namespaces/-/create/", timeout=30)
+    assert [console.change(browser) for console in consoles] == [422, 429]
