@@ -145,8 +145,8 @@ def short_line(line: Line) -> Line:
 
 _TEXTS = ("entrypoint", "command", "ports", "volumes", "environment")
 _CHART_TEXTS = {"keywords", "sources"}
-# Of a chart's lists of objects: what stands first of each, and beside it.
-_CHART_PAIRS = {"maintainers": ("name", "email"), "dependencies": ("name", "version", "repository")}
+# Of a chart's lists of objects: what is shown of each, and what stands beside it.
+_CHART_PAIRS = {"maintainers": (("name",), "email"), "dependencies": (("name", "version"), "repository")}
 
 
 def _texts(config: dict[str, Any]) -> dict[str, Any]:
@@ -162,8 +162,10 @@ def _lists(config: dict[str, Any]) -> dict[str, list[Line]]:
     chart = config.get("chart", {})
     found = {name: [Line(text) for text in config.get(name, [])] for name in _TEXTS}
     found |= {name: [Line(text) for text in chart.get(name, [])] for name in _CHART_TEXTS}
-    for name, (first, *others) in _CHART_PAIRS.items():
-        found[name] = [Line(one[first], " ".join(filter(None, map(one.get, others)))) for one in chart.get(name, [])]
+    for name, (shown, beside) in _CHART_PAIRS.items():
+        found[name] = [
+            Line(" ".join(filter(None, map(one.get, shown))), one.get(beside, "")) for one in chart.get(name, [])
+        ]
     found["labels"] = _pairs(config.get("labels") or {})
     return {name: lines for name, lines in found.items() if lines}
 
