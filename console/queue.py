@@ -71,7 +71,9 @@ class KeepTrying(BaseRetryStrategy):
 _WAITS = "SELECT EXISTS (SELECT FROM procrastinate_jobs WHERE queueing_lock = %s AND status = 'todo')"
 
 
-def defer_once(task: Task[Any, Any, Any], key: str, *, lock: str, in_seconds: int = 0, **arguments: Any) -> bool:
+def defer_once(
+    task: Task[Any, Any, Any], key: str, *, lock: str, in_seconds: int = 0, priority: int = 0, **arguments: Any
+) -> bool:
     """Queue ``task`` unless the same is waiting already; whether it was queued.
 
     :param key: what makes two jobs the same.
@@ -85,7 +87,7 @@ def defer_once(task: Task[Any, Any, Any], key: str, *, lock: str, in_seconds: in
     try:
         # A refused row would spoil the caller's transaction, were it not in a savepoint of its own.
         with transaction.atomic():
-            task.configure(lock=lock, queueing_lock=key, **schedule).defer(**arguments)
+            task.configure(lock=lock, queueing_lock=key, priority=priority, **schedule).defer(**arguments)
     except AlreadyEnqueued:
         return False
     return True

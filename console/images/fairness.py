@@ -26,8 +26,19 @@ def priority_of(image: Image, *, after_turn: bool = False) -> int:
     :param image: with its namespace.
     :param after_turn: whether the job has had a turn and goes on.
     """
-    names = Namespace.objects.filter(owner=image.namespace.owner_id).values_list("name", flat=True)
-    locks = [Q(lock__startswith=repository_lock(f"{name}/")) for name in names]
-    jobs = ProcrastinateJob.objects.filter(queue_name=WORK_QUEUE, status="todo").order_by()
-    waiting = jobs.filter(functools.reduce(operator.or_, locks))[:MOST_COUNTED].count() if locks else 0
+    waiting = _waiting(WORK_QUEUE, image.namespace.owner_id)
     return max(-waiting - (_TURN if after_turn else 0), LATER_PRIORITY + 1)
+
+
+def priority_in(queue: str, repository: str) -> int:
+    """The priority of one more job of ``queue`` on a repository, of which there may be no image yet; as above."""
+    owners = Namespace.objects.filter(name=repository.partition("/")[0]).values_list("owner", flat=True)
+    return max((-_waiting(queue, owner) for owner in owners), default=0)
+
+
+def _waiting(queue: str, owner: int) -> int:
+    """How many jobs of the queue wait on repositories of an account, by its primary key; at most ``MOST_COUNTED``."""
+    names = Namespace.objects.filter(owner=owner).values_list("name", flat=True)
+    locks = [Q(lock__startswith=repository_lock(f"{name}/")) for name in names]
+    jobs = ProcrastinateJob.objects.filter(queue_name=queue, status="todo").order_by()
+    return jobs.filter(functools.reduce(operator.or_, locks))[:MOST_COUNTED].count() if locks else 0

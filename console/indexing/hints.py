@@ -85,6 +85,15 @@ def _moment(notice: Notice) -> datetime.datetime:
     return notice.pushed_at or datetime.datetime.min.replace(tzinfo=datetime.UTC)
 
 
+# The first of each namespace, then the second of each: whoever pushes thousands of tags keeps nobody waiting.
+_NEXT = """
+SELECT * FROM (
+    SELECT *, row_number() OVER (PARTITION BY split_part(repository, '/', 1) ORDER BY id) AS place
+    FROM indexing_hint WHERE NOT alone
+) AS waiting ORDER BY place, id LIMIT %s
+"""
+
+
 def follow_all(hand_over: Callable[[str], object]) -> int:
     """Look at whatever there is a hint for, tags of many repositories together; how many were dealt with.
 
@@ -95,7 +104,7 @@ def follow_all(hand_over: Callable[[str], object]) -> int:
     :raises registry_client.RegistryError: when the registry is down or does not let us in.
     """
     followed = 0
-    while hints := list(Hint.objects.filter(alone=False).order_by("pk")[:_TOGETHER]):
+    while hints := list(Hint.objects.raw(_NEXT, [_TOGETHER])):
         busy = busy_repositories({hint.repository for hint in hints})
         free = [hint for hint in hints if hint.repository not in busy and not is_digest(hint.tag)]
         done = _look_together(free)
@@ -144,8 +153,10 @@ def _leave(hints: list[Hint], hand_over: Callable[[str], object]) -> None:
         cursor.execute(_LEAVE, _versions(hints))
 
 
-def follow(repository: str) -> int:
+def follow(repository: str, is_over: Callable[[], bool] = lambda: False) -> int:
     """Look at every tag of ``repository`` that there is a hint for; how many were dealt with.
+
+    :param is_over: whether the turn is over: what is not looked at by then stays hinted at.
 
     A tag that the registry answers strangely for is left to the next reconcile, and one that it cannot read just now
     stays hinted at for some tries; neither holds up the others. What is given up is recorded as a failure.
@@ -155,7 +166,8 @@ def follow(repository: str) -> int:
     """
     followed = 0
     failed: dict[int, Exception] = {}
-    while hints := list(Hint.objects.filter(repository=repository).exclude(pk__in=failed).order_by("pk")[:_BATCH]):
+    waiting = Hint.objects.filter(repository=repository).order_by("pk")
+    while hints := list(waiting.exclude(pk__in=failed)[:_BATCH]):
         # Deleting a digest deletes its tags, and an index is pushed after what it names: tags come first.
         hints.sort(key=lambda hint: is_digest(hint.tag))
         reader = Reader(repository)
@@ -168,6 +180,8 @@ def follow(repository: str) -> int:
             for hint in hints:
                 if hint.tag in done:
                     continue
+                if looked and is_over():
+                    break
                 try:
                     reader.look(
                         hint.tag, pushed_at=hint.pushed_at, pushed_by=hint.pushed_by, told=True, digest=hint.digest
@@ -192,6 +206,8 @@ def follow(repository: str) -> int:
                 reader.settle()
                 _forget(looked)
                 followed += len(looked)
+        if is_over():
+            break
     if failed:
         raise next(iter(failed.values()))
     return followed

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import time
 
 from django.db import DatabaseError
 from procrastinate.contrib.django import app
 
 from console.images.deletion import NotThereYet
+from console.images.fairness import priority_in
 from console.indexing import activity, hints, services
 from console.indexing import reconcile as walks
 from console.indexing.hints import Notice
@@ -18,6 +20,8 @@ from registry_client import RegistryError, RegistryUnavailable
 log = logging.getLogger(__name__)
 
 ALL_HINTS = "indexing.follow_all_hints"
+# So long one repository is looked at until others have their turn.
+_TURN_SECONDS = 2.0
 # So often a walk is taken up again within its hour.
 _MOST_ATTEMPTS = 10
 
@@ -40,14 +44,26 @@ def look_at_hints() -> bool:
 
 
 def _follow_alone(repository: str) -> None:
-    defer_once(follow_hints, f"hints {repository}", lock=repository_lock(repository), repository=repository)
+    defer_once(
+        follow_hints,
+        f"hints {repository}",
+        lock=repository_lock(repository),
+        priority=priority_in(INDEX_QUEUE, repository),
+        repository=repository,
+    )
 
 
 @app.task(name="indexing.follow_hints", queue=INDEX_QUEUE)
 def follow_hints(repository: str, attempt: int = 0) -> None:
-    """Look at every tag of one repository that a notification pointed at, with whatever it takes."""
+    """Look at every tag of one repository that a notification pointed at, with whatever it takes.
+
+    Others come first after a turn of ``_TURN_SECONDS``.
+    """
+    end = time.monotonic() + _TURN_SECONDS
     try:
-        hints.follow(repository)
+        hints.follow(repository, lambda: time.monotonic() > end)
+        if time.monotonic() > end and Hint.objects.filter(repository=repository).exists():
+            _follow_alone(repository)
     except Exception as error:
         level = logging.INFO if isinstance(error, NotThereYet) else logging.WARNING
         unheard_of = not isinstance(error, RegistryError)
