@@ -70,6 +70,7 @@ class Environment:
     import_token_servers: frozenset[tuple[str, str]]
     foreign_layer_urls: tuple[str, ...]
     changes_per_minute: int
+    statement_timeout: bool
     local_accounts: bool
     require_second_factor: bool
     oidc_issuer: str
@@ -381,6 +382,7 @@ def load(environ: Mapping[str, str] | None = None) -> Environment:
         dockerhub_check_seconds=_seconds(environ, "DOCKERHUB_CHECK_SECONDS", 60),
         foreign_layer_urls=_prefixes(environ, "FOREIGN_LAYER_URLS"),
         changes_per_minute=_count(environ, "CHANGES_PER_MINUTE", 120),
+        statement_timeout=_switch(environ, "STATEMENT_TIMEOUT", default=True),
         import_token_servers=_pairs(environ, "IMPORT_TOKEN_SERVERS"),
         **_single_sign_on(environ),
     )

@@ -1,4 +1,4 @@
-"""Large manifests and configurations: each process holds one at a time.
+"""Semaphore for large manifests and configurations: each process holds one at a time.
 
 What is small is held as it comes. Whatever is larger waits for its turn, so that several jobs at once take no more
 memory than one. Whoever holds one makes no other calls meanwhile than for its configuration, and stores it.

@@ -36,7 +36,7 @@ _MOST_ATTEMPTS = 5000
 
 
 def repository_lock(repository: str) -> str:
-    """Jobs with this lock run one after another, in the order they were asked for."""
+    """Jobs with this lock run one after another: by priority, then in the order they were asked for."""
     return f"repository:{repository}"
 
 

@@ -283,6 +283,8 @@ GUESSES_AT = {
 CHANGES_PER_MINUTE = ENVIRONMENT.changes_per_minute
 # For so many days after a right password an address is known for the account.
 KNOWN_ADDRESS_DAYS = 30
+# Whether connections are told how long a statement may take (console/database/statements.py).
+STATEMENT_TIMEOUT = ENVIRONMENT.statement_timeout
 # A page that is not there after so many seconds is given up, and its thread goes to another request.
 REQUEST_SECONDS = 15
 # Threads in each process, see console/local/gunicorn.py: half of them may hash passwords of strangers.

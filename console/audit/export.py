@@ -10,6 +10,7 @@ from django.db.models import Q, QuerySet
 
 from console.audit.finding import utc
 from console.audit.models import AuditEvent
+from console.database.statements import long_statements
 
 HEADER = ("at", "actor", "action", "target", "address", "detail")
 _AT_ONCE = 2000
@@ -41,11 +42,17 @@ def lines(events: QuerySet[AuditEvent]) -> Iterator[str]:
 
 def _in_pages(events: QuerySet[AuditEvent]) -> Iterator[AuditEvent]:
     # Not by a cursor: outlasting the transaction, PostgreSQL would first put all that it finds on its disk.
-    page = list(events[:_AT_ONCE])
+    page = _read(events)
     while page:
         yield from page
         if len(page) < _AT_ONCE:
             return
         at, pk = page[-1].at, page[-1].pk
         # The last condition is for the index.
-        page = list(events.filter(Q(at__lt=at) | Q(at=at, pk__lt=pk), at__lte=at)[:_AT_ONCE])
+        page = _read(events.filter(Q(at__lt=at) | Q(at=at, pk__lt=pk), at__lte=at))
+
+
+def _read(events: QuerySet[AuditEvent]) -> list[AuditEvent]:
+    """The first of these; a filter that finds little looks through all of the trail."""
+    with long_statements():
+        return list(events[:_AT_ONCE])

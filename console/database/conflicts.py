@@ -1,4 +1,4 @@
-"""Unique values that may be taken: found out without a statement that fails.
+"""INSERT with ON CONFLICT DO NOTHING, and advisory locks, for unique values that may be taken.
 
 A failed INSERT costs a rolled back transaction and a line in the database server's log, and whoever types names can
 cause as many of them as they like.

@@ -1,14 +1,18 @@
-"""How long one statement may take in this process; PostgreSQL ends it after that (``statement_timeout``).
+"""PostgreSQL's ``statement_timeout`` for the connections of this process.
 
-A management command has no limit: its operator sees that it takes long, and can end it.
+A management command has none: its operator sees that it takes long, and can end it.
 """
 
 from __future__ import annotations
 
-import psycopg
-from django.db import connections
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-# For whom a page is made, and what the job worker does.
+import psycopg
+from django.conf import settings
+from django.db import connection, connections, transaction
+
+# Seconds, for web requests and for jobs.
 PAGE_SECONDS = 10
 JOB_SECONDS = 600
 
@@ -25,8 +29,20 @@ def limit_statements(seconds: int) -> None:
 
 
 def statement_seconds() -> int:
-    """What ``limit_statements`` was told last; 0 for no limit."""
-    return _limit["seconds"]
+    """What ``limit_statements`` was told last; 0 for no limit, or where ``STATEMENT_TIMEOUT`` is off."""
+    return _limit["seconds"] if settings.STATEMENT_TIMEOUT else 0
+
+
+@contextmanager
+def long_statements() -> Iterator[None]:
+    """Let each statement of this block take as long as one of a job; where there is a limit it is a transaction."""
+    if not statement_seconds():
+        yield
+        return
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET LOCAL statement_timeout = '{JOB_SECONDS}s'")
+        yield
 
 
 def took_too_long(error: BaseException) -> bool:

@@ -1,4 +1,4 @@
-"""What is about a manifest: signatures, attestations, SBOMs, whatever else names it as its subject.
+"""Referrers of a manifest: signatures, attestations, SBOMs, whatever else names it as its subject.
 
 Tagged so, named by a list that is tagged so, or naming it as their subject (OCI distribution specification 1.1,
 "Listing Referrers" and "Referrers Tag Schema"). Whoever pushes to an image may attach any number: lists show the first.
@@ -6,12 +6,14 @@ Tagged so, named by a list that is tagged so, or naming it as their subject (OCI
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from django.db import connection
 
-from console.images.models import Image
+from console.images.models import Image, Manifest
+from console.pages.excerpts import shorten
 
 
 @dataclass
@@ -100,6 +102,34 @@ def _add(to: Attached, one: Attachment) -> None:
         to.rows.append(one)
 
 
+_NUMBER = """
+WITH going AS (
+    SELECT DISTINCT unnest(manifest.digest || ARRAY(
+        SELECT child ->> 'digest' FROM jsonb_array_elements(manifest.children) AS child
+    )::text[]) AS digest
+    FROM images_manifest AS manifest WHERE manifest.id = ANY(%(manifests)s)
+)
+SELECT
+    (
+        SELECT count(*) FROM images_tag
+        WHERE image_id = %(image)s AND subject <> '' AND subject IN (SELECT digest FROM going)
+            AND name <> ALL(%(names)s)
+    ) + (
+        SELECT count(*) FROM images_manifest AS manifest
+        WHERE image_id = %(image)s AND subject <> '' AND subject IN (SELECT digest FROM going)
+            AND NOT EXISTS (SELECT FROM images_tag AS tag WHERE tag.manifest_id = manifest.id)
+    )
+"""
+
+
+def number_attached(image: Image, manifests: Iterable[Manifest], names: Iterable[str]) -> int:
+    """How many attachments these manifests and what they name have, without the tags of these names."""
+    values: dict[str, Any] = {"image": image.pk, "manifests": [one.pk for one in manifests], "names": list(names)}
+    with connection.cursor() as cursor:
+        cursor.execute(_NUMBER, values)
+        return int(cursor.fetchone()[0])
+
+
 _PAGE = """
 WITH tagged AS (
     SELECT tag.name, manifest.digest, manifest.size, manifest.artifact_type, manifest.children
@@ -142,6 +172,8 @@ class AllAttached:
             ]
 
 
+# Characters of a type that has no name here, which may be any text.
+_LONGEST_KIND = 40
 # cosign's tags, then the types that signing, scanning and building tools write.
 _KINDS_BY_TAG = {"sig": "signature", "att": "attestation", "sbom": "SBOM"}
 _KINDS_BY_TYPE = (
@@ -166,4 +198,4 @@ def kind_of(artifact_type: str, tag: str = "") -> str:
         return kind
     named = (name for start, name in _KINDS_BY_TYPE if artifact_type.startswith(start))
     # A manifest's media type says nothing of what is in it.
-    return next(named, artifact_type or "artifact")
+    return next(named, shorten(artifact_type, _LONGEST_KIND) or "artifact")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,9 +17,11 @@ from django.db.models import QuerySet
 from console import foreign_layers
 from console.database.compiled import Compiled
 from console.images.models import Document, Manifest
+from console.large_content import SMALL_BYTES, alone
 from console.pages.excerpts import Excerpt, excerpt, shorten
 from registry_client import Descriptor, MalformedManifest
 from registry_client import Manifest as RegistryManifest
+from registry_client.json_documents import parse
 
 # Of each list so many entries, with so many characters; of steps, which everybody has, more.
 _MOST_LINES, _LINE_CHARACTERS = 100, 6000
@@ -91,7 +94,7 @@ def _documents(digest: str) -> QuerySet[Document]:
 
 
 def said(manifest: Manifest) -> Said | None:
-    """All of it; ``None`` when the manifest was not read yet.
+    """All of it; ``None`` when the manifest was not read yet. A process reads one large manifest at a time.
 
     Of an index, the blobs that it names itself stand where an image's layers do.
     """
@@ -100,18 +103,24 @@ def said(manifest: Manifest) -> Said | None:
         return None
     config = document.config
     found = Said(config, bytes(document.content), lists=_lists(config))
+    with alone() if len(found.whole) > SMALL_BYTES else nullcontext():
+        _add_manifest(found, manifest)
+    return found
+
+
+def _add_manifest(found: Said, manifest: Manifest) -> None:
+    """Add what the manifest itself says."""
     # The image's own media type: others may have pushed the same bytes under another.
-    parsed = RegistryManifest("", document.digest, manifest.media_type, found.whole)
+    parsed = RegistryManifest("", manifest.digest, manifest.media_type, found.whole)
     try:
         if not (layers := parsed.layers) and parsed.is_index:
             blobs = set(manifest.blobs)
             layers = tuple(entry for entry in parsed.entries if entry.digest in blobs)
-        found.steps = _steps(layers, config.get("history", []))
+        found.steps = _steps(layers, found.config.get("history", []))
         if annotations := _pairs(parsed.annotations):
             found.lists["annotations"] = annotations
     except MalformedManifest as error:
         found.problem = str(error)
-    return found
 
 
 def content(manifest: Manifest) -> Content | None:
@@ -135,7 +144,7 @@ def content(manifest: Manifest) -> Content | None:
 
 def short_step(step: Step) -> Step:
     """The step with as much of its command as a page shows."""
-    return replace(step, command=shorten(step.command, LONGEST_TEXT), media_type=shorten(step.media_type, 200))
+    return replace(step, command=shorten(step.command, LONGEST_TEXT), media_type=shorten(step.media_type, 100))
 
 
 def short_line(line: Line) -> Line:
@@ -192,14 +201,22 @@ def _add_layer(step: Step, layer: Descriptor) -> Step:
     return step
 
 
+def _indented(value: Any) -> str:
+    """The beginning of the value as indented JSON: what is nested deeply would be indented by more than all it says."""
+    pieces, left = [], _RAW_CHARACTERS + 1
+    for piece in json.JSONEncoder(indent=2, ensure_ascii=False).iterencode(value):
+        pieces.append(piece)
+        left -= len(piece)
+        if left < 0:
+            break
+    return "".join(pieces)
+
+
 def _pretty(whole: bytes) -> str:
     """The manifest for reading: indented if it is JSON of a usual length, and cut if it is very long."""
-    if len(whole) > _MOST_INDENTED:
-        text = whole[: 4 * _RAW_CHARACTERS].decode("utf-8", "replace")
-    else:
-        try:
-            text = json.dumps(json.loads(whole), indent=2, ensure_ascii=False)
-        except (ValueError, RecursionError):
-            text = whole.decode("utf-8", "replace")
+    text = whole[: 4 * _RAW_CHARACTERS].decode("utf-8", "replace")
+    if len(whole) <= _MOST_INDENTED:
+        with suppress(ValueError, RecursionError):
+            text = _indented(parse(whole))
     text = text.encode("utf-8", "replace").decode()
     return text if len(text) <= _RAW_CHARACTERS else f"{text[:_RAW_CHARACTERS]}\n…"

@@ -157,7 +157,7 @@ def copy_manifest(source: str, target: str, digest: str, reference: str) -> None
     try:
         with manifest_held(source, digest) as manifest:
             parts = _parts(manifest)
-        _copy(source, target, parts, reference, _DEEPEST)
+        _copy(source, target, parts, reference, _DEEPEST, set())
     except (ManifestUnknown, ManifestBlobUnknown, NameUnknown) as error:
         raise CannotCopy(_INCOMPLETE) from error
     except (UnreadableContent, DigestMismatch) as error:
@@ -182,9 +182,11 @@ def _parts(manifest: RegistryManifest) -> _Parts:
     return _Parts(manifest.digest, manifest.is_index, manifest.entries)
 
 
-def _copy(source: str, target: str, parts: _Parts, reference: str, depth: int) -> None:
+def _copy(source: str, target: str, parts: _Parts, reference: str, depth: int, done: set[str]) -> None:
+    """Copy a manifest after all that it names, each digest once, however many indexes name it."""
     if source != target:
-        _copy_parts(source, target, parts, depth)
+        _copy_parts(source, target, parts, depth, done)
+    done.add(parts.digest)
     # Before: a copy that ends half-way leaves platforms that no tag names.
     pushed.remember([(target, parts.digest)])
     # Its bytes alone, whatever their number: storing them may take the registry seconds.
@@ -192,20 +194,22 @@ def _copy(source: str, target: str, parts: _Parts, reference: str, depth: int) -
     registry().put_manifest(target, reference, manifest.content, manifest.media_type)
 
 
-def _copy_parts(source: str, target: str, parts: _Parts, depth: int) -> None:
+def _copy_parts(source: str, target: str, parts: _Parts, depth: int, done: set[str]) -> None:
     if not parts.is_index:
         at_once(lambda blob: _mount(source, target, blob), parts.entries)
         return
     if not depth:
         raise CannotCopy("The image nests indexes too deeply.")
     for entry in parts.entries:
+        if entry.digest in done:
+            continue
         # The registry says what it is: an index may name layers, as BuildKit's cache does.
         with content_held(source, entry.digest, entry.media_type) as content:
             below = _parts(content) if isinstance(content, RegistryManifest) else None
             is_there = content is not None
         del content
         if below is not None:
-            _copy(source, target, below, below.digest, depth - 1)
+            _copy(source, target, below, below.digest, depth - 1, done)
         elif is_there:
             _mount(source, target, entry)
         else:

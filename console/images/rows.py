@@ -18,7 +18,7 @@ from console.pages.addresses import address_of
 from console.pages.excerpts import shorten
 from console.pages.templatetags.console import moment, number, short_digest, size
 
-# Characters of a platform, and of an attachment's kind, which may be any media type.
+# Characters of a platform.
 _LONGEST = 40
 # The rest of an image's platforms is counted.
 _PLATFORMS_SHOWN = 3
@@ -121,7 +121,7 @@ def _attached(repository: str, manifest: Manifest) -> dict[str, Any]:
         "page": address_of("manifest-part", repository, manifest.digest, "attached"),
         "all": [
             {
-                "kind": shorten(one.kind, _LONGEST),
+                "kind": one.kind,
                 "digest": one.digest,
                 "page": address_of("manifest", repository, one.digest),
                 "size": size(one.size),

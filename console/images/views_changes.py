@@ -15,8 +15,9 @@ from django_htmx.http import trigger_client_event
 
 from console import policy
 from console.images import services
+from console.images.attached import number_attached
 from console.images.forms import DescriptionForm, ImageForm, VisibilityForm
-from console.images.models import Image, Manifest, Tag
+from console.images.models import Image, Tag
 from console.images.views import image_context, own_image
 from console.pages.activated import activated
 from console.pages.rendering import Request, add_errors, came_from, dialog, go, page
@@ -160,6 +161,8 @@ def tags_delete(request: Request, repository: str) -> HttpResponse:
     tags = list(
         Tag.objects.filter(image=image, name__in=[name for name in names if "\x00" not in name])
         .select_related("manifest")
+        # What they name can be megabytes each, and is counted in the database.
+        .defer("manifest__children", "manifest__blobs", "manifest__platforms")
         .order_by("sort_key")
     )
     if not tags:
@@ -188,14 +191,12 @@ def tags_delete(request: Request, repository: str) -> HttpResponse:
     kept = set(staying.order_by().values_list("manifest_id", flat=True).distinct())
     total = staying.count()
     gone = [tag.manifest for tag in tags if tag.manifest_id not in kept]
-    about = {digest for manifest in gone for digest in (manifest.digest, *manifest.child_digests)}
     context = {
         "image": image,
         "tags": tags,
         "staying": list(staying.order_by("sort_key").values_list("name", flat=True)[:_MOST_NAMED]),
         "unnamed": max(total - _MOST_NAMED, 0),
-        "attached": Tag.objects.filter(image=image, subject__in=about).exclude(name__in=going_names).count()
-        + Manifest.objects.filter(image=image, subject__in=about, tags=None).count(),
+        "attached": number_attached(image, gone, going_names),
         "problem": problem,
         "section": "images",
     }

@@ -55,8 +55,7 @@ def tag(request: Request, repository: str, tag: str) -> HttpResponse:
     row = index.tag_named(image, tag)
     if row is None:
         raise Http404
-    others = [name for name in index.names_of(row.manifest, _MOST_NAMES + 1) if name != row.name]
-    return _manifest_page(request, image, row.manifest, {"tag": row, "others": others[:_MOST_NAMES]})
+    return _manifest_page(request, image, row.manifest, {"tag": row})
 
 
 @require_GET
@@ -64,8 +63,8 @@ def tag(request: Request, repository: str, tag: str) -> HttpResponse:
 def manifest(request: Request, repository: str, digest: str) -> HttpResponse:
     """The page of a manifest by its digest: a platform, an attachment, or one that lost its tag."""
     image = own_image(request, repository)
-    row = get_object_or_404(Manifest, image=image, digest=digest)
-    return _manifest_page(request, image, row, {"others": index.names_of(row, _MOST_NAMES)})
+    row = get_object_or_404(Manifest.objects.defer("children", "blobs"), image=image, digest=digest)
+    return _manifest_page(request, image, row, {})
 
 
 def _manifest_page(request: Request, image: Image, manifest: Manifest, context: dict[str, Any]) -> HttpResponse:
@@ -75,9 +74,11 @@ def _manifest_page(request: Request, image: Image, manifest: Manifest, context: 
     if platforms:
         asked = request.GET.get("platform", "")
         digest = asked if index.names(manifest, asked) else platforms[0].digest
-        chosen = Manifest.objects.filter(image=image, digest=digest).first()
+        chosen = Manifest.objects.defer("children", "blobs").filter(image=image, digest=digest).first()
     shown = chosen or manifest
     found, tag = content(shown), context.get("tag")
+    names = index.names_of(manifest, _MOST_NAMES + 2)
+    others = [one for one in names if tag is None or one != tag.name]
     # Of an index the layers shown are a platform's.
     layers = [] if chosen or found is None else [step.media_type for step in found.steps.rows if step.digest]
     name, subject = (tag.name, tag.subject) if tag else ("", "")
@@ -86,6 +87,8 @@ def _manifest_page(request: Request, image: Image, manifest: Manifest, context: 
         "manifest": manifest,
         "commands": manifest_commands(image.repository, manifest, name, subject, layers),
         "subject_known": manifest.subject and Manifest.objects.filter(image=image, digest=manifest.subject).exists(),
+        "others": others[:_MOST_NAMES],
+        "more_names": len(others) > _MOST_NAMES,
         "platforms": platforms,
         "chosen": chosen,
         "shown": shown,
@@ -101,7 +104,7 @@ def _manifest_page(request: Request, image: Image, manifest: Manifest, context: 
 def part(request: Request, repository: str, digest: str, name: str) -> HttpResponse:
     """One of the lists of a manifest, page by page: what its own page shows the beginning of."""
     image = own_image(request, repository)
-    row = get_object_or_404(Manifest.objects.defer("children"), image=image, digest=digest)
+    row = get_object_or_404(Manifest.objects.defer("children", "blobs"), image=image, digest=digest)
     if name not in parts.PARTS:
         raise Http404
     context = {

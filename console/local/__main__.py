@@ -52,13 +52,15 @@ def main() -> int:
 def keep_private(data_dir: Path) -> None:
     """Let no other user of this machine into the data folder and what is in it.
 
-    An earlier version made files that everybody could read. PostgreSQL's own user is let in where its server is
-    prepared (``Postgres.initialise``).
-
-    :raises OSError: when a folder's mode cannot be changed.
+    An earlier version made folders that everybody could read. PostgreSQL's own user is let in where its server is
+    prepared (``Postgres.initialise``). A folder that is not ours (``lost+found``, a volume of another user) stays as it
+    is, and this is said where it is the data folder itself.
     """
     for folder in (data_dir, *(entry for entry in data_dir.iterdir() if entry.is_dir() and not entry.is_symlink())):
-        folder.chmod(0o700)
+        if os.geteuid() in (0, folder.stat().st_uid):
+            folder.chmod(0o700)
+        elif folder == data_dir:
+            say(f"{data_dir} belongs to another user: whether others can read what is in it, its mode decides.")
 
 
 def _run(environment: Environment) -> int:

@@ -41,7 +41,8 @@ def let_pass(folder: Path, user: int, group: int) -> None:
             os.setxattr(folder, _ATTRIBUTE, _packed(granted))
     except OSError as error:
         # Members of the present group must lose nothing, and the new group must not get more than to pass.
-        if error.errno not in _NOT_SUPPORTED or mode & stat.S_IRWXG not in {0, stat.S_IXGRP}:
+        free = mode & stat.S_IRWXG == 0 or (mode & stat.S_IRWXG == stat.S_IXGRP and folder.stat().st_gid == group)
+        if error.errno not in _NOT_SUPPORTED or not free:
             raise
         os.chown(folder, -1, group)
         folder.chmod(mode | stat.S_IXGRP)

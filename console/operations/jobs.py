@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 
+from django.db import connection
 from procrastinate import JobContext
 from procrastinate.contrib.django import app
 from procrastinate.contrib.django.models import ProcrastinateJob
 from procrastinate.exceptions import AlreadyEnqueued, UniqueViolation
 from procrastinate.jobs import Status
 
-from console.queue import INDEX_QUEUE
+from console.queue import INDEX_QUEUE, LATER_PRIORITY
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +41,22 @@ async def resume_stalled(context: JobContext, timestamp: int = 0) -> None:
         except (AlreadyEnqueued, UniqueViolation):
             # The same is waiting already, behind this one's lock: it takes its place.
             await manager.finish_job(job, status=Status.FAILED, delete_job=True)
+
+
+_RAISE = """
+UPDATE procrastinate_jobs SET priority = least(0, priority + %s)
+WHERE status = 'todo' AND priority < 0 AND priority > %s
+"""
+# Of each minute that a job waits. Who has fewer jobs waiting comes first, but not for ever.
+_RAISED = 50
+
+
+@app.periodic(cron="* * * * *")
+@app.task(name="operations.raise_waiting", queue=INDEX_QUEUE, queueing_lock="operations.raise_waiting")
+def raise_waiting(timestamp: int = 0) -> None:
+    """Raise the priority of jobs that wait (ageing), so that none is passed by without end."""
+    with connection.cursor() as cursor:
+        cursor.execute(_RAISE, [_RAISED, LATER_PRIORITY])
 
 
 @app.periodic(cron="41 3 * * *")

@@ -1,4 +1,4 @@
-"""The share that one account may have of the threads that make pages."""
+"""Concurrency limit for one account's pages: some threads of each process are left to all others."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from django.contrib.auth import SESSION_KEY
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 
-# Threads of each process that one account leaves to all others, tokens among them.
-_LEFT = 2
+# Threads of each process that one account leaves to all others, tokens among them; it always has two.
+_LEFT, _FEWEST = 2, 2
 
 
 class ShareMiddleware:
     """Refuses an account's request while as many of its own are being answered in this process as it may have.
 
-    Whoever asks for many pages at once, however long each takes, waits for their own and not others for them.
+    However many pages somebody asks for at once, and however long each takes, others do not wait for them.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -34,7 +34,7 @@ class ShareMiddleware:
         account = request.session.get(SESSION_KEY)
         if account is None:
             return self._get_response(request)
-        most = max(settings.WEB_THREADS - _LEFT, 1)
+        most = max(settings.WEB_THREADS - _LEFT, _FEWEST)
         with self._lock:
             if self._under_way[account] >= most:
                 return _refusal()

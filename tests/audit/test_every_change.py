@@ -347,6 +347,7 @@ TASKS |= {
     "images.delete_leftovers": "It ends a deletion that was recorded when somebody asked for it.",
     "images.forget_documents": "It removes what no image needs any more, which no page shows.",
     "guessing.forget": "It removes counters that are over; what they led to is recorded (password.held_back).",
+    "operations.raise_waiting": "It changes the order of what waits; what the jobs do is recorded.",
     "operations.resume_stalled": "It starts a job again; what the job does is recorded.",
     "operations.forget_old_jobs": "It removes rows of jobs that ended a month ago; what they did is recorded.",
     "dockerhub.keep_up": "What Docker Hub says of its images is nobody's doing.",

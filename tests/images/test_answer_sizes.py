@@ -115,6 +115,22 @@ class TestLists:
         assert "Page 1 of 75" in rest
 
 
+class TestDeletionDialog:
+    def test_it_counts_what_is_attached_and_reads_no_lists(self, client, image):
+        wide = index(image, "wide", [child(number) for number in range(5000)])
+        for number in range(20):
+            tag(wide, f"v{number}")
+        tag(manifest(image, "signature"), "sig", subject=child(7)["digest"])
+        Manifest.objects.create(
+            image=image, digest=digest_of(b"sbom"), media_type=OCI_MANIFEST, size=1, subject=wide.digest
+        )
+        asked = "&".join(f"tag=v{number}" for number in range(20))
+        with CaptureQueriesContext(connection) as queries:
+            text = page(client, f"/images/{image.repository}/-/delete-tags/?{asked}")
+        assert "2 attached tags" in text
+        assert not [query["sql"] for query in queries if '"images_manifest"."children"' in query["sql"]]
+
+
 class TestOneManifest:
     def test_platforms(self, client, image):
         row = index(image, "wide", [child(number) for number in range(8000)])
@@ -165,6 +181,35 @@ class TestOneManifest:
             where = f"/images/{image.repository}/-/manifests/{row.digest}/{name}/"
             assert "Page 2 of" in page(client, f"{where}?page=2"), name
         assert "Page 2 of" in page(client, f"/images/{image.repository}/-/manifests/{row.digest}/layers/?page=2")
+
+    def test_a_value_that_is_nested_deeply(self, client, image):
+        """Indented, each of its values would take as many characters as it is deep."""
+        deep = [0] * 60_000
+        for _ in range(800):
+            deep = [deep]
+        tag(manifest(image, "deep", {"layers": [], "x": deep}), "v1")
+        page(client, f"/images/{image.repository}/-/tags/v1/")
+
+    def test_everything_at_once(self, client, image):
+        """An index whose platforms have attachments of the longest types, with the worst image chosen."""
+        config = {
+            "history": [{"created_by": f"{number}{WORST}"[:4096]} for number in range(500)],
+            **dict.fromkeys(("entrypoint", "command", "environment", "ports", "volumes"), [WORST[:4096]] * 500),
+        }
+        layer = {"mediaType": WORST, "digest": child(0)["digest"], "size": 5}
+        row = manifest(image, "worst", {"layers": [layer] * 500, "annotations": {WORST: WORST}}, config)
+        others = [child(number, f"linux/{'p' * 90}{number}") for number in range(100)]
+        top = index(image, "top", [{"digest": row.digest, "platform": "linux/amd64"}, *others])
+        tag(top, "v1")
+        for at, subject in enumerate([top.digest, row.digest, *(one["digest"] for one in others[:19])]):
+            Manifest.objects.bulk_create(
+                Manifest(
+                    image=image, digest=digest_of(f"{at} {number}".encode()), media_type=OCI_MANIFEST, size=1,
+                    kind="artifact", artifact_type=WORST[:200], subject=subject,
+                )
+                for number in range(12)
+            )  # fmt: skip
+        page(client, f"/images/{image.repository}/-/tags/v1/")
 
     def test_one_text_of_four_megabytes(self, client, image):
         tag(manifest(image, "text", {"annotations": {"x": "'" * (4 << 20)}, "layers": []}), "v1")

@@ -82,6 +82,25 @@ class TestWhatIsCopied:
         assert disk.stored() == before
         assert made.manifests.count() == 5
 
+    def test_what_many_indexes_name_is_copied_once(self, source, monkeypatch):
+        """Three levels of indexes that all name the same are no more work than they are pushed."""
+        repository = source.repository
+        below = [push(source, None) for _ in range(3)]
+        for level in range(2):
+            turned = [below[one:] + below[:one] for one in range(3)]
+            below = [push_index(registry(), repository, f"l{level}-{one}", turned[one]) for one in range(3)]
+        top = push_index(registry(), repository, "top", below)
+        puts = []
+        put = RegistryClient.put_manifest
+
+        def note(client, repository, reference, *rest):
+            puts.append(reference)
+            return put(client, repository, reference, *rest)
+
+        monkeypatch.setattr(RegistryClient, "put_manifest", note)
+        copying.copy_manifest(repository, f"{source.namespace}/copied", top.digest, "v1")
+        assert len(puts) == len(set(puts)) == 3 + 2 * 3 + 1
+
     def test_an_index_that_names_one_child_twice(self, source):
         child = push(source, None)
         index = push_index(registry(), source.repository, "multi", [child, child])

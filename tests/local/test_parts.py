@@ -384,3 +384,12 @@ while signal.sigwait({signal.SIGUSR1}):
         child.process.wait()
         assert [child.plan_restart() for _ in range(4)] == [0, 1, 2, 4]
         child.kill_rest()
+
+
+def test_a_folder_of_another_user_stays_as_it_is(tmp_path, monkeypatch, capsys):
+    """A volume's ``lost+found``, or a volume that belongs to somebody else, does not keep My Images from starting."""
+    (tmp_path / "lost+found").mkdir(mode=0o755)
+    monkeypatch.setattr(os, "geteuid", lambda: tmp_path.stat().st_uid + 1)
+    local.keep_private(tmp_path)
+    assert stat.S_IMODE((tmp_path / "lost+found").stat().st_mode) == 0o755
+    assert "belongs to another user" in capsys.readouterr().out

@@ -11,8 +11,10 @@ from procrastinate.jobs import Job
 from procrastinate.manager import JobManager
 from procrastinate.periodic import PeriodicDeferrer
 
+from console.images.jobs import forget_documents
+from console.operations.jobs import raise_waiting
 from console.operations.worker import _PatientManager
-from console.queue import KeepTrying
+from console.queue import LATER_PRIORITY, KeepTrying
 from registry_client import Denied, MalformedManifest, RegistryUnavailable, Unauthorized
 
 
@@ -98,3 +100,14 @@ class TestPeriodicJobs:
 
         asyncio.run(start())
         assert ProcrastinateJob.objects.count() == len(tasks)
+
+
+@pytest.mark.django_db
+def test_what_waits_is_raised_and_what_has_failed_is_not():
+    """Whoever has much waiting comes later, but not for ever."""
+    for number, priority in enumerate([0, -10, -120, LATER_PRIORITY, LATER_PRIORITY - 5]):
+        task = forget_documents.configure(lock=f"raised {number}", queueing_lock=f"raised {number}", priority=priority)
+        task.defer(timestamp=0)
+    raise_waiting()
+    priorities = ProcrastinateJob.objects.filter(lock__startswith="raised").order_by("id")
+    assert list(priorities.values_list("priority", flat=True)) == [0, 0, -70, LATER_PRIORITY, LATER_PRIORITY - 5]

@@ -40,6 +40,11 @@ class TestDeadline:
         assert client.post("/namespaces/-/create/", {"name": "in-the-end"}).status_code == 302
         assert Namespace.objects.filter(name="in-the-end").exists()
 
+    def test_signing_in_runs_to_its_end(self, client, settings):
+        """Its code was taken already."""
+        settings.REQUEST_SECONDS = 0
+        assert client.get("/sign-in/sso/callback/").status_code != 503
+
     def test_a_statement_that_takes_too_long(self, client, ann, monkeypatch, caplog):
         monkeypatch.setattr(search, "find", sleep_too_long)
         response = client.get("/images/?q=x")
@@ -98,6 +103,24 @@ class TestStatements:
             cursor.execute("SHOW statement_timeout")
             assert cursor.fetchone() == (shown,)
 
+    @pytest.mark.django_db(transaction=True)
+    def test_a_pooler_would_hand_it_on(self, settings):
+        settings.STATEMENT_TIMEOUT = False
+        statements.limit_statements(7)
+        with connections["default"].cursor() as cursor:
+            cursor.execute("SHOW statement_timeout")
+            assert cursor.fetchone() == ("0",)
+
+    def test_a_block_that_takes_longer(self):
+        def shown():
+            with connection.cursor() as cursor:
+                cursor.execute("SHOW statement_timeout")
+                return cursor.fetchone()[0]
+
+        statements._limit["seconds"] = 7
+        with statements.long_statements():
+            assert shown() == "10min"
+
     def test_pages_have_a_limit(self):
         asked = "import console.wsgi; from console.database import statements; print(statements.statement_seconds())"
         shown = subprocess.run(
@@ -136,6 +159,10 @@ class TestShare:
 
     def test_one_more(self, ask):
         assert ask(3) == [429, 200, 200, 200]
+
+    def test_with_few_threads_there_are_two(self, ask, settings):
+        settings.WEB_THREADS = 1
+        assert ask(1) == [200, 200]
 
     def test_strangers_share_nothing(self, ask):
         assert ask(9, {"next": "/"}) == [200] * 10

@@ -45,6 +45,14 @@ def change(browser, **options):
     return browser.post("/namespaces/-/create/", {"name": "Not A Name"}, **options).status_code
 
 
+def test_a_session_can_be_ended_whatever_another_does(ann):
+    """Whoever has stolen one must not keep its owner from ending it."""
+    thief, owner = browser_of(ann), browser_of(ann)
+    assert [change(thief) for _ in range(4)][-1] == 429
+    assert owner.post("/sign-out/").status_code == 302
+    assert not get_user(owner).is_authenticated
+
+
 class TestLimit:
     def test_it_is_over_all_sessions_and_refills(self, ann, clock):
         one, other = browser_of(ann), browser_of(ann, REMOTE_ADDR="198.51.100.7")
