@@ -1,7 +1,7 @@
 """Semaphore for large manifests and configurations: each process holds one at a time.
 
 What is small is held as it comes. Whatever is larger waits for its turn, so that several jobs at once take no more
-memory than one. Whoever holds one makes no other calls meanwhile than for its configuration, and stores it.
+memory than one. The holder calls the registry for the configuration alone meanwhile, and stores what it read.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _turn = threading.RLock()
 def alone() -> Iterator[None]:
     """Wait for the turn to hold something large.
 
-    Not to be called where a lock of the database is held: whoever has the turn may wait for that.
+    Not to be called where a lock of the database is held: the holder of the turn may wait for that lock.
     """
     with _turn:
         yield

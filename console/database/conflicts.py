@@ -1,7 +1,7 @@
 """INSERT with ON CONFLICT DO NOTHING, and advisory locks, for unique values that may be taken.
 
-A failed INSERT costs a rolled back transaction and a line in the database server's log, and whoever types names can
-cause as many of them as they like.
+A failed INSERT costs a rolled back transaction and a line in the database server's log, and anybody who types names
+can cause as many of them as they like.
 """
 
 from __future__ import annotations

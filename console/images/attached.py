@@ -1,7 +1,7 @@
 """Referrers of a manifest: signatures, attestations, SBOMs, whatever else names it as its subject.
 
 Tagged so, named by a list that is tagged so, or naming it as their subject (OCI distribution specification 1.1,
-"Listing Referrers" and "Referrers Tag Schema"). Whoever pushes to an image may attach any number: lists show the first.
+"Listing Referrers" and "Referrers Tag Schema"). Anybody who may push can attach any number: lists show the first.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What a manifest says: its configuration, its layers with the history that made them, its raw form.
 
-Whoever pushes decides how much that is. A page shows the beginning of each list; the rest has pages of its own
+How much that is, the client that pushes decides. A page shows the beginning of each list; the rest has pages of its own
 (``console.images.parts``). What somebody wrote takes a page of 1 MB at most, whatever it is, escaped as HTML.
 """
 

@@ -1,4 +1,4 @@
-"""In which order the long work of several accounts is done: whoever has more waiting comes later."""
+"""Fair scheduling of the long jobs of several accounts: the more jobs of an account wait, the later its next one."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ def _moment(notice: Notice) -> datetime.datetime:
     return notice.pushed_at or datetime.datetime.min.replace(tzinfo=datetime.UTC)
 
 
-# The first of each namespace, then the second of each: whoever pushes thousands of tags keeps nobody waiting.
+# Round robin: the first of each namespace, then the second of each. Thousands of pushed tags keep nobody else waiting.
 _NEXT = """
 SELECT * FROM (
     SELECT *, row_number() OVER (PARTITION BY split_part(repository, '/', 1) ORDER BY id) AS place
@@ -156,7 +156,7 @@ def _leave(hints: list[Hint], hand_over: Callable[[str], object]) -> None:
 def follow(repository: str, is_over: Callable[[], bool] = lambda: False) -> int:
     """Look at every tag of ``repository`` that there is a hint for; how many were dealt with.
 
-    :param is_over: whether the turn is over: what is not looked at by then stays hinted at.
+    :param is_over: whether the turn is over: tags that were not read by then keep their hints.
 
     A tag that the registry answers strangely for is left to the next reconcile, and one that it cannot read just now
     stays hinted at for some tries; neither holds up the others. What is given up is recorded as a failure.

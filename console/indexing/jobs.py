@@ -20,7 +20,7 @@ from registry_client import RegistryError, RegistryUnavailable
 log = logging.getLogger(__name__)
 
 ALL_HINTS = "indexing.follow_all_hints"
-# So long one repository is looked at until others have their turn.
+# Seconds that tags of one repository are read before other repositories have their turn.
 _TURN_SECONDS = 2.0
 # So often a walk is taken up again within its hour.
 _MOST_ATTEMPTS = 10

@@ -1,4 +1,4 @@
-"""Rate limit for changing requests of an account: 429 for whoever changes more than anybody does by hand."""
+"""Rate limit for changing requests of an account: 429 for more changes than anybody makes by hand."""
 
 from __future__ import annotations
 

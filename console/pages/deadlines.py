@@ -1,7 +1,7 @@
 """Request timeout and cancelled requests: a page that takes too long, or that nobody waits for any more, is given up.
 
-Looked at before each statement of a GET: what changes something runs to its end, whoever has gone meanwhile. A single
-statement has a limit of its own (``console.database.statements``).
+Checked before each statement of a GET: a request that changes something runs to its end. A single statement has a limit
+of its own (``console.database.statements``).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _CLIENT_GONE = 499
 
 
 class GivenUp(BadRequest):
-    """The request is not answered any more: it takes too long, or whoever asked has gone.
+    """The request is not answered any more: it takes too long, or its client has closed the connection.
 
     Django tells of a ``BadRequest`` by its handler wherever it is raised, in a view or before it.
     """
