@@ -133,7 +133,7 @@ class TestManyAtOnce:
         together = threading.Barrier(sum(CONCURRENCY.values()))
         monkeypatch.setattr(copying, "fetch", lambda *_arguments: together.wait(20))
         monkeypatch.setattr(deletion, "delete_everything", lambda *_arguments: together.wait(20))
-        monkeypatch.setattr(hints, "follow", lambda _repository: together.wait(20))
+        monkeypatch.setattr(hints, "follow", lambda *_arguments: together.wait(20))
         for number in range(CONCURRENCY[WORK_QUEUE]):
             delete_image((image := ImageFactory(name=f"image{number}")).namespace.owner, image)
         for number in range(CONCURRENCY[INDEX_QUEUE]):

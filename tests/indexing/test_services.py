@@ -346,7 +346,7 @@ class TestHints:
             key, lock = f"hints {image.repository}", repository_lock(image.repository)
             return defer_once(jobs.follow_hints, key, lock=lock, repository=image.repository)
 
-        def fail_first(repository):
+        def fail_first(*_arguments):
             monkeypatch.setattr(jobs.hints, "follow", follow_really)
             assert queue()
             raise RegistryUnavailable("just now")
