@@ -18,7 +18,9 @@ from tests.stack import Stack
 _PATIENCE_SECONDS = 180
 _TOKEN_SECONDS = 120
 _ACCEPT = f"{DOCKER_MANIFEST}, {OCI_INDEX}"
-_SENTENCES = re.compile("<h1>(Something went wrong on our side|The database cannot be reached)</h1>")
+_SENTENCES = re.compile(
+    "<h1>(Something went wrong on our side|The database cannot be reached|This takes too long)</h1>"
+)
 
 
 class Unknown(Exception):
