@@ -103,7 +103,7 @@ def read_before(pairs: Iterable[tuple[int, str]]) -> set[tuple[int, str]]:
 def read_plain(manifests: Sequence[RegistryManifest], client: RegistryClient) -> list[Reading]:
     """Manifests that name no others, in order, each with its config where that can be had.
 
-    Of a config no more is read than the manifest states, so that whoever bounds that bounds what is held. One that
+    Of a config no more bytes are read than the manifest states: a limit on that size limits the memory. A config that
     several manifests of one repository name is fetched once.
 
     :raises registry_client.RegistryError: when the registry fails.

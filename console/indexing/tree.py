@@ -130,7 +130,7 @@ class _Whole:
         return True
 
     def _index(self, manifest: RegistryManifest, read: set[str], blobs: set[str]) -> Reading:
-        """The reading of an index, of which ``read`` was looked at; of that, ``blobs`` are blobs."""
+        """The reading of an index: ``read`` are the digests that were read, of which ``blobs`` are blobs."""
         this = reading.read_manifest(manifest)
         named = {
             entry.digest: entry
@@ -160,7 +160,7 @@ class _Whole:
         return this
 
     def _read_entries(self, asked: list[_Entry], depth: int) -> tuple[set[str], set[str]]:
-        """Read the manifests that an index names; the digests that were looked at, and which of them are blobs.
+        """Read the manifests that an index names; the digests that were read, and which of them are blobs.
 
         What an entry is, the registry says; its media type only where the registry does not have it.
         """

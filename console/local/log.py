@@ -12,7 +12,7 @@ from typing import IO
 _WIDTH = 8
 _COLOURS = {"postgres": 34, "registry": 35, "hub": 35, "console": 36, "worker": 33, "prepare": 32}
 _lock = threading.Lock()
-# Bytes of a line, whoever writes it. What is in the log of a stranger's doing must not fill a disk.
+# Bytes of a line of output, of each child process. What strangers cause to be logged must not fill a disk.
 LONGEST_LINE = 8 << 10
 
 

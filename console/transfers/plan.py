@@ -167,7 +167,7 @@ def _add(
                 _add_entry(plan, source, read, manifest.repository, entry, depth)
     else:
         _add_image(plan, manifest)
-    # Those below an index have been added since it was looked at.
+    # Those below an index have been added after the index was read.
     _require_room(plan, manifest)
     plan.manifests.append(manifest)
     plan.length += len(manifest.content)
