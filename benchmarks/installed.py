@@ -18,12 +18,12 @@ from django.conf import settings
 from django.db import connections
 
 from benchmarks import FOLDER, GIVEN, tools
+from console.access.grants import Access
 from console.accounts.models import Account
 from console.accounts.services import create_account, mark_activated
 from console.activation.services import enable
 from console.local import registry as bundled
 from console.namespaces.services import create_namespace
-from console.policy import Access
 from console.tokens.signing import sign
 from registry_client import DOCKER_CONFIG, DOCKER_LAYER, DOCKER_MANIFEST
 from tests.environment import FOLDER as TESTS_FOLDER

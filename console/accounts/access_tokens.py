@@ -23,7 +23,7 @@ from django.utils import timezone
 from django.utils.crypto import get_random_string
 from django.utils.translation import gettext as _
 
-from console import policy
+from console.access import quotas
 from console.accounts.models import AccessToken, Account
 from console.audit.services import record
 from console.database.conflicts import insert
@@ -91,7 +91,7 @@ def create(
     """
     if can_delete and not can_push:
         raise ValueError("an access token that may delete must be one that may push")
-    if not policy.may(account, "access_token.create"):
+    if not account.may("access_token.create"):
         raise ValidationError(_("Activate the service first."))
     if expires_at is not None and expires_at <= timezone.now():
         raise ValidationError({"expires_at": _("This time is over already.")})
@@ -110,7 +110,7 @@ def create(
     with transaction.atomic():
         # One creator at a time for one account, or two at once could pass its quota together.
         Account.objects.select_for_update(no_key=True).get(pk=account.pk)
-        if refusal := policy.refuse_access_token(account):
+        if refusal := quotas.refuse_access_token(AccessToken.objects.visible_to(account).count()):
             raise ValidationError(refusal, code="quota")
         if not insert(token):
             raise ValidationError({"name": name_taken(token.name)})

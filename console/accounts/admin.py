@@ -17,6 +17,7 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
+from console.access.sign_in import may_administer
 from console.accounts import access_tokens
 from console.accounts.forms import FirstPasswordChecked
 from console.accounts.models import AccessToken, Account
@@ -108,7 +109,7 @@ class AccountAdmin(Recorded, UserAdmin):
         return fields
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        if obj is not None and obj.is_superuser and not request.user.is_superuser:
+        if obj is not None and not may_administer(request.user.is_superuser, obj.is_superuser):
             return False
         return super().has_change_permission(request, obj)
 
@@ -201,7 +202,7 @@ class AccessTokenAdmin(Recorded):
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         # Django offers actions only to those who may change; the form itself stays read-only.
-        if obj is not None and obj.account.is_superuser and not request.user.is_superuser:
+        if obj is not None and not may_administer(request.user.is_superuser, obj.account.is_superuser):
             return False
         return super().has_change_permission(request, obj)
 

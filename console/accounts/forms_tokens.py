@@ -12,7 +12,6 @@ from django.utils.translation import gettext_lazy as _
 from console.accounts.access_tokens import name_taken
 from console.accounts.models import AccessToken, Account
 from console.namespaces.models import Namespace
-from console.policy import visible_access_tokens, visible_namespaces
 
 _ON_A_DATE, _NEVER = "date", "never"
 
@@ -97,7 +96,7 @@ class AccessTokenForm(forms.Form):
         """Offer the account's own namespaces, less those that change hands; without any there is nothing to choose."""
         super().__init__(*arguments, **options)
         self.account = account
-        own = visible_namespaces(account).filter(new_owner=None).order_by("name")
+        own = Namespace.objects.visible_to(account).filter(new_owner=None).order_by("name")
         self.fields["namespaces"].queryset = own  # type: ignore[attr-defined]
         if not own.exists():
             del self.fields["reach"], self.fields["namespaces"]
@@ -109,7 +108,7 @@ class AccessTokenForm(forms.Form):
         """
         name: str = self.cleaned_data["name"]
         AccessToken._meta.get_field("name").run_validators(name)
-        if visible_access_tokens(self.account).filter(name=name).exists():
+        if AccessToken.objects.visible_to(self.account).filter(name=name).exists():
             raise name_taken(name)
         return name
 

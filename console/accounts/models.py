@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import secrets
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Self
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.hashers import check_password, make_password
@@ -17,6 +17,8 @@ from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from console.access.rules import Actor, Target, may
+from console.access.sign_in import signs_in_with_password
 from console.audit.services import record
 
 ACCOUNT_ID_PATTERN = r"^[1-9][0-9]{11}$"
@@ -149,6 +151,20 @@ class Account(AbstractBaseUser, PermissionsMixin):
         credential = self.registry_credential
         return credential is not None and credential.activated_at is not None
 
+    @property
+    def actor(self) -> Actor:
+        """The account as the rules know it."""
+        return Actor(self.pk, self.is_active, self.is_active and self.activated)
+
+    def may(self, verb: str, target: Target | None = None) -> bool:
+        """Whether the account may do ``verb`` on ``target`` (``console.access.rules.may``)."""
+        return may(self.actor, verb, target.facts if target is not None else None)
+
+    @property
+    def signs_in_with_password(self) -> bool:
+        """Whether there is a password that the account signs in with."""
+        return signs_in_with_password(self.has_usable_password())
+
 
 class EmailChange(models.Model):
     """A new e-mail address of an account that waits for the link sent to it to be opened. An account has one at most.
@@ -214,6 +230,14 @@ class RegistryCredential(models.Model):
         return check_password(raw, self.password)
 
 
+class AccessTokenQuerySet(models.QuerySet["AccessToken"]):
+    """Finds access tokens."""
+
+    def visible_to(self, account: Account) -> Self:
+        """Those that the account's page shows: its own, expired ones too, until they are revoked."""
+        return self.filter(account=account, revoked_at=None)
+
+
 class AccessToken(models.Model):
     """A secret for a program that uses the registry on the account's behalf, in place of the registry password.
 
@@ -247,6 +271,8 @@ class AccessToken(models.Model):
     last_used_at = models.DateTimeField(_("last used"), null=True, blank=True, editable=False)
     last_used_from = models.GenericIPAddressField(_("last used from"), null=True, blank=True, editable=False)
     revoked_at = models.DateTimeField(_("revoked"), null=True, blank=True, editable=False)
+
+    objects = AccessTokenQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("access token")

@@ -15,13 +15,13 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods
 
-from console import policy
 from console.accounts import email_changes, services
 from console.accounts.forms import ChangePasswordForm, NameForm, ResetPasswordForm
 from console.audit.middleware import client_address
 from console.guessing import services as guessing
 from console.guessing.hashing import Later
 from console.guessing.services import LETTER, Attempt
+from console.images import quotas
 from console.pages.rendering import Request, dialog, go, page, signed_in
 
 
@@ -40,7 +40,7 @@ def with_passwords(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpR
     @functools.wraps(view)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         account = request.user
-        if not (settings.LOCAL_ACCOUNTS if account.is_anonymous else policy.signs_in_with_password(account)):
+        if not (settings.LOCAL_ACCOUNTS if account.is_anonymous else account.signs_in_with_password):
             raise Http404
         return view(request, *args, **kwargs)
 
@@ -89,9 +89,9 @@ def account(request: Request) -> HttpResponse:
     """Who one is here: name, Account ID, e-mail, user name for the registry, quotas."""
     context = {
         "change": email_changes.pending(request.user),
-        "quota": policy.quota(request.user),
+        "quota": quotas.quota(request.user),
         "credential": request.user.registry_credential,
-        "with_password": policy.signs_in_with_password(request.user),
+        "with_password": request.user.signs_in_with_password,
     }
     return page(request, "accounts/account.html", context)
 

@@ -18,9 +18,10 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 from django_htmx.http import trigger_client_event
 
-from console import policy
+from console.access import quotas
 from console.accounts import access_tokens
 from console.accounts.forms_tokens import AccessTokenForm
+from console.accounts.models import AccessToken
 from console.pages.activated import activated
 from console.pages.paging import paged, sorting
 from console.pages.rendering import Request, add_errors, came_from, dialog, go, page
@@ -40,14 +41,14 @@ COLUMNS = {
 def listing(request: Request) -> HttpResponse:
     """One's access tokens."""
     sort, order = sorting(request.GET, COLUMNS, "-created")
-    tokens = policy.visible_access_tokens(request.user).prefetch_related("namespaces").order_by(*order)
+    tokens = AccessToken.objects.visible_to(request.user).prefetch_related("namespaces").order_by(*order)
     rows = paged(tokens, request.GET)
     context = {
         "rows": rows,
         "sort": sort,
         "used": rows.paginator.count,
         "allowed": settings.MOST_ACCESS_TOKENS,
-        "refusal": policy.refuse_access_token(request.user),
+        "refusal": quotas.refuse_access_token(rows.paginator.count),
         "credential": request.user.registry_credential,
         "section": "access-tokens",
     }
@@ -82,7 +83,11 @@ def create(request: Request) -> HttpResponse:
             }
             response = dialog(request, "accounts/access_token_created.html", _("The access token is created"), context)
             return trigger_client_event(response, "list-changed", after="settle")
-    context = {"form": form, "refusal": policy.refuse_access_token(request.user), "section": "access-tokens"}
+    context = {
+        "form": form,
+        "refusal": quotas.refuse_access_token(AccessToken.objects.visible_to(request.user).count()),
+        "section": "access-tokens",
+    }
     return dialog(
         request, "accounts/access_token_create.html", _("Create an access token"), context, invalid=bool(form.errors)
     )
@@ -92,7 +97,7 @@ def create(request: Request) -> HttpResponse:
 @activated
 def revoke(request: Request, pk: int) -> HttpResponse:
     """Revoke an access token, or remove one that is expired."""
-    token = get_object_or_404(policy.visible_access_tokens(request.user), pk=pk)
+    token = get_object_or_404(AccessToken.objects.visible_to(request.user), pk=pk)
     expired = token.expired
     if request.method == "POST":
         access_tokens.revoke(token)

@@ -10,10 +10,10 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
-from console import policy
 from console.accounts.models import Account
 from console.activation import services
 from console.activation.forms import ActivationForm, RegistryPasswordForm
+from console.namespaces.models import Namespace
 from console.pages.rendering import Request, add_errors, dialog, go, page, signed_in
 
 
@@ -66,7 +66,7 @@ def steps(request: Request) -> HttpResponse:
 
 def _activated(account: Account) -> str:
     """That the service is activated, and the next step that is left."""
-    if policy.visible_namespaces(account).exists():
+    if Namespace.objects.visible_to(account).exists():
         return _("The service is activated. Next: create an image, or push one.")
     return _("The service is activated. Next: create a namespace, then an image.")
 

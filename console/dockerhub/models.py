@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
+from console.access.rules import OfficialImageFacts
 from console.database.tag_order import TagOrderField
 
 # An image's name, of one component, and a tag, as in the OCI distribution specification, "Pulling manifests".
@@ -85,6 +86,11 @@ class OfficialImage(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def facts(self) -> OfficialImageFacts:
+        """What the rules know of it."""
+        return OfficialImageFacts(self.listed)
 
     @property
     def repository(self) -> str:

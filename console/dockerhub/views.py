@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
-from console import policy
+from console.access import rules
 from console.dockerhub import cached as cache
 from console.dockerhub import catalogue, jobs
 from console.dockerhub.models import Catalogue, OfficialImage, OfficialTag
@@ -41,7 +41,7 @@ TAG_COLUMNS = {"name": "sort_key", "size": "size", "pushed": F("pushed_at").asc(
 def listing(request: Request) -> HttpResponse:
     """The official images, as they are known; Docker Hub itself is asked by the worker."""
     if not settings.DOCKERHUB_ENABLED:
-        why = {"off": policy.refuse_docker_hub(), "missing": settings.DOCKERHUB_MISSING}
+        why = {"off": rules.refuse_docker_hub(), "missing": settings.DOCKERHUB_MISSING}
         return page(request, "dockerhub/list.html", {"section": "docker-hub", **why})
     known = catalogue.state()
     if catalogue.due(timezone.now(), known) and jobs.ask_for_catalogue():
@@ -99,7 +99,7 @@ def image(request: Request, name: str) -> HttpResponse:
     context: dict[str, Any] = {
         "image": official,
         "enabled": settings.DOCKERHUB_ENABLED,
-        "off": policy.refuse_docker_hub(),
+        "off": rules.refuse_docker_hub(),
         "rows": paged(tags.order_by(*order), request.GET),
         "sort": sort,
         "text": text,

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 from django.conf import settings
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from console.dockerhub.models import OfficialImage
 from console.images.models import Image
+
+
+class StarQuerySet(models.QuerySet["Star"]):
+    """Finds stars."""
+
+    def visible_to(self, account: AbstractBaseUser) -> Self:
+        """The account's stars on what it may see."""
+        public = Q(image__visibility=Image.Visibility.PUBLIC, image__state=Image.State.ACTIVE)
+        return self.filter(Q(image=None) | Q(image__owner=account) | public, account=account)
 
 
 class Star(models.Model):
@@ -29,6 +41,8 @@ class Star(models.Model):
         OfficialImage, on_delete=models.CASCADE, related_name="given_stars", null=True, blank=True, db_index=False
     )
     created_at = models.DateTimeField(_("starred"), auto_now_add=True)
+
+    objects = StarQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("star")

@@ -9,7 +9,6 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils.translation import gettext as _
 
-from console import policy
 from console.accounts.models import Account
 from console.dockerhub.models import OfficialImage
 from console.favorites.models import Star
@@ -31,7 +30,7 @@ def set_star(account: Account, target: Image | OfficialImage, on: bool) -> Image
             raise ValidationError(_("The image is no longer there."))
         if not on:
             _stars_on(locked).filter(account=account).delete()
-        elif policy.may(account, "image.star", locked):
+        elif account.may("image.star", locked):
             Star.objects.bulk_create([Star(account=account, **_field_of(locked))], ignore_conflicts=True)
         else:
             raise ValidationError(_("You may no longer see this image, or it is being deleted."))

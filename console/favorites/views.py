@@ -14,7 +14,6 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_POST
 from django_htmx.http import HttpResponseClientRefresh
 
-from console import policy
 from console.accounts.models import Account
 from console.dockerhub.models import OfficialImage
 from console.favorites import services
@@ -49,9 +48,8 @@ def favorites(request: Request) -> HttpResponse:
     """What the account has a star on: official, public and own images in one list."""
     text = search_text(request.GET)
     kind = request.GET.get("kind", "")
-    stars = policy.visible_stars(request.user)
-    if kind in KINDS:
-        stars = _of_kind(stars, request.user, kind)
+    visible = Star.objects.visible_to(request.user)
+    stars = _of_kind(visible, request.user, kind) if kind in KINDS else visible
     named = stars.annotate(title=Coalesce("image__full_name", "official_image__name"))
     for word in text.lower().split():
         named = named.filter(title__contains=word)
@@ -75,7 +73,7 @@ def favorites(request: Request) -> HttpResponse:
 @activated
 def star(request: Request, repository: str) -> HttpResponse:
     """Give or take the star of an image, one's own or a public one; any other is not found."""
-    image = get_object_or_404(policy.readable_images(request.user), full_name=repository)
+    image = get_object_or_404(Image.objects.readable_by(request.user), full_name=repository)
     return _star(request, image)
 
 

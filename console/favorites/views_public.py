@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_GET
 
-from console import policy
 from console.images import search
 from console.images import tags as index
 from console.images.commands import manifest_commands
@@ -29,7 +28,7 @@ SORTS = {
 @activated
 def listing(request: Request) -> HttpResponse:
     """Everybody's public images."""
-    images = policy.public_images()
+    images: QuerySet[Image] = Image.objects.public()
     text = search_text(request.GET)
     if text:
         images, _many = search.find(images, text)
@@ -43,7 +42,7 @@ def listing(request: Request) -> HttpResponse:
 @activated
 def image(request: Request, repository: str) -> HttpResponse:
     """A public image as others see it: what it says of itself, its tags, how to pull it. The registry is not asked."""
-    shown = get_object_or_404(policy.public_images().select_related("namespace"), full_name=repository)
+    shown = get_object_or_404(Image.objects.public().select_related("namespace"), full_name=repository)
     text = search_text(request.GET)
     rows, sort = index.tag_page(shown, request.GET, text)
     for row in rows.rows:
@@ -51,7 +50,7 @@ def image(request: Request, repository: str) -> HttpResponse:
     tag = _tag_to_pull(shown)
     context = {
         "image": shown,
-        "mine": policy.may(request.user, "image.view", shown),
+        "mine": request.user.may("image.view", shown),
         "rows": rows,
         "sort": sort,
         "text": text,

@@ -1,7 +1,7 @@
 """Who tries which password from where, and who has to wait.
 
 Wrong guesses are counted under up to four keys: the account from this address, the account from this network, the
-account from wherever it is not known, and the address for all accounts. ``policy.guess_limits`` says which of them
+account from wherever it is not known, and the address for all accounts. ``guess_limits`` says which of them
 count, and how many there may be. What counts is kept as a single time for each key (the "generic cell rate
 algorithm"): each wrong guess moves it on by the seconds after which one more is allowed, and who would have to wait is
 seen by how far it is ahead. So counting is one statement, nothing has to be reset, and a row whose time has come is
@@ -23,13 +23,12 @@ from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
-from console import policy
 from console.audit import summaries
 from console.audit.origin import ANONYMOUS, SYSTEM
 from console.audit.services import record
 from console.guessing import hashing
 from console.guessing.hashing import Later
-from console.policy import GuessLimit
+from console.guessing.limits import GuessLimit, guess_limits, guess_wait
 
 log = logging.getLogger(__name__)
 
@@ -157,7 +156,7 @@ def refuse(marks: Marks, *, secret: bool = False, door: str = "") -> None:
     :raises HeldBack: with the seconds after which one more is allowed.
     """
     now = timezone.now()
-    seconds = policy.guess_wait(policy.guess_limits(is_known(marks, now), secret, door), marks, now)
+    seconds = guess_wait(guess_limits(is_known(marks, now), secret, door), marks, now)
     if seconds > 0:
         raise HeldBack(seconds)
 
@@ -170,12 +169,12 @@ def wrong(attempt: Attempt, marks: Marks, *, secret: bool = False) -> None:
     name, address = attempt.name or "-", attempt.address
     summaries.count("password.wrong", name, actor=ANONYMOUS, address=address, door=attempt.door, secret=secret)
     now = timezone.now()
-    limits = policy.guess_limits(is_known(marks, now), secret, attempt.door)
+    limits = guess_limits(is_known(marks, now), secret, attempt.door)
     if not limits:
         return
     after = _count(attempt, limits, now)
     for kind, limit in limits.items():
-        if policy.guess_wait({kind: limit}, after, now) > 0:
+        if guess_wait({kind: limit}, after, now) > 0:
             _tell(attempt, kind, limit, now)
 
 
@@ -186,15 +185,15 @@ def ask(attempt: Attempt) -> None:
     """
     refuse(read(attempt), door=attempt.door)
     now = timezone.now()
-    limits = policy.guess_limits(known=False, door=attempt.door)
+    limits = guess_limits(known=False, door=attempt.door)
     after = _count(attempt, limits, now)
     # Of several that asked at once each may have seen that one more is allowed: what was counted before this one says.
     # Less half of a step, for each of them has read the clock for itself.
     before = {
         kind: until - datetime.timedelta(seconds=1.5 * limits[kind].seconds) for kind, until in after.items() if until
     }
-    if policy.guess_wait(limits, before, now) > 0:
-        raise HeldBack(policy.guess_wait(limits, after, now))
+    if guess_wait(limits, before, now) > 0:
+        raise HeldBack(guess_wait(limits, after, now))
 
 
 def _count(attempt: Attempt, limits: Mapping[str, GuessLimit], now: datetime.datetime) -> Marks:

@@ -1,7 +1,7 @@
 """Names of repositories, tags and digests in an address."""
 
-from console.images.models import NAME_PATTERN as IMAGE
-from console.namespaces.models import NAME_PATTERN as NAMESPACE
+from console.access.names import IMAGE_PATTERN as IMAGE
+from console.access.names import NAMESPACE_PATTERN as NAMESPACE
 
 
 class _AsItIs:

@@ -11,11 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from django.contrib.auth.models import AnonymousUser
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from console import foreign_layers, policy
+from console import foreign_layers
 from console.accounts.models import Account
 from console.audit.services import record
 from console.images import failures, pushed
@@ -108,11 +107,11 @@ def _target(copy: Copy) -> str:
 
 def _require_still_allowed(copy: Copy) -> None:
     """Ask again: source and target may have changed hands while the copy waited."""
-    account = Account.objects.filter(account_id=copy.requested_by).first() or AnonymousUser()
-    if not policy.may(account, "image.push", copy.image):
+    account = Account.objects.filter(account_id=copy.requested_by).first()
+    if account is None or not account.may("image.push", copy.image):
         raise CannotCopy("Whoever asked for it may no longer push to this image.")
     source = Image.objects.select_related("namespace").filter(full_name=copy.source).first()
-    if source is not None and not policy.may(account, "image.view", source):
+    if source is not None and not account.may("image.view", source):
         raise CannotCopy("Whoever asked for it may no longer see the image that it was to be copied from.")
 
 

@@ -11,7 +11,6 @@ from console.accounts.models import Account
 from console.images.models import Image
 from console.images.services import check_tag_name, refuse_existing
 from console.namespaces.models import Namespace
-from console.policy import visible_namespaces
 
 
 class LinesField(forms.CharField):
@@ -52,7 +51,7 @@ class NamespaceChoiceForm(forms.Form):
     def __init__(self, account: Account, *arguments: Any, **options: Any) -> None:
         """Offer the account's own namespaces, less those that change hands."""
         super().__init__(*arguments, **options)
-        own = visible_namespaces(account).filter(new_owner=None).order_by("name")
+        own = Namespace.objects.visible_to(account).filter(new_owner=None).order_by("name")
         self.fields["namespace"].queryset = own  # type: ignore[attr-defined]
 
 

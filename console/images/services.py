@@ -10,11 +10,10 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from console import policy
 from console.accounts.models import Account
 from console.audit.services import named, record
 from console.database.conflicts import insert
-from console.images import failures, jobs
+from console.images import failures, jobs, quotas
 from console.images.failures import Kind
 from console.images.fairness import priority_of
 from console.images.models import Image, ImageDeletion, Tag
@@ -34,14 +33,14 @@ def create_image(
 
     :raises ValidationError: keyed by field; ``code`` is ``taken`` or ``quota`` where it is one of these.
     """
-    if not policy.may(account, "image.create", namespace):
+    if not account.may("image.create", namespace):
         raise ValidationError({"namespace": _("Choose one of your own namespaces that is not being transferred.")})
     image = Image(namespace=namespace, name=name.strip(), visibility=visibility, description=description)
     image.clean_fields(exclude=["namespace"])
     with transaction.atomic():
         # One creator at a time for one account, or two at once could pass its quota together.
         Account.objects.select_for_update(no_key=True).get(pk=account.pk)
-        if refusal := policy.refuse_image(account):
+        if refusal := quotas.refuse_image(account):
             raise ValidationError(ValidationError(refusal, code="quota"))
         # Locked, so that it is still there when this is committed.
         if not Namespace.objects.select_for_update(no_key=True).filter(pk=namespace.pk):
@@ -193,5 +192,5 @@ def start_tag_deletion(image: Image, names: Iterable[str], requested_by: str) ->
 
 
 def _require(account: Account, verb: str, image: Image) -> None:
-    if not policy.may(account, verb, image):
+    if not account.may(verb, image):
         raise ValidationError(_("This image is not yours to change."))

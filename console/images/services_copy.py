@@ -8,10 +8,9 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from console import policy
 from console.accounts.models import Account
 from console.audit.services import record
-from console.images import copying, failures, jobs
+from console.images import copying, failures, jobs, quotas
 from console.images.failures import Kind
 from console.images.fairness import priority_of
 from console.images.models import Copy, Image, Tag
@@ -34,7 +33,7 @@ def copy_tag(
     :raises ValidationError: keyed by field.
     """
     tag = tag.strip()
-    if not policy.may(account, "image.view", source.image):
+    if not account.may("image.view", source.image):
         raise ValidationError(_("This image is not yours to copy."))
     if source.state != Tag.State.ACTIVE or source.image.state != Image.State.ACTIVE:
         raise ValidationError(_("The tag is being deleted."))
@@ -67,7 +66,7 @@ def target_image(account: Account, namespace: Namespace, name: str) -> Image:
     found = Image.objects.select_related("namespace").filter(namespace=namespace, name=name.strip()).first()
     if found is None:
         return create_image(account, namespace, name)
-    if not policy.may(account, "image.push", found):
+    if not account.may("image.push", found):
         raise ValidationError({"namespace": _NOT_YOURS})
     if found.state != Image.State.ACTIVE:
         raise ValidationError({"name": _("The image “%s” is being deleted.") % found.repository})
@@ -84,7 +83,7 @@ def locked_target(account: Account, image: Image, tag: str) -> Image:
     # It may have been deleted, or given away, while the lock was waited for.
     if locked is None or locked.state != Image.State.ACTIVE:
         raise ValidationError({"name": _("The image “%s” is being deleted.") % image.repository})
-    if not policy.may(account, "image.push", locked):
+    if not account.may("image.push", locked):
         raise ValidationError({"namespace": _NOT_YOURS})
     existing = Tag.objects.filter(image=locked, name=tag).first()
     if existing is not None and existing.state != Tag.State.ACTIVE:
@@ -95,7 +94,7 @@ def locked_target(account: Account, image: Image, tag: str) -> Image:
     }
     if tag in coming:
         raise ValidationError({"tag": _("Something is being copied to the tag “%s” just now.") % tag})
-    if existing is None and (refusal := policy.refuse_tag(account, locked, len(coming))):
+    if existing is None and (refusal := quotas.refuse_tag(account, locked, len(coming))):
         raise ValidationError({"name": refusal})
     return locked
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from django.db.models import Count, Max, QuerySet
 
-from console import policy
 from console.accounts.models import Account
 from console.database.compiled import Compiled
 from console.images.models import Image
@@ -32,7 +31,7 @@ class Overview:
 
 def list_version(account: Account) -> str:
     """Changes when something changes that the account's list of images shows; one query, of the ends of two indexes."""
-    images, namespaces = policy.visible_images(account), policy.visible_namespaces(account)
+    images, namespaces = Image.objects.visible_to(account), Namespace.objects.visible_to(account)
     newest = [rows.order_by("-changed_at").values_list("changed_at")[:1] for rows in (images, namespaces)]
     return _newest(moment for (moment,) in newest[0].union(newest[1], all=True))
 
@@ -49,13 +48,13 @@ def overview(account: Account) -> Overview:
 
 @Compiled
 def _images(account: int) -> QuerySet[Image, tuple[datetime.datetime, int]]:
-    images = policy.visible_images(Account(pk=account)).order_by().values("owner")
+    images = Image.objects.visible_to(Account(pk=account)).order_by().values("owner")
     return images.annotate(newest=Max("changed_at"), count=Count("pk")).values_list("newest", "count")
 
 
 @Compiled
 def _namespaces(account: int) -> QuerySet[Namespace, tuple[str, datetime.datetime]]:
-    return policy.visible_namespaces(Account(pk=account)).order_by("name").values_list("name", "changed_at")
+    return Namespace.objects.visible_to(Account(pk=account)).order_by("name").values_list("name", "changed_at")
 
 
 def _newest(moments: Iterable[datetime.datetime | None]) -> str:

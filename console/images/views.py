@@ -12,17 +12,17 @@ from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
-from console import policy
 from console.accounts.models import Account
 from console.activation.views import activation_page
 from console.database.compiled import Compiled
 from console.favorites.services import starred_by
-from console.images import activity, clients, search, versions
+from console.images import activity, clients, quotas, search, versions
 from console.images import tags as index
 from console.images.commands import this_registry
-from console.images.models import DailyActivity, Image
+from console.images.models import DailyActivity, Image, ImagePieces
 from console.images.retrying import shown_failures
 from console.images.rows import ShownImage
+from console.namespaces.models import Namespace
 from console.pages.activated import activated
 from console.pages.paging import order_of, paged, sorting
 from console.pages.rendering import Request, dialog, page, search_text, signed_in
@@ -43,7 +43,7 @@ def own_image(request: Request, repository: str, *, under_way: bool = False) -> 
 @Compiled
 def _own_images(account: int, repository: str, under_way: bool) -> QuerySet[Image]:
     reader = Account(pk=account)
-    images = policy.visible_images(reader).select_related("namespace__owner", "deletion")
+    images = Image.objects.visible_to(reader).select_related("namespace__owner", "deletion")
     if under_way:
         images = images.annotate(has_copies=_has("copies"), has_transfers=_has("transfers"), has_failures=_FAILURES)
     return images.annotate(starred=starred_by(reader)).filter(full_name=repository).order_by()
@@ -74,14 +74,14 @@ def _filtered(request: Request, images: QuerySet[Image]) -> tuple[QuerySet[Image
     if kind in Image.Visibility.values:
         images = images.filter(visibility=kind)
     if many and not namespace and not kind:
-        total = search.total(policy.visible_names(request.user), text)
+        total = search.total(ImagePieces.objects.visible_to(request.user), text)
     return images, total, {"text": text, "chosen_namespace": namespace, "chosen_type": kind}
 
 
 @Compiled
 def _shown_images(account: int, sort: str) -> QuerySet[Image, tuple[Any, ...]]:
     reader = Account(pk=account)
-    images = policy.visible_images(reader).annotate(starred=starred_by(reader))
+    images = Image.objects.visible_to(reader).annotate(starred=starred_by(reader))
     return images.order_by(*order_of(sort, search.SORTS)).values_list(*ShownImage._fields)
 
 
@@ -98,8 +98,8 @@ def listing(request: Request) -> HttpResponse:
     if not request.user.activated:
         return activation_page(request)
     overview = versions.overview(request.user)  # read first: what changes from here on is fetched again
-    quota = policy.quota(request.user, images_used=overview.images)
-    images, total, chosen = _filtered(request, policy.visible_images(request.user))
+    quota = quotas.quota(request.user, images_used=overview.images)
+    images, total, chosen = _filtered(request, Image.objects.visible_to(request.user))
     sort, order = sorting(request.GET, search.SORTS, "-created")
     images = images.select_related("namespace", "deletion").order_by(*order)
     near = None
@@ -116,7 +116,7 @@ def listing(request: Request) -> HttpResponse:
         "namespaces": overview.namespaces,
         "types": tuple((value, str(label)) for value, label in Image.Visibility.choices),
         "quota": quota,
-        "refusal": policy.refuse_image(request.user, quota),
+        "refusal": quotas.refuse_image(request.user, quota),
         "section": "images",
         "tab": "images",
     }
@@ -131,7 +131,7 @@ def row(request: Request, repository: str) -> HttpResponse:
     When the image is gone the answer is empty, so that the row goes, and the list is told.
     """
     namespace, _slash, name = repository.partition("/")
-    images = policy.visible_images(request.user).select_related("namespace", "deletion")
+    images = Image.objects.visible_to(request.user).select_related("namespace", "deletion")
     image = images.filter(namespace__name=namespace, name=name).first()
     if image is None:
         response = HttpResponse("")
@@ -154,8 +154,8 @@ def registry_status(request: Request) -> HttpResponse:
 @activated
 def guide(request: Request) -> HttpResponse:
     """Usage guide: the commands from login to pull. A link to another client renews the commands alone."""
-    first = policy.visible_images(request.user).select_related("namespace").order_by("-created_at").first()
-    namespace = policy.visible_namespaces(request.user).order_by("name").first()
+    first = Image.objects.visible_to(request.user).select_related("namespace").order_by("-created_at").first()
+    namespace = Namespace.objects.visible_to(request.user).order_by("name").first()
     repository = first.repository if first else f"{namespace or '[namespace]'}/[image]"
     context = {**_client_context(request, repository, first), "section": "images"}
     if request.htmx.target == "commands":
@@ -202,7 +202,7 @@ def commands(request: Request, repository: str) -> HttpResponse:
 @activated
 def storage(request: Request, namespace: str) -> HttpResponse:
     """What is stored in a namespace, image by image, and what happened there lately."""
-    own = get_object_or_404(policy.visible_namespaces(request.user), name=namespace)
+    own = get_object_or_404(Namespace.objects.visible_to(request.user), name=namespace)
     images = Image.objects.filter(namespace=own)
     context = {
         "namespace": own,

@@ -13,12 +13,12 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods
 from django_htmx.http import trigger_client_event
 
-from console import policy
-from console.images import services
+from console.images import quotas, services
 from console.images.attached import number_attached
 from console.images.forms import DescriptionForm, ImageForm, VisibilityForm
 from console.images.models import Image, Tag
 from console.images.views import image_context, own_image
+from console.namespaces.models import Namespace
 from console.pages.activated import activated
 from console.pages.rendering import Request, add_errors, came_from, dialog, go, page
 
@@ -46,8 +46,8 @@ def create(request: Request) -> HttpResponse:
             return go(request, reverse("image-commands", args=[image.repository]))
     context = {
         "form": form,
-        "refusal": policy.refuse_image(request.user),
-        "has_namespaces": policy.visible_namespaces(request.user).exists(),
+        "refusal": quotas.refuse_image(request.user),
+        "has_namespaces": Namespace.objects.visible_to(request.user).exists(),
         "section": "images",
     }
     return dialog(request, "images/create.html", _("Create Image"), context, invalid=bool(form.errors))
@@ -141,7 +141,7 @@ def delete_many(request: Request) -> HttpResponse:
     ticked = (request.POST if request.method == "POST" else request.GET).getlist("image")[:_MOST_AT_ONCE]
     numbers = {int(number) for number in ticked if number.isascii() and number.isdigit() and len(number) < 19}
     images = list(
-        policy.visible_images(request.user)
+        Image.objects.visible_to(request.user)
         .select_related("namespace__owner")
         .filter(pk__in=numbers, state=Image.State.ACTIVE)
         .order_by("namespace__name", "name")

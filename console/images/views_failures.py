@@ -10,7 +10,6 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
-from console import policy
 from console.images import retrying
 from console.images.models import Image
 from console.images.views import own_image
@@ -23,7 +22,7 @@ def _require(request: Request, image: Image) -> None:
 
     :raises ValidationError: when it may not.
     """
-    if not policy.may(request.user, "image.resolve_failure", image):
+    if not request.user.may("image.resolve_failure", image):
         raise ValidationError(_("This image is not yours to change."))
 
 

@@ -9,8 +9,7 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_GET
 
-from console import policy
-from console.images import parts, retrying, versions
+from console.images import parts, quotas, retrying, versions
 from console.images import tags as index
 from console.images.commands import manifest_commands
 from console.images.content import content
@@ -41,8 +40,8 @@ def tags(request: Request, repository: str) -> HttpResponse:
         "copies": image.copies.order_by("pk") if image.has_copies else [],  # type: ignore[attr-defined]
         "transfers": image.transfers.select_related("image__namespace").order_by("pk") if image.has_transfers else [],  # type: ignore[attr-defined]
         "failures": list(retrying.failures_of(image)) if image.has_failures else [],  # type: ignore[attr-defined]
-        "used": policy.tags_used(image),
-        "quota": policy.quota(request.user),
+        "used": quotas.tags_used(image),
+        "quota": quotas.quota(request.user),
     }
     return page(request, "images/tags.html", context, partial="images/_tags.html")
 

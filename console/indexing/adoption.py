@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from django.db import transaction
 
+from console.access.names import RESERVED_NAMESPACES, split_repository
 from console.accounts.models import Account
 from console.audit.services import record
 from console.database.conflicts import insert
-from console.namespaces.models import RESERVED, Namespace, NamespaceHold
-from console.policy import split_repository
+from console.namespaces.models import Namespace, NamespaceHold
 
 
 def why_unusable(repository: str) -> str:
@@ -18,7 +18,7 @@ def why_unusable(repository: str) -> str:
     namespace, slash, _image = repository.partition("/")
     if not slash:
         return "it lies in no namespace"
-    if namespace in RESERVED:
+    if namespace in RESERVED_NAMESPACES:
         return f"the namespace {namespace} is reserved"
     return "its name cannot be used here"
 

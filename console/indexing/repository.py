@@ -9,6 +9,7 @@ from typing import NamedTuple
 from django.db.models import DateTimeField, Exists, OuterRef, Value
 from django.utils import timezone
 
+from console.access.names import split_repository
 from console.accounts.models import Account
 from console.audit.services import record
 from console.images import failures, pushed
@@ -23,7 +24,6 @@ from console.indexing.rows import Outcome
 from console.indexing.services import UNREADABLE, Reader
 from console.indexing.store import clear_child_flags, incomplete
 from console.namespaces.models import Namespace
-from console.policy import split_repository
 from console.registry import at_once, registry
 from registry_client import InvalidName, NameUnknown, RegistryError, RegistryUnavailable, Unauthorized
 from registry_client.names import check_repository

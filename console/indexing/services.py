@@ -15,6 +15,7 @@ from contextlib import suppress
 from django.db import transaction
 from django.db.models import Q
 
+from console.access.names import split_repository
 from console.accounts.services import account_ids
 from console.audit.services import record
 from console.database.conflicts import insert
@@ -31,7 +32,6 @@ from console.indexing.reading import Reading
 from console.indexing.rows import Outcome
 from console.namespaces.models import Namespace
 from console.outages import is_outage
-from console.policy import split_repository
 from console.registry import registry
 from registry_client import ManifestUnknown, NameUnknown, RegistryError, UnexpectedAnswer, is_digest
 

@@ -33,12 +33,12 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 from procrastinate.exceptions import ConnectorException
 
+from console.access.names import split_repository
 from console.images import pushed
 from console.indexing import activity, hints, jobs
 from console.indexing.activity import Occurrence
 from console.indexing.hints import Notice
 from console.indexing.models import UnusableEvents
-from console.policy import split_repository
 from console.tokens.services import CONSOLE_SUBJECT
 from registry_client.names import check_tag, is_digest
 

@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 import datetime
+from typing import Self
 
 from django.conf import settings
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.validators import MaxLengthValidator, MinLengthValidator, RegexValidator
 from django.db import models
 from django.db.models.functions import Length
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-NAME_PATTERN = r"^[a-z0-9]+(?:[._-][a-z0-9]+)*$"
-RESERVED = ("admin", "docker", "dockerhub", "library", "system")
+from console.access.names import NAMESPACE_PATTERN, RESERVED_NAMESPACES
+from console.access.rules import NamespaceFacts
 
 models.CharField.register_lookup(Length)
 
 validate_namespace_name = RegexValidator(
-    NAME_PATTERN,
+    NAMESPACE_PATTERN,
     _(
         "Use lowercase letters, digits and single separators “.”, “_” or “-”, beginning and ending with a letter or "
         "digit."
     ),
 )
+
+
+class NamespaceQuerySet(models.QuerySet["Namespace"]):
+    """Finds namespaces."""
+
+    def visible_to(self, account: AbstractBaseUser) -> Self:
+        """Those that the account's pages show: its own."""
+        return self.filter(owner=account)
 
 
 class Namespace(models.Model):
@@ -63,14 +73,16 @@ class Namespace(models.Model):
         "accounts.AccessToken", through="NamespaceAccess", related_name="namespaces", editable=False
     )
 
+    objects = NamespaceQuerySet.as_manager()
+
     class Meta:
         verbose_name = _("namespace")
         verbose_name_plural = _("namespaces")
         ordering = ["name"]
         constraints = [
-            models.CheckConstraint(condition=models.Q(name__regex=NAME_PATTERN), name="namespace_name_pattern"),
+            models.CheckConstraint(condition=models.Q(name__regex=NAMESPACE_PATTERN), name="namespace_name_pattern"),
             models.CheckConstraint(condition=models.Q(name__length__gte=2), name="namespace_name_length"),
-            models.CheckConstraint(condition=~models.Q(name__in=RESERVED), name="namespace_name_reserved"),
+            models.CheckConstraint(condition=~models.Q(name__in=RESERVED_NAMESPACES), name="namespace_name_reserved"),
             models.CheckConstraint(
                 condition=models.Q(new_owner=None, available_at=None)
                 | models.Q(new_owner__isnull=False, available_at__isnull=False),
@@ -80,6 +92,11 @@ class Namespace(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def facts(self) -> NamespaceFacts:
+        """What the rules know of it."""
+        return NamespaceFacts(self.owner_id, self.in_transfer)
 
     @property
     def in_transfer(self) -> bool:

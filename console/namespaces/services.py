@@ -16,11 +16,13 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from console import policy
+from console.access import rules
+from console.access.names import RESERVED_NAMESPACES
 from console.accounts.models import Account
 from console.audit.services import record
 from console.database.conflicts import insert
-from console.namespaces.models import RESERVED, Namespace, NamespaceAccess, NamespaceHold
+from console.images import quotas
+from console.namespaces.models import Namespace, NamespaceAccess, NamespaceHold
 from console.registry import has_images_under, registry
 from registry_client import RegistryError
 
@@ -73,14 +75,14 @@ def require_unoccupied(account: Account, name: str) -> None:
     except RegistryError as error:
         log.warning("the registry does not say whether there are images under %s: %s", name, error)
         occupied = None
-    if refusal := policy.refuse_namespace_name(occupied):
+    if refusal := rules.refuse_namespace_name(occupied):
         raise ValidationError({"name": ValidationError(refusal, code="occupied")})
 
 
 def _new(account: Account, name: str) -> Namespace:
     """A namespace that is not stored yet, its name held against the rules of names."""
     namespace = Namespace(owner=account, name=name.strip())
-    if namespace.name in RESERVED:
+    if namespace.name in RESERVED_NAMESPACES:
         raise ValidationError(
             {"name": ValidationError(_("The name “%s” is reserved. Try another name.") % namespace.name)}
         )
@@ -104,7 +106,7 @@ def require_available(account: Account, name: str) -> None:
         raise _taken(name)
     if NamespaceHold.objects.filter(name=name).exclude(last_owner=account).exists():
         raise _held(name)
-    if refusal := policy.refuse_namespace(account):
+    if refusal := quotas.refuse_namespace(account):
         raise ValidationError({"name": ValidationError(refusal, code="quota")})
     require_unoccupied(account, name)
 
@@ -128,7 +130,7 @@ def create_namespace(account: Account, name: str, *, unoccupied: bool = False) -
     with transaction.atomic():
         # One creator at a time for one account, or two at once could pass its quota together.
         Account.objects.select_for_update(no_key=True).get(pk=account.pk)
-        if refusal := policy.refuse_namespace(account):
+        if refusal := quotas.refuse_namespace(account):
             raise ValidationError({"name": ValidationError(refusal, code="quota")})
         if not insert(namespace):
             is_own = Namespace.objects.filter(name=name, owner=account).exists()
@@ -149,7 +151,7 @@ def delete_namespace(account: Account, namespace: Namespace) -> None:
 
     :raises ValidationError: when the namespace still holds an image, or is not the account's.
     """
-    if not policy.may(account, "namespace.delete", namespace):
+    if not account.may("namespace.delete", namespace):
         raise ValidationError(_("This namespace is not yours to delete."))
     try:
         with transaction.atomic():
@@ -180,7 +182,7 @@ def transfer_namespace(namespace: Namespace, new_owner: Account) -> None:
         locked = Namespace.objects.select_for_update(of=("self",)).select_related("owner").get(pk=namespace.pk)
         if locked.owner_id == new_owner.pk:
             raise ValidationError(_("The namespace is already owned by %s.") % new_owner.account_id)
-        if refusal := policy.refuse_namespace(new_owner):
+        if refusal := quotas.refuse_namespace(new_owner):
             raise ValidationError(refusal)
         locked.new_owner = new_owner
         locked.available_at = _hold_end()

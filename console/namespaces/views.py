@@ -12,9 +12,10 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods
 
-from console import policy
+from console.images import quotas
 from console.namespaces import services
 from console.namespaces.forms import NamespaceForm
+from console.namespaces.models import Namespace
 from console.pages.activated import activated
 from console.pages.paging import paged, sorting
 from console.pages.rendering import Request, add_errors, dialog, go, page, search_text
@@ -28,9 +29,9 @@ def listing(request: Request) -> HttpResponse:
     """One's namespaces, with what is in them."""
     text = search_text(request.GET)
     # Added up for the rows that are shown alone, unless they are sorted by it.
-    same = policy.visible_namespaces(request.user).filter(pk=OuterRef("pk")).order_by().values("pk")
+    same = Namespace.objects.visible_to(request.user).filter(pk=OuterRef("pk")).order_by().values("pk")
     namespaces = (
-        policy.visible_namespaces(request.user)
+        Namespace.objects.visible_to(request.user)
         .select_related("new_owner")
         .annotate(
             image_total=Subquery(same.annotate(total=Count("images")).values("total")),
@@ -43,13 +44,13 @@ def listing(request: Request) -> HttpResponse:
     if text:
         namespaces = namespaces.filter(name__icontains=text)
     sort, order = sorting(request.GET, COLUMNS, "name")
-    quota = policy.quota(request.user)
+    quota = quotas.quota(request.user)
     context = {
         "rows": paged(namespaces.order_by(*order), request.GET),
         "sort": sort,
         "text": text,
         "quota": quota,
-        "refusal": policy.refuse_namespace(request.user, quota),
+        "refusal": quotas.refuse_namespace(request.user, quota),
         "section": "images",
         "tab": "namespaces",
     }
@@ -69,7 +70,7 @@ def create(request: Request) -> HttpResponse:
         else:
             messages.success(request, _("The namespace “%s” is created.") % namespace)
             return go(request, reverse("namespaces"))
-    context = {"form": form, "refusal": policy.refuse_namespace(request.user), "section": "images"}
+    context = {"form": form, "refusal": quotas.refuse_namespace(request.user), "section": "images"}
     return dialog(request, "namespaces/create.html", _("Create a Namespace"), context, invalid=bool(form.errors))
 
 
@@ -77,7 +78,7 @@ def create(request: Request) -> HttpResponse:
 @activated
 def delete(request: Request, name: str) -> HttpResponse:
     """Delete a namespace that holds no image."""
-    namespace = get_object_or_404(policy.visible_namespaces(request.user), name=name)
+    namespace = get_object_or_404(Namespace.objects.visible_to(request.user), name=name)
     problem = ""
     if request.method == "POST":
         try:

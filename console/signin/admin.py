@@ -15,6 +15,7 @@ from django.http import HttpRequest
 from django.shortcuts import redirect
 from django.utils.translation import gettext_lazy as _
 
+from console.access.sign_in import may_administer
 from console.audit.recorded import Recorded
 from console.signin import factors, identities
 
@@ -40,8 +41,7 @@ class _Removable(Recorded):
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        # Who may administer accounts must not be able to open a superuser's.
-        if obj is not None and obj.user.is_superuser and not request.user.is_superuser:
+        if obj is not None and not may_administer(request.user.is_superuser, obj.user.is_superuser):
             return False
         # One's own are removed by whoever shows once more who they are: an open session is not enough.
         if obj is not None and obj.user_id == request.user.pk:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.http import HttpRequest
 
-from console import policy
+from console.access.sign_in import refuse_administration
 from console.pages import administration
 from console.signin import entering
 
@@ -14,7 +14,4 @@ class Administration(administration.Administration):
 
     def has_permission(self, request: HttpRequest) -> bool:
         """Whether somebody may look at any of its pages."""
-        return super().has_permission(request) and not policy.refuse_administration(
-            request.user,  # type: ignore[arg-type] # AdminSite has looked
-            entering.ways(request),
-        )
+        return super().has_permission(request) and not refuse_administration(entering.ways(request))

@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST, require_safe
 
-from console import policy
+from console.access.sign_in import provider_may_confirm, refuse_administration
 from console.accounts.forms import SignInForm
 from console.accounts.models import Account
 from console.accounts.views import with_status
@@ -181,7 +181,7 @@ def _come_back(request: HttpRequest, identity: identities.Identity, asked: dict[
         messages.success(request, _("Your identity is connected: you can sign in with it from now on."))
     elif identities.account_of(identity) != user:
         raise identities.Problem(_("This is somebody else’s identity."))
-    elif not policy.provider_may_confirm(user, enrolled=factors.is_enrolled(user)):
+    elif not provider_may_confirm(enrolled=factors.is_enrolled(user), with_password=user.signs_in_with_password):
         raise identities.Problem(_("Your account asks for something else by now. Start again."))
     else:
         entering.confirm(request)
@@ -203,7 +203,7 @@ def administration(request: HttpRequest) -> HttpResponse:
         return redirect_to_login(place, resolve_url(settings.LOGIN_URL))
     if not user.is_staff:
         raise PermissionDenied
-    if refusal := policy.refuse_administration(user, entering.ways(request)):
+    if refusal := refuse_administration(entering.ways(request)):
         messages.warning(request, refusal)
         return redirect("security")
     return HttpResponseRedirect(place)

@@ -20,7 +20,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from console import policy
+from console.access.sign_in import provider_may_confirm, refuse_disconnect
 from console.accounts.views import with_status
 from console.pages.rendering import Request, dialog, go, page, signed_in
 from console.signin import entering, factors, identities, views
@@ -67,7 +67,7 @@ def confirm(request: Request) -> HttpResponse:
     enrolled = factors.is_enrolled(request.user)
     form: CodeForm | PasswordForm | None = None
     problem = ""
-    kind = CodeForm if enrolled else PasswordForm if policy.signs_in_with_password(request.user) else None
+    kind = CodeForm if enrolled else PasswordForm if request.user.signs_in_with_password else None
     data = request.POST if request.method == "POST" and "credential" not in request.POST else None
     if kind is not None:
         form = kind(data, account=request.user, request=request)
@@ -103,12 +103,12 @@ def security(request: Request) -> HttpResponse:
     context = {
         "shown": shown,
         "has_app": any(one["factor"].type == factors.TOTP for one in shown),
-        "with_password": policy.signs_in_with_password(request.user),
+        "with_password": request.user.signs_in_with_password,
         "passkeys_work": views.passkeys_work(request),
         "codes_left": len(factors.recovery_codes(request.user)),
         "identities": SocialAccount.objects.filter(user=request.user, provider=settings.OIDC_ISSUER),
         "provider": settings.OIDC_NAME if settings.OIDC_ISSUER else "",
-        "refusal": policy.refuse_disconnect(request.user),
+        "refusal": refuse_disconnect(with_password=request.user.signs_in_with_password),
         **_SECTION,
     }
     return page(request, "signin/security.html", context)
@@ -238,7 +238,9 @@ def identity_connect(request: Request) -> HttpResponse:
 def identity_confirm(request: Request) -> HttpResponse:
     """On to the provider, to show who one is, where nothing else does."""
     enrolled = factors.is_enrolled(request.user)
-    if settings.OIDC_ISSUER and not policy.provider_may_confirm(request.user, enrolled=enrolled):
+    if settings.OIDC_ISSUER and not provider_may_confirm(
+        enrolled=enrolled, with_password=request.user.signs_in_with_password
+    ):
         return go(request, reverse("confirm"))
     return views.sso(request, purpose="confirm")
 
@@ -248,7 +250,7 @@ def identity_confirm(request: Request) -> HttpResponse:
 def identity_disconnect(request: Request, pk: int) -> HttpResponse:
     """Take an identity off one's account."""
     identity = get_object_or_404(SocialAccount, pk=pk, user=request.user)
-    refusal = policy.refuse_disconnect(request.user)
+    refusal = refuse_disconnect(with_password=request.user.signs_in_with_password)
     if request.method == "POST" and not refusal:
         identities.disconnect(identity)
         messages.success(request, _("The identity is disconnected."))

@@ -6,6 +6,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
+from console.access.sign_in import may_administer
 from console.audit.recorded import Recorded
 from console.tokens import logins
 from console.tokens.models import Login
@@ -29,7 +30,7 @@ class LoginAdmin(Recorded):
 
     def has_change_permission(self, request: HttpRequest, obj: Login | None = None) -> bool:
         # Django offers actions only to those who may change; the form itself stays read-only.
-        if obj is not None and obj.account.is_superuser and not request.user.is_superuser:
+        if obj is not None and not may_administer(request.user.is_superuser, obj.account.is_superuser):
             return False
         return super().has_change_permission(request, obj)
 

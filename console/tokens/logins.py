@@ -10,10 +10,10 @@ from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Coalesce
 
+from console.access.grants import Caller
 from console.accounts import access_tokens
 from console.accounts.models import Account, RegistryCredential
 from console.audit.services import record
-from console.policy import Caller
 from console.tokens.models import Login
 
 _CLIENT_LENGTH = 100

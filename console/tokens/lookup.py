@@ -1,7 +1,7 @@
 """Everything that a token depends on, read with one statement: who asks, and whose the repositories are.
 
 The token endpoint is in the way of every login, push and pull, so it asks the database once. What comes back are
-facts; what follows from them is for ``console.policy`` to say.
+facts; what follows from them is for ``console.access`` to say.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from django.conf import settings
 from django.db import NotSupportedError, ProgrammingError, connection
 from django.utils import timezone
 
-from console import policy
+from console.access.grants import Access, Caller, Repository, TokenLimits
+from console.access.names import split_repository
 from console.database.base import DatabaseWrapper
 from console.guessing import services as guessing
 from console.guessing.services import Attempt, Marks
-from console.policy import Access, Caller, Repository, TokenLimits
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ _REPOSITORIES = """
     ) AS image ON true
 """
 _ANONYMOUS = _REPOSITORIES.format(chosen="false")
-# The images are counted as ``policy.visible_images`` has them, no further than the quota, and only for a new name.
+# The images are counted as ``Image.objects.visible_to`` has them, no further than the quota, and only for a new name.
 _IDENTIFIED = """
 WITH caller AS (
     SELECT
@@ -199,7 +199,7 @@ def _identified(
 
 def _names(asked: Iterable[Access]) -> dict[str, str]:
     """The repositories among what was asked for whose names an image here can have."""
-    parts = {access.name: policy.split_repository(access.name) for access in asked if access.type == "repository"}
+    parts = {access.name: split_repository(access.name) for access in asked if access.type == "repository"}
     found = {name: part[0] for name, part in parts.items() if part is not None}
     return {"names": " ".join(found), "namespaces": " ".join(found.values())}
 

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import datetime
 import uuid
+from typing import Self
 
 from django.conf import settings
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+
+
+class LoginQuerySet(models.QuerySet["Login"]):
+    """Finds logins with Docker."""
+
+    def visible_to(self, account: AbstractBaseUser) -> Self:
+        """Those that the account's page shows: its own, that can still be used."""
+        begun = timezone.now() - datetime.timedelta(seconds=settings.REFRESH_TOKEN_SECONDS)
+        return self.filter(account=account, version=models.F("account__credential__version"), created_at__gt=begun)
 
 
 class Login(models.Model):
@@ -28,6 +39,8 @@ class Login(models.Model):
     created_from = models.GenericIPAddressField(_("logged in from"), null=True, blank=True, editable=False)
     last_used_at = models.DateTimeField(_("last used"), null=True, blank=True, editable=False)
     last_used_from = models.GenericIPAddressField(_("last used from"), null=True, blank=True, editable=False)
+
+    objects = LoginQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("login with Docker")

@@ -15,10 +15,10 @@ import threading
 from cachetools import TTLCache
 from django.contrib.auth.hashers import check_password, make_password
 
+from console.access.grants import Caller
 from console.guessing import hashing
 from console.guessing import services as guessing
 from console.guessing.services import Attempt, Marks
-from console.policy import Caller
 
 REMEMBERED_SECONDS = 300
 _MOST = 10_000

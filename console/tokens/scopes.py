@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from console.policy import Access
+from console.access.grants import Access
 
 # More than one push or pull ever needs; tokens of this many entries still pass the registry's header limit.
 MOST_SCOPES = 100

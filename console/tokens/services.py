@@ -11,11 +11,10 @@ from django.conf import settings
 from django.core import signing
 from django.utils import timezone
 
-from console import policy
+from console.access.grants import Access, Caller, console_grants, dockerhub_grants, registry_grants
 from console.accounts import access_tokens
 from console.guessing import services as guessing
 from console.guessing.services import CONSOLE, REGISTRY, Attempt
-from console.policy import Access, Caller
 from console.tokens import logins, lookup, passwords, scopes
 from console.tokens.lookup import Found
 from console.tokens.signing import SignedToken, sign
@@ -120,16 +119,16 @@ def known_services() -> frozenset[str]:
 
 
 def issue(found: Found, asked: Sequence[Access], service: str) -> tuple[SignedToken, list[Access]]:
-    """A token for what the policy grants of ``asked``, and those grants.
+    """A token for what the rules grant of ``asked``, and those grants.
 
     :param found: who asks, and what is known of the repositories.
     :param service: the one of ``known_services()`` that the token is for; at the others it opens nothing.
     """
     caller = found.caller
     if service == settings.DOCKERHUB_SERVICE:
-        grants = policy.dockerhub_grants(caller, asked)
+        grants = dockerhub_grants(caller, asked)
     else:
-        grants = policy.registry_grants(caller, asked, found.repositories)
+        grants = registry_grants(caller, asked, found.repositories)
     return sign(caller.username if caller else "", grants, service, found.at), grants
 
 
@@ -138,6 +137,6 @@ def console_token(asked: tuple[str, ...], service: str = "") -> tuple[str, float
 
     :param service: which registry the token is for: the installation's own when not given.
     """
-    grants = policy.console_grants(scopes.parse_scopes(asked))
+    grants = console_grants(scopes.parse_scopes(asked))
     token = sign(CONSOLE_SUBJECT, grants, service)
     return token.text, float(token.expires_in)

@@ -17,7 +17,7 @@ from django.conf import settings
 from django.utils import timezone
 from jwt.algorithms import ECAlgorithm
 
-from console.policy import Access
+from console.access.grants import Access
 
 
 @dataclass(frozen=True)

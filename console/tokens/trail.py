@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from console.access.grants import CATALOG_ACTIONS, OWNER_ACTIONS, Access
 from console.audit import summaries
 from console.audit.origin import ANONYMOUS
-from console.policy import CATALOG_ACTIONS, OWNER_ACTIONS, Access
 from console.tokens.lookup import Found
 
 _KNOWN_ACTIONS = OWNER_ACTIONS | CATALOG_ACTIONS

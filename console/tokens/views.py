@@ -17,9 +17,9 @@ from django.http.multipartparser import MultiPartParserError
 from django.views.decorators.csrf import csrf_exempt
 
 from console import protocol_errors
+from console.access.grants import Access
 from console.audit.middleware import client_address
 from console.guessing.hashing import Later
-from console.policy import Access
 from console.tokens import services, trail
 from console.tokens.lookup import Found
 from console.tokens.scopes import MOST_SCOPES, TooManyScopes, format_scope, parse_scopes

@@ -15,11 +15,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_http_methods
 
-from console import policy
 from console.pages.activated import activated
 from console.pages.paging import paged, sorting
 from console.pages.rendering import Request, came_from, dialog, go, page
 from console.tokens import logins
+from console.tokens.models import Login
 
 COLUMNS = {
     "client": "client",
@@ -34,7 +34,7 @@ def listing(request: Request) -> HttpResponse:
     """One's logins."""
     sort, order = sorting(request.GET, COLUMNS, "-created")
     context = {
-        "rows": paged(policy.visible_logins(request.user).order_by(*order), request.GET),
+        "rows": paged(Login.objects.visible_to(request.user).order_by(*order), request.GET),
         "sort": sort,
         "credential": request.user.registry_credential,
         "section": "logins",
@@ -46,7 +46,7 @@ def listing(request: Request) -> HttpResponse:
 @activated
 def revoke(request: Request, pk: uuid.UUID) -> HttpResponse:
     """End one login."""
-    login = get_object_or_404(policy.visible_logins(request.user).select_related("account"), pk=pk)
+    login = get_object_or_404(Login.objects.visible_to(request.user).select_related("account"), pk=pk)
     if request.method == "POST":
         logins.revoke(login)
         messages.success(request, _("The login of “%s” is revoked.") % login)

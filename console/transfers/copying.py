@@ -18,7 +18,6 @@ from django.db import connection
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from console import policy
 from console.accounts.models import Account, RegistryCredential
 from console.audit.services import record
 from console.images import failures, pushed
@@ -142,7 +141,7 @@ def _look(transfer: Transfer) -> None:
 def _require_leave(transfer: Transfer) -> None:
     """The namespace may have changed hands since, and the account been deactivated."""
     account = Account.objects.filter(account_id=transfer.requested_by).first()
-    if account is None or not policy.may(account, "image.push", transfer.image):
+    if account is None or not account.may("image.push", transfer.image):
         raise CannotTransfer("The image that it was to be copied to is no longer the account’s.")
 
 

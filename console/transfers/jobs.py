@@ -12,7 +12,7 @@ from django.utils import timezone
 from procrastinate.contrib.django import app
 from procrastinate.contrib.django.models import ProcrastinateJob
 
-from console import policy
+from console.access.quotas import FETCHED_AT_ONCE
 from console.images.fairness import priority_of
 from console.images.models import Image
 from console.queue import LATER_PRIORITY, TRANSFER_QUEUE, WORK_QUEUE, KeepTrying, repository_lock
@@ -76,7 +76,7 @@ def _place(account_id: str) -> Iterator[bool]:
     """
     taken = None
     with connection.cursor() as cursor:
-        for number in range(policy.FETCHED_AT_ONCE):
+        for number in range(FETCHED_AT_ONCE):
             key = f"transfers.fetch:{number}:{account_id}"
             cursor.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", [key])
             if cursor.fetchone()[0]:
@@ -93,7 +93,7 @@ def _place(account_id: str) -> Iterator[bool]:
 def _others_wait(transfer: Transfer) -> bool:
     """Whether the account has more under way than places."""
     under_way = Transfer.objects.filter(requested_by=transfer.requested_by, state=Transfer.State.RUNNING)
-    return under_way.count() > policy.FETCHED_AT_ONCE
+    return under_way.count() > FETCHED_AT_ONCE
 
 
 @app.task(name="transfers.fetch", queue=TRANSFER_QUEUE, retry=KeepTrying(_LONGEST_WAIT))

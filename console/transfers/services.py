@@ -10,7 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from console import policy
+from console.access import quotas, rules
 from console.accounts.models import Account
 from console.audit.services import record
 from console.images import failures
@@ -36,7 +36,7 @@ def copy_official(
     :param platforms: those to copy; none for all.
     :raises ValidationError: keyed by field.
     """
-    if refusal := policy.refuse_docker_hub():
+    if refusal := rules.refuse_docker_hub():
         raise ValidationError(refusal)
     origin = {"source": "", "repository": f"library/{name}", "reference": reference}
     return _begin(account, origin, namespace, target, tag, platforms, None)
@@ -112,7 +112,7 @@ def _record(action: str, transfer: Transfer, **detail: Any) -> None:
 
 def _require_room(account: Account) -> None:
     under_way = Transfer.objects.filter(requested_by=account.account_id, state=Transfer.State.RUNNING).count()
-    if refusal := policy.refuse_transfer(under_way):
+    if refusal := quotas.refuse_transfer(under_way):
         raise ValidationError(refusal)
 
 
@@ -174,7 +174,7 @@ def dismiss(account: Account, transfer: Transfer) -> None:
 
 
 def _require(account: Account, transfer: Transfer) -> None:
-    if not policy.may(account, "image.edit", transfer.image):
+    if not account.may("image.edit", transfer.image):
         raise ValidationError(_("This image is not yours to change."))
 
 

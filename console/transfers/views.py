@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
-from console import policy
+from console.access import rules
 from console.accounts.models import Account
 from console.dockerhub.models import OfficialTag
 from console.images.views import own_image
@@ -45,7 +45,7 @@ def official(request: Request, name: str, tag: str) -> HttpResponse:
         "form": form,
         "name": name,
         "tag": tag,
-        "refusal": policy.refuse_docker_hub(),
+        "refusal": rules.refuse_docker_hub(),
         "section": "docker-hub",
     }
     return dialog(request, "transfers/official.html", _("Copy to my namespace"), context, invalid=bool(form.errors))

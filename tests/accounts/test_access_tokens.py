@@ -9,7 +9,6 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
-from console import policy
 from console.accounts import access_tokens
 from console.accounts.models import AccessToken
 from console.accounts.services import change_registry_password, set_active
@@ -177,7 +176,7 @@ class TestCreate:
         assert "You already have an access token “ci”" in messages(caught, "name")
         access_tokens.revoke(token)
         make(ann)
-        assert policy.visible_access_tokens(ann).count() == 1
+        assert AccessToken.objects.visible_to(ann).count() == 1
         assert ann.access_tokens.count() == 2
 
     def test_an_expired_one_keeps_its_name(self, ann):
@@ -313,7 +312,7 @@ class TestRevoke:
         assert not access_tokens.revoke(token)
         token.refresh_from_db()
         assert token.revoked_at == first
-        assert not policy.visible_access_tokens(ann).exists()
+        assert not AccessToken.objects.visible_to(ann).exists()
         assert AuditEvent.objects.get(action="access_token.revoke").target == f"{ann.account_id}/ci"
 
     def test_passwords_and_deactivation_leave_tokens(self, ann):
@@ -321,7 +320,7 @@ class TestRevoke:
         change_registry_password(ann, "another password 1")
         set_active(ann, False)
         set_active(ann, True)
-        assert policy.visible_access_tokens(ann).count() == 1
+        assert AccessToken.objects.visible_to(ann).count() == 1
 
 
 class TestUsed:

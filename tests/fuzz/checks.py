@@ -17,7 +17,8 @@ from urllib.parse import urlsplit
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
-from console import policy
+from console.access.grants import Access, Caller, Repository, TokenLimits, dockerhub_grants, registry_grants
+from console.access.names import RESERVED_NAMESPACES, split_repository
 from console.dockerhub.converters import OfficialImageConverter
 from console.images.converters import DigestConverter, NamespaceConverter, RepositoryConverter, TagConverter
 from console.images.models import Image
@@ -71,16 +72,16 @@ def check_storable(*values: Any) -> None:
 
 # --- scopes and Basic -----------------------------------------------------------------------------------------------
 
-OWNER = policy.Caller(1, "100000000001", "owner", "", 1, True, True, False, None, None)
+OWNER = Caller(1, "100000000001", "owner", "", 1, True, True, False, None, None)
 CALLERS = {
     "anonymous": None,
     "not activated": replace(OWNER, activated=False),
     "stranger": replace(OWNER, account=2),
     "owner": OWNER,
     "administrator": replace(OWNER, account=3, is_superuser=True),
-    "pushing token": replace(OWNER, token=policy.TokenLimits(can_push=True, all_namespaces=True)),
-    "deleting token": replace(OWNER, token=policy.TokenLimits(can_push=True, all_namespaces=True, can_delete=True)),
-    "token": replace(OWNER, is_superuser=True, token=policy.TokenLimits(can_push=False, all_namespaces=True)),
+    "pushing token": replace(OWNER, token=TokenLimits(can_push=True, all_namespaces=True)),
+    "deleting token": replace(OWNER, token=TokenLimits(can_push=True, all_namespaces=True, can_delete=True)),
+    "token": replace(OWNER, is_superuser=True, token=TokenLimits(can_push=False, all_namespaces=True)),
 }
 # What each may do on a repository of the owner's that is there and private, and whether the catalogue is open.
 ALLOWED = {
@@ -115,9 +116,9 @@ def granted_of(asked: set[str], allowed: set[str]) -> set[str]:
     return asked & allowed - ({"push"} if "delete" in asked - allowed else set())
 
 
-def check_grants(result: list[policy.Access], asked: dict[tuple[str, str], set[str]]) -> None:
+def check_grants(result: list[Access], asked: dict[tuple[str, str], set[str]]) -> None:
     """Whoever asks is given what was asked and is allowed, and nothing else."""
-    known = {access.name: policy.Repository(owner=1, in_transfer=False, exists=True, active=True) for access in result}
+    known = {access.name: Repository(owner=1, in_transfer=False, exists=True, active=True) for access in result}
     for who, caller in CALLERS.items():
         expected = {
             key: granted_of(actions, ALLOWED.get(who, set())) if key[0] == "repository" else set()
@@ -125,9 +126,9 @@ def check_grants(result: list[policy.Access], asked: dict[tuple[str, str], set[s
         }
         if who == "administrator" and "*" in asked.get(("registry", "catalog"), ()):
             expected["registry", "catalog"] = {"*"}
-        granted = {(one.type, one.name): set(one.actions) for one in policy.registry_grants(caller, result, known)}
+        granted = {(one.type, one.name): set(one.actions) for one in registry_grants(caller, result, known)}
         assert granted == {key: actions for key, actions in expected.items() if actions}, who
-        for grant in policy.dockerhub_grants(caller, result):
+        for grant in dockerhub_grants(caller, result):
             assert who not in {"anonymous", "not activated"}
             assert (grant.type, grant.actions, grant.name.count("/")) == ("repository", {"pull"}, 1)
             assert grant.name.startswith("library/")
@@ -294,12 +295,12 @@ def check_name(text: str) -> None:
     assert _accepts(check_reference, text) == (grammar.is_tag(text) or grammar.is_digest(text))
     assert not grammar.is_digest(text) or "digest" in addressed
 
-    free = text not in policy.RESERVED
+    free = text not in RESERVED_NAMESPACES
     assert (_valid(Namespace, text) and free) == grammar.is_namespace(text)
     assert ("namespace" in addressed and 2 <= len(text) <= 30 and free) == grammar.is_namespace(text)
     assert _valid(Image, text) == grammar.is_image(text)
     assert ("official" in addressed) == grammar.is_component(text)
-    assert (policy.split_repository(text) == (namespace, image)) == whole
+    assert (split_repository(text) == (namespace, image)) == whole
     assert not whole or ("repository" in addressed and grammar.is_repository(text))
     # An address may be of a name that is too long: nothing has it. Of one that breaks the grammar there is none.
     assert "repository" not in addressed or all(grammar.is_component(part) for part in text.split("/"))

@@ -7,7 +7,7 @@ from django.db import DataError, IntegrityError, transaction
 from django.urls import Resolver404, resolve
 from hypothesis import given
 
-from console import policy
+from console.access.names import split_repository
 from console.dockerhub.models import OfficialImage, OfficialTag
 from console.images.models import Image
 from console.namespaces.models import Namespace
@@ -82,7 +82,7 @@ def test_addresses(cases, text, other):
         except Resolver404:
             assert not (kind == "tag" and grammar.is_tag(text))
             assert not (kind == "digest" and grammar.is_digest(text))
-            assert not (kind == "repository" and policy.split_repository(text))
+            assert not (kind == "repository" and split_repository(text))
             continue
         # An address that holds a verb (``-``) is another one.
         for given_name in match.kwargs.values():

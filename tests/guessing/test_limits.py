@@ -9,12 +9,12 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from console import policy
 from console.accounts import access_tokens
 from console.accounts.services import set_active
 from console.audit.models import AuditEvent
 from console.guessing import services as guessing
 from console.guessing.jobs import forget
+from console.guessing.limits import guess_limits
 from console.guessing.models import Mark
 from console.guessing.services import CONSOLE, REGISTRY, Attempt
 from console.tokens import passwords
@@ -155,7 +155,7 @@ class TestOffice:
         assert BASIC.open(ann, PASSWORD, ELSEWHERE) is True
 
     def test_a_hundred_of_them(self):
-        assert policy.guess_limits(known=False)["address"].at_once == 100
+        assert guess_limits(known=False)["address"].at_once == 100
 
     def test_those_who_were_there_before_are_not_held_back(self, ann, ben, fewer):
         assert BASIC.open(ann, PASSWORD) is True

@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
-from console import policy
+from console.accounts.models import Account
 from console.images import failures, jobs, pushed
 from console.images.failures import MOST_TRIES, Kind
 from console.images.models import Copy, Document, Image, Tag, WorkFailure
@@ -370,9 +370,9 @@ class TestTags:
     @pytest.mark.parametrize("verb", ["retry", "dismiss"])
     def test_the_policy_is_asked(self, client, image, monkeypatch, verb):
         failures.give_up(Kind.INDEX, image.repository, "odd", sentence="It cannot be read.")
-        real = policy.may
+        real = Account.may
         monkeypatch.setattr(
-            policy, "may", lambda who, what, *at: what != "image.resolve_failure" and real(who, what, *at)
+            Account, "may", lambda who, what, *at: what != "image.resolve_failure" and real(who, what, *at)
         )
         client.post(reverse(f"failure-{verb}", args=[image.repository, WorkFailure.objects.get().pk]))
         page = client.get(reverse("image", args=[image.repository])).content.decode()

@@ -7,12 +7,12 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from console import policy
+from console.access.grants import Access
+from console.images import quotas
 from console.images.activity import last_days, storage_shares
 from console.images.models import Copy, DailyActivity, Document, Image, ImageDeletion, Manifest, Tag
 from console.images.totals import refresh_totals
 from console.images.versions import image_version, list_version
-from console.policy import Access
 from tests.factories import ActivatedAccountFactory, ImageFactory, NamespaceFactory
 from tests.page_tools import text_of
 from tests.registry_client.servers import Server, error_reply
@@ -159,12 +159,12 @@ class TestQueries:
         account = team.owner
         ImageFactory(namespace=team)
         with django_assert_num_queries(0):
-            quota = policy.quota(account)
+            quota = quotas.quota(account)
             assert quota.tags_allowed == 1000
         with django_assert_num_queries(2):
             for _ in range(2):
                 assert (quota.namespaces_used, quota.images_used) == (1, 1)
-                assert policy.refuse_image(account, quota) == policy.refuse_namespace(account, quota) == ""
+                assert quotas.refuse_image(account, quota) == quotas.refuse_namespace(account, quota) == ""
 
 
 class TestTheRegistryIsNotAsked:

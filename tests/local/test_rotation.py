@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from django.conf import settings as django_settings
 
 from console import keys
-from console.policy import Access
+from console.access.grants import Access
 from console.tokens.signing import sign
 from registry_client import Challenged, RegistryClient
 from tests.registry_tools import DOCKER_MANIFEST, push_image

@@ -148,7 +148,7 @@ def test_the_caches_port_alone_is_taken(whole):
         assert "set DOCKERHUB_PORT to a free port" in line
         assert "Docker Hub's official images: off, the lines above say why" in log
         assert not {"hub", "inner hub"} & set(whole.children())
-        told = "from console import policy; print(policy.refuse_docker_hub())"
+        told = "from console.access import rules; print(rules.refuse_docker_hub())"
         out = whole.manage("shell", "-v0", "-c", told)
         assert f"because port {whole.dockerhub_port} is taken by another program" in out
         whole.signal()

@@ -6,6 +6,7 @@ from django.db import connection, transaction
 from django.urls import reverse
 
 from console import registry as registries
+from console.access.grants import Access
 from console.accounts.models import RegistryCredential
 from console.activation import services as activation
 from console.images.models import Copy, Image
@@ -14,7 +15,6 @@ from console.indexing.services import reread_image
 from console.namespaces import services
 from console.namespaces.models import Namespace
 from console.namespaces.services import create_namespace, delete_namespace
-from console.policy import Access
 from console.registry import has_images_under, registry
 from registry_client import NameUnknown, RegistryClient
 from tests.factories import AccountFactory, ActivatedAccountFactory, NamespaceFactory

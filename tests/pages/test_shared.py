@@ -7,7 +7,8 @@ import pytest
 from django.db import OperationalError
 from django.test import Client
 
-from console import policy
+from console.images.models.image import ImageQuerySet
+from console.namespaces.models import Namespace
 from console.pages.markdown import render_markdown
 from console.pages.templatetags.console import moment, number, short_digest, size
 from tests.factories import PASSWORD, AccountFactory, ActivatedAccountFactory, NamespaceFactory
@@ -69,7 +70,7 @@ class TestErrors:
             response = client.post(path, {"name": "team"})
             assert response.status_code == 403
             assert "This form has expired" in response.content.decode()
-        assert not policy.Namespace.objects.exists()
+        assert not Namespace.objects.exists()
 
     def test_the_database_is_away(self, client, monkeypatch):
         client.force_login(ActivatedAccountFactory())
@@ -78,7 +79,7 @@ class TestErrors:
         def fail(*arguments):
             raise OperationalError("connection refused")
 
-        monkeypatch.setattr(policy, "visible_images", fail)
+        monkeypatch.setattr(ImageQuerySet, "visible_to", fail)
         response = client.get("/images/")
         assert response.status_code == 503
         assert response["Retry-After"]
@@ -87,7 +88,7 @@ class TestErrors:
     def test_something_unforeseen(self, client, monkeypatch):
         client.force_login(ActivatedAccountFactory())
         client.raise_request_exception = False
-        monkeypatch.setattr(policy, "visible_images", lambda account: 1 / 0)
+        monkeypatch.setattr(ImageQuerySet, "visible_to", lambda images, account: 1 / 0)
         response = client.get("/images/")
         assert response.status_code == 500
         assert "Something went wrong on our side" in response.content.decode()

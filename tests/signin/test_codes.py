@@ -13,7 +13,7 @@ from console.accounts.services import set_active
 from console.accounts.sessions import SessionStore
 from console.audit.models import AuditEvent
 from console.backup.database import WITHOUT_ROWS
-from console.policy import guess_limits
+from console.guessing.limits import guess_limits
 from console.signin import entering, factors
 from console.signin.adapters import SecondFactors
 from tests.factories import PASSWORD, AccountFactory

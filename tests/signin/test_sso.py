@@ -10,10 +10,10 @@ from allauth.socialaccount.models import SocialAccount
 from django.core import mail
 from django.test import Client
 
+from console.access.sign_in import refuse_disconnect
 from console.accounts.models import Account
 from console.accounts.services import set_active
 from console.audit.models import AuditEvent
-from console.policy import refuse_disconnect
 from console.signin import identities
 from tests.factories import AccountFactory
 from tests.letters import deliver

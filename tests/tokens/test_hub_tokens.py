@@ -7,9 +7,9 @@ import pytest
 import requests
 from django.conf import settings
 
+from console.access.grants import Access, dockerhub_grants
 from console.accounts.models import Account
 from console.accounts.services import set_active
-from console.policy import Access, dockerhub_grants
 from console.tokens.lookup import by_username
 from console.tokens.services import console_token
 from registry_client import RegistryClient, SignedTokens, Unauthorized

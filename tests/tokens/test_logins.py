@@ -10,12 +10,11 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from console import policy
+from console.access.grants import Caller
 from console.accounts import access_tokens
 from console.accounts.models import AccessToken, RegistryCredential
 from console.accounts.services import change_registry_password, set_active
 from console.audit.models import AuditEvent
-from console.policy import Caller
 from console.tokens import logins
 from console.tokens.jobs import forget_old
 from console.tokens.models import Login
@@ -80,7 +79,7 @@ class TestEnding:
         late = logins.begin(before, "docker", None)
         token = signing.dumps({"login": late.pk.hex}, salt="console.tokens.refresh")
         assert refresh(token) == 400
-        assert not policy.visible_logins(ann).exists()
+        assert not Login.objects.visible_to(ann).exists()
 
     @pytest.mark.parametrize("change", [
         lambda ann: change_registry_password(ann, "another password 7"), lambda ann: set_active(ann, False),
@@ -91,7 +90,7 @@ class TestEnding:
         assert refresh(token) == 400
         set_active(ann, True)
         assert refresh(token) == 400
-        assert not policy.visible_logins(ann).exists()
+        assert not Login.objects.visible_to(ann).exists()
 
     def test_tokens_that_name_no_login(self, ann):
         for content in ({"account": ann.pk, "version": 1}, {"login": "x"}, {"login": 1}, [1], {"login": None}):

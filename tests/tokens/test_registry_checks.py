@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from django.conf import settings
 
 from console import keys
-from console.policy import Access
+from console.access.grants import Access
 from console.registry import registry
 from console.tokens.signing import sign
 from tests.registry_tools import DOCKER_MANIFEST, push_image

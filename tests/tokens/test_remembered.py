@@ -10,10 +10,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from console.access.grants import Access
 from console.accounts.models import Account, RegistryCredential
 from console.accounts.services import change_registry_password, set_active
 from console.images.models import Image
-from console.policy import Access
 from console.tokens import lookup, passwords
 from tests.factories import PASSWORD as NEW_PASSWORD
 from tests.factories import ImageFactory, NamespaceFactory

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.policy import Access
+from console.access.grants import Access
 from console.tokens.scopes import MOST_SCOPES, TooManyScopes, format_scope, parse_scope, parse_scopes
 
 

@@ -5,9 +5,9 @@ import pytest
 from console.accounts.models import Account
 from console.images import jobs
 from console.images.models import Image, ImageDeletion
+from console.images.quotas import tags_used
 from console.images.services import delete_image, delete_tags
 from console.indexing.services import reread_image
-from console.policy import tags_used
 from console.registry import registry_with_token
 from tests.factories import ImageFactory
 from tests.page_tools import text_of

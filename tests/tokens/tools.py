@@ -6,7 +6,7 @@ import jwt
 from cryptography import x509
 from django.conf import settings
 
-from console import policy
+from console.access.grants import registry_grants
 from console.tokens import lookup
 
 
@@ -60,4 +60,4 @@ def grants(account, asked):
     """What the registry's policy gives an account (``None``: somebody anonymous) of what it asks for."""
     credential = account.registry_credential if account else None
     found = lookup.by_username(credential.username, asked) if credential else lookup.for_anybody(asked)
-    return policy.registry_grants(found.caller, asked, found.repositories)
+    return registry_grants(found.caller, asked, found.repositories)

@@ -11,7 +11,7 @@ from django.db import connection
 from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
-from console import policy
+from console.access.quotas import FETCHED_AT_ONCE
 from console.images.models import Image
 from console.images.services import delete_image
 from console.queue import LATER_PRIORITY
@@ -218,7 +218,7 @@ class TestPlaces:
         assert fetched == [first.pk, second.pk]
 
     def test_others_have_theirs(self, namespace, worker, fetched):
-        for number in range(policy.FETCHED_AT_ONCE):
+        for number in range(FETCHED_AT_ONCE):
             worker(namespace.owner, number)
         other = ask(NamespaceFactory(owner=ActivatedAccountFactory()), "nginx")
         jobs.fetch(other.pk, 1)
@@ -232,12 +232,12 @@ class TestPlaces:
         transfer = ask(namespace, "nginx")
         with pytest.raises(ZeroDivisionError):
             jobs.fetch(transfer.pk, 1)
-        for number in range(policy.FETCHED_AT_ONCE):
+        for number in range(FETCHED_AT_ONCE):
             worker(namespace.owner, number)
 
     def test_what_was_cancelled_does_not_come_again(self, namespace, worker, fetched):
         transfer = ask(namespace, "nginx")
-        for number in range(policy.FETCHED_AT_ONCE):
+        for number in range(FETCHED_AT_ONCE):
             worker(namespace.owner, number)
         services.cancel(namespace.owner, transfer)
         jobs.fetch(transfer.pk, 1)
@@ -252,7 +252,7 @@ class TestPlaces:
         transfers = [ask(namespace, "nginx", tag=f"v{number}") for number in range(count)]
         jobs.fetch(transfers[0].pk, 1)
         assert ProcrastinateJob.objects.filter(priority=LATER_PRIORITY).count() == 1
-        assert self.waiting().exists() == (count > policy.FETCHED_AT_ONCE)
+        assert self.waiting().exists() == (count > FETCHED_AT_ONCE)
 
 
 class TestSlowSources:

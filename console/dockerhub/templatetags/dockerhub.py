@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from django import template
 from django.conf import settings
 
-from console import policy
+from console.access import rules
 
 register = template.Library()
 
@@ -71,4 +71,4 @@ def use_of(username: str | None, name: str, tag: str) -> Use:
 @register.simple_tag
 def docker_hub_missing() -> str:
     """Why this run has no cache although it is wanted, as a sentence; empty when it has one, or none is wanted."""
-    return policy.refuse_docker_hub() if settings.DOCKERHUB_MISSING else ""
+    return rules.refuse_docker_hub() if settings.DOCKERHUB_MISSING else ""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 from django.conf import settings
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.core.validators import MaxLengthValidator, MinLengthValidator, RegexValidator
@@ -12,16 +15,14 @@ from django.db.models.functions import Length
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from console.access.names import IMAGE_PATTERN
+from console.access.rules import ImageFacts
 from console.namespaces.models import Namespace
 
 models.TextField.register_lookup(Length)
 
-# Components as in the reference grammar of Distribution ("path-component"), joined by "/".
-_COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
-NAME_PATTERN = rf"^{_COMPONENT}(?:/{_COMPONENT})*$"
-
 validate_image_name = RegexValidator(
-    NAME_PATTERN,
+    IMAGE_PATTERN,
     _("Use lowercase letters, digits, the separators “.”, “_” or “-” between them, and “/” between components."),
 )
 
@@ -32,6 +33,30 @@ NAMESPACE_PART = Func(
 
 # What everybody may look at: one that is being deleted can no longer be pulled.
 PUBLIC = Q(visibility="public", state="active")
+
+
+class ImageQuerySet(models.QuerySet["Image"]):
+    """Finds images."""
+
+    def visible_to(self, account: AbstractBaseUser) -> Self:
+        """Those that the account's pages show: in its own namespaces."""
+        return self.filter(owner=account)
+
+    def public(self) -> Self:
+        """Everybody's public images, which anybody activated may look at. What is being deleted is no longer shown."""
+        return self.filter(PUBLIC)
+
+    def readable_by(self, account: AbstractBaseUser) -> Self:
+        """All that the account may look at: its own, and everybody's public ones."""
+        return self.filter(Q(owner=account) | PUBLIC)
+
+
+class ImagePiecesQuerySet(models.QuerySet["ImagePieces"]):
+    """Finds names of images, with their pieces, as the search wants them."""
+
+    def visible_to(self, account: AbstractBaseUser) -> Self:
+        """The names of the images that the account's pages show."""
+        return self.filter(owner=account)
 
 
 class Image(models.Model):
@@ -90,6 +115,8 @@ class Image(models.Model):
     star_count = models.PositiveIntegerField(_("stars"), default=0, editable=False)
     changed_at = models.DateTimeField(_("changed"), default=timezone.now, editable=False)
 
+    objects = ImageQuerySet.as_manager()
+
     class Meta:
         verbose_name = _("image")
         verbose_name_plural = _("images")
@@ -97,7 +124,7 @@ class Image(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["namespace", "name"], name="image_name_unique"),
             models.UniqueConstraint(fields=["full_name"], name="image_full_name_unique"),
-            models.CheckConstraint(condition=Q(name__regex=NAME_PATTERN), name="image_name_pattern"),
+            models.CheckConstraint(condition=Q(name__regex=IMAGE_PATTERN), name="image_name_pattern"),
             models.CheckConstraint(condition=Q(name__length__gte=2), name="image_name_length"),
             models.CheckConstraint(condition=Q(visibility__in=["private", "public"]), name="image_visibility"),
             models.CheckConstraint(condition=Q(state__in=["active", "deleting"]), name="image_state"),
@@ -127,6 +154,16 @@ class Image(models.Model):
         return self.repository
 
     @property
+    def facts(self) -> ImageFacts:
+        """What the rules know of it. Whose it is, its namespace says."""
+        return ImageFacts(
+            self.namespace.owner_id,
+            self.namespace.in_transfer,
+            public=self.visibility == self.Visibility.PUBLIC,
+            active=self.state == self.State.ACTIVE,
+        )
+
+    @property
     def repository(self) -> str:
         """The repository's name in the registry: ``namespace/name``."""
         return f"{self.namespace.name}/{self.name}"
@@ -153,6 +190,8 @@ class ImagePieces(models.Model):
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", db_index=False)
     full_name = models.CharField(max_length=231)
     pieces = ArrayField(models.CharField(max_length=3))
+
+    objects = ImagePiecesQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("pieces of a name")

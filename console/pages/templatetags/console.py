@@ -16,7 +16,6 @@ from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
 from heroicons.templatetags.heroicons import heroicon_mini, heroicon_outline, heroicon_solid
 
-from console import policy
 from console.pages import fragments
 from console.pages.markdown import first_line as read_first_line
 from console.pages.markdown import render_markdown
@@ -243,7 +242,7 @@ def sidebar(context: Any) -> str:
     values: dict[str, Any] = {"section": {str(context.get("section", "")).replace("-", "_"): True}}
     if account.is_authenticated:
         values["account"] = {"name": account.name, "account_id": account.account_id, "is_staff": account.is_staff}
-        values["with_password"] = policy.signs_in_with_password(account)
+        values["with_password"] = account.signs_in_with_password
         values["csrf_token"] = str(context["csrf_token"])
     return fragments.render("components/_sidebar.html", values)
 
