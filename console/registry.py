@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from django.conf import settings
 
-from console.tokens.services import console_token
+from console.tokens.signing import console_token
 from registry_client import NameUnknown, RegistryClient, RegistryError, SignedTokens
 
 T = TypeVar("T")

@@ -6,7 +6,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 from django.views.generic import RedirectView
 
-from console import views
+from console import home, views
 from console.images.converters import DigestConverter, NamespaceConverter, RepositoryConverter, TagConverter
 
 admin.site.site_header = admin.site.site_title = _("My Images administration")
@@ -28,13 +28,16 @@ urlpatterns = [
     path("indexing/", include("console.indexing.urls")),
     path("", include("console.signin.urls")),
     path("", include("console.accounts.urls")),
+    path("account/tokens/", include("console.accounts.urls_tokens")),
     path("account/logins/", include("console.tokens.urls_logins")),
     path("activation/", include("console.activation.urls")),
+    path("images/", home.my_images, name="images"),
     path("images/", include("console.images.urls")),
     path("namespaces/", include("console.namespaces.urls")),
     path("docker-hub/", include("console.dockerhub.urls")),
     path("", include("console.transfers.urls")),
     path("", include("console.favorites.urls")),
+    path("public-images/", include("console.favorites.urls_public")),
     path("admin/", admin.site.urls),
 ]
 

@@ -15,7 +15,7 @@ from django.conf import settings
 
 from console.environment import BASE_DIR
 from console.local import registry as bundled
-from console.tokens.services import console_token
+from console.tokens.signing import console_token
 from registry_client import RegistryClient, SignedTokens
 from tests.ports import free_port
 from tests.stack import wait_until

@@ -5,7 +5,7 @@ from django.urls import path
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from django.views.generic import RedirectView
 
-from console.accounts import views, views_tokens
+from console.accounts import views
 from console.accounts.forms import NewPasswordForm
 from console.accounts.letters import letters
 from console.accounts.views import with_passwords
@@ -23,9 +23,6 @@ urlpatterns = [
     path("sign-out/", require_POST(auth.LogoutView.as_view()), name="sign-out"),
     path("account/", views.account, name="account"),
     path("account/name/", views.rename, name="account-name"),
-    path("account/tokens/", views_tokens.listing, name="access-tokens"),
-    path("account/tokens/-/create/", views_tokens.create, name="access-token-create"),
-    path("account/tokens/<int:pk>/-/revoke/", views_tokens.revoke, name="access-token-revoke"),
     path("account/password/", form(with_passwords(views.ChangePassword.as_view())), name="password_change"),
     path(
         "account/password/done/",

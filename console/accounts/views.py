@@ -17,12 +17,13 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from console.accounts import email_changes, services
 from console.accounts.forms import ChangePasswordForm, NameForm, ResetPasswordForm
+from console.accounts.requests import Request
 from console.audit.middleware import client_address
 from console.guessing import services as guessing
 from console.guessing.hashing import Later
 from console.guessing.services import LETTER, Attempt
 from console.images import quotas
-from console.pages.rendering import Request, dialog, go, page, signed_in
+from console.pages.rendering import dialog, go, page, signed_in
 
 
 def with_status(request: HttpRequest, response: HttpResponse) -> HttpResponse:

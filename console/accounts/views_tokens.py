@@ -22,9 +22,10 @@ from console.access import quotas
 from console.accounts import access_tokens
 from console.accounts.forms_tokens import AccessTokenForm
 from console.accounts.models import AccessToken
+from console.accounts.requests import Request
 from console.pages.activated import activated
 from console.pages.paging import paged, sorting
-from console.pages.rendering import Request, add_errors, came_from, dialog, go, page
+from console.pages.rendering import add_errors, came_from, dialog, go, page
 
 COLUMNS = {
     "name": "name",

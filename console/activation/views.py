@@ -11,10 +11,11 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from console.accounts.models import Account
+from console.accounts.requests import Request
 from console.activation import services
 from console.activation.forms import ActivationForm, RegistryPasswordForm
 from console.namespaces.models import Namespace
-from console.pages.rendering import Request, add_errors, dialog, go, page, signed_in
+from console.pages.rendering import add_errors, dialog, go, page, signed_in
 
 
 def activation_page(request: Request, form: ActivationForm | None = None) -> HttpResponse:

@@ -96,3 +96,24 @@ def _text(value: Any) -> str | None:
     if isinstance(value, list | tuple | models.QuerySet):
         return ", ".join(str(one) for one in value)
     return str(value)
+
+
+class ReadOnlyAdmin(Recorded):
+    """Rows that only the console's own verbs may change."""
+
+    actions_are_recorded = True
+
+    # Counting a million rows to say how many there are would make the page wait.
+    show_full_result_count = False
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Nobody adds a row."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody changes a row."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody deletes a row."""
+        return False

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from django.contrib import admin
 
+from console.audit.recorded import ReadOnlyAdmin
 from console.dockerhub.models import Catalogue, OfficialImage
-from console.images.admin import ReadOnlyAdmin
 
 
 @admin.register(Catalogue)

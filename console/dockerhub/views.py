@@ -17,12 +17,13 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
 from console.access import rules
+from console.accounts.requests import Request
 from console.dockerhub import cached as cache
 from console.dockerhub import catalogue, jobs
 from console.dockerhub.models import Catalogue, OfficialImage, OfficialTag
 from console.pages.activated import activated
 from console.pages.paging import paged, sorting
-from console.pages.rendering import Request, go, page, search_text, signed_in
+from console.pages.rendering import go, page, search_text, signed_in
 from registry_client import RegistryError
 
 log = logging.getLogger(__name__)

@@ -15,13 +15,14 @@ from django.views.decorators.http import require_GET, require_POST
 from django_htmx.http import HttpResponseClientRefresh
 
 from console.accounts.models import Account
+from console.accounts.requests import Request
 from console.dockerhub.models import OfficialImage
 from console.favorites import services
 from console.favorites.models import Star
 from console.images.models import Image
 from console.pages.activated import activated
 from console.pages.paging import paged, sorting
-from console.pages.rendering import Request, page, search_text
+from console.pages.rendering import page, search_text
 
 _SORTS = {"name": "title", "starred": "created_at"}
 KINDS = {

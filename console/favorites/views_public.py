@@ -7,13 +7,14 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_GET
 
+from console.accounts.requests import Request
 from console.images import search
 from console.images import tags as index
 from console.images.commands import manifest_commands
 from console.images.models import Image, Tag
 from console.pages.activated import activated
 from console.pages.paging import paged, sorting
-from console.pages.rendering import Request, page, search_text
+from console.pages.rendering import page, search_text
 
 # Each has its index (``Image.Meta``).
 SORTS = {

@@ -9,28 +9,10 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from console.accounts.models import Account
-from console.audit.recorded import Recorded
+from console.audit.recorded import ReadOnlyAdmin
 from console.images import retrying
 from console.images.models import Copy, Image, ImageDeletion, Tag, WorkFailure
 from console.images.services import start_deletion, start_tag_deletion
-
-
-class ReadOnlyAdmin(Recorded):
-    """Rows that only the console's own verbs may change."""
-
-    actions_are_recorded = True
-
-    # Counting a million rows to say how many there are would make the page wait.
-    show_full_result_count = False
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 def _account_id(request: HttpRequest) -> str:

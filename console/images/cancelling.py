@@ -45,7 +45,7 @@ def cancel_deletion(image: Image, sentence: str) -> None:
         record("image.delete-failed", repository, actor=SYSTEM, problem=sentence)
         _reread(repository)
         if Tag.objects.filter(image=image, state=Tag.State.DELETING).exists():
-            app.configure_task(_DELETE_TAGS, lock=repository_lock(repository)).defer(image_id=image.pk, names=[])
+            app.configure_task(_DELETE_TAGS, lock=repository_lock(repository)).defer(image_id=image.pk)
 
 
 def cancel_tag_deletion(image: Image, sentence: str) -> None:

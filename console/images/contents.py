@@ -10,6 +10,7 @@ from http import HTTPStatus
 from itertools import islice
 from typing import NamedTuple
 
+from console.images.failures import DeletesAreOff
 from console.images.models import Document
 from console.images.models import Manifest as IndexedManifest
 from console.large_content import content_held
@@ -38,8 +39,8 @@ TOMBSTONE = (
 TOMBSTONE_DIGEST = f"sha256:{hashlib.sha256(TOMBSTONE).hexdigest()}"
 
 
-class DeletesAreOff(Unsupported):
-    """The registry stores and does not delete. One whose disk is full refuses both, and will do both again."""
+class NotThereYet(RegistryUnavailable):
+    """A tag was pushed just now, and the registry has not pointed it at its manifest yet: look a little later."""
 
 
 # --- tags -----------------------------------------------------------------------------------------------------------

@@ -43,7 +43,6 @@ from console.images.contents import (
 from console.images.models import DoomedManifest, Image, ImageDeletion, Manifest, PushedDigest, Tag
 from console.namespaces.models import Namespace
 from console.registry import at_once
-from registry_client import RegistryUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -62,10 +61,6 @@ _NOT_UNDERSTOOD = (Manifest.Kind.UNREAD, Manifest.Kind.OTHER)
 
 class StillBusy(Exception):
     """Tags keep arriving: the deletion goes on a little later."""
-
-
-class NotThereYet(RegistryUnavailable):
-    """A tag was pushed just now, and the registry has not pointed it at its manifest yet: look a little later."""
 
 
 class TurnOver(Exception):

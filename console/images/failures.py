@@ -13,7 +13,6 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from console.images.contents import DeletesAreOff
 from console.images.models import Image, WorkFailure
 from console.outages import is_database_outage, is_of_one_tag, is_outage
 from registry_client import RegistryError, Unsupported
@@ -25,6 +24,10 @@ MOST_TRIES = 8
 # A registry that answers 500, or only reads, may have a full disk: what writes is tried for so long.
 PATIENCE = datetime.timedelta(days=1)
 BROKEN = "Something went wrong inside My Images. An administrator finds more in the log."
+
+
+class DeletesAreOff(Unsupported):
+    """The registry stores and does not delete. One whose disk is full refuses both, and will do both again."""
 
 
 def record_failure(

@@ -13,8 +13,8 @@ from django.utils import timezone
 from procrastinate.contrib.django import app
 
 from console.images import cancelling, copying, deletion, failures, pushed, tag_deletion
-from console.images.contents import DeletesAreOff, digest_of, remove_tombstone
-from console.images.failures import Kind
+from console.images.contents import NotThereYet, digest_of, remove_tombstone
+from console.images.failures import DeletesAreOff, Kind
 from console.images.fairness import priority_of
 from console.images.locks import image_locked
 from console.images.models import DailyActivity, Document, Image, ImageDeletion, Manifest, Tag
@@ -38,7 +38,7 @@ def _turn() -> Callable[[], bool]:
 
 def problem_sentence(error: Exception) -> str:
     """What the row says while a failed step waits to be tried again."""
-    if isinstance(error, (deletion.StillBusy, deletion.NotThereYet)):
+    if isinstance(error, (deletion.StillBusy, NotThereYet)):
         return "Tags are still being pushed to this image. The deletion goes on when that ends."
     if isinstance(error, RegistryUnavailable):
         if error.status is not None:
@@ -104,8 +104,11 @@ def delete_image(image_id: int) -> None:
 
 
 @app.task(name="images.delete_tags", queue=WORK_QUEUE, retry=KeepTrying())
-def delete_tags(image_id: int, names: list[str]) -> None:
-    """Delete the tags that are marked for it. Other tags of the same digests stay, and so does a tag pushed anew."""
+def delete_tags(image_id: int, names: list[str] | None = None) -> None:
+    """Delete the tags that are marked for it. Other tags of the same digests stay, and so does a tag pushed anew.
+
+    :param names: not read; jobs that a version before 0.9 has queued have it.
+    """
     image = Image.objects.select_related("namespace").filter(pk=image_id, state=Image.State.ACTIVE).first()
     if image is None:
         return
@@ -113,7 +116,7 @@ def delete_tags(image_id: int, names: list[str]) -> None:
         tag_deletion.delete_marked_tags(image, _turn())
     except deletion.TurnOver:
         lock, priority = repository_lock(image.repository), priority_of(image, after_turn=True)
-        delete_tags.configure(lock=lock, priority=priority).defer(image_id=image_id, names=[])
+        delete_tags.configure(lock=lock, priority=priority).defer(image_id=image_id)
     except Exception as error:
         log.warning("deletion of tags of %s waits: %s", image.repository, error, exc_info=_is_unforeseen(error))
         with image_locked(image_id):
@@ -137,7 +140,7 @@ def delete_leftovers(image_id: int) -> None:
         tag_deletion.delete_marked_tags(image, _turn())
     except deletion.TurnOver:
         lock, priority = repository_lock(image.repository), priority_of(image, after_turn=True)
-        delete_tags.configure(lock=lock, priority=priority).defer(image_id=image_id, names=[])
+        delete_tags.configure(lock=lock, priority=priority).defer(image_id=image_id)
     except Exception as error:
         log.warning("leftovers of tags of %s wait: %s", image.repository, error, exc_info=_is_unforeseen(error))
         if not _count_failure(Kind.DELETE_TAGS, image.repository, error):

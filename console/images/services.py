@@ -9,17 +9,21 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
+from procrastinate.contrib.django import app
 
 from console.accounts.models import Account
 from console.audit.services import named, record
 from console.database.conflicts import insert
-from console.images import failures, jobs, quotas
+from console.images import failures, quotas
 from console.images.failures import Kind
 from console.images.fairness import priority_of
 from console.images.models import Image, ImageDeletion, Tag
 from console.namespaces.models import Namespace
 from console.queue import repository_lock
 from registry_client.names import check_tag
+
+# By their names: the jobs know about images, not the other way round.
+_DELETE_IMAGE, _DELETE_TAGS = "images.delete_image", "images.delete_tags"
 
 
 def create_image(
@@ -139,7 +143,7 @@ def start_deletion(image: Image, requested_by: str) -> ImageDeletion:
             locked.save(update_fields=["state", "changed_at"])
             failures.forget(Kind.DELETE_IMAGE, locked.repository)
             lock, priority = repository_lock(locked.repository), priority_of(locked)
-            jobs.delete_image.configure(lock=lock, priority=priority).defer(image_id=locked.pk)
+            app.configure_task(_DELETE_IMAGE, lock=lock, priority=priority).defer(image_id=locked.pk)
             record(
                 "image.delete",
                 locked.repository,
@@ -186,7 +190,7 @@ def start_tag_deletion(image: Image, names: Iterable[str], requested_by: str) ->
         failures.forget(Kind.DELETE_TAGS, locked.repository)
         Image.objects.filter(pk=locked.pk).update(changed_at=now)
         lock, priority = repository_lock(locked.repository), priority_of(locked)
-        jobs.delete_tags.configure(lock=lock, priority=priority).defer(image_id=locked.pk, names=[*found])
+        app.configure_task(_DELETE_TAGS, lock=lock, priority=priority).defer(image_id=locked.pk)
         record("tag.delete", locked.repository, actor=requested_by, **named(found))
     return found
 

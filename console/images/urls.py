@@ -5,7 +5,6 @@ from django.urls import path
 from console.images import views, views_changes, views_copy, views_failures, views_tags
 
 urlpatterns = [
-    path("", views.listing, name="images"),
     path("-/create/", views_changes.create, name="image-create"),
     path("-/delete/", views_changes.delete_many, name="image-delete-many"),
     path("-/registry/", views.registry_status, name="registry-status"),

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
 from console.accounts.models import Account
-from console.activation.views import activation_page
+from console.accounts.requests import Request
 from console.database.compiled import Compiled
 from console.favorites.services import starred_by
 from console.images import activity, clients, quotas, search, versions
@@ -25,7 +25,7 @@ from console.images.rows import ShownImage
 from console.namespaces.models import Namespace
 from console.pages.activated import activated
 from console.pages.paging import order_of, paged, sorting
-from console.pages.rendering import Request, dialog, page, search_text, signed_in
+from console.pages.rendering import dialog, page, search_text
 from console.registry import registry_answers
 
 
@@ -91,12 +91,8 @@ def _first_images(account: Account, images: QuerySet[Image], sort: str, rows: sl
     return list(images[rows]) if any(one.state == Image.State.DELETING for one in found) else found
 
 
-@require_GET
-@signed_in
 def listing(request: Request) -> HttpResponse:
-    """My Images; until the service is activated, the activation form and nothing else."""
-    if not request.user.activated:
-        return activation_page(request)
+    """The list of images (``console.home.my_images``)."""
     overview = versions.overview(request.user)  # read first: what changes from here on is fetched again
     quota = quotas.quota(request.user, images_used=overview.images)
     images, total, chosen = _filtered(request, Image.objects.visible_to(request.user))

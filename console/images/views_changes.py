@@ -13,6 +13,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods
 from django_htmx.http import trigger_client_event
 
+from console.accounts.requests import Request
 from console.images import quotas, services
 from console.images.attached import number_attached
 from console.images.forms import DescriptionForm, ImageForm, VisibilityForm
@@ -20,7 +21,7 @@ from console.images.models import Image, Tag
 from console.images.views import image_context, own_image
 from console.namespaces.models import Namespace
 from console.pages.activated import activated
-from console.pages.rendering import Request, add_errors, came_from, dialog, go, page
+from console.pages.rendering import add_errors, came_from, dialog, go, page
 
 # Above so many tags, the name must be typed before they are deleted.
 MOST_WITHOUT_TYPING = 10

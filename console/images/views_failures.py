@@ -10,11 +10,12 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
+from console.accounts.requests import Request
 from console.images import retrying
 from console.images.models import Image
 from console.images.views import own_image
 from console.pages.activated import activated
-from console.pages.rendering import Request, go
+from console.pages.rendering import go
 
 
 def _require(request: Request, image: Image) -> None:

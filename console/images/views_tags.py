@@ -9,6 +9,7 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_GET
 
+from console.accounts.requests import Request
 from console.images import parts, quotas, retrying, versions
 from console.images import tags as index
 from console.images.commands import manifest_commands
@@ -16,7 +17,7 @@ from console.images.content import content
 from console.images.models import Document, Image, Manifest
 from console.images.views import image_context, own_image
 from console.pages.activated import activated
-from console.pages.rendering import Request, page, search_text
+from console.pages.rendering import page, search_text
 
 # Tags that point at a manifest, on its page.
 _MOST_NAMES = 50

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.contrib import admin
 
-from console.images.admin import ReadOnlyAdmin
+from console.audit.recorded import ReadOnlyAdmin
 from console.indexing.models import Reconcile, UnusableEvents
 
 

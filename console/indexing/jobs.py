@@ -8,7 +8,7 @@ import time
 from django.db import DatabaseError
 from procrastinate.contrib.django import app
 
-from console.images.deletion import NotThereYet
+from console.images.contents import NotThereYet
 from console.images.fairness import priority_in
 from console.indexing import activity, hints, services
 from console.indexing import reconcile as walks

@@ -20,8 +20,7 @@ from console.accounts.services import account_ids
 from console.audit.services import record
 from console.database.conflicts import insert
 from console.images import failures, pushed
-from console.images.contents import TOMBSTONE_DIGEST, digest_of
-from console.images.deletion import NotThereYet
+from console.images.contents import TOMBSTONE_DIGEST, NotThereYet, digest_of
 from console.images.failures import Kind
 from console.images.locks import image_locked
 from console.images.models import Image, Manifest, Tag
@@ -113,7 +112,7 @@ class Reader:
         :param pushed_by: the user name that pushed.
         :param told: whether it is the registry that told of that push, which it may do before it points the tag.
         :param digest: what it said was pushed.
-        :raises console.images.deletion.NotThereYet: when it told just now, and that is not there.
+        :raises console.images.contents.NotThereYet: when it told just now, and that is not there.
         :raises registry_client.RegistryError: when the registry cannot be asked; nothing is changed then.
         """
         if is_digest(tag):

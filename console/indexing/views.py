@@ -39,7 +39,7 @@ from console.indexing import activity, hints, jobs
 from console.indexing.activity import Occurrence
 from console.indexing.hints import Notice
 from console.indexing.models import UnusableEvents
-from console.tokens.services import CONSOLE_SUBJECT
+from console.tokens.signing import CONSOLE_SUBJECT
 from registry_client.names import check_tag, is_digest
 
 log = logging.getLogger(__name__)

@@ -12,13 +12,14 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods
 
+from console.accounts.requests import Request
 from console.images import quotas
 from console.namespaces import services
 from console.namespaces.forms import NamespaceForm
 from console.namespaces.models import Namespace
 from console.pages.activated import activated
 from console.pages.paging import paged, sorting
-from console.pages.rendering import Request, add_errors, dialog, go, page, search_text
+from console.pages.rendering import add_errors, dialog, go, page, search_text
 
 COLUMNS = {"name": "name", "images": "image_total", "storage": "storage", "created": "created_at"}
 

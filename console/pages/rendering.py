@@ -21,17 +21,8 @@ from django.utils.translation import gettext as _
 from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
-from console.accounts.models import Account
-
 # Characters of the longest name that can be searched for are fewer: ``namespace/name`` has up to 231.
 LONGEST_SEARCH = 255
-
-
-class Request(HttpRequest):
-    """A request of somebody signed in, as the pages see it."""
-
-    user: Account
-    htmx: HtmxDetails
 
 
 def signed_in(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:

@@ -12,12 +12,13 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
 from console.accounts import email_changes
+from console.accounts.requests import Request
 from console.accounts.views import with_status
 from console.audit.middleware import client_address
 from console.guessing import services as guessing
 from console.guessing.hashing import Later
 from console.guessing.services import EMAIL_CHANGE, LETTER, Attempt
-from console.pages.rendering import Request, add_errors, dialog, go, page, signed_in
+from console.pages.rendering import add_errors, dialog, go, page, signed_in
 from console.signin.forms_email import EmailForm
 from console.signin.views import failed
 from console.signin.views_security import confirmed_before

@@ -21,8 +21,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from console.access.sign_in import provider_may_confirm, refuse_disconnect
+from console.accounts.requests import Request
 from console.accounts.views import with_status
-from console.pages.rendering import Request, dialog, go, page, signed_in
+from console.pages.rendering import dialog, go, page, signed_in
 from console.signin import entering, factors, identities, views
 from console.signin.forms import AppForm, CodeForm, PasskeyNameForm, PasswordForm
 

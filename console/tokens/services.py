@@ -11,16 +11,14 @@ from django.conf import settings
 from django.core import signing
 from django.utils import timezone
 
-from console.access.grants import Access, Caller, console_grants, dockerhub_grants, registry_grants
+from console.access.grants import Access, Caller, dockerhub_grants, registry_grants
 from console.accounts import access_tokens
 from console.guessing import services as guessing
 from console.guessing.services import CONSOLE, REGISTRY, Attempt
-from console.tokens import logins, lookup, passwords, scopes
+from console.tokens import logins, lookup, passwords
 from console.tokens.lookup import Found
 from console.tokens.signing import SignedToken, sign
 
-# No user name can have a colon, so the console cannot be mistaken for somebody.
-CONSOLE_SUBJECT = ":console"
 _REFRESH_SALT = "console.tokens.refresh"
 
 
@@ -130,13 +128,3 @@ def issue(found: Found, asked: Sequence[Access], service: str) -> tuple[SignedTo
     else:
         grants = registry_grants(caller, asked, found.repositories)
     return sign(caller.username if caller else "", grants, service, found.at), grants
-
-
-def console_token(asked: tuple[str, ...], service: str = "") -> tuple[str, float]:
-    """A token for the console's own calls, and its life in seconds: the seam that ``registry_client`` asks.
-
-    :param service: which registry the token is for: the installation's own when not given.
-    """
-    grants = console_grants(scopes.parse_scopes(asked))
-    token = sign(CONSOLE_SUBJECT, grants, service)
-    return token.text, float(token.expires_in)

@@ -17,7 +17,11 @@ from django.conf import settings
 from django.utils import timezone
 from jwt.algorithms import ECAlgorithm
 
-from console.access.grants import Access
+from console.access.grants import Access, console_grants
+from console.tokens.scopes import parse_scopes
+
+# No user name can have a colon, so the console cannot be mistaken for somebody.
+CONSOLE_SUBJECT = ":console"
 
 
 @dataclass(frozen=True)
@@ -109,6 +113,16 @@ def sign(
     signed = f"{pair.header}.{_base64url(_json(claims).encode())}"
     text = f"{signed}.{_base64url(_ES256.sign(signed.encode(), pair.key))}"
     return SignedToken(text, now, settings.TOKEN_SECONDS)
+
+
+def console_token(asked: tuple[str, ...], service: str = "") -> tuple[str, float]:
+    """A token for the console's own calls, and its life in seconds: the seam that ``registry_client`` asks.
+
+    :param service: which registry the token is for: the installation's own when not given.
+    """
+    grants = console_grants(parse_scopes(asked))
+    token = sign(CONSOLE_SUBJECT, grants, service)
+    return token.text, float(token.expires_in)
 
 
 def _typed(kind: str) -> dict[str, str]:

@@ -15,9 +15,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_http_methods
 
+from console.accounts.requests import Request
 from console.pages.activated import activated
 from console.pages.paging import paged, sorting
-from console.pages.rendering import Request, came_from, dialog, go, page
+from console.pages.rendering import came_from, dialog, go, page
 from console.tokens import logins
 from console.tokens.models import Login
 

@@ -1,6 +1,6 @@
 from django.contrib import admin
 
-from console.images.admin import ReadOnlyAdmin
+from console.audit.recorded import ReadOnlyAdmin
 from console.transfers.models import Transfer
 
 

@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
 from console.accounts.models import Account
-from console.images.forms import ImageNameField, NamespaceChoiceForm, TagField
+from console.images.fields import ImageNameField, NamespaceChoiceForm, TagField
 from console.transfers import references
 from console.transfers.credentials import LONGEST_CREDENTIAL
 

@@ -15,10 +15,11 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from console.access import rules
 from console.accounts.models import Account
+from console.accounts.requests import Request
 from console.dockerhub.models import OfficialTag
-from console.images.views import own_image
+from console.images.models import Image
 from console.pages.activated import activated
-from console.pages.rendering import Request, add_errors, dialog, go
+from console.pages.rendering import add_errors, dialog, go
 from console.transfers import services
 from console.transfers.forms import ImportForm, OfficialCopyForm
 from console.transfers.models import Transfer
@@ -115,8 +116,9 @@ def dismiss(request: Request, repository: str, number: int) -> HttpResponse:
 
 
 def _done(request: Request, repository: str, number: int, verb: Callable[[Account, Transfer], object]) -> HttpResponse:
-    image = own_image(request, repository)
-    transfer = get_object_or_404(Transfer.objects.select_related("image__namespace"), image=image, pk=number)
+    own = Image.objects.visible_to(request.user).filter(full_name=repository)
+    transfers = Transfer.objects.select_related("image__namespace")
+    transfer = get_object_or_404(transfers, image__in=own, pk=number)
     try:
         verb(request.user, transfer)
     except ValidationError as problem:
