@@ -8,10 +8,6 @@ YAML or an address would read as anything but itself.
 from __future__ import annotations
 
 import datetime
-import hashlib
-import re
-import string
-import zlib
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -20,54 +16,22 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
-from django.utils.crypto import get_random_string
 from django.utils.translation import gettext as _
 
 from console.access import quotas
 from console.accounts.models import AccessToken, Account
+from console.accounts.token_secrets import hash_secret, new_secret
 from console.audit.services import record
 from console.database.conflicts import insert
 
 if TYPE_CHECKING:
     from console.namespaces.models import Namespace
 
-PREFIX = "myimg_"
-_DIGITS = string.digits + string.ascii_uppercase + string.ascii_lowercase
-_RANDOM_LENGTH, _CHECKSUM_LENGTH = 43, 6  # 62 ** 43 > 2 ** 256, 62 ** 6 > 2 ** 32
-_SECRET = re.compile(rf"{PREFIX}[0-9A-Za-z]{{{_RANDOM_LENGTH + _CHECKSUM_LENGTH}}}")
 _HINT_LENGTH = 4
 
 # How often the last use of a token is written down, and how often when it came from elsewhere than the one before.
 _NOTED_EVERY = datetime.timedelta(minutes=1)
 _MOVES_NOTED_EVERY = datetime.timedelta(seconds=1)
-
-
-def _checksum(text: str) -> str:
-    """The CRC-32 of ``text`` in base 62, as long for all."""
-    rest, digits = zlib.crc32(text.encode()), ""
-    for _place in range(_CHECKSUM_LENGTH):
-        rest, digit = divmod(rest, len(_DIGITS))
-        digits = _DIGITS[digit] + digits
-    return digits
-
-
-def _new_secret() -> str:
-    text = PREFIX + get_random_string(_RANDOM_LENGTH, _DIGITS)
-    return text + _checksum(text)
-
-
-def looks_like_secret(text: str) -> bool:
-    """Whether ``text`` is the secret of an access token by its looks; nobody is asked whether there is such a token."""
-    return bool(_SECRET.fullmatch(text)) and text.endswith(_checksum(text[:-_CHECKSUM_LENGTH]))
-
-
-def hash_secret(secret: str) -> str:
-    """What is stored of a secret: its SHA-256 in hexadecimal digits.
-
-    Slow hashes with salt are for what people think up. This has 256 random bits, so there is nothing to try through,
-    and a token is found by its hash in one step.
-    """
-    return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def create(
@@ -95,7 +59,7 @@ def create(
         raise ValidationError(_("Activate the service first."))
     if expires_at is not None and expires_at <= timezone.now():
         raise ValidationError({"expires_at": _("This time is over already.")})
-    secret = _new_secret()
+    secret = new_secret()
     token = AccessToken(
         account=account,
         name=name.strip(),

@@ -152,7 +152,7 @@ def by_login(login: uuid.UUID, asked: Iterable[Access]) -> Found:
 def by_secret(username: str, secret_hash: str, asked: Iterable[Access], attempt: Attempt) -> Found:
     """The account that an access token stands for, if that is still good, and the repositories of ``asked``.
 
-    :param secret_hash: the token's secret as ``access_tokens.hash_secret`` has it.
+    :param secret_hash: the token's secret as ``token_secrets.hash_secret`` has it.
     :param attempt: what else is read of: whoever shows something else too often is held back.
     :raises django.db.OperationalError: when the database cannot be reached.
     """

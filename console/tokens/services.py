@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from console.access.grants import Access, Caller, dockerhub_grants, registry_grants
 from console.accounts import access_tokens
+from console.accounts.token_secrets import hash_secret, looks_like_secret
 from console.guessing import services as guessing
 from console.guessing.services import CONSOLE, REGISTRY, Attempt
 from console.tokens import logins, lookup, passwords
@@ -37,7 +38,7 @@ def authenticate(username: str, password: str, asked: Sequence[Access] = (), add
     :raises Refused: also, at the same cost in time, for a user name that does not exist.
     :raises console.guessing.hashing.Later: when it cannot be tried now.
     """
-    if access_tokens.looks_like_secret(password):
+    if looks_like_secret(password):
         return _authenticate_secret(username, password, asked, address)
     attempt = Attempt(REGISTRY, username, address, username)
     found = lookup.by_username(username, asked, attempt)
@@ -52,7 +53,7 @@ def authenticate(username: str, password: str, asked: Sequence[Access] = (), add
 def _authenticate_secret(username: str, secret: str, asked: Sequence[Access], address: str | None) -> Found:
     """Nobody can guess one, so a right one is never held back."""
     attempt = Attempt(REGISTRY, username, address)
-    found = lookup.by_secret(username, access_tokens.hash_secret(secret), asked, attempt)
+    found = lookup.by_secret(username, hash_secret(secret), asked, attempt)
     if found.caller is None or found.use is None or not found.caller.usable:
         guessing.refuse(found.marks, secret=True)
         guessing.wrong(attempt, found.marks, secret=True)

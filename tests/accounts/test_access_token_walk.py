@@ -7,7 +7,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from console.accounts.access_tokens import looks_like_secret
+from console.accounts.token_secrets import looks_like_secret
 from tests.browser.conftest import REGISTRY_PASSWORD, unique  # noqa: F401  (fixture)
 from tests.browser.walker import Walker
 

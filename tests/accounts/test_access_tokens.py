@@ -12,6 +12,7 @@ from django.utils import timezone
 from console.accounts import access_tokens
 from console.accounts.models import AccessToken
 from console.accounts.services import change_registry_password, set_active
+from console.accounts.token_secrets import hash_secret, looks_like_secret
 from console.audit.models import AuditEvent
 from console.namespaces.models import NamespaceAccess
 from console.namespaces.services import create_namespace, delete_namespace, finish_transfers, transfer_namespace
@@ -49,13 +50,13 @@ class TestSecrets:
     def test_anybody_can_tell_one(self, ann):
         _token, secret = make(ann)
         assert re.fullmatch(r"myimg_[0-9A-Za-z]{49}", secret)
-        assert access_tokens.looks_like_secret(secret)
+        assert looks_like_secret(secret)
 
     def test_the_checksum_is_settled(self):
         """Others compute it too: the CRC-32 in base 62, the digits before the capitals before the small letters."""
         secret = f"myimg_{'0' * 43}1dyoNU"
         assert access_tokens._checksum(secret[:-6]) == secret[-6:]
-        assert access_tokens.looks_like_secret(secret)
+        assert looks_like_secret(secret)
 
     @pytest.mark.parametrize("change", [
         lambda secret: secret[:-1], lambda secret: secret + "a", lambda secret: secret.upper(),
@@ -65,7 +66,7 @@ class TestSecrets:
         lambda secret: secret[:10] + "\udcff" + secret[11:],
     ])  # fmt: skip
     def test_something_else(self, ann, change):
-        assert not access_tokens.looks_like_secret(change(make(ann)[1]))
+        assert not looks_like_secret(change(make(ann)[1]))
 
     def test_none_is_like_another(self):
         made = {access_tokens._new_secret() for _ in range(1000)}
@@ -78,7 +79,7 @@ class TestSecrets:
         assert secret not in str(queries.captured_queries)
         row = AccessToken.objects.filter(pk=token.pk).values().get()
         assert secret not in str(row)
-        assert row["secret_hash"] == hashlib.sha256(secret.encode()).hexdigest() == access_tokens.hash_secret(secret)
+        assert row["secret_hash"] == hashlib.sha256(secret.encode()).hexdigest() == hash_secret(secret)
         assert row["hint"] == secret[-4:]
         event = AuditEvent.objects.get(action="access_token.create")
         assert secret[-4:] not in f"{event.target} {event.detail}"
@@ -240,7 +241,7 @@ class TestRows:
                 " FROM accounts_accesstoken token JOIN accounts_account account ON account.id = token.account_id"
                 " JOIN accounts_registrycredential credential ON credential.account_id = account.id"
                 " WHERE token.secret_hash = %s",
-                [access_tokens.hash_secret(secret)],
+                [hash_secret(secret)],
             )
             assert cursor.fetchall() == [(ann.account_id, True, False, [team.pk])]
 

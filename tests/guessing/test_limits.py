@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from console.accounts import access_tokens
 from console.accounts.services import set_active
+from console.accounts.token_secrets import PREFIX
 from console.audit.models import AuditEvent
 from console.guessing import services as guessing
 from console.guessing.jobs import forget
@@ -220,7 +221,7 @@ class TestSecrets:
     """What is random cannot be guessed: a right one is never held back, and wrong ones say nothing of a password."""
 
     def forged(self, number=0):
-        text = f"{access_tokens.PREFIX}{number:043}"
+        text = f"{PREFIX}{number:043}"
         return text + access_tokens._checksum(text)
 
     def refresh(self, token, address=HERE):
