@@ -26,8 +26,9 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/djlint templates --lint --quiet
-	@DATA_DIR=.cache/lint $(BIN)/python -W ignore manage.py makemigrations --check --dry-run
 	@mkdir -p .cache
+	@$(BIN)/lint-imports --no-logo --cache-dir .cache/import_linter >.cache/imports || { cat .cache/imports >&2; exit 1; }
+	@DATA_DIR=.cache/lint $(BIN)/python -W ignore manage.py makemigrations --check --dry-run
 	@# On standard error it only says where an exception on a line was not needed by each of its tests.
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive console registry_client manage.py .ci 2>.cache/bandit \
 		|| { cat .cache/bandit >&2; exit 1; }

@@ -28,7 +28,7 @@ def main() -> None:
 
 def _load_settings() -> None:
     """Read the environment and the keys; what is wrong with them is one sentence on standard error, and exit code 1."""
-    from console.environment import EnvironmentProblem
+    from console.installation.environment import EnvironmentProblem
 
     try:
         import_module(os.environ["DJANGO_SETTINGS_MODULE"])

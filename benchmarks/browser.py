@@ -23,7 +23,7 @@ from benchmarks.pages import ALL_NAMES, TAG_NUMBERS, TAGS_PAGE, ask_registry
 from benchmarks.seed import FAST, Plan, create_account, emptied, seed
 from benchmarks.tools import console, installation, say, stopwatch, table
 from console.accounts.models import Account
-from console.images.models import Image, Tag
+from console.repositories.models import Image, Tag
 
 ROUNDS = 5
 SIZES = (1000, 100_000)

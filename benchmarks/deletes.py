@@ -23,10 +23,10 @@ from django.utils import timezone
 
 from benchmarks import FOLDER, tools
 from console.accounts.models import Account, RegistryCredential
-from console.images import services
-from console.images.models import Image, ImageDeletion, Manifest, Tag
 from console.namespaces.models import Namespace
-from console.registry import registry
+from console.registry.connection import registry
+from console.repositories import services
+from console.repositories.models import Image, ImageDeletion, Manifest, Tag
 from registry_client import DOCKER_CONFIG, DOCKER_LAYER, DOCKER_MANIFEST
 
 # Deleting digests one by one takes most of an hour for 10,000: so many are timed, the rest is reckoned.

@@ -29,10 +29,10 @@ from django.utils import timezone
 
 from benchmarks import FOLDER, installed, tools
 from benchmarks.installed import CLIENTS, NAMESPACE, Small
-from console.images.models import Tag
-from console.indexing.models import Hint
 from console.local import ports
 from console.local import registry as bundled
+from console.registry.index.models import Hint
+from console.repositories.models import Tag
 from registry_client import DOCKER_MANIFEST
 from tests.stack import Stack
 

@@ -21,7 +21,7 @@ import psutil
 from django.db import connections
 
 from benchmarks import events, installed, tools
-from console.environment import BASE_DIR
+from console.installation.environment import BASE_DIR
 from tests.stack import Stack
 
 STARTS = 3

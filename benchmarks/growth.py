@@ -28,7 +28,7 @@ from benchmarks import events, installed, tools
 from benchmarks.installed import NAMESPACE, PASSWORD, USERNAME
 from console.accounts.models import Account
 from console.accounts.services import change_registry_password
-from console.environment import BASE_DIR
+from console.installation.environment import BASE_DIR
 from console.local import gunicorn, ports
 from console.local import registry as bundled
 from registry_client import DOCKER_MANIFEST

@@ -23,8 +23,8 @@ from console.accounts.models import Account
 from console.accounts.services import create_account, mark_activated
 from console.activation.services import enable
 from console.local import registry as bundled
-from console.namespaces.services import create_namespace
-from console.tokens.signing import sign
+from console.ownership.services import create_namespace
+from console.registry.signing import sign
 from registry_client import DOCKER_CONFIG, DOCKER_LAYER, DOCKER_MANIFEST
 from tests.environment import FOLDER as TESTS_FOLDER
 from tests.stack import Stack

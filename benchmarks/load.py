@@ -29,7 +29,7 @@ from benchmarks.pages import hand_out
 from benchmarks.seed import FAST, Plan, create_account, seed
 from benchmarks.tools import console, installation, say, stopwatch, table
 from console.accounts.models import Account
-from console.images.models import Image, Tag
+from console.repositories.models import Image, Tag
 
 USERS, ACCOUNTS, IMAGES, TAGS = 300, 100, 100, 50
 SECONDS = 30

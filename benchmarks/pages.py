@@ -26,9 +26,9 @@ from benchmarks.deletes import Storage
 from benchmarks.seed import FAST, Plan, create_account, emptied, seed, tidy
 from benchmarks.tools import installation, say, stopwatch, table
 from console.accounts.models import Account
-from console.images.models import Image, Tag
 from console.namespaces.models import Namespace
-from console.registry import registry
+from console.registry.connection import registry
+from console.repositories.models import Image, Tag
 from registry_client import DOCKER_CONFIG, DOCKER_LAYER, DOCKER_MANIFEST
 
 ROUNDS = 15

@@ -22,7 +22,7 @@ from django.urls import path
 
 from benchmarks import FOLDER
 from console.accounts.models import RegistryCredential
-from console.images.models import Image
+from console.repositories.models import Image
 from console.urls import handler400, handler403, handler404, handler500
 from console.urls import urlpatterns as product
 

@@ -3,7 +3,7 @@
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 
-from console.pages import programs
+from console.web import programs
 
 settings.ROOT_URLCONF = "benchmarks.reference"
 programs._NAMES = (*programs._NAMES, "reference-early")

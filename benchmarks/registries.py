@@ -18,7 +18,7 @@ from pathlib import Path
 from django.conf import settings
 
 from benchmarks import FOLDER
-from console.environment import BASE_DIR
+from console.installation.environment import BASE_DIR
 from console.local import ports
 from console.local import registry as bundled
 from tests import environment as tests_environment
@@ -30,7 +30,7 @@ USERNAME, NAMESPACE = "owner", "team"
 _ACTIVATE = """
 from console.accounts.models import Account
 from console.accounts.services import store_credential, mark_activated
-from console.namespaces.services import create_namespace
+from console.ownership.services import create_namespace
 from django.db import transaction
 account = Account.objects.get()
 with transaction.atomic():

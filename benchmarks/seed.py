@@ -18,7 +18,7 @@ from django.utils import timezone
 from benchmarks.tools import installation, say, stopwatch
 from console.accounts.models import Account, RegistryCredential
 from console.namespaces.models import Namespace
-from console.tag_order import sort_key
+from console.repositories.tag_order import sort_key
 
 # For a run that only seeds: what is lost with the machine is seeded again.
 FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_wal_size=8GB", "checkpoint_timeout=1h")

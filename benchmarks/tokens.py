@@ -30,10 +30,10 @@ from benchmarks import FOLDER, reference
 from benchmarks.seed import FAST, create_account, tidy
 from benchmarks.tools import console, installation, say, table
 from benchmarks.wrk import Load, load
-from console.accounts import access_tokens
+from console.access_tokens import services as access_tokens
 from console.accounts.models import Account
-from console.images.models import Image
 from console.namespaces.models import Namespace
+from console.repositories.models import Image
 
 CONNECTIONS = (1, 16, 64)
 CONSTANT, NAIVE = "(a) constant answer", "(b) naive view, Basic"

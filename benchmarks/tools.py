@@ -21,7 +21,7 @@ from django.db import connections
 from procrastinate.contrib.django.models import ProcrastinateJob, ProcrastinateWorker
 
 from benchmarks import FOLDER, GIVEN
-from console.environment import BASE_DIR
+from console.installation.environment import BASE_DIR
 from console.local import gunicorn
 from console.local import registry as bundled
 from console.local.postgres import Postgres

@@ -8,7 +8,7 @@ from django.views.decorators.http import require_GET
 from console.accounts.requests import Request
 from console.activation.views import activation_page
 from console.images import views
-from console.pages.rendering import signed_in
+from console.web.rendering import signed_in
 
 
 @require_GET

@@ -1,4 +1,4 @@
-"""Django's settings. What differs between installations comes from ``console.environment`` and ``console.keys``."""
+"""Settings. What depends on the machine comes from ``console.installation``."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import dj_database_url
 from django.utils.translation import gettext_lazy as _
 
-from console import environment, keys
+from console.installation import environment, keys
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 ENVIRONMENT = environment.load()
@@ -27,20 +27,24 @@ CSRF_TRUSTED_ORIGINS = [f"{_console.scheme}://{_console.netloc}"]
 TRUSTED_PROXIES = ENVIRONMENT.trusted_proxies
 
 INSTALLED_APPS = [
-    "console.accounts",
     "console.audit",
-    "console.guessing",
+    "console.throttling",
+    "console.web",
+    "console.accounts",
     "console.namespaces",
-    "console.images",
+    "console.access_tokens",
+    "console.repositories",
+    "console.registry",
+    "console.registry.index",
+    "console.ownership",
+    "console.official_images",
     "console.activation",
-    "console.tokens",
-    "console.indexing",
-    "console.dockerhub",
-    "console.favorites",
-    "console.transfers",
-    "console.signin",
+    "console.imports",
+    "console.stars",
+    "console.login",
+    "console.images",
+    "console.token_server",
     "console.operations",
-    "console.pages",
     "procrastinate.contrib.django",
     "django_htmx",
     "heroicons",
@@ -48,7 +52,7 @@ INSTALLED_APPS = [
     "allauth.mfa",
     "allauth.socialaccount",
     "allauth.socialaccount.providers.openid_connect",
-    "console.signin.admin_app.AdministrationConfig",
+    "console.login.admin_app.AdministrationConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -58,29 +62,29 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "console.pages.headers.HeadersMiddleware",
-    "console.pages.proxies.ProxyMiddleware",
+    "console.web.headers.HeadersMiddleware",
+    "console.web.proxies.ProxyMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "console.pages.caching.PrivateMiddleware",
+    "console.web.caching.PrivateMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "console.pages.bodies.CompressedMiddleware",
+    "console.web.bodies.CompressedMiddleware",
     # What follows is for people's pages alone.
-    "console.pages.programs.ProgramsMiddleware",
-    "console.pages.compression.QuickGZipMiddleware",
-    "console.pages.deadlines.DeadlineMiddleware",
+    "console.web.programs.ProgramsMiddleware",
+    "console.web.compression.QuickGZipMiddleware",
+    "console.web.deadlines.DeadlineMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "console.pages.shares.ShareMiddleware",
+    "console.web.shares.ShareMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "console.pages.requests.StorableMiddleware",
+    "console.web.requests.StorableMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "console.audit.middleware.ActorMiddleware",
-    "console.pages.changes.ChangeLimitMiddleware",
+    "console.web.changes.ChangeLimitMiddleware",
 ]
 
 ROOT_URLCONF = "console.urls"
@@ -97,7 +101,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "console.context.site",
+                "console.web.context.site",
             ],
         },
     }
@@ -146,14 +150,14 @@ EMAIL_LINK_SECONDS = 24 * 3600
 # How long what was asked for at sign-in is kept of somebody who never comes back.
 STRANGERS_SESSION_SECONDS = 3600
 
-# django-allauth: its factors and its OpenID Connect, none of its pages. What is typed console.guessing counts.
-MFA_ADAPTER = "console.signin.adapters.SecondFactors"
+# django-allauth: its factors and its OpenID Connect, none of its pages. What is typed console.throttling counts.
+MFA_ADAPTER = "console.login.adapters.SecondFactors"
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes", "webauthn"]
 MFA_WEBAUTHN_USER_VERIFICATION = "required"
 MFA_TOTP_ISSUER = "My Images"
 # One code before and one after the present one, for clocks that differ (RFC 6238, 5.2).
 MFA_TOTP_TOLERANCE = 1
-SOCIALACCOUNT_ADAPTER = "console.signin.adapters.SingleSignOn"
+SOCIALACCOUNT_ADAPTER = "console.login.adapters.SingleSignOn"
 SOCIALACCOUNT_REQUESTS_TIMEOUT = 5
 ACCOUNT_RATE_LIMITS = False
 ACCOUNT_USER_MODEL_USERNAME_FIELD = "account_id"
@@ -205,7 +209,7 @@ PERMISSIONS_POLICY = {
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000
 DATA_UPLOAD_MAX_NUMBER_FILES = 0
-FILE_UPLOAD_HANDLERS = ["console.pages.uploads.NoUploads"]
+FILE_UPLOAD_HANDLERS = ["console.web.uploads.NoUploads"]
 
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", _("English"))]
@@ -220,7 +224,7 @@ STATIC_ROOT = ENVIRONMENT.data_dir / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "console.pages.static.Storage"},
+    "staticfiles": {"BACKEND": "console.web.static.Storage"},
 }
 WHITENOISE_KEEP_ONLY_HASHED_FILES = False
 
@@ -327,8 +331,10 @@ PROCRASTINATE_AUTODISCOVER_MODULE_NAME = "jobs"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"plain": {"class": "console.logs.WithoutSecrets", "format": "%(levelname)s %(name)s: %(message)s"}},
-    "filters": {"database_away": {"()": "console.logs.DatabaseAway"}},
+    "formatters": {
+        "plain": {"class": "console.installation.logs.WithoutSecrets", "format": "%(levelname)s %(name)s: %(message)s"}
+    },
+    "filters": {"database_away": {"()": "console.installation.logs.DatabaseAway"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain", "filters": ["database_away"]}},
     "root": {"handlers": ["stderr"], "level": (os.environ.get("LOG_LEVEL", "").strip() or "INFO").upper()},
     "loggers": {

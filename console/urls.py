@@ -7,7 +7,7 @@ from django.views.decorators.http import require_safe
 from django.views.generic import RedirectView
 
 from console import home, views
-from console.images.converters import DigestConverter, NamespaceConverter, RepositoryConverter, TagConverter
+from console.repositories.converters import DigestConverter, NamespaceConverter, RepositoryConverter, TagConverter
 
 admin.site.site_header = admin.site.site_title = _("My Images administration")
 admin.site.index_title = _("Administration")
@@ -24,20 +24,20 @@ urlpatterns = [
     path("", require_safe(RedirectView.as_view(pattern_name="images")), name="home"),
     path("healthz", views.healthz, name="healthz"),
     # What registries and their clients ask comes before what people do: addresses are tried in this order.
-    path("token/", include("console.tokens.urls")),
-    path("indexing/", include("console.indexing.urls")),
-    path("", include("console.signin.urls")),
-    path("", include("console.accounts.urls")),
-    path("account/tokens/", include("console.accounts.urls_tokens")),
-    path("account/logins/", include("console.tokens.urls_logins")),
+    path("token/", include("console.token_server.urls")),
+    path("indexing/", include("console.registry.index.urls")),
+    path("", include("console.login.urls")),
+    path("", include("console.login.urls_account")),
+    path("account/tokens/", include("console.access_tokens.urls")),
+    path("account/logins/", include("console.token_server.urls_logins")),
     path("activation/", include("console.activation.urls")),
     path("images/", home.my_images, name="images"),
     path("images/", include("console.images.urls")),
-    path("namespaces/", include("console.namespaces.urls")),
-    path("docker-hub/", include("console.dockerhub.urls")),
-    path("", include("console.transfers.urls")),
-    path("", include("console.favorites.urls")),
-    path("public-images/", include("console.favorites.urls_public")),
+    path("namespaces/", include("console.ownership.urls")),
+    path("docker-hub/", include("console.official_images.urls")),
+    path("", include("console.imports.urls")),
+    path("", include("console.stars.urls")),
+    path("public-images/", include("console.images.urls_public")),
     path("admin/", admin.site.urls),
 ]
 

@@ -13,7 +13,7 @@ from django.template.loader import render_to_string
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from console.pages.deadlines import given_up
+from console.web.deadlines import given_up
 
 
 @never_cache
@@ -24,7 +24,7 @@ def healthz(request: HttpRequest) -> HttpResponse:
 
 
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
-    """400; 413 for a request that is too long; what ``console.pages.deadlines`` says of one that was given up."""
+    """400; 413 for a request that is too long; what ``console.web.deadlines`` says of one that was given up."""
     if exception is not None and (response := given_up(exception)):
         return response
     if isinstance(exception, DisallowedHost):

@@ -10,10 +10,10 @@ PASSWORD = "p%ss: wörd with spaces"
 MAKE = """
 import json
 from django.db import transaction
-from console.accounts import access_tokens
+from console.access_tokens import services as access_tokens
 from console.accounts.models import Account
 from console.accounts.services import create_account, mark_activated, store_credential
-from console.namespaces.services import create_namespace
+from console.ownership.services import create_namespace
 account = create_account("Somebody", None, "the console password 1")
 with transaction.atomic():
     store_credential(account, {username!r}, {password!r})

@@ -39,7 +39,7 @@ os.environ["DOCKERHUB_PORT"] = str(free_port())
 os.environ["DOCKERHUB_UPSTREAM"] = f"http://127.0.0.1:{free_port()}"
 os.environ["DOCKERHUB_API"] = f"http://127.0.0.1:{free_port()}"
 
-from console import environment  # noqa: E402
+from console.installation import environment  # noqa: E402
 from console.local.postgres import Postgres  # noqa: E402
 
 ENVIRONMENT = environment.load()

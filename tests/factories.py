@@ -10,8 +10,8 @@ from django.contrib.auth.hashers import make_password
 from factory.django import DjangoModelFactory
 
 from console.accounts.models import Account, RegistryCredential
-from console.images.models import Image, Manifest, Tag
 from console.namespaces.models import Namespace
+from console.repositories.models import Image, Manifest, Tag
 
 PASSWORD = "a good password 1"
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from console.environment import BASE_DIR
+from console.installation.environment import BASE_DIR
 from console.local.postgres import client_program
 from tests.environment import ENVIRONMENT
 

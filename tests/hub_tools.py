@@ -13,9 +13,9 @@ from pathlib import Path
 import requests
 from django.conf import settings
 
-from console.environment import BASE_DIR
+from console.installation.environment import BASE_DIR
 from console.local import registry as bundled
-from console.tokens.signing import console_token
+from console.registry.signing import console_token
 from registry_client import RegistryClient, SignedTokens
 from tests.ports import free_port
 from tests.stack import wait_until

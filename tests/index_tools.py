@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 
-from console.indexing.services import Outcome, Reader
+from console.registry.index.services import Outcome, Reader
 
 
 def reread_tag(

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psycopg
 
-from console.environment import BASE_DIR, socket_dir
+from console.installation.environment import BASE_DIR, socket_dir
 from tests.environment import FOLDER
 from tests.ports import free_port
 

@@ -14,9 +14,9 @@ from django.http import HttpRequest
 from console.accounts.models import ACCOUNT_ID_PATTERN, Account
 from console.audit.middleware import client_address
 from console.database.compiled import Compiled
-from console.guessing import services as guessing
-from console.guessing.hashing import Later
-from console.guessing.services import CONSOLE, REGISTRY, Attempt
+from console.throttling import services as guessing
+from console.throttling.hashing import Later
+from console.throttling.services import CONSOLE, REGISTRY, Attempt
 
 
 def check_console_password(
@@ -47,7 +47,7 @@ class AccountBackend(ModelBackend):
     ) -> Account | None:
         """The account, or ``None``. An unknown name costs the time of a wrong password.
 
-        :raises console.guessing.hashing.Later: when no password can be tried now, which Django takes for a refusal;
+        :raises console.throttling.hashing.Later: when no password can be tried now, which Django takes for a refusal;
             ``request.later`` says so to whoever asked.
         """
         if username is None or password is None or not settings.LOCAL_ACCOUNTS:

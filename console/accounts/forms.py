@@ -15,7 +15,7 @@ from console.accounts.backends import check_console_password
 from console.accounts.models import Account
 from console.accounts.services import check_name, is_sign_in_name
 from console.accounts.validators import LONGEST_PASSWORD, TOO_LONG
-from console.guessing.hashing import Later
+from console.throttling.hashing import Later
 
 _NO_SIGN_IN_NAME = _("Enter your Account ID (twelve digits) or your e-mail address (up to 254 characters).")
 _NO_ADDRESS = _("Enter an e-mail address like ann@example.com, with up to 254 characters.")

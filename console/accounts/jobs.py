@@ -7,7 +7,7 @@ from procrastinate.contrib.django import app
 
 from console.accounts import email_links, letters, mail
 from console.accounts.models import Account, EmailChange
-from console.queue import WORK_QUEUE
+from console.jobs.queue import WORK_QUEUE
 
 # A mail server that is away is tried for half an hour: whoever waits for a letter asks for another then.
 _TRIES = RetryStrategy(max_attempts=10, exponential_wait=2)

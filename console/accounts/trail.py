@@ -1,4 +1,4 @@
-"""Signing out, in the audit trail. Signing in is written down where all ways in end: ``console.signin.entering``."""
+"""Signing out, in the audit trail. Signing in is written down where all ways in end: ``console.login.entering``."""
 
 from __future__ import annotations
 

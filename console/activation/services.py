@@ -20,9 +20,9 @@ from console.accounts.services import (
     store_credential,
 )
 from console.audit.services import record
-from console.namespaces.services import create_namespace, require_available, require_unoccupied
-from console.registry import registry_with_token
-from console.tokens.signing import sign
+from console.ownership.services import create_namespace, require_available, require_unoccupied
+from console.registry.connection import registry_with_token
+from console.registry.signing import sign
 from registry_client import RegistryError, RegistryUnavailable, Unauthorized
 
 log = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from console.accounts.requests import Request
 from console.activation import services
 from console.activation.forms import ActivationForm, RegistryPasswordForm
 from console.namespaces.models import Namespace
-from console.pages.rendering import add_errors, dialog, go, page, signed_in
+from console.web.rendering import add_errors, dialog, go, page, signed_in
 
 
 def activation_page(request: Request, form: ActivationForm | None = None) -> HttpResponse:

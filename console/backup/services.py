@@ -22,10 +22,10 @@ from django.db import DatabaseError, InterfaceError
 from django.db.migrations.loader import MigrationLoader
 from django.utils import timezone
 
-from console import keys
 from console.audit.services import record
 from console.backup import archive, database
-from console.environment import BASE_DIR, Environment
+from console.installation import keys
+from console.installation.environment import BASE_DIR, Environment
 from console.local import postgres
 from console.local.problems import Problem
 

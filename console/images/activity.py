@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from django.db.models import QuerySet, Sum
 from django.utils import timezone
 
-from console.images.models import DailyActivity, Image
+from console.repositories.models import DailyActivity, Image
 
 DAYS = 30
 _MOST_IMAGES = 10

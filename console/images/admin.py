@@ -10,9 +10,9 @@ from django.utils.translation import gettext_lazy as _
 
 from console.accounts.models import Account
 from console.audit.recorded import ReadOnlyAdmin
-from console.images import retrying
-from console.images.models import Copy, Image, ImageDeletion, Tag, WorkFailure
-from console.images.services import start_deletion, start_tag_deletion
+from console.registry import retrying
+from console.repositories.models import Copy, Image, ImageDeletion, Tag, WorkFailure
+from console.repositories.services import start_deletion, start_tag_deletion
 
 
 def _account_id(request: HttpRequest) -> str:

@@ -2,6 +2,7 @@ from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _
 
 
-class ImagesConfig(AppConfig):
+class ImagePagesConfig(AppConfig):
     name = "console.images"
-    verbose_name = _("Images")
+    label = "image_pages"
+    verbose_name = _("Pages of images")

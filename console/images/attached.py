@@ -12,8 +12,8 @@ from typing import Any
 
 from django.db import connection
 
-from console.images.models import Image, Manifest
-from console.pages.excerpts import shorten
+from console.repositories.models import Image, Manifest
+from console.web.excerpts import shorten
 
 
 @dataclass

@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.utils.translation import gettext as _
 
-from console.images.media_types import BUILD_CACHE, COSIGN_SIGNATURES, HELM_CHART, IN_TOTO, NOTATION_SIGNATURE
-from console.images.models import Manifest
+from console.repositories.media_types import BUILD_CACHE, COSIGN_SIGNATURES, HELM_CHART, IN_TOTO, NOTATION_SIGNATURE
+from console.repositories.models import Manifest
 from registry_client import DOCKER_MANIFEST, DOCKER_MANIFEST_LIST
 
 # What Helm takes for a version (its library for Semantic Versioning lets the last numbers and a "v" be): anything else

@@ -14,11 +14,11 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from console import foreign_layers
 from console.database.compiled import Compiled
-from console.images.models import Document, Manifest
-from console.large_content import SMALL_BYTES, alone
-from console.pages.excerpts import Excerpt, excerpt, shorten
+from console.registry import foreign_layers
+from console.registry.large_content import SMALL_BYTES, alone
+from console.repositories.models import Document, Manifest
+from console.web.excerpts import Excerpt, excerpt, shorten
 from registry_client import Descriptor, MalformedManifest
 from registry_client import Manifest as RegistryManifest
 from registry_client.json_documents import parse

@@ -7,9 +7,9 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from console.images.fields import ImageNameField, NamespaceChoiceForm, TagField
-from console.images.models import Image
-from console.images.services import refuse_existing
+from console.repositories.forms import ImageNameField, NamespaceChoiceForm, TagField
+from console.repositories.models import Image
+from console.repositories.services import refuse_existing
 
 
 class LinesField(forms.CharField):

@@ -13,8 +13,8 @@ from django.utils.translation import gettext_lazy as _
 
 from console.images import content
 from console.images.attached import AllAttached
-from console.images.models import Image, Manifest, Tag
 from console.images.tags import Platform
+from console.repositories.models import Image, Manifest, Tag
 
 # What somebody wrote takes up to 12 kB of HTML an entry, twice that where it is a pair: 1 MB a page at most.
 PAGE_SIZE = 40

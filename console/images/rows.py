@@ -1,4 +1,4 @@
-"""What the lists of images and of tags show of a row, as texts (``console.pages.fragments``)."""
+"""What the lists of images and of tags show of a row, as texts (``console.web.fragments``)."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from django.utils.translation import ngettext
 
 from console.images.attached import Attached
 from console.images.commands import manifest_commands
-from console.images.models import Image, Manifest, Tag
-from console.images.models.image import address_in_registry
 from console.images.tags import Platform
-from console.pages.addresses import address_of
-from console.pages.excerpts import shorten
-from console.pages.templatetags.console import moment, number, short_digest, size
+from console.repositories.models import Image, Manifest, Tag
+from console.repositories.models.image import address_in_registry
+from console.web.addresses import address_of
+from console.web.excerpts import shorten
+from console.web.templatetags.console import moment, number, short_digest, size
 
 # Characters of a platform.
 _LONGEST = 40
@@ -40,7 +40,7 @@ class ShownImage(NamedTuple):
 
     @classmethod
     def of(cls, image: Image) -> ShownImage:
-        """The same of ``image``, whose ``starred`` is set (``console.favorites.services.mark``)."""
+        """The same of ``image``, whose ``starred`` is set (``console.stars.services.mark``)."""
         return cls(*[getattr(image, name) for name in cls._fields])
 
 

@@ -17,11 +17,11 @@ from console.database.compiled import Compiled
 from console.images.attached import Attached, Attachment, first_attached
 from console.images.clients import Known
 from console.images.commands import helm_version
-from console.images.converters import DigestConverter
-from console.images.media_types import BUILD_CACHE, HELM_CHART
-from console.images.models import Image, Manifest, Tag
-from console.images.models.index import FIRST_CHILDREN
-from console.pages.paging import KeysetPage, keyset, keyset_order, sort_name
+from console.repositories.converters import DigestConverter
+from console.repositories.media_types import BUILD_CACHE, HELM_CHART
+from console.repositories.models import Image, Manifest, Tag
+from console.repositories.models.index import FIRST_CHILDREN
+from console.web.paging import KeysetPage, keyset, keyset_order, sort_name
 
 _NEVER = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 # Pulls by tag, and those by the digest that it points at: clients resolve a tag first and then fetch the digest.

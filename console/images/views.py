@@ -15,18 +15,19 @@ from django.views.decorators.http import require_GET
 from console.accounts.models import Account
 from console.accounts.requests import Request
 from console.database.compiled import Compiled
-from console.favorites.services import starred_by
-from console.images import activity, clients, quotas, search, versions
+from console.images import activity, clients
 from console.images import tags as index
 from console.images.commands import this_registry
-from console.images.models import DailyActivity, Image, ImagePieces
-from console.images.retrying import shown_failures
 from console.images.rows import ShownImage
 from console.namespaces.models import Namespace
-from console.pages.activated import activated
-from console.pages.paging import order_of, paged, sorting
-from console.pages.rendering import dialog, page, search_text
-from console.registry import registry_answers
+from console.registry.connection import registry_answers
+from console.registry.retrying import shown_failures
+from console.repositories import quotas, search, versions
+from console.repositories.models import DailyActivity, Image, ImagePieces
+from console.stars.services import starred_by
+from console.web.activated import activated
+from console.web.paging import order_of, paged, sorting
+from console.web.rendering import dialog, page, search_text
 
 
 def own_image(request: Request, repository: str, *, under_way: bool = False) -> Image:

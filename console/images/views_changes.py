@@ -14,14 +14,14 @@ from django.views.decorators.http import require_http_methods
 from django_htmx.http import trigger_client_event
 
 from console.accounts.requests import Request
-from console.images import quotas, services
 from console.images.attached import number_attached
 from console.images.forms import DescriptionForm, ImageForm, VisibilityForm
-from console.images.models import Image, Tag
 from console.images.views import image_context, own_image
 from console.namespaces.models import Namespace
-from console.pages.activated import activated
-from console.pages.rendering import add_errors, came_from, dialog, go, page
+from console.repositories import quotas, services
+from console.repositories.models import Image, Tag
+from console.web.activated import activated
+from console.web.rendering import add_errors, came_from, dialog, go, page
 
 # Above so many tags, the name must be typed before they are deleted.
 MOST_WITHOUT_TYPING = 10

@@ -11,13 +11,14 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from console.accounts.requests import Request
-from console.images import copying, services_copy
 from console.images import tags as index
 from console.images.forms import CopyForm
-from console.images.models import Tag
 from console.images.views import own_image
-from console.pages.activated import activated
-from console.pages.rendering import add_errors, dialog, go
+from console.registry import copy_requests as services_copy
+from console.registry import copying
+from console.repositories.models import Tag
+from console.web.activated import activated
+from console.web.rendering import add_errors, dialog, go
 
 # Tags that the dialog suggests.
 _MOST_SUGGESTED = 100

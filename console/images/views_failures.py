@@ -11,11 +11,11 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from console.accounts.requests import Request
-from console.images import retrying
-from console.images.models import Image
 from console.images.views import own_image
-from console.pages.activated import activated
-from console.pages.rendering import go
+from console.registry import retrying
+from console.repositories.models import Image
+from console.web.activated import activated
+from console.web.rendering import go
 
 
 def _require(request: Request, image: Image) -> None:

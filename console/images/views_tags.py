@@ -10,14 +10,16 @@ from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_GET
 
 from console.accounts.requests import Request
-from console.images import parts, quotas, retrying, versions
+from console.images import parts
 from console.images import tags as index
 from console.images.commands import manifest_commands
 from console.images.content import content
-from console.images.models import Document, Image, Manifest
 from console.images.views import image_context, own_image
-from console.pages.activated import activated
-from console.pages.rendering import page, search_text
+from console.registry import retrying
+from console.repositories import quotas, versions
+from console.repositories.models import Document, Image, Manifest
+from console.web.activated import activated
+from console.web.rendering import page, search_text
 
 # Tags that point at a manifest, on its page.
 _MOST_NAMES = 50

@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from console.environment import BASE_DIR, Environment, EnvironmentProblem, load
-from console.files import remove_stale_drafts, replace_file
-from console.keys import Keys, ensure_keys, renew_bundle
+from console.installation.environment import BASE_DIR, Environment, EnvironmentProblem, load
+from console.installation.files import remove_stale_drafts, replace_file
+from console.installation.keys import Keys, ensure_keys, renew_bundle
 from console.local import gunicorn, hub_configuration, linux, orphans, ports, registry
 from console.local.children import LOOK_AGAIN_SIGNAL, Child
 from console.local.log import say

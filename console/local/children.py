@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from console.environment import BASE_DIR
+from console.installation.environment import BASE_DIR
 from console.local import linux
 from console.local.log import follow
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from console.environment import BASE_DIR, Environment
+from console.installation.environment import BASE_DIR, Environment
 
 # Listening on one of these, the console is what ``localhost`` means to a client that asks by IPv4.
 _IPV4_LOOPBACK = {"127.0.0.1", "localhost", "0.0.0.0"}  # noqa: S104  # nosec B104

@@ -18,8 +18,8 @@ import urllib.error
 import urllib.request
 from types import FrameType
 
-from console.environment import Environment, EnvironmentProblem, load
-from console.keys import ensure_keys
+from console.installation.environment import Environment, EnvironmentProblem, load
+from console.installation.keys import ensure_keys
 from console.local import hub_configuration, linux, registry, registry_program
 from console.local.log import say
 from console.local.problems import Problem

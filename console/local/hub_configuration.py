@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from console.environment import DOCKER_HUB, Environment
-from console.keys import Keys
+from console.installation.environment import DOCKER_HUB, Environment
+from console.installation.keys import Keys
 from console.local import registry
 from console.local.registry_program import ADVISORY, Registry
 

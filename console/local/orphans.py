@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Any
 
-from console.files import replace_file
+from console.installation.files import replace_file
 from console.local import linux
 from console.local.children import Child
 from console.local.problems import Problem

@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 from gunicorn.http import errors
 
-from console import protocol_errors
+from console.web import protocol_errors
 
 TOO_SLOW = HTTPStatus.REQUEST_TIMEOUT, "The request did not arrive in time. Send it again."
 LINE_TOO_LONG = HTTPStatus.REQUEST_URI_TOO_LONG, "The address of the request is too long. Ask for less at once."
@@ -54,7 +54,7 @@ def path(received: bytes | bytearray) -> str:
 def answer(status: HTTPStatus, sentence: str, path: str) -> bytes:
     """A whole HTTP/1.1 answer after which the connection closes.
 
-    Programs get the protocol's error body (``console.protocol_errors``), everybody else the sentence as plain text.
+    Programs get the protocol's error body (``console.web.protocol_errors``), everybody else the sentence as plain text.
 
     :param path: of the request, as ``path`` has it.
     """

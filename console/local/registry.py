@@ -14,9 +14,9 @@ from typing import Any
 
 import yaml
 
-from console.environment import Environment
-from console.files import replace_file
-from console.keys import Keys
+from console.installation.environment import Environment
+from console.installation.files import replace_file
+from console.installation.keys import Keys
 from console.local import orphans, registry_program
 from console.local.log import say
 from console.local.problems import Problem

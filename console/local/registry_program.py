@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from console.environment import load
+from console.installation.environment import load
 from console.local import registry_package
 from console.local.log import say
 

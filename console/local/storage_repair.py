@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from console.files import replace_file
+from console.installation.files import replace_file
 
 _HEX = re.compile(r"[0-9a-f]{64}")
 _LINK_LENGTH = len("sha256:") + 64

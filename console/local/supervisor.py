@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-from console.environment import RESTART_REQUEST
+from console.installation.environment import RESTART_REQUEST
 from console.local import orphans
 from console.local.children import LOOK_AGAIN_SIGNAL, Child
 from console.local.log import say

@@ -11,7 +11,7 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 from procrastinate.exceptions import AlreadyEnqueued, UniqueViolation
 from procrastinate.jobs import Status
 
-from console.queue import INDEX_QUEUE, LATER_PRIORITY
+from console.jobs.queue import INDEX_QUEUE, LATER_PRIORITY
 
 log = logging.getLogger(__name__)
 

@@ -21,9 +21,9 @@ from procrastinate.exceptions import AlreadyEnqueued, ConnectorException, Unique
 from procrastinate.jobs import Job, Status
 from procrastinate.manager import JobManager
 
-from console.indexing.jobs import look_again
+from console.jobs.queue import INDEX_QUEUE, TRANSFER_QUEUE, WORK_QUEUE
 from console.operations.jobs import HEARTBEAT_SECONDS, STALLED_SECONDS
-from console.queue import INDEX_QUEUE, TRANSFER_QUEUE, WORK_QUEUE
+from console.registry.index.jobs import look_again
 
 log = logging.getLogger(__name__)
 

@@ -11,10 +11,10 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from console.accounts import access_tokens
+from console.access_tokens import services as access_tokens
 from console.accounts.models import AccessToken
 from console.audit.models import AuditEvent
-from console.namespaces.services import delete_namespace, transfer_namespace
+from console.ownership.services import delete_namespace, transfer_namespace
 from tests.factories import AccountFactory, ActivatedAccountFactory, NamespaceFactory
 from tests.page_tools import HTMX, text_of
 

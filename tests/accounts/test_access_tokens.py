@@ -9,13 +9,13 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
-from console.accounts import access_tokens
+from console.access_tokens import services as access_tokens
 from console.accounts.models import AccessToken
 from console.accounts.services import change_registry_password, set_active
 from console.accounts.token_secrets import hash_secret, looks_like_secret
 from console.audit.models import AuditEvent
 from console.namespaces.models import NamespaceAccess
-from console.namespaces.services import create_namespace, delete_namespace, finish_transfers, transfer_namespace
+from console.ownership.services import create_namespace, delete_namespace, finish_transfers, transfer_namespace
 from tests.factories import AccountFactory, ActivatedAccountFactory, NamespaceFactory
 from tests.favorites.test_at_once import all_at_once
 

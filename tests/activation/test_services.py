@@ -6,8 +6,8 @@ from django.core.exceptions import ValidationError
 from console.accounts.models import RegistryCredential
 from console.activation import services
 from console.namespaces.models import Namespace
-from console.registry import registry_with_token
-from console.tokens.signing import sign
+from console.registry.connection import registry_with_token
+from console.registry.signing import sign
 from registry_client import Unauthorized
 from tests.factories import AccountFactory, NamespaceFactory
 
@@ -126,7 +126,7 @@ class TestTheRegistryChecksTokens:
         self.refused(sign("x", []).text)
 
     def test_signed_with_another_key(self, settings, registry_server, tmp_path):
-        from console import keys
+        from console.installation import keys
 
         settings.KEYS = keys.ensure_keys(tmp_path)
         self.refused(sign("x", []).text)

@@ -4,16 +4,16 @@ from django.test import Client
 from django.utils.encoding import force_bytes
 from django.utils.http import urlsafe_base64_encode
 
-from console.accounts import access_tokens
+from console.access_tokens import services as access_tokens
 from console.accounts.letters import letters
 from console.audit import summaries
 from console.audit.models import AuditEvent
-from console.images import failures
-from console.images.models import Copy, WorkFailure
-from console.indexing.services import reread_image
-from console.registry import registry
-from console.tokens.models import Login
-from console.transfers.models import Transfer
+from console.imports.models import Transfer
+from console.registry.connection import registry
+from console.registry.index.services import reread_image
+from console.repositories import failures
+from console.repositories.models import Copy, WorkFailure
+from console.token_server.models import Login
 from tests.audit import signing_in
 from tests.factories import PASSWORD, AccountFactory, ActivatedAccountFactory, ImageFactory, NamespaceFactory
 from tests.registry_tools import push_image

@@ -6,7 +6,7 @@ from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialAccount
 
 from console.accounts import email_changes, email_links
-from console.signin import factors, links
+from console.login import factors, links
 from tests.factories import PASSWORD, AccountFactory
 from tests.signin.conftest import Phone, set_up
 

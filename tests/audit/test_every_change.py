@@ -17,26 +17,26 @@ from django.utils import timezone
 from procrastinate.contrib.django import app
 
 import manage
-from console.accounts import access_tokens
+from console.access_tokens import services as access_tokens
 from console.audit import summaries
 from console.audit.admin import AuditEventAdmin
 from console.audit.models import AuditEvent
 from console.audit.origin import command, set_origin
 from console.audit.recorded import Recorded
-from console.images import failures
-from console.images import jobs as image_jobs
-from console.images.models import Image, WorkFailure
-from console.images.services import delete_image, delete_tags
-from console.images.services_copy import copy_tag
-from console.indexing import jobs as index_jobs
-from console.indexing.hints import Notice, remember
-from console.namespaces import jobs as namespace_jobs
+from console.imports import jobs as transfer_jobs
 from console.operations.management.commands import prepare
-from console.registry import registry
-from console.tokens import jobs as token_jobs
-from console.tokens import passwords
-from console.tokens.models import Login
-from console.transfers import jobs as transfer_jobs
+from console.ownership import jobs as namespace_jobs
+from console.registry import jobs as image_jobs
+from console.registry.connection import registry
+from console.registry.copy_requests import copy_tag
+from console.registry.index import jobs as index_jobs
+from console.registry.index.hints import Notice, remember
+from console.repositories import failures
+from console.repositories.models import Image, WorkFailure
+from console.repositories.services import delete_image, delete_tags
+from console.token_server import jobs as token_jobs
+from console.token_server import passwords
+from console.token_server.models import Login
 from tests.audit import signing_in
 from tests.audit.cases import ADDRESS, ADDRESSES, NEW, World, case
 from tests.factories import PASSWORD, AccountFactory, ActivatedAccountFactory, ImageFactory, NamespaceFactory

@@ -10,7 +10,7 @@ from django.db import OperationalError
 from console.audit import ending, summaries
 from console.audit.models import AuditEvent
 from console.local.web_worker import WebWorker
-from console.tokens import passwords
+from console.token_server import passwords
 from tests.factories import PASSWORD, ActivatedAccountFactory, ImageFactory, NamespaceFactory
 from tests.stack import wait_until
 from tests.tokens.conftest import ask, basic
@@ -76,7 +76,7 @@ def test_what_is_refused(ask, image):
 
 
 def test_what_was_shown(client, image):
-    from console.accounts import access_tokens
+    from console.access_tokens import services as access_tokens
 
     owner = image.namespace.owner
     token, secret = access_tokens.create(owner, "ci", can_push=False)

@@ -16,19 +16,20 @@ from django.db.models import Max
 from django.utils.encoding import force_bytes
 from django.utils.http import urlsafe_base64_encode
 
-from console.accounts import access_tokens, email_changes, email_links
+from console.access_tokens import services as access_tokens
+from console.accounts import email_changes, email_links
 from console.accounts.letters import letters
 from console.accounts.models import RegistryCredential
 from console.audit.services import record
-from console.dockerhub.models import Catalogue, OfficialImage, OfficialTag
-from console.favorites.models import Star
-from console.images import failures
-from console.images.models import Copy, DailyActivity, Document, Image, ImageDeletion, Manifest, Tag
-from console.images.totals import refresh_totals
-from console.indexing.models import Reconcile, UnusableEvents
+from console.imports.models import Transfer
 from console.namespaces.models import NamespaceHold
-from console.tokens.models import Login
-from console.transfers.models import Transfer
+from console.official_images.models import Catalogue, OfficialImage, OfficialTag
+from console.registry.index.models import Reconcile, UnusableEvents
+from console.repositories import failures
+from console.repositories.models import Copy, DailyActivity, Document, Image, ImageDeletion, Manifest, Tag
+from console.repositories.totals import refresh_totals
+from console.stars.models import Star
+from console.token_server.models import Login
 from tests.factories import ImageFactory, NamespaceFactory
 from tests.registry_tools import OCI_INDEX, digest_of
 from tests.security.site import Site, Words

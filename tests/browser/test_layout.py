@@ -6,7 +6,7 @@ import pytest
 from django.template.loader import render_to_string
 from django.test import Client
 
-from console.signin import links
+from console.login import links
 from tests.browser import live, longest
 from tests.security.test_matrix import ROWS, routes
 

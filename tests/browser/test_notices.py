@@ -8,9 +8,9 @@ from django.template.loader import render_to_string
 from django.test import Client
 from playwright.sync_api import expect
 
-from console.images.models import Image
-from console.transfers import jobs
-from console.transfers.models import Transfer
+from console.imports import jobs
+from console.imports.models import Transfer
+from console.repositories.models import Image
 from tests.browser import live
 from tests.factories import ActivatedAccountFactory, ImageFactory, NamespaceFactory
 

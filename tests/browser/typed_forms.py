@@ -132,7 +132,7 @@ ACTIVATED = (
         done="The registry password is changed.", dialog="/images/",
     ),
     Form(
-        "console.namespaces.forms.NamespaceForm", "/namespaces/-/create/", "Submit",
+        "console.ownership.forms.NamespaceForm", "/namespaces/-/create/", "Submit",
         (Typed("name", "m-{own}-" + "n" * 22, NAMESPACE_NAME),), done="is created.", dialog="/namespaces/",
     ),
     Form(
@@ -154,7 +154,7 @@ ACTIVATED = (
         dialog="/images/{team}/app/",
     ),
     Form(
-        "console.transfers.forms.OfficialCopyForm", "/docker-hub/debian/-/tags/not-listed/copy/", "Copy",
+        "console.imports.forms.OfficialCopyForm", "/docker-hub/debian/-/tags/not-listed/copy/", "Copy",
         (
             Typed("name", "o" * 200, IMAGE_NAME),
             Typed("tag", TAG_128, NO_TAG),
@@ -163,7 +163,7 @@ ACTIVATED = (
         done="has started.",
     ),
     Form(
-        "console.transfers.forms.ImportForm", "/images/-/import/", "Import",
+        "console.imports.forms.ImportForm", "/images/-/import/", "Import",
         (
             # A host of 253 characters with scheme and port, a path of 255, a tag and a digest.
             Typed(
@@ -181,7 +181,7 @@ ACTIVATED = (
         done="has started.", dialog="/images/",
     ),
     Form(
-        "console.accounts.forms_tokens.AccessTokenForm", "/account/tokens/-/create/", "Create",
+        "console.access_tokens.forms.AccessTokenForm", "/account/tokens/-/create/", "Create",
         (Typed("name", "a" * 40, "Use 1 to 40 letters"),), done="The access token is created",
         dialog="/account/tokens/",
     ),
@@ -191,15 +191,15 @@ ACTIVATED = (
         dialog="/account/",
     ),
     Form(
-        "console.signin.forms_email.EmailForm", "/account/email/", "Save", (email("{own}activated"),),
+        "console.login.forms_email.EmailForm", "/account/email/", "Save", (email("{own}activated"),),
         done="A link was sent to", dialog="/account/",
     ),
     Form(
-        "console.signin.forms.PasswordForm", "/account/security/confirm/", "Continue",
+        "console.login.forms.PasswordForm", "/account/security/confirm/", "Continue",
         (current_password("password", refused="This is not your password."),),
     ),
     Form(
-        "console.signin.forms.AppForm", "/account/security/app/", "Set up",
+        "console.login.forms.AppForm", "/account/security/app/", "Set up",
         (Typed("code", "1" * 40, "longer than any code", "one-time-code", refused="not the app’s present code"),),
     ),
     Form(
@@ -215,11 +215,11 @@ ACTIVATED = (
 # Somebody activated who has a second factor: the passkey {factor}.
 ENROLLED = (
     Form(
-        "console.signin.forms.PasskeyNameForm", "/account/security/passkeys/{factor}/-/rename/", "Rename",
+        "console.login.forms.PasskeyNameForm", "/account/security/passkeys/{factor}/-/rename/", "Rename",
         (Typed("name", "k" * 60, "The name may have 60 characters."),), done="k" * 60, dialog="/account/security/",
     ),
     Form(
-        "console.signin.forms.CodeForm", "/account/security/confirm/", "Continue",
+        "console.login.forms.CodeForm", "/account/security/confirm/", "Continue",
         (Typed("code", "1" * 40, "longer than any code", "one-time-code", refused="This code is wrong"),),
     ),
 )  # fmt: skip
@@ -268,7 +268,7 @@ NOTHING_TYPED = {
     "console.images.forms.NamespaceChoiceForm",
 }
 # In ``test_typing.py``, in a test of its own: its owner is chosen from a list that is searched.
-ELSEWHERE = {"console.namespaces.admin.NamespaceForm": {"name"}}
+ELSEWHERE = {"console.ownership.admin.NamespaceForm": {"name"}}
 # Fields that templates write themselves: by template, what they are.
 RAW = {
     # The text to copy by hand; nobody types into it.

@@ -11,7 +11,7 @@ import zipfile
 
 import pytest
 
-from console.environment import BASE_DIR
+from console.installation.environment import BASE_DIR
 
 SCRIPT = str(BASE_DIR / ".ci" / "install.py")
 NAMES = ("alpha", "beta")

@@ -17,7 +17,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-from console.environment import BASE_DIR
+from console.installation.environment import BASE_DIR
 
 PROJECT = tomllib.loads((BASE_DIR / "pyproject.toml").read_text())["project"]
 CLASSIFIER = "Programming Language :: Python :: "

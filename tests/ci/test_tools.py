@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from console.environment import BASE_DIR
+from console.installation.environment import BASE_DIR
 
 BOOKWORM = ["buildah", "chromium", "docker.io", "podman", "skopeo"]
 TRIXIE = ["buildah", "chromium", "docker.io", "docker-cli", "podman", "skopeo"]

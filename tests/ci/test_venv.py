@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from console.environment import BASE_DIR
+from console.installation.environment import BASE_DIR
 
 
 @pytest.fixture

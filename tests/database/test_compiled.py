@@ -9,8 +9,8 @@ from django.db.models.functions import Upper
 
 from console.accounts.models import Account
 from console.database.compiled import Compiled
-from console.images.models import Document, Image
 from console.namespaces.models import Namespace
+from console.repositories.models import Document, Image
 from tests.factories import ActivatedAccountFactory, ImageFactory, NamespaceFactory
 
 pytestmark = pytest.mark.django_db

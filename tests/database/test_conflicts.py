@@ -8,18 +8,19 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.db import Error, connection, transaction
 
-from console.accounts import access_tokens, email_changes, email_links, services
+from console.access_tokens import services as access_tokens
+from console.accounts import email_changes, email_links, services
 from console.accounts.models import EmailChange, RegistryCredential
 from console.activation.services import enable
 from console.database.conflicts import insert
-from console.images.models import Image
-from console.images.services import create_image
-from console.indexing.adoption import adopt
-from console.indexing.services import image_for_push
+from console.login import factors, identities
+from console.login.identities import Identity, Problem
 from console.namespaces.models import Namespace
-from console.namespaces.services import create_namespace
-from console.signin import factors, identities
-from console.signin.identities import Identity, Problem
+from console.ownership.services import create_namespace
+from console.registry.index.adoption import adopt
+from console.registry.index.services import image_for_push
+from console.repositories.models import Image
+from console.repositories.services import create_image
 from tests.factories import PASSWORD, AccountFactory, ActivatedAccountFactory, ImageFactory, NamespaceFactory
 from tests.page_tools import text_of
 from tests.signin.conftest import Phone
@@ -87,7 +88,7 @@ class TestOneAfterAnother:
     def test_an_image_that_a_push_makes(self, monkeypatch):
         image = ImageFactory()
         looked = iter([None, image])
-        monkeypatch.setattr("console.indexing.services.find_image", lambda repository: next(looked))
+        monkeypatch.setattr("console.registry.index.services.find_image", lambda repository: next(looked))
         with nothing_fails():
             assert image_for_push(image.repository, "") == image
 

@@ -12,8 +12,8 @@ from django.core.management import call_command
 from django.db import Error, connection, models, transaction
 
 from console.database.server_log import settings_that_log_values
+from console.installation.logs import WithoutSecrets
 from console.local.postgres import Postgres
-from console.logs import WithoutSecrets
 from console.operations.management.commands import prepare
 from tests.stack import wait_until
 

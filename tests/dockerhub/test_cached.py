@@ -2,8 +2,8 @@
 
 import pytest
 
-from console.dockerhub import cached
-from console.dockerhub.models import OfficialImage
+from console.official_images import cached
+from console.official_images.models import OfficialImage
 from tests.dockerhub.test_pages import text
 from tests.hub_tools import Cache, Upstream, running
 from tests.ports import free_port

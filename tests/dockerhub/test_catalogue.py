@@ -8,8 +8,8 @@ from email.utils import formatdate
 import pytest
 from django.utils import timezone
 
-from console.dockerhub import catalogue, hub_api, jobs
-from console.dockerhub.models import Catalogue, OfficialImage, Problem
+from console.official_images import catalogue, hub_api, jobs
+from console.official_images.models import Catalogue, OfficialImage, Problem
 from tests.dockerhub.hub import image
 from tests.ports import free_port
 

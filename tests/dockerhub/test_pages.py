@@ -6,9 +6,9 @@ import pytest
 from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
-from console.dockerhub import jobs
-from console.dockerhub.models import Catalogue, OfficialImage, OfficialTag, Problem
-from console.pages.templatetags.console import moment
+from console.official_images import jobs
+from console.official_images.models import Catalogue, OfficialImage, OfficialTag, Problem
+from console.web.templatetags.console import moment
 from tests.dockerhub.hub import image as hub_image
 from tests.dockerhub.hub import tag as hub_tag
 from tests.factories import AccountFactory

@@ -6,8 +6,8 @@ import pytest
 from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
-from console.dockerhub import catalogue, hub_api, jobs
-from console.dockerhub.models import OfficialImage, OfficialTag, Problem
+from console.official_images import catalogue, hub_api, jobs
+from console.official_images.models import OfficialImage, OfficialTag, Problem
 from tests.dockerhub.hub import platform, tag
 
 pytestmark = pytest.mark.django_db

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from console.dockerhub.templatetags.dockerhub import Use
+from console.official_images.templatetags.dockerhub import Use
 from registry_client import Challenged, RegistryClient, RegistryError
 from tests.engine.test_procedure import ACTIVATE, REGISTRY_PASSWORD
 from tests.engine_tools import Command, Docker, layer
@@ -177,7 +177,7 @@ def test_the_console_sees_what_is_cached(hub_stack, upstream, docker):
     with RegistryClient(url, Challenged("owner", REGISTRY_PASSWORD)) as client:
         assert client.resolve("library/fifth", "stable").digest == digest
     code = """
-from console.registry import hub, hub_inner
+from console.registry.connection import hub, hub_inner
 print(hub_inner().tags("library/fifth"), hub_inner().resolve("library/fifth", "stable").digest)
 print(hub().resolve("library/fifth", "stable").digest)
 """

@@ -177,7 +177,7 @@ def own_stack(registry_program):
 ACTIVATE = """
 from console.accounts.models import Account
 from console.accounts.services import store_credential, mark_activated
-from console.namespaces.services import create_namespace
+from console.ownership.services import create_namespace
 from django.db import transaction
 account = Account.objects.get()
 with transaction.atomic():
@@ -186,8 +186,8 @@ mark_activated(account)
 create_namespace(Account.objects.get(), "team")
 """
 DELETE = """
-from console.images.models import Image
-from console.images.services import delete_image
+from console.repositories.models import Image
+from console.repositories.services import delete_image
 image = Image.objects.get(name={name!r})
 delete_image(image.namespace.owner, image)
 """

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import psutil
 import psycopg
 
-from console.environment import socket_dir
+from console.installation.environment import socket_dir
 from tests.faults.small_disk import SmallDisk
 from tests.stack import Stack, wait_until
 

@@ -6,12 +6,12 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.db import close_old_connections, connection
 
-from console.dockerhub.models import OfficialImage
-from console.favorites.models import Star
-from console.favorites.services import set_star
-from console.images import deletion
-from console.images.models import Image
-from console.images.services import set_visibility
+from console.official_images.models import OfficialImage
+from console.registry import deletion
+from console.repositories.models import Image
+from console.repositories.services import set_visibility
+from console.stars.models import Star
+from console.stars.services import set_star
 from tests.factories import ActivatedAccountFactory, ImageFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -5,11 +5,11 @@ import re
 import pytest
 from django.utils import timezone
 
-from console.dockerhub.models import OfficialImage
-from console.favorites.models import Star
-from console.favorites.services import set_star
-from console.images.models import Image
-from console.images.services import set_visibility
+from console.official_images.models import OfficialImage
+from console.repositories.models import Image
+from console.repositories.services import set_visibility
+from console.stars.models import Star
+from console.stars.services import set_star
 from tests.factories import ActivatedAccountFactory, ImageFactory, NamespaceFactory
 from tests.page_tools import text_of
 

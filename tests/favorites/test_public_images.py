@@ -9,11 +9,11 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from console.favorites.services import set_star
-from console.images import search
-from console.images.models import Image
-from console.images.totals import refresh_totals
-from console.pages.markdown import first_line
+from console.repositories import search
+from console.repositories.models import Image
+from console.repositories.totals import refresh_totals
+from console.stars.services import set_star
+from console.web.markdown import first_line
 from tests.factories import (
     AccountFactory,
     ActivatedAccountFactory,

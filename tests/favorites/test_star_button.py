@@ -5,9 +5,9 @@ import re
 import pytest
 from django.test import Client
 
-from console.dockerhub.models import OfficialImage
-from console.favorites.models import Star
-from console.images.models import Image
+from console.official_images.models import OfficialImage
+from console.repositories.models import Image
+from console.stars.models import Star
 from tests.factories import AccountFactory, ActivatedAccountFactory, ImageFactory, NamespaceFactory
 from tests.page_tools import HTMX, text_of
 

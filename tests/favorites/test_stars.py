@@ -5,13 +5,13 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from console.dockerhub.models import OfficialImage
-from console.favorites.models import Star
-from console.favorites.services import mark, set_star
-from console.images.models import Image
-from console.images.services import set_visibility
 from console.namespaces.models import Namespace
-from console.namespaces.services import finish_transfers
+from console.official_images.models import OfficialImage
+from console.ownership.services import finish_transfers
+from console.repositories.models import Image
+from console.repositories.services import set_visibility
+from console.stars.models import Star
+from console.stars.services import mark, set_star
 from tests.factories import AccountFactory, ActivatedAccountFactory, ImageFactory, NamespaceFactory
 
 pytestmark = pytest.mark.django_db

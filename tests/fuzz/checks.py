@@ -19,18 +19,18 @@ from django.utils import timezone
 
 from console.access.grants import Access, Caller, Repository, TokenLimits, dockerhub_grants, registry_grants
 from console.access.names import RESERVED_NAMESPACES, split_repository
-from console.dockerhub.converters import OfficialImageConverter
-from console.images.converters import DigestConverter, NamespaceConverter, RepositoryConverter, TagConverter
-from console.images.models import Image
-from console.indexing import reading
-from console.indexing import views as indexing
+from console.access.scopes import MOST_SCOPES, TooManyScopes, format_scope, parse_scope, parse_scopes
+from console.imports import references
 from console.namespaces.models import Namespace
-from console.pages.markdown import first_line, render_markdown
-from console.pages.paging import _read_cursor
-from console.tokens import services as tokens
-from console.tokens import views as token_views
-from console.tokens.scopes import MOST_SCOPES, TooManyScopes, format_scope, parse_scope, parse_scopes
-from console.transfers import references
+from console.official_images.converters import OfficialImageConverter
+from console.registry.index import reading
+from console.registry.index import views as indexing
+from console.repositories.converters import DigestConverter, NamespaceConverter, RepositoryConverter, TagConverter
+from console.repositories.models import Image
+from console.token_server import services as tokens
+from console.token_server import views as token_views
+from console.web.markdown import first_line, render_markdown
+from console.web.paging import _read_cursor
 from registry_client import (
     DOCKER_MANIFEST,
     DOCKER_MANIFEST_LIST,

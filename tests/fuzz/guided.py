@@ -16,15 +16,15 @@ import atheris
 
 # Our parsers and the library that does the work for one of them; the rest of the product is loaded as it is.
 INSTRUMENTED = [
-    "console.indexing.reading",
-    "console.indexing.views",
-    "console.pages.markdown",
-    "console.pages.paging",
+    "console.registry.index.reading",
+    "console.registry.index.views",
+    "console.web.markdown",
+    "console.web.paging",
     "console.access.grants",
     "console.access.names",
-    "console.tokens.scopes",
-    "console.tokens.views",
-    "console.transfers.references",
+    "console.access.scopes",
+    "console.token_server.views",
+    "console.imports.references",
     "markdown_it",
     "registry_client",
 ]

@@ -9,8 +9,8 @@ from django.conf import settings
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.images.models import PushedDigest
-from console.indexing.models import Activity, Hint, SeenEvent, UnusableEvents
+from console.registry.index.models import Activity, Hint, SeenEvent, UnusableEvents
+from console.repositories.models import PushedDigest
 from tests.fuzz import grammar, seeds, wild
 from tests.fuzz.budget import examples
 from tests.fuzz.checks import check_events, check_storable

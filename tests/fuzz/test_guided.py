@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from console.environment import BASE_DIR
+from console.installation.environment import BASE_DIR
 from tests.fuzz.budget import MINUTES, SOAK
 from tests.fuzz.tally import WITHOUT_ATHERIS
 from tests.fuzz.targets import TARGETS

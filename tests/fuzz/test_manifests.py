@@ -9,8 +9,8 @@ from django.db import transaction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.images.models import Document, Manifest
-from console.indexing import reading
+from console.registry.index import reading
+from console.repositories.models import Document, Manifest
 from tests.factories import ImageFactory
 from tests.fuzz import seeds, wild
 from tests.fuzz.budget import examples

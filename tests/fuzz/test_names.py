@@ -8,9 +8,9 @@ from django.urls import Resolver404, resolve
 from hypothesis import given
 
 from console.access.names import split_repository
-from console.dockerhub.models import OfficialImage, OfficialTag
-from console.images.models import Image
 from console.namespaces.models import Namespace
+from console.official_images.models import OfficialImage, OfficialTag
+from console.repositories.models import Image
 from tests.factories import ActivatedAccountFactory, NamespaceFactory
 from tests.fuzz import grammar, wild
 from tests.fuzz.budget import examples

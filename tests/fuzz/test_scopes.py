@@ -9,8 +9,8 @@ from django.conf import settings
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from console.guessing.models import Mark
-from console.tokens.scopes import MOST_SCOPES
+from console.access.scopes import MOST_SCOPES
+from console.throttling.models import Mark
 from tests.factories import PASSWORD, ActivatedAccountFactory, ImageFactory, NamespaceFactory
 from tests.fuzz import grammar, wild
 from tests.fuzz.budget import examples

@@ -9,10 +9,10 @@ from django.conf import settings
 from django.db import connections
 from django.utils import timezone
 
-from console.guessing import hashing
-from console.guessing import services as guessing
-from console.guessing.services import LETTER, REGISTRY, Attempt
-from console.tokens import passwords
+from console.throttling import hashing
+from console.throttling import services as guessing
+from console.throttling.services import LETTER, REGISTRY, Attempt
+from console.token_server import passwords
 from tests.factories import PASSWORD, ActivatedAccountFactory
 from tests.guessing.doors import DOORS, hashes_counted
 

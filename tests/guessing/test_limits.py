@@ -9,16 +9,16 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from console.accounts import access_tokens
+from console.access_tokens import services as access_tokens
 from console.accounts.services import set_active
 from console.accounts.token_secrets import PREFIX
 from console.audit.models import AuditEvent
-from console.guessing import services as guessing
-from console.guessing.jobs import forget
-from console.guessing.limits import guess_limits
-from console.guessing.models import Mark
-from console.guessing.services import CONSOLE, REGISTRY, Attempt
-from console.tokens import passwords
+from console.throttling import services as guessing
+from console.throttling.jobs import forget
+from console.throttling.limits import guess_limits
+from console.throttling.models import Mark
+from console.throttling.services import CONSOLE, REGISTRY, Attempt
+from console.token_server import passwords
 from tests.factories import PASSWORD, AccountFactory, ActivatedAccountFactory
 from tests.guessing.doors import DOORS, each_door, each_open_door, hashes_counted
 from tests.page_tools import text_of

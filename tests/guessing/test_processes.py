@@ -15,10 +15,10 @@ from django.db import connection
 from django.test import Client
 
 from console.accounts.services import change_registry_password, set_active
-from console.environment import BASE_DIR
+from console.installation.environment import BASE_DIR
 from console.local import gunicorn
-from console.tokens import logins
-from console.tokens.models import Login
+from console.token_server import logins
+from console.token_server.models import Login
 from tests.environment import ENVIRONMENT
 from tests.factories import PASSWORD, ActivatedAccountFactory
 from tests.ports import free_port

@@ -1,10 +1,10 @@
 """Asking for copies and doing them: what the tests of copying share."""
 
-from console.images import jobs
-from console.images.models import Copy, Image, Tag
-from console.images.services_copy import copy_tag
-from console.indexing.services import reread_image
-from console.registry import registry
+from console.registry import jobs
+from console.registry.connection import registry
+from console.registry.copy_requests import copy_tag
+from console.registry.index.services import reread_image
+from console.repositories.models import Copy, Image, Tag
 from tests.registry_tools import push_image
 
 

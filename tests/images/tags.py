@@ -1,10 +1,10 @@
 """Pushing tags and asking for their deletion: what the tests of deleting tags share."""
 
-from console.images import jobs
-from console.images.models import Tag
-from console.images.services import delete_tags
-from console.indexing.services import reread_image
-from console.registry import registry
+from console.registry import jobs
+from console.registry.connection import registry
+from console.registry.index.services import reread_image
+from console.repositories.models import Tag
+from console.repositories.services import delete_tags
 from tests.images import disk
 from tests.registry_tools import DOCKER_MANIFEST, push_image, push_index
 

@@ -8,8 +8,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from console.images import content, parts
-from console.images.models import Document, Manifest, Tag
 from console.images.tags import FIRST_CHILDREN
+from console.repositories.models import Document, Manifest, Tag
 from registry_client import OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST
 from tests.factories import ImageFactory
 from tests.page_tools import text_of

@@ -15,8 +15,8 @@ from console.images.commands import (
     release_name,
     this_registry,
 )
-from console.images.media_types import BUILD_CACHE, HELM_CHART, NOTATION_SIGNATURE
-from console.images.models import Document
+from console.repositories.media_types import BUILD_CACHE, HELM_CHART, NOTATION_SIGNATURE
+from console.repositories.models import Document
 from registry_client import DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
 from tests.factories import ActivatedAccountFactory, ImageFactory, ManifestFactory, NamespaceFactory, TagFactory
 from tests.page_tools import HTMX, text_of

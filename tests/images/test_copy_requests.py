@@ -6,12 +6,12 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.db import connection, transaction
 
-from console.images import services_copy
-from console.images.models import Copy, Image, Tag
-from console.images.services import delete_image
-from console.images.services_copy import copy_tag
 from console.namespaces.models import Namespace
-from console.namespaces.services import transfer_namespace
+from console.ownership.services import transfer_namespace
+from console.registry import copy_requests as services_copy
+from console.registry.copy_requests import copy_tag
+from console.repositories.models import Copy, Image, Tag
+from console.repositories.services import delete_image
 from tests.factories import ActivatedAccountFactory, ImageFactory, ManifestFactory, NamespaceFactory, TagFactory
 from tests.images.copies import ask, indexed, push, tag_of
 from tests.stack import wait_until

@@ -9,12 +9,13 @@ from django.core.exceptions import ValidationError
 
 from console.accounts.models import Account
 from console.audit.models import AuditEvent
-from console.images import copying, jobs, versions
-from console.images.models import Copy, Image, Tag
-from console.images.services import delete_image, delete_tags
 from console.namespaces.models import Namespace
-from console.namespaces.services import transfer_namespace
-from console.registry import registry
+from console.ownership.services import transfer_namespace
+from console.registry import copying, jobs
+from console.registry.connection import registry
+from console.repositories import versions
+from console.repositories.models import Copy, Image, Tag
+from console.repositories.services import delete_image, delete_tags
 from registry_client import RegistryClient, RegistryUnavailable, Unauthorized, UnexpectedAnswer
 from tests.factories import ActivatedAccountFactory, ImageFactory, NamespaceFactory
 from tests.images import disk

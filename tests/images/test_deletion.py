@@ -5,12 +5,12 @@ import itertools
 import pytest
 
 from console.audit.models import AuditEvent
-from console.images import deletion, jobs
-from console.images.contents import TOMBSTONE_DIGEST, bury_tag
-from console.images.models import DoomedManifest, Image, ImageDeletion, Manifest, Tag
-from console.images.services import create_image, delete_image
-from console.indexing.services import reread_image
-from console.registry import registry
+from console.registry import deletion, jobs
+from console.registry.connection import registry
+from console.registry.contents import TOMBSTONE_DIGEST, bury_tag
+from console.registry.index.services import reread_image
+from console.repositories.models import DoomedManifest, Image, ImageDeletion, Manifest, Tag
+from console.repositories.services import create_image, delete_image
 from registry_client import (
     BlobUnknown,
     RegistryClient,

@@ -7,17 +7,17 @@ import pytest
 from django.db import connection
 from procrastinate.contrib.django.models import ProcrastinateJob
 
-from console.images import deletion, jobs
-from console.images.models import Image, ImageDeletion
-from console.images.services import delete_image
-from console.indexing import hints
-from console.indexing.jobs import follow_hints
-from console.indexing.services import reread_image
+from console.imports import copying
+from console.imports.jobs import fetch
+from console.jobs.queue import INDEX_QUEUE, LATER_PRIORITY, TRANSFER_QUEUE, WORK_QUEUE
 from console.operations.worker import CONCURRENCY, run_worker
-from console.queue import INDEX_QUEUE, LATER_PRIORITY, TRANSFER_QUEUE, WORK_QUEUE
-from console.registry import registry
-from console.transfers import copying
-from console.transfers.jobs import fetch
+from console.registry import deletion, jobs
+from console.registry.connection import registry
+from console.registry.index import hints
+from console.registry.index.jobs import follow_hints
+from console.registry.index.services import reread_image
+from console.repositories.models import Image, ImageDeletion
+from console.repositories.services import delete_image
 from registry_client import (
     RegistryClient,
     RegistryUnavailable,

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from console.images.models import Copy, DailyActivity, Document, Image, Tag
-from console.images.totals import refresh_totals
+from console.repositories.models import Copy, DailyActivity, Document, Image, Tag
+from console.repositories.totals import refresh_totals
 from tests.factories import ImageFactory, ManifestFactory, NamespaceFactory, TagFactory
 from tests.page_tools import HTMX, text_of
 

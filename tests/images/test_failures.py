@@ -9,16 +9,17 @@ from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from console.accounts.models import Account
-from console.images import failures, jobs, pushed
-from console.images.failures import MOST_TRIES, Kind
-from console.images.models import Copy, Document, Image, Tag, WorkFailure
-from console.images.services import delete_image, delete_tags
 from console.images.views import own_image
-from console.indexing import hints, services
-from console.indexing import jobs as index_jobs
-from console.indexing import reconcile as walks
-from console.indexing.hints import Notice
-from console.registry import registry
+from console.registry import jobs
+from console.registry.connection import registry
+from console.registry.index import hints, services
+from console.registry.index import jobs as index_jobs
+from console.registry.index import reconcile as walks
+from console.registry.index.hints import Notice
+from console.repositories import failures, pushed
+from console.repositories.failures import MOST_TRIES, Kind
+from console.repositories.models import Copy, Document, Image, Tag, WorkFailure
+from console.repositories.services import delete_image, delete_tags
 from registry_client import RegistryClient, RegistryError, RegistryUnavailable, Unsupported
 from tests.factories import AccountFactory, ImageFactory
 from tests.images import copies, disk

@@ -5,12 +5,13 @@ import gc
 import pytest
 from procrastinate.contrib.django.models import ProcrastinateJob
 
-from console.images import copying, deletion, fairness, tag_deletion
-from console.images.models import Image
-from console.images.services import delete_image, delete_tags
-from console.images.services_copy import copy_tag
+from console.jobs.queue import LATER_PRIORITY, WORK_QUEUE
 from console.operations.worker import CONCURRENCY, run_worker
-from console.queue import LATER_PRIORITY, WORK_QUEUE
+from console.registry import copying, deletion, tag_deletion
+from console.registry.copy_requests import copy_tag
+from console.repositories import fairness
+from console.repositories.models import Image
+from console.repositories.services import delete_image, delete_tags
 from tests.factories import ActivatedAccountFactory, ImageFactory, NamespaceFactory, TagFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from console import environment
-from console.dockerhub import cached
-from console.images.models import Copy, Image, Manifest
-from console.indexing.services import reread_image
+from console.installation import environment
 from console.local import registry as bundled
-from console.registry import registry
+from console.official_images import cached
+from console.registry.connection import registry
+from console.registry.index.services import reread_image
+from console.repositories.models import Copy, Image, Manifest
 from registry_client import (
     DOCKER_FOREIGN_LAYER,
     DOCKER_LAYER,

@@ -3,13 +3,13 @@
 import pytest
 from django.urls import reverse
 
-from console.images import clearing, jobs
-from console.images.models import Image, Manifest, Tag, WorkFailure
-from console.images.services import delete_image
-from console.indexing import hints
-from console.indexing import reconcile as walks
-from console.indexing.hints import Notice
-from console.registry import registry
+from console.registry import clearing, jobs
+from console.registry.connection import registry
+from console.registry.index import hints
+from console.registry.index import reconcile as walks
+from console.registry.index.hints import Notice
+from console.repositories.models import Image, Manifest, Tag, WorkFailure
+from console.repositories.services import delete_image
 from registry_client import OCI_MANIFEST
 from tests.factories import ImageFactory
 from tests.images import copies, disk, tags

@@ -6,8 +6,8 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from console.images.models import Image, ImageDeletion, Tag
-from console.images.totals import refresh_totals
+from console.repositories.models import Image, ImageDeletion, Tag
+from console.repositories.totals import refresh_totals
 from tests.factories import (
     ImageFactory,
     ManifestFactory,

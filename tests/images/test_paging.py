@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
-from console.images.models import Image, Manifest, Tag
-from console.images.search import SORTS
 from console.images.tags import TAG_SORTS, all_tags, tag_page
-from console.pages import paging
-from console.pages.paging import WidePaginator, paged, sorting
+from console.repositories.models import Image, Manifest, Tag
+from console.repositories.search import SORTS
+from console.web import paging
+from console.web.paging import WidePaginator, paged, sorting
 from tests.factories import ImageFactory, ManifestFactory, NamespaceFactory, TagFactory
 
 BEGIN = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)

@@ -11,13 +11,14 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from console.images import copying, deletion, jobs, pushed
-from console.images.models import Copy, Image, Manifest, PushedDigest
-from console.images.services import delete_image
-from console.indexing import hints, repository
-from console.indexing.models import Hint, UnusableEvents
-from console.indexing.services import reread_image
-from console.registry import registry
+from console.registry import copying, deletion, jobs
+from console.registry.connection import registry
+from console.registry.index import hints, repository
+from console.registry.index.models import Hint, UnusableEvents
+from console.registry.index.services import reread_image
+from console.repositories import pushed
+from console.repositories.models import Copy, Image, Manifest, PushedDigest
+from console.repositories.services import delete_image
 from registry_client import RegistryClient, RegistryUnavailable
 from tests.factories import ImageFactory, ManifestFactory, NamespaceFactory, TagFactory
 from tests.images import disk

@@ -8,11 +8,11 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from console.access.grants import Access
-from console.images import quotas
 from console.images.activity import last_days, storage_shares
-from console.images.models import Copy, DailyActivity, Document, Image, ImageDeletion, Manifest, Tag
-from console.images.totals import refresh_totals
-from console.images.versions import image_version, list_version
+from console.repositories import quotas
+from console.repositories.models import Copy, DailyActivity, Document, Image, ImageDeletion, Manifest, Tag
+from console.repositories.totals import refresh_totals
+from console.repositories.versions import image_version, list_version
 from tests.factories import ActivatedAccountFactory, ImageFactory, NamespaceFactory
 from tests.page_tools import text_of
 from tests.registry_client.servers import Server, error_reply

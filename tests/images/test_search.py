@@ -10,11 +10,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
-from console.images import search
-from console.images.models import Image, ImagePieces
-from console.images.services import create_image
 from console.namespaces.models import Namespace
-from console.namespaces.services import finish_transfers
+from console.ownership.services import finish_transfers
+from console.repositories import search
+from console.repositories.models import Image, ImagePieces
+from console.repositories.services import create_image
 from tests.factories import ActivatedAccountFactory, ImageFactory, NamespaceFactory
 from tests.page_tools import text_of
 from tests.stack import wait_until

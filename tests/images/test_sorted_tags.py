@@ -8,16 +8,16 @@ from django.db import IntegrityError, connection, transaction
 from django.http import QueryDict
 from django.utils import timezone
 
-from console.database import tag_order
-from console.dockerhub import cached, catalogue
-from console.dockerhub.models import OfficialImage, OfficialTag
-from console.images.models import Tag
 from console.images.tags import names_of, shown_tags, tag_page
-from console.indexing import hints
-from console.indexing.hints import Notice, follow_all, remember
-from console.pages.paging import keyset
-from console.registry import registry
-from console.tag_order import sort_key
+from console.official_images import cached, catalogue
+from console.official_images.models import OfficialImage, OfficialTag
+from console.registry.connection import registry
+from console.registry.index import hints
+from console.registry.index.hints import Notice, follow_all, remember
+from console.repositories import tag_order_field as tag_order
+from console.repositories.models import Tag
+from console.repositories.tag_order import sort_key
+from console.web.paging import keyset
 from tests.dockerhub.conftest import hub
 from tests.dockerhub.hub import tag as hub_tag
 from tests.factories import ActivatedAccountFactory, ImageFactory, ManifestFactory, NamespaceFactory, TagFactory
@@ -217,7 +217,7 @@ class TestTenThousand:
 
         plans = []
         monkeypatch.setattr(
-            "console.pages.paging.list", lambda rows: plans.append(explained(rows)) or list(rows), raising=False
+            "console.web.paging.list", lambda rows: plans.append(explained(rows)) or list(rows), raising=False
         )
         for descending in (False, True):
             tags = shown_tags(image)

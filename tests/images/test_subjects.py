@@ -6,12 +6,12 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from console.images import pushed
-from console.images.models import Manifest, Tag
-from console.indexing import hints
-from console.indexing import reconcile as walks
-from console.indexing.hints import Notice
-from console.registry import registry
+from console.registry.connection import registry
+from console.registry.index import hints
+from console.registry.index import reconcile as walks
+from console.registry.index.hints import Notice
+from console.repositories import pushed
+from console.repositories.models import Manifest, Tag
 from tests.factories import ImageFactory, NamespaceFactory
 from tests.images import copies, disk, tags
 from tests.images.artifacts import push_artifact

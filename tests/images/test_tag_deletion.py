@@ -5,10 +5,10 @@ import itertools
 import pytest
 from django.core.exceptions import ValidationError
 
-from console.images import deletion, jobs, news, tag_deletion
-from console.images.models import Image, Manifest, Tag
-from console.images.services import delete_image
-from console.registry import registry
+from console.registry import deletion, jobs, news, tag_deletion
+from console.registry.connection import registry
+from console.repositories.models import Image, Manifest, Tag
+from console.repositories.services import delete_image
 from registry_client import NameUnknown, RegistryClient, RegistryUnavailable, Unauthorized, Unsupported
 from tests.factories import ImageFactory
 from tests.images import disk

@@ -6,11 +6,11 @@ import pytest
 from django.utils import timezone
 
 from console.audit.models import AuditEvent
-from console.images import deletion, jobs, news, tag_deletion
-from console.images.models import Image
-from console.images.services import delete_image
-from console.indexing import hints
-from console.indexing.hints import Notice
+from console.registry import deletion, jobs, news, tag_deletion
+from console.registry.index import hints
+from console.registry.index.hints import Notice
+from console.repositories.models import Image
+from console.repositories.services import delete_image
 from tests.factories import ImageFactory
 from tests.images import disk
 from tests.images.tags import agrees, ask, delete, indexed, pull, push, push_list, run, tag_again

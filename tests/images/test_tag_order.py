@@ -9,7 +9,7 @@ from hypothesis import example, given, target
 from hypothesis import strategies as st
 from packaging.version import Version
 
-from console.tag_order import LONGEST_KEY, sort_key
+from console.repositories.tag_order import LONGEST_KEY, sort_key
 
 TAGS = st.from_regex(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}", fullmatch=True)
 # Parts that the order knows, put together in any way.

@@ -2,7 +2,7 @@
 
 import json
 
-from console.registry import registry
+from console.registry.connection import registry
 from registry_client import OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST
 from tests.registry_tools import digest_of, push_blob
 

@@ -50,11 +50,11 @@ def _main(database: str, action: str, work: dict[str, list[str]]) -> None:
     from django.db import connection
 
     import console.operations.worker  # noqa: F401
-    from console.images import copying
-    from console.images.models import Image
-    from console.indexing import hints
-    from console.indexing.services import Reader
-    from console.registry import registry
+    from console.registry import copying
+    from console.registry.connection import registry
+    from console.registry.index import hints
+    from console.registry.index.services import Reader
+    from console.repositories.models import Image
 
     errors: list[str] = []
 
@@ -70,7 +70,7 @@ def _main(database: str, action: str, work: dict[str, list[str]]) -> None:
             elif action == "follow_all":
                 hints.follow_all(lambda name: None)
             elif action == "delete":
-                from console.images.deletion import delete_everything
+                from console.registry.deletion import delete_everything
 
                 delete_everything(Image.objects.get(full_name=repository))
             elif action == "copy":

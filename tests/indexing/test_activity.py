@@ -17,12 +17,12 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from console.environment import BASE_DIR
-from console.images.models import DailyActivity
 from console.images.tags import all_tags
-from console.indexing import activity
-from console.indexing.activity import Occurrence
-from console.indexing.models import Activity, SeenEvent
+from console.installation.environment import BASE_DIR
+from console.registry.index import activity
+from console.registry.index.activity import Occurrence
+from console.registry.index.models import Activity, SeenEvent
+from console.repositories.models import DailyActivity
 from tests.environment import ENVIRONMENT
 from tests.factories import ImageFactory, ManifestFactory, NamespaceFactory, TagFactory
 from tests.ports import free_port
@@ -290,7 +290,7 @@ class TestDeath:
         with psycopg.connect(database_url()) as other:
             # Holds it up in the middle of its transaction.
             other.execute("SELECT FROM images_image FOR UPDATE")
-            code = "import django; django.setup(); from console.indexing import activity; activity.add_up()"
+            code = "import django; django.setup(); from console.registry.index import activity; activity.add_up()"
             process = subprocess.Popen([sys.executable, "-c", code], cwd=BASE_DIR, env=environment())
             wait_until(is_blocked, "adding up to wait")
             process.kill()

@@ -8,12 +8,12 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from console.audit.models import AuditEvent
-from console.images.models import Image
-from console.indexing import adoption, jobs
-from console.indexing.adoption import adopt, why_unusable
-from console.indexing.models import Reconcile
 from console.namespaces.models import Namespace, NamespaceHold
-from console.registry import registry
+from console.registry.connection import registry
+from console.registry.index import adoption, jobs
+from console.registry.index.adoption import adopt, why_unusable
+from console.registry.index.models import Reconcile
+from console.repositories.models import Image
 from tests.factories import ActivatedAccountFactory, NamespaceFactory
 from tests.indexing.walking import fake_registry, own_registry, walk_over
 from tests.registry_tools import push_image, push_index

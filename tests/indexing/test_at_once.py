@@ -8,11 +8,11 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from console.images.contents import TOMBSTONE
-from console.images.models import Image, Manifest, Tag
-from console.indexing import services
-from console.indexing.hints import Notice, follow, remember
-from console.indexing.models import Hint
+from console.registry.contents import TOMBSTONE
+from console.registry.index import services
+from console.registry.index.hints import Notice, follow, remember
+from console.registry.index.models import Hint
+from console.repositories.models import Image, Manifest, Tag
 from registry_client import OCI_CONFIG, OCI_INDEX, OCI_LAYER, RegistryError
 from tests.factories import ImageFactory
 from tests.indexing.documents import index

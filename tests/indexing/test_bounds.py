@@ -7,16 +7,16 @@ import pytest
 from django.db import OperationalError
 from django.urls import reverse
 
-from console.images import copying, deletion, tag_deletion
-from console.images.deletion import delete_everything
-from console.images.failures import MOST_TRIES
-from console.images.models import Image, ImageDeletion, Manifest, WorkFailure
-from console.indexing import hints, reading, store, tree
-from console.indexing.hints import Notice
-from console.indexing.rows import Outcome
-from console.indexing.services import Reader
-from console.outages import is_database_outage
-from console.registry import at_once, registry
+from console.jobs.outages import is_database_outage
+from console.registry import copying, deletion, tag_deletion
+from console.registry.connection import at_once, registry
+from console.registry.deletion import delete_everything
+from console.registry.index import hints, reading, store, tree
+from console.registry.index.hints import Notice
+from console.registry.index.rows import Outcome
+from console.registry.index.services import Reader
+from console.repositories.failures import MOST_TRIES
+from console.repositories.models import Image, ImageDeletion, Manifest, WorkFailure
 from registry_client import OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST, BlobUnknown, RegistryClient, RegistryError
 from tests.factories import ImageFactory
 from tests.index_tools import reread_tag

@@ -8,13 +8,13 @@ from django.db import connection
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.images.media_types import HELM_CHART
-from console.images.models import Document, Manifest
-from console.indexing import hints
-from console.indexing.hints import Notice, follow_all, remember
-from console.indexing.reading import CONFIG_LIMIT, Reading, add_config, shown_chart
-from console.indexing.repository import look_at
-from console.registry import registry
+from console.registry.connection import registry
+from console.registry.index import hints
+from console.registry.index.hints import Notice, follow_all, remember
+from console.registry.index.reading import CONFIG_LIMIT, Reading, add_config, shown_chart
+from console.registry.index.repository import look_at
+from console.repositories.media_types import HELM_CHART
+from console.repositories.models import Document, Manifest
 from registry_client import Descriptor
 from tests.factories import ImageFactory
 from tests.index_tools import reread_tag
@@ -36,7 +36,7 @@ SHOWN = {
     "dependencies": [{"name": "postgresql", "version": "15.x", "repository": "oci://example.com/charts"}],
     "deprecated": True,
 }  # fmt: skip
-MIGRATION = importlib.import_module("console.images.migrations.0008_read_charts_again")
+MIGRATION = importlib.import_module("console.repositories.migrations.0008_read_charts_again")
 
 
 @pytest.fixture

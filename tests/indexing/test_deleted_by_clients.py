@@ -9,13 +9,13 @@ from django.db import connection
 from django.urls import reverse
 from django.utils import timezone
 
-from console.images.models import Manifest, Tag
-from console.images.pushed import remember
-from console.indexing import hints
-from console.indexing import reconcile as walks
-from console.indexing.hints import Notice
-from console.indexing.models import Hint
-from console.registry import registry
+from console.registry.connection import registry
+from console.registry.index import hints
+from console.registry.index import reconcile as walks
+from console.registry.index.hints import Notice
+from console.registry.index.models import Hint
+from console.repositories.models import Manifest, Tag
+from console.repositories.pushed import remember
 from tests.factories import ImageFactory
 from tests.images import tags
 from tests.images.artifacts import push_artifact
@@ -180,7 +180,7 @@ def test_what_an_earlier_version_did_not_index_is_hinted_at_once(image):
     tags.indexed(image)
     about = push_artifact(registry(), image.repository, None, subject)
     remember([(image.repository, about.digest), (image.repository, subject.digest), ("nobody/app", about.digest)])
-    migration = importlib.import_module("console.indexing.migrations.0006_hints_of_pushed_digests").Migration
+    migration = importlib.import_module("console.registry.index.migrations.0006_hints_of_pushed_digests").Migration
     for _twice in range(2):
         with connection.cursor() as cursor:
             cursor.execute(migration.operations[0].sql)

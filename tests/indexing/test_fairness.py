@@ -3,11 +3,11 @@
 import pytest
 from procrastinate.contrib.django.models import ProcrastinateJob
 
-from console.indexing import hints, jobs
-from console.indexing.hints import Notice, follow, follow_all, remember
-from console.indexing.models import Hint
-from console.indexing.services import Reader
-from console.indexing.together import Looked
+from console.registry.index import hints, jobs
+from console.registry.index.hints import Notice, follow, follow_all, remember
+from console.registry.index.models import Hint
+from console.registry.index.services import Reader
+from console.registry.index.together import Looked
 from tests.factories import NamespaceFactory
 
 pytestmark = pytest.mark.django_db

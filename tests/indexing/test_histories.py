@@ -16,12 +16,12 @@ from django.db import transaction
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
-from console.images.models import Image, Manifest, PushedDigest, Tag
-from console.indexing import hints
-from console.indexing.models import Hint
-from console.indexing.reading import subject_of_tag
-from console.indexing.reconcile import begin, walk_on
-from console.registry import registry
+from console.registry.connection import registry
+from console.registry.index import hints
+from console.registry.index.models import Hint
+from console.registry.index.reading import subject_of_tag
+from console.registry.index.reconcile import begin, walk_on
+from console.repositories.models import Image, Manifest, PushedDigest, Tag
 from registry_client import DOCKER_MANIFEST_LIST, OCI_EMPTY, OCI_INDEX, OCI_MANIFEST, NameUnknown
 from tests.factories import NamespaceFactory
 from tests.registry_client.servers import running_registry

@@ -8,9 +8,9 @@ import os
 import pytest
 from django.db import connection
 
-from console.images.models import Image, ImageDeletion, Manifest, Tag
-from console.indexing.models import Hint
-from console.registry import registry
+from console.registry.connection import registry
+from console.registry.index.models import Hint
+from console.repositories.models import Image, ImageDeletion, Manifest, Tag
 from registry_client import OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST
 from tests.factories import ImageFactory
 from tests.indexing.documents import blob, index, oci, put

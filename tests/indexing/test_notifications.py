@@ -14,10 +14,10 @@ from django.db import InternalError, OperationalError, connection
 from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
-from console.environment import BASE_DIR
-from console.images.models import PushedDigest
-from console.indexing import views
-from console.indexing.models import Activity, Hint, SeenEvent, UnusableEvents
+from console.installation.environment import BASE_DIR
+from console.registry.index import views
+from console.registry.index.models import Activity, Hint, SeenEvent, UnusableEvents
+from console.repositories.models import PushedDigest
 from tests.ports import free_port
 
 pytestmark = pytest.mark.django_db

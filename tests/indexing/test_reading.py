@@ -6,11 +6,11 @@ import json
 import pytest
 
 from console.images.content import content, said
-from console.images.models import Document, Manifest, Tag
 from console.images.tags import decorate
-from console.indexing.reading import shown_config, subject_of_tag
-from console.indexing.services import reread_image
-from console.registry import registry
+from console.registry.connection import registry
+from console.registry.index.reading import shown_config, subject_of_tag
+from console.registry.index.services import reread_image
+from console.repositories.models import Document, Manifest, Tag
 from registry_client import (
     DOCKER_MANIFEST_LIST,
     OCI_EMPTY,

@@ -8,14 +8,14 @@ from django.db import OperationalError
 from django.utils import timezone
 
 from console.audit.models import AuditEvent
-from console.images.contents import TOMBSTONE, TOMBSTONE_MEDIA_TYPE
-from console.images.models import Image, Tag
-from console.images.totals import refresh_totals
-from console.indexing import reconcile as walks
-from console.indexing.models import Reconcile, ReconcileItem
-from console.indexing.repository import look_at
-from console.indexing.services import Reader, reread_image
-from console.registry import registry
+from console.registry.connection import registry
+from console.registry.contents import TOMBSTONE, TOMBSTONE_MEDIA_TYPE
+from console.registry.index import reconcile as walks
+from console.registry.index.models import Reconcile, ReconcileItem
+from console.registry.index.repository import look_at
+from console.registry.index.services import Reader, reread_image
+from console.repositories.models import Image, Tag
+from console.repositories.totals import refresh_totals
 from registry_client import RegistryError
 from tests.factories import ImageFactory, ManifestFactory, NamespaceFactory, TagFactory
 from tests.images import disk
@@ -369,7 +369,7 @@ class TestProof:
         assert names(image) == {"v2"}
 
     def test_indexed_at_the_last_moment(self, fake, image, tags, monkeypatch):
-        from console.indexing import services
+        from console.registry.index import services
 
         last_look = services.digest_of
 

@@ -10,12 +10,12 @@ from django.core.management import CommandError, call_command
 from django.db import OperationalError, connection
 from procrastinate.contrib.django import app
 
-from console.images.totals import refresh_totals
-from console.indexing import jobs
-from console.indexing import reconcile as walks
-from console.indexing.management.commands import reconcile as command
-from console.indexing.models import Reconcile
 from console.operations.management.commands import worker
+from console.registry.index import jobs
+from console.registry.index import reconcile as walks
+from console.registry.index.management.commands import reconcile as command
+from console.registry.index.models import Reconcile
+from console.repositories.totals import refresh_totals
 from tests.factories import ImageFactory, ManifestFactory, NamespaceFactory, TagFactory
 from tests.indexing.walking import fake_registry
 from tests.registry_client.servers import Reply, wait_until
@@ -300,7 +300,7 @@ class TestByItself:
         fake.push("team/app", "v1")
         for number in range(3):
             fake.push(f"nobodys/app{number}", "v1")
-        caplog.set_level("DEBUG", "console.indexing")
+        caplog.set_level("DEBUG", "console.registry.index")
         told = []
         for _ in range(2):
             caplog.clear()

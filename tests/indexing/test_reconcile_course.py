@@ -9,12 +9,12 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from console.images.models import Manifest, Tag
-from console.images.totals import refresh_totals
-from console.indexing import jobs, repository
-from console.indexing import reconcile as walks
-from console.indexing.models import Reconcile, ReconcileItem
-from console.indexing.repository import look_at
+from console.registry.index import jobs, repository
+from console.registry.index import reconcile as walks
+from console.registry.index.models import Reconcile, ReconcileItem
+from console.registry.index.repository import look_at
+from console.repositories.models import Manifest, Tag
+from console.repositories.totals import refresh_totals
 from registry_client import RegistryError
 from tests.factories import ImageFactory, ManifestFactory, NamespaceFactory
 from tests.indexing.walking import fake_registry, indexed, names, walk_over

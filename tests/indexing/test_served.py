@@ -7,11 +7,11 @@ import threading
 
 import pytest
 
-from console import registry as console_registry
 from console.images.content import content
-from console.images.models import Manifest
-from console.indexing.hints import Notice, follow, remember
-from console.indexing.models import Hint
+from console.registry import connection as console_registry
+from console.registry.index.hints import Notice, follow, remember
+from console.registry.index.models import Hint
+from console.repositories.models import Manifest
 from registry_client import (
     OCI_CONFIG,
     OCI_INDEX,

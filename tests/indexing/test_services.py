@@ -7,15 +7,15 @@ from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from console.audit.models import AuditEvent
-from console.images.contents import TOMBSTONE, TOMBSTONE_MEDIA_TYPE
-from console.images.models import Image, Tag
-from console.indexing import jobs
-from console.indexing.hints import Notice, follow, remember
-from console.indexing.models import Hint
-from console.indexing.services import Outcome, Reader, find_image, reread_image
+from console.jobs.queue import defer_once, repository_lock
 from console.operations.worker import run_worker
-from console.queue import defer_once, repository_lock
-from console.registry import registry
+from console.registry.connection import registry
+from console.registry.contents import TOMBSTONE, TOMBSTONE_MEDIA_TYPE
+from console.registry.index import jobs
+from console.registry.index.hints import Notice, follow, remember
+from console.registry.index.models import Hint
+from console.registry.index.services import Outcome, Reader, find_image, reread_image
+from console.repositories.models import Image, Tag
 from registry_client import ManifestUnknown, RegistryClient, RegistryUnavailable, UnexpectedAnswer
 from tests.factories import ImageFactory, NamespaceFactory
 from tests.index_tools import reread_tag

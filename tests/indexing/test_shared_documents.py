@@ -5,12 +5,12 @@ import json
 import pytest
 from django.urls import reverse
 
-from console.images import clearing, contents
-from console.images.models import Document, Manifest
-from console.indexing import repository as walk
-from console.indexing.reading import Reading
-from console.indexing.store import store_all
-from console.registry import registry
+from console.registry import clearing, contents
+from console.registry.connection import registry
+from console.registry.index import repository as walk
+from console.registry.index.reading import Reading
+from console.registry.index.store import store_all
+from console.repositories.models import Document, Manifest
 from registry_client import OCI_CONFIG, OCI_INDEX, OCI_MANIFEST
 from tests.factories import ImageFactory
 from tests.index_tools import reread_tag

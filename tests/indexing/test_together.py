@@ -8,15 +8,15 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
-from console import registry as console_registry
-from console.images.contents import TOMBSTONE
-from console.images.models import Image, Tag
-from console.images.totals import refresh_totals, refresh_totals_of
-from console.indexing import hints, jobs, store
-from console.indexing.hints import Notice, follow_all, remember
-from console.indexing.models import Hint
+from console.jobs.queue import repository_lock
 from console.operations.worker import run_worker
-from console.queue import repository_lock
+from console.registry import connection as console_registry
+from console.registry.contents import TOMBSTONE
+from console.registry.index import hints, jobs, store
+from console.registry.index.hints import Notice, follow_all, remember
+from console.registry.index.models import Hint
+from console.repositories.models import Image, Tag
+from console.repositories.totals import refresh_totals, refresh_totals_of
 from registry_client import OCI_CONFIG, OCI_INDEX, OCI_LAYER, RegistryClient, RegistryUnavailable
 from tests.factories import ImageFactory
 from tests.indexing.documents import index

@@ -6,8 +6,8 @@ import pytest
 from django.db import connection, transaction
 
 from console.audit.models import AuditEvent
-from console.images.models import Image
-from console.images.totals import refresh_totals
+from console.repositories.models import Image
+from console.repositories.totals import refresh_totals
 from tests.factories import ImageFactory, ManifestFactory, NamespaceFactory, TagFactory
 from tests.indexing.walking import fake_registry, indexed, walk_over
 from tests.registry_client.servers import wait_until

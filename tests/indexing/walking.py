@@ -8,9 +8,9 @@ import json
 
 from django.utils import timezone
 
-from console.images.models import Manifest, Tag
-from console.images.totals import refresh_totals
-from console.indexing import reconcile as walks
+from console.registry.index import reconcile as walks
+from console.repositories.models import Manifest, Tag
+from console.repositories.totals import refresh_totals
 from registry_client import connections
 from tests.registry_client.servers import Reply, Request, Server, error_reply, json_reply, running_registry
 from tests.registry_tools import OCI_INDEX

@@ -9,7 +9,7 @@ import sys
 import pytest
 import requests
 
-from console.environment import BASE_DIR
+from console.installation.environment import BASE_DIR
 from registry_client import OCI_CONFIG, OCI_LAYER, OCI_MANIFEST, BlobUnknown, RegistryClient
 from tests.registry_client.servers import running_registry
 from tests.registry_tools import digest_of, push_blob, push_image

@@ -20,11 +20,11 @@ import json
 from django.contrib.auth.hashers import make_password
 from django.utils import timezone
 from console.accounts.models import Account, RegistryCredential
-from console.images.models import Image
-from console.images.services import delete_image
-from console.indexing.services import reread_image
+from console.repositories.models import Image
+from console.repositories.services import delete_image
+from console.registry.index.services import reread_image
 from console.namespaces.models import Namespace
-from console.registry import at_once, registry
+from console.registry.connection import at_once, registry
 from tests.registry_tools import DOCKER_MANIFEST, push_image
 
 owner = Account.objects.get()

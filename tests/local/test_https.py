@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from console import environment as variables
-from console.environment import BASE_DIR
+from console.installation import environment as variables
+from console.installation.environment import BASE_DIR
 from console.local import gunicorn
 from tests.environment import ENVIRONMENT
 from tests.ports import free_port

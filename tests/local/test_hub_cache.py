@@ -14,7 +14,7 @@ import pytest
 import requests
 import yaml
 
-from console import environment, keys
+from console.installation import environment, keys
 from console.local import hub, hub_configuration
 from registry_client import ManifestUnknown, NameUnknown, RegistryError, Unsupported
 from tests.hub_tools import Cache, Upstream, answers, running

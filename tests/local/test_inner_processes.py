@@ -3,7 +3,7 @@
 import pytest
 import requests
 
-from console.environment import inner_registry_file
+from console.installation.environment import inner_registry_file
 from tests.stack import Stack
 
 PASSWORD = "the registry password 1"

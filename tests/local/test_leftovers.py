@@ -14,9 +14,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from console import keys
-from console.environment import EnvironmentProblem
-from console.files import remove_stale_drafts
+from console.installation import keys
+from console.installation.environment import EnvironmentProblem
+from console.installation.files import remove_stale_drafts
 from console.local import linux, orphans, registry, stale_server
 from console.local.postgres import Postgres
 from console.local.problems import Problem

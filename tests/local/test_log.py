@@ -8,9 +8,9 @@ import pytest
 from django.conf import settings
 from django.db import connection
 
+from console.installation.logs import LONGEST_RECORD, WithoutSecrets
 from console.local import registry
 from console.local.log import LONGEST_LINE, bounded_lines, follow
-from console.logs import LONGEST_RECORD, WithoutSecrets
 from tests.environment import ENVIRONMENT, FOLDER
 
 

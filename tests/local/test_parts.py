@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import yaml
 
-from console import environment, keys
+from console.installation import environment, keys
 from console.local import __main__ as local
 from console.local import linux, orphans, ports, registry
 from console.local.children import LOOK_AGAIN_SIGNAL, Child

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from console import environment, keys
+from console.installation import environment, keys
 from console.local import gunicorn, hub_configuration, ports, registry
 from console.local.problems import Problem
 from tests.environment import ENVIRONMENT

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from console.environment import BASE_DIR
+from console.installation.environment import BASE_DIR
 from console.local import registry, registry_package, registry_program
 from console.local.problems import Problem
 from tests.local.debian_mirror import Mirror, programs_alone

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from console.keys import ensure_keys
+from console.installation.keys import ensure_keys
 from tests.local.test_web_worker import all_of
 from tests.stack import wait_until
 
@@ -26,7 +26,7 @@ def account(stack):
     stack.manage(
         "shell", "-v0", "-c",
         "from console.accounts.services import create_account, mark_activated, store_credential\n"
-        "from console.namespaces.services import create_namespace\n"
+        "from console.ownership.services import create_namespace\n"
         "from django.db import transaction\n"
         "account = create_account('Body', None, 'console password 1')\n"
         "with transaction.atomic():\n"

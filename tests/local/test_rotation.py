@@ -10,9 +10,9 @@ import requests
 from cryptography.hazmat.primitives.serialization import Encoding
 from django.conf import settings as django_settings
 
-from console import keys
 from console.access.grants import Access
-from console.tokens.signing import sign
+from console.installation import keys
+from console.registry.signing import sign
 from registry_client import Challenged, RegistryClient
 from tests.registry_tools import DOCKER_MANIFEST, push_image
 from tests.stack import Stack, wait_until

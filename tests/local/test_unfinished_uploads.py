@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
-from console.environment import BASE_DIR
+from console.installation.environment import BASE_DIR
 from console.local import registry as bundled
-from console.registry import registry
+from console.registry.connection import registry
 from tests.environment import ENVIRONMENT, FOLDER
 from tests.registry_tools import digest_of
 

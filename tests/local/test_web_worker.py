@@ -13,7 +13,7 @@ from collections import Counter
 
 import pytest
 
-from console.environment import BASE_DIR
+from console.installation.environment import BASE_DIR
 from console.local import gunicorn
 from tests.environment import ENVIRONMENT
 from tests.ports import free_port

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 import requests
 
-from console.environment import BASE_DIR
+from console.installation.environment import BASE_DIR
 from tests.environment import ENVIRONMENT
 from tests.stack import Stack, processes_with, wait_until
 

@@ -5,17 +5,17 @@ from django.core.exceptions import ValidationError
 from django.db import connection, transaction
 from django.urls import reverse
 
-from console import registry as registries
 from console.access.grants import Access
 from console.accounts.models import RegistryCredential
 from console.activation import services as activation
-from console.images.models import Copy, Image
-from console.images.services_copy import copy_tag
-from console.indexing.services import reread_image
-from console.namespaces import services
 from console.namespaces.models import Namespace
-from console.namespaces.services import create_namespace, delete_namespace
-from console.registry import has_images_under, registry
+from console.ownership import services
+from console.ownership.services import create_namespace, delete_namespace
+from console.registry import connection as registries
+from console.registry.connection import has_images_under, registry
+from console.registry.copy_requests import copy_tag
+from console.registry.index.services import reread_image
+from console.repositories.models import Copy, Image
 from registry_client import NameUnknown, RegistryClient
 from tests.factories import AccountFactory, ActivatedAccountFactory, NamespaceFactory
 from tests.indexing.walking import fake_registry, own_registry, walk_over

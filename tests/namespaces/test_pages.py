@@ -3,10 +3,10 @@
 import pytest
 from django.core.exceptions import ValidationError
 
-from console.images.failures import give_up
-from console.images.models import WorkFailure
 from console.namespaces.models import Namespace
-from console.namespaces.services import delete_namespace, require_available, transfer_namespace
+from console.ownership.services import delete_namespace, require_available, transfer_namespace
+from console.repositories.failures import give_up
+from console.repositories.models import WorkFailure
 from tests.factories import (
     ActivatedAccountFactory,
     ImageFactory,

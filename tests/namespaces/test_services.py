@@ -11,18 +11,19 @@ from django.utils import timezone
 from console.access.grants import Access
 from console.access.names import RESERVED_NAMESPACES, split_repository
 from console.audit.models import AuditEvent
-from console.images import jobs, pushed
-from console.images.clearing import clear
-from console.images.models import PushedDigest
 from console.namespaces.models import Namespace, NamespaceHold
-from console.namespaces.services import (
+from console.ownership.services import (
     create_namespace,
     delete_namespace,
     finish_transfers,
     release_names,
     transfer_namespace,
 )
-from console.registry import registry
+from console.registry import jobs
+from console.registry.clearing import clear
+from console.registry.connection import registry
+from console.repositories import pushed
+from console.repositories.models import PushedDigest
 from registry_client import NotFound, RegistryClient, RegistryUnavailable
 from tests.factories import ActivatedAccountFactory, ImageFactory, NamespaceFactory
 from tests.images import disk

@@ -5,20 +5,20 @@ import datetime
 import pytest
 from django.utils import timezone
 
-from console.images import failures, pushed
-from console.images.models import Image, WorkFailure
-from console.indexing import hints
-from console.indexing import reconcile as walks
-from console.indexing.hints import Notice
 from console.namespaces.models import Namespace, NamespaceHold
-from console.namespaces.services import (
+from console.ownership.services import (
     create_namespace,
     delete_namespace,
     finish_transfers,
     release_names,
     transfer_namespace,
 )
-from console.registry import registry
+from console.registry.connection import registry
+from console.registry.index import hints
+from console.registry.index import reconcile as walks
+from console.registry.index.hints import Notice
+from console.repositories import failures, pushed
+from console.repositories.models import Image, WorkFailure
 from registry_client import RegistryClient, RegistryError, RegistryUnavailable
 from tests.factories import ActivatedAccountFactory, ImageFactory, NamespaceFactory
 from tests.images import disk, tags

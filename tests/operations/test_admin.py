@@ -9,8 +9,8 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 from console.accounts.models import Account
 from console.audit.models import AuditEvent
 from console.audit.services import record
-from console.images.models import Image, Tag
 from console.namespaces.models import Namespace
+from console.repositories.models import Image, Tag
 from tests.factories import AccountFactory, ActivatedAccountFactory, ImageFactory, NamespaceFactory, TagFactory
 
 pytestmark = pytest.mark.django_db

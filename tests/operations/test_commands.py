@@ -17,18 +17,18 @@ from procrastinate.contrib.django import app
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from console.accounts.models import Account
-from console.environment import BASE_DIR
-from console.images import jobs as image_jobs
-from console.images.models import Image
-from console.images.services import delete_image
-from console.indexing import hints
-from console.indexing import jobs as index_jobs
-from console.indexing.reconcile import AlreadyWalking
-from console.indexing.services import reread_image
+from console.installation.environment import BASE_DIR
 from console.local.children import LOOK_AGAIN_SIGNAL
 from console.operations import jobs as operations_jobs
 from console.operations.worker import run_worker
-from console.registry import registry
+from console.registry import jobs as image_jobs
+from console.registry.connection import registry
+from console.registry.index import hints
+from console.registry.index import jobs as index_jobs
+from console.registry.index.reconcile import AlreadyWalking
+from console.registry.index.services import reread_image
+from console.repositories.models import Image
+from console.repositories.services import delete_image
 from registry_client import RegistryUnavailable
 from tests.factories import AccountFactory, ImageFactory
 from tests.operations.conftest import refusing_twice
@@ -112,7 +112,7 @@ def test_a_signal_makes_a_worker_look_at_everything_again(monkeypatch):
             looked.wait(20)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr("console.indexing.reconcile.begin", begin)
+    monkeypatch.setattr("console.registry.index.reconcile.begin", begin)
     sender = threading.Thread(target=send)
     # Until the worker listens.
     signal.signal(signal.SIGTERM, lambda *_: None)
@@ -140,7 +140,7 @@ def test_a_job_whose_end_finds_no_room_in_the_database_is_not_stuck(monkeypatch,
         if not well:
             raise RegistryUnavailable("gone")
 
-    monkeypatch.setattr("console.images.deletion.delete_everything", work)
+    monkeypatch.setattr("console.registry.deletion.delete_everything", work)
     image = ImageFactory()
     delete_image(image.namespace.owner, image)
     run_worker(wait=False)
@@ -156,7 +156,7 @@ def test_a_job_that_is_no_longer_there_keeps_no_place(monkeypatch, caplog):
     def work(image, turn_over):
         ProcrastinateJob.objects.all()._raw_delete(using="default")
 
-    monkeypatch.setattr("console.images.deletion.delete_everything", work)
+    monkeypatch.setattr("console.registry.deletion.delete_everything", work)
     image = ImageFactory()
     delete_image(image.namespace.owner, image)
     run_worker(wait=False)
@@ -194,8 +194,8 @@ def test_hints_whose_job_failed_with_the_database_are_followed():
 @pytest.mark.parametrize(
     ("task", "work", "arguments", "key"),
     [
-        (index_jobs.follow_hints, "console.indexing.hints.follow", {"repository": "aa/bb"}, "hints aa/bb"),
-        (index_jobs.reconcile, "console.indexing.reconcile.begin", {}, "indexing.reconcile"),
+        (index_jobs.follow_hints, "console.registry.index.hints.follow", {"repository": "aa/bb"}, "hints aa/bb"),
+        (index_jobs.reconcile, "console.registry.index.reconcile.begin", {}, "indexing.reconcile"),
     ],
 )
 def test_a_job_that_fails_while_the_same_waits_keeps_nothing_locked(monkeypatch, task, work, arguments, key):

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.db import OperationalError
 
-from console.logs import DatabaseAway
+from console.installation.logs import DatabaseAway
 from console.operations.management.commands import worker
 from tests.environment import ENVIRONMENT
 
@@ -73,7 +73,7 @@ def wrapped(problem):
 
 def test_the_settings_use_it():
     assert settings.LOGGING["handlers"]["stderr"]["filters"] == ["database_away"]
-    assert settings.LOGGING["filters"]["database_away"] == {"()": "console.logs.DatabaseAway"}
+    assert settings.LOGGING["filters"]["database_away"] == {"()": "console.installation.logs.DatabaseAway"}
 
 
 def test_a_lost_connection_is_one_line(handler, stream):

@@ -8,7 +8,7 @@ import pytest
 from django.core.management import call_command
 
 from console.operations.management.commands import prepare
-from console.pages.static import STYLE_SHEET, STYLES
+from console.web.static import STYLE_SHEET, STYLES
 
 MOMENT = 1_700_000_000
 

@@ -11,10 +11,10 @@ from procrastinate.jobs import Job
 from procrastinate.manager import JobManager
 from procrastinate.periodic import PeriodicDeferrer
 
-from console.images.jobs import forget_documents
+from console.jobs.queue import LATER_PRIORITY, KeepTrying
 from console.operations.jobs import raise_waiting
 from console.operations.worker import _PatientManager
-from console.queue import LATER_PRIORITY, KeepTrying
+from console.registry.jobs import forget_documents
 from registry_client import Denied, MalformedManifest, RegistryUnavailable, Unauthorized
 
 

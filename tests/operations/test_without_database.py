@@ -9,8 +9,8 @@ from django.db import OperationalError, connection
 from procrastinate.contrib.django.models import ProcrastinateJob
 from procrastinate.exceptions import ConnectorException
 
-from console.indexing import jobs as index_jobs
 from console.operations import worker
+from console.registry.index import jobs as index_jobs
 from registry_client import RegistryUnavailable
 from tests.operations.conftest import refusing_twice
 from tests.stack import wait_until
@@ -32,7 +32,7 @@ def failing(queue, monkeypatch):
     def fail():
         raise RegistryUnavailable("gone")
 
-    monkeypatch.setattr("console.indexing.reconcile.begin", fail)
+    monkeypatch.setattr("console.registry.index.reconcile.begin", fail)
     index_jobs.look_again()
 
 
@@ -58,7 +58,7 @@ def test_a_database_that_does_not_answer_is_not_waited_for(monkeypatch, error):
         asked.append(1)
         raise error
 
-    monkeypatch.setattr("console.queue._defer_again", defer_again)
+    monkeypatch.setattr("console.jobs.queue._defer_again", defer_again)
     worker.run_worker(wait=False)
     assert asked == [1]
     assert left() == [("failed", "indexing.reconcile")]

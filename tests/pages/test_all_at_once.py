@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from console.accounts import access_tokens
-from console.guessing.models import Mark
+from console.access_tokens import services as access_tokens
+from console.throttling.models import Mark
 from tests.factories import PASSWORD, AccountFactory, ImageFactory, ManifestFactory, TagFactory
 
 pytestmark = pytest.mark.django_db

@@ -10,13 +10,13 @@ from django.db import OperationalError, connection, connections
 from django.http import HttpResponse
 from django.test import RequestFactory
 
-from console import outages
 from console.database import statements
-from console.environment import BASE_DIR
-from console.images import search
+from console.installation.environment import BASE_DIR
+from console.jobs import outages
 from console.namespaces.models import Namespace
-from console.pages.deadlines import has_gone
-from console.pages.shares import ShareMiddleware
+from console.repositories import search
+from console.web.deadlines import has_gone
+from console.web.shares import ShareMiddleware
 from tests.page_tools import text_of
 
 pytestmark = pytest.mark.django_db

@@ -9,9 +9,9 @@ from django.utils.safestring import SafeString
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.pages import fragments
-from console.pages.addresses import address_of
-from console.pages.paging import NOWHERE, PAGE_SIZES
+from console.web import fragments
+from console.web.addresses import address_of
+from console.web.paging import NOWHERE, PAGE_SIZES
 
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 TEXTS = st.one_of(WORDS, st.sampled_from(["%s", "%", "\ue0000\ue001", "{{ name }}", "<b>&'\""]))

@@ -5,8 +5,8 @@ import html
 import pytest
 from django.template.loader import render_to_string
 
-from console.dockerhub.models import OfficialImage
-from console.dockerhub.templatetags.dockerhub import Use
+from console.official_images.models import OfficialImage
+from console.official_images.templatetags.dockerhub import Use
 from tests.factories import AccountFactory
 
 pytestmark = pytest.mark.django_db

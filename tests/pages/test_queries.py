@@ -11,17 +11,17 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import get_resolver, reverse
 from django.utils import timezone
 
-from console.accounts import access_tokens
+from console.access_tokens import services as access_tokens
 from console.audit.services import record
-from console.dockerhub.models import Catalogue, OfficialImage, OfficialTag
-from console.favorites.models import Star
-from console.images.failures import give_up
-from console.images.models import Copy, DailyActivity, Document, Image, ImageDeletion, Manifest, Tag, WorkFailure
-from console.images.totals import refresh_totals
-from console.indexing.models import Reconcile, UnusableEvents
+from console.imports.models import Transfer
 from console.namespaces.models import NamespaceHold
-from console.tokens.models import Login
-from console.transfers.models import Transfer
+from console.official_images.models import Catalogue, OfficialImage, OfficialTag
+from console.registry.index.models import Reconcile, UnusableEvents
+from console.repositories.failures import give_up
+from console.repositories.models import Copy, DailyActivity, Document, Image, ImageDeletion, Manifest, Tag, WorkFailure
+from console.repositories.totals import refresh_totals
+from console.stars.models import Star
+from console.token_server.models import Login
 from tests.factories import ActivatedAccountFactory, ImageFactory, NamespaceFactory
 from tests.registry_tools import digest_of
 

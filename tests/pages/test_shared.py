@@ -7,10 +7,10 @@ import pytest
 from django.db import OperationalError
 from django.test import Client
 
-from console.images.models.image import ImageQuerySet
 from console.namespaces.models import Namespace
-from console.pages.markdown import render_markdown
-from console.pages.templatetags.console import moment, number, short_digest, size
+from console.repositories.models.image import ImageQuerySet
+from console.web.markdown import render_markdown
+from console.web.templatetags.console import moment, number, short_digest, size
 from tests.factories import PASSWORD, AccountFactory, ActivatedAccountFactory, NamespaceFactory
 from tests.letters import deliver
 from tests.page_tools import HTMX, text_of

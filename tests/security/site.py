@@ -20,14 +20,15 @@ from django.utils import timezone
 from django.utils.encoding import force_bytes
 from django.utils.http import urlsafe_base64_encode
 
-from console.accounts import access_tokens, email_changes, email_links
+from console.access_tokens import services as access_tokens
+from console.accounts import email_changes, email_links
 from console.accounts.letters import letters
 from console.accounts.models import Account
-from console.dockerhub.models import OfficialImage
-from console.images import failures
-from console.images.models import Copy, WorkFailure
-from console.tokens.models import Login
-from console.transfers.models import Transfer
+from console.imports.models import Transfer
+from console.official_images.models import OfficialImage
+from console.repositories import failures
+from console.repositories.models import Copy, WorkFailure
+from console.token_server.models import Login
 from tests.factories import (
     PASSWORD,
     AccountFactory,

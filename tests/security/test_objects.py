@@ -9,12 +9,12 @@ from django.contrib.auth.models import Permission
 from django.urls import reverse
 from django.utils import timezone
 
-from console.accounts import access_tokens
+from console.access_tokens import services as access_tokens
 from console.accounts.models import Account, RegistryCredential
-from console.images.models import Copy, Image, Tag
+from console.imports.models import Transfer
 from console.namespaces.models import Namespace
-from console.tokens.models import Login
-from console.transfers.models import Transfer
+from console.repositories.models import Copy, Image, Tag
+from console.token_server.models import Login
 from tests.factories import AccountFactory, RegistryCredentialFactory
 from tests.page_tools import text_of
 from tests.pages.test_queries import INDEX

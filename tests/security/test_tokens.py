@@ -10,12 +10,12 @@ import pytest
 from django.conf import settings
 from django.utils import timezone
 
-from console.accounts import access_tokens
+from console.access_tokens import services as access_tokens
 from console.accounts.models import AccessToken, RegistryCredential
 from console.accounts.services import change_registry_password, set_active
 from console.namespaces.models import NamespaceHold
-from console.tokens import logins
-from console.tokens.models import Login
+from console.token_server import logins
+from console.token_server.models import Login
 from tests.factories import PASSWORD as CONSOLE
 from tests.factories import AccountFactory, ImageFactory, NamespaceFactory, RegistryCredentialFactory, hashed
 from tests.security.site import writes

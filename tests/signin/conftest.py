@@ -11,7 +11,7 @@ from django.conf import settings as console_settings
 from django.core.cache import cache
 from django.test import Client
 
-from console.signin import factors
+from console.login import factors
 from tests.factories import PASSWORD, ActivatedAccountFactory
 from tests.signin.provider import CLIENT, SECRET, Provider
 

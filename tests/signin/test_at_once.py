@@ -7,7 +7,7 @@ import pytest
 from django.db import connection
 from django.test import Client
 
-from console.signin import factors
+from console.login import factors
 from tests.factories import AccountFactory
 from tests.signin.conftest import codes_of, is_in, set_up, sign_in
 from tests.stack import wait_until

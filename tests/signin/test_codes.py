@@ -13,9 +13,9 @@ from console.accounts.services import set_active
 from console.accounts.sessions import SessionStore
 from console.audit.models import AuditEvent
 from console.backup.database import WITHOUT_ROWS
-from console.guessing.limits import guess_limits
-from console.signin import entering, factors
-from console.signin.adapters import SecondFactors
+from console.login import entering, factors
+from console.login.adapters import SecondFactors
+from console.throttling.limits import guess_limits
 from tests.factories import PASSWORD, AccountFactory
 from tests.letters import deliver
 from tests.page_tools import text_of

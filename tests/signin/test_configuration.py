@@ -11,13 +11,13 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils import timezone
 
-from console import environment
 from console.accounts.services import set_active
 from console.accounts.sessions import SessionStore
 from console.audit.models import AuditEvent
-from console.environment import EnvironmentProblem
-from console.signin import links
-from console.signin.jobs import forget_sessions
+from console.installation import environment
+from console.installation.environment import EnvironmentProblem
+from console.login import links
+from console.login.jobs import forget_sessions
 from tests.factories import AccountFactory
 from tests.page_tools import text_of
 from tests.signin.conftest import is_in, sign_in

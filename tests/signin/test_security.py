@@ -12,7 +12,7 @@ from django.test import Client
 
 from console.accounts.models import Account
 from console.audit.models import AuditEvent
-from console.signin import factors
+from console.login import factors
 from tests.factories import PASSWORD, AccountFactory
 from tests.page_tools import HTMX, text_of
 from tests.signin.conftest import Phone, codes_of, forget, set_up, sign_in

@@ -14,7 +14,7 @@ from console.access.sign_in import refuse_disconnect
 from console.accounts.models import Account
 from console.accounts.services import set_active
 from console.audit.models import AuditEvent
-from console.signin import identities
+from console.login import identities
 from tests.factories import AccountFactory
 from tests.letters import deliver
 from tests.page_tools import text_of

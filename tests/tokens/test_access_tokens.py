@@ -8,10 +8,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from console.accounts import access_tokens
+from console.access_tokens import services as access_tokens
 from console.accounts.models import AccessToken, Account, RegistryCredential
 from console.accounts.services import change_registry_password, set_active
-from console.namespaces.services import delete_namespace
+from console.ownership.services import delete_namespace
 from tests.factories import ImageFactory, NamespaceFactory
 from tests.tokens.test_endpoint import PASSWORD, make_account
 from tests.tokens.tools import granted

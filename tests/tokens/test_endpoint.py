@@ -12,8 +12,8 @@ from django.test.utils import CaptureQueriesContext
 
 from console.accounts.models import Account, RegistryCredential
 from console.accounts.services import change_registry_password, set_active
-from console.images.models import Image
 from console.namespaces.models import Namespace
+from console.repositories.models import Image
 from tests.factories import AccountFactory, ImageFactory, NamespaceFactory
 from tests.tokens.tools import granted, read
 
@@ -320,9 +320,9 @@ class TestPost:
             access,
             good[:-1] + ("A" if good[-1] != "A" else "B"),
             signing.dumps({"account": owner.pk, "version": 1}, salt="another"),
-            signing.dumps({"account": owner.pk}, salt="console.tokens.refresh"),
-            signing.dumps([1], salt="console.tokens.refresh"),
-            signing.dumps({"account": "x", "version": {}}, salt="console.tokens.refresh"),
+            signing.dumps({"account": owner.pk}, salt="console.token_server.refresh"),
+            signing.dumps([1], salt="console.token_server.refresh"),
+            signing.dumps({"account": "x", "version": {}}, salt="console.token_server.refresh"),
         ):
             self.refused(ask.post(grant_type="refresh_token", refresh_token=forged))
 

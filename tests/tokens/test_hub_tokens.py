@@ -10,8 +10,8 @@ from django.conf import settings
 from console.access.grants import Access, dockerhub_grants
 from console.accounts.models import Account
 from console.accounts.services import set_active
-from console.tokens.lookup import by_username
-from console.tokens.signing import console_token
+from console.registry.signing import console_token
+from console.token_server.lookup import by_username
 from registry_client import RegistryClient, SignedTokens, Unauthorized
 from tests.factories import ActivatedAccountFactory, ImageFactory, NamespaceFactory
 from tests.hub_tools import Cache, Upstream, running

@@ -10,10 +10,10 @@ import pytest
 from cryptography import x509
 from django.core.management import CommandError, call_command
 
-from console import keys
 from console.audit.models import AuditEvent
-from console.tokens import rotation
-from console.tokens.signing import sign
+from console.installation import keys
+from console.registry.signing import sign
+from console.token_server import rotation
 
 
 @pytest.fixture

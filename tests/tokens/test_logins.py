@@ -11,13 +11,13 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from console.access.grants import Caller
-from console.accounts import access_tokens
+from console.access_tokens import services as access_tokens
 from console.accounts.models import AccessToken, RegistryCredential
 from console.accounts.services import change_registry_password, set_active
 from console.audit.models import AuditEvent
-from console.tokens import logins
-from console.tokens.jobs import forget_old
-from console.tokens.models import Login
+from console.token_server import logins
+from console.token_server.jobs import forget_old
+from console.token_server.models import Login
 from tests.factories import PASSWORD, ActivatedAccountFactory
 from tests.page_tools import HTMX, text_of
 from tests.tokens.tools import Asker, granted
@@ -77,7 +77,7 @@ class TestEnding:
         before = caller_of(ann)
         logins.revoke_all(ann)
         late = logins.begin(before, "docker", None)
-        token = signing.dumps({"login": late.pk.hex}, salt="console.tokens.refresh")
+        token = signing.dumps({"login": late.pk.hex}, salt="console.token_server.refresh")
         assert refresh(token) == 400
         assert not Login.objects.visible_to(ann).exists()
 
@@ -94,7 +94,7 @@ class TestEnding:
 
     def test_tokens_that_name_no_login(self, ann):
         for content in ({"account": ann.pk, "version": 1}, {"login": "x"}, {"login": 1}, [1], {"login": None}):
-            assert refresh(signing.dumps(content, salt="console.tokens.refresh")) == 400
+            assert refresh(signing.dumps(content, salt="console.token_server.refresh")) == 400
 
     def test_it_is_written_down(self, ann):
         log_in(ann)

@@ -13,10 +13,10 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from django.conf import settings
 
-from console import keys
 from console.access.grants import Access
-from console.registry import registry
-from console.tokens.signing import sign
+from console.installation import keys
+from console.registry.connection import registry
+from console.registry.signing import sign
 from tests.registry_tools import DOCKER_MANIFEST, push_image
 
 REPOSITORY = "checks/app"

@@ -13,8 +13,8 @@ from django.utils import timezone
 from console.access.grants import Access
 from console.accounts.models import Account, RegistryCredential
 from console.accounts.services import change_registry_password, set_active
-from console.images.models import Image
-from console.tokens import lookup, passwords
+from console.repositories.models import Image
+from console.token_server import lookup, passwords
 from tests.factories import PASSWORD as NEW_PASSWORD
 from tests.factories import ImageFactory, NamespaceFactory
 from tests.tokens.test_endpoint import PASSWORD, make_account
@@ -45,7 +45,7 @@ def hashed(monkeypatch):
 
 def another_process():
     """The module as another process has it: with a key and a memory of its own."""
-    spec = importlib.util.find_spec("console.tokens.passwords")
+    spec = importlib.util.find_spec("console.token_server.passwords")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from console.access.grants import Access
-from console.tokens.scopes import MOST_SCOPES, TooManyScopes, format_scope, parse_scope, parse_scopes
+from console.access.scopes import MOST_SCOPES, TooManyScopes, format_scope, parse_scope, parse_scopes
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,12 @@
 import pytest
 
 from console.accounts.models import Account
-from console.images import jobs
-from console.images.models import Image, ImageDeletion
-from console.images.quotas import tags_used
-from console.images.services import delete_image, delete_tags
-from console.indexing.services import reread_image
-from console.registry import registry_with_token
+from console.registry import jobs
+from console.registry.connection import registry_with_token
+from console.registry.index.services import reread_image
+from console.repositories.models import Image, ImageDeletion
+from console.repositories.quotas import tags_used
+from console.repositories.services import delete_image, delete_tags
 from tests.factories import ImageFactory
 from tests.page_tools import text_of
 from tests.registry_tools import push_image

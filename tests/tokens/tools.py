@@ -7,7 +7,7 @@ from cryptography import x509
 from django.conf import settings
 
 from console.access.grants import registry_grants
-from console.tokens import lookup
+from console.token_server import lookup
 
 
 class Asker:

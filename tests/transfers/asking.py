@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import uuid
 
-from console.images.models import Image, Tag
-from console.registry import registry
-from console.transfers import jobs
-from console.transfers.models import Transfer
-from console.transfers.references import parse
-from console.transfers.services import copy_official, import_image
+from console.imports import jobs
+from console.imports.models import Transfer
+from console.imports.references import parse
+from console.imports.services import copy_official, import_image
+from console.registry.connection import registry
+from console.repositories.models import Image, Tag
 from tests.registry_client.servers import Reply, error_reply
 
 

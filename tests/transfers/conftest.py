@@ -9,7 +9,7 @@ import subprocess
 import pytest
 import yaml
 
-from console import registry as console_registry
+from console.registry import connection as console_registry
 from registry_client import RegistryClient, connections
 from tests.factories import ActivatedAccountFactory, NamespaceFactory
 from tests.ports import free_port

@@ -8,13 +8,13 @@ from django.core.exceptions import ValidationError
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from console.audit.models import AuditEvent
-from console.images import versions
-from console.images.jobs import delete_image as delete_job
-from console.images.models import Image
-from console.images.services import delete_image
-from console.registry import registry
-from console.transfers import copying, jobs, services
-from console.transfers.models import Transfer
+from console.imports import copying, jobs, services
+from console.imports.models import Transfer
+from console.registry.connection import registry
+from console.registry.jobs import delete_image as delete_job
+from console.repositories import versions
+from console.repositories.models import Image
+from console.repositories.services import delete_image
 from registry_client import RegistryClient
 from tests.factories import ActivatedAccountFactory, ImageFactory, NamespaceFactory
 from tests.images import disk

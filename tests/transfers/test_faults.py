@@ -9,12 +9,12 @@ import threading
 import pytest
 from django.utils import timezone
 
-from console import registry as console_registry
-from console.dockerhub.models import OfficialImage, OfficialTag
-from console.registry import registry
-from console.transfers import copying, sources
-from console.transfers.models import Transfer
-from console.transfers.problems import SourceFailure
+from console.imports import copying, sources
+from console.imports.models import Transfer
+from console.imports.problems import SourceFailure
+from console.official_images.models import OfficialImage, OfficialTag
+from console.registry import connection as console_registry
+from console.registry.connection import registry
 from registry_client import RegistryClient, RegistryUnavailable, connections
 from tests.factories import ImageFactory
 from tests.images import disk

@@ -11,11 +11,11 @@ from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from console.audit.models import AuditEvent
-from console.transfers import credentials, jobs
-from console.transfers.models import Credentials, Transfer
-from console.transfers.problems import SourceFailure
-from console.transfers.references import Reference, parse
-from console.transfers.services import retry
+from console.imports import credentials, jobs
+from console.imports.models import Credentials, Transfer
+from console.imports.problems import SourceFailure
+from console.imports.references import Reference, parse
+from console.imports.services import retry
 from registry_client import Challenged, RegistryClient
 from tests.images import disk
 from tests.registry_client.servers import ISSUER, SERVICE, Server, Signer, TokenServer, error_reply, running_registry
@@ -250,7 +250,7 @@ class TestCredentials:
             credentials.of(transfer)
 
     def test_cancelled_or_the_image_deleted(self, private, pushed, namespace):
-        from console.transfers.services import cancel
+        from console.imports.services import cancel
 
         transfer = bring(namespace, f"{private}/{pushed.repository}:1", login=("ann", SECRET))
         cancel(namespace.owner, transfer)

@@ -12,13 +12,13 @@ from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from console.access.quotas import FETCHED_AT_ONCE
-from console.images.models import Image
-from console.images.services import delete_image
-from console.queue import LATER_PRIORITY
-from console.transfers import copying, jobs, plan, problems, services
-from console.transfers.models import Transfer
-from console.transfers.problems import Problem, SourceFailure
-from console.transfers.sources import Source
+from console.imports import copying, jobs, plan, problems, services
+from console.imports.models import Transfer
+from console.imports.problems import Problem, SourceFailure
+from console.imports.sources import Source
+from console.jobs.queue import LATER_PRIORITY
+from console.repositories.models import Image
+from console.repositories.services import delete_image
 from registry_client import Descriptor, MalformedManifest, Manifest, RegistryClient, RegistryUnavailable
 from tests.factories import ActivatedAccountFactory, NamespaceFactory
 from tests.images import disk

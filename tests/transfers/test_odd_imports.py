@@ -4,8 +4,8 @@ import uuid
 
 import pytest
 
-from console.images.models import WorkFailure
-from console.transfers.models import Transfer
+from console.imports.models import Transfer
+from console.repositories.models import WorkFailure
 from tests.images import disk
 from tests.images.oddities import ODD, push_odd
 from tests.transfers.asking import bring, image, run, tag_of

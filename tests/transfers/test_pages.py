@@ -3,9 +3,9 @@
 import pytest
 from django.urls import reverse
 
-from console.dockerhub.models import OfficialImage, OfficialTag
-from console.images.models import Image
-from console.transfers.models import Credentials, Transfer
+from console.imports.models import Credentials, Transfer
+from console.official_images.models import OfficialImage, OfficialTag
+from console.repositories.models import Image
 from tests.factories import ActivatedAccountFactory, ImageFactory, NamespaceFactory
 from tests.page_tools import HTMX, text_of
 from tests.transfers.asking import ask, bring
@@ -126,7 +126,7 @@ class TestImport:
     def test_with_credentials(self, client, team):
         response = client.post(IMPORT, {**self.DATA, "username": "ann", "password": " s3cret "})
         assert response.status_code == 302
-        from console.transfers import credentials
+        from console.imports import credentials
 
         assert credentials.of(Transfer.objects.get()) == ("ann", " s3cret ")
         assert "s3cret" not in text_of(client.get("/images/team/app/"))

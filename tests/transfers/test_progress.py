@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from console.transfers import jobs
-from console.transfers.models import Transfer
+from console.imports import jobs
+from console.imports.models import Transfer
 from tests.factories import ImageFactory
 
 pytestmark = pytest.mark.django_db

@@ -6,11 +6,11 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.db import connection
 
-from console.images.models import Image, Tag
-from console.images.services import delete_image
-from console.transfers import services
-from console.transfers.models import Credentials, Transfer
-from console.transfers.references import parse
+from console.imports import services
+from console.imports.models import Credentials, Transfer
+from console.imports.references import parse
+from console.repositories.models import Image, Tag
+from console.repositories.services import delete_image
 from tests.factories import ActivatedAccountFactory, ImageFactory, ManifestFactory, NamespaceFactory, TagFactory
 from tests.transfers.asking import ask, bring, image
 
@@ -70,7 +70,7 @@ class TestBegin:
         assert "being copied to the tag" in refused(bring, namespace, "r.example.com/app")
 
     def test_a_copy_within_the_registry_to_the_same_tag(self, namespace):
-        from console.images.services_copy import copy_tag
+        from console.registry.copy_requests import copy_tag
 
         source = ImageFactory(namespace=namespace, name="source")
         tag = TagFactory(image=source, manifest=ManifestFactory(image=source), name="v1")

@@ -5,8 +5,8 @@ import socket
 
 import pytest
 
-from console import environment
-from console.transfers.models import Credentials
+from console.imports.models import Credentials
+from console.installation import environment
 from tests.registry_client.servers import Server, error_reply, json_reply
 from tests.registry_tools import push_image
 from tests.transfers.asking import bring, image, official, pulled, run, serving

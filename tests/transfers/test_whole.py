@@ -22,7 +22,7 @@ from tests.transfers.asking import blob_reply, serving
 pytestmark = pytest.mark.browser
 # What Docker Hub would have said of a tag.
 KNOWN = """
-from console.dockerhub.models import OfficialImage, OfficialTag
+from console.official_images.models import OfficialImage, OfficialTag
 
 platforms = [{"name": f"linux/{one}", "digest": "", "size": 1} for one in ("amd64", "arm64", "s390x", "ppc64le")]
 image, _ = OfficialImage.objects.get_or_create(name="nginx")

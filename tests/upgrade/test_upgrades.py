@@ -14,7 +14,7 @@ from django.contrib.auth.hashers import make_password
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.operations import RunSQL
 
-from console.tag_order import sort_key
+from console.repositories.tag_order import sort_key
 from tests.environment import FOLDER
 from tests.houses import demolish, make
 
@@ -62,7 +62,7 @@ TEXTS = {"/images/": ["team", "app", "web/api"], "/images/team/app/": ["v1", "la
 TOKENS = """
 import base64, jwt
 from django.test import Client
-from console.accounts import access_tokens
+from console.access_tokens import services as access_tokens
 from console.accounts.models import Account, AccessToken
 def ask(user, password, scope):
     header = "Basic " + base64.b64encode(f"{{user}}:{{password}}".encode()).decode()

@@ -13,9 +13,10 @@ from django.core import mail
 from django.http import HttpResponse
 from django.test import Client
 
-from console.accounts import access_tokens, email_changes
+from console.access_tokens import services as access_tokens
+from console.accounts import email_changes
 from console.accounts.services import set_active
-from console.signin import links
+from console.login import links
 from tests.factories import AccountFactory, ActivatedAccountFactory, NamespaceFactory, hashed
 from tests.letters import deliver
 from tests.signin.conftest import come_back, leave
@@ -227,23 +228,23 @@ class Door:
 
 
 VERIFY, ENCODE = (f"django.contrib.auth.hashers.Argon2PasswordHasher.{name}" for name in ("verify", "encode"))
-HASH = "console.accounts.access_tokens.hash_secret"
+HASH = "console.access_tokens.services.hash_secret"
 DOORS = [
     Door(sign_in, 302, 200, VERIFY),
     Door(change_console_password, 302, 200, ENCODE),
     Door(basic, 200, 401, VERIFY, gives=True),
     Door(form_password, 200, 400, VERIFY, gives=True),
-    Door(basic_access_token, 200, 401, "console.tokens.lookup.by_secret"),
-    Door(form_access_token, 200, 400, "console.tokens.lookup.by_secret"),
+    Door(basic_access_token, 200, 401, "console.token_server.lookup.by_secret"),
+    Door(form_access_token, 200, 400, "console.token_server.lookup.by_secret"),
     Door(create_access_token, 200, 422, HASH, gives=True),
-    Door(refresh, 200, 400, "console.tokens.lookup.by_login", gives=True),
+    Door(refresh, 200, 400, "console.token_server.lookup.by_login", gives=True),
     Door(activate, 302, 422, ENCODE),
     Door(change_registry_password, 302, 422, ENCODE),
     Door(letter, 302, 200, "console.accounts.letters.Letters.check_token"),
-    Door(link, 302, 410, "console.signin.links.read"),
+    Door(link, 302, 410, "console.login.links.read"),
     Door(email_link, 302, 410, "console.accounts.email_changes.is_token_of"),
     Door(session, 200, 302, "django.contrib.sessions.backends.base.SessionBase.__getitem__"),
-    Door(notifications, 200, 401, "console.indexing.views._keep"),
-    Door(single_sign_on, 302, 400, "console.signin.identities._claims"),
+    Door(notifications, 200, 401, "console.registry.index.views._keep"),
+    Door(single_sign_on, 302, 400, "console.login.identities._claims"),
     Door(bring, 302, 422, "cryptography.fernet.Fernet.encrypt"),
 ]

@@ -7,10 +7,9 @@ import pytest
 from django.conf import settings
 from django.urls import reverse
 
-from console import protocol_errors
 from console.local import refusals
 from console.local.chunks import ChunkScanner
-from console.pages import bodies
+from console.web import bodies, protocol_errors
 from tests.page_tools import text_of
 
 MOST = settings.DATA_UPLOAD_MAX_MEMORY_SIZE

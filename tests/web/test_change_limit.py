@@ -7,9 +7,9 @@ from django.contrib.auth import get_user
 from django.test import Client
 from django.utils import timezone
 
-from console import environment
-from console.guessing import changes
+from console.installation import environment
 from console.namespaces.models import Namespace
+from console.throttling import changes
 from tests.factories import AccountFactory, ActivatedAccountFactory, NamespaceFactory
 from tests.page_tools import HTMX, text_of
 

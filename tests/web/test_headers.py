@@ -133,7 +133,7 @@ def test_an_error_of_ours(client, ann, monkeypatch):
     def fail(*arguments, **options):
         raise RuntimeError("on purpose")
 
-    monkeypatch.setattr("console.images.models.image.ImageQuerySet.visible_to", fail)
+    monkeypatch.setattr("console.repositories.models.image.ImageQuerySet.visible_to", fail)
     client.raise_request_exception = False
     response = client.get("/images/")
     assert response.status_code == 500

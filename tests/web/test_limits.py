@@ -10,7 +10,7 @@ from django.test import RequestFactory, override_settings
 
 from console.audit.middleware import client_address
 from console.local import arrival
-from console.pages.proxies import ProxyMiddleware
+from console.web.proxies import ProxyMiddleware
 from tests.page_tools import text_of
 
 pytestmark = pytest.mark.django_db

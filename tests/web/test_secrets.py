@@ -16,7 +16,7 @@ from django.urls import reverse
 
 from console.accounts.models import Account
 from console.audit import summaries
-from console.signin import links
+from console.login import links
 from tests.signin import provider as provider_module
 from tests.web.secret_doors import DOORS, House, forms_of, new
 

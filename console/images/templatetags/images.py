@@ -10,11 +10,11 @@ from django.template.loader import get_template
 from django.urls import get_script_prefix
 from django.utils.translation import get_language
 
-from console.favorites.services import mark
-from console.favorites.templatetags.stars import image_star
 from console.images import rows
-from console.images.models import Image, Tag
-from console.pages import fragments
+from console.repositories.models import Image, Tag
+from console.stars.services import mark
+from console.stars.templatetags.stars import image_star
+from console.web import fragments
 
 register = template.Library()
 # So many rows of images are kept, of some two kilobytes each, for lists that are looked at again.

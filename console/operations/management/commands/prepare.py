@@ -19,8 +19,8 @@ from django.db import connection, transaction
 from console.accounts.models import Account
 from console.accounts.services import create_account
 from console.database.server_log import settings_that_log_values
-from console.files import replace_file
-from console.pages import static
+from console.installation.files import replace_file
+from console.web import static
 
 # What ``collectstatic`` leaves out by itself.
 _IGNORED = ["CVS", ".*", "*~"]

@@ -7,8 +7,8 @@ from django.db import OperationalError, connection
 
 from console.audit.origin import set_origin
 from console.database.statements import JOB_SECONDS, limit_statements
-from console.indexing.jobs import look_again
 from console.operations.worker import run_worker
+from console.registry.index.jobs import look_again
 
 
 class Command(BaseCommand):

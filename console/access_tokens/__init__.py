@@ -1,0 +1,1 @@
+"""Access tokens: secrets for programs, in place of the registry password."""

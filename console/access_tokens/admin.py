@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
+
+from console.access.sign_in import may_administer
+from console.access_tokens import services as access_tokens
+from console.accounts.models import AccessToken
+from console.audit.recorded import Recorded
+
+
+@admin.register(AccessToken)
+class AccessTokenAdmin(Recorded):
+    actions_are_recorded = True
+    list_display = (
+        "name",
+        "account",
+        "access",
+        "opened",
+        "created_at",
+        "expires_at",
+        "last_used_at",
+        "last_used_from",
+        "revoked_at",
+    )
+    list_filter = (("revoked_at", admin.EmptyFieldListFilter), "can_push", "can_delete", "all_namespaces")
+    list_select_related = ("account",)
+    search_fields = ("name", "account__account_id", "account__name", "account__credential__username")
+    ordering = ("-created_at", "-pk")
+    fields = readonly_fields = (*list_display, "hint")
+    actions = ("revoke",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[AccessToken]:
+        return super().get_queryset(request).prefetch_related("namespaces")
+
+    @admin.display(description=_("access"), ordering="can_push")
+    def access(self, token: AccessToken) -> str:
+        return token.access
+
+    @admin.display(description=_("namespaces"), ordering="all_namespaces")
+    def opened(self, token: AccessToken) -> str:
+        if token.all_namespaces:
+            return gettext("All")
+        return ", ".join(namespace.name for namespace in token.namespaces.all()) or gettext("None left")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        # Django offers actions only to those who may change; the form itself stays read-only.
+        if obj is not None and not may_administer(request.user.is_superuser, obj.account.is_superuser):
+            return False
+        return super().has_change_permission(request, obj)
+
+    @admin.action(description=_("Revoke: they open nothing from now on"), permissions=["change"])
+    def revoke(self, request: HttpRequest, queryset: QuerySet[AccessToken]) -> None:
+        tokens = [token for token in queryset.select_related("account") if self.has_change_permission(request, token)]
+        revoked = sum(access_tokens.revoke(token, by="admin") for token in tokens)
+        messages.success(
+            request,
+            ngettext("%(count)d access token is revoked.", "%(count)d access tokens are revoked.", revoked)
+            % {"count": revoked},
+        )

@@ -1,0 +1,141 @@
+"""What people choose about an access token."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+from django import forms
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from console.access_tokens.services import name_taken
+from console.accounts.models import AccessToken, Account
+from console.namespaces.models import Namespace
+
+_ON_A_DATE, _NEVER = "date", "never"
+
+
+class AccessTokenForm(forms.Form):
+    """Name, what the token may do, where, and for how long.
+
+    What belongs to one choice alone (the namespaces, the date) is read only with that choice, whatever else was sent.
+    """
+
+    name = forms.CharField(
+        label=_("Name"),
+        max_length=40,
+        widget=forms.TextInput(
+            attrs={"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false", "autofocus": True}
+        ),
+        help_text=_("Where it is used, such as gitlab-ci: letters, digits, “-”, “_” or “.”."),
+        error_messages={
+            "required": _("Please enter a name"),
+            "max_length": _("Use 1 to 40 letters, digits, “-”, “_” or “.”, beginning with a letter or digit."),
+        },
+    )
+    access = forms.ChoiceField(
+        label=_("Access"),
+        choices=[("pull", _("Pull")), ("push", _("Pull and push")), ("delete", _("Pull, push and delete"))],
+        initial="pull",
+        widget=forms.RadioSelect,
+        error_messages={
+            "required": _("Please choose what the token may do"),
+            "invalid_choice": _("Please choose what the token may do"),
+        },
+    )
+    reach = forms.ChoiceField(
+        label=_("Namespaces"),
+        choices=[("all", _("All, those too that come later")), ("chosen", _("Only chosen ones"))],
+        initial="all",
+        widget=forms.RadioSelect,
+        error_messages={
+            "required": _("Please choose where the token may be used"),
+            "invalid_choice": _("Please choose where the token may be used"),
+        },
+    )
+    namespaces = forms.ModelMultipleChoiceField(
+        Namespace.objects.none(),
+        to_field_name="name",
+        label=_("Chosen namespaces"),
+        widget=forms.CheckboxSelectMultiple,
+        error_messages={
+            "required": _("Please choose at least one namespace"),
+            "invalid_choice": _("Please choose among your own namespaces"),
+            "invalid_pk_value": _("Please choose among your own namespaces"),
+        },
+    )
+    expires = forms.ChoiceField(
+        label=_("Expires"),
+        choices=[
+            ("30", _("In 30 days")),
+            ("60", _("In 60 days")),
+            ("90", _("In 90 days")),
+            ("365", _("In a year")),
+            (_ON_A_DATE, _("On a date")),
+            (_NEVER, _("Never")),
+        ],
+        initial="90",
+        error_messages={
+            "required": _("Please choose how long the token works"),
+            "invalid_choice": _("Please choose how long the token works"),
+        },
+    )
+    date = forms.DateField(
+        label=_("Last day"),
+        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
+        input_formats=["%Y-%m-%d"],
+        help_text=_("It works until the end of this day (UTC)."),
+        error_messages={
+            "required": _("Please enter a date"),
+            "invalid": _("Please enter a date like 2027-01-31"),
+        },
+    )
+
+    def __init__(self, account: Account, *arguments: Any, **options: Any) -> None:
+        """Offer the account's own namespaces, less those that change hands; without any there is nothing to choose."""
+        super().__init__(*arguments, **options)
+        self.account = account
+        own = Namespace.objects.visible_to(account).filter(new_owner=None).order_by("name")
+        self.fields["namespaces"].queryset = own  # type: ignore[attr-defined]
+        if not own.exists():
+            del self.fields["reach"], self.fields["namespaces"]
+
+    def clean_name(self) -> str:
+        """Hold the name against the rules of names, and see that no other token of the account has it.
+
+        :raises ValidationError: with a sentence for what is wrong.
+        """
+        name: str = self.cleaned_data["name"]
+        AccessToken._meta.get_field("name").run_validators(name)
+        if AccessToken.objects.visible_to(self.account).filter(name=name).exists():
+            raise name_taken(name)
+        return name
+
+    def clean(self) -> dict[str, Any]:
+        """Bring the choices to the service's arguments, such as ``can_push``, ``namespaces`` and ``expires_at``."""
+        data = super().clean() or self.cleaned_data
+        data["can_push"] = data.get("access") in {"push", "delete"}
+        data["can_delete"] = data.get("access") == "delete"
+        if "reach" not in self.fields and self.data.get("reach", "all") != "all":
+            # Those that were chosen went while the form was open: it must not come to mean all that come later.
+            self.add_error(None, _("Please choose among your own namespaces"))
+        if data.get("reach", "all") == "all":
+            data["namespaces"] = None
+            self.errors.pop("namespaces", None)
+        if data.get("expires") != _ON_A_DATE:
+            self.errors.pop("date", None)
+        data["expires_at"] = self._end(data)
+        return data
+
+    def _end(self, data: dict[str, Any]) -> datetime.datetime | None:
+        """From when on the token opens nothing."""
+        choice, now = data.get("expires", ""), timezone.now()
+        if choice.isdecimal():
+            return now + datetime.timedelta(days=int(choice))
+        if choice != _ON_A_DATE or "date" not in data:
+            return None
+        end = datetime.datetime.combine(data["date"], datetime.time(23, 59, 59), datetime.UTC)
+        if end <= now:
+            self.add_error("date", _("This day is over. Choose a later one."))
+        return end

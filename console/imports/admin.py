@@ -1,0 +1,22 @@
+from django.contrib import admin
+
+from console.audit.recorded import ReadOnlyAdmin
+from console.imports.models import Transfer
+
+
+@admin.register(Transfer)
+class TransferAdmin(ReadOnlyAdmin):
+    list_display = (
+        "origin",
+        "image",
+        "tag",
+        "state",
+        "bytes_done",
+        "bytes_total",
+        "problem",
+        "requested_by",
+        "requested_at",
+    )
+    list_filter = ("state",)
+    list_select_related = ("image__namespace",)
+    search_fields = ("image__name", "image__namespace__name", "repository", "=requested_by")

@@ -1,0 +1,154 @@
+"""What people type about copies from other registries."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext_lazy as _
+
+from console.accounts.models import Account
+from console.imports import references
+from console.imports.credentials import LONGEST_CREDENTIAL
+from console.repositories.forms import ImageNameField, NamespaceChoiceForm, TagField
+
+_PLATFORM = re.compile(r"[a-z0-9]{1,30}/[a-z0-9_]{1,30}(?:/[a-z0-9._]{1,30})?")
+_MOST_PLATFORMS = 50
+_AS_IT_IS = {"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}
+
+
+def _image_name(help_text: Any, *, required: bool = True) -> ImageNameField:
+    return ImageNameField(
+        label=_("Image"), help_text=help_text, required=required, widget=forms.TextInput(attrs=_AS_IT_IS)
+    )
+
+
+def _tag(help_text: Any, *, required: bool = True) -> TagField:
+    return TagField(
+        label=_("Tag"),
+        help_text=help_text,
+        required=required,
+        widget=forms.TextInput(attrs=_AS_IT_IS),
+        error_messages={"required": _("Please enter a tag")},
+    )
+
+
+class PlatformsField(forms.CharField):
+    """Platforms, separated by commas or spaces; nothing for all."""
+
+    def to_python(self, value: Any) -> Any:
+        """A list, each platform once.
+
+        :raises ValidationError: when one of them is none.
+        """
+        found = list(dict.fromkeys(str(super().to_python(value) or "").lower().replace(",", " ").split()))
+        if len(found) > _MOST_PLATFORMS or not all(_PLATFORM.fullmatch(one) for one in found):
+            raise ValidationError(_("Write platforms like linux/amd64, linux/arm64/v8."))
+        return found
+
+
+def _platforms() -> PlatformsField:
+    return PlatformsField(
+        label=_("Platforms"),
+        required=False,
+        widget=forms.TextInput(attrs=_AS_IT_IS),
+        help_text=_("Like linux/amd64, linux/arm64. Empty: all, and the copy has the same digest."),
+    )
+
+
+class OfficialCopyForm(NamespaceChoiceForm):
+    """Where an official image is copied to, and which platforms of it."""
+
+    name = _image_name(_("If the image does not exist, a private one is created."))
+    tag = _tag(_("A tag that is there is replaced."))
+    platforms: forms.Field = _platforms()
+
+    def __init__(self, account: Account, known: list[str], *arguments: Any, **options: Any) -> None:
+        """Offer the platforms that are ``known``; without any they are typed."""
+        super().__init__(account, *arguments, **options)
+        if known:
+            self.fields["platforms"] = forms.MultipleChoiceField(
+                label=_("Platforms"),
+                required=False,
+                choices=[(one, one) for one in known],
+                widget=forms.CheckboxSelectMultiple,
+                help_text=_("None ticked: all, and the copy has the same digest."),
+                error_messages={"invalid_choice": _("The tag does not have the platform %(value)s.")},
+            )
+
+
+class ImportForm(NamespaceChoiceForm):
+    """What is imported from where, and where to."""
+
+    reference = forms.CharField(
+        label=_("Image to import"),
+        max_length=references.LONGEST,
+        widget=forms.TextInput(attrs={**_AS_IT_IS, "autofocus": True}),
+        help_text=_("As after docker pull: registry.example.com/team/app:1, or with @sha256:…"),
+        error_messages={
+            "required": _("Please enter the name of an image"),
+            "max_length": _("This is longer than the name of any image."),
+        },
+    )
+    username = forms.CharField(
+        label=_("User name there"),
+        required=False,
+        max_length=LONGEST_CREDENTIAL,
+        widget=forms.TextInput(attrs=_AS_IT_IS),
+        error_messages={"max_length": _("The user name may have 4,096 characters.")},
+    )
+    password = forms.CharField(
+        label=_("Password there"),
+        required=False,
+        strip=False,
+        max_length=LONGEST_CREDENTIAL,
+        # "off" is not heeded for passwords: a password manager would fill in the console password, which would then be
+        # sent to the other registry. Into a field for a new password nothing that is saved is filled.
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+        help_text=_(
+            "For a registry that asks for them. They are used for this import alone: kept encrypted until it ends, for "
+            "an hour at most."
+        ),
+        error_messages={"max_length": _("The password may have 4,096 characters.")},
+    )
+    name = _image_name(
+        _("Empty: the last part of its name there. If the image does not exist, a private one is created."),
+        required=False,
+    )
+    tag = _tag(_("Empty: the tag there. A tag that is there is replaced."), required=False)
+    platforms = _platforms()
+    field_order = ["reference", "username", "password", "namespace", "name", "tag", "platforms"]
+
+    def clean_reference(self) -> references.Reference:
+        """What was typed, taken apart."""
+        try:
+            return references.parse(self.cleaned_data["reference"])
+        except ValueError:
+            raise ValidationError(
+                _("This is not the name of an image. Write it like registry.example.com/team/app:1.")
+            ) from None
+
+    def clean(self) -> dict[str, Any]:
+        """Fill in what was left empty; a password is nobody's without a user name."""
+        data = super().clean() or self.cleaned_data
+        source = data.get("reference")
+        if source is not None:
+            if not data.get("name") and "name" not in self.errors:
+                self._take_name(source.repository.rpartition("/")[2])
+            if "tag" not in self.errors:
+                data["tag"] = data.get("tag") or source.tag
+                if not data["tag"]:
+                    self.add_error("tag", _("Please enter a tag: a digest names none"))
+        if data.get("password") and not data.get("username"):
+            self.add_error("username", _("Please enter the user name too"))
+        data["login"] = (data["username"], data.get("password", "")) if data.get("username") else None
+        return data
+
+    def _take_name(self, name: str) -> None:
+        """Call the copy as the image is called there, where that is a name here."""
+        try:
+            self.cleaned_data["name"] = self.fields["name"].clean(name)
+        except ValidationError as problem:
+            self.add_error("name", problem)

@@ -1,0 +1,122 @@
+"""Transfers under way, and what they may need to be let in where they copy from."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+from django.db import models
+from django.db.models import F, Q
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from console.repositories.models import Image
+
+
+class Transfer(models.Model):
+    """An image that is being copied from another registry to ``image:tag``: what its page shows until it has ended.
+
+    One that succeeded has no row any more; one that failed or was cancelled stays until somebody tries it again or
+    dismisses it. ``attempt`` counts how often somebody asked for it: a job of an earlier one has nothing left to do.
+    ``digest`` is what ``reference`` was found to point at, so that a copy that goes on later is of the same thing;
+    ``result`` what the tag will point at, another digest where not all platforms were chosen. While ``finishing`` the
+    tag is being put, and it is too late to cancel.
+    """
+
+    class State(models.TextChoices):
+        RUNNING = "running", _("Copying")
+        FAILED = "failed", _("Failed")
+        CANCELLED = "cancelled", _("Cancelled")
+
+    image = models.ForeignKey(Image, on_delete=models.CASCADE, related_name="transfers")
+    tag = models.CharField(_("tag"), max_length=128)
+    source = models.CharField(
+        _("registry"), max_length=280, blank=True, default="", help_text=_("Its address; empty for Docker Hub’s cache")
+    )
+    repository = models.CharField(_("repository"), max_length=255)
+    reference = models.CharField(_("tag or digest"), max_length=140)
+    platforms = models.JSONField(_("platforms"), default=list, blank=True, help_text=_("Empty: all"))
+    digest = models.CharField(_("digest"), max_length=140, blank=True, default="")
+    result = models.CharField(_("digest of the copy"), max_length=140, blank=True, default="")
+    bytes_total = models.PositiveBigIntegerField(_("bytes"), default=0)
+    bytes_done = models.PositiveBigIntegerField(_("bytes done"), default=0)
+    state = models.CharField(_("state"), max_length=9, choices=State.choices, default=State.RUNNING)
+    finishing = models.BooleanField(default=False)
+    problem = models.CharField(_("problem"), max_length=300, blank=True, default="")
+    attempt = models.PositiveIntegerField(_("attempt"), default=1)
+    with_credentials = models.BooleanField(_("with credentials"), default=False)
+    requested_at = models.DateTimeField(_("requested"), default=timezone.now)
+    requested_by = models.CharField(_("requested by"), max_length=64)
+
+    class Meta:
+        verbose_name = _("transfer")
+        verbose_name_plural = _("transfers")
+        constraints = [
+            models.UniqueConstraint(fields=["image", "tag"], name="transfer_target_unique"),
+            models.CheckConstraint(condition=Q(state__in=["running", "failed", "cancelled"]), name="transfer_state"),
+            models.CheckConstraint(condition=Q(bytes_done__lte=F("bytes_total")), name="transfer_progress"),
+        ]
+        indexes = [models.Index(fields=["requested_by"], condition=Q(state="running"), name="transfer_running")]
+
+    def __str__(self) -> str:
+        return f"{self.origin} → {self.image}:{self.tag}"
+
+    @property
+    def origin(self) -> str:
+        """Where it comes from, as people type it."""
+        between = "@" if ":" in self.reference else ":"
+        host = self.source.partition("://")[2]
+        # Docker Hub's official images are known by their name alone.
+        name = f"{host}/{self.repository}" if host else self.repository.removeprefix("library/")
+        return f"{name}{between}{self.reference}"
+
+    @property
+    def progress(self) -> str:
+        """What the copy is doing: the state, and of one that runs ``starting``, ``copying`` or ``blocked``."""
+        if self.state != self.State.RUNNING:
+            return self.state
+        if self.problem:
+            return "blocked"
+        return "copying" if self.bytes_total else "starting"
+
+    @property
+    def percent(self) -> int:
+        """Progress in whole percent; 0 while it is not known how much there is to copy."""
+        return self.bytes_done * 100 // self.bytes_total if self.bytes_total else 0
+
+    @property
+    def again(self) -> str:
+        """The address of the form that asks for the same once more."""
+        scheme = self.source.partition("://")[0]
+        namespace, _slash, name = self.image.repository.partition("/")
+        given = {
+            "reference": f"{scheme}://{self.origin}",
+            "namespace": namespace,
+            "name": name,
+            "tag": self.tag,
+            "platforms": " ".join(self.platforms),
+        }
+        return f"{reverse('import')}?{urlencode(given)}"
+
+    @property
+    def can_be_retried(self) -> bool:
+        """Whether it can be tried again as it is: credentials are not kept for that."""
+        return self.state != self.State.RUNNING and not self.with_credentials
+
+
+class Credentials(models.Model):
+    """The user name and password that a transfer was asked for with, encrypted (``console.imports.credentials``).
+
+    They go when the transfer ends, and at ``expires_at`` whatever becomes of it.
+    """
+
+    transfer = models.OneToOneField(Transfer, on_delete=models.CASCADE, primary_key=True, related_name="credentials")
+    sealed = models.BinaryField()
+    expires_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        verbose_name = _("credentials")
+        verbose_name_plural = _("credentials")
+
+    def __str__(self) -> str:
+        return str(self.transfer_id)

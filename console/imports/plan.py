@@ -1,0 +1,293 @@
+"""What a copy of an image consists of: the manifests to put, and the blobs that they need."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Hashable, Iterable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
+
+from console.registry import foreign_layers
+from console.registry.large_content import SMALL_BYTES, alone
+from registry_client import (
+    MANIFEST_MEDIA_TYPES,
+    Child,
+    Descriptor,
+    DigestMismatch,
+    Manifest,
+    NotFound,
+    Platform,
+    RegistryClient,
+    RegistryError,
+    is_digest,
+)
+from registry_client.json_documents import parse
+from registry_client.names import Digest
+
+_DEEPEST = 3
+_MOST_MANIFESTS = 1000
+# A plan is held in memory whole, and anybody's own registry may send whatever it likes.
+_LARGEST_MANIFEST = 4 << 20
+_LARGEST_MANIFESTS = 8 << 20
+_MOST_BLOBS = 10_000
+_LARGEST_CONFIG = 4 << 20
+_LARGEST_SIZE = (1 << 63) - 1
+# What BuildKit attests of a platform names it so, and has itself the platform "unknown/unknown".
+_ABOUT = "vnd.docker.reference.digest"
+
+
+class CannotTransfer(Exception):
+    """The copy can never succeed; the message is the sentence for the page."""
+
+
+@dataclass
+class Plan:
+    """``manifests`` stand after those that they name: the last is what the tag will point at.
+
+    ``length`` is how many bytes the manifests have together.
+    """
+
+    manifests: list[Manifest] = field(default_factory=list)
+    blobs: dict[str, Descriptor] = field(default_factory=dict)
+    length: int = 0
+
+    @property
+    def root(self) -> Manifest:
+        """What the tag will point at."""
+        return self.manifests[-1]
+
+    @property
+    def size(self) -> int:
+        """Bytes of all blobs."""
+        return sum(blob.size for blob in self.blobs.values())
+
+
+class Kept:
+    """Manifests of copies that go on in another turn, so that their sources are not asked for them each time.
+
+    Each copy finds only what it read itself: what one may read, another may not. What does not fit is not kept, and
+    nobody's has to go for another's; what nobody asks about for a while does.
+    """
+
+    _ROOM = 16 << 20
+    _SECONDS = 600.0
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._manifests: dict[Hashable, dict[str, Manifest]] = {}
+        self._used: dict[Hashable, float] = {}
+
+    def get(self, copy: Hashable, digest: str) -> Manifest | None:
+        """What the copy has read, if it is still here."""
+        with self._lock:
+            found = self._manifests.get(copy, {}).get(digest)
+            if found is not None:
+                self._used[copy] = time.monotonic()
+        # Not the kept one itself, which would keep the values that are read out of it.
+        return replace(found) if found else None
+
+    def add(self, copy: Hashable, manifest: Manifest) -> bool:
+        """Keep what the copy has read; whether there was room."""
+        with self._lock:
+            now = time.monotonic()
+            for old in [one for one, used in self._used.items() if now - used > self._SECONDS]:
+                self._drop(old)
+            if self.length + len(manifest.content) > self._ROOM:
+                return False
+            self._manifests.setdefault(copy, {})[manifest.digest] = replace(manifest)
+            self._used[copy] = now
+            return True
+
+    def forget(self, copy: Hashable) -> None:
+        """The copy does not go on."""
+        with self._lock:
+            self._drop(copy)
+
+    @property
+    def length(self) -> int:
+        """Bytes of all that is kept."""
+        return sum(len(one.content) for some in self._manifests.values() for one in some.values())
+
+    def _drop(self, copy: Hashable) -> None:
+        self._manifests.pop(copy, None)
+        self._used.pop(copy, None)
+
+
+def make_plan(
+    source: RegistryClient,
+    root: Manifest,
+    platforms: Iterable[str],
+    read: Callable[[str, str], Manifest] | None = None,
+) -> Plan:
+    """Read what hangs from ``root``, and leave out what is not wanted.
+
+    :param platforms: those to copy, as ``linux/arm64/v8`` or without the variant; none for all.
+    :param read: reads a manifest of a repository by its digest; ``source.manifest`` when nothing is given.
+    :raises CannotTransfer: when the image has not all of them, or is of a form that cannot be copied.
+    :raises registry_client.RegistryError: when the source fails, or sends what cannot be understood.
+    """
+    plan = Plan()
+    # Before anything in it is looked at: values take many times the room of their text. For the same reason they are
+    # read out of copies, which go when they have been looked at.
+    _require_room(plan, root)
+    wanted = tuple(dict.fromkeys(platforms))
+    narrowed = replace(_narrowed(source, replace(root), wanted))
+    _add(plan, source, read or source.manifest, narrowed, _DEEPEST)
+    if plan.size > _LARGEST_SIZE:
+        raise CannotTransfer("The image’s manifests state sizes beyond belief.")
+    return plan
+
+
+def _require_room(plan: Plan, manifest: Manifest) -> None:
+    length = len(manifest.content)
+    if length > _LARGEST_MANIFEST or plan.length + length > _LARGEST_MANIFESTS:
+        raise CannotTransfer("The image’s manifests are too large.")
+    if len(plan.manifests) >= _MOST_MANIFESTS:
+        raise CannotTransfer("The image consists of too many manifests.")
+
+
+def _add(
+    plan: Plan, source: RegistryClient, read: Callable[[str, str], Manifest], manifest: Manifest, depth: int
+) -> None:
+    _require_room(plan, manifest)
+    if manifest.media_type not in MANIFEST_MEDIA_TYPES:
+        raise CannotTransfer("The image is of an old or unknown form that the registry does not store.")
+    if manifest.is_index:
+        if not depth:
+            raise CannotTransfer("The image nests indexes too deeply.")
+        with _turn_for(manifest.content):
+            if not replace(manifest).names_all_entries:
+                raise CannotTransfer("The image’s manifest cannot be understood.")
+            entries = replace(manifest).entries
+        known = {one.digest for one in plan.manifests}
+        for entry in entries:
+            if entry.digest not in known:
+                _add_entry(plan, source, read, manifest.repository, entry, depth)
+    else:
+        _add_image(plan, manifest)
+    # Those below an index have been added after the index was read.
+    _require_room(plan, manifest)
+    plan.manifests.append(manifest)
+    plan.length += len(manifest.content)
+
+
+def _turn_for(content: bytes) -> AbstractContextManager[None]:
+    """The turn to take something large apart (``console.registry.large_content``); what is small needs none."""
+    return alone() if len(content) > SMALL_BYTES else nullcontext()
+
+
+def _add_image(plan: Plan, manifest: Manifest) -> None:
+    with _turn_for(manifest.content):
+        image = replace(manifest)
+        if refusal := foreign_layers.refusal(image):
+            raise CannotTransfer(refusal)
+        for blob in image.blobs:
+            if not blob.is_foreign:
+                _add_blob(plan, blob)
+
+
+def _add_blob(plan: Plan, blob: Descriptor) -> None:
+    if blob.digest not in plan.blobs and len(plan.blobs) >= _MOST_BLOBS:
+        raise CannotTransfer("The image consists of too many layers.")
+    plan.blobs.setdefault(blob.digest, blob)
+
+
+def _add_entry(
+    plan: Plan,
+    source: RegistryClient,
+    read: Callable[[str, str], Manifest],
+    repository: str,
+    entry: Descriptor,
+    depth: int,
+) -> None:
+    """Add what an index names: a manifest with all below it, or a blob, as BuildKit's cache names its layers.
+
+    The source says which it is; of two that are possible, what the media type says is tried first.
+    """
+    if entry.media_type not in {"", *MANIFEST_MEDIA_TYPES} and (blob := _blob_at(source, repository, entry)):
+        _add_blob(plan, blob)
+        return
+    try:
+        manifest = read(repository, entry.digest)
+    except RegistryError as error:
+        # Distribution answers 500 when it is asked for a layer as a manifest, others 404 or with the layer itself.
+        if error.status is None and not isinstance(error, DigestMismatch):
+            raise
+        blob = _blob_at(source, repository, entry)
+        if blob is None:
+            raise
+        _add_blob(plan, blob)
+    else:
+        _add(plan, source, read, manifest, depth - 1)
+
+
+def _blob_at(source: RegistryClient, repository: str, entry: Descriptor) -> Descriptor | None:
+    """The blob at the source, with the size that it has there; ``None`` when there is none."""
+    try:
+        return source.stat_blob(repository, entry.digest)
+    except NotFound:
+        return None
+
+
+def _narrowed(source: RegistryClient, root: Manifest, platforms: tuple[str, ...]) -> Manifest:
+    """``root`` itself when all of it is wanted, else an index of the same form with the platforms that are.
+
+    The same choice gives the same bytes, and so the same digest, each time. Also of one platform an index is made: what
+    the index says of the image, and what is attested of the platform, would be lost with it.
+    """
+    if not platforms:
+        return root
+    if not root.is_index:
+        _require(platforms, [_platform_of(source, root)])
+        return root
+    shown = [child for child in root.children if _ABOUT not in child.annotations]
+    _require(platforms, [child.platform for child in shown])
+    wanted = {child.digest for child in shown if any(_is(child.platform, one) for one in platforms)}
+    document = parse(root.content)
+    kept = [
+        entry
+        for entry, child in zip(document["manifests"], root.children, strict=True)
+        if child.digest in wanted or _about(child) in wanted
+    ]
+    if len(kept) == len(root.children):
+        return root
+    content = json.dumps({**document, "manifests": kept}, separators=(",", ":")).encode()
+    return replace(root, digest=Digest.of(content), content=content)
+
+
+def _about(child: Child) -> str:
+    digest = child.annotations.get(_ABOUT, "")
+    return digest if is_digest(digest) else ""
+
+
+def _is(platform: Platform | None, asked: str) -> bool:
+    """Whether a platform is the one asked for; without a variant every variant is meant."""
+    if platform is None:
+        return False
+    return asked in {str(platform), f"{platform.os}/{platform.architecture}"}
+
+
+def _require(asked: tuple[str, ...], there: list[Platform | None]) -> None:
+    for one in asked:
+        if not any(_is(platform, one) for platform in there):
+            names = ", ".join(sorted({str(platform) for platform in there if platform})) or "none that is named"
+            raise CannotTransfer(f"The image does not have the platform {one}. It has: {names[:200]}.")
+
+
+def _platform_of(source: RegistryClient, manifest: Manifest) -> Platform | None:
+    """The platform of a single image, which its configuration says (OCI image specification, "Image Configuration")."""
+    if manifest.config is None:
+        return None
+    try:
+        content = source.read_blob(manifest.repository, manifest.config.digest, _LARGEST_CONFIG)
+        with _turn_for(content):
+            config = parse(content)
+        os, architecture = config["os"], config["architecture"]
+        variant = config.get("variant") or ""
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+    if not all(isinstance(part, str) for part in (os, architecture, variant)):
+        return None
+    return Platform(os, architecture, variant)

@@ -1,0 +1,128 @@
+"""What went wrong with a copy: as one sentence, and whether it is retried automatically."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from console.imports.models import Transfer
+from console.official_images.models import OfficialTag
+from registry_client import (
+    Denied,
+    DigestMismatch,
+    MalformedManifest,
+    ManifestBlobUnknown,
+    NotFound,
+    RefusedAddress,
+    RefusedTokenServer,
+    RegistryError,
+    RegistryUnavailable,
+    Unauthorized,
+    UnexpectedAnswer,
+)
+
+# Of another one's name, in a sentence of a bounded length.
+_LONGEST_HOST = 60
+# An error that no rule here expects.
+BROKEN = "Something went wrong inside My Images; an administrator finds more in the log."
+# Added to the last problem of a copy that was retried for too long.
+GIVEN_UP = "It was tried for a day."
+
+
+class TooSlow(RegistryUnavailable):
+    """A registry that answers, but so slowly that it would keep a place from others."""
+
+
+class SourceFailure(Exception):
+    """The registry that is copied from failed; ``error`` says how."""
+
+    def __init__(self, error: RegistryError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+@dataclass(frozen=True)
+class Problem:
+    """The sentence for the page: the cause alone. The page adds that what ``passes`` is retried, and when."""
+
+    sentence: str
+    passes: bool
+
+
+def of_source(transfer: Transfer, error: RegistryError) -> Problem:
+    """What is wrong at the registry that is copied from."""
+    hub = not transfer.source
+    name = "Docker Hub" if hub else transfer.source.partition("://")[2]
+    if isinstance(error, TooSlow):
+        return Problem(f"{name} answers too slowly.", True)
+    if isinstance(error, RegistryUnavailable):
+        if error.status == 429:
+            return Problem(f"The rate limit of {name} is reached.", True)
+        if error.status is not None and error.status >= 500:
+            return Problem(f"{name} answers with an error.", True)
+        return Problem(f"Can’t reach {name}.", True)
+    if hub and isinstance(error, Unauthorized | Denied):
+        return Problem("Docker Hub, or its cache here, refuses the console.", True)
+    if isinstance(error, NotFound):
+        return _not_found(transfer, name)
+    return Problem(_for_good(error, name), False)
+
+
+def _not_found(transfer: Transfer, name: str) -> Problem:
+    hub = not transfer.source
+    # A cache that Docker Hub refuses, or that cannot reach it, says of a tag that it is not there (Distribution 2.8).
+    if hub and not transfer.digest and _known(transfer):
+        return Problem(f"Docker Hub does not give “{transfer.origin}” just now, or no longer has it.", True)
+    if not transfer.digest:
+        either = ", or cannot be asked just now" if hub else ""
+        return Problem(f"{name} has no image “{transfer.origin}”{either}.", False)
+    if hub:
+        return Problem("Docker Hub cannot be asked for a part of the image.", True)
+    return Problem(f"The image is not complete at {name}: a part of it is missing there.", False)
+
+
+def _known(transfer: Transfer) -> bool:
+    """Whether Docker Hub's catalogue has the tag."""
+    name = transfer.repository.removeprefix("library/")
+    return OfficialTag.objects.filter(image__name=name, name=transfer.reference).exists()
+
+
+def _for_good(error: RegistryError, name: str) -> str:
+    if isinstance(error, RefusedAddress):
+        return (
+            f"{name}, or where it sends its callers, is not a public address that may be called. "
+            "Ask an administrator to allow it."
+        )
+    if isinstance(error, RefusedTokenServer):
+        return _refused_token_server(error, name)
+    if isinstance(error, Unauthorized | Denied):
+        return f"{name} does not let this image be pulled: it is not there, or it needs another user name and password."
+    if isinstance(error, DigestMismatch):
+        return f"What {name} sent is not what its digest says. None of it was kept."
+    if isinstance(error, MalformedManifest):
+        return "The image’s manifest cannot be understood."
+    if isinstance(error, UnexpectedAnswer):
+        return f"{name} does not answer as a registry does."
+    return f"{name} refused a step of the copy."
+
+
+def _refused_token_server(error: RefusedTokenServer, name: str) -> str:
+    server = error.host if len(error.host) <= _LONGEST_HOST else "a server with a very long name"
+    if error.without_tls:
+        return f"{name} wants callers to log in without TLS, at {server}. Nothing was sent there."
+    return (
+        f"{name} asks for your user name and password to be sent to another server, {server}. They were not sent. "
+        "If that server is right, ask an administrator to allow it."
+    )
+
+
+def of_target(error: RegistryError) -> Problem:
+    """What is wrong at the installation's own registry."""
+    if isinstance(error, RegistryUnavailable):
+        if error.status is not None:
+            return Problem("The registry here answers with an error; its storage may be full.", True)
+        return Problem("Can’t reach the registry here.", True)
+    if isinstance(error, Unauthorized):
+        return Problem("The registry here refuses the console.", True)
+    if isinstance(error, ManifestBlobUnknown):
+        return Problem("A part of the image was deleted meanwhile.", True)
+    return Problem("The registry refused a step of the copy.", False)

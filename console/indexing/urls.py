@@ -1,7 +1,0 @@
-"""The address that the registry sends its notifications to."""
-
-from django.urls import path
-
-from console.indexing import views
-
-urlpatterns = [path("notifications/", views.notifications, name="notifications")]

@@ -1,0 +1,1 @@
+"""Background jobs: how they are queued, retried, and which errors are an outage."""

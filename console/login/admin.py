@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from typing import Any
+
+from allauth.account import admin as _account_admin
+from allauth.account.models import EmailAddress
+from allauth.mfa import admin as _mfa_admin
+from allauth.mfa.models import Authenticator
+from allauth.socialaccount import admin as _social_admin
+from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
+from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+from django.shortcuts import redirect
+from django.utils.translation import gettext_lazy as _
+
+from console.access.sign_in import may_administer
+from console.audit.recorded import Recorded
+from console.login import factors, identities
+
+# What django-allauth registers shows secrets, or is not used here.
+_REGISTERED = (_account_admin, _mfa_admin, _social_admin)
+for model in (EmailAddress, Authenticator, SocialAccount, SocialApp, SocialToken):
+    if admin.site.is_registered(model):
+        admin.site.unregister(model)
+
+
+class _Removable(Recorded):
+    """A list of what people have set up themselves: an administrator may look at it, and remove of it."""
+
+    # The services below write down what was removed.
+    form_is_recorded = actions_are_recorded = True
+    list_select_related = ("user",)
+    search_fields = ("user__account_id", "user__name", "user__email")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        if obj is not None and not may_administer(request.user.is_superuser, obj.user.is_superuser):
+            return False
+        # One's own are removed by whoever shows once more who they are: an open session is not enough.
+        if obj is not None and obj.user_id == request.user.pk:
+            return False
+        return super().has_delete_permission(request, obj)
+
+    def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
+        one = self.get_object(request, unquote(object_id))
+        if one is not None and one.user_id == request.user.pk:
+            messages.info(request, _("What is your own is removed here."))
+            return redirect("security")
+        return super().delete_view(request, object_id, extra_context)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        found = super().get_queryset(request)
+        return found if request.user.is_superuser else found.exclude(user__is_superuser=True)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        for one in queryset:
+            self.delete_model(request, one)
+
+    def delete_model(self, request: HttpRequest, obj: Model) -> None:
+        raise NotImplementedError
+
+
+@admin.register(Authenticator)
+class SecondFactorAdmin(_Removable):
+    list_display = ("user", "type", "name", "created_at", "last_used_at")
+    list_filter = ("type",)
+    fields = readonly_fields = list_display
+    ordering = ("-created_at", "-pk")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        # Recovery codes go with what they stand in for.
+        return super().get_queryset(request).exclude(type=factors.RECOVERY_CODES)
+
+    @admin.display(description=_("name"))
+    def name(self, factor: Authenticator) -> str:
+        return factors.name_of(factor)
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        factors.remove(obj, by="admin")
+
+
+@admin.register(SocialAccount)
+class IdentityAdmin(_Removable):
+    list_display = ("user", "provider", "uid", "date_joined")
+    fields = readonly_fields = list_display
+    ordering = ("-date_joined", "-pk")
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        identities.disconnect(obj, by="admin")

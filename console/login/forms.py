@@ -1,0 +1,120 @@
+"""What people type about signing in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from console.accounts.backends import check_console_password
+from console.accounts.models import Account
+from console.accounts.validators import LONGEST_PASSWORD, TOO_LONG
+from console.login import factors
+from console.throttling.hashing import Later
+
+_NO_CODE = gettext_lazy("This is longer than any code.")
+
+
+def _too_many_codes(later: Later) -> str:
+    minutes = -(-later.seconds // 60)
+    return ngettext(
+        "Too many wrong codes. Try again in %(count)d minute.",
+        "Too many wrong codes. Try again in %(count)d minutes.",
+        minutes,
+    ) % {"count": minutes}
+
+
+class CodeForm(forms.Form):
+    """A code of the authenticator app or a recovery code; ``factor`` is whose it was."""
+
+    code = forms.CharField(
+        label=gettext_lazy("Code"),
+        max_length=40,
+        widget=forms.TextInput(attrs={"autocomplete": "one-time-code", "autocapitalize": "none", "autofocus": True}),
+        error_messages={"required": gettext_lazy("Please enter a code"), "max_length": _NO_CODE},
+    )
+
+    def __init__(self, *arguments: Any, account: Account, request: HttpRequest, **options: Any) -> None:
+        """Take whose code it has to be, and the request, for where it comes from."""
+        super().__init__(*arguments, **options)
+        self.account, self.request = account, request
+        self.factor: Any = None
+
+    def clean_code(self) -> str:
+        """Check the code.
+
+        :raises ValidationError: when it is wrong, or cannot be tried now.
+        """
+        code: str = self.cleaned_data["code"]
+        try:
+            self.factor = factors.check_code(self.request, self.account, code)
+        except Later as later:
+            self.request.later = later  # type: ignore[attr-defined]
+            raise ValidationError(_too_many_codes(later), code="later") from None
+        if self.factor is None:
+            raise ValidationError(_("This code is wrong, or was used already. Wait for the next one."), code="wrong")
+        return code
+
+
+class PasswordForm(forms.Form):
+    """One's own password once more; guesses count as those at sign-in do."""
+
+    password = forms.CharField(
+        label=gettext_lazy("Password"),
+        strip=False,
+        max_length=LONGEST_PASSWORD,
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password", "autofocus": True}),
+        error_messages={"required": gettext_lazy("Please enter your password"), "max_length": TOO_LONG},
+    )
+
+    def __init__(self, *arguments: Any, account: Account, request: HttpRequest, **options: Any) -> None:
+        """Take whose password it has to be, and the request, for where it comes from."""
+        super().__init__(*arguments, **options)
+        self.account, self.request = account, request
+
+    def clean_password(self) -> str:
+        """Check the password.
+
+        :raises ValidationError: when it is wrong, or cannot be tried now.
+        """
+        password: str = self.cleaned_data["password"]
+        try:
+            right = check_console_password(
+                self.account, "", self.request, lambda: self.account.check_password(password)
+            )
+        except Later as later:
+            self.request.later = later  # type: ignore[attr-defined]
+            raise ValidationError(later.message, code="later") from None
+        if not right:
+            raise ValidationError(_("This is not your password. Try again."), code="wrong")
+        return password
+
+
+class AppForm(forms.Form):
+    """The first code of a new authenticator app."""
+
+    code = forms.CharField(
+        label=gettext_lazy("Code that the app shows"),
+        max_length=40,
+        widget=forms.TextInput(attrs={"autocomplete": "one-time-code", "inputmode": "numeric"}),
+        error_messages={"required": gettext_lazy("Please enter a code"), "max_length": _NO_CODE},
+    )
+
+
+class PasskeyNameForm(forms.Form):
+    """What a passkey is called."""
+
+    name = forms.CharField(
+        label=gettext_lazy("Name"),
+        max_length=factors.LONGEST_NAME,
+        widget=forms.TextInput(attrs={"autocomplete": "off", "autofocus": True}),
+        help_text=gettext_lazy("Such as the device that it is on."),
+        error_messages={
+            "required": gettext_lazy("Please enter a name"),
+            "max_length": gettext_lazy("The name may have 60 characters."),
+        },
+    )

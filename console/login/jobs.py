@@ -1,0 +1,15 @@
+"""What time brings about for sessions."""
+
+from __future__ import annotations
+
+from procrastinate.contrib.django import app
+
+from console.accounts.sessions import SessionStore
+from console.jobs.queue import INDEX_QUEUE
+
+
+@app.periodic(cron="17 * * * *")
+@app.task(name="signin.forget_sessions", queue=INDEX_QUEUE, queueing_lock="signin.forget_sessions")
+def forget_sessions(timestamp: int = 0) -> None:
+    """Remove sessions whose time is over, most of them of strangers who pressed a button at sign-in."""
+    SessionStore.clear_expired()

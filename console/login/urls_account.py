@@ -1,0 +1,68 @@
+"""Addresses of signing out and of the account."""
+
+from django.contrib.auth import views as auth
+from django.urls import path
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.generic import RedirectView
+
+from console.accounts.forms import NewPasswordForm
+from console.accounts.letters import letters
+from console.login import views_account as views
+from console.login.views_account import with_passwords
+
+# Django's views would take a PUT for a POST, or answer what is not allowed only to those who are signed in.
+form = require_http_methods(["GET", "HEAD", "POST"])
+
+urlpatterns = [
+    # The administration's door for passwords is ours, too: there a guess counts as elsewhere.
+    path(
+        "admin/password_change/",
+        require_safe(RedirectView.as_view(pattern_name="password_change")),
+        name="admin-password-change",
+    ),
+    path("sign-out/", require_POST(auth.LogoutView.as_view()), name="sign-out"),
+    path("account/", views.account, name="account"),
+    path("account/name/", views.rename, name="account-name"),
+    path("account/password/", form(with_passwords(views.ChangePassword.as_view())), name="password_change"),
+    path(
+        "account/password/done/",
+        require_safe(
+            with_passwords(auth.PasswordChangeDoneView.as_view(template_name="accounts/password_change_done.html"))
+        ),
+        name="password_change_done",
+    ),
+    path(
+        "account/reset/",
+        form(with_passwords(views.ResetPassword.as_view())),
+        name="password_reset",
+    ),
+    path(
+        "account/reset/sent/",
+        require_safe(
+            with_passwords(auth.PasswordResetDoneView.as_view(template_name="accounts/password_reset_done.html"))
+        ),
+        name="password_reset_done",
+    ),
+    path(
+        "account/reset/<uidb64>/<token>/",
+        form(
+            with_passwords(
+                auth.PasswordResetConfirmView.as_view(
+                    template_name="accounts/password_reset_confirm.html",
+                    token_generator=letters,
+                    form_class=NewPasswordForm,
+                )
+            )
+        ),
+        name="password_reset_confirm",
+    ),
+    path(
+        "account/reset/complete/",
+        require_safe(
+            with_passwords(
+                auth.PasswordResetCompleteView.as_view(template_name="accounts/password_reset_complete.html")
+            )
+        ),
+        name="password_reset_complete",
+    ),
+]

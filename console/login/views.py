@@ -1,0 +1,209 @@
+"""The doors: password, second factor, passkey, link, and the administration's."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Any
+
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth import views as auth
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import redirect, render, resolve_url
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_http_methods, require_POST, require_safe
+
+from console.access.sign_in import provider_may_confirm, refuse_administration
+from console.accounts.forms import SignInForm
+from console.accounts.models import Account
+from console.login import entering, factors, identities, links
+from console.login.adapters import host
+from console.login.forms import CodeForm
+from console.login.views_account import with_status
+
+
+def passkeys_work(request: HttpRequest) -> bool:
+    """Whether browsers have passkeys for this address: they belong to a name, and want TLS (WebAuthn, 5.1)."""
+    name = host(request)
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return request.is_secure() or name == "localhost"
+    return False
+
+
+class SignIn(auth.LoginView):
+    """Signing in with a password, and the way to the other ways."""
+
+    template_name = "signin/sign_in.html"
+    authentication_form = SignInForm
+    redirect_authenticated_user = True
+
+    def get_redirect_url(self, request: HttpRequest | None = None) -> str:
+        """Where to in the end, when that was said and is an address of this site."""
+        name = self.redirect_field_name
+        return entering.inside(self.request, self.request.POST.get(name, self.request.GET.get(name)))
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Try the password, where there are passwords."""
+        if not settings.LOCAL_ACCOUNTS:
+            raise Http404
+        return super().post(request, *args, **kwargs)
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        """With the ways in that there are."""
+        ways = {
+            "with_passwords": settings.LOCAL_ACCOUNTS,
+            "with_passkeys": settings.LOCAL_ACCOUNTS and passkeys_work(self.request),
+            "provider": settings.OIDC_NAME if settings.OIDC_ISSUER else "",
+        }
+        return super().get_context_data(**kwargs, **ways)
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        """Go on to the second factor, or in."""
+        return entering.begin(self.request, form.get_user(), entering.PASSWORD, self.get_redirect_url())
+
+    def form_invalid(self, form: Any) -> HttpResponse:
+        """Show what is wrong."""
+        return with_status(self.request, super().form_invalid(form))
+
+
+@never_cache
+@require_http_methods(["GET", "POST"])
+def second_factor(request: HttpRequest) -> HttpResponse:
+    """After the right password, link or identity: a code or a passkey."""
+    found = entering.pending(request)
+    if found is None:
+        return redirect("sign-in")
+    account, way, place = found
+    form = CodeForm(account=account, request=request)
+    problem = ""
+    if "credential" in request.POST:
+        if factors.check_passkey(request, account, request.POST["credential"]):
+            return entering.finish(request, account, [way, entering.PASSKEY], place)
+        problem = _("This passkey was not accepted. Try again.")
+    elif request.method == "POST":
+        form = CodeForm(request.POST, account=account, request=request)
+        if form.is_valid():
+            recovery = form.factor.type == factors.RECOVERY_CODES
+            if recovery:
+                messages.warning(request, _("A recovery code is used up. Are there enough left?"))
+            return entering.finish(
+                request, account, [way, entering.RECOVERY_CODE if recovery else entering.CODE], place
+            )
+    context = {"form": form, "problem": problem, **asked_for(request, account)}
+    return with_status(request, render(request, "signin/second_factor.html", context))
+
+
+def asked_for(request: HttpRequest, account: Account) -> dict[str, Any]:
+    """What a page needs to ask for one of the account's passkeys."""
+    possible = passkeys_work(request) and factors.has_passkey(account)
+    return {"passkey_options": factors.passkey_options(account) if possible else ""}
+
+
+@never_cache
+@require_POST
+def passkey(request: HttpRequest) -> HttpResponse:
+    """Signing in with a passkey alone: first what to ask the browser for, then its answer."""
+    if not settings.LOCAL_ACCOUNTS:
+        raise Http404
+    if not request.POST.get("credential"):
+        entering.for_a_while(request)
+        return HttpResponse(factors.passkey_options(None), content_type="application/json")
+    factor = factors.check_passkey(request, None, request.POST["credential"])
+    if factor is None:
+        messages.error(request, _("This passkey was not accepted. Try again, or sign in another way."))
+        return redirect("sign-in")
+    return entering.begin(request, factor.user, entering.PASSKEY, request.POST.get("next", ""))
+
+
+@never_cache
+@require_http_methods(["GET", "POST"])
+def link(request: HttpRequest, token: str) -> HttpResponse:
+    """A link of ``manage.py signinlink``: looking at it does nothing, the button signs in."""
+    with transaction.atomic():
+        account = links.read(token, lock=request.method == "POST")
+        if account is None:
+            message = _("This link was used already, or is too old. Make a new one.")
+            return failed(request, message, status=410)
+        if request.method == "POST":
+            return entering.begin(request, account, entering.LINK)
+    return render(request, "signin/link.html", {"account": account})
+
+
+@never_cache
+@require_POST
+def sso(request: HttpRequest, purpose: str = "login") -> HttpResponse:
+    """On to the identity provider.
+
+    By a page and not by a redirect: the pages' policy lets no form lead to another site (``form-action``).
+    """
+    if not settings.OIDC_ISSUER:
+        raise Http404
+    entering.for_a_while(request)
+    try:
+        address = identities.ask(request, purpose, entering.inside(request, request.POST.get("next", "")))
+    except identities.Problem as problem:
+        return failed(request, str(problem), status=503)
+    return render(request, "signin/leave.html", {"address": address, "provider": settings.OIDC_NAME})
+
+
+@never_cache
+@require_GET
+def sso_callback(request: HttpRequest) -> HttpResponse:
+    """Back from the identity provider."""
+    if not settings.OIDC_ISSUER:
+        raise Http404
+    try:
+        identity, asked = identities.receive(request)
+        return _come_back(request, identity, asked)
+    except identities.Problem as problem:
+        return failed(request, str(problem), problem.status)
+
+
+def _come_back(request: HttpRequest, identity: identities.Identity, asked: dict[str, Any]) -> HttpResponse:
+    if asked["process"] == "login":
+        account = identities.account_for(identity)
+        if not account.is_active:
+            raise identities.Problem(_("Your account here is deactivated. Ask an administrator."))
+        return entering.begin(request, account, entering.SINGLE_SIGN_ON, asked.get("next", ""))
+    user: Any = request.user
+    # Whoever began has to be who comes back.
+    if not user.is_authenticated or user.pk != asked["account"]:
+        raise identities.Problem(_("You have signed out meanwhile. Start again."))
+    if asked["process"] == "connect":
+        identities.connect(user, identity)
+        messages.success(request, _("Your identity is connected: you can sign in with it from now on."))
+    elif identities.account_of(identity) != user:
+        raise identities.Problem(_("This is somebody else’s identity."))
+    elif not provider_may_confirm(enrolled=factors.is_enrolled(user), with_password=user.signs_in_with_password):
+        raise identities.Problem(_("Your account asks for something else by now. Start again."))
+    else:
+        entering.confirm(request)
+    return HttpResponseRedirect(entering.inside(request, asked.get("next", "")) or reverse("security"))
+
+
+def failed(request: HttpRequest, problem: str, status: int = 400) -> HttpResponse:
+    """A page with one sentence, and the way back."""
+    return render(request, "signin/failed.html", {"problem": problem}, status=status)
+
+
+@never_cache
+@require_safe
+def administration(request: HttpRequest) -> HttpResponse:
+    """The administration's door leads to everybody's: there is none without the second factor."""
+    place = entering.inside(request, request.GET.get("next", "")) or resolve_url("admin:index")
+    user: Any = request.user
+    if not user.is_authenticated:
+        return redirect_to_login(place, resolve_url(settings.LOGIN_URL))
+    if not user.is_staff:
+        raise PermissionDenied
+    if refusal := refuse_administration(entering.ways(request)):
+        messages.warning(request, refusal)
+        return redirect("security")
+    return HttpResponseRedirect(place)

@@ -1,0 +1,110 @@
+"""One's own account, and its password for signing in."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth import views as auth
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http.response import HttpResponseBase
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_http_methods
+
+from console.accounts import email_changes, services
+from console.accounts.forms import ChangePasswordForm, NameForm, ResetPasswordForm
+from console.accounts.requests import Request
+from console.audit.middleware import client_address
+from console.repositories import quotas
+from console.throttling import services as guessing
+from console.throttling.hashing import Later
+from console.throttling.services import LETTER, Attempt
+from console.web.rendering import dialog, go, page, signed_in
+
+
+def with_status(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+    """429 for a page that says that a password cannot be tried now (RFC 6585, 4)."""
+    later: Later | None = getattr(request, "later", None)
+    if later is not None:
+        response.status_code = 429
+        response["Retry-After"] = str(later.seconds)
+    return response
+
+
+def with_passwords(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """A view about passwords for signing in: 404 where there are none, or where the account has none."""
+
+    @functools.wraps(view)
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        account = request.user
+        if not (settings.LOCAL_ACCOUNTS if account.is_anonymous else account.signs_in_with_password):
+            raise Http404
+        return view(request, *args, **kwargs)
+
+    return guarded
+
+
+class ChangePassword(auth.PasswordChangeView):
+    """Changing one's console password."""
+
+    template_name = "accounts/password_change.html"
+    form_class = ChangePasswordForm
+
+    def get_form_kwargs(self) -> dict[str, Any]:
+        """With the request, for its address."""
+        return {**super().get_form_kwargs(), "request": self.request}
+
+    def form_invalid(self, form: Any) -> HttpResponse:
+        """Show what is wrong."""
+        return with_status(self.request, super().form_invalid(form))
+
+
+class ResetPassword(auth.PasswordResetView):
+    """Asking for a letter by which another console password is chosen.
+
+    What is done here is the same whether an account has the address or not: a job sends the letter, if any.
+    """
+
+    template_name = "accounts/password_reset.html"
+    form_class = ResetPasswordForm
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        """Have the letter sent, unless too many were asked for."""
+        try:
+            guessing.ask(Attempt(LETTER, form.cleaned_data["email"].casefold(), client_address(self.request)))
+        except Later as later:
+            self.request.later = later  # type: ignore[attr-defined]
+            form.add_error(None, _("Too many letters were asked for. Try again in some minutes."))
+            return with_status(self.request, self.form_invalid(form))
+        form.queue_letters()
+        return HttpResponseRedirect(self.get_success_url())
+
+
+@require_GET
+@signed_in
+def account(request: Request) -> HttpResponse:
+    """Who one is here: name, Account ID, e-mail, user name for the registry, quotas."""
+    context = {
+        "change": email_changes.pending(request.user),
+        "quota": quotas.quota(request.user),
+        "credential": request.user.registry_credential,
+        "with_password": request.user.signs_in_with_password,
+    }
+    return page(request, "accounts/account.html", context)
+
+
+@require_http_methods(["GET", "POST"])
+@signed_in
+def rename(request: Request) -> HttpResponse:
+    """Give one's account another name."""
+    form = NameForm(request.POST or None, initial={"name": request.user.name})
+    if request.method == "POST" and form.is_valid():
+        services.rename(request.user, form.cleaned_data["name"])
+        messages.success(request, _("The name is saved."))
+        return go(request, reverse("account"))
+    context = {"form": form, "section": "account"}
+    return dialog(request, "accounts/rename.html", _("Change name"), context, invalid=bool(form.errors))

@@ -1,0 +1,100 @@
+"""Changing one's e-mail address, which one signs in with and which links for a new password are sent to."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.http import HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_POST
+
+from console.accounts import email_changes
+from console.accounts.requests import Request
+from console.audit.middleware import client_address
+from console.login.forms_email import EmailForm
+from console.login.views import failed
+from console.login.views_account import with_status
+from console.login.views_security import confirmed_before
+from console.throttling import services as guessing
+from console.throttling.hashing import Later
+from console.throttling.services import EMAIL_CHANGE, LETTER, Attempt
+from console.web.rendering import add_errors, dialog, go, page, signed_in
+
+_SECTION = {"section": "account"}
+
+
+@require_http_methods(["GET", "POST"])
+@confirmed_before("email-change")
+def change(request: Request) -> HttpResponse:
+    """Ask for another address, which a link is sent to; an empty one is removed at once."""
+    form = EmailForm(request.POST or None, initial={"email": request.user.email})
+    if request.method == "POST" and form.is_valid():
+        email = form.cleaned_data["email"]
+        try:
+            _change(request, email)
+        except ValidationError as problem:
+            add_errors(form, ValidationError({"email": problem.messages}))
+        except Later as later:
+            request.later = later  # type: ignore[attr-defined]
+            form.add_error("email", _("Too many attempts. Try again in some minutes."))
+        else:
+            return go(request, reverse("account"))
+    context = {"form": form, **_SECTION}
+    response = dialog(request, "signin/email_change.html", _("Change e-mail"), context, invalid=bool(form.errors))
+    # A dialog is shown with the status of a form that has errors, and with no other.
+    return response if request.htmx else with_status(request, response)
+
+
+def _change(request: Request, email: str) -> None:
+    """Do what the form asks for.
+
+    :raises ValidationError: when the account cannot have the address.
+    :raises Later: when the account tried too many addresses, or the mailbox got too many e-mails.
+    """
+    if not email:
+        if request.user.email:
+            email_changes.remove(request.user)
+            messages.success(request, _("Your account has no e-mail address any more."))
+        return
+    address = client_address(request)
+    # Before other accounts are looked at: the answer says which addresses have one.
+    guessing.ask(Attempt(EMAIL_CHANGE, f"account:{request.user.pk}", address))
+    email_changes.check_address(request.user, email)
+    # E-mails to one mailbox.
+    guessing.ask(Attempt(LETTER, email.casefold(), address))
+    email_changes.request(request.user, email)
+    messages.success(request, _("A link was sent to %s. Open it to confirm the address.") % email)
+
+
+@require_POST
+@signed_in
+def cancel(request: Request) -> HttpResponse:
+    """Forget the address that waits to be confirmed."""
+    if email_changes.cancel(request.user):
+        messages.success(request, _("Your e-mail address stays as it is."))
+    return go(request, reverse("account"))
+
+
+@never_cache
+@require_http_methods(["GET", "POST"])
+@signed_in
+def confirm(request: Request, token: str) -> HttpResponse:
+    """The link sent to a new address: programs that open links change nothing, the button confirms."""
+    try:
+        if request.method == "POST":
+            email = email_changes.confirm(request.user, token)
+            messages.success(request, _("Your e-mail address is %s now.") % email)
+            return redirect("account")
+        found = email_changes.read(request.user, token)
+    except email_changes.Outdated:
+        message = _(
+            "This link was used already, is too old, or is for another account. Sign in to the account that it was "
+            "sent for, or ask for a new link on its Account page."
+        )
+        return failed(request, message, status=410)
+    except ValidationError as problem:
+        return failed(request, problem.messages[0], status=409)
+    return page(request, "signin/email_confirm.html", {"change": found, **_SECTION})

@@ -1,0 +1,261 @@
+"""One's own factors and identities: *Sign-in and security*."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlencode
+
+from allauth.mfa.adapter import get_adapter
+from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount
+from django.conf import settings
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.http import Http404, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404, redirect
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from console.access.sign_in import provider_may_confirm, refuse_disconnect
+from console.accounts.requests import Request
+from console.login import entering, factors, identities, views
+from console.login.forms import AppForm, CodeForm, PasskeyNameForm, PasswordForm
+from console.login.views_account import with_status
+from console.web.rendering import dialog, go, page, signed_in
+
+_SECRET = "signin.new_app"  # noqa: S105 # where the session keeps it
+_SECTION = {"section": "security"}
+
+
+_View = Callable[..., HttpResponse]
+
+
+def confirmed_before(back: str) -> Callable[[_View], _View]:
+    """Views that need a recent confirmation of who is there: an open session may be used by somebody else.
+
+    :param back: the name of the address that comes after the confirmation when a form or a dialog was asked for.
+    """
+
+    def decorate(view: _View) -> _View:
+        @signed_in
+        @functools.wraps(view)
+        def guarded(request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
+            if entering.is_confirmed(request):
+                return view(request, *args, **kwargs)
+            # What was asked for by a form, or by a dialog, is asked for once more.
+            plain = request.method == "GET" and not request.htmx
+            place = request.get_full_path() if plain else reverse(back)
+            return go(request, f"{reverse('confirm')}?{urlencode({'next': place})}")
+
+        return never_cache(guarded)
+
+    return decorate
+
+
+confirmed = confirmed_before("security")
+
+
+@never_cache
+@require_http_methods(["GET", "POST"])
+@signed_in
+def confirm(request: Request) -> HttpResponse:
+    """Ask once more who sits here: the second factor where there is one, else the password, else the provider."""
+    place = entering.inside(request, request.GET.get("next", "")) or reverse("security")
+    enrolled = factors.is_enrolled(request.user)
+    form: CodeForm | PasswordForm | None = None
+    problem = ""
+    kind = CodeForm if enrolled else PasswordForm if request.user.signs_in_with_password else None
+    data = request.POST if request.method == "POST" and "credential" not in request.POST else None
+    if kind is not None:
+        form = kind(data, account=request.user, request=request)
+    if enrolled and "credential" in request.POST:
+        if factors.check_passkey(request, request.user, request.POST["credential"]):
+            return _go_on(request, entering.PASSKEY, place)
+        problem = _("This passkey was not accepted. Try again.")
+    elif data is not None and form is not None and form.is_valid():
+        return _go_on(request, entering.CODE if enrolled else entering.PASSWORD, place)
+    context = {
+        "form": form,
+        "problem": problem,
+        "place": place,
+        "provider": settings.OIDC_NAME if kind is None and settings.OIDC_ISSUER else "",
+        **(views.asked_for(request, request.user) if enrolled else {"passkey_options": ""}),
+        **_SECTION,
+    }
+    return with_status(request, page(request, "signin/confirm.html", context))
+
+
+def _go_on(request: Request, way: str, place: str) -> HttpResponse:
+    entering.confirm(request)
+    entering.add_ways(request, [way])
+    return HttpResponseRedirect(place)
+
+
+@require_GET
+@signed_in
+def security(request: Request) -> HttpResponse:
+    """How one signs in."""
+    mine = Authenticator.objects.filter(user=request.user).order_by("created_at", "pk")
+    shown = [{"factor": one, "name": factors.name_of(one)} for one in mine if one.type != factors.RECOVERY_CODES]
+    context = {
+        "shown": shown,
+        "has_app": any(one["factor"].type == factors.TOTP for one in shown),
+        "with_password": request.user.signs_in_with_password,
+        "passkeys_work": views.passkeys_work(request),
+        "codes_left": len(factors.recovery_codes(request.user)),
+        "identities": SocialAccount.objects.filter(user=request.user, provider=settings.OIDC_ISSUER),
+        "provider": settings.OIDC_NAME if settings.OIDC_ISSUER else "",
+        "refusal": refuse_disconnect(with_password=request.user.signs_in_with_password),
+        **_SECTION,
+    }
+    return page(request, "signin/security.html", context)
+
+
+@require_http_methods(["GET", "POST"])
+@confirmed
+def app(request: Request) -> HttpResponse:
+    """Set up an authenticator app."""
+    # Another one each time: somebody may have looked at the former. A wrong code leaves the one that was scanned.
+    if request.method == "GET" or _SECRET not in request.session:
+        request.session[_SECRET] = factors.new_secret()
+    form = AppForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            factors.add_app(request.user, request.session[_SECRET], form.cleaned_data["code"])
+        except ValidationError as problem:
+            form.add_error("code", problem)
+        else:
+            del request.session[_SECRET]
+            return _added(request, entering.CODE)
+    secret = factors.shown_secret(request.session[_SECRET])
+    # In fours, as it is typed.
+    spelled = " ".join(secret[at : at + 4] for at in range(0, len(secret), 4))
+    return page(request, "signin/app.html", {"form": form, "secret": spelled, **_SECTION})
+
+
+@require_GET
+@confirmed
+def app_picture(request: Request) -> HttpResponse:
+    """The secret of the app that is being set up, as a picture for its camera."""
+    if _SECRET not in request.session:
+        raise Http404
+    adapter = get_adapter()
+    address = adapter.build_totp_url(request.user, factors.shown_secret(request.session[_SECRET]))
+    return HttpResponse(adapter.build_totp_svg(address), content_type="image/svg+xml")
+
+
+def _added(request: Request, way: str) -> HttpResponse:
+    entering.add_ways(request, [way])
+    messages.success(request, _("It is set up, and asked for from the next time on. Keep these recovery codes."))
+    return go(request, reverse("recovery-codes"))
+
+
+@require_http_methods(["GET", "POST"])
+@confirmed
+def recovery_codes(request: Request) -> HttpResponse:
+    """See those that are left, or make new ones."""
+    if request.method == "POST":
+        try:
+            factors.new_recovery_codes(request.user)
+        except ValidationError as problem:
+            messages.error(request, problem.messages[0])
+            return redirect("security")
+        messages.success(request, _("These are new: the former ones are good no more."))
+        return redirect("recovery-codes")
+    return page(request, "signin/recovery_codes.html", {"codes": factors.recovery_codes(request.user), **_SECTION})
+
+
+@require_GET
+@confirmed
+def recovery_codes_file(request: Request) -> HttpResponse:
+    """Them as a file to keep."""
+    lines = [_("My Images, recovery codes of %s. Each is good once.") % request.user.account_id, ""]
+    text = "\n".join([*lines, *factors.recovery_codes(request.user), ""])
+    response = HttpResponse(text, content_type="text/plain; charset=utf-8")
+    response["Content-Disposition"] = 'attachment; filename="my-images-recovery-codes.txt"'
+    return response
+
+
+@require_http_methods(["GET", "POST"])
+@confirmed
+def passkey_add(request: Request) -> HttpResponse:
+    """Add a passkey."""
+    if not views.passkeys_work(request):
+        raise Http404
+    form = PasskeyNameForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            answer = request.POST.get("credential", "")
+            factors.add_passkey(request, request.user, form.cleaned_data["name"], answer)
+        except ValidationError as problem:
+            form.add_error(None, problem)
+        else:
+            return _added(request, entering.PASSKEY)
+    context = {"form": form, "options": factors.new_passkey_options(request.user), **_SECTION}
+    return page(request, "signin/passkey_add.html", context)
+
+
+@require_http_methods(["GET", "POST"])
+@confirmed
+def passkey_rename(request: Request, pk: int) -> HttpResponse:
+    """Call a passkey something else."""
+    factor = get_object_or_404(Authenticator, pk=pk, user=request.user, type=factors.PASSKEY)
+    form = PasskeyNameForm(request.POST or None, initial={"name": factors.name_of(factor)})
+    if request.method == "POST" and form.is_valid():
+        factors.rename_passkey(factor, form.cleaned_data["name"])
+        return go(request, reverse("security"))
+    context = {"form": form, "factor": factor, **_SECTION}
+    return dialog(request, "signin/passkey_rename.html", _("Rename passkey"), context, invalid=bool(form.errors))
+
+
+@require_http_methods(["GET", "POST"])
+@confirmed
+def factor_remove(request: Request, pk: int) -> HttpResponse:
+    """Take the app or a passkey off one's account."""
+    mine = Authenticator.objects.filter(user=request.user).exclude(type=factors.RECOVERY_CODES)
+    factor = get_object_or_404(mine, pk=pk)
+    if request.method == "POST":
+        name = factors.name_of(factor)
+        factors.remove(factor)
+        messages.success(request, _("“%s” is removed.") % name)
+        return go(request, reverse("security"))
+    context = {"factor": factor, "name": factors.name_of(factor), "last": mine.count() == 1, **_SECTION}
+    return dialog(request, "signin/factor_remove.html", _("Remove second factor"), context)
+
+
+@require_POST
+@confirmed
+def identity_connect(request: Request) -> HttpResponse:
+    """On to the provider, to connect an identity."""
+    return views.sso(request, purpose="connect")
+
+
+@require_POST
+@signed_in
+def identity_confirm(request: Request) -> HttpResponse:
+    """On to the provider, to show who one is, where nothing else does."""
+    enrolled = factors.is_enrolled(request.user)
+    if settings.OIDC_ISSUER and not provider_may_confirm(
+        enrolled=enrolled, with_password=request.user.signs_in_with_password
+    ):
+        return go(request, reverse("confirm"))
+    return views.sso(request, purpose="confirm")
+
+
+@require_http_methods(["GET", "POST"])
+@confirmed
+def identity_disconnect(request: Request, pk: int) -> HttpResponse:
+    """Take an identity off one's account."""
+    identity = get_object_or_404(SocialAccount, pk=pk, user=request.user)
+    refusal = refuse_disconnect(with_password=request.user.signs_in_with_password)
+    if request.method == "POST" and not refusal:
+        identities.disconnect(identity)
+        messages.success(request, _("The identity is disconnected."))
+        return go(request, reverse("security"))
+    context = {"identity": identity, "refusal": refusal, "provider": settings.OIDC_NAME, **_SECTION}
+    title = _("Disconnect identity")
+    return dialog(request, "signin/identity_disconnect.html", title, context, invalid=request.method == "POST")

@@ -1,0 +1,138 @@
+"""What is known of Docker Hub's official images, so that no page has to ask Docker Hub."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+from console.access.rules import OfficialImageFacts
+from console.repositories.tag_order_field import TagOrderField
+
+# An image's name, of one component, and a tag, as in the OCI distribution specification, "Pulling manifests".
+NAME_PATTERN = r"^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*$"
+TAG_PATTERN = r"^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$"
+
+
+class Problem(models.TextChoices):
+    """Why Docker Hub could not be read, as the sentence that pages show."""
+
+    UNREACHABLE = "unreachable", _("Docker Hub cannot be reached. It is tried again by itself.")
+    BUSY = "busy", _("Docker Hub takes no more requests from here for a while. It is tried again by itself.")
+    BROKEN = "broken", _("Docker Hub answers with an error of its own. It is tried again by itself.")
+    REFUSED = "refused", _("Docker Hub refuses to answer. Ask an administrator to look at the log.")
+    UNKNOWN = "unknown", _("Docker Hub does not know this image any more.")
+    UNEXPECTED = "unexpected", _("Docker Hub’s answer cannot be understood. Ask an administrator to look at the log.")
+
+
+class Catalogue(models.Model):
+    """How the catalogue of official images was last asked for. There is one row.
+
+    ``retry_at`` is when Docker Hub may be asked again after it refused or failed; ``failures`` how often it did so
+    since it last answered. ``pages`` are the pages of the list as they came last, each with ``etag`` and ``modified``
+    for the next request (RFC 9110, "Conditional Requests"), the ``names`` on it and where the ``following`` one is.
+    """
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    refreshed_at = models.DateTimeField(_("refreshed"), null=True)
+    tried_at = models.DateTimeField(_("tried"), null=True)
+    asked_at = models.DateTimeField(_("asked for"), null=True)
+    problem = models.CharField(_("problem"), max_length=11, choices=Problem.choices, blank=True, default="")
+    retry_at = models.DateTimeField(_("again from"), null=True)
+    failures = models.PositiveIntegerField(_("failures"), default=0)
+    pages = models.JSONField(default=list, editable=False)
+
+    class Meta:
+        verbose_name = _("catalogue")
+        verbose_name_plural = _("catalogues")
+        constraints = [models.CheckConstraint(condition=Q(id=1), name="catalogue_one_row")]
+
+    def __str__(self) -> str:
+        return str(settings.DOCKERHUB_API)
+
+
+class OfficialImage(models.Model):
+    """An official image of Docker Hub, ``library/<name>`` there.
+
+    ``stars`` and ``pulls`` are Docker Hub's; ``star_count`` is how many accounts here have a star on it. ``listed`` is
+    false for an image that Docker Hub no longer lists, and kept for the stars on it. ``tags_total`` is how many tags
+    Docker Hub says there are, of which the newest are kept.
+    """
+
+    name = models.CharField(_("name"), max_length=200, unique=True)
+    description = models.CharField(_("description"), max_length=500, blank=True, default="")
+    stars = models.PositiveBigIntegerField(_("stars"), default=0)
+    pulls = models.PositiveBigIntegerField(_("pulls"), default=0)
+    updated_at = models.DateTimeField(_("last update"), null=True)
+    listed = models.BooleanField(_("listed"), default=True)
+    star_count = models.PositiveIntegerField(_("stars given here"), default=0, editable=False)
+    tags_total = models.PositiveIntegerField(_("tags"), default=0)
+    tags_known_at = models.DateTimeField(_("tags known"), null=True)
+    tags_tried_at = models.DateTimeField(_("tags tried"), null=True)
+    tags_problem = models.CharField(
+        _("problem with the tags"), max_length=11, choices=Problem.choices, blank=True, default=""
+    )
+    tags_etag = models.CharField(max_length=200, blank=True, default="", editable=False)
+    tags_modified = models.CharField(max_length=200, blank=True, default="", editable=False)
+
+    class Meta:
+        verbose_name = _("official image")
+        verbose_name_plural = _("official images")
+        ordering = ["name"]
+        constraints = [
+            models.CheckConstraint(condition=Q(name__regex=NAME_PATTERN), name="official_image_name_pattern")
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def facts(self) -> OfficialImageFacts:
+        """What the rules know of it."""
+        return OfficialImageFacts(self.listed)
+
+    @property
+    def repository(self) -> str:
+        """The repository's name, in Docker Hub and in the cache."""
+        return f"library/{self.name}"
+
+    @property
+    def address(self) -> str:
+        """What people type after ``docker pull`` to have it from the cache, less the tag."""
+        return f"{settings.DOCKERHUB_ADDRESS}/{self.repository}"
+
+
+class OfficialTag(models.Model):
+    """A tag of an official image, as Docker Hub described it.
+
+    ``platforms`` has for each platform its ``name`` (``linux/arm64/v8``), ``digest`` and ``size`` (bytes that a pull
+    transfers); ``size`` is that of the platform that Docker Hub names for the tag. ``sort_key`` is what the list is
+    sorted by where it is sorted by name (``console.repositories.tag_order``).
+    """
+
+    image = models.ForeignKey(OfficialImage, on_delete=models.CASCADE, related_name="tags", db_index=False)
+    name = models.CharField(_("tag"), max_length=128)
+    sort_key = TagOrderField(_("sort key"))
+    digest = models.CharField(_("digest"), max_length=140, blank=True, default="")
+    size = models.PositiveBigIntegerField(_("size"), default=0)
+    pushed_at = models.DateTimeField(_("pushed"), null=True)
+    platforms = models.JSONField(_("platforms"), default=list)
+
+    class Meta:
+        verbose_name = _("official tag")
+        verbose_name_plural = _("official tags")
+        constraints = [
+            models.UniqueConstraint(fields=["image", "name"], name="official_tag_unique"),
+            models.CheckConstraint(condition=Q(name__regex=TAG_PATTERN), name="official_tag_name_pattern"),
+            models.CheckConstraint(condition=~Q(sort_key=""), name="official_tag_sort_key"),
+        ]
+        indexes = [
+            # One for each column that the list can be sorted by; tags of which no push is known are the oldest.
+            models.Index("image", F("pushed_at").asc(nulls_first=True), "id", name="official_tag_by_push"),
+            models.Index(fields=["image", "size", "id"], name="official_tag_by_size"),
+            models.Index(fields=["image", "sort_key", "id"], name="official_tag_by_version"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.image.name}:{self.name}"

@@ -1,0 +1,1 @@
+"""Who owns a name: namespaces are created, freed, held and transferred here."""

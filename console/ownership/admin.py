@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.db.models import Count, QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+
+from console.accounts.models import Account
+from console.audit.recorded import Recorded
+from console.namespaces.models import Namespace, NamespaceHold
+from console.ownership.services import create_namespace, transfer_namespace
+
+
+class NamespaceForm(forms.ModelForm):
+    """A new namespace, or the account that an existing one is handed to: both through the services of the pages."""
+
+    transfer_to = forms.ModelChoiceField(
+        Account.objects.filter(is_active=True),
+        required=False,
+        label=_("Transfer to"),
+        help_text=_("The registry serves the namespace to nobody until the former owner's tokens have run out."),
+    )
+
+    class Meta:
+        model = Namespace
+        fields = ("name", "owner")
+
+    def clean(self) -> dict[str, Any]:
+        """Do it, so that what the service refuses is shown at the form."""
+        data = super().clean() or {}
+        if self.errors:
+            return data
+        if self.instance.pk is None:
+            self.instance = create_namespace(data["owner"], data["name"])
+        elif data.get("transfer_to") is not None:
+            transfer_namespace(self.instance, data["transfer_to"])
+        return data
+
+    def _post_clean(self) -> None:
+        """Nothing is left to construct: the service made the row or refused to."""
+
+
+@admin.register(Namespace)
+class NamespaceAdmin(Recorded):
+    form_is_recorded = True
+    form = NamespaceForm
+    list_display = ("name", "owner", "image_count", "created_at", "new_owner", "available_at")
+    list_select_related = ("owner", "new_owner")
+    search_fields = ("name", "owner__account_id", "owner__name")
+    autocomplete_fields = ("owner",)
+    readonly_fields = ("created_at", "new_owner", "available_at")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Namespace]:
+        return super().get_queryset(request).annotate(images_in_it=Count("images"))
+
+    @admin.display(description=_("images"), ordering="images_in_it")
+    def image_count(self, namespace: Any) -> int:
+        return int(namespace.images_in_it)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        return (*self.readonly_fields, "name", "owner") if obj else self.readonly_fields
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        return ("name", "owner", *self.readonly_fields, "transfer_to") if obj else ("name", "owner")
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """The form's service has stored it."""
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(NamespaceHold)
+class NamespaceHoldAdmin(Recorded):
+    list_display = ("name", "last_owner", "until")
+    search_fields = ("name",)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False

@@ -1,0 +1,1 @@
+"""Everything that changes the registry or learns from it: connection, index, deletions, copies."""

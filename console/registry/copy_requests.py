@@ -1,0 +1,121 @@
+"""Asking for copies."""
+
+from __future__ import annotations
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from console.accounts.models import Account
+from console.audit.services import record
+from console.jobs.queue import repository_lock
+from console.namespaces.models import Namespace
+from console.registry import copying, jobs
+from console.repositories import failures, quotas
+from console.repositories.failures import Kind
+from console.repositories.fairness import priority_of
+from console.repositories.models import Copy, Image, Tag
+from console.repositories.services import check_tag_name, create_image
+
+_NOT_YOURS = gettext_lazy("Choose one of your own namespaces that is not being transferred.")
+
+
+def copy_tag(
+    account: Account, source: Tag, namespace: Namespace, name: str, tag: str, *, attached: bool = False
+) -> Copy:
+    """Begin to copy a tag, all its platforms included, to ``namespace/name:tag``; a tag that is there is replaced.
+
+    The image is created, private, when there is none of that name.
+
+    :param source: a tag of an image that the account may see, with its image and manifest.
+    :param attached: whether what is about it (signatures, SBOMs) is copied along.
+    :raises ValidationError: keyed by field.
+    """
+    tag = tag.strip()
+    if not account.may("image.view", source.image):
+        raise ValidationError(_("This image is not yours to copy."))
+    if source.state != Tag.State.ACTIVE or source.image.state != Image.State.ACTIVE:
+        raise ValidationError(_("The tag is being deleted."))
+    require_tag(tag)
+    with transaction.atomic():
+        image = target_image(account, namespace, name)
+        copy = _begin(account, source, image, tag, attached)
+        if attached and image.pk != source.image_id:
+            for other in copying.attachments_of(source.image, source.manifest.digest):
+                _begin(account, other, image, other.name)
+    return copy
+
+
+def require_tag(tag: str) -> None:
+    """Refuse what is no tag's name.
+
+    :raises ValidationError: keyed ``tag``.
+    """
+    try:
+        check_tag_name(tag)
+    except ValidationError as problem:
+        raise ValidationError({"tag": problem.messages}) from None
+
+
+def target_image(account: Account, namespace: Namespace, name: str) -> Image:
+    """The image to copy to, made when there is none of that name.
+
+    :raises ValidationError: keyed by field.
+    """
+    found = Image.objects.select_related("namespace").filter(namespace=namespace, name=name.strip()).first()
+    if found is None:
+        return create_image(account, namespace, name)
+    if not account.may("image.push", found):
+        raise ValidationError({"namespace": _NOT_YOURS})
+    if found.state != Image.State.ACTIVE:
+        raise ValidationError({"name": _("The image “%s” is being deleted.") % found.repository})
+    return found
+
+
+def locked_target(account: Account, image: Image, tag: str) -> Image:
+    """The image's row, locked, once it is certain that something may be copied to ``tag`` of it now.
+
+    :raises ValidationError: keyed by field.
+    """
+    # Without its namespace, which is read after the lock was had: read with it, it would be as it was before the wait.
+    locked = Image.objects.select_for_update(of=("self",)).filter(pk=image.pk).first()
+    # It may have been deleted, or given away, while the lock was waited for.
+    if locked is None or locked.state != Image.State.ACTIVE:
+        raise ValidationError({"name": _("The image “%s” is being deleted.") % image.repository})
+    if not account.may("image.push", locked):
+        raise ValidationError({"namespace": _NOT_YOURS})
+    existing = Tag.objects.filter(image=locked, name=tag).first()
+    if existing is not None and existing.state != Tag.State.ACTIVE:
+        raise ValidationError({"tag": _("The tag “%s” is being deleted.") % tag})
+    coming = {
+        *locked.copies.filter(state=Copy.State.RUNNING).values_list("tag", flat=True),
+        *locked.transfers.filter(state="running").values_list("tag", flat=True),
+    }
+    if tag in coming:
+        raise ValidationError({"tag": _("Something is being copied to the tag “%s” just now.") % tag})
+    if existing is None and (refusal := quotas.refuse_tag(account, locked, len(coming))):
+        raise ValidationError({"name": refusal})
+    return locked
+
+
+def _begin(account: Account, source: Tag, image: Image, tag: str, attached: bool = False) -> Copy:
+    if image.pk == source.image_id and tag == source.name:
+        raise ValidationError({"tag": _("This is the tag itself. Choose another name.")})
+    locked = locked_target(account, image, tag)
+    Copy.objects.filter(image=locked, tag=tag).delete()
+    failures.forget(Kind.COPY, locked.repository, [tag])
+    copy = Copy.objects.create(
+        image=locked,
+        tag=tag,
+        source=source.image.repository,
+        digest=source.manifest.digest,
+        attached=attached,
+        requested_by=account.account_id,
+    )
+    Image.objects.filter(pk=locked.pk).update(changed_at=timezone.now())
+    lock, priority = repository_lock(locked.repository), priority_of(locked)
+    jobs.copy.configure(lock=lock, priority=priority).defer(copy_id=copy.pk)
+    record("tag.copy", f"{locked.repository}:{tag}", source=f"{source.image.repository}:{source.name}")
+    return copy

@@ -1,0 +1,169 @@
+"""Counting pushes and pulls: exactly, and without touching a row of the index for each of them.
+
+A notification is acknowledged when its activity is stored; a job adds up what was stored and writes the sums. Both are
+one transaction each, so that a process can be killed at any moment. The registry sends an event again when it did not
+see our answer: its number is kept until many others have come after it, and counted once.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.db import connection, transaction
+from django.db.models import F
+from django.utils import timezone
+
+from console.registry.index.models import Activity, UnusableEvents
+
+# Numbers of events are kept as long as this, counted back from the newest: the registry repeats the one that it has at
+# hand and no other, however long we were away meanwhile.
+_KEPT = "10 minutes"
+# What is about a tag that is not indexed yet waits for it so long.
+_PATIENCE = "2 minutes"
+_MOST_AT_ONCE = 20_000
+
+
+@dataclass(frozen=True)
+class Occurrence:
+    """A push or a pull that the registry told of."""
+
+    event: str
+    repository: str
+    tag: str
+    digest: str
+    pull: bool
+    at: datetime.datetime
+
+
+_STORE = """
+WITH told AS (
+    SELECT DISTINCT ON (event) *
+    FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::bool[], %s::timestamptz[])
+        AS told (event, repository, tag, digest, pull, at)
+    ORDER BY event
+), fresh AS (
+    INSERT INTO indexing_seenevent (id, seen_at) SELECT event, now() FROM told ON CONFLICT DO NOTHING RETURNING id
+)
+INSERT INTO indexing_activity (repository, tag, digest, pull, at, told_at)
+SELECT repository, tag, digest, pull, at, now() FROM told JOIN fresh ON fresh.id = told.event
+"""
+
+
+def store(occurrences: Sequence[Occurrence]) -> None:
+    """Keep what is to be counted, each event once."""
+    if not occurrences:
+        return
+    columns = zip(
+        *((one.event, one.repository, one.tag, one.digest, one.pull, one.at) for one in occurrences), strict=True
+    )
+    with connection.prepared_cursor() as cursor:  # type: ignore[attr-defined]
+        cursor.execute(_STORE, [list(column) for column in columns])
+
+
+# The next rows to look at. Those that wait are passed by, so that they hold up none behind them.
+_NEXT = """
+SELECT count(*), max(id) FROM (SELECT id FROM indexing_activity WHERE id > %s ORDER BY id LIMIT %s) AS next
+"""
+# What of these is to be counted now, with the rows it is about. What waits for its tag or digest to be indexed is left
+# where it is, for a while. In a namespace that nobody has nothing is ever indexed: that goes at once, uncounted.
+_TAKE = f"""
+CREATE TEMPORARY TABLE counted ON COMMIT DROP AS
+WITH candidates AS (
+    SELECT activity.*, image.id AS image_id, tag.id AS tag_id, manifest.id AS manifest_id,
+        NOT EXISTS (
+            SELECT FROM namespaces_namespace AS namespace WHERE namespace.name = split_part(activity.repository, '/', 1)
+        ) AS nobodys
+    FROM (SELECT * FROM indexing_activity WHERE id > %s AND id <= %s) AS activity
+    LEFT JOIN images_image AS image ON image.full_name = activity.repository
+    LEFT JOIN images_tag AS tag
+        ON tag.image_id = image.id AND tag.name = activity.tag AND activity.tag <> ''
+    LEFT JOIN images_manifest AS manifest
+        ON manifest.image_id = image.id AND manifest.digest = activity.digest AND activity.tag = ''
+)
+SELECT * FROM candidates
+WHERE tag_id IS NOT NULL OR manifest_id IS NOT NULL OR nobodys OR told_at < now() - interval '{_PATIENCE}'
+"""  # noqa: S608  # nosec B608
+_ADD = [
+    "DELETE FROM indexing_activity USING counted WHERE indexing_activity.id = counted.id",
+    # Locked first and in order, as everybody does who changes an image with its tags.
+    "SELECT FROM images_image WHERE id IN (SELECT image_id FROM counted) ORDER BY id FOR NO KEY UPDATE",
+    """
+    UPDATE images_tag SET pull_count = pull_count + sums.pulls, last_pull_at = greatest(last_pull_at, sums.newest)
+    FROM (SELECT tag_id, count(*) AS pulls, max(at) AS newest FROM counted WHERE pull GROUP BY tag_id) AS sums
+    WHERE images_tag.id = sums.tag_id
+    """,
+    """
+    UPDATE images_manifest SET pull_count = pull_count + sums.pulls, last_pull_at = greatest(last_pull_at, sums.newest)
+    FROM (SELECT manifest_id, count(*) AS pulls, max(at) AS newest FROM counted WHERE pull GROUP BY manifest_id) AS sums
+    WHERE images_manifest.id = sums.manifest_id
+    """,
+    # What an index names is fetched after the index: that was counted, as one pull.
+    """
+    CREATE TEMPORARY TABLE whole ON COMMIT DROP AS
+    SELECT image_id, pull, at FROM counted
+    WHERE image_id IS NOT NULL AND NOT (pull AND tag = '' AND manifest_id IN (
+        SELECT id FROM images_manifest AS manifest
+        WHERE is_child AND NOT EXISTS (SELECT FROM images_tag WHERE images_tag.manifest_id = manifest.id)
+    ))
+    """,
+    """
+    UPDATE images_image SET pull_count = pull_count + sums.pulls, last_pull_at = greatest(last_pull_at, sums.newest)
+    FROM (SELECT image_id, count(*) AS pulls, max(at) AS newest FROM whole WHERE pull GROUP BY image_id) AS sums
+    WHERE images_image.id = sums.image_id
+    """,
+    """
+    INSERT INTO images_dailyactivity AS known (image_id, day, pushes, pulls)
+    SELECT image_id, (at AT TIME ZONE 'UTC')::date, count(*) FILTER (WHERE NOT pull), count(*) FILTER (WHERE pull)
+    FROM whole GROUP BY 1, 2
+    ON CONFLICT (image_id, day) DO UPDATE
+    SET pushes = known.pushes + excluded.pushes, pulls = known.pulls + excluded.pulls
+    """,
+    f"""
+    DELETE FROM indexing_seenevent
+    WHERE seen_at < (SELECT max(seen_at) FROM indexing_seenevent) - interval '{_KEPT}'
+    """,  # noqa: S608  # nosec B608
+]
+
+
+def add_up() -> int:
+    """Add what was stored to the totals of tags, manifests, images and days; how many occurrences there were."""
+    if not Activity.objects.exists():
+        return 0  # as mostly: without a table that is made to be dropped
+    number, last = 0, 0
+    while True:
+        seen, counted, last = _add_up_after(last)
+        number += counted
+        if seen < _MOST_AT_ONCE:
+            return number
+
+
+def _add_up_after(last: int) -> tuple[int, int, int]:
+    """Add up the next rows after the one with the number ``last``.
+
+    :return: how many were looked at, how many of them are done with, and the number of the last one.
+    """
+    with transaction.atomic(), connection.cursor() as cursor:
+        # One at a time: the second finds what the first left.
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('indexing.add_up'))")
+        cursor.execute(_NEXT, [last, _MOST_AT_ONCE])
+        seen, end = cursor.fetchone()
+        if not seen:
+            return 0, 0, last
+        cursor.execute("DROP TABLE IF EXISTS counted, whole")
+        cursor.execute(_TAKE, [last, end])
+        cursor.execute("SELECT count(*) FROM counted")
+        (counted,) = cursor.fetchone()
+        if counted:
+            for statement in _ADD:
+                cursor.execute(statement)
+    return seen, counted, end
+
+
+def count_unusable(reason: str, number: int = 1) -> None:
+    """Count notifications that nothing could be made of."""
+    today = timezone.now().date()
+    _row, created = UnusableEvents.objects.get_or_create(day=today, reason=reason, defaults={"count": number})
+    if not created:
+        UnusableEvents.objects.filter(day=today, reason=reason).update(count=F("count") + number)

@@ -1,0 +1,19 @@
+from __future__ import annotations
+
+from django.contrib import admin
+
+from console.audit.recorded import ReadOnlyAdmin
+from console.registry.index.models import Reconcile, UnusableEvents
+
+
+@admin.register(Reconcile)
+class ReconcileAdmin(ReadOnlyAdmin):
+    list_display = ("started_at", "ended_at", "state", "whole", "done", "total", "problem")
+    list_filter = ("state", "whole")
+
+
+@admin.register(UnusableEvents)
+class UnusableEventsAdmin(ReadOnlyAdmin):
+    list_display = ("day", "reason", "count")
+    list_filter = ("reason",)
+    ordering = ("-day", "reason")

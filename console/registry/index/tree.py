@@ -1,0 +1,246 @@
+"""Reading a manifest with everything it takes to show it: its config, and what an index names with theirs.
+
+Nothing is held whole: what was read is handed over piece by piece, and of what lies below an index only the few facts
+are kept that the index itself shows.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from http import HTTPStatus
+from typing import NamedTuple
+
+from console.registry.connection import at_once, registry
+from console.registry.index import reading, store
+from console.registry.index.reading import Reading
+from console.registry.large_content import SMALL_BYTES, alone, content_held, manifest_held
+from console.repositories.models import Image, Manifest
+from registry_client import (
+    MANIFEST_MEDIA_TYPES,
+    Descriptor,
+    DigestMismatch,
+    MalformedManifest,
+    NotFound,
+    RegistryError,
+    RegistryUnavailable,
+    UnexpectedAnswer,
+    UnreadableContent,
+)
+from registry_client import Manifest as RegistryManifest
+
+# An index may name indexes; a chain longer than this is somebody's joke.
+_DEEPEST = 16
+# Of what an index names, so many are read, and so many for one tag in all; the others are listed by their digests.
+_MOST_CHILDREN = 1000
+_MOST_MANIFESTS = 10_000
+# A child or a config that cannot be had, or is not what it should be, is left out.
+LEFT_OUT = (NotFound, MalformedManifest, UnexpectedAnswer, DigestMismatch)
+
+Keep = Callable[[list[Reading]], None]
+Opened = Callable[[], AbstractContextManager[RegistryManifest | Descriptor | None]]
+
+
+class Fact(NamedTuple):
+    """What an index shows of a manifest that it names; ``platform`` is empty unless it has exactly one."""
+
+    size: int
+    kind: str
+    created_at: datetime.datetime | None
+    platform: str
+
+
+def read_whole(image: Image, digest: str, keep: Keep, *, lenient: bool = False) -> list[Reading]:
+    """Read a manifest of an image with everything below it that the index does not know yet.
+
+    A child or a config that the registry does not have is left out.
+
+    :param keep: stores readings; called, with some at a time, whenever those read are more than should be held. It is
+        not called within a transaction of the caller's.
+    :param lenient: whether that is left out, too, which the registry answers with an error of its own (500).
+    :return: what is left to be stored.
+    :raises registry_client.RegistryError: when the registry fails.
+    """
+    whole = _Whole(image, keep, lenient)
+    whole.read(lambda: manifest_held(image.repository, digest), _DEEPEST)
+    return whole.pending
+
+
+def has_subject(repository: str, digest: str) -> bool:
+    """Whether a manifest says that it is about another one.
+
+    :raises registry_client.RegistryError: when it cannot be had.
+    """
+    with manifest_held(repository, digest) as manifest:
+        return bool(replace(manifest).subject_digest)
+
+
+class _Entry(NamedTuple):
+    digest: str
+    media_type: str
+
+    @property
+    def says_manifest(self) -> bool:
+        return _says_manifest(self.media_type)
+
+
+class _Whole:
+    """Reads a manifest with all below it, each digest once."""
+
+    def __init__(self, image: Image, keep: Keep, lenient: bool) -> None:
+        self.image, self.repository, self.lenient = image, image.repository, lenient
+        self.found: dict[str, Fact] = {}
+        self.pending: list[Reading] = []
+        self._keep = keep
+        self._weight = 0
+        self._left = _MOST_MANIFESTS
+        self._incomplete: set[str] | None = None
+
+    def read(self, opened: Opened, depth: int) -> Descriptor | bool:
+        """Read one manifest, and what it names unless that is ``depth`` indexes further down.
+
+        :return: the blob when it is one, else whether there is a manifest.
+        """
+        asked: list[_Entry] = []
+        with opened() as content:
+            if not isinstance(content, RegistryManifest):
+                return content if content is not None else False
+            self._left -= 1
+            this = reading.read_manifest(content)
+            # Nothing below may be taken for this one once more.
+            self.found[this.digest] = Fact(0, "", None, "")
+            if not this.children:
+                self._add_config(this)
+                self._add(this)
+                return True
+            if depth:
+                asked = [_Entry(one.digest, one.media_type) for one in content.entries[:_MOST_CHILDREN]]
+            if len(content.content) <= SMALL_BYTES:
+                held = content
+                opened = lambda: contextlib.nullcontext(held)  # noqa: E731
+        del content, this
+        read, blobs = self._read_entries(asked, depth)
+        # What is large was let go of meanwhile.
+        with opened() as content:
+            if isinstance(content, RegistryManifest):
+                self._add(self._index(content, read, blobs))
+        return True
+
+    def _index(self, manifest: RegistryManifest, read: set[str], blobs: set[str]) -> Reading:
+        """The reading of an index: ``read`` are the digests that were read, of which ``blobs`` are blobs."""
+        this = reading.read_manifest(manifest)
+        named = {
+            entry.digest: entry
+            for entry in manifest.entries
+            if entry.digest not in self.found and (entry.digest in blobs or not _says_manifest(entry.media_type))
+        }
+        reading.separate_blobs(this, named)
+        this.size = this.own_size
+        facts = []
+        for child in this.children:
+            if child["digest"] not in read:
+                child[store.SKIPPED] = "yes"
+                continue
+            known = self.found.get(child["digest"])
+            if known is None:
+                continue
+            facts.append(known)
+            # Somebody may claim any size, and an index adds up what its children claim.
+            this.size = min(this.size + known.size, reading.LARGEST_SIZE)
+            if not child["platform"] and "about" not in child:
+                child["platform"] = known.platform
+        this.platforms = reading.platforms_of(this.children)
+        # A list of artifacts, as the referrers tag schema keeps them, is not a multi-platform image.
+        if this.kind == Manifest.Kind.INDEX and {one.kind for one in facts} == {Manifest.Kind.ARTIFACT}:
+            this.kind = Manifest.Kind.ARTIFACT
+        this.created_at = max(filter(None, (one.created_at for one in facts)), default=None)
+        return this
+
+    def _read_entries(self, asked: list[_Entry], depth: int) -> tuple[set[str], set[str]]:
+        """Read the manifests that an index names; the digests that were read, and which of them are blobs.
+
+        What an entry is, the registry says; its media type only where the registry does not have it.
+        """
+        self.found.update(self._known([one.digest for one in asked if one.digest not in self.found]))
+        layers = [one for one in asked if not one.says_manifest and one.digest not in self.found]
+        held = dict(zip(layers, at_once(self._is_blob, layers), strict=True))
+        blobs = {one.digest for one, is_blob in held.items() if is_blob}
+        looked: set[str] = set(blobs)
+        for entry in asked:
+            if entry.digest not in looked and entry.digest not in self.found:
+                if not self._left:
+                    continue
+                found = self._read_entry(entry, depth)
+                if isinstance(found, Descriptor) or not (found or entry.says_manifest):
+                    blobs.add(entry.digest)
+            looked.add(entry.digest)
+        return looked, blobs
+
+    def _read_entry(self, entry: _Entry, depth: int) -> Descriptor | bool:
+        with self._left_out():
+            return self.read(lambda: content_held(self.repository, entry.digest, entry.media_type), depth - 1)
+        return False
+
+    @contextlib.contextmanager
+    def _left_out(self) -> Iterator[None]:
+        try:
+            yield
+        except UnreadableContent as error:
+            if error.status == HTTPStatus.INTERNAL_SERVER_ERROR and not self.lenient:
+                raise RegistryUnavailable(error.message, status=error.status, request=error.request) from error
+        except LEFT_OUT:
+            pass
+
+    def _is_blob(self, entry: _Entry) -> bool:
+        """Whether it is a blob; where that cannot be told, it is asked for once more as what it may be."""
+        try:
+            registry().stat_blob(self.repository, entry.digest)
+        except RegistryError:
+            return False
+        return True
+
+    def _known(self, digests: list[str]) -> dict[str, Fact]:
+        """Those of these manifests that the index has read to their end."""
+        facts, indexes = store.facts(self.image, digests)
+        if indexes:
+            if self._incomplete is None:
+                self._incomplete = store.incomplete(self.image)
+            for digest in indexes & self._incomplete:
+                del facts[digest]
+        return {digest: Fact(*fact) for digest, fact in facts.items()}
+
+    def _add_config(self, this: Reading) -> None:
+        wanted = this.config_descriptor
+        if wanted is None or not reading.wants_config(this):
+            return
+        with alone() if wanted.size > SMALL_BYTES else contextlib.nullcontext():
+            content = self._config(wanted)
+            if content is not None:
+                reading.add_config(this, content)
+
+    def _config(self, wanted: Descriptor) -> bytes | None:
+        try:
+            return registry().read_blob(self.repository, wanted.digest, wanted.size)
+        except LEFT_OUT:
+            return None
+        except RegistryUnavailable as error:
+            if not (self.lenient and error.status == HTTPStatus.INTERNAL_SERVER_ERROR):
+                raise
+            return None
+
+    def _add(self, this: Reading) -> None:
+        """Note what an index above may show of it, and keep it until it is stored."""
+        platform = this.platforms[0] if len(this.platforms) == 1 else ""
+        self.found[this.digest] = Fact(this.size, this.kind, this.created_at, platform)
+        self.pending.append(this)
+        self._weight += this.weight
+        if self._weight > store.MOST_BYTES:
+            self._keep(self.pending)
+            self.pending, self._weight = [], 0
+
+
+def _says_manifest(media_type: str) -> bool:
+    return media_type in {"", *MANIFEST_MEDIA_TYPES}

@@ -1,0 +1,131 @@
+"""Signing registry tokens: ES256 with the certificate chain in ``x5c`` (Distribution token specification, "JWT")."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import json
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from django.conf import settings
+from django.utils import timezone
+from jwt.algorithms import ECAlgorithm
+
+from console.access.grants import Access, console_grants
+from console.access.scopes import parse_scopes
+
+# No user name can have a colon, so the console cannot be mistaken for somebody.
+CONSOLE_SUBJECT = ":console"
+
+
+@dataclass(frozen=True)
+class SignedToken:
+    """A token and when it was made; it lasts ``expires_in`` seconds from then."""
+
+    text: str
+    issued_at: datetime.datetime
+    expires_in: int
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """A key, and the header that carries its certificate, as tokens begin with it."""
+
+    key: ec.EllipticCurvePrivateKey
+    header: str
+
+
+_ES256 = ECAlgorithm(ECAlgorithm.SHA256)
+_json = json.JSONEncoder(separators=(",", ":")).encode
+
+
+# What was read last, and of which file: another key may take its place at any time, in this process too.
+_read: tuple[tuple[object, ...], _Pair] | None = None
+
+
+def _signing_pair() -> _Pair:
+    """The key that signs now. The file is looked at each time, which takes microseconds, and read when new."""
+    global _read
+    path = settings.KEYS.token_key
+    known = _read
+    try:
+        found = path.stat()
+        state = (path, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+        if known is None or known[0] != state:
+            # Should it be replaced between the two, the next look finds another state.
+            _read = known = (state, _load_pair(path))
+    except FileNotFoundError:
+        if known is None or known[0][0] != path:
+            raise
+    return known[1]
+
+
+def _load_pair(path: Path) -> _Pair:
+    pem = path.read_bytes()
+    key = serialization.load_pem_private_key(pem, password=None)
+    # RFC 7518, 3.4: ES256 is of this curve alone.
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise TypeError("the token signing key is no elliptic curve key of P-256")
+    chain = x509.load_pem_x509_certificates(pem)
+    encoded = [base64.b64encode(certificate.public_bytes(serialization.Encoding.DER)).decode() for certificate in chain]
+    return _Pair(key, _base64url(_json({"alg": "ES256", "typ": "JWT", "x5c": encoded}).encode()))
+
+
+def _base64url(content: bytes) -> str:
+    return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
+
+
+def sign(
+    subject: str,
+    grants: Iterable[Access],
+    service: str = "",
+    at: datetime.datetime | None = None,
+    *,
+    key_file: Path | None = None,
+) -> SignedToken:
+    """A token that opens exactly ``grants`` at one registry.
+
+    :param subject: who it was made for; the registry repeats it in its notifications.
+    :param service: that registry's name, the audience: any other refuses it. The installation's when not given.
+    :param at: from when on it counts: now when not given.
+    :param key_file: another key to sign with than the one that does now.
+    """
+    pair = _load_pair(key_file) if key_file else _signing_pair()
+    now = (at or timezone.now()).replace(microsecond=0)
+    moment = int(now.timestamp())
+    claims = {
+        "iss": settings.TOKEN_ISSUER,
+        "sub": subject,
+        "aud": service or settings.REGISTRY_SERVICE,
+        "iat": moment,
+        "nbf": moment,
+        "exp": moment + settings.TOKEN_SECONDS,
+        "jti": uuid.uuid4().hex,
+        "access": [{**_typed(grant.type), "name": grant.name, "actions": sorted(grant.actions)} for grant in grants],
+    }
+    # RFC 7515, 7.1. PyJWT signs, and does no more here: it would write the header anew for each token.
+    signed = f"{pair.header}.{_base64url(_json(claims).encode())}"
+    text = f"{signed}.{_base64url(_ES256.sign(signed.encode(), pair.key))}"
+    return SignedToken(text, now, settings.TOKEN_SECONDS)
+
+
+def console_token(asked: tuple[str, ...], service: str = "") -> tuple[str, float]:
+    """A token for the console's own calls, and its life in seconds: the seam that ``registry_client`` asks.
+
+    :param service: which registry the token is for: the installation's own when not given.
+    """
+    grants = console_grants(parse_scopes(asked))
+    token = sign(CONSOLE_SUBJECT, grants, service)
+    return token.text, float(token.expires_in)
+
+
+def _typed(kind: str) -> dict[str, str]:
+    """``repository(plugin)`` is written as type ``repository`` and class ``plugin``."""
+    name, bracket, rest = kind.partition("(")
+    return {"type": name, "class": rest.rstrip(")")} if bracket else {"type": name}

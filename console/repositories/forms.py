@@ -1,0 +1,66 @@
+"""Form fields for the names of namespaces, images and tags, which several features share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from console.accounts.models import Account
+from console.namespaces.models import Namespace
+from console.repositories.models import Image
+from console.repositories.services import check_tag_name
+
+
+class NamespaceChoiceForm(forms.Form):
+    """One of the account's own namespaces."""
+
+    namespace = forms.ModelChoiceField(
+        Namespace.objects.none(),
+        to_field_name="name",
+        label=_("Namespace"),
+        empty_label=None,
+        error_messages={
+            "required": _("Please choose a namespace"),
+            "invalid_choice": _("Please choose one of your own namespaces"),
+        },
+    )
+
+    def __init__(self, account: Account, *arguments: Any, **options: Any) -> None:
+        """Offer the account's own namespaces, less those that change hands."""
+        super().__init__(*arguments, **options)
+        own = Namespace.objects.visible_to(account).filter(new_owner=None).order_by("name")
+        self.fields["namespace"].queryset = own  # type: ignore[attr-defined]
+
+
+class ImageNameField(forms.CharField):
+    """The name of an image within its namespace, held against the rules of names."""
+
+    def __init__(self, **options: Any) -> None:
+        """Take the options of a field."""
+        self.rule = Image._meta.get_field("name")
+        too_long = _("The name must have 2 to 200 characters.")
+        messages = {"required": _("Please enter a name"), "max_length": too_long}
+        super().__init__(max_length=self.rule.max_length, error_messages=messages, **options)
+
+    def run_validators(self, value: Any) -> None:
+        """Check the name.
+
+        :raises ValidationError: with one sentence for each rule that it breaks.
+        """
+        super().run_validators(value)
+        if value not in self.empty_values:
+            self.rule.run_validators(value)
+
+
+class TagField(forms.CharField):
+    """The name of a tag."""
+
+    def run_validators(self, value: Any) -> None:
+        """Check the name.
+
+        :raises ValidationError: when it is no tag's name.
+        """
+        if value not in self.empty_values:
+            check_tag_name(value)

@@ -1,0 +1,62 @@
+from django.db import migrations, models
+
+from console.repositories.tag_order_field import TagOrderField, fill_sort_keys
+
+# Each statement is a transaction of its own, and none keeps writers out for longer than a moment. When it is
+# interrupted, it can begin again.
+INDEX = [
+    'DROP INDEX CONCURRENTLY IF EXISTS "tag_by_version"',
+    'CREATE INDEX CONCURRENTLY "tag_by_version" ON "images_tag" ("image_id", "sort_key", "id")',
+]
+NO_INDEX = ['DROP INDEX IF EXISTS "tag_by_version"']
+NEVER_EMPTY = [
+    'ALTER TABLE "images_tag" DROP CONSTRAINT IF EXISTS "tag_sort_key"',
+    'ALTER TABLE "images_tag" ADD CONSTRAINT "tag_sort_key" CHECK (NOT ("sort_key" = \'\')) NOT VALID',
+    'ALTER TABLE "images_tag" VALIDATE CONSTRAINT "tag_sort_key"',
+    # With this constraint PostgreSQL need not read the table under a lock to know that there is no null.
+    'ALTER TABLE "images_tag" DROP CONSTRAINT IF EXISTS "tag_sort_key_there"',
+    'ALTER TABLE "images_tag" ADD CONSTRAINT "tag_sort_key_there" CHECK ("sort_key" IS NOT NULL) NOT VALID',
+    'ALTER TABLE "images_tag" VALIDATE CONSTRAINT "tag_sort_key_there"',
+    'ALTER TABLE "images_tag" ALTER COLUMN "sort_key" SET NOT NULL',
+    'ALTER TABLE "images_tag" DROP CONSTRAINT "tag_sort_key_there"',
+]
+MAY_BE_EMPTY = [
+    'ALTER TABLE "images_tag" ALTER COLUMN "sort_key" DROP NOT NULL',
+    'ALTER TABLE "images_tag" DROP CONSTRAINT IF EXISTS "tag_sort_key"',
+]
+
+
+class Migration(migrations.Migration):
+
+    atomic = False
+
+    dependencies = [
+        ('images', '0006_tag_sort_key'),
+    ]
+
+    operations = [
+        migrations.RunPython(fill_sort_keys('images_tag'), migrations.RunPython.noop),
+        migrations.RunSQL(
+            INDEX,
+            NO_INDEX,
+            state_operations=[
+                migrations.AddIndex(
+                    model_name='tag',
+                    index=models.Index(fields=['image', 'sort_key', 'id'], name='tag_by_version'),
+                ),
+            ],
+        ),
+        migrations.RunSQL(
+            NEVER_EMPTY,
+            MAY_BE_EMPTY,
+            state_operations=[
+                migrations.AlterField(model_name='tag', name='sort_key', field=TagOrderField(verbose_name='sort key')),
+                migrations.AddConstraint(
+                    model_name='tag',
+                    constraint=models.CheckConstraint(
+                        condition=models.Q(('sort_key', ''), _negated=True), name='tag_sort_key'
+                    ),
+                ),
+            ],
+        ),
+    ]

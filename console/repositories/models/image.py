@@ -1,0 +1,202 @@
+"""Images, as their owners see them."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from django.conf import settings
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
+from django.core.validators import MaxLengthValidator, MinLengthValidator, RegexValidator
+from django.db import models
+from django.db.models import F, Func, Q, Value
+from django.db.models.functions import Length
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from console.access.names import IMAGE_PATTERN
+from console.access.rules import ImageFacts
+from console.namespaces.models import Namespace
+
+models.TextField.register_lookup(Length)
+
+validate_image_name = RegexValidator(
+    IMAGE_PATTERN,
+    _("Use lowercase letters, digits, the separators “.”, “_” or “-” between them, and “/” between components."),
+)
+
+# What images are sorted by when their namespaces come first: "a" before "a-b", which the whole name would turn round.
+NAMESPACE_PART = Func(
+    F("full_name"), Value("/"), Value(1), function="split_part", output_field=models.CharField(max_length=30)
+)
+
+# What everybody may look at: one that is being deleted can no longer be pulled.
+PUBLIC = Q(visibility="public", state="active")
+
+
+class ImageQuerySet(models.QuerySet["Image"]):
+    """Finds images."""
+
+    def visible_to(self, account: AbstractBaseUser) -> Self:
+        """Those that the account's pages show: in its own namespaces."""
+        return self.filter(owner=account)
+
+    def public(self) -> Self:
+        """Everybody's public images, which anybody activated may look at. What is being deleted is no longer shown."""
+        return self.filter(PUBLIC)
+
+    def readable_by(self, account: AbstractBaseUser) -> Self:
+        """All that the account may look at: its own, and everybody's public ones."""
+        return self.filter(Q(owner=account) | PUBLIC)
+
+
+class ImagePiecesQuerySet(models.QuerySet["ImagePieces"]):
+    """Finds names of images, with their pieces, as the search wants them."""
+
+    def visible_to(self, account: AbstractBaseUser) -> Self:
+        """The names of the images that the account's pages show."""
+        return self.filter(owner=account)
+
+
+class Image(models.Model):
+    """A repository of the registry, as its owner sees it.
+
+    The totals are kept by ``indexing``; ``tag_count`` leaves out the tags that are shown under another one.
+    ``star_count`` is kept by the database (``console.stars``).
+    ``changed_at`` moves with everything that a list shows, so that an open page can ask whether there is news.
+
+    ``owner`` and ``full_name`` (``namespace/name``) repeat what the namespace says, so that an account's images can be
+    sorted, counted and searched by an index, however many there are. The database writes them (triggers on both
+    tables), whoever makes or moves an image; an object that was just made does not have them.
+    """
+
+    class Visibility(models.TextChoices):
+        PRIVATE = "private", _("Private")
+        PUBLIC = "public", _("Public")
+
+    class State(models.TextChoices):
+        ACTIVE = "active", _("Active")
+        DELETING = "deleting", _("Deleting")
+
+    namespace = models.ForeignKey(
+        Namespace, on_delete=models.PROTECT, related_name="images", verbose_name=_("namespace"), db_index=False
+    )
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", db_index=False, blank=True, editable=False
+    )
+    full_name = models.CharField(max_length=231, blank=True, editable=False)
+    name = models.CharField(
+        _("name"),
+        max_length=200,
+        validators=[
+            MinLengthValidator(2, _("The name must have 2 to 200 characters.")),
+            MaxLengthValidator(200, _("The name must have 2 to 200 characters.")),
+            validate_image_name,
+        ],
+    )
+    visibility = models.CharField(_("type"), max_length=7, choices=Visibility.choices, default=Visibility.PRIVATE)
+    description = models.TextField(
+        _("description"),
+        blank=True,
+        default="",
+        validators=[MaxLengthValidator(1000, _("The description may have 1,000 characters."))],
+    )
+    state = models.CharField(_("state"), max_length=8, choices=State.choices, default=State.ACTIVE, editable=False)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    tag_count = models.PositiveIntegerField(_("tags"), default=0, editable=False)
+    attachment_count = models.PositiveIntegerField(
+        _("attached"), default=0, editable=False, help_text=_("Tags shown under what they are about")
+    )
+    size = models.PositiveBigIntegerField(_("size"), default=0, editable=False, help_text=_("Bytes"))
+    last_push_at = models.DateTimeField(_("last push"), null=True, editable=False)
+    pull_count = models.PositiveBigIntegerField(_("pulls"), default=0, editable=False)
+    last_pull_at = models.DateTimeField(_("last pull"), null=True, editable=False)
+    star_count = models.PositiveIntegerField(_("stars"), default=0, editable=False)
+    changed_at = models.DateTimeField(_("changed"), default=timezone.now, editable=False)
+
+    objects = ImageQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("image")
+        verbose_name_plural = _("images")
+        ordering = ["namespace__name", "name"]
+        constraints = [
+            models.UniqueConstraint(fields=["namespace", "name"], name="image_name_unique"),
+            models.UniqueConstraint(fields=["full_name"], name="image_full_name_unique"),
+            models.CheckConstraint(condition=Q(name__regex=IMAGE_PATTERN), name="image_name_pattern"),
+            models.CheckConstraint(condition=Q(name__length__gte=2), name="image_name_length"),
+            models.CheckConstraint(condition=Q(visibility__in=["private", "public"]), name="image_visibility"),
+            models.CheckConstraint(condition=Q(state__in=["active", "deleting"]), name="image_state"),
+            models.CheckConstraint(condition=Q(description__length__lte=1000), name="image_description_length"),
+        ]
+        indexes = [
+            # One for each column that a list can be sorted by: any page of it is read in order, and nothing is sorted.
+            models.Index(fields=["owner", "name", "id"], name="image_by_name"),
+            models.Index(fields=["owner", "visibility", "id"], name="image_by_type"),
+            models.Index(fields=["owner", "tag_count", "id"], name="image_by_tags"),
+            models.Index(fields=["owner", "size", "id"], name="image_by_size"),
+            models.Index(fields=["owner", "created_at", "id"], name="image_by_creation"),
+            # Images that nothing was pushed to are the oldest.
+            models.Index("owner", F("last_push_at").asc(nulls_first=True), "id", name="image_by_push"),
+            # The search reads the names of an account's images here too.
+            models.Index("owner", NAMESPACE_PART, "id", name="image_by_namespace", include=["full_name"]),
+            models.Index(fields=["owner", "changed_at"], name="image_changed"),
+            models.Index(fields=["namespace", "size", "id"], name="image_storage"),
+            # The same for the list of everybody's public images.
+            models.Index(fields=["name", "id"], name="image_public_by_name", include=["full_name"], condition=PUBLIC),
+            models.Index(fields=["pull_count", "id"], name="image_public_by_pulls", condition=PUBLIC),
+            models.Index(fields=["star_count", "id"], name="image_public_by_stars", condition=PUBLIC),
+            models.Index(F("last_push_at").asc(nulls_first=True), "id", name="image_public_by_push", condition=PUBLIC),
+        ]
+
+    def __str__(self) -> str:
+        return self.repository
+
+    @property
+    def facts(self) -> ImageFacts:
+        """What the rules know of it. Whose it is, its namespace says."""
+        return ImageFacts(
+            self.namespace.owner_id,
+            self.namespace.in_transfer,
+            public=self.visibility == self.Visibility.PUBLIC,
+            active=self.state == self.State.ACTIVE,
+        )
+
+    @property
+    def repository(self) -> str:
+        """The repository's name in the registry: ``namespace/name``."""
+        return f"{self.namespace.name}/{self.name}"
+
+    @property
+    def address(self) -> str:
+        """What people type after ``docker pull``, less the tag."""
+        return address_in_registry(self.repository)
+
+
+def address_in_registry(repository: str) -> str:
+    """What people type after ``docker pull`` for this repository, less the tag."""
+    return f"{settings.REGISTRY_ADDRESS}/{repository}"
+
+
+class ImagePieces(models.Model):
+    """The pieces of an image's whole name, for the search (``console.repositories.search``).
+
+    ``owner`` and ``full_name`` are the image's: names are counted without reading the images themselves.
+    The database writes all of it with the image (a trigger); nothing else does.
+    """
+
+    image = models.OneToOneField(Image, on_delete=models.CASCADE, primary_key=True, related_name="name_pieces")
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", db_index=False)
+    full_name = models.CharField(max_length=231)
+    pieces = ArrayField(models.CharField(max_length=3))
+
+    objects = ImagePiecesQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("pieces of a name")
+        verbose_name_plural = _("pieces of names")
+        indexes = [GinIndex(fields=["pieces"], name="image_pieces", fastupdate=False)]
+
+    def __str__(self) -> str:
+        return " ".join(self.pieces)

@@ -1,0 +1,200 @@
+"""Verbs about images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from procrastinate.contrib.django import app
+
+from console.accounts.models import Account
+from console.audit.services import named, record
+from console.database.conflicts import insert
+from console.jobs.queue import repository_lock
+from console.namespaces.models import Namespace
+from console.repositories import failures, quotas
+from console.repositories.failures import Kind
+from console.repositories.fairness import priority_of
+from console.repositories.models import Image, ImageDeletion, Tag
+from registry_client.names import check_tag
+
+# By their names: the jobs know about images, not the other way round.
+_DELETE_IMAGE, _DELETE_TAGS = "images.delete_image", "images.delete_tags"
+
+
+def create_image(
+    account: Account,
+    namespace: Namespace,
+    name: str,
+    visibility: str = Image.Visibility.PRIVATE,
+    description: str = "",
+) -> Image:
+    """Make an image that nothing was pushed to yet.
+
+    :raises ValidationError: keyed by field; ``code`` is ``taken`` or ``quota`` where it is one of these.
+    """
+    if not account.may("image.create", namespace):
+        raise ValidationError({"namespace": _("Choose one of your own namespaces that is not being transferred.")})
+    image = Image(namespace=namespace, name=name.strip(), visibility=visibility, description=description)
+    image.clean_fields(exclude=["namespace"])
+    with transaction.atomic():
+        # One creator at a time for one account, or two at once could pass its quota together.
+        Account.objects.select_for_update(no_key=True).get(pk=account.pk)
+        if refusal := quotas.refuse_image(account):
+            raise ValidationError(ValidationError(refusal, code="quota"))
+        # Locked, so that it is still there when this is committed.
+        if not Namespace.objects.select_for_update(no_key=True).filter(pk=namespace.pk):
+            raise ValidationError(_("The namespace is no longer there. Reload the page and choose another."))
+        if not insert(image):
+            refusal = refuse_existing(namespace, image.name)
+            raise ValidationError({"name": ValidationError(refusal, code="taken")})
+        record("image.create", image.repository, type=visibility, description=description)
+    return image
+
+
+def refuse_existing(namespace: Namespace, name: str) -> str:
+    """Why no image of this name can be made there now, as a sentence; empty when there is none of the name."""
+    existing = Image.objects.filter(namespace=namespace, name=name).first()
+    if existing is None:
+        return ""
+    if existing.state == Image.State.DELETING:
+        sentence = _("The image “%s” is still being deleted. Create it again when that has ended.")
+    else:
+        sentence = _("You already have the image “%s”.")
+    return sentence % f"{namespace.name}/{name}"
+
+
+def check_tag_name(tag: str) -> None:
+    """Hold a tag's name against the registry's rules.
+
+    :raises ValidationError: when it is none.
+    """
+    try:
+        check_tag(tag)
+    except ValueError:
+        raise ValidationError(
+            _("A tag has up to 128 letters, digits, “.”, “_” or “-”, and begins with a letter, digit or “_”.")
+        ) from None
+
+
+def update_image(account: Account, image: Image, *, description: str) -> None:
+    """Change what the image says of itself.
+
+    :raises ValidationError: keyed ``description``.
+    """
+    _require(account, "image.edit", image)
+    image.description = description
+    image.clean_fields(exclude=["namespace"])
+    with transaction.atomic():
+        rows = Image.objects.select_for_update(of=("self",)).filter(pk=image.pk)
+        old = rows.order_by().values_list("description", flat=True).first()
+        image.save(update_fields=["description"])
+        if old != description:
+            record("image.describe", image.repository, old=old, new=description)
+
+
+def set_visibility(account: Account, image: Image, visibility: str) -> None:
+    """Make the image public or private. Tokens for anonymous pulls that are out already live a few minutes longer.
+
+    :raises ValidationError: for another word than ``public`` and ``private``, or when the image is not the account's.
+    """
+    _require(account, "image.edit", image)
+    if visibility not in Image.Visibility.values:
+        raise ValidationError(_("Please choose Public or Private"))
+    with transaction.atomic():
+        locked = Image.objects.select_for_update(of=("self",)).get(pk=image.pk)
+        old = locked.visibility
+        if old != visibility:
+            locked.visibility, locked.changed_at = visibility, timezone.now()
+            locked.save(update_fields=["visibility", "changed_at"])
+            record("image.visibility", image.repository, old=old, new=visibility)
+    image.visibility = visibility
+
+
+def delete_image(account: Account, image: Image) -> ImageDeletion:
+    """Begin to delete the image with all its tags: from here on nobody gets a token for it, and a job does the rest.
+
+    Asking again while it runs changes nothing.
+
+    :raises ValidationError: when the image is not the account's.
+    """
+    _require(account, "image.delete", image)
+    return start_deletion(image, account.account_id)
+
+
+def start_deletion(image: Image, requested_by: str) -> ImageDeletion:
+    """Mark the image and queue its deletion, both or neither. Who may ask is the caller's to have decided.
+
+    :param requested_by: the Account ID of whoever asked.
+    :raises ValidationError: when the image is already gone.
+    """
+    with transaction.atomic():
+        locked = Image.objects.select_for_update(of=("self",)).select_related("namespace").filter(pk=image.pk).first()
+        if locked is None:
+            raise ValidationError(_("The image is already gone."))
+        deletion, created = ImageDeletion.objects.get_or_create(image=locked, defaults={"requested_by": requested_by})
+        if created:
+            locked.state = Image.State.DELETING
+            locked.changed_at = timezone.now()
+            locked.save(update_fields=["state", "changed_at"])
+            failures.forget(Kind.DELETE_IMAGE, locked.repository)
+            lock, priority = repository_lock(locked.repository), priority_of(locked)
+            app.configure_task(_DELETE_IMAGE, lock=lock, priority=priority).defer(image_id=locked.pk)
+            record(
+                "image.delete",
+                locked.repository,
+                actor=requested_by,
+                tags=locked.tag_count,
+                bytes=locked.size,
+            )
+    image.refresh_from_db()
+    return deletion
+
+
+def delete_tags(account: Account, image: Image, names: Iterable[str]) -> list[str]:
+    """Begin to delete these tags; other tags of the same digests stay.
+
+    :return: the names that are now being deleted.
+    :raises ValidationError: when none of them is there, or the image is being deleted as a whole.
+    """
+    _require(account, "image.delete", image)
+    return start_tag_deletion(image, names, account.account_id)
+
+
+def start_tag_deletion(image: Image, names: Iterable[str], requested_by: str) -> list[str]:
+    """Mark the tags and queue their deletion, both or neither. Who may ask is the caller's to have decided.
+
+    :raises ValidationError: when none of them is there, or the image is being deleted as a whole.
+    """
+    with transaction.atomic():
+        locked = Image.objects.select_for_update(of=("self",)).select_related("namespace").get(pk=image.pk)
+        if locked.state != Image.State.ACTIVE:
+            raise ValidationError(_("The image is being deleted with all its tags."))
+        found = list(
+            Tag.objects.select_for_update()
+            .filter(image=locked, name__in=set(names), state=Tag.State.ACTIVE)
+            .order_by("name")
+            .values_list("name", flat=True)
+        )
+        if not found:
+            raise ValidationError(
+                ngettext("The tag is no longer there.", "None of the tags is there any more.", len(set(names)))
+            )
+        now = timezone.now()
+        tags = Tag.objects.filter(image=locked, name__in=found)
+        tags.update(state=Tag.State.DELETING, deleting_since=now, problem="")
+        failures.forget(Kind.DELETE_TAGS, locked.repository)
+        Image.objects.filter(pk=locked.pk).update(changed_at=now)
+        lock, priority = repository_lock(locked.repository), priority_of(locked)
+        app.configure_task(_DELETE_TAGS, lock=lock, priority=priority).defer(image_id=locked.pk)
+        record("tag.delete", locked.repository, actor=requested_by, **named(found))
+    return found
+
+
+def _require(account: Account, verb: str, image: Image) -> None:
+    if not account.may(verb, image):
+        raise ValidationError(_("This image is not yours to change."))

@@ -1,0 +1,94 @@
+"""The totals that lists show, kept on the image's row."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from django.db import connection, transaction
+from django.utils import timezone
+
+from console.repositories.locks import lock_images
+from console.repositories.models import Image
+
+# The size is that of the manifests that tags name, each digest once; tags shown under another one do not count as tags.
+_COUNT = """
+SELECT count(*) FILTER (WHERE NOT attached) AS tags, count(*) FILTER (WHERE attached) AS attachments,
+       max(pushed_at) AS newest,
+       -- What manifests claim is not bounded in sum; the column is.
+       (
+           SELECT least(coalesce(sum(size), 0), 9223372036854775807) FROM images_manifest
+           WHERE id IN (SELECT manifest_id FROM images_tag WHERE image_id = {image})
+       ) AS size
+FROM (
+    SELECT pushed_at, subject <> '' AND EXISTS (
+        SELECT FROM images_manifest AS about WHERE about.image_id = tag.image_id AND about.digest = tag.subject
+    ) AS attached
+    FROM images_tag AS tag WHERE image_id = {image}
+) AS counted
+"""
+
+_COMPARE = f"""
+SELECT image.tag_count, image.attachment_count, image.last_push_at, image.size, counted.*
+FROM images_image AS image CROSS JOIN ({_COUNT.format(image="%s")}) AS counted WHERE image.id = %s
+"""  # noqa: S608  # nosec B608
+
+
+_REFRESH = f"""
+UPDATE images_image AS image SET
+    tag_count = counted.tags, attachment_count = counted.attachments, size = counted.size,
+    last_push_at = greatest(image.last_push_at, counted.newest), changed_at = %s
+FROM unnest(%s::bigint[]) AS changed (id) CROSS JOIN LATERAL ({_COUNT.format(image="changed.id")}) AS counted
+WHERE image.id = changed.id
+"""  # noqa: S608  # nosec B608
+
+
+def _are_right(image_id: int) -> bool:
+    """Whether the totals are as they should be, as far as one can see without keeping others from the row."""
+    with connection.cursor() as cursor:
+        cursor.execute(_COMPARE, [image_id] * 3)
+        row = cursor.fetchone()
+    if row is None:
+        return True
+    tags, attachments, last_push, size, *counted = row
+    newest = counted[2]
+    return (tags, attachments, size) == (counted[0], counted[1], int(counted[3])) and (
+        newest is None or (last_push is not None and newest <= last_push)
+    )
+
+
+def refresh_totals(image_id: int, *, changed: bool = True) -> bool:
+    """Count tags and bytes anew; whether anything was other than written down.
+
+    The image's row is locked meanwhile, so of two changes at once the last to count sees both.
+
+    :param changed: whether something that pages show was changed, so that open pages fetch it.
+    """
+    if not changed and _are_right(image_id):
+        return False
+    with transaction.atomic():
+        image = Image.objects.select_for_update(of=("self",)).filter(pk=image_id).first()
+        if image is None:
+            return False
+        before = (image.tag_count, image.attachment_count, image.size, image.last_push_at)
+        with connection.cursor() as cursor:
+            cursor.execute(_COUNT.format(image="%s"), [image_id, image_id])
+            tags, attachments, newest, size = cursor.fetchone()
+        image.tag_count, image.attachment_count, image.size = tags, attachments, int(size)
+        image.last_push_at = max(filter(None, (newest, image.last_push_at)), default=None)
+        wrong = before != (image.tag_count, image.attachment_count, image.size, image.last_push_at)
+        if wrong or changed:
+            image.changed_at = timezone.now()
+            image.save(update_fields=["tag_count", "attachment_count", "size", "last_push_at", "changed_at"])
+        return wrong
+
+
+def refresh_totals_of(image_ids: Collection[int]) -> None:
+    """Count tags and bytes of many images anew, of which something was changed that pages show.
+
+    It comes to the same as ``refresh_totals`` for each of them, with two statements.
+    """
+    if not image_ids:
+        return
+    with transaction.atomic(), connection.cursor() as cursor:
+        lock_images(image_ids)
+        cursor.execute(_REFRESH, [timezone.now(), sorted(image_ids)])

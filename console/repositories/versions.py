@@ -1,0 +1,66 @@
+"""Whether there is anything new to show: a few bytes that an open page asks for every second."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from django.db.models import Count, Max, QuerySet
+
+from console.accounts.models import Account
+from console.database.compiled import Compiled
+from console.namespaces.models import Namespace
+from console.repositories.models import Image
+
+_NEVER = datetime.datetime.min.replace(tzinfo=datetime.UTC)
+
+
+def _text(moment: datetime.datetime) -> str:
+    return moment.isoformat()
+
+
+@dataclass(frozen=True)
+class Overview:
+    """What the page with the list says of all that the account has."""
+
+    version: str
+    namespaces: tuple[str, ...]
+    images: int
+
+
+def list_version(account: Account) -> str:
+    """Changes when something changes that the account's list of images shows; one query, of the ends of two indexes."""
+    images, namespaces = Image.objects.visible_to(account), Namespace.objects.visible_to(account)
+    newest = [rows.order_by("-changed_at").values_list("changed_at")[:1] for rows in (images, namespaces)]
+    return _newest(moment for (moment,) in newest[0].union(newest[1], all=True))
+
+
+def overview(account: Account) -> Overview:
+    """The same with the names of the namespaces and the number of images; two queries."""
+    newest, images = next(iter(_images(account.pk)), (None, 0))
+    names, moments = [], [newest]
+    for name, changed_at in _namespaces(account.pk):
+        names.append(name)
+        moments.append(changed_at)
+    return Overview(_newest(moments), tuple(names), images)
+
+
+@Compiled
+def _images(account: int) -> QuerySet[Image, tuple[datetime.datetime, int]]:
+    images = Image.objects.visible_to(Account(pk=account)).order_by().values("owner")
+    return images.annotate(newest=Max("changed_at"), count=Count("pk")).values_list("newest", "count")
+
+
+@Compiled
+def _namespaces(account: int) -> QuerySet[Namespace, tuple[str, datetime.datetime]]:
+    return Namespace.objects.visible_to(Account(pk=account)).order_by("name").values_list("name", "changed_at")
+
+
+def _newest(moments: Iterable[datetime.datetime | None]) -> str:
+    return _text(max(filter(None, moments), default=_NEVER))
+
+
+def image_version(image: Image) -> str:
+    """Changes when something changes that an image's page shows, pulls included: they are added up now and then."""
+    return f"{_text(image.changed_at)} {image.pull_count}"

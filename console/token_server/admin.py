@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+
+from console.access.sign_in import may_administer
+from console.audit.recorded import Recorded
+from console.token_server import logins
+from console.token_server.models import Login
+
+
+@admin.register(Login)
+class LoginAdmin(Recorded):
+    actions_are_recorded = True
+    list_display = ("__str__", "account", "created_at", "created_from", "last_used_at", "last_used_from")
+    list_select_related = ("account",)
+    search_fields = ("client", "account__account_id", "account__name", "account__credential__username")
+    ordering = ("-created_at", "pk")
+    fields = readonly_fields = list_display
+    actions = ("revoke",)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Login | None = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Login | None = None) -> bool:
+        # Django offers actions only to those who may change; the form itself stays read-only.
+        if obj is not None and not may_administer(request.user.is_superuser, obj.account.is_superuser):
+            return False
+        return super().has_change_permission(request, obj)
+
+    @admin.action(description=_("Revoke: they open nothing from now on"), permissions=["change"])
+    def revoke(self, request: HttpRequest, queryset: QuerySet[Login]) -> None:
+        found = [login for login in queryset.select_related("account") if self.has_change_permission(request, login)]
+        ended = sum(logins.revoke(login, by="admin") for login in found)
+        messages.success(
+            request, ngettext("%(count)d login is revoked.", "%(count)d logins are revoked.", ended) % {"count": ended}
+        )

@@ -1,7 +1,0 @@
-"""The token endpoint's address: what the registry names as its realm."""
-
-from django.urls import path
-
-from console.tokens import views
-
-urlpatterns = [path("", views.token, name="token")]

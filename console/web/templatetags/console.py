@@ -1,0 +1,259 @@
+"""Template tags and filters that all pages share."""
+
+from __future__ import annotations
+
+import datetime
+import functools
+from typing import Any
+
+from django import template
+from django.core.paginator import Paginator
+from django.http import QueryDict
+from django.urls import get_script_prefix
+from django.utils.formats import number_format
+from django.utils.safestring import SafeString
+from django.utils.translation import get_language, ngettext
+from django.utils.translation import gettext as _
+from heroicons.templatetags.heroicons import heroicon_mini, heroicon_outline, heroicon_solid
+
+from console.web import fragments
+from console.web.markdown import first_line as read_first_line
+from console.web.markdown import render_markdown
+from console.web.paging import NOWHERE, PAGE_SIZES, address_with
+
+register = template.Library()
+# So many pagers and so many heads of columns are kept.
+_KEPT = 1024
+
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+
+
+@register.filter
+def size(count: int | None) -> str:
+    """Bytes in binary units (IEC 80000-13): ``1536`` is ``1.5 KiB``."""
+    return _size(count or 0, get_language())
+
+
+@functools.lru_cache(maxsize=4096)
+def _size(count: int, language: str | None) -> str:
+    value = float(count)
+    for unit in _UNITS:
+        if value < 1024 or unit == _UNITS[-1]:
+            break
+        value /= 1024
+    places = 0 if unit == "B" or value >= 100 else 1
+    return f"{number_format(value, places, force_grouping=True)}\N{NO-BREAK SPACE}{unit}"
+
+
+@register.filter
+def number(count: int | None) -> str:
+    """A whole number, grouped."""
+    if count is not None and 0 <= count < 1000:
+        return str(count)
+    return str(number_format(count or 0, 0, force_grouping=True))
+
+
+@register.filter
+def moment(value: datetime.datetime | None) -> str:
+    """A time, which a few lines of script turn into the reader's zone; the exact UTC on hover."""
+    if value is None:
+        return SafeString("–")
+    utc = value.astimezone(datetime.UTC)
+    exact = utc.isoformat(timespec="seconds")
+    day, time = exact[:10], exact[11:19]
+    # Digits alone: there is nothing to escape.
+    return SafeString(f'<time datetime="{exact}" title="{day} {time} UTC">{day} {time[:5]}</time>')  # nosec B703
+
+
+@register.filter
+def short_digest(digest: str) -> str:
+    """The first twelve digits, as Docker shows an ID."""
+    return digest.partition(":")[2][:12] or digest[:12]
+
+
+@register.filter
+def markdown(text: str) -> SafeString:
+    """Markdown as sanitised HTML."""
+    return render_markdown(text)
+
+
+@register.filter
+def first_line(text: str) -> str:
+    """The first line of what somebody wrote in Markdown, without its marks."""
+    return read_first_line(text)
+
+
+_ICONS = {"mini": heroicon_mini, "outline": heroicon_outline, "solid": heroicon_solid}
+
+
+@register.simple_tag
+@functools.lru_cache(maxsize=256)
+def icon(style: str, name: str, size: int) -> str:
+    """A Heroicon that says nothing to screen readers: words stand beside it. A page has hundreds; each is drawn once.
+
+    :param style: ``mini``, ``outline`` or ``solid``.
+    :param size: width and height in pixels.
+    """
+    return _ICONS[style](name, size=size, aria_hidden="true")
+
+
+@register.simple_tag
+def copy(text: str, label: str = "") -> str:
+    """A button that copies ``text``; ``label`` says what, to those who cannot see beside what it stands."""
+    return fragments.render("components/_copy.html", {"text": text, "label": label or _("Copy %s") % text})
+
+
+@register.inclusion_tag("components/_field.html")
+def field(bound: Any) -> dict[str, Any]:
+    """A form field with its label, help and errors, tied together for screen readers.
+
+    The first invalid field of the form gets the focus. No field has ``maxlength``: a browser would cut what is typed or
+    pasted without a word, and the rest would be taken for what was meant. The form answers with a sentence instead.
+    """
+    attrs = bound.field.widget.attrs
+    attrs.pop("maxlength", None)
+    described = []
+    if bound.help_text:
+        described.append(f"{bound.auto_id}_help")
+    if bound.errors:
+        described.append(f"{bound.auto_id}_errors")
+        attrs["aria-invalid"] = "true"
+    if described:
+        attrs["aria-describedby"] = " ".join(described)
+    first = next((one.name for one in bound.form.visible_fields() if one.errors), None)
+    if first is not None:
+        attrs.pop("autofocus", None)
+        if bound.name == first:
+            attrs["autofocus"] = True
+    return {"field": bound}
+
+
+@register.inclusion_tag("components/_bars.html")
+def daily_bars(days: list[Any], field: str, title: str) -> dict[str, Any]:
+    """A picture of one number a day, with the same as a table for those who do not see it.
+
+    :param days: each with ``date`` and the number under the name ``field``.
+    """
+    counts = [getattr(day, field) for day in days]
+    top = max(counts, default=0)
+    step = 100 / max(len(counts), 1)
+    bars = [
+        {
+            "x": f"{number * step + step * 0.15:.2f}",
+            "width": f"{step * 0.7:.2f}",
+            # Whatever happened at all is seen.
+            "height": f"{max(count * 100 / top, 2.5) if count else 0:.2f}",
+            "y": f"{100 - (max(count * 100 / top, 2.5) if count else 0):.2f}",
+            "count": count,
+            "date": day.date,
+        }
+        for number, (day, count) in enumerate(zip(days, counts, strict=True))
+    ]
+    return {"title": title, "bars": bars, "top": top, "total": sum(counts), "field": field}
+
+
+def _total(count: int) -> str:
+    return ngettext("%(total)s in total", "%(total)s in total", count) % {"total": number(count)}
+
+
+def _sizes(query: QueryDict, now: int) -> list[dict[str, Any]]:
+    """How many rows a page may have, and where to get that: all from the list's beginning."""
+    return [
+        {"size": str(one), "here": one == now, "address": address_with(query, **NOWHERE, size=str(one))}
+        for one in PAGE_SIZES
+    ]
+
+
+@register.simple_tag(takes_context=True)
+def keyset_pager(context: Any, target: str) -> str:
+    """First, previous, next and last of ``rows``, a ``KeysetPage``; replaces the element ``target``."""
+    rows = context["rows"]
+    values = {
+        "total": _total(rows.total),
+        "first": rows.first,
+        "previous": rows.previous,
+        "following": rows.following,
+        "last": rows.last,
+        "sizes": _sizes(context["request"].GET, rows.size),
+        "target": target,
+    }
+    return fragments.render("components/_keyset_pager.html", values)
+
+
+@register.simple_tag(takes_context=True)
+def pager(context: Any, target: str) -> str:
+    """The pages of ``rows``, their total and how many rows each has; replaces the element ``target``."""
+    rows = context["rows"]
+    place = rows.number, rows.paginator.count, rows.paginator.per_page
+    return _pager(context["request"].GET.urlencode(), *place, target, get_language(), get_script_prefix())
+
+
+@functools.lru_cache(maxsize=_KEPT)
+def _pager(
+    address: str, number: int, count: int, per_page: int, target: str, _language: str | None, _prefix: str
+) -> str:
+    query = QueryDict(address)
+    paginator = Paginator(range(count), per_page)
+
+    def at(place: int) -> str:
+        return address_with(query, page=str(place))
+
+    pages = [
+        {"number": str(one), "here": one == number, "address": at(one) if isinstance(one, int) else ""}
+        for one in paginator.get_elided_page_range(number, on_each_side=1, on_ends=1)
+    ]
+    values = {
+        "total": _total(count),
+        "pages": pages if paginator.num_pages > 1 else [],
+        "previous": at(number - 1) if number > 1 else "",
+        "following": at(number + 1) if number < paginator.num_pages else "",
+        "sizes": _sizes(query, per_page),
+        "target": target,
+    }
+    return fragments.render("components/_pager.html", values)
+
+
+@register.simple_tag(takes_context=True)
+def sort_head(context: Any, name: str, label: str, target: str, numeric: bool = False) -> str:
+    """The head of a column that can be sorted by; a second press turns the order round."""
+    address, current = context["request"].GET.urlencode(), context["sort"]
+    return _sort_head(address, current, name, str(label), target, numeric, get_script_prefix())
+
+
+@functools.lru_cache(maxsize=_KEPT)
+def _sort_head(address: str, current: str, name: str, label: str, target: str, numeric: bool, _prefix: str) -> str:
+    sort = f"-{name}" if current == name else name
+    values = {
+        "name": name,
+        "query": address_with(QueryDict(address), **NOWHERE, sort=sort),
+        "label": label,
+        "target": target,
+        "numeric": numeric,
+        "ascending": current == name,
+        "descending": current == f"-{name}",
+    }
+    return fragments.render("components/_sort.html", values)
+
+
+@register.simple_tag(takes_context=True)
+def sidebar(context: Any) -> str:
+    """The bar with the parts of the site and the account's menu; ``section`` is where the page belongs."""
+    account = context["request"].user
+    values: dict[str, Any] = {"section": {str(context.get("section", "")).replace("-", "_"): True}}
+    if account.is_authenticated:
+        values["account"] = {"name": account.name, "account_id": account.account_id, "is_staff": account.is_staff}
+        values["with_password"] = account.signs_in_with_password
+        values["csrf_token"] = str(context["csrf_token"])
+    return fragments.render("components/_sidebar.html", values)
+
+
+@register.simple_tag
+def kept(template: str, **values: Any) -> str:
+    """``template`` with nothing but these values, which are texts and tuples of texts: it is kept with them."""
+    return fragments.kept(template, **values)
+
+
+@register.simple_tag
+def fixed(name: str) -> str:
+    """The template ``name``, which is the same on each page and needs nothing of it."""
+    return fragments.render(name, {})
