@@ -8,23 +8,25 @@ from console.access.grants import CATALOG_ACTIONS, OWNER_ACTIONS, Access
 from console.audit import summaries
 from console.audit.origin import ANONYMOUS
 from console.token_server.lookup import Found
+from console.token_server.token_request import TokenRequest
 
 _KNOWN_ACTIONS = OWNER_ACTIONS | CATALOG_ACTIONS
 # What nobody in particular may not have is not kept apart: names that strangers make up would fill the trail.
 _SOMETHING = "-"
 
 
-def count(found: Found, asked: Sequence[Access], granted: Sequence[Access], service: str, address: str | None) -> None:
+def count(found: Found, request: TokenRequest, granted: Sequence[Access]) -> None:
     """Count an answer of the token endpoint: ``token.grant`` for what was granted, ``token.refuse`` where nothing was.
 
-    :param found: who asked.
+    :param found: the caller, as it was read.
     """
+    service, address = request.service, request.address
     caller = found.caller
     actor, shown = caller.account_id if caller else ANONYMOUS, _shown(found)
-    if not asked:
+    if not request.asked:
         summaries.count("token.grant", service, actor=actor, address=address, shown=shown)
     given = {(one.type, one.name): one.actions for one in granted}
-    for one in asked:
+    for one in request.asked:
         actions = given.get((one.type, one.name), frozenset())
         target = one.name if one.type == "repository" else f"{one.type}:{one.name}"
         summaries.count(

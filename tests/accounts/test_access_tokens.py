@@ -10,6 +10,7 @@ from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from console.access_tokens import services as access_tokens
+from console.accounts import token_secrets
 from console.accounts.models import AccessToken
 from console.accounts.services import change_registry_password, set_active
 from console.accounts.token_secrets import hash_secret, looks_like_secret
@@ -55,7 +56,7 @@ class TestSecrets:
     def test_the_checksum_is_settled(self):
         """Others compute it too: the CRC-32 in base 62, the digits before the capitals before the small letters."""
         secret = f"myimg_{'0' * 43}1dyoNU"
-        assert access_tokens._checksum(secret[:-6]) == secret[-6:]
+        assert token_secrets._checksum(secret[:-6]) == secret[-6:]
         assert looks_like_secret(secret)
 
     @pytest.mark.parametrize("change", [
@@ -69,9 +70,9 @@ class TestSecrets:
         assert not looks_like_secret(change(make(ann)[1]))
 
     def test_none_is_like_another(self):
-        made = {access_tokens._new_secret() for _ in range(1000)}
+        made = {token_secrets.new_secret() for _ in range(1000)}
         assert len(made) == 1000
-        assert {character for secret in made for character in secret[6:49]} == set(access_tokens._DIGITS)
+        assert {character for secret in made for character in secret[6:49]} == set(token_secrets._DIGITS)
 
     def test_it_is_stored_nowhere(self, ann, django_assert_max_num_queries):
         with django_assert_max_num_queries(50) as queries:

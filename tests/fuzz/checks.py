@@ -27,8 +27,7 @@ from console.registry.index import reading
 from console.registry.index import views as indexing
 from console.repositories.converters import DigestConverter, NamespaceConverter, RepositoryConverter, TagConverter
 from console.repositories.models import Image
-from console.token_server import services as tokens
-from console.token_server import views as token_views
+from console.token_server import token_request
 from console.web.markdown import first_line, render_markdown
 from console.web.paging import _read_cursor
 from registry_client import (
@@ -139,8 +138,9 @@ def check_basic(header: str) -> None:
     """Either the reference's user name and password, or the one refusal."""
     found: tuple[str, str] | None
     try:
-        found = token_views._basic_credentials(header)
-    except tokens.Refused:
+        password = token_request.basic_credentials(header)
+        found = password.username, password.password
+    except token_request.Refused:
         found = None
     expected = grammar.read_basic(header)
     if found is not None and expected is None:

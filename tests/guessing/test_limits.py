@@ -10,6 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from console.access_tokens import services as access_tokens
+from console.accounts import token_secrets
 from console.accounts.services import set_active
 from console.accounts.token_secrets import PREFIX
 from console.audit.models import AuditEvent
@@ -222,7 +223,7 @@ class TestSecrets:
 
     def forged(self, number=0):
         text = f"{PREFIX}{number:043}"
-        return text + access_tokens._checksum(text)
+        return text + token_secrets._checksum(text)
 
     def refresh(self, token, address=HERE):
         form = {"service": "127.0.0.1", "grant_type": "refresh_token", "refresh_token": token}

@@ -9,8 +9,10 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from console.access_tokens import services as access_tokens
+from console.accounts import token_secrets
 from console.accounts.models import AccessToken, Account, RegistryCredential
 from console.accounts.services import change_registry_password, set_active
+from console.accounts.token_secrets import new_secret
 from console.ownership.services import delete_namespace
 from tests.factories import ImageFactory, NamespaceFactory
 from tests.tokens.test_endpoint import PASSWORD, make_account
@@ -171,7 +173,7 @@ class TestWhenItStops:
 
 
 def test_a_secret_that_is_nobodys_is_refused_as_a_wrong_password_is(ask, owner):
-    answer = ask.get(user="owner", password=access_tokens._new_secret())
+    answer = ask.get(user="owner", password=new_secret())
     assert answer.status_code == 401
     assert answer.json() == ask.get(user="owner", password="wrong").json()
 
@@ -204,7 +206,7 @@ class TestLastUse:
 
 
 def test_a_password_that_only_begins_like_a_secret_is_a_password(ask):
-    for password in (access_tokens.PREFIX + "pass word 1", access_tokens._new_secret()[:-1] + "-"):
+    for password in (token_secrets.PREFIX + "pass word 1", new_secret()[:-1] + "-"):
         username = f"kind{len(password)}"
         make_account(username, password=password)
         assert ask.get(user=username, password=password).status_code == 200
