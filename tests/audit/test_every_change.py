@@ -85,7 +85,8 @@ def takes_forms():
 
 
 def test_each_address_has_a_case_or_a_reason():
-    assert {name: status for name, status in takes_forms() if status != 405} == {}
+    without = {name: status for name, status in takes_forms() if status != 405}
+    assert without == {}, "addresses that take a form need a case or a reason in tests/audit/cases.py"
     assert set(ADDRESSES) <= {name for name, _path, _view in every_address()}
 
 
@@ -362,7 +363,8 @@ TASKS |= {
 
 
 def test_each_job_has_a_case_or_a_reason():
-    assert {name for name in app.tasks if "builtin" not in name} == set(TASKS)
+    found = {name for name in app.tasks if "builtin" not in name}
+    assert found == set(TASKS), "a job needs a case or a reason in TASKS"
 
 
 @pytest.mark.parametrize("name", [name for name, one in TASKS.items() if callable(one)])
