@@ -8,6 +8,7 @@ import yaml
 
 from console.environment import BASE_DIR
 from console.version import VERSION
+from tests.security.count import count
 
 DOCUMENTS = sorted([*BASE_DIR.glob("*.md"), *BASE_DIR.glob("docs/**/*.md")])
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -42,6 +43,18 @@ def test_contributing_names_files_that_exist():
     named = _NAMED.findall((BASE_DIR / "CONTRIBUTING.md").read_text())
     assert len(named) > 20
     assert [name for name in named if not (BASE_DIR / name).exists()] == []
+
+
+def test_security_says_how_many_addresses_and_scopes_are_asked():
+    text = " ".join((BASE_DIR / "docs/security.md").read_text().split())
+    said = re.search(
+        r"(\d+) addresses for (\d+) roles with (\d+) methods, "
+        r"and (\d+) scopes with (\d+) kinds of credentials and (\d+) choices of actions",
+        text,
+    )
+    together, tokens = count()[-2:]
+    there = [*re.findall(r"\d+", together)[:3], *re.findall(r"\d+", tokens)[:3]]
+    assert list(said.groups()) == there, "docs/security.md: what python -m tests.security.count prints"
 
 
 def test_the_newest_version_of_the_changelog_is_this_one():
