@@ -6,9 +6,17 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+from console.installation.version import VERSION
+
 
 def main() -> None:
-    """Run a management command, with the checkout's own virtual environment when Django is not importable."""
+    """Run a management command, with the checkout's own virtual environment when Django is not importable.
+
+    ``version`` is answered here: Django takes that word for a question about itself, before it looks for a command.
+    """
+    if sys.argv[1:] in (["version"], ["--version"]):
+        print(VERSION)  # noqa: T201
+        return
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "console.settings")
     # Keys, e-mails and backups that a command writes are for the user who runs it alone.
     os.umask(0o077)

@@ -7,7 +7,9 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest
 
+from console.installation.version import VERSION
+
 
 def site(request: HttpRequest) -> dict[str, Any]:
-    """The registry's address, as people type it."""
-    return {"registry_address": settings.REGISTRY_ADDRESS}
+    """The registry's address, as people type it, and the version of My Images."""
+    return {"registry_address": settings.REGISTRY_ADDRESS, "console_version": VERSION}

@@ -35,7 +35,7 @@ def case(cases, name):
 
 
 class World:
-    """Ann with the image ``team/app``, and a tag of it that is in the registry and in the index."""
+    """Ann with the image ``app`` in a namespace whose name differs from run to run; ``pushed`` adds a tag of it."""
 
     def __init__(self, settings):
         self.ann = ActivatedAccountFactory(name="Ann", email="ann@example.com")
