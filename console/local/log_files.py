@@ -45,13 +45,13 @@ class LogFiles:
         :param line: with its end; what is longer than a file may be is left out.
         :return: whether it was written.
         """
+        if len(line) > self.largest:
+            return False
         try:
             file = self._open() if self._file is None else self._file
             before = os.fstat(file).st_size
             if before + len(line) > self.largest:
                 file, before = self._rotate(), 0
-            if len(line) > self.largest:
-                return False
             if os.write(file, line) == len(line):
                 return True
             os.ftruncate(file, before)

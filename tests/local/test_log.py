@@ -224,6 +224,12 @@ class TestKept:
         assert files.write(b"newest\n")
         assert (tmp_path / "my-images.log").read_text().endswith("newest\n")
 
+    def test_a_line_that_is_larger_than_a_file_moves_none(self, tmp_path):
+        files = LogFiles(tmp_path, 10_000)
+        files.write(b"before\n")
+        assert not files.write(b"x" * 1_001)
+        assert [path.read_text() for path in tmp_path.iterdir()] == ["before\n"]
+
     def test_nobody_else_reads_them(self, tmp_path):
         before = os.umask(0)
         try:
