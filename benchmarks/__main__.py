@@ -13,6 +13,7 @@ def main() -> int:
     failed = 0
     for name in (
         "tokens",
+        "guesses",
         "push_pull",
         "parallel",
         "pages",

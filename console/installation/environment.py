@@ -71,6 +71,8 @@ class Environment:
     foreign_layer_urls: tuple[str, ...]
     changes_per_minute: int
     statement_timeout: bool
+    # The log's files in DATA_DIR/log, all together, in megabytes; 0 for none.
+    log_files_mb: int
     local_accounts: bool
     require_second_factor: bool
     oidc_issuer: str
@@ -382,6 +384,7 @@ def load(environ: Mapping[str, str] | None = None) -> Environment:
         dockerhub_check_seconds=_seconds(environ, "DOCKERHUB_CHECK_SECONDS", 60),
         foreign_layer_urls=_prefixes(environ, "FOREIGN_LAYER_URLS"),
         changes_per_minute=_count(environ, "CHANGES_PER_MINUTE", 120),
+        log_files_mb=_count(environ, "LOG_FILES_MB", 100),
         statement_timeout=_switch(environ, "STATEMENT_TIMEOUT", default=True),
         import_token_servers=_pairs(environ, "IMPORT_TOKEN_SERVERS"),
         **_single_sign_on(environ),

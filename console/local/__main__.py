@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import sys
+import traceback
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
@@ -18,7 +19,7 @@ from console.installation.files import remove_stale_drafts, replace_file
 from console.installation.keys import Keys, ensure_keys, renew_bundle
 from console.local import gunicorn, hub_configuration, linux, orphans, ports, registry
 from console.local.children import LOOK_AGAIN_SIGNAL, Child
-from console.local.log import say
+from console.local.log import LOG, say
 from console.local.postgres import Postgres
 from console.local.problems import Problem
 from console.local.storage import Guard
@@ -40,12 +41,17 @@ def main() -> int:
         os.umask(0o077)
         with orphans.lock(environment.data_dir / "run"):
             keep_private(environment.data_dir)
+            LOG.keep(environment.data_dir / "log", environment.log_files_mb * 1_000_000)
             return _run(environment)
     except (Problem, EnvironmentProblem) as problem:
         say(str(problem))
         return 1
     except OSError as error:
         say(f"My Images cannot start: {error}.")
+        return 1
+    except Exception:
+        # Not by the interpreter alone, on standard error: the log's files have to say it.
+        say(f"My Images ends with an error of its own.\n{traceback.format_exc().rstrip()}")
         return 1
 
 

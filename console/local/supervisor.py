@@ -11,7 +11,7 @@ from types import FrameType
 from console.installation.environment import RESTART_REQUEST
 from console.local import orphans
 from console.local.children import LOOK_AGAIN_SIGNAL, Child
-from console.local.log import say
+from console.local.log import LOG, say
 from console.local.problems import Problem
 
 _POLL_SECONDS = 0.05
@@ -115,6 +115,7 @@ class Supervisor:
             started |= self._restart_as_asked()
             if started or not self._recorded:
                 self._record()
+            LOG.tell_left_out()
             time.sleep(_POLL_SECONDS)
 
     def _restart_as_asked(self) -> bool:

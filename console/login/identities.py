@@ -11,6 +11,8 @@ import logging
 import secrets
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +25,7 @@ from allauth.socialaccount.providers.openid_connect.provider import OpenIDConnec
 from allauth.socialaccount.providers.openid_connect.views import OpenIDConnectOAuth2Adapter
 from cryptography.exceptions import UnsupportedAlgorithm
 from django.conf import settings
+from django.contrib.auth import get_user
 from django.core.cache import cache
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
@@ -34,6 +37,7 @@ from console.accounts.models import Account
 from console.accounts.services import create_account
 from console.audit.services import record
 from console.database.conflicts import insert
+from console.login import entering
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +59,14 @@ class Problem(Exception):
         """Take what to tell."""
         super().__init__(message)
         self.status = status
+
+
+class SignedOut(Problem):
+    """The session of whoever began is another one, or has ended."""
+
+    def __init__(self) -> None:
+        """With what to tell."""
+        super().__init__(_("You have signed out meanwhile. Start again."))
 
 
 class _Untrusted(Exception):
@@ -106,14 +118,22 @@ def ask(request: HttpRequest, purpose: str, place: str = "") -> str:
     """The provider's address to send a browser to; the session remembers what for.
 
     :param purpose: ``login``, ``connect`` or ``confirm``, the latter two for whoever is signed in.
+    :raises SignedOut: when the session ends meanwhile.
     :raises Problem: when the provider does not answer.
     """
     nonce = secrets.token_urlsafe(24)
     account = request.user.pk if purpose != "login" else None
     # "prompt" asks for it; "max_age" has the answer say when it was (OpenID Connect Core 1.0, 3.1.2.1).
     again = {"prompt": "login", "max_age": "0"} if purpose == "confirm" else {}
+    provider = _provider(request)
     with _Told():
-        answer = _provider(request).redirect(
+        # Fetched before the session is locked, and remembered: nobody waits for the provider under a lock.
+        provider.get_oauth2_adapter(request).openid_config  # noqa: B018
+    # Two windows that begin at once: each keeps what the other has stored.
+    with _Told(), _locked_session(request):
+        if account is not None and get_user(request).pk != account:
+            raise SignedOut
+        answer = provider.redirect(
             request,
             process=purpose,
             next_url=place,
@@ -122,6 +142,7 @@ def ask(request: HttpRequest, purpose: str, place: str = "") -> str:
             account=account,
             asked_at=time.time(),
         )
+        entering.for_a_while(request)
     return str(answer.url)
 
 
@@ -132,7 +153,9 @@ def receive(request: HttpRequest) -> tuple[Identity, dict[str, Any]]:
     """
     provider = _provider(request)
     try:
-        state = provider.unstash_redirect_state(request, request.GET.get("state", ""))
+        # Of two requests with the same answer one finds it.
+        with _locked_session(request):
+            state = provider.unstash_redirect_state(request, request.GET.get("state", ""))
     except PermissionDenied:
         raise Problem(_("This sign-in was begun in another browser, or too long ago. Start again.")) from None
     if request.GET.get("error") == "access_denied":
@@ -147,6 +170,23 @@ def receive(request: HttpRequest) -> tuple[Identity, dict[str, Any]]:
         client = server.get_client(request, provider.app)
         tokens = server.get_access_token_data(request, provider.app, client, state["pkce_code_verifier"])
         return _identity(server, tokens, state), state
+
+
+@contextmanager
+def _locked_session(request: HttpRequest) -> Iterator[None]:
+    """Read the session anew under a lock, and store it before that ends.
+
+    What was changed before and not stored is lost. At the end of the request it is stored again only if it is new, for
+    its cookie, or changed again: others may have changed it by then.
+    """
+    before: Any = request.session
+    key = before.session_key
+    with transaction.atomic():
+        request.session = before.lock()
+        yield
+        if request.session.modified:
+            request.session.save()
+            request.session.modified = request.session.session_key != key
 
 
 class _Told:
@@ -327,5 +367,7 @@ def _connect(account: Account, identity: Identity) -> None:
 def disconnect(identity: SocialAccount, **detail: Any) -> None:
     """Let an identity sign in to its account no more."""
     with transaction.atomic():
-        record("identity.disconnect", identity.user.account_id, issuer=identity.provider, **detail)
-        identity.delete()
+        # Of two who do so at once, one.
+        deleted, _rows = SocialAccount.objects.filter(pk=identity.pk).delete()
+        if deleted:
+            record("identity.disconnect", identity.user.account_id, issuer=identity.provider, **detail)

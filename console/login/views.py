@@ -145,9 +145,10 @@ def sso(request: HttpRequest, purpose: str = "login") -> HttpResponse:
     """
     if not settings.OIDC_ISSUER:
         raise Http404
-    entering.for_a_while(request)
     try:
         address = identities.ask(request, purpose, entering.inside(request, request.POST.get("next", "")))
+    except identities.SignedOut as problem:
+        return failed(request, str(problem))
     except identities.Problem as problem:
         return failed(request, str(problem), status=503)
     return render(request, "signin/leave.html", {"address": address, "provider": settings.OIDC_NAME})
@@ -175,7 +176,7 @@ def _come_back(request: HttpRequest, identity: identities.Identity, asked: dict[
     user: Any = request.user
     # Whoever began has to be who comes back.
     if not user.is_authenticated or user.pk != asked["account"]:
-        raise identities.Problem(_("You have signed out meanwhile. Start again."))
+        raise identities.SignedOut
     if asked["process"] == "connect":
         identities.connect(user, identity)
         messages.success(request, _("Your identity is connected: you can sign in with it from now on."))

@@ -82,6 +82,8 @@ class TestEnvironment:
             ("AUDIT_SUMMARY_SECONDS", "soon"),
             ("AUDIT_SUMMARY_SECONDS", "-1"),
             ("LOG_LEVEL", "loud"),
+            ("LOG_FILES_MB", "-1"),
+            ("LOG_FILES_MB", "1G"),
         ],
     )
     def test_what_others_read_is_checked_before_anything_starts(self, variable, value):

@@ -83,7 +83,7 @@ def used(registry_program, tmp_path_factory):
 def test_nobody_else_reads_anything(used):
     paths = everything_in(used.data_dir)
     names = {path.name for path in paths}
-    assert {"backup.tar", "keys", "children.json", "earlier.log"} <= names
+    assert {"backup.tar", "keys", "children.json", "earlier.log", "my-images.log"} <= names
     assert any(path.name == "data" and path.is_file() for path in paths), "the registry stored a manifest"
     assert len(list((used.data_dir / "mail").iterdir())) == 2
     assert readable_by("nobody", paths) == []

@@ -47,6 +47,10 @@ def test_first_start_second_start_and_what_is_left(whole):
     assert len(whole.account_id) == 12
     assert len(whole.password) >= 12
     assert answers(whole)
+    kept = (whole.data_dir / "log" / "my-images.log").read_text().splitlines()
+    assert [line.split(" ", 1)[1] for line in kept] == [
+        line for line in lines if line and not line.startswith(("Account ID:", "Password:"))
+    ]
     for path in ("keys/secret_key", "keys/token_signing.pem", "keys/notification_secret", "registry/config.yml"):
         mode = (whole.data_dir / path).stat().st_mode
         assert stat.S_IMODE(mode) == 0o600, path
