@@ -72,7 +72,7 @@ MIDDLEWARE = [
     "console.web.bodies.CompressedMiddleware",
     # What follows is for people's pages alone.
     "console.web.programs.ProgramsMiddleware",
-    "console.web.compression.QuickGZipMiddleware",
+    "django.middleware.gzip.GZipMiddleware",
     "console.web.deadlines.DeadlineMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "console.web.shares.ShareMiddleware",

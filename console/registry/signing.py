@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import base64
 import datetime
-import json
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import jwt
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from django.conf import settings
 from django.utils import timezone
-from jwt.algorithms import ECAlgorithm
 
 from console.access.grants import Access, console_grants
 from console.access.scopes import parse_scopes
@@ -35,14 +34,10 @@ class SignedToken:
 
 @dataclass(frozen=True)
 class _Pair:
-    """A key, and the header that carries its certificate, as tokens begin with it."""
+    """A key, and its certificates as a token's header carries them (RFC 7515, 4.1.6)."""
 
     key: ec.EllipticCurvePrivateKey
-    header: str
-
-
-_ES256 = ECAlgorithm(ECAlgorithm.SHA256)
-_json = json.JSONEncoder(separators=(",", ":")).encode
+    x5c: list[str]
 
 
 # What was read last, and of which file: another key may take its place at any time, in this process too.
@@ -74,11 +69,7 @@ def _load_pair(path: Path) -> _Pair:
         raise TypeError("the token signing key is no elliptic curve key of P-256")
     chain = x509.load_pem_x509_certificates(pem)
     encoded = [base64.b64encode(certificate.public_bytes(serialization.Encoding.DER)).decode() for certificate in chain]
-    return _Pair(key, _base64url(_json({"alg": "ES256", "typ": "JWT", "x5c": encoded}).encode()))
-
-
-def _base64url(content: bytes) -> str:
-    return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
+    return _Pair(key, encoded)
 
 
 def sign(
@@ -109,9 +100,7 @@ def sign(
         "jti": uuid.uuid4().hex,
         "access": [{**_typed(grant.type), "name": grant.name, "actions": sorted(grant.actions)} for grant in grants],
     }
-    # RFC 7515, 7.1. PyJWT signs, and does no more here: it would write the header anew for each token.
-    signed = f"{pair.header}.{_base64url(_json(claims).encode())}"
-    text = f"{signed}.{_base64url(_ES256.sign(signed.encode(), pair.key))}"
+    text = jwt.encode(claims, pair.key, algorithm="ES256", headers={"x5c": pair.x5c})
     return SignedToken(text, now, settings.TOKEN_SECONDS)
 
 
