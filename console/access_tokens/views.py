@@ -24,8 +24,9 @@ from console.access_tokens.forms import AccessTokenForm
 from console.accounts.models import AccessToken
 from console.accounts.requests import Request
 from console.web.activated import activated
-from console.web.paging import paged, sorting
+from console.web.paging import paged
 from console.web.rendering import add_errors, came_from, dialog, go, page
+from console.web.sorting import sorting
 
 COLUMNS = {
     "name": "name",

@@ -6,7 +6,6 @@ import datetime
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 from django.db.models import DateTimeField, Exists, F, OuterRef, Q, QuerySet, Value
@@ -21,7 +20,8 @@ from console.repositories.converters import DigestConverter
 from console.repositories.media_types import BUILD_CACHE, HELM_CHART
 from console.repositories.models import Image, Manifest, Tag
 from console.repositories.models.index import FIRST_CHILDREN
-from console.web.paging import KeysetPage, keyset, keyset_order, sort_name
+from console.web.keyset import KeysetPage, keyset
+from console.web.sorting import sort_name
 
 _NEVER = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 # Pulls by tag, and those by the digest that it points at: clients resolve a tag first and then fetch the digest.
@@ -64,12 +64,7 @@ def _tags_named(image: int, name: str) -> QuerySet[Tag]:
 
 def names_of(manifest: Manifest, most: int) -> list[str]:
     """The names of the tags that point at the manifest, the first ``most`` of them."""
-    return [name for (name,) in _names_of(manifest.pk, rows=slice(0, most))]
-
-
-@Compiled
-def _names_of(manifest: int) -> QuerySet[Tag, tuple[str]]:
-    return Tag.objects.filter(manifest=manifest).order_by("sort_key").values_list("name")
+    return list(Tag.objects.filter(manifest=manifest).order_by("sort_key").values_list("name", flat=True)[:most])
 
 
 def names(manifest: Manifest, digest: str) -> bool:
@@ -129,16 +124,9 @@ def tag_page(image: Image, query: QueryDict, text: str) -> tuple[KeysetPage[Tag]
     if text:
         tags = tags.filter(name__icontains=text)
         total = tags.count()
-    begin = None if text else partial(_first_tags, image.pk, shape=(sort,))
-    rows = keyset(tags, query, column, kind, sort.startswith("-"), total, begin)
+    rows = keyset(tags, query, column, kind, sort.startswith("-"), total)
     decorate(image, [tag.manifest for tag in rows.rows])
     return rows, sort
-
-
-@Compiled
-def _first_tags(image: int, sort: str) -> QuerySet[Tag]:
-    column, _kind = TAG_SORTS[sort.removeprefix("-")]
-    return keyset_order(shown_tags(Image(pk=image)), column, sort.startswith("-"))
 
 
 def decorate(image: Image, manifests: Collection[Manifest]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Iterable
 from typing import Any
 
 from django.db.models import BigIntegerField, Count, Exists, OuterRef, QuerySet, Sum
@@ -26,8 +26,9 @@ from console.repositories import quotas, search, versions
 from console.repositories.models import DailyActivity, Image, ImagePieces
 from console.stars.services import starred_by
 from console.web.activated import activated
-from console.web.paging import order_of, paged, sorting
+from console.web.paging import paged
 from console.web.rendering import dialog, page, search_text
+from console.web.sorting import sorting
 
 
 def own_image(request: Request, repository: str, *, under_way: bool = False) -> Image:
@@ -79,17 +80,14 @@ def _filtered(request: Request, images: QuerySet[Image]) -> tuple[QuerySet[Image
     return images, total, {"text": text, "chosen_namespace": namespace, "chosen_type": kind}
 
 
-@Compiled
-def _shown_images(account: int, sort: str) -> QuerySet[Image, tuple[Any, ...]]:
-    reader = Account(pk=account)
-    images = Image.objects.visible_to(reader).annotate(starred=starred_by(reader))
-    return images.order_by(*order_of(sort, search.SORTS)).values_list(*ShownImage._fields)
-
-
-def _first_images(account: Account, images: QuerySet[Image], sort: str, rows: slice) -> list[Any]:
-    """``images``, which are all of the account's by ``sort``: with all that they have where one shows its deletion."""
-    found = list(map(ShownImage._make, _shown_images(account.pk, shape=(sort,), rows=rows)))
-    return list(images[rows]) if any(one.state == Image.State.DELETING for one in found) else found
+def _shown(found: Iterable[tuple[Any, ...]]) -> list[ShownImage | Image]:
+    """The rows of a page: those that are being deleted with all that they have, to show how far that is."""
+    rows = list(map(ShownImage._make, found))
+    deleting = [row.pk for row in rows if row.state == Image.State.DELETING]
+    if not deleting:
+        return list(rows)
+    images = Image.objects.select_related("namespace", "deletion").in_bulk(deleting)
+    return [images.get(row.pk, row) for row in rows if row.state != Image.State.DELETING or row.pk in images]
 
 
 def listing(request: Request) -> HttpResponse:
@@ -98,12 +96,11 @@ def listing(request: Request) -> HttpResponse:
     quota = quotas.quota(request.user, images_used=overview.images)
     images, total, chosen = _filtered(request, Image.objects.visible_to(request.user))
     sort, order = sorting(request.GET, search.SORTS, "-created")
-    images = images.select_related("namespace", "deletion").order_by(*order)
-    near = None
+    images = images.annotate(starred=starred_by(request.user)).order_by(*order)
     if not any(chosen.values()):
         total = overview.images
-        near = partial(_first_images, request.user, images, sort)
-    rows = paged(images, request.GET, wide=True, total=total, near=near)
+    rows = paged(images.values_list(*ShownImage._fields), request.GET, wide=True, total=total)
+    rows.object_list = _shown(rows.object_list)
     context = {
         **chosen,
         "rows": rows,

@@ -13,8 +13,9 @@ from console.images.commands import manifest_commands
 from console.repositories import search
 from console.repositories.models import Image, Tag
 from console.web.activated import activated
-from console.web.paging import paged, sorting
+from console.web.paging import paged
 from console.web.rendering import page, search_text
+from console.web.sorting import sorting
 
 # Each has its index (``Image.Meta``).
 SORTS = {

@@ -22,8 +22,9 @@ from console.official_images import cached as cache
 from console.official_images import catalogue, jobs
 from console.official_images.models import Catalogue, OfficialImage, OfficialTag
 from console.web.activated import activated
-from console.web.paging import paged, sorting
+from console.web.paging import paged
 from console.web.rendering import go, page, search_text, signed_in
+from console.web.sorting import sorting
 from registry_client import RegistryError
 
 log = logging.getLogger(__name__)

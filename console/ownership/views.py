@@ -18,8 +18,9 @@ from console.ownership import services
 from console.ownership.forms import NamespaceForm
 from console.repositories import quotas
 from console.web.activated import activated
-from console.web.paging import paged, sorting
+from console.web.paging import paged
 from console.web.rendering import add_errors, dialog, go, page, search_text
+from console.web.sorting import sorting
 
 COLUMNS = {"name": "name", "images": "image_total", "storage": "storage", "created": "created_at"}
 

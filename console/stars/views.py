@@ -21,8 +21,9 @@ from console.repositories.models import Image
 from console.stars import services
 from console.stars.models import Star
 from console.web.activated import activated
-from console.web.paging import paged, sorting
+from console.web.paging import paged
 from console.web.rendering import page, search_text
+from console.web.sorting import sorting
 
 _SORTS = {"name": "title", "starred": "created_at"}
 KINDS = {

@@ -19,8 +19,9 @@ from console.accounts.requests import Request
 from console.token_server import logins
 from console.token_server.models import Login
 from console.web.activated import activated
-from console.web.paging import paged, sorting
+from console.web.paging import paged
 from console.web.rendering import came_from, dialog, go, page
+from console.web.sorting import sorting
 
 COLUMNS = {
     "client": "client",

@@ -28,8 +28,8 @@ from console.registry.index import views as indexing
 from console.repositories.converters import DigestConverter, NamespaceConverter, RepositoryConverter, TagConverter
 from console.repositories.models import Image
 from console.token_server import token_request
+from console.web.keyset import _read_cursor
 from console.web.markdown import first_line, render_markdown
-from console.web.paging import _read_cursor
 from registry_client import (
     DOCKER_MANIFEST,
     DOCKER_MANIFEST_LIST,

@@ -19,6 +19,7 @@ INSTRUMENTED = [
     "console.registry.index.reading",
     "console.registry.index.views",
     "console.web.markdown",
+    "console.web.keyset",
     "console.web.paging",
     "console.access.grants",
     "console.access.names",

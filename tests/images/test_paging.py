@@ -17,7 +17,8 @@ from console.images.tags import TAG_SORTS, all_tags, tag_page
 from console.repositories.models import Image, Manifest, Tag
 from console.repositories.search import SORTS
 from console.web import paging
-from console.web.paging import WidePaginator, paged, sorting
+from console.web.paging import WidePaginator, paged
+from console.web.sorting import sorting
 from tests.factories import ImageFactory, ManifestFactory, NamespaceFactory, TagFactory
 
 BEGIN = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)

@@ -17,7 +17,7 @@ from console.registry.index.hints import Notice, follow_all, remember
 from console.repositories import tag_order_field as tag_order
 from console.repositories.models import Tag
 from console.repositories.tag_order import sort_key
-from console.web.paging import keyset
+from console.web.keyset import keyset
 from tests.dockerhub.conftest import hub
 from tests.dockerhub.hub import tag as hub_tag
 from tests.factories import ActivatedAccountFactory, ImageFactory, ManifestFactory, NamespaceFactory, TagFactory
@@ -217,7 +217,7 @@ class TestTenThousand:
 
         plans = []
         monkeypatch.setattr(
-            "console.web.paging.list", lambda rows: plans.append(explained(rows)) or list(rows), raising=False
+            "console.web.keyset.list", lambda rows: plans.append(explained(rows)) or list(rows), raising=False
         )
         for descending in (False, True):
             tags = shown_tags(image)
