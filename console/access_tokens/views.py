@@ -54,7 +54,7 @@ def listing(request: Request) -> HttpResponse:
         "credential": request.user.registry_credential,
         "section": "access-tokens",
     }
-    return page(request, "accounts/access_tokens.html", context, partial="accounts/_list.html")
+    return page(request, "accounts/access_tokens.html", context, part="list")
 
 
 @never_cache

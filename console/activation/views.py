@@ -28,7 +28,7 @@ def activation_page(request: Request, form: ActivationForm | None = None) -> Htt
         form = ActivationForm(account, initial={"username": begun.username if begun else account.account_id})
     context = {"form": form, "section": "images"}
     status = 422 if form.errors else 200
-    return page(request, "activation/activate.html", context, partial="activation/_activation.html", status=status)
+    return page(request, "activation/activate.html", context, part="activation", status=status)
 
 
 @require_http_methods(["GET", "POST"])
@@ -61,7 +61,11 @@ def steps(request: Request) -> HttpResponse:
             messages.success(request, _activated(request.user))
         return go(request, reverse("images"))
     return page(
-        request, "activation/steps.html", {"report": report, "section": "images"}, partial="activation/_steps.html"
+        request,
+        "activation/steps.html",
+        {"report": report, "section": "images"},
+        part="steps",
+        partial="activation/_steps.html",
     )
 
 

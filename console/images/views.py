@@ -114,7 +114,7 @@ def listing(request: Request) -> HttpResponse:
         "section": "images",
         "tab": "images",
     }
-    return page(request, "images/list.html", context, partial="images/_list.html")
+    return page(request, "images/list.html", context, part="list")
 
 
 @require_GET
@@ -180,7 +180,7 @@ def info(request: Request, repository: str) -> HttpResponse:
     image = own_image(request, repository)
     days = activity.last_days(DailyActivity.objects.filter(image=image))
     context = {**image_context(request, image, "info"), "days": days}
-    return page(request, "images/info.html", context, partial="images/_description.html")
+    return page(request, "images/info.html", context, part="description", partial="images/_description.html")
 
 
 @require_GET
@@ -189,7 +189,7 @@ def commands(request: Request, repository: str) -> HttpResponse:
     """The exact commands for this image, client by client."""
     image = own_image(request, repository)
     context = {**image_context(request, image, "commands"), **_client_context(request, image.repository, image)}
-    return page(request, "images/commands.html", context, partial="images/_commands.html")
+    return page(request, "images/commands.html", context, part="commands", partial="images/_commands.html")
 
 
 @require_GET

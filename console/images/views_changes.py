@@ -70,7 +70,9 @@ def describe(request: Request, repository: str) -> HttpResponse:
         return trigger_client_event(response, "announce", {"text": _("The description is saved.")})
     context = {**image_context(request, image, "info"), "form": form}
     status = 422 if form.errors else 200
-    return page(request, "images/describe.html", context, partial="images/_description.html", status=status)
+    return page(
+        request, "images/describe.html", context, part="description", partial="images/_description.html", status=status
+    )
 
 
 @require_http_methods(["GET", "POST"])

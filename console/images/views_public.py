@@ -37,7 +37,7 @@ def listing(request: Request) -> HttpResponse:
     sort, order = sorting(request.GET, SORTS, "-pulls")
     rows = paged(images.select_related("namespace").order_by(*order), request.GET, wide=True)
     context = {"rows": rows, "sort": sort, "text": text, "section": "public-images"}
-    return page(request, "favorites/public_images.html", context, partial="favorites/_public.html")
+    return page(request, "favorites/public_images.html", context, part="public")
 
 
 @require_GET
@@ -60,7 +60,7 @@ def image(request: Request, repository: str) -> HttpResponse:
         "commands": manifest_commands(shown.repository, tag.manifest, tag.name) if tag else [],
         "section": "public-images",
     }
-    return page(request, "favorites/public_image.html", context, partial="favorites/_tags.html")
+    return page(request, "favorites/public_image.html", context, part="tags")
 
 
 def _tag_to_pull(image: Image) -> Tag | None:

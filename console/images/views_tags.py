@@ -46,7 +46,7 @@ def tags(request: Request, repository: str) -> HttpResponse:
         "used": quotas.tags_used(image),
         "quota": quotas.quota(request.user),
     }
-    return page(request, "images/tags.html", context, partial="images/_tags.html")
+    return page(request, "images/tags.html", context, part="tags", frame="images/base_image.html")
 
 
 @require_GET

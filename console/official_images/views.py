@@ -63,7 +63,7 @@ def listing(request: Request) -> HttpResponse:
         "version": _list_version(known),
         "section": "docker-hub",
     }
-    return page(request, "dockerhub/list.html", context, partial="dockerhub/_list.html")
+    return page(request, "dockerhub/list.html", context, part="list")
 
 
 def _pending(known: Catalogue) -> bool:
@@ -112,7 +112,7 @@ def image(request: Request, name: str) -> HttpResponse:
         "version": _image_version(official),
         "section": "docker-hub",
     }
-    return page(request, "dockerhub/image.html", context, partial="dockerhub/_tags.html")
+    return page(request, "dockerhub/image.html", context, part="tags")
 
 
 def _being_read(now: datetime.datetime, official: OfficialImage) -> bool:

@@ -56,7 +56,7 @@ def listing(request: Request) -> HttpResponse:
         "section": "images",
         "tab": "namespaces",
     }
-    return page(request, "namespaces/list.html", context, partial="namespaces/_list.html")
+    return page(request, "namespaces/list.html", context, part="list")
 
 
 @require_http_methods(["GET", "POST"])

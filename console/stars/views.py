@@ -68,7 +68,7 @@ def favorites(request: Request) -> HttpResponse:
         "filtered": bool(text or kind in KINDS),
         "section": "favorites",
     }
-    return page(request, "favorites/favorites.html", context, partial="favorites/_favorites.html")
+    return page(request, "favorites/favorites.html", context, part="favorites")
 
 
 @require_POST

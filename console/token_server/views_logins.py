@@ -41,7 +41,7 @@ def listing(request: Request) -> HttpResponse:
         "credential": request.user.registry_credential,
         "section": "logins",
     }
-    return page(request, "tokens/logins.html", context, partial="tokens/_list.html")
+    return page(request, "tokens/logins.html", context, part="list")
 
 
 @require_http_methods(["GET", "POST"])

@@ -54,19 +54,29 @@ def _inform_once(request: HttpRequest, text: str) -> None:
 
 
 def page(
-    request: HttpRequest, template: str, context: Mapping[str, Any], *, partial: str = "", status: int = 200
+    request: HttpRequest,
+    template: str,
+    context: Mapping[str, Any],
+    *,
+    part: str = "",
+    partial: str = "",
+    frame: str = "base.html",
+    status: int = 200,
 ) -> HttpResponse:
-    """Render ``template``, or ``partial`` when htmx asks for the element with the partial's name.
+    """Render a page, or one part of it when htmx asks for the element with the part's ID.
 
-    :param partial: ``room/_name.html``, asked for by a request whose target is ``name``. It is told so by ``swapped``,
-        and may bring along what stands elsewhere on the page (``hx-swap-oob``).
+    A template that begins with ``{% extends frame %}``, such as a list, has both in one file: its block ``body`` is put
+    into the page, or sent alone. It is told which by ``swapped``, and may bring along what stands elsewhere on the page
+    (``hx-swap-oob``).
+
+    :param part: the ID of that element.
+    :param partial: the template of the part, where it has one of its own.
+    :param frame: what stands around the body of the page.
     """
     htmx: HtmxDetails = request.htmx  # type: ignore[attr-defined]
-    swapped = False
-    if partial and htmx and not htmx.history_restore_request:
-        name = partial.rpartition("/_")[2].removesuffix(".html")
-        swapped = htmx.target == name
-    response = render(request, partial if swapped else template, {**context, "swapped": swapped}, status=status)
+    swapped = bool(part and htmx and not htmx.history_restore_request and htmx.target == part)
+    context = {**context, "swapped": swapped, "part": part, "frame": "components/part.html" if swapped else frame}
+    response = render(request, partial if swapped and partial else template, context, status=status)
     # One address, two answers: a browser going back must not find the partial in its cache.
     patch_vary_headers(response, ["HX-Request", "HX-Target"])
     return response

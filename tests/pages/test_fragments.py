@@ -26,10 +26,9 @@ def dictionaries(texts="", flags="", lists=None, **more):
 SIZES = st.lists(dictionaries("size address", "here"), max_size=len(PAGE_SIZES))
 TEMPLATES = {
     "components/_copy.html": dictionaries("text label"),
-    "components/_sort.html": dictionaries("name query label target", "numeric ascending descending"),
-    "components/_keyset_pager.html": dictionaries("total first previous following last target", sizes=SIZES),
+    "components/_sort.html": dictionaries("name query label", "numeric ascending descending"),
     "components/_pager.html": dictionaries(
-        "total previous following target",
+        "total first previous following last",
         sizes=SIZES,
         pages=st.lists(dictionaries("number address", "here"), max_size=4),
     ),

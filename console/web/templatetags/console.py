@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 from heroicons.templatetags.heroicons import heroicon_mini, heroicon_outline, heroicon_solid
 
 from console.web import fragments
+from console.web.keyset import KeysetPage
 from console.web.markdown import first_line as read_first_line
 from console.web.markdown import render_markdown
 from console.web.paging import NOWHERE, PAGE_SIZES, address_with
@@ -165,33 +166,26 @@ def _sizes(query: QueryDict, now: int) -> list[dict[str, Any]]:
 
 
 @register.simple_tag(takes_context=True)
-def keyset_pager(context: Any, target: str) -> str:
-    """First, previous, next and last of ``rows``, a ``KeysetPage``; replaces the element ``target``."""
-    rows = context["rows"]
-    values = {
-        "total": _total(rows.total),
-        "first": rows.first,
-        "previous": rows.previous,
-        "following": rows.following,
-        "last": rows.last,
-        "sizes": _sizes(context["request"].GET, rows.size),
-        "target": target,
-    }
-    return fragments.render("components/_keyset_pager.html", values)
-
-
-@register.simple_tag(takes_context=True)
-def pager(context: Any, target: str) -> str:
-    """The pages of ``rows``, their total and how many rows each has; replaces the element ``target``."""
-    rows = context["rows"]
+def pager(context: Any) -> str:
+    """Below a list: the other pages of ``rows``, their total, and how many rows a page may have."""
+    rows, query = context["rows"], context["request"].GET
+    if isinstance(rows, KeysetPage):
+        values = {
+            "total": _total(rows.total),
+            "first": rows.first,
+            "previous": rows.previous,
+            "pages": [],
+            "following": rows.following,
+            "last": rows.last,
+            "sizes": _sizes(query, rows.size),
+        }
+        return fragments.render("components/_pager.html", values)
     place = rows.number, rows.paginator.count, rows.paginator.per_page
-    return _pager(context["request"].GET.urlencode(), *place, target, get_language(), get_script_prefix())
+    return _pager(query.urlencode(), *place, get_language(), get_script_prefix())
 
 
 @functools.lru_cache(maxsize=_KEPT)
-def _pager(
-    address: str, number: int, count: int, per_page: int, target: str, _language: str | None, _prefix: str
-) -> str:
+def _pager(address: str, number: int, count: int, per_page: int, _language: str | None, _prefix: str) -> str:
     query = QueryDict(address)
     paginator = Paginator(range(count), per_page)
 
@@ -204,30 +198,30 @@ def _pager(
     ]
     values = {
         "total": _total(count),
+        "first": "",
         "pages": pages if paginator.num_pages > 1 else [],
         "previous": at(number - 1) if number > 1 else "",
         "following": at(number + 1) if number < paginator.num_pages else "",
+        "last": "",
         "sizes": _sizes(query, per_page),
-        "target": target,
     }
     return fragments.render("components/_pager.html", values)
 
 
 @register.simple_tag(takes_context=True)
-def sort_head(context: Any, name: str, label: str, target: str, numeric: bool = False) -> str:
+def sort_head(context: Any, name: str, label: str, numeric: bool = False) -> str:
     """The head of a column that can be sorted by; a second press turns the order round."""
     address, current = context["request"].GET.urlencode(), context["sort"]
-    return _sort_head(address, current, name, str(label), target, numeric, get_script_prefix())
+    return _sort_head(address, current, name, str(label), numeric, get_script_prefix())
 
 
 @functools.lru_cache(maxsize=_KEPT)
-def _sort_head(address: str, current: str, name: str, label: str, target: str, numeric: bool, _prefix: str) -> str:
+def _sort_head(address: str, current: str, name: str, label: str, numeric: bool, _prefix: str) -> str:
     sort = f"-{name}" if current == name else name
     values = {
         "name": name,
         "query": address_with(QueryDict(address), **NOWHERE, sort=sort),
         "label": label,
-        "target": target,
         "numeric": numeric,
         "ascending": current == name,
         "descending": current == f"-{name}",
