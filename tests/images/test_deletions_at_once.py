@@ -7,7 +7,7 @@ import pytest
 from django.db import connection
 from procrastinate.contrib.django.models import ProcrastinateJob
 
-from console.images import deletion, jobs
+from console.images import deletion, jobs, removal
 from console.images.models import Image, ImageDeletion
 from console.images.services import delete_image
 from console.indexing import hints
@@ -44,7 +44,7 @@ class TestTurns:
     @pytest.fixture
     def tags(self, image, monkeypatch):
         monkeypatch.setattr(deletion, "_BATCH", 2)
-        monkeypatch.setattr(deletion._batches, "__defaults__", (2,))
+        monkeypatch.setattr(removal, "MANIFESTS_AT_ONCE", 2)
         monkeypatch.setattr(deletion, "BURIED_AT_ONCE", 4)
         for number in range(9):
             push_image(registry(), image.repository, f"v{number}")

@@ -4,7 +4,7 @@ from console.images.models.copying import Copy
 from console.images.models.deletion import DoomedManifest, ImageDeletion
 from console.images.models.failure import WorkFailure
 from console.images.models.image import NAME_PATTERN, NAMESPACE_PART, PUBLIC, Image, ImagePieces, validate_image_name
-from console.images.models.index import DailyActivity, Document, Manifest, PushedDigest, Tag
+from console.images.models.index import DailyActivity, Document, KeptManifest, Manifest, PushedDigest, Tag
 
 __all__ = [
     "NAMESPACE_PART",
@@ -17,6 +17,7 @@ __all__ = [
     "Image",
     "ImageDeletion",
     "ImagePieces",
+    "KeptManifest",
     "Manifest",
     "PushedDigest",
     "Tag",
