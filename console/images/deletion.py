@@ -124,10 +124,10 @@ def _list(deletion: ImageDeletion, repository: str) -> None:
     # An image that was never pushed to needs no registry that deletes.
     if tags or _is_known_to_hold_manifests(deletion.image):
         require_deletes(repository)
-    # What the index says is taken for now: each tag is asked for once more before it is buried.
-    indexed = dict(Tag.objects.filter(image=deletion.image).values_list("name", "manifest__digest"))
-    for start in range(0, len(tags), _LISTED_AT_ONCE):
-        batch = tags[start : start + _LISTED_AT_ONCE]
+    for batch in batches(tags, _LISTED_AT_ONCE):
+        # What the index says is taken for now: each tag is asked for once more before it is buried.
+        known_tags = Tag.objects.filter(image=deletion.image, name__in=batch)
+        indexed = dict(known_tags.values_list("name", "manifest__digest"))
         unknown = [tag for tag in batch if tag not in indexed]
         found = dict(zip(unknown, at_once(lambda tag: readable_digest(repository, tag), unknown), strict=True))
         # A tag at the tombstone, or at nothing that is there, goes with the tombstone: perhaps it was written down in
@@ -196,15 +196,13 @@ ON CONFLICT (deletion_id, tag, digest) DO UPDATE SET buried = excluded.buried, r
 def _write_down_children(deletion: ImageDeletion, repository: str) -> None:
     """Add the manifests that doomed indexes name, and those that these name in turn."""
     seen: set[str] = set()
-    while True:
-        digests = (
-            deletion.doomed.filter(removed=False).exclude(digest__in=seen).values_list("digest", flat=True).distinct()
-        )
-        fresh = list(digests)
-        if not fresh:
-            return
-        seen.update(fresh)
-        for batch in batches(fresh, _BATCH):
+    digests = deletion.doomed.filter(removed=False).values_list("digest", flat=True).distinct()
+    is_fresh = True
+    while is_fresh:
+        is_fresh = False
+        for batch in batches((digest for digest in digests.iterator() if digest not in seen), _BATCH):
+            is_fresh = True
+            seen.update(batch)
             understood = Manifest.objects.filter(image=deletion.image, digest__in=batch)
             indexed = set(understood.exclude(kind__in=_NOT_UNDERSTOOD).values_list("digest", flat=True))
             with connection.cursor() as cursor:
