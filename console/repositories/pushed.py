@@ -20,7 +20,7 @@ from console.repositories.models import Image, Manifest, PushedDigest
 _REMEMBER = """
 INSERT INTO images_pusheddigest (repository, digest, told_at)
 SELECT repository, digest, clock_timestamp() FROM unnest(%s::text[], %s::text[]) AS told (repository, digest)
-ON CONFLICT (repository, digest) DO UPDATE SET told_at = excluded.told_at
+ON CONFLICT (repository, digest) DO UPDATE SET told_at = excluded.told_at, removed = false
 """
 
 
@@ -31,6 +31,12 @@ def remember(pushes: Iterable[tuple[str, str]]) -> None:
     if pushes:
         with connection.prepared_cursor() as cursor:  # type: ignore[attr-defined]
             cursor.execute(_REMEMBER, [[repository for repository, _ in pushes], [digest for _, digest in pushes]])
+
+
+def add(repository: str, digests: Iterable[str]) -> None:
+    """Keep what manifests of a repository name, but for what is kept already."""
+    rows = [PushedDigest(repository=repository, digest=digest, told_at=timezone.now()) for digest in sorted(digests)]
+    PushedDigest.objects.bulk_create(rows, ignore_conflicts=True)
 
 
 def take(repository: str, most: int) -> list[str]:

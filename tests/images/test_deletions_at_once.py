@@ -11,7 +11,7 @@ from console.imports import copying
 from console.imports.jobs import fetch
 from console.jobs.queue import INDEX_QUEUE, LATER_PRIORITY, TRANSFER_QUEUE, WORK_QUEUE
 from console.operations.worker import CONCURRENCY, run_worker
-from console.registry import deletion, jobs
+from console.registry import deletion, jobs, removal
 from console.registry.connection import registry
 from console.registry.index import hints
 from console.registry.index.jobs import follow_hints
@@ -44,7 +44,7 @@ class TestTurns:
     @pytest.fixture
     def tags(self, image, monkeypatch):
         monkeypatch.setattr(deletion, "_BATCH", 2)
-        monkeypatch.setattr(deletion._batches, "__defaults__", (2,))
+        monkeypatch.setattr(removal, "MANIFESTS_AT_ONCE", 2)
         monkeypatch.setattr(deletion, "BURIED_AT_ONCE", 4)
         for number in range(9):
             push_image(registry(), image.repository, f"v{number}")

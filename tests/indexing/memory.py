@@ -6,6 +6,7 @@ by a thread, when they are given as ``REPOSITORY:TAG,TAG``.
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 import re
@@ -50,7 +51,7 @@ def _main(database: str, action: str, work: dict[str, list[str]]) -> None:
     from django.db import connection
 
     import console.operations.worker  # noqa: F401
-    from console.registry import copying
+    from console.registry import clearing, contents, copying
     from console.registry.connection import registry
     from console.registry.index import hints
     from console.registry.index.services import Reader
@@ -73,6 +74,17 @@ def _main(database: str, action: str, work: dict[str, list[str]]) -> None:
                 from console.registry.deletion import delete_everything
 
                 delete_everything(Image.objects.get(full_name=repository))
+            elif action in {"clear", "undo"}:
+                # Foreign layers have no link in the repository. To ask for each takes minutes, and no memory.
+                real = contents._remove
+                contents._remove = lambda name, digests, delete: (
+                    [] if delete is contents._delete_blob else real(name, digests, delete)
+                )
+                if action == "clear":
+                    clearing.clear(repository)
+                else:
+                    since = datetime.datetime.fromisoformat(tags[0])
+                    clearing.undo_pushes(Image.objects.get(full_name=repository), since)
             elif action == "copy":
                 copying.copy_manifest(repository, tags[0], registry().resolve(repository, tags[1]).digest, "copy")
         except Exception as error:

@@ -8,7 +8,7 @@ from django.db import OperationalError
 from django.urls import reverse
 
 from console.jobs.outages import is_database_outage
-from console.registry import copying, deletion, tag_deletion
+from console.registry import copying, removal, tag_deletion
 from console.registry.connection import at_once, registry
 from console.registry.deletion import delete_everything
 from console.registry.index import hints, reading, store, tree
@@ -283,20 +283,20 @@ class TestDeletions:
         assert held.get_deferred_fields() == {"platforms", "blobs", "children"}
 
     def test_no_more_blobs_are_held_than_there_is_room_for(self, image, monkeypatch):
-        monkeypatch.setattr(deletion, "_MOST_BLOBS", 5)
+        monkeypatch.setattr(removal, "MOST_DIGESTS", 5)
         pushed = [oci(image.repository, layers=(b"a%d" % n, b"b%d" % n)) for n in range(6)]
         for number, document in enumerate(pushed):
             put(image.repository, str(number), document)
         hints.remember([Notice(image.repository, str(number)) for number in range(6)])
         hints.follow(image.repository)
         removed = []
-        real = deletion.remove
+        real = removal.remove
 
         def remove(repository, *, manifests, blobs):
             removed.append((len(list(manifests)), len(blobs)))
             return real(repository, manifests=manifests, blobs=blobs)
 
-        monkeypatch.setattr(deletion, "remove", remove)
+        monkeypatch.setattr(removal, "remove", remove)
         delete(image)
         assert len(removed) == 6 and max(blobs for _, blobs in removed) <= 5
         for document in pushed:
