@@ -409,7 +409,7 @@ COMMANDS |= {"worker": "It runs jobs, which record what they do.", **ELSEWHERE}
 
 
 def test_each_command_has_a_case_or_a_reason():
-    folders = [str(path) for path in ROOT.glob("console/*/management/commands")]
+    folders = [str(path) for path in ROOT.glob("console/**/management/commands")]
     assert {module.name for module in pkgutil.iter_modules(folders)} == set(COMMANDS)
 
 

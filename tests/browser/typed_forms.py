@@ -265,7 +265,7 @@ FORMS = (*STRANGER, *FRESH, *ACTIVATED, *ENROLLED, *ADMINISTRATOR)
 # Forms without a field to type into, and those whose fields others have.
 NOTHING_TYPED = {
     "console.images.forms.VisibilityForm",
-    "console.images.forms.NamespaceChoiceForm",
+    "console.repositories.forms.NamespaceChoiceForm",
 }
 # In ``test_typing.py``, in a test of its own: its owner is chosen from a list that is searched.
 ELSEWHERE = {"console.ownership.admin.NamespaceForm": {"name"}}

@@ -199,7 +199,7 @@ class TestConnecting:
         account, identity = Account.objects.get(), SocialAccount.objects.get()
         response = client.post(f"/account/security/identities/{identity.pk}/-/disconnect/")
         assert response.status_code == 422
-        assert refuse_disconnect(account) in text_of(response)
+        assert refuse_disconnect(with_password=account.signs_in_with_password) in text_of(response)
         assert SocialAccount.objects.exists()
 
     def test_showing_again_who_one_is(self, provider, client):
