@@ -9,6 +9,8 @@ import threading
 from collections.abc import Iterator
 from typing import IO
 
+from console.installation.environment import no_colours
+
 _WIDTH = 8
 _COLOURS = {"postgres": 34, "registry": 35, "hub": 35, "console": 36, "worker": 33, "prepare": 32}
 _lock = threading.Lock()
@@ -33,7 +35,7 @@ def say(text: str, *, part: str = "") -> None:
 
 
 def _coloured() -> bool:
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    return sys.stdout.isatty() and not no_colours()
 
 
 def bounded_lines(stream: IO[bytes], longest: int = LONGEST_LINE) -> Iterator[bytes]:
