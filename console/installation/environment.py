@@ -220,7 +220,7 @@ def _read(variables: Variables) -> Environment:
         email_port=variables.positive("EMAIL_PORT", 25),
         email_user=variables.text("EMAIL_HOST_USER"),
         email_password=variables.password("EMAIL_HOST_PASSWORD"),
-        email_tls=variables.text("EMAIL_USE_TLS") in {"1", "true", "yes"},
+        email_tls=variables.switch("EMAIL_USE_TLS", False),
         email_from=variables.text("DEFAULT_FROM_EMAIL", f"My Images <noreply@{console.hostname}>"),
         console_host=variables.text("CONSOLE_HOST", "127.0.0.1"),
         console_port=console_port,

@@ -119,3 +119,12 @@ class TestValues:
 
     def test_nobody_is_trusted_when_that_is_said(self):
         assert environment.load({"CONSOLE_URL": "https://a.example", "TRUSTED_PROXIES": ","}).trusted_proxies == ()
+
+    @pytest.mark.parametrize("word", ["on", "True", "1", "yes"])
+    def test_mail_goes_by_tls_however_that_is_said(self, word):
+        assert environment.load({"EMAIL_USE_TLS": word}).email_tls
+        assert not environment.load({}).email_tls
+
+    def test_mail_does_not_go_without_tls_by_a_mistake(self):
+        with pytest.raises(environment.EnvironmentProblem, match="EMAIL_USE_TLS is 'starttls'; it must be on or off."):
+            environment.load({"EMAIL_USE_TLS": "starttls"})
