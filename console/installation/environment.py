@@ -207,7 +207,7 @@ def _read(variables: Variables) -> Environment:
     dockerhub_url = f"http://127.0.0.1:{dockerhub_port}"
     return Environment(
         data_dir=data_dir,
-        database_url=variables.text("DATABASE_URL", embedded),
+        database_url=variables.database("DATABASE_URL", embedded),
         embedded_database=not variables.text("DATABASE_URL"),
         postgres_options=variables.options("POSTGRES_OPTIONS"),
         secret_key=variables.password("SECRET_KEY"),

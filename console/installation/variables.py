@@ -11,6 +11,8 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 _SWITCH = {"on": True, "1": True, "true": True, "yes": True, "off": False, "0": False, "false": False, "no": False}
+# What dj-database-url takes for PostgreSQL's.
+_DATABASES = {"postgres", "postgresql", "pgsql", "postgis", "timescale", "timescalegis"}
 # It is a part of the key of each identity.
 _LONGEST_ISSUER = 200
 _LONGEST_NUMBER = 9
@@ -113,6 +115,18 @@ class Variables:
     def url(self, name: str, default: str) -> str:
         """The address of a service, without a slash at its end."""
         return self._read(name, default, _url, "an address like http://127.0.0.1:5000").rstrip("/")
+
+    def database(self, name: str, default: str) -> str:
+        """The address of a PostgreSQL database; one that cannot be used is not shown, for its password's sake."""
+        raw = self.text(name, default)
+        try:
+            parts = urlsplit(raw)
+            good = parts.scheme in _DATABASES and parts.port != 0
+        except ValueError:
+            good = False
+        if not good:
+            self.problems.append(f"{name} must be an address like postgresql://user:password@127.0.0.1:5432/images.")
+        return raw
 
     def issuer(self, name: str) -> str:
         """An identity provider's address; by plain http on this machine alone (OpenID Connect Discovery 1.0, 3)."""

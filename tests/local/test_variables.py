@@ -95,6 +95,22 @@ class TestProblems:
             environment.load({"REGISTRY_URL": value})
         assert "hidden" not in str(problem.value)
 
+    @pytest.mark.parametrize(
+        "value",
+        ["ben:hidden@h/d", "mysql://ben:hidden@h/d", "postgresql://ben:hid:den@h:x/d", "postgresql://hidden@[/d"],
+    )
+    def test_a_database_address_is_not_shown(self, value):
+        with pytest.raises(environment.EnvironmentProblem) as problem:
+            environment.load({"DATABASE_URL": value})
+        sentence = "DATABASE_URL must be an address like postgresql://user:password@127.0.0.1:5432/images."
+        assert str(problem.value) == sentence
+
+    @pytest.mark.parametrize(
+        "value", ["postgres://h/d", "postgresql://u@/d?host=%2Frun", "pgsql://u:p%20@[::1]:5433/d"]
+    )
+    def test_database_addresses(self, value):
+        assert environment.load({"DATABASE_URL": value}).database_url == value
+
 
 class TestValues:
     def test_secrets_are_not_shown(self):
