@@ -132,7 +132,7 @@ class FirstPasswordChecked:
         super().validate_password_for_user(user, password_field_name=first)  # type: ignore[misc]
 
 
-class NewPasswordForm(FirstPasswordChecked, SetPasswordForm):
+class NewPasswordForm(FirstPasswordChecked, SetPasswordForm):  # type: ignore[type-arg]
     """A new console password, of somebody who opened the link of a password reset."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:

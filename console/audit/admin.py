@@ -27,7 +27,7 @@ from console.audit.services import record
 MOST_PAGED = 10_000
 
 
-class FewPages(Paginator):
+class FewPages(Paginator):  # type: ignore[type-arg]
     @cached_property
     def count(self) -> int:
         found: Any = self.object_list
@@ -53,7 +53,7 @@ class Trail(ChangeList):
 
 
 @admin.register(AuditEvent)
-class AuditEventAdmin(admin.ModelAdmin):
+class AuditEventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_display = ("time", "actor", "action", "target", "address")
     sortable_by = ()
     show_full_result_count = False

@@ -16,7 +16,7 @@ from console.audit.services import MOST_NAMED, record
 _SECRET = ("password", "secret", "hash", "token")
 
 
-class Recorded(admin.ModelAdmin):
+class Recorded(admin.ModelAdmin):  # type: ignore[type-arg]
     """An administration whose changes are recorded, in their transaction.
 
     ``recorded_as`` is the noun of the actions; the model's name when empty. ``form_is_recorded`` and
@@ -79,7 +79,7 @@ class Recorded(admin.ModelAdmin):
         return response
 
 
-def _changes(form: forms.ModelForm, change: bool) -> dict[str, list[str | None]]:
+def _changes(form: forms.ModelForm[Any], change: bool) -> dict[str, list[str | None]]:
     found: dict[str, list[str | None]] = {}
     for name in form.changed_data:
         if any(word in name for word in _SECRET):

@@ -11,13 +11,13 @@ from __future__ import annotations
 import atexit
 import datetime
 import logging
-import os
 import threading
 import time
 from collections import Counter
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from django.conf import settings
 from django.db import DatabaseError, DataError, InterfaceError, connection, transaction
 
 from console.audit import ending
@@ -25,7 +25,7 @@ from console.audit.services import Event, record_all
 
 log = logging.getLogger(__name__)
 
-SECONDS = float(os.environ.get("AUDIT_SUMMARY_SECONDS") or 300)
+SECONDS = settings.AUDIT_SUMMARY_SECONDS
 # With 0, rows are written as they come, without asking the database in an endless loop.
 _LEAST_SECONDS = 0.1
 # So many kinds are kept apart between two rows: about 5 MB. What comes on top is counted without saying who and what.

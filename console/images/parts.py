@@ -27,7 +27,7 @@ class _Children:
         self._image, self._manifest = image, manifest
 
     def count(self) -> int:
-        return self._manifest.child_count
+        return int(self._manifest.child_count)
 
     def __getitem__(self, rows: slice) -> list[Platform]:
         with connection.cursor() as cursor:

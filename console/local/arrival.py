@@ -109,7 +109,7 @@ def _gone() -> ConnectionResetError:
     return ConnectionResetError(errno.ECONNRESET, "the client is too slow")
 
 
-class Connection(TConn):
+class Connection(TConn):  # type: ignore[misc]
     """A client's connection, with what has come of its next request.
 
     ``until`` is the moment (of the monotonic clock) at which the loop need not wait for it any longer.

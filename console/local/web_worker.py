@@ -49,7 +49,7 @@ _REFUSALS = {
 }
 
 
-class WebWorker(ThreadWorker):
+class WebWorker(ThreadWorker):  # type: ignore[misc]
     """Gunicorn's threaded worker, but for how it takes connections and requests."""
 
     def init_process(self) -> None:

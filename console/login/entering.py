@@ -129,4 +129,5 @@ def confirm(request: HttpRequest) -> None:
 
 def is_confirmed(request: HttpRequest) -> bool:
     """Whether that was shown within the last minutes."""
-    return time.time() - request.session.get(_CONFIRMED, 0.0) < settings.CONFIRMED_SECONDS
+    confirmed_at: float = request.session.get(_CONFIRMED, 0.0)
+    return time.time() - confirmed_at < settings.CONFIRMED_SECONDS

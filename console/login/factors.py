@@ -51,12 +51,12 @@ _LONGEST_ANSWER = 65_536
 
 def is_enrolled(account: Account) -> bool:
     """Whether the account has a second factor. Recovery codes alone are none."""
-    return Authenticator.objects.filter(user=account, type__in=[TOTP, PASSKEY]).exists()
+    return bool(Authenticator.objects.filter(user=account, type__in=[TOTP, PASSKEY]).exists())
 
 
 def has_passkey(account: Account) -> bool:
     """Whether a passkey can be asked for."""
-    return Authenticator.objects.filter(user=account, type=PASSKEY).exists()
+    return bool(Authenticator.objects.filter(user=account, type=PASSKEY).exists())
 
 
 def name_of(factor: Authenticator) -> str:
@@ -108,7 +108,7 @@ def _counter(secret: str, code: str) -> int | None:
     """Which of the codes of about now it is."""
     for counter in totp.yield_hotp_counters_from_time():
         if totp.compare_user_code(actual=code, expected=totp.format_hotp_value(totp.hotp_value(secret, counter))):
-            return counter
+            return int(counter)
     return None
 
 

@@ -83,7 +83,7 @@ class Identity:
     email: str | None
 
 
-class _Provider(OpenIDConnectOAuth2Adapter):
+class _Provider(OpenIDConnectOAuth2Adapter):  # type: ignore[misc]
     """The provider, its configuration checked (OpenID Connect Discovery 1.0, 4.3)."""
 
     def get_callback_url(self, request: HttpRequest, app: Any) -> str:
@@ -106,7 +106,7 @@ class _Provider(OpenIDConnectOAuth2Adapter):
         return found
 
 
-class _SignIn(OpenIDConnectProvider):
+class _SignIn(OpenIDConnectProvider):  # type: ignore[misc]
     oauth2_adapter_class = _Provider
 
 

@@ -14,7 +14,7 @@ from console.namespaces.models import Namespace, NamespaceHold
 from console.ownership.services import create_namespace, transfer_namespace
 
 
-class NamespaceForm(forms.ModelForm):
+class NamespaceForm(forms.ModelForm):  # type: ignore[type-arg]
     """A new namespace, or the account that an existing one is handed to: both through the services of the pages."""
 
     transfer_to = forms.ModelChoiceField(
@@ -54,7 +54,8 @@ class NamespaceAdmin(Recorded):
     readonly_fields = ("created_at", "new_owner", "available_at")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Namespace]:
-        return super().get_queryset(request).annotate(images_in_it=Count("images"))
+        found: QuerySet[Namespace] = super().get_queryset(request)
+        return found.annotate(images_in_it=Count("images"))
 
     @admin.display(description=_("images"), ordering="images_in_it")
     def image_count(self, namespace: Any) -> int:

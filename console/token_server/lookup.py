@@ -219,7 +219,8 @@ def _ask(statement: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
     database = cast(DatabaseWrapper, connection)
     with database.prepared_cursor() as cursor:
         cursor.execute(statement, parameters)
-        return cursor.fetchall()
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+        return rows
 
 
 def _repositories(rows: Iterable[tuple[Any, ...]]) -> dict[str, Repository]:

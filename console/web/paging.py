@@ -45,7 +45,7 @@ def page_size(query: QueryDict) -> int:
     return int(asked) if asked in {str(size) for size in PAGE_SIZES} else DEFAULT_PAGE_SIZE
 
 
-class WidePaginator(Paginator):
+class WidePaginator(Paginator):  # type: ignore[type-arg]
     """Pages of a long list: only numbers of rows are skipped, not rows, and the second half is read from its end.
 
     :param total: how many rows there are, where that is known already.
@@ -236,7 +236,7 @@ def _from(
         rows = rows.filter(**{f"sort_value__{way}e": value}).filter(
             Q(**{f"sort_value__{way}": value}) | Q(sort_value=value, **{f"pk__{way}": key})
         )
-    return rows
+    return cast(QuerySet[Row], rows)
 
 
 def _link(query: QueryDict, **place: str) -> str:

@@ -24,7 +24,7 @@ def served(**more):
     """Ask the console that is served so; the answer's status, header and body."""
     port = free_port()
     given = {**os.environ, "CONSOLE_PORT": str(port), "CONSOLE_URL": f"https://{NAME}", "WEB_WORKERS": "1", **more}
-    command = gunicorn.command(variables.load(given), variables=given)
+    command = gunicorn.command(variables.load(given))
     process = subprocess.Popen(command, cwd=BASE_DIR, env=given)
 
     def ask(path, method="GET", host=NAME, **headers):
