@@ -58,7 +58,7 @@ def _name(parent, grandparent):
 
 
 def used_directly():
-    """The names that ``os.environ`` is asked for elsewhere; ``tests/local/test_variables.py`` says where that may be."""
+    """The names that ``os.environ`` is asked for elsewhere (``tests/local/test_variables.py``)."""
     names = set()
     for path in [*BASE_DIR.glob("console/**/*.py"), *BASE_DIR.glob("registry_client/*.py"), BASE_DIR / "manage.py"]:
         tree = ast.parse(path.read_text())
