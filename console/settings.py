@@ -65,22 +65,22 @@ MIDDLEWARE = [
     "console.web.caching.PrivateMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "console.web.bodies.CompressedMiddleware",
+    "console.web.request_bodies.CompressedMiddleware",
     # What follows is for people's pages alone.
-    "console.web.programs.ProgramsMiddleware",
+    "console.web.api_endpoints.ProgramsMiddleware",
     "console.web.compression.QuickGZipMiddleware",
     "console.web.deadlines.DeadlineMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "console.web.shares.ShareMiddleware",
+    "console.web.concurrency_limit.ShareMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "console.web.requests.StorableMiddleware",
+    "console.web.application.StorableMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "console.audit.middleware.ActorMiddleware",
-    "console.web.changes.ChangeLimitMiddleware",
+    "console.web.change_limit.ChangeLimitMiddleware",
 ]
 
 ROOT_URLCONF = "console.urls"

@@ -20,7 +20,7 @@ from console.access.sign_in import may_administer
 from console.accounts.forms import FirstPasswordChecked
 from console.accounts.models import Account
 from console.accounts.services import change_registry_password, set_active
-from console.audit.recorded import Recorded
+from console.audit.admin_base import AuditedAdmin
 
 admin.site.unregister(Group)
 
@@ -63,7 +63,7 @@ class ActivatedFilter(admin.SimpleListFilter):
 
 
 @admin.register(Account)
-class AccountAdmin(Recorded, UserAdmin):  # type: ignore[type-arg]
+class AccountAdmin(AuditedAdmin, UserAdmin):  # type: ignore[type-arg]
     actions_are_recorded = True
     form = AccountChangeForm
     add_form = AccountCreationForm

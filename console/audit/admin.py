@@ -19,8 +19,8 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
 from console.audit.export import lines
-from console.audit.finding import FilterForm
 from console.audit.models import AuditEvent
+from console.audit.search import FilterForm
 from console.audit.services import record
 
 # So many are counted and can be paged through; older ones are found by their time.

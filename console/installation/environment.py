@@ -1,4 +1,4 @@
-"""What the environment says: every variable the program reads, with its default, and what follows from it."""
+"""Environment variables: every variable the product reads, typed and checked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How gunicorn serves the console."""
+"""Configuration of gunicorn."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What django-allauth asks us: how secrets are kept, what passkeys belong to, and which provider there is."""
+"""Adapters of django-allauth: encryption of secrets, passkeys, the identity provider."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from console.accounts.models import Account
-from console.audit.recorded import Recorded
+from console.audit.admin_base import AuditedAdmin
 from console.namespaces.models import Namespace, NamespaceHold
 from console.ownership.services import create_namespace, transfer_namespace
 
@@ -44,7 +44,7 @@ class NamespaceForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(Namespace)
-class NamespaceAdmin(Recorded):
+class NamespaceAdmin(AuditedAdmin):
     form_is_recorded = True
     form = NamespaceForm
     list_display = ("name", "owner", "image_count", "created_at", "new_owner", "available_at")
@@ -75,7 +75,7 @@ class NamespaceAdmin(Recorded):
 
 
 @admin.register(NamespaceHold)
-class NamespaceHoldAdmin(Recorded):
+class NamespaceHoldAdmin(AuditedAdmin):
     list_display = ("name", "last_owner", "until")
     search_fields = ("name",)
 

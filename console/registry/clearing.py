@@ -26,10 +26,10 @@ from console.jobs.outages import is_outage
 from console.registry.connection import at_once, registry
 from console.registry.contents import (
     TOMBSTONE_DIGEST,
-    bury_tag,
     digest_of,
     is_tombstone,
     parts_of_each,
+    point_at_tombstone,
     readable_digest,
     remove_tombstone,
     stored_manifest,
@@ -37,7 +37,7 @@ from console.registry.contents import (
 )
 from console.registry.index.models import Hint
 from console.registry.removal import Removal, batches, pieces
-from console.repositories import pushed
+from console.repositories import pushed_digests
 from console.repositories.models import Image, KeptManifest, PushedDigest, Tag, WorkFailure
 from registry_client import RegistryError
 
@@ -61,7 +61,7 @@ def clear(repository: str) -> int:
     for some in batches(tags, _TAGS_AT_ONCE):
         found = at_once(lambda tag: readable_digest(repository, tag), some)
         _remove_tags(repository, [tag for tag, digest in zip(some, found, strict=True) if digest is None])
-        pushed.remember((repository, digest) for digest in found if digest)
+        pushed_digests.remember((repository, digest) for digest in found if digest)
     _remove_listed(repository, PushedDigest.objects.filter(repository=repository), lambda digests: set())
     return _finish(repository, len(tags))
 
@@ -81,7 +81,7 @@ def undo_pushes(image: Image, since: datetime.datetime) -> int:
     KeptManifest.objects.filter(image=image).delete()
     tags = sum(_undo_tags(image, some, since) for some in batches(tags_of(repository), _TAGS_AT_ONCE))
     kept = KeptManifest.objects.filter(image=image, digest=OuterRef("digest"))
-    fresh = pushed.unindexed(image).filter(~Exists(kept), told_at__gte=since)
+    fresh = pushed_digests.unindexed(image).filter(~Exists(kept), told_at__gte=since)
     if fresh.exists():
         _list_kept(image, since)
     _remove_listed(repository, fresh, lambda digests: _staying(image, digests))
@@ -114,7 +114,7 @@ def _undo_tags(image: Image, tags: list[str], since: datetime.datetime) -> int:
     there = {tag: digest for tag, digest in found.items() if digest and not is_tombstone(digest)}
     strangers = [tag for tag in tags if tag not in indexed and tag not in earlier]
     moved = [tag for tag in there if tag in indexed and there[tag] != indexed[tag] and tag not in earlier]
-    pushed.add(repository, {there[tag] for tag in (*strangers, *moved) if tag in there})
+    pushed_digests.add(repository, {there[tag] for tag in (*strangers, *moved) if tag in there})
     lost = [tag for tag in moved if not _point_back(repository, tag, indexed[tag])]
     _remove_tags(repository, [*strangers, *lost])
     if TOMBSTONE_DIGEST in found.values():
@@ -160,7 +160,7 @@ def _point_back(repository: str, tag: str, digest: str) -> bool:
 
 def _remove_tags(repository: str, tags: list[str]) -> None:
     if tags:
-        at_once(lambda tag: bury_tag(repository, tag), tags)
+        at_once(lambda tag: point_at_tombstone(repository, tag), tags)
         remove_tombstone(repository)
 
 
@@ -253,7 +253,7 @@ def _remove_listed(
             stays = staying({*piece, *named, *blobs})
             # Written down before anything goes: what only an index named would not be found again.
             for some in batches(named - stays, _ADDED_AT_ONCE):
-                pushed.add(repository, some)
+                pushed_digests.add(repository, some)
             removal.remove(piece.keys() - stays, blobs - stays)
             PushedDigest.objects.filter(repository=repository, digest__in=piece.keys()).update(removed=True)
 

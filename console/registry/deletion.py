@@ -30,17 +30,17 @@ from console.registry.contents import (
     PARTS_AT_ONCE,
     TOMBSTONE_DIGEST,
     Parts,
-    bury_tag,
     is_tombstone,
     mend,
     parts_of_each,
+    point_at_tombstone,
     readable_digest,
     remove_tombstone,
     require_deletes,
     tags_of,
 )
 from console.registry.removal import Removal, batches, pieces
-from console.repositories import failures, pushed
+from console.repositories import failures, pushed_digests
 from console.repositories.models import DoomedManifest, Image, ImageDeletion, Manifest, PushedDigest, Tag
 
 log = logging.getLogger(__name__)
@@ -82,7 +82,7 @@ def delete_everything(image: Image, turn_over: Callable[[], bool] = never) -> No
     for _ in range(_MOST_ROUNDS):
         if not listed:
             _list(deletion, repository)
-        _bury_tags(deletion, repository, turn_over)
+        _point_tags_at_tombstone(deletion, repository, turn_over)
         _remove_manifests(deletion, repository, turn_over)
         if not tags_of(repository) and not PushedDigest.objects.filter(repository=repository).exists():
             _finish(image)
@@ -160,7 +160,7 @@ def _write_down_pushed(deletion: ImageDeletion, repository: str) -> None:
     """Add what was pushed, by its digest alone or under a tag that has moved on, whether the index knows it or not."""
     while True:
         with transaction.atomic():
-            digests = pushed.take(repository, _LISTED_AT_ONCE)
+            digests = pushed_digests.take(repository, _LISTED_AT_ONCE)
             _write_down(deletion, [DoomedManifest(deletion=deletion, digest=digest) for digest in digests])
         if not digests:
             return
@@ -210,12 +210,12 @@ def _write_down_children(deletion: ImageDeletion, repository: str) -> None:
 # --- 2. tags --------------------------------------------------------------------------------------------------------
 
 
-def _bury_tags(deletion: ImageDeletion, repository: str, turn_over: Callable[[], bool]) -> None:
+def _point_tags_at_tombstone(deletion: ImageDeletion, repository: str, turn_over: Callable[[], bool]) -> None:
     _phase(deletion, ImageDeletion.Phase.TAGS)
     waiting = 0
     for batch in batches(deletion.doomed.exclude(tag="").filter(buried=False).order_by("tag").iterator(), _BATCH):
         _write_down_moved(deletion, repository, batch)
-        at_once(lambda row: bury_tag(repository, row.tag), batch)
+        at_once(lambda row: point_at_tombstone(repository, row.tag), batch)
         with transaction.atomic():
             DoomedManifest.objects.filter(pk__in=[row.pk for row in batch]).update(buried=True)
             _advance(deletion, len(batch))

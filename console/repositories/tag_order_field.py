@@ -1,4 +1,4 @@
-"""The column that holds a tag's sort key, and the filling of it."""
+"""Model field for a tag's sort key, and the migration helper that fills it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compressed answers, for less of the processor's time."""
+"""Gzip compression of responses, at the fastest level."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lists in pages: by number where people jump about, by the last row seen where lists are very long."""
+"""Pagination: by page number, and by keyset for very long lists."""
 
 from __future__ import annotations
 

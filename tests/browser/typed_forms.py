@@ -250,7 +250,7 @@ ADMINISTRATOR = (
         (new_password("password1"), repetition("password2")), done="Password changed successfully.",
     ),
     Form(
-        "console.audit.finding.FilterForm", "/admin/audit/auditevent/", "Filter",
+        "console.audit.search.FilterForm", "/admin/audit/auditevent/", "Filter",
         (
             Typed("words", "w" * 200, "at most 200 characters"),
             Typed("actor", "1" * 64, "at most 64 characters"),

@@ -9,7 +9,7 @@ from django.utils import timezone
 from console.registry import clearing, removal
 from console.registry.connection import registry
 from console.registry.index.models import Hint
-from console.repositories import pushed
+from console.repositories import pushed_digests
 from console.repositories.models import KeptManifest, Manifest, PushedDigest
 from registry_client import RegistryClient, RegistryUnavailable
 from tests.factories import ImageFactory, NamespaceFactory
@@ -37,7 +37,7 @@ def since():
 
 
 def told_before(image, *pushes):
-    pushed.remember((image.repository, one.digest) for one in pushes)
+    pushed_digests.remember((image.repository, one.digest) for one in pushes)
     PushedDigest.objects.update(told_at=since() - datetime.timedelta(hours=1))
 
 

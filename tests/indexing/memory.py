@@ -54,7 +54,7 @@ def _main(database: str, action: str, work: dict[str, list[str]]) -> None:
     from console.registry import clearing, contents, copying
     from console.registry.connection import registry
     from console.registry.index import hints
-    from console.registry.index.services import Reader
+    from console.registry.index.sync import TagSync
     from console.repositories.models import Image
 
     errors: list[str] = []
@@ -62,14 +62,14 @@ def _main(database: str, action: str, work: dict[str, list[str]]) -> None:
     def run(repository: str, tags: list[str]) -> None:
         try:
             if action == "look":
-                reader = Reader(repository)
+                reader = TagSync(repository)
                 for tag in tags:
-                    reader.look(tag)
-                reader.settle()
+                    reader.sync_tag(tag)
+                reader.refresh_totals()
             elif action == "follow":
-                hints.follow(repository)
+                hints.sync_repository(repository)
             elif action == "follow_all":
-                hints.follow_all(lambda name: None)
+                hints.sync_all(lambda name: None)
             elif action == "delete":
                 from console.registry.deletion import delete_everything
 

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from console.registry.connection import registry
 from console.registry.index.models import Hint
-from console.repositories import pushed
+from console.repositories import pushed_digests
 from console.repositories.models import Image, ImageDeletion, KeptManifest, Manifest, PushedDigest, Tag
 from registry_client import DOCKER_FOREIGN_LAYER, DOCKER_MANIFEST, OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST
 from tests.factories import ImageFactory
@@ -184,7 +184,7 @@ def test_clearing_a_name_of_many_layers(registry_server):
     digests = push_foreign(repository)
     below = [{"mediaType": DOCKER_MANIFEST, "digest": digest, "size": 1} for digest in digests[FOREIGN // 2 :]]
     put(repository, "1", index(*below), OCI_INDEX)
-    pushed.remember((repository, digest) for digest in digests[: FOREIGN // 2])
+    pushed_digests.remember((repository, digest) for digest in digests[: FOREIGN // 2])
 
     found = measured({repository: []}, "clear")
 
@@ -201,7 +201,7 @@ def test_taking_back_many_layers_beside_many_that_stay(registry_server):
     stay, go = digests[: FOREIGN // 2], digests[FOREIGN // 2 :]
     since = timezone.now() - datetime.timedelta(hours=1)
     Hint.objects.bulk_create(Hint(repository=repository, tag=digest, digest=digest, pushed_at=since) for digest in stay)
-    pushed.remember((repository, digest) for digest in go)
+    pushed_digests.remember((repository, digest) for digest in go)
 
     found = measured({repository: [since.isoformat()]}, "undo")
 

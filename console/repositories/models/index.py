@@ -1,4 +1,4 @@
-"""The index: what the registry was seen to hold, so that no page has to ask it."""
+"""Manifest, tag, document and daily activity: the index of what the registry holds."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ class Tag(models.Model):
 
 
 class PushedDigest(models.Model):
-    """That a manifest was pushed, under a tag or by its digest alone (``console.repositories.pushed``).
+    """That a manifest was pushed, under a tag or by its digest alone (``console.repositories.pushed_digests``).
 
     By the repository's name: a first push tells of platforms before there is an image.
     ``removed`` says that the clearing that is under way has deleted it (``console.registry.clearing``).

@@ -1,4 +1,4 @@
-"""Trying work once more that was given up."""
+"""Retry or dismiss work that was given up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""That this process was told to end. Nothing here needs Django to be set up."""
+"""Shutdown flag, set on SIGTERM. Nothing here needs Django to be set up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rate limit for changing requests of an account: 429 for more changes than anybody makes by hand."""
+"""Middleware: rate limit for changing requests of an account (429)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 
-from console.throttling import changes
+from console.throttling import change_limit
 
 _SAFE = {"GET", "HEAD", "OPTIONS", "TRACE"}
 # What ends a session that somebody else uses stays possible; passwords have limits of their own.
@@ -37,7 +37,7 @@ class ChangeLimitMiddleware:
             return None
         if request.resolver_match is not None and request.resolver_match.url_name in _ALWAYS:
             return None
-        seconds = changes.count(request.user.pk)
+        seconds = change_limit.count(request.user.pk)
         if not seconds:
             return None
         context = {"limit": settings.CHANGES_PER_MINUTE, "home": "/"}

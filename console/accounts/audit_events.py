@@ -1,4 +1,4 @@
-"""Signing out, in the audit trail. Signing in is written down where all ways in end: ``console.login.entering``."""
+"""Audit event for signing out. Signing in is recorded in ``console.login.sign_in``."""
 
 from __future__ import annotations
 

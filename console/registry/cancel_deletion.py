@@ -1,4 +1,4 @@
-"""Ending a deletion that cannot be finished: the image can be used and pushed to again, and says what went wrong."""
+"""Cancel a deletion that cannot be finished: the image can be used and pushed to again."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from procrastinate.contrib.django import app
 from console.audit.origin import SYSTEM
 from console.audit.services import record
 from console.jobs.queue import repository_lock
-from console.repositories import failures, pushed
+from console.repositories import failures, pushed_digests
 from console.repositories.failures import Kind
 from console.repositories.locks import image_locked
 from console.repositories.models import Image, ImageDeletion, Tag
@@ -38,7 +38,7 @@ def cancel_deletion(image: Image, sentence: str) -> None:
         if locked is None or deletion is None:
             return
         left = deletion.doomed.filter(removed=False).values_list("digest", flat=True).distinct()
-        pushed.remember((repository, digest) for digest in left)
+        pushed_digests.remember((repository, digest) for digest in left)
         deletion.delete()
         locked.state, locked.changed_at = Image.State.ACTIVE, timezone.now()
         locked.save(update_fields=["state", "changed_at"])

@@ -1,4 +1,4 @@
-"""Removing the lock files of an embedded PostgreSQL that was killed, once nothing of it runs any more.
+"""Remove lock files of an embedded PostgreSQL that was killed, once none of its processes runs.
 
 PostgreSQL has three checks of its own (``miscinit.c``, ``CreateLockFile``): the process number in ``postmaster.pid``,
 the one in the socket's ``.lock``, and whether a process is attached to the old server's shared memory. The first two

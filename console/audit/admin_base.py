@@ -1,4 +1,4 @@
-"""What administrators do in the administration, in the audit trail: field by field, old and new."""
+"""Base classes of the administration that write audit events: field by field, old and new."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from console.audit.services import MOST_NAMED, record
 _SECRET = ("password", "secret", "hash", "token")
 
 
-class Recorded(admin.ModelAdmin):  # type: ignore[type-arg]
+class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """An administration whose changes are recorded, in their transaction.
 
     ``recorded_as`` is the noun of the actions; the model's name when empty. ``form_is_recorded`` and
@@ -98,7 +98,7 @@ def _text(value: Any) -> str | None:
     return str(value)
 
 
-class ReadOnlyAdmin(Recorded):
+class ReadOnlyAdmin(AuditedAdmin):
     """Rows that only the console's own verbs may change."""
 
     actions_are_recorded = True

@@ -1,4 +1,4 @@
-"""Looking at many pushed tags together, of one repository or of many, with a few statements for all of them."""
+"""Sync a batch of pushed tags, of one repository or of many, with one set of statements."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from django.utils import timezone
 from console.jobs.outages import is_of_one_tag
 from console.registry.connection import at_once
 from console.registry.contents import TOMBSTONE_DIGEST
-from console.registry.index import rows, store, trail
-from console.registry.index.rows import Outcome
+from console.registry.index import audit_events, store, tag_rows
+from console.registry.index.tag_rows import Outcome
 from console.registry.large_content import SMALL_BYTES
 from console.repositories.locks import lock_images
 from console.repositories.models import Image, Manifest
@@ -37,7 +37,7 @@ _TAGGED_WITHIN = datetime.timedelta(seconds=10)
 
 
 class Push(Protocol):
-    """A push that made somebody look at a tag."""
+    """A push of a tag that is to be synced."""
 
     repository: str
     tag: str
@@ -58,8 +58,8 @@ def may_come(pushed_at: datetime.datetime | None, pushed: str, present: str | No
 
 
 @dataclass
-class Looked:
-    """What a look at many came to.
+class BatchResult:
+    """Result of syncing a batch.
 
     ``done`` are the tags that were dealt with, as pairs of repository and name; the others take a look of their own.
     ``changed`` are the images of which something was written down that pages show, ``same`` the others of ``done``.
@@ -95,13 +95,12 @@ class _New(NamedTuple):
 _Rows = dict[tuple[str, str], _Row]
 
 
-def look_at_pushed(pushes: Sequence[Push], client: RegistryClient, largest: int = SMALL_BYTES) -> Looked:
-    """Bring many tags in line, those that name an ordinary image in an image that is there.
+def sync_pushed(pushes: Sequence[Push], client: RegistryClient, largest: int = SMALL_BYTES) -> BatchResult:
+    """Sync a batch of tags: those that name an ordinary image in an image that is there.
 
-    It comes to the same as a look at each of them (``services.Reader.look``). What is out of the ordinary is left out:
-    a list of images, what the registry does not have (or not yet), an image that is not there, a deletion at work, a
-    namespace that changes hands, a tag that somebody else wrote down meanwhile. The images' totals are not counted
-    anew.
+    The result is that of ``TagSync.sync_tag`` for each of them. What is out of the ordinary is left out: an index, what
+    the registry does not have (or not yet), an image that is not there, a deletion at work, a namespace that changes
+    hands, a tag that somebody else wrote meanwhile. The images' totals are not refreshed.
 
     :param pushes: each of another tag: all that the registry answers is held at the same time.
     :param client: whom to ask.
@@ -109,7 +108,7 @@ def look_at_pushed(pushes: Sequence[Push], client: RegistryClient, largest: int 
     :raises registry_client.RegistryError: when the registry answers strangely for one of them, or not at all;
         nothing is changed then.
     """
-    looked = Looked()
+    looked = BatchResult()
     before = _rows(pushes)
     pushes = [push for push in pushes if _key(push) in before]
     if not pushes:
@@ -130,7 +129,7 @@ def look_at_pushed(pushes: Sequence[Push], client: RegistryClient, largest: int 
         stored = store.stored(manifests)
         now = _rows(pushes)
         added: list[_New] = []
-        pointed: list[trail.Pointed] = []
+        pointed: list[audit_events.TagMove] = []
         for push in pushes:
             key = _key(push)
             answer = present.get(key)
@@ -139,17 +138,17 @@ def look_at_pushed(pushes: Sequence[Push], client: RegistryClient, largest: int 
                 continue
             outcome = Outcome.ADDED
             if now[key].tag is not None or manifest.doomed:
-                outcome = rows.point(push.tag, manifest, push.pushed_at, push.pushed_by)
+                outcome = tag_rows.point_tag(push.tag, manifest, push.pushed_at, push.pushed_by)
             else:
                 added.append(_new(push, manifest))
             if outcome is not Outcome.SAME:
                 old, told = now[key].digest, push.pushed_at is not None
-                pointed.append(trail.Pointed(*key, old, manifest.digest, told, push.pushed_by))
+                pointed.append(audit_events.TagMove(*key, old, manifest.digest, told, push.pushed_by))
             changed = push.pushed_at is not None or outcome is not Outcome.SAME
             (looked.changed if changed else looked.same).add(manifest.image_id)
             looked.done.add(key)
         _add(added)
-        trail.pointed(pointed)
+        audit_events.record_moves(pointed)
     looked.same -= looked.changed
     return looked
 
@@ -204,7 +203,7 @@ def _rows(pushes: Collection[Push]) -> _Rows:
 
 
 def _new(push: Push, manifest: Manifest) -> _New:
-    subject, moment = rows.subject_of(push.tag, manifest), push.pushed_at or timezone.now()
+    subject, moment = tag_rows.subject_of(push.tag, manifest), push.pushed_at or timezone.now()
     return _New(manifest.image_id, manifest.pk, push.tag, sort_key(push.tag), subject, moment, push.pushed_by)
 
 

@@ -1,4 +1,4 @@
-"""Rate limit for what one account changes (generic cell rate algorithm), over all its sessions and all processes."""
+"""Rate limit for the changes of one account, over all sessions and processes (generic cell rate algorithm)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
-from console.throttling.services import mark_key
+from console.throttling.guesses import mark_key
 
 # No row comes back where the account is as far ahead as it may be; nothing is counted then.
 _COUNT = """

@@ -1,4 +1,4 @@
-"""Where a chunked body ends (RFC 9112, 7.1)."""
+"""Find the end of a chunked body (RFC 9112, 7.1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Addresses of many rows: ``reverse`` looks at all of the site's patterns each time."""
+"""URLs of many rows, without asking ``reverse`` for each."""
 
 from __future__ import annotations
 

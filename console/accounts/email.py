@@ -1,4 +1,4 @@
-"""E-mails to accounts, from templates."""
+"""Send e-mails to accounts, from templates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who was granted what, in the audit trail: counted in memory, for a token makes no row of its own."""
+"""Audit events of the token endpoint: counted in memory, because a token writes no row."""
 
 from __future__ import annotations
 

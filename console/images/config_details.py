@@ -1,4 +1,4 @@
-"""What a manifest says: its configuration, its layers with the history that made them, its raw form.
+"""Details of a manifest for its page: configuration, layers with the history that made them, raw JSON.
 
 How much that is, the client that pushes decides. A page shows the beginning of each list; the rest has pages of its own
 (``console.images.parts``). What somebody wrote takes a page of 1 MB at most, whatever it is, escaped as HTML.
@@ -16,7 +16,7 @@ from django.db.models import QuerySet
 
 from console.database.compiled import Compiled
 from console.registry import foreign_layers
-from console.registry.large_content import SMALL_BYTES, alone
+from console.registry.large_content import SMALL_BYTES, one_at_a_time
 from console.repositories.models import Document, Manifest
 from console.web.excerpts import Excerpt, excerpt, shorten
 from registry_client import Descriptor, MalformedManifest
@@ -103,7 +103,7 @@ def said(manifest: Manifest) -> Said | None:
         return None
     config = document.config
     found = Said(config, bytes(document.content), lists=_lists(config))
-    with alone() if len(found.whole) > SMALL_BYTES else nullcontext():
+    with one_at_a_time() if len(found.whole) > SMALL_BYTES else nullcontext():
         _add_manifest(found, manifest)
     return found
 

@@ -1,4 +1,4 @@
-"""Rows of tags: what a look at a tag comes to, and how it is written down."""
+"""Rows of tags: what a sync of a tag comes to, and how it is written."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import enum
 from django.db import connection
 from django.utils import timezone
 
-from console.registry.index import reading, trail
+from console.registry.index import audit_events, parse
 from console.repositories.models import Image, Manifest, Tag
 
 
@@ -54,7 +54,7 @@ def subject_of(name: str, manifest: Manifest) -> str:
 
     None where that leads back to the tag's own manifest: tags that are each about the other would be shown nowhere.
     """
-    subject = reading.subject_of_tag(name) or manifest.subject
+    subject = parse.subject_of_tag(name) or manifest.subject
     if not subject:
         return ""
     with connection.cursor() as cursor:
@@ -62,7 +62,7 @@ def subject_of(name: str, manifest: Manifest) -> str:
         return "" if cursor.fetchone()[0] else subject
 
 
-def point(name: str, manifest: Manifest, pushed_at: datetime.datetime | None, pushed_by: str) -> Outcome:
+def point_tag(name: str, manifest: Manifest, pushed_at: datetime.datetime | None, pushed_by: str) -> Outcome:
     """Let the row of a tag point at ``manifest``, in the manifest's image; the caller holds the image's lock."""
     subject = subject_of(name, manifest)
     if manifest.doomed:
@@ -87,7 +87,7 @@ def point(name: str, manifest: Manifest, pushed_at: datetime.datetime | None, pu
     wanted = bool(pushed_at and row.deleting_since and pushed_at > row.deleting_since)
     if moved or wanted:
         if row.state == Tag.State.DELETING:
-            trail.kept(row.image.repository, name, manifest.digest, pushed_by)
+            audit_events.record_kept(row.image.repository, name, manifest.digest, pushed_by)
         row.manifest, row.state, row.problem = manifest, Tag.State.ACTIVE, ""
     row.subject, row.missing_at = subject, None
     if moved or wanted or before != (row.pushed_at, row.pushed_by, row.subject, row.missing_at):

@@ -1,4 +1,4 @@
-"""The letter by which somebody who forgot the console password chooses another."""
+"""Password-reset e-mail, and its token generator."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from django.contrib.auth.tokens import PasswordResetTokenGenerator
 from django.utils.encoding import force_bytes
 from django.utils.http import urlsafe_base64_encode
 
-from console.accounts import mail
+from console.accounts import email
 from console.accounts.models import Account
 
 
-class Letters(PasswordResetTokenGenerator):
+class PasswordResetTokens(PasswordResetTokenGenerator):
     """Django's, but that a letter opens nothing while its account is deactivated, nor ever after.
 
     Otherwise whoever holds a letter from before would have the password ready for the day the account is let back in.
@@ -24,7 +24,7 @@ class Letters(PasswordResetTokenGenerator):
         return f"{super()._make_hash_value(user, timestamp)} {user.sessions_ended}"
 
 
-letters = Letters()
+reset_tokens = PasswordResetTokens()
 
 
 def send(account: Account) -> None:
@@ -35,6 +35,6 @@ def send(account: Account) -> None:
     context = {
         "user": account,
         "uid": urlsafe_base64_encode(force_bytes(account.pk)),
-        "token": letters.make_token(account),
+        "token": reset_tokens.make_token(account),
     }
-    mail.send("password_reset", account.email or "", context)
+    email.send("password_reset", account.email or "", context)

@@ -37,7 +37,7 @@ from console.accounts.models import Account
 from console.accounts.services import create_account
 from console.audit.services import record
 from console.database.conflicts import insert
-from console.login import entering
+from console.login import sign_in
 
 log = logging.getLogger(__name__)
 
@@ -142,7 +142,7 @@ def ask(request: HttpRequest, purpose: str, place: str = "") -> str:
             account=account,
             asked_at=time.time(),
         )
-        entering.for_a_while(request)
+        sign_in.for_a_while(request)
     return str(answer.url)
 
 

@@ -1,4 +1,4 @@
-"""Who tries which password from where, and who has to wait.
+"""Rate limits for password guesses (generic cell rate algorithm).
 
 Wrong guesses are counted under up to four keys: the account from this address, the account from this network, the
 account from wherever it is not known, and the address for all accounts. ``guess_limits`` says which of them
@@ -27,14 +27,14 @@ from console.audit import summaries
 from console.audit.origin import ANONYMOUS, SYSTEM
 from console.audit.services import record
 from console.throttling import hashing
-from console.throttling.hashing import Later
+from console.throttling.hashing import TryAgainLater
 from console.throttling.limits import GuessLimit, guess_limits, guess_wait
 
 log = logging.getLogger(__name__)
 
 CONSOLE, REGISTRY = "console", "registry"
-# Where letters are asked for: not what is guessed, but what is not to be done without end.
-LETTER = "letter"
+# Requests for a password-reset e-mail: nothing is guessed, but they have a rate limit too.
+PASSWORD_RESET = "letter"  # noqa: S105
 # Where an account asks for another e-mail address.
 EMAIL_CHANGE = "email change"
 # What is read of an attempt, in this order: the address is known for the account; and the four that are counted.
@@ -66,7 +66,7 @@ _KNOWN_IS_RENEWED = datetime.timedelta(days=1)
 _TOLD_EVERY = datetime.timedelta(hours=1)
 
 
-class HeldBack(Later):
+class HeldBack(TryAgainLater):
     """Too many wrong passwords. The sentence is the same whether there is such an account or not."""
 
 
@@ -124,7 +124,7 @@ def _places(address: str | None) -> tuple[str, str]:
     )
 
 
-def read(attempt: Attempt) -> Marks:
+def read_marks(attempt: Attempt) -> Marks:
     """What is remembered that matters for an attempt; one query."""
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {MARKS}", asked_for(attempt))
@@ -148,7 +148,7 @@ def is_known(marks: Marks, now: datetime.datetime | None = None) -> bool:
     return known is not None and known > (now or timezone.now())
 
 
-def refuse(marks: Marks, *, secret: bool = False, door: str = "") -> None:
+def raise_if_limited(marks: Marks, *, secret: bool = False, door: str = "") -> None:
     """Refuse an attempt before anything is compared, if there were too many wrong ones.
 
     :param secret: whether it is something random that is tried, not a password.
@@ -161,7 +161,7 @@ def refuse(marks: Marks, *, secret: bool = False, door: str = "") -> None:
         raise HeldBack(seconds)
 
 
-def wrong(attempt: Attempt, marks: Marks, *, secret: bool = False) -> None:
+def record_failure(attempt: Attempt, marks: Marks, *, secret: bool = False) -> None:
     """Count a wrong guess; the first in an hour that uses up what is allowed goes into the audit trail.
 
     So does, in summary, how many there were for each account that exists, from each address.
@@ -178,12 +178,12 @@ def wrong(attempt: Attempt, marks: Marks, *, secret: bool = False) -> None:
             _tell(attempt, kind, limit, now)
 
 
-def ask(attempt: Attempt) -> None:
+def count_request(attempt: Attempt) -> None:
     """Count something that nobody may ask for too often, whether there is such an account or not.
 
     :raises HeldBack: when it was asked for too often.
     """
-    refuse(read(attempt), door=attempt.door)
+    raise_if_limited(read_marks(attempt), door=attempt.door)
     now = timezone.now()
     limits = guess_limits(known=False, door=attempt.door)
     after = _count(attempt, limits, now)
@@ -226,7 +226,7 @@ def _tell(attempt: Attempt, kind: str, limit: GuessLimit, now: datetime.datetime
     record("password.held_back", target, actor=SYSTEM, door=attempt.door, limit=kind, wrong=limit.at_once)
 
 
-def right(attempt: Attempt, marks: Marks, also: Iterable[Attempt] = ()) -> None:
+def record_success(attempt: Attempt, marks: Marks, also: Iterable[Attempt] = ()) -> None:
     """Remember that a right password came from there: the address is known for the account from now on.
 
     :param also: the same account's at other doors.
@@ -254,14 +254,14 @@ def check(attempt: Attempt, compare: Callable[[], bool], also: Iterable[Attempt]
     :raises HeldBack: after too many wrong ones.
     :raises hashing.Busy: when too many others are being compared.
     """
-    marks = read(attempt)
-    refuse(marks, door=attempt.door)
+    marks = read_marks(attempt)
+    raise_if_limited(marks, door=attempt.door)
     with hashing.place(known=is_known(marks)):
         # Whoever waited may find that others have used up what was allowed.
-        marks = read(attempt)
-        refuse(marks, door=attempt.door)
+        marks = read_marks(attempt)
+        raise_if_limited(marks, door=attempt.door)
         if not compare():
-            wrong(attempt, marks)
+            record_failure(attempt, marks)
             return False
-    right(attempt, marks, also)
+    record_success(attempt, marks, also)
     return True

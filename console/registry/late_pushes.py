@@ -1,4 +1,4 @@
-"""What is pushed to an image while some of its tags are being deleted."""
+"""Pushes that arrive while some tags of an image are being deleted."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import time
 from console.jobs.outages import is_of_one_tag
 from console.registry.connection import at_once, registry
 from console.registry.contents import is_tombstone, readable_digest
-from console.registry.index import hints
-from console.registry.index import services as index
+from console.registry.index import hints, sync
 from console.repositories.models import Image, Tag
 from registry_client import NameUnknown, RegistryError
 
@@ -16,7 +15,7 @@ from registry_client import NameUnknown, RegistryError
 CHEAP_TO_ASK = 500
 
 
-class News:
+class LatePushes:
     """Takes in what was pushed until now, so that no digest that a tag needs is taken for unneeded.
 
     Notifications may be late or lost. So each tag is asked for, too: at the beginning, and again whenever as much time
@@ -27,7 +26,7 @@ class News:
         self.image = image
         self._ended = self._took = 0.0
 
-    def look(self, *, anew: bool = False) -> bool:
+    def sync_new(self, *, anew: bool = False) -> bool:
         """Take in what there is; whether there was anything.
 
         :param anew: whether to ask for each tag even if that was done a moment ago.
@@ -41,25 +40,25 @@ class News:
         since = time.monotonic() - self._ended
         if since >= self._took or (anew and len(listed) <= CHEAP_TO_ASK):
             names += self._moved({name: indexed[name] for name in listed if name in indexed})
-        self.look_at(names)
+        self.sync_tags(names)
         return bool(names) or followed
 
-    def look_at(self, names: list[str]) -> None:
+    def sync_tags(self, names: list[str]) -> None:
         """Bring the rows of these tags in line with the registry; one that it cannot read stays as it is."""
         if not names:
             return
-        reader = index.Reader(self.image.repository)
+        reader = sync.TagSync(self.image.repository)
         for name in names:
             try:
-                reader.look(name)
+                reader.sync_tag(name)
             except RegistryError as error:
                 if not is_of_one_tag(error):
                     raise
-        reader.settle()
+        reader.refresh_totals()
 
     def _follow(self) -> bool:
         try:
-            return hints.follow(self.image.repository) > 0
+            return hints.sync_repository(self.image.repository) > 0
         except RegistryError as error:
             if not is_of_one_tag(error):
                 raise

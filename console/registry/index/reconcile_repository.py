@@ -1,4 +1,4 @@
-"""Comparing one repository with the index."""
+"""Reconcile one repository with the index."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from console.namespaces.models import Namespace
 from console.registry.connection import at_once, registry
 from console.registry.contents import digest_of, is_tombstone, readable_digest, stored_manifest
 from console.registry.index.adoption import adopt, why_unusable
-from console.registry.index.finding import Finding
-from console.registry.index.rows import Outcome
-from console.registry.index.services import UNREADABLE, Reader
+from console.registry.index.reconcile_result import ReconcileResult
 from console.registry.index.store import clear_child_flags, incomplete
-from console.repositories import failures, pushed
+from console.registry.index.sync import UNREADABLE, TagSync
+from console.registry.index.tag_rows import Outcome
+from console.repositories import failures, pushed_digests
 from console.repositories.failures import Kind
 from console.repositories.locks import image_locked
 from console.repositories.models import Image, Manifest, PushedDigest, Tag, WorkFailure
@@ -52,13 +52,13 @@ def raise_if_down(error: RegistryError) -> None:
         registry().ping()
 
 
-def look_at(repository: str, *, adopt_for: Account | None = None) -> Finding:
+def reconcile_one(repository: str, *, adopt_for: Account | None = None) -> ReconcileResult:
     """Bring the index of one repository in line with the registry; what is gone is only marked.
 
     :param adopt_for: who is given the repository's namespace when nobody has it.
     :raises registry_client.RegistryError: when the registry cannot be asked.
     """
-    finding = Finding(repository)
+    finding = ReconcileResult(repository)
     try:
         check_repository(repository)
     except InvalidName:
@@ -82,7 +82,7 @@ def look_at(repository: str, *, adopt_for: Account | None = None) -> Finding:
         return finding
     if image is None and not (listed and _has_owner(finding, adopt_for)):
         return finding
-    reader = Reader(repository, lenient=True)
+    reader = TagSync(repository, lenient=True)
     try:
         for name, digest in _present(finding, sorted(listed.union(known)), image, known):
             _compare(reader, finding, name, digest, known.get(name), listed)
@@ -113,22 +113,22 @@ def _find(repository: str) -> Image | None:
     )
 
 
-def _index_subjects(reader: Reader, image: Image) -> None:
+def _index_subjects(reader: TagSync, image: Image) -> None:
     """Index what was pushed by its digest alone and names a subject, where its notification led to nothing.
 
     The registry cannot list manifests without a tag: what no notification named is not found. What is older than a
     day was asked for often enough.
     """
     since = timezone.now() - _ASKED_FOR
-    fresh = pushed.unindexed(image).filter(told_at__gte=since)
+    fresh = pushed_digests.unindexed(image).filter(told_at__gte=since)
     for digest, told_at in list(fresh.values_list("digest", "told_at")):
         try:
-            reader.look(digest, pushed_at=told_at)
+            reader.sync_tag(digest, pushed_at=told_at)
         except RegistryError as error:
             raise_if_down(error)
 
 
-def _note_unreadable(repository: str, finding: Finding) -> None:
+def _note_unreadable(repository: str, finding: ReconcileResult) -> None:
     """Record the tags that the registry lists and cannot read, for the pages; forget those that it can read again.
 
     Failures that are still being counted belong to hints, and those of digests are no tags': the registry does not list
@@ -140,11 +140,11 @@ def _note_unreadable(repository: str, finding: Finding) -> None:
     known.exclude(reference__contains=":").exclude(reference__in=finding.unreadable).delete()
 
 
-def _settle(reader: Reader, image: Image | None, finding: Finding) -> None:
+def _settle(reader: TagSync, image: Image | None, finding: ReconcileResult) -> None:
     """Check the totals, and put what was mended on record."""
     changed = bool(finding.added or finding.moved)
     if image is None:
-        reader.settle()
+        reader.refresh_totals()
     else:
         finding.totals = refresh_totals(image.pk, changed=changed) and not changed
     if finding.changed:
@@ -177,7 +177,7 @@ def _known(image: Image | None) -> dict[str, _Known]:
     }
 
 
-def _has_owner(finding: Finding, adopt_for: Account | None) -> bool:
+def _has_owner(finding: ReconcileResult, adopt_for: Account | None) -> bool:
     """Whether the images of a repository that is not indexed yet belong to somebody, perhaps from now on."""
     unusable = why_unusable(finding.repository)
     parts = split_repository(finding.repository)
@@ -196,7 +196,7 @@ def _has_owner(finding: Finding, adopt_for: Account | None) -> bool:
 
 
 def _present(
-    finding: Finding, names: list[str], image: Image | None, known: dict[str, _Known]
+    finding: ReconcileResult, names: list[str], image: Image | None, known: dict[str, _Known]
 ) -> Iterator[tuple[str, str]]:
     """What each tag points at in the registry, empty for nothing.
 
@@ -246,13 +246,15 @@ def _put_back(image: Image, name: str, known: _Known) -> bool:
         return False
 
 
-def _compare(reader: Reader, finding: Finding, name: str, digest: str, known: _Known | None, listed: set[str]) -> None:
+def _compare(
+    reader: TagSync, finding: ReconcileResult, name: str, digest: str, known: _Known | None, listed: set[str]
+) -> None:
     """One tag: what the registry has (``digest``, empty for nothing) against what the index has."""
     if known is not None and known.state == Tag.State.DELETING:
         return  # a deletion is at work on it
     if is_tombstone(digest):
         if known is not None:
-            reader.look(name)  # left by a deletion that was given up
+            reader.sync_tag(name)  # left by a deletion that was given up
         return
     if not digest:
         # Gone is what neither the list nor the tag itself knows.
@@ -264,7 +266,7 @@ def _compare(reader: Reader, finding: Finding, name: str, digest: str, known: _K
     if known is not None and known.digest == digest and known.kind != Manifest.Kind.UNREAD:
         return
     try:
-        outcome = reader.look(name)
+        outcome = reader.sync_tag(name)
     except RegistryError as error:
         raise_if_down(error)
         finding.problem = finding.unreadable[name] = f"{name} cannot be read: {error}"
@@ -275,7 +277,7 @@ def _compare(reader: Reader, finding: Finding, name: str, digest: str, known: _K
         finding.moved.append(name)
 
 
-def _mark(image: Image | None, known: dict[str, _Known], finding: Finding) -> None:
+def _mark(image: Image | None, known: dict[str, _Known], finding: ReconcileResult) -> None:
     """Mark what is missing, and take the mark from what is not, or not proven to be."""
     missing = set(finding.missing)
     back = [name for name, row in known.items() if row.marked and name not in missing]
@@ -311,7 +313,7 @@ def _untagged(image: Image) -> Iterator[dict[str, datetime.datetime | None]]:
     """
     untagged = Manifest.objects.filter(image=image, tags=None, is_child=False, doomed=False)
     manifests = untagged.order_by("digest").values_list("digest", Value(None, DateTimeField()))
-    pushes = pushed.unindexed(image).order_by("digest").values_list("digest", "told_at")
+    pushes = pushed_digests.unindexed(image).order_by("digest").values_list("digest", "told_at")
     last = ""
     while True:
         more = pushes.filter(digest__gt=last)[:_AT_ONCE]
@@ -335,7 +337,7 @@ def _forget_those(image: Image, told: dict[str, datetime.datetime | None]) -> in
     answers = zip(told.items(), at_once(is_gone, told), strict=True)
     gone = [one for one, answer in answers if answer]
     if pushes := {digest: moment for digest, moment in gone if moment is not None}:
-        pushed.forget(image.repository, pushes)
+        pushed_digests.forget(image.repository, pushes)
     manifests = [digest for digest, moment in gone if moment is None]
     if not manifests:
         return 0

@@ -1,4 +1,4 @@
-"""Understanding a manifest: what kind it is, what it runs on, what it is about.
+"""Parse a manifest: kind, platforms, children, subject.
 
 Whatever somebody pushed is read as far as it can be understood; what cannot is left out, and never raises.
 """

@@ -1,4 +1,4 @@
-"""Reading the registry's present answer for one tag or one image, and writing it down.
+"""Sync one tag or one image: read the registry's present answer and write it to the index.
 
 The index is level-triggered: whatever made somebody look (a notification, early, late or repeated; a reconcile),
 what is written is what the registry says now. A row is removed on positive proof alone: the registry says that it has
@@ -23,11 +23,11 @@ from console.jobs.outages import is_outage
 from console.namespaces.models import Namespace
 from console.registry.connection import registry
 from console.registry.contents import TOMBSTONE_DIGEST, NotThereYet, digest_of
-from console.registry.index import rows, store, together, trail, tree
+from console.registry.index import audit_events, store, sync_batch, tag_rows, tree
 from console.registry.index.models import Hint
-from console.registry.index.reading import Reading
-from console.registry.index.rows import Outcome
-from console.repositories import failures, pushed
+from console.registry.index.parse import Reading
+from console.registry.index.tag_rows import Outcome
+from console.repositories import failures, pushed_digests
 from console.repositories.failures import Kind
 from console.repositories.locks import image_locked
 from console.repositories.models import Image, Manifest, Tag
@@ -37,7 +37,7 @@ from registry_client import ManifestUnknown, NameUnknown, RegistryError, Unexpec
 log = logging.getLogger(__name__)
 
 # A tag that somebody else wrote down while we looked is looked at again.
-_MOST_LOOKS = 10
+_MOST_TRIES = 10
 # How many digests that were pushed before the image existed are queued again at a time.
 _MOST_PUSHED = 1000
 # What the pages say of a tag that cannot be indexed.
@@ -66,23 +66,23 @@ def image_for_push(repository: str, pushed_by: str) -> Image | None:
         # Locked, so that it is still there when this is committed.
         if not Namespace.objects.select_for_update(no_key=True).filter(pk=namespace.pk) or not insert(image):
             return find_image(repository)
-        _look_again_at_pushed(image)
+        _requeue_pushed(image)
         actor = account_ids([pushed_by]).get(pushed_by, pushed_by) or "registry"
         record("image.create", repository, actor=actor, type=image.visibility, by="push")
     return image
 
 
-def _look_again_at_pushed(image: Image) -> None:
+def _requeue_pushed(image: Image) -> None:
     """Ask for another look at what was pushed by its digest before there was an image: it may be about one."""
     rows = [
         Hint(repository=image.repository, tag=one.digest, pushed_at=one.told_at, digest=one.digest)
-        for one in pushed.unindexed(image)[:_MOST_PUSHED]
+        for one in pushed_digests.unindexed(image)[:_MOST_PUSHED]
     ]
     Hint.objects.bulk_create(rows, ignore_conflicts=True)
 
 
-class Reader:
-    """Looks at tags of one repository. When all are looked at, ``settle`` brings the image's totals up to date.
+class TagSync:
+    """Syncs tags of one repository, one at a time. At the end, ``refresh_totals`` updates the image's totals.
 
     :param repository: ``namespace/name``.
     :param lenient: whether a part of an image that the registry answers with an error of its own for is left out;
@@ -97,7 +97,7 @@ class Reader:
         # Many tags may name one index of which something is missing: it is read for one of them.
         self._read: set[str] = set()
 
-    def look(
+    def sync_tag(
         self,
         tag: str,
         *,
@@ -109,33 +109,33 @@ class Reader:
         """Bring one tag's row in line with the registry, or that of a manifest by its digest.
 
         :param pushed_at: when the push happened that made us look, where there was one.
-        :param pushed_by: the user name that pushed.
+        :param pushed_by: the user name that pushed_digests.
         :param told: whether it is the registry that told of that push, which it may do before it points the tag.
-        :param digest: what it said was pushed.
+        :param digest: what it said was pushed_digests.
         :raises console.registry.contents.NotThereYet: when it told just now, and that is not there.
         :raises registry_client.RegistryError: when the registry cannot be asked; nothing is changed then.
         """
         if is_digest(tag):
-            outcome = self._look_at_digest(tag, pushed_at)
+            outcome = self._sync_digest(tag, pushed_at)
             pushed_at = None  # nothing that pages show has changed by it alone
         else:
-            outcome = self._look(tag, pushed_at, pushed_by, digest, told_at=pushed_at if told else None)
+            outcome = self._sync_tag(tag, pushed_at, pushed_by, digest, told_at=pushed_at if told else None)
         self._changed |= pushed_at is not None or outcome not in {Outcome.SAME, Outcome.IGNORED}
         return outcome
 
-    def look_at_pushed(self, pushes: Sequence[together.Push]) -> set[str]:
-        """Bring many tags in line at once, those that name an ordinary image in an image that is there.
+    def sync_pushed(self, pushes: Sequence[sync_batch.Push]) -> set[str]:
+        """Sync a batch of tags: those that name an ordinary image in an image that is there.
 
         :param pushes: a few, each of another tag: all that the registry answers is held at the same time.
-        :return: the tags that were dealt with; the others are for ``look``.
+        :return: the tags that were dealt with; the others are for ``sync_tag``.
         :raises registry_client.RegistryError: when the registry answers strangely for one of them, or not at all;
-            nothing is changed then, and it takes a ``look`` at each to tell which.
+            nothing is changed then, and it takes a ``sync_tag`` at each to tell which.
         """
-        looked = together.look_at_pushed(pushes, registry())
+        looked = sync_batch.sync_pushed(pushes, registry())
         self._changed |= bool(looked.changed)
         return {tag for _repository, tag in looked.done}
 
-    def _look(
+    def _sync_tag(
         self,
         tag: str,
         pushed_at: datetime.datetime | None,
@@ -144,23 +144,23 @@ class Reader:
         told_at: datetime.datetime | None,
     ) -> Outcome:
         not_yet = NotThereYet(f"{self.repository}:{tag} was pushed just now and is not there yet")
-        for _ in range(_MOST_LOOKS):
+        for _ in range(_MOST_TRIES):
             before = _row(self.repository, tag)
             try:
                 present = registry().resolve(self.repository, tag)
             except (ManifestUnknown, NameUnknown):
                 if digest_of(self.repository, tag):
                     continue  # it is there after all: the hint would be lost
-                if together.may_come(told_at, digest, None):
+                if sync_batch.may_come(told_at, digest, None):
                     raise not_yet from None
                 return self._forget(tag)
-            if present.digest != TOMBSTONE_DIGEST and together.may_come(told_at, digest, present.digest):
+            if present.digest != TOMBSTONE_DIGEST and sync_batch.may_come(told_at, digest, present.digest):
                 raise not_yet
             try:
                 outcome = self._write_down(tag, present.digest, before, pushed_at, pushed_by, digest)
             except (ManifestUnknown, NameUnknown):
                 continue  # it was there a moment ago
-            except rows.NotActive:
+            except tag_rows.NotActive:
                 return Outcome.IGNORED
             if outcome is not None:
                 return outcome
@@ -180,7 +180,7 @@ class Reader:
         :param present: the digest that the tag names.
         :param before: the tag's row before the registry was asked.
         :raises registry_client.ManifestUnknown: when it no longer does.
-        :raises console.registry.index.rows.NotActive: when a deletion of the image began meanwhile.
+        :raises console.registry.index.tag_rows.NotActive: when a deletion of the image began meanwhile.
         """
         began = _transfer_began(self.repository)
         if began is not None and not (pushed_at is not None and pushed_at <= began and present == digest):
@@ -197,7 +197,7 @@ class Reader:
         readings = [] if known else self._read_whole(image, present)
         with transaction.atomic():
             # The row's lock keeps a deletion that starts meanwhile from losing sight of this tag.
-            rows.lock_active(image)
+            tag_rows.lock_active(image)
             if _row(self.repository, tag) != before:
                 return None  # what the registry told us may be older than what the other was told
             store.store_all((image.pk, one) for one in readings)
@@ -207,10 +207,12 @@ class Reader:
                 return None  # it went between the look and the lock, with a deletion of tags
             self._read.add(present)
             old = Tag.objects.filter(image=image, name=tag).values_list("manifest__digest", flat=True).first()
-            outcome = rows.point(tag, manifest, pushed_at, pushed_by)
+            outcome = tag_rows.point_tag(tag, manifest, pushed_at, pushed_by)
             if outcome is not Outcome.SAME:
                 told = pushed_at is not None
-                trail.pointed([trail.Pointed(self.repository, tag, old, manifest.digest, told, pushed_by)])
+                audit_events.record_moves(
+                    [audit_events.TagMove(self.repository, tag, old, manifest.digest, told, pushed_by)]
+                )
             return outcome
 
     def _read_whole(self, image: Image, digest: str) -> list[Reading]:
@@ -218,7 +220,7 @@ class Reader:
 
         def keep(readings: list[Reading]) -> None:
             with transaction.atomic():
-                rows.lock_active(image)
+                tag_rows.lock_active(image)
                 store.store_all((image.pk, one) for one in readings)
 
         return tree.read_whole(image, digest, keep, lenient=self.lenient)
@@ -237,7 +239,7 @@ class Reader:
                 self._listed = set(registry().tags(self.repository))
         return self._listed is not None
 
-    def settle(self) -> bool:
+    def refresh_totals(self) -> bool:
         """Count the image's totals anew; whether they were other than they should be."""
         image = find_image(self.repository)
         return image is not None and refresh_totals(image.pk, changed=self._changed)
@@ -265,7 +267,7 @@ class Reader:
         with transaction.atomic():
             deleted, _by_table = same.filter(image__state=Image.State.ACTIVE).delete()
             if deleted:
-                trail.pointed([trail.Pointed(self.repository, row.name, row.manifest.digest, None)])
+                audit_events.record_moves([audit_events.TagMove(self.repository, row.name, row.manifest.digest, None)])
         return Outcome.REMOVED if deleted else Outcome.IGNORED
 
     def _forget_buried(self, tag: str) -> Outcome:
@@ -282,7 +284,7 @@ class Reader:
 
     # --- manifests by their digests ---------------------------------------------------------------------------------
 
-    def _look_at_digest(self, digest: str, pushed_at: datetime.datetime | None) -> Outcome:
+    def _sync_digest(self, digest: str, pushed_at: datetime.datetime | None) -> Outcome:
         """Bring the row of a manifest in line with the registry that was pushed or deleted by its digest.
 
         A manifest without a tag gets a row when it names a subject (OCI image specification, "Image Manifest"), which
@@ -295,8 +297,8 @@ class Reader:
         if row is None and pushed_at is None:
             return Outcome.SAME  # deleted, and not in the index
         if row is not None and pushed_at is not None:
-            # Of a manifest being deleted, the later wish counts, as for tags (``rows.point``). Where the time of the
-            # deletion is not known, the push counts: what stays too long can be deleted again.
+            # Of a manifest being deleted, the later wish counts, as for tags (``tag_rows.point_tag``). Where the time
+            # of the deletion is not known, the push counts: what stays too long can be deleted again.
             earlier = Q(doomed_at=None) | Q(doomed_at__lt=pushed_at)
             Manifest.objects.filter(earlier, pk=row.pk, doomed=True).update(doomed=False)
         if row is not None:
@@ -309,11 +311,11 @@ class Reader:
                 return Outcome.IGNORED
             readings = self._read_whole(image, digest)
             with transaction.atomic():
-                rows.lock_active(image)
+                tag_rows.lock_active(image)
                 store.store_all((image.pk, one) for one in readings)
         except (ManifestUnknown, NameUnknown):
             return Outcome.SAME
-        except rows.NotActive:
+        except tag_rows.NotActive:
             return Outcome.IGNORED
         return Outcome.ADDED
 
@@ -325,7 +327,7 @@ class Reader:
         if not self._is_known() or digest_of(self.repository, row.digest):
             return Outcome.IGNORED
         for name in list(row.tags.values_list("name", flat=True)):
-            self._look(name, None, "", "", told_at=None)
+            self._sync_tag(name, None, "", "", told_at=None)
         with image_locked(image.pk):
             deleted, _by_table = Manifest.objects.filter(pk=row.pk, tags=None).delete()
             store.clear_child_flags(image)
@@ -333,7 +335,7 @@ class Reader:
             return Outcome.IGNORED
         self._read.clear()
         for name in store.tags_naming(image, row.digest):
-            self._look(name, None, "", "", told_at=None)
+            self._sync_tag(name, None, "", "", told_at=None)
         return Outcome.REMOVED
 
 
@@ -356,16 +358,16 @@ def index_own(repository: str, references: Iterable[str], pushed_at: datetime.da
 
     :raises registry_client.RegistryError: when the registry does not answer.
     """
-    reader = Reader(repository, lenient=True)
+    reader = TagSync(repository, lenient=True)
     for reference in references:
         try:
-            reader.look(reference, pushed_at=pushed_at, pushed_by=pushed_by)
+            reader.sync_tag(reference, pushed_at=pushed_at, pushed_by=pushed_by)
         except RegistryError as error:
             if is_outage(error):
                 raise
             log.warning("%s:%s cannot be indexed: %s", repository, reference, error)
             failures.give_up(Kind.INDEX, repository, reference, sentence=UNREADABLE, detail=str(error))
-    reader.settle()
+    reader.refresh_totals()
 
 
 def reread_image(repository: str) -> None:
@@ -381,10 +383,10 @@ def reread_image(repository: str) -> None:
         present = set()
     image = find_image(repository)
     known = set(Tag.objects.filter(image=image).values_list("name", flat=True)) if image else set()
-    reader = Reader(repository, lenient=True)
+    reader = TagSync(repository, lenient=True)
     for tag in sorted(known | present):
         try:
-            reader.look(tag)
+            reader.sync_tag(tag)
         except RegistryError as error:
             if is_outage(error):
                 raise
@@ -392,4 +394,4 @@ def reread_image(repository: str) -> None:
             failures.give_up(Kind.INDEX, repository, tag, sentence=UNREADABLE, detail=str(error))
         else:
             failures.forget(Kind.INDEX, repository, [tag])
-    reader.settle()
+    reader.refresh_totals()

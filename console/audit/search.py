@@ -1,4 +1,4 @@
-"""Finding events: what the administration's list and its CSV ask for. Each filter has an index of the table's."""
+"""Search and filters of audit events, for the administration's list and its CSV. Each filter has an index."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What programs ask, answered before what only people's pages need."""
+"""Serve API endpoints (tokens, notifications) before the browser-only middleware."""
 
 from __future__ import annotations
 

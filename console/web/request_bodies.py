@@ -1,4 +1,4 @@
-"""Bodies of requests: chunked ones get a length, compressed ones are refused."""
+"""Middleware for request bodies: chunked ones get a length, compressed ones are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Digests that were pushed, and that the index may never come to know.
+"""Digests that were pushed and are not in the index yet.
 
 A manifest can be pushed by its digest alone (a platform of an image whose push broke off), and a tag can be pushed anew
 before anybody has looked at it. The registry lists what tags name and nothing else. So the digest of each push that it

@@ -1,4 +1,4 @@
-"""From the right password, passkey, link or identity to a session.
+"""Sign-in steps: from a right password, passkey, link or identity to a session.
 
 Every way in ends in :func:`begin`. It goes on to the second factor where the account has one, and only :func:`finish`
 signs anybody in.

@@ -1,4 +1,4 @@
-"""Requests in UTF-8, whatever they say of themselves, and without what no database takes."""
+"""WSGI application and middleware: requests in UTF-8, without NUL characters."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 from django.http import HttpRequest, HttpResponse
 from django.utils.http import parse_header_parameters
 
-from console.web import bodies
+from console.web import request_bodies
 
 _FORMS = {"application/x-www-form-urlencoded", "multipart/form-data"}
 _UTF_8 = {"utf-8", "utf8"}
@@ -45,13 +45,13 @@ class Utf8Request(WSGIRequest):
 
 
 class Application(WSGIHandler):
-    """Django's, for such requests, and for chunked bodies."""
+    """Django's, for such requests, and for chunked request_bodies."""
 
     request_class = Utf8Request
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
         """Answer a WSGI request."""
-        bodies.set_length(environ)
+        request_bodies.set_length(environ)
         return super().__call__(environ, start_response)
 
 

@@ -1,4 +1,4 @@
-"""What a comparison of one repository with the index came to."""
+"""Result of reconciling one repository with the index."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass
-class Finding:
+class ReconcileResult:
     """What a comparison found and mended.
 
     ``unknown``: neither the registry nor the index knows the repository. ``nobodys``: it holds tags, but belongs to

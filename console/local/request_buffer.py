@@ -1,4 +1,4 @@
-"""How a request arrives at a process of gunicorn: piece by piece, and no thread waits for the next one.
+"""Request buffering for gunicorn: no thread waits while a request arrives.
 
 A thread that reads from a client waits for that client alone, so that sixteen who send half a request each would hold
 up everybody. Here the process's one loop gathers what has come of all requests, and gives a thread to what is whole.
@@ -21,7 +21,7 @@ from typing import Any
 from gunicorn.workers.gthread import TConn
 
 from console.local import refusals
-from console.local.chunks import ChunkScanner
+from console.local.chunked_body import ChunkScanner
 
 # Seconds. A request's head has to be there so long after its first byte ...
 HEAD_SECONDS = 10.0

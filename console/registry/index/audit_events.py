@@ -1,4 +1,4 @@
-"""What happened to tags, in the audit trail: written in bulk, for pushes come by the hundred."""
+"""Audit events of tags, written in bulk."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from console.audit.origin import SYSTEM
 from console.audit.services import Event, record, record_all
 
 
-class Pointed(NamedTuple):
+class TagMove(NamedTuple):
     """That a tag points elsewhere now.
 
     ``old`` and ``new`` are digests, ``old`` is ``None`` for a tag that was not there, ``new`` for one that is gone.
@@ -25,7 +25,7 @@ class Pointed(NamedTuple):
     by: str = ""
 
 
-def pointed(changes: Sequence[Pointed]) -> None:
+def record_moves(changes: Sequence[TagMove]) -> None:
     """Write down what tags point at now, in the caller's transaction: two statements for all of them."""
     accounts = account_ids({change.by for change in changes})
     record_all(
@@ -39,7 +39,7 @@ def pointed(changes: Sequence[Pointed]) -> None:
     )
 
 
-def kept(repository: str, tag: str, digest: str, by: str) -> None:
+def record_kept(repository: str, tag: str, digest: str, by: str) -> None:
     """Write down, in the caller's transaction, that a tag stays which was to be deleted: it was pushed after that.
 
     :param by: the user name at the registry of whoever pushed it; empty when nobody is known.
