@@ -11,6 +11,7 @@ import datetime
 import logging
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 
 from django.db import transaction
 from django.db.models import Q
@@ -23,7 +24,7 @@ from console.jobs.outages import is_outage
 from console.namespaces.models import Namespace
 from console.registry.connection import registry
 from console.registry.contents import TOMBSTONE_DIGEST, NotThereYet, digest_of
-from console.registry.index import audit_events, store, sync_batch, tag_rows, tree
+from console.registry.index import audit_events, store, sync_batch, tag_rows, tree, write_tags
 from console.registry.index.models import Hint
 from console.registry.index.parse import Reading
 from console.registry.index.tag_rows import Outcome
@@ -79,6 +80,16 @@ def _requeue_pushed(image: Image) -> None:
         for one in pushed_digests.unindexed(image)[:_MOST_PUSHED]
     ]
     Hint.objects.bulk_create(rows, ignore_conflicts=True)
+
+
+@dataclass
+class _TagPush:
+    """A tag that is synced, and the push that it is synced for, where there was one."""
+
+    repository: str
+    tag: str
+    pushed_at: datetime.datetime | None
+    pushed_by: str
 
 
 class TagSync:
@@ -145,7 +156,8 @@ class TagSync:
     ) -> Outcome:
         not_yet = NotThereYet(f"{self.repository}:{tag} was pushed just now and is not there yet")
         for _ in range(_MOST_TRIES):
-            before = _row(self.repository, tag)
+            push = _TagPush(self.repository, tag, pushed_at, pushed_by)
+            before = write_tags.read_rows([push]).get((self.repository, tag))
             try:
                 present = registry().resolve(self.repository, tag)
             except (ManifestUnknown, NameUnknown):
@@ -157,7 +169,7 @@ class TagSync:
             if present.digest != TOMBSTONE_DIGEST and sync_batch.may_come(told_at, digest, present.digest):
                 raise not_yet
             try:
-                outcome = self._write_down(tag, present.digest, before, pushed_at, pushed_by, digest)
+                outcome = self._write(push, present.digest, before, digest)
             except (ManifestUnknown, NameUnknown):
                 continue  # it was there a moment ago
             except tag_rows.NotActive:
@@ -166,28 +178,21 @@ class TagSync:
                 return outcome
         raise UnexpectedAnswer(f"{tag} changes faster than it can be read")
 
-    def _write_down(
-        self,
-        tag: str,
-        present: str,
-        before: tuple[object, ...] | None,
-        pushed_at: datetime.datetime | None,
-        pushed_by: str,
-        digest: str,
-    ) -> Outcome | None:
-        """Let the index say what the registry said; nothing when somebody else has looked at the tag meanwhile.
+    def _write(self, push: _TagPush, present: str, before: write_tags.TagRow | None, pushed: str) -> Outcome | None:
+        """Let the index say what the registry said; nothing when somebody else has written the tag meanwhile.
 
         :param present: the digest that the tag names.
         :param before: the tag's row before the registry was asked.
-        :raises registry_client.ManifestUnknown: when it no longer does.
-        :raises console.registry.index.tag_rows.NotActive: when a deletion of the image began meanwhile.
+        :param pushed: the digest that the notification of the push named.
+        :raises registry_client.ManifestUnknown: when the registry no longer has it.
         """
+        tag, pushed_at = push.tag, push.pushed_at
         began = _transfer_began(self.repository)
-        if began is not None and not (pushed_at is not None and pushed_at <= began and present == digest):
+        if began is not None and not (pushed_at is not None and pushed_at <= began and present == pushed):
             return Outcome.IGNORED  # an old token's push, which is taken back when the namespace changes hands
         if present == TOMBSTONE_DIGEST:
             return self._forget_buried(tag)
-        image = image_for_push(self.repository, pushed_by)
+        image = image_for_push(self.repository, push.pushed_by)
         if image is None:
             log.warning("%s:%s is in the registry, but nobody owns its namespace", self.repository, tag)
             return Outcome.IGNORED
@@ -195,25 +200,14 @@ class TagSync:
             return Outcome.IGNORED
         known = present in self._read or store.is_read(image, present)
         readings = [] if known else self._read_whole(image, present)
-        with transaction.atomic():
-            # The row's lock keeps a deletion that starts meanwhile from losing sight of this tag.
-            tag_rows.lock_active(image)
-            if _row(self.repository, tag) != before:
-                return None  # what the registry told us may be older than what the other was told
-            store.store_all((image.pk, one) for one in readings)
-            manifest = store.stored([(image.pk, present)]).get((image.pk, present))
-            if manifest is None:
-                self._read.discard(present)
-                return None  # it went between the look and the lock, with a deletion of tags
-            self._read.add(present)
-            old = Tag.objects.filter(image=image, name=tag).values_list("manifest__digest", flat=True).first()
-            outcome = tag_rows.point_tag(tag, manifest, pushed_at, pushed_by)
-            if outcome is not Outcome.SAME:
-                told = pushed_at is not None
-                audit_events.record_moves(
-                    [audit_events.TagMove(self.repository, tag, old, manifest.digest, told, pushed_by)]
-                )
-            return outcome
+        answer = write_tags.Answer(push, image.pk, present, before)
+        written = write_tags.write([answer], [(image.pk, reading) for reading in readings])
+        key = write_tags.key_of(push)
+        if key in written.lost:
+            self._read.discard(present)  # it went between the answer and the lock, with a deletion of tags
+            return None
+        self._read.add(present)
+        return Outcome.IGNORED if key in written.inactive else written.outcomes.get(key)
 
     def _read_whole(self, image: Image, digest: str) -> list[Reading]:
         """Read a manifest with all below it and store it, but for a last part that is left to the caller."""
@@ -343,12 +337,6 @@ def _transfer_began(repository: str) -> datetime.datetime | None:
     """When the repository's namespace began to change hands; ``None`` when it does not."""
     namespace = Namespace.objects.filter(name=repository.partition("/")[0], available_at__isnull=False).first()
     return namespace.transfer_began if namespace else None
-
-
-def _row(repository: str, tag: str) -> tuple[object, ...] | None:
-    """What tells whether a tag's row was written meanwhile."""
-    found = Tag.objects.filter(image__full_name=repository, name=tag)
-    return found.values_list("pk", "manifest_id", "pushed_at").first()
 
 
 def index_own(repository: str, references: Iterable[str], pushed_at: datetime.datetime, pushed_by: str) -> None:

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import datetime
 import functools
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
-from django.db import connection, transaction
 from django.utils import timezone
 
 from console.jobs.outages import is_of_one_tag
 from console.registry.connection import at_once
 from console.registry.contents import TOMBSTONE_DIGEST
-from console.registry.index import audit_events, store, tag_rows
+from console.registry.index import store
 from console.registry.index.tag_rows import Outcome
+from console.registry.index.write_tags import Answer, Tagged, key_of, read_rows, write
 from console.registry.large_content import SMALL_BYTES
-from console.repositories.locks import lock_images
-from console.repositories.models import Image, Manifest
-from console.repositories.tag_order import sort_key
 from registry_client import (
     DOCKER_MANIFEST,
     OCI_MANIFEST,
@@ -36,13 +33,9 @@ from registry_client import Manifest as RegistryManifest
 _TAGGED_WITHIN = datetime.timedelta(seconds=10)
 
 
-class Push(Protocol):
-    """A push of a tag that is to be synced."""
+class Push(Tagged, Protocol):
+    """A push of a tag that is to be synced, and the digest that was pushed."""
 
-    repository: str
-    tag: str
-    pushed_at: datetime.datetime | None
-    pushed_by: str
     digest: str
 
 
@@ -70,31 +63,6 @@ class BatchResult:
     same: set[int] = field(default_factory=set)
 
 
-class _Row(NamedTuple):
-    """The image of a tag, and what tells whether the tag's row, where there is one, was written meanwhile."""
-
-    image: int
-    tag: int | None
-    manifest: int | None
-    pushed_at: datetime.datetime | None
-    digest: str | None
-
-
-class _New(NamedTuple):
-    """A tag that has no row yet."""
-
-    image: int
-    manifest: int
-    name: str
-    sort_key: str
-    subject: str
-    pushed_at: datetime.datetime
-    pushed_by: str
-
-
-_Rows = dict[tuple[str, str], _Row]
-
-
 def sync_pushed(pushes: Sequence[Push], client: RegistryClient, largest: int = SMALL_BYTES) -> BatchResult:
     """Sync a batch of tags: those that name an ordinary image in an image that is there.
 
@@ -108,53 +76,31 @@ def sync_pushed(pushes: Sequence[Push], client: RegistryClient, largest: int = S
     :raises registry_client.RegistryError: when the registry answers strangely for one of them, or not at all;
         nothing is changed then.
     """
-    looked = BatchResult()
-    before = _rows(pushes)
-    pushes = [push for push in pushes if _key(push) in before]
+    result = BatchResult()
+    before = {key: row for key, row in read_rows(pushes).items() if not row.in_transfer}
+    pushes = [push for push in pushes if key_of(push) in before]
     if not pushes:
-        return looked
+        return result
     ask = functools.partial(_ordinary, client, largest)
     # The first goes ahead: a registry that lets nobody in, or is down, is not asked for each of them.
-    answers = [ask(pushes[0]), *at_once(ask, pushes[1:])]
-    present = {_key(push): answer for push, answer in zip(pushes, answers, strict=True) if answer is not None}
-    manifests = {(before[key].image, answer.digest): answer for key, answer in present.items()}
-    known = store.read_before(manifests)
-    unread = sorted(manifests.keys() - known)
+    found = [ask(pushes[0]), *at_once(ask, pushes[1:])]
+    manifests: dict[tuple[int, str], RegistryManifest] = {}
+    answers = []
+    for push, manifest in zip(pushes, found, strict=True):
+        if manifest is not None:
+            row = before[key_of(push)]
+            manifests[row.image, manifest.digest] = manifest
+            answers.append(Answer(push, row.image, manifest.digest, row))
+    unread = sorted(manifests.keys() - store.read_before(manifests))
     readings = store.read_plain([manifests[pair] for pair in unread], client)
-    with transaction.atomic():
-        # The rows' locks keep a deletion that starts meanwhile from losing sight of these tags.
-        active = lock_images({image for image, _digest in manifests}, state=Image.State.ACTIVE)
-        read = zip(unread, readings, strict=True)
-        store.store_all([(image, reading) for (image, _digest), reading in read if image in active])
-        stored = store.stored(manifests)
-        now = _rows(pushes)
-        added: list[_New] = []
-        pointed: list[audit_events.TagMove] = []
-        for push in pushes:
-            key = _key(push)
-            answer = present.get(key)
-            manifest = stored.get((before[key].image, answer.digest)) if answer else None
-            if manifest is None or manifest.image_id not in active or before[key] != now.get(key):
-                continue
-            outcome = Outcome.ADDED
-            if now[key].tag is not None or manifest.doomed:
-                outcome = tag_rows.point_tag(push.tag, manifest, push.pushed_at, push.pushed_by)
-            else:
-                added.append(_new(push, manifest))
-            if outcome is not Outcome.SAME:
-                old, told = now[key].digest, push.pushed_at is not None
-                pointed.append(audit_events.TagMove(*key, old, manifest.digest, told, push.pushed_by))
-            changed = push.pushed_at is not None or outcome is not Outcome.SAME
-            (looked.changed if changed else looked.same).add(manifest.image_id)
-            looked.done.add(key)
-        _add(added)
-        audit_events.record_moves(pointed)
-    looked.same -= looked.changed
-    return looked
-
-
-def _key(push: Push) -> tuple[str, str]:
-    return push.repository, push.tag
+    written = write(answers, [(image, reading) for (image, _digest), reading in zip(unread, readings, strict=True)])
+    for answer in answers:
+        if (outcome := written.outcomes.get(key_of(answer.push))) is not None:
+            changed = answer.push.pushed_at is not None or outcome is not Outcome.SAME
+            (result.changed if changed else result.same).add(answer.image)
+    result.done = set(written.outcomes)
+    result.same -= result.changed
+    return result
 
 
 def _ordinary(client: RegistryClient, largest: int, push: Push) -> RegistryManifest | None:
@@ -182,41 +128,3 @@ def _is_small(manifest: RegistryManifest, largest: int) -> bool:
     except MalformedManifest:
         return False
     return config is None or config.size <= largest
-
-
-_ROWS = """
-SELECT told.at, image.id, tag.id, tag.manifest_id, tag.pushed_at, manifest.digest
-FROM unnest(%s::text[], %s::text[]) WITH ORDINALITY AS told (repository, name, at)
-JOIN images_image AS image ON image.full_name = told.repository AND image.state = 'active'
-JOIN namespaces_namespace AS namespace ON namespace.id = image.namespace_id AND namespace.available_at IS NULL
-LEFT JOIN images_tag AS tag ON tag.image_id = image.id AND tag.name = told.name
-LEFT JOIN images_manifest AS manifest ON manifest.id = tag.manifest_id
-"""
-
-
-def _rows(pushes: Collection[Push]) -> _Rows:
-    """The rows of these tags; none for those whose image is not there, or is being deleted."""
-    keys = [_key(push) for push in pushes]
-    with connection.cursor() as cursor:
-        cursor.execute(_ROWS, [[repository for repository, _tag in keys], [tag for _repository, tag in keys]])
-        return {keys[at - 1]: _Row(*row) for at, *row in cursor.fetchall()}
-
-
-def _new(push: Push, manifest: Manifest) -> _New:
-    subject, moment = tag_rows.subject_of(push.tag, manifest), push.pushed_at or timezone.now()
-    return _New(manifest.image_id, manifest.pk, push.tag, sort_key(push.tag), subject, moment, push.pushed_by)
-
-
-_ADD = """
-INSERT INTO images_tag (
-    image_id, manifest_id, name, sort_key, subject, pushed_at, pushed_by, pull_count, state, problem
-)
-SELECT new.*, 0, 'active', ''
-FROM unnest(%s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::text[], %s::timestamptz[], %s::text[]) AS new
-"""
-
-
-def _add(tags: Sequence[_New]) -> None:
-    if tags:
-        with connection.cursor() as cursor:
-            cursor.execute(_ADD, [list(column) for column in zip(*tags, strict=True)])
