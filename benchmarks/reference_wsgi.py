@@ -3,8 +3,8 @@
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 
-from console.web import programs
+from console.web import api_endpoints
 
 settings.ROOT_URLCONF = "benchmarks.reference"
-programs._NAMES = (*programs._NAMES, "reference-early")
+api_endpoints._NAMES = (*api_endpoints._NAMES, "reference-early")
 application = get_wsgi_application()

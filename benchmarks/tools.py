@@ -21,6 +21,7 @@ from django.db import connections
 from procrastinate.contrib.django.models import ProcrastinateJob, ProcrastinateWorker
 
 from benchmarks import FOLDER, GIVEN
+from console.installation import environment
 from console.installation.environment import BASE_DIR
 from console.local import gunicorn
 from console.local import registry as bundled
@@ -105,10 +106,8 @@ def console(application: str = "console.wsgi:application", **variables: str) -> 
     :param application: what gunicorn serves.
     :param variables: of the environment, beside those that this process has.
     """
-    environment = {**os.environ, **variables}
-    process = subprocess.Popen(
-        gunicorn.command(settings.ENVIRONMENT, application, environment), env=environment, cwd=BASE_DIR
-    )
+    given = {**os.environ, **variables}
+    process = subprocess.Popen(gunicorn.command(environment.load(given), application), env=given, cwd=BASE_DIR)
     try:
         wait(process, lambda: answers(f"{settings.CONSOLE_URL}/healthz", {200}), "the console")
         yield process

@@ -1,6 +1,5 @@
 """Settings. What depends on the machine comes from ``console.installation``."""
 
-import os
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,15 +12,12 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 ENVIRONMENT = environment.load()
 KEYS = keys.ensure_keys(ENVIRONMENT.data_dir)
 
-SECRET_KEY = os.environ.get("SECRET_KEY") or KEYS.secret_key
+SECRET_KEY = ENVIRONMENT.secret_key or KEYS.secret_key
 DEBUG = False
 CONSOLE_URL = ENVIRONMENT.console_url
 _console = urlsplit(CONSOLE_URL)
 _https = _console.scheme == "https"
-ALLOWED_HOSTS = sorted(
-    {"127.0.0.1", "localhost", "[::1]", str(_console.hostname)}
-    | {host.strip() for host in os.environ.get("ALLOWED_HOSTS", "").split(",") if host.strip()}
-)
+ALLOWED_HOSTS = sorted({"127.0.0.1", "localhost", "[::1]", str(_console.hostname), *ENVIRONMENT.allowed_hosts})
 CSRF_TRUSTED_ORIGINS = [f"{_console.scheme}://{_console.netloc}"]
 # Whose X-Forwarded-For and X-Forwarded-Proto are believed; gunicorn, which reads the latter, is told the same.
 TRUSTED_PROXIES = ENVIRONMENT.trusted_proxies
@@ -69,22 +65,22 @@ MIDDLEWARE = [
     "console.web.caching.PrivateMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "console.web.bodies.CompressedMiddleware",
+    "console.web.request_bodies.CompressedMiddleware",
     # What follows is for people's pages alone.
-    "console.web.programs.ProgramsMiddleware",
+    "console.web.api_endpoints.ProgramsMiddleware",
     "django.middleware.gzip.GZipMiddleware",
     "console.web.deadlines.DeadlineMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "console.web.shares.ShareMiddleware",
+    "console.web.concurrency_limit.ShareMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "console.web.requests.StorableMiddleware",
+    "console.web.application.StorableMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "console.audit.middleware.ActorMiddleware",
-    "console.web.changes.ChangeLimitMiddleware",
+    "console.web.change_limit.ChangeLimitMiddleware",
 ]
 
 ROOT_URLCONF = "console.urls"
@@ -229,17 +225,17 @@ STORAGES = {
 WHITENOISE_KEEP_ONLY_HASHED_FILES = False
 
 # Without a mail server, letters (a password reset) are kept as files that the operator can read and pass on.
-EMAIL_HOST = os.environ.get("EMAIL_HOST", "")
-EMAIL_PORT = int(os.environ.get("EMAIL_PORT") or 25)
-EMAIL_HOST_USER = os.environ.get("EMAIL_HOST_USER", "")
-EMAIL_HOST_PASSWORD = os.environ.get("EMAIL_HOST_PASSWORD", "")
-EMAIL_USE_TLS = os.environ.get("EMAIL_USE_TLS", "") in {"1", "true", "yes"}
+EMAIL_HOST = ENVIRONMENT.email_host
+EMAIL_PORT = ENVIRONMENT.email_port
+EMAIL_HOST_USER = ENVIRONMENT.email_user
+EMAIL_HOST_PASSWORD = ENVIRONMENT.email_password
+EMAIL_USE_TLS = ENVIRONMENT.email_tls
 EMAIL_TIMEOUT = 10
 EMAIL_BACKEND = (
     "django.core.mail.backends.smtp.EmailBackend" if EMAIL_HOST else "django.core.mail.backends.filebased.EmailBackend"
 )
 EMAIL_FILE_PATH = ENVIRONMENT.data_dir / "mail"
-DEFAULT_FROM_EMAIL = os.environ.get("DEFAULT_FROM_EMAIL") or f"My Images <noreply@{_console.hostname}>"
+DEFAULT_FROM_EMAIL = ENVIRONMENT.email_from
 
 # The registry and its tokens.
 REGISTRY_URL = ENVIRONMENT.registry_url
@@ -250,7 +246,7 @@ CONSOLE_REGISTRY_SERVICE = ENVIRONMENT.console_registry_service
 REGISTRY_ADDRESS = ENVIRONMENT.registry_address
 REGISTRY_SERVICE = ENVIRONMENT.registry_service
 TOKEN_ISSUER = ENVIRONMENT.token_issuer
-TOKEN_SECONDS = int(os.environ.get("TOKEN_SECONDS") or 300)
+TOKEN_SECONDS = ENVIRONMENT.token_seconds
 # The registry accepts a token this long past its end (its allowance for clocks that differ).
 REGISTRY_CLOCK_SKEW_SECONDS = 60
 # A freed name is kept from everybody else until no token given out for it can be valid any more.
@@ -285,6 +281,8 @@ GUESSES_AT = {
 }
 # So many changing requests an account may send at once, and each minute; 0: as many as it likes.
 CHANGES_PER_MINUTE = ENVIRONMENT.changes_per_minute
+# Each process writes down what it counted, such as tokens granted, every so many seconds (console/audit/summaries.py).
+AUDIT_SUMMARY_SECONDS = ENVIRONMENT.audit_summary_seconds
 # For so many days after a right password an address is known for the account.
 KNOWN_ADDRESS_DAYS = 30
 # Whether connections are told how long a statement may take (console/database/statements.py).
@@ -292,7 +290,7 @@ STATEMENT_TIMEOUT = ENVIRONMENT.statement_timeout
 # A page that is not there after so many seconds is given up, and its thread goes to another request.
 REQUEST_SECONDS = 15
 # Threads in each process, see console/local/gunicorn.py: half of them may hash passwords of strangers.
-WEB_THREADS = int(os.environ.get("WEB_THREADS") or 8)
+WEB_THREADS = ENVIRONMENT.web_threads
 
 # Docker Hub's official images: the cache, the plain process over what it holds, and where the catalogue comes from.
 DOCKERHUB_ENABLED = ENVIRONMENT.dockerhub and not ENVIRONMENT.dockerhub_missing
@@ -309,7 +307,7 @@ DOCKERHUB_INNER_SERVICE = (
 DOCKERHUB_API = ENVIRONMENT.dockerhub_api
 
 # Hosts (“host” or “host:port”) that images may be imported from although they are inside the network, or have no TLS.
-ALLOWED_IMPORT_HOSTS = [host.strip() for host in os.environ.get("IMPORT_ALLOWED_HOSTS", "").split(",") if host.strip()]
+ALLOWED_IMPORT_HOSTS = ENVIRONMENT.import_allowed_hosts
 # Regular expressions for the addresses that the bundled registry lets foreign layers have.
 FOREIGN_LAYER_URLS = ENVIRONMENT.foreign_layer_urls if ENVIRONMENT.registry_is_ours else None
 # Pairs of a registry's and a token server's host name that belong together although their names do not say so.
@@ -336,7 +334,7 @@ LOGGING = {
     },
     "filters": {"database_away": {"()": "console.installation.logs.DatabaseAway"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain", "filters": ["database_away"]}},
-    "root": {"handlers": ["stderr"], "level": (os.environ.get("LOG_LEVEL", "").strip() or "INFO").upper()},
+    "root": {"handlers": ["stderr"], "level": ENVIRONMENT.log_level},
     "loggers": {
         "procrastinate": {"level": "WARNING"},
         "django.request": {"level": "ERROR"},

@@ -1,4 +1,4 @@
-"""Pages that belong to no room: health, and what is shown when something is wrong."""
+"""Health check and error pages."""
 
 from __future__ import annotations
 

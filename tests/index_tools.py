@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import datetime
 
-from console.registry.index.services import Outcome, Reader
+from console.registry.index.sync import Outcome, TagSync
 
 
 def reread_tag(
     repository: str, tag: str, *, pushed_at: datetime.datetime | None = None, pushed_by: str = ""
 ) -> Outcome:
     """Bring one tag's row, and its image's totals, in line with the registry."""
-    reader = Reader(repository)
-    outcome = reader.look(tag, pushed_at=pushed_at, pushed_by=pushed_by)
-    reader.settle()
+    reader = TagSync(repository)
+    outcome = reader.sync_tag(tag, pushed_at=pushed_at, pushed_by=pushed_by)
+    reader.refresh_totals()
     return outcome

@@ -4,7 +4,7 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 
 from console.accounts import jobs
 
-TASKS = {task.name: task for task in (jobs.send_letters, jobs.send_email_link, jobs.send_email_changed)}
+TASKS = {task.name: task for task in (jobs.send_password_resets, jobs.send_email_link, jobs.send_email_changed)}
 
 
 def deliver() -> None:

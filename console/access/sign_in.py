@@ -37,7 +37,7 @@ def refuse_disconnect(*, with_password: bool) -> str:
 def refuse_administration(ways: Iterable[str]) -> str:
     """Why an administrator may not use the administration as signed in now, as a sentence; empty when they may.
 
-    :param ways: how they have signed in, see ``console.login.entering``. What single sign-on asks for is the
+    :param ways: how they have signed in, see ``console.login.sign_in``. What single sign-on asks for is the
         provider's to decide.
     """
     if not settings.REQUIRE_SECOND_FACTOR or set(ways) & {"code", "recovery code", "passkey", "single sign-on"}:

@@ -1,4 +1,4 @@
-"""What people choose about an access token."""
+"""Forms for creating an access token."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Access tokens: what programs show to the registry in place of a person's password.
+"""Access tokens: secrets that programs use in place of a registry password.
 
 A secret is ``myimg_``, 43 random letters and digits (256 bits) and 6 that are the checksum of what stands before them,
 so that whoever finds one in a file knows it for what it is without asking anybody. It has no character that a shell,

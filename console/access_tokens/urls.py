@@ -1,4 +1,4 @@
-"""Addresses of the access tokens."""
+"""URLs of the access tokens."""
 
 from django.urls import path
 

@@ -1,4 +1,4 @@
-"""The access tokens of one's account."""
+"""The access tokens page."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from console.access.sign_in import may_administer
 from console.accounts.forms import FirstPasswordChecked
 from console.accounts.models import Account
 from console.accounts.services import change_registry_password, set_active
-from console.audit.recorded import Recorded
+from console.audit.admin_base import AuditedAdmin
 
 admin.site.unregister(Group)
 
@@ -31,18 +31,18 @@ _NOT_FILLED = {"autocomplete": "off"}
 _WIDGETS = {"name": AdminTextInputWidget(attrs=_NOT_FILLED), "email": AdminTextInputWidget(attrs=_NOT_FILLED)}
 
 
-class AccountCreationForm(FirstPasswordChecked, AdminUserCreationForm):
+class AccountCreationForm(FirstPasswordChecked, AdminUserCreationForm):  # type: ignore[type-arg]
     class Meta:
         model = Account
         fields = ("name", "email")
         widgets = _WIDGETS
 
 
-class AccountPasswordForm(FirstPasswordChecked, AdminPasswordChangeForm):
+class AccountPasswordForm(FirstPasswordChecked, AdminPasswordChangeForm):  # type: ignore[type-arg]
     """Another password for somebody else's account."""
 
 
-class AccountChangeForm(UserChangeForm):
+class AccountChangeForm(UserChangeForm):  # type: ignore[type-arg]
     class Meta:
         model = Account
         fields = "__all__"
@@ -63,7 +63,7 @@ class ActivatedFilter(admin.SimpleListFilter):
 
 
 @admin.register(Account)
-class AccountAdmin(Recorded, UserAdmin):
+class AccountAdmin(AuditedAdmin, UserAdmin):  # type: ignore[type-arg]
     actions_are_recorded = True
     form = AccountChangeForm
     add_form = AccountCreationForm
@@ -118,7 +118,7 @@ class AccountAdmin(Recorded, UserAdmin):
             return redirect("admin:password_change")
         return super().user_change_password(request, id, form_url)
 
-    def save_model(self, request: HttpRequest, obj: Account, form: forms.ModelForm, change: bool) -> None:
+    def save_model(self, request: HttpRequest, obj: Account, form: forms.ModelForm[Account], change: bool) -> None:
         turned = change and "is_active" in form.changed_data
         if turned:
             obj.is_active = not obj.is_active  # the service below turns it, with all that hangs on it

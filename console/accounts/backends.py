@@ -1,4 +1,4 @@
-"""Signing in with Account ID or e-mail."""
+"""Authentication backends: sign-in with Account ID or e-mail."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from django.http import HttpRequest
 from console.accounts.models import ACCOUNT_ID_PATTERN, Account
 from console.audit.middleware import client_address
 from console.database.compiled import Compiled
-from console.throttling import services as guessing
-from console.throttling.hashing import Later
-from console.throttling.services import CONSOLE, REGISTRY, Attempt
+from console.throttling import guesses
+from console.throttling.guesses import CONSOLE, REGISTRY, Attempt
+from console.throttling.hashing import TryAgainLater
 
 
 def check_console_password(
@@ -25,14 +25,14 @@ def check_console_password(
     """Whether ``compare`` finds an account's console password right; wrong ones are counted, wherever they are typed.
 
     :param name: what was typed as the account, where there is no such account.
-    :raises Later: when it cannot be tried now.
+    :raises TryAgainLater: when it cannot be tried now.
     """
     address = client_address(request) if request is not None else None
     if account is None:
-        return guessing.check(Attempt(CONSOLE, f"name:{name.lower()}", address), compare)
+        return guesses.check(Attempt(CONSOLE, f"name:{name.lower()}", address), compare)
     credential = account.registry_credential
     also = [Attempt(REGISTRY, credential.username, address)] if credential is not None else []
-    return guessing.check(Attempt(CONSOLE, f"account:{account.pk}", address, account.account_id), compare, also)
+    return guesses.check(Attempt(CONSOLE, f"account:{account.pk}", address, account.account_id), compare, also)
 
 
 class AccountBackend(ModelBackend):
@@ -47,8 +47,8 @@ class AccountBackend(ModelBackend):
     ) -> Account | None:
         """The account, or ``None``. An unknown name costs the time of a wrong password.
 
-        :raises console.throttling.hashing.Later: when no password can be tried now, which Django takes for a refusal;
-            ``request.later`` says so to whoever asked.
+        :raises console.throttling.hashing.TryAgainLater: when no password can be tried now, which Django takes for a
+            refusal; ``request.later`` says so to the view.
         """
         if username is None or password is None or not settings.LOCAL_ACCOUNTS:
             return None
@@ -70,7 +70,7 @@ class AccountBackend(ModelBackend):
 
         try:
             right = check_console_password(account, name, request, compare)
-        except Later as later:
+        except TryAgainLater as later:
             if request is not None:
                 request.later = later  # type: ignore[attr-defined]
             raise

@@ -1,4 +1,4 @@
-"""What people type about their accounts."""
+"""Forms for sign-in, passwords and the account's name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from console.accounts.backends import check_console_password
 from console.accounts.models import Account
 from console.accounts.services import check_name, is_sign_in_name
 from console.accounts.validators import LONGEST_PASSWORD, TOO_LONG
-from console.throttling.hashing import Later
+from console.throttling.hashing import TryAgainLater
 
 _NO_SIGN_IN_NAME = _("Enter your Account ID (twelve digits) or your e-mail address (up to 254 characters).")
 _NO_ADDRESS = _("Enter an e-mail address like ann@example.com, with up to 254 characters.")
@@ -94,7 +94,7 @@ class SignInForm(AuthenticationForm):
 
     def get_invalid_login_error(self) -> ValidationError:
         """Say when a password can be tried again, where none can be now."""
-        later: Later | None = getattr(self.request, "later", None)
+        later: TryAgainLater | None = getattr(self.request, "later", None)
         return ValidationError(later.message, code="later") if later else super().get_invalid_login_error()
 
 
@@ -132,7 +132,7 @@ class FirstPasswordChecked:
         super().validate_password_for_user(user, password_field_name=first)  # type: ignore[misc]
 
 
-class NewPasswordForm(FirstPasswordChecked, SetPasswordForm):
+class NewPasswordForm(FirstPasswordChecked, SetPasswordForm):  # type: ignore[type-arg]
     """A new console password, of somebody who opened the link of a password reset."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -166,7 +166,7 @@ class ChangePasswordForm(FirstPasswordChecked, PasswordChangeForm):
         account: Any = self.user
         try:
             right = check_console_password(account, "", self.request, lambda: account.check_password(password))
-        except Later as later:
+        except TryAgainLater as later:
             self.request.later = later  # type: ignore[attr-defined]
             raise ValidationError(later.message, code="later") from None
         if not right:
@@ -179,6 +179,6 @@ class ResetPasswordForm(PasswordResetForm):
 
     email = EmailAddressField(label=_("E-mail"))
 
-    def queue_letters(self) -> None:
+    def queue_password_reset(self) -> None:
         """Queue a job that sends them: it is queued for nobody, too, and takes the same time then."""
-        jobs.send_letters.defer(accounts=[account.pk for account in self.get_users(self.cleaned_data["email"])])
+        jobs.send_password_resets.defer(accounts=[account.pk for account in self.get_users(self.cleaned_data["email"])])

@@ -1,4 +1,4 @@
-"""Accounts, and what each shows to the registry: a user name with a password, and access tokens."""
+"""Account, registry credential, access token, pending e-mail change."""
 
 from __future__ import annotations
 

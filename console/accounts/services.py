@@ -1,4 +1,4 @@
-"""Verbs about accounts."""
+"""Create, activate and deactivate accounts; change passwords."""
 
 from __future__ import annotations
 

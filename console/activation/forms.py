@@ -1,4 +1,4 @@
-"""What people type to activate the service, and to change their registry password."""
+"""Forms for activation, and for changing the registry password."""
 
 from __future__ import annotations
 

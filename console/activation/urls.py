@@ -1,4 +1,4 @@
-"""Addresses of the activation."""
+"""URLs of the activation."""
 
 from django.urls import path
 

@@ -1,4 +1,4 @@
-"""Activating the service, and changing the registry password."""
+"""Activation, and changing the registry password."""
 
 from __future__ import annotations
 

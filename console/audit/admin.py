@@ -19,15 +19,15 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
 from console.audit.export import lines
-from console.audit.finding import FilterForm
 from console.audit.models import AuditEvent
+from console.audit.search import FilterForm
 from console.audit.services import record
 
 # So many are counted and can be paged through; older ones are found by their time.
 MOST_PAGED = 10_000
 
 
-class FewPages(Paginator):
+class FewPages(Paginator):  # type: ignore[type-arg]
     @cached_property
     def count(self) -> int:
         found: Any = self.object_list
@@ -53,7 +53,7 @@ class Trail(ChangeList):
 
 
 @admin.register(AuditEvent)
-class AuditEventAdmin(admin.ModelAdmin):
+class AuditEventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_display = ("time", "actor", "action", "target", "address")
     sortable_by = ()
     show_full_result_count = False

@@ -1,4 +1,4 @@
-"""The trail as CSV: page by page, as it is read from the database."""
+"""The audit log as CSV: streamed page by page from the database."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 from django.db.models import Q, QuerySet
 
-from console.audit.finding import utc
 from console.audit.models import AuditEvent
+from console.audit.search import utc
 from console.database.statements import long_statements
 
 HEADER = ("at", "actor", "action", "target", "address", "detail")

@@ -1,4 +1,4 @@
-"""Tells the audit trail who is behind a request."""
+"""Middleware that records the account and IP address behind a request, for audit events."""
 
 from __future__ import annotations
 

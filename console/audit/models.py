@@ -1,4 +1,4 @@
-"""The audit trail's one table."""
+"""The table of the audit log."""
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _

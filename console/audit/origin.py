@@ -1,4 +1,4 @@
-"""Who acts, and from where. Nothing here needs Django to be set up."""
+"""Actor and IP address of what is done. Nothing here needs Django to be set up."""
 
 from __future__ import annotations
 

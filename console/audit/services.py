@@ -1,4 +1,4 @@
-"""Writing to the audit trail."""
+"""Write audit events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happens too often for a row each: counted in this process's memory, and written down every few minutes.
+"""Audit events that are summed up: counted in this process's memory, written every few minutes.
 
 A token is given out for each pull and push, with one query and no insert. So each process counts who was granted what,
 and a thread writes one row for each kind of event, with how often it happened, first and last. A process that is killed
@@ -11,21 +11,21 @@ from __future__ import annotations
 import atexit
 import datetime
 import logging
-import os
 import threading
 import time
 from collections import Counter
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from django.conf import settings
 from django.db import DatabaseError, DataError, InterfaceError, connection, transaction
 
-from console.audit import ending
+from console.audit import shutdown
 from console.audit.services import Event, record_all
 
 log = logging.getLogger(__name__)
 
-SECONDS = float(os.environ.get("AUDIT_SUMMARY_SECONDS") or 300)
+SECONDS = settings.AUDIT_SUMMARY_SECONDS
 # With 0, rows are written as they come, without asking the database in an endless loop.
 _LEAST_SECONDS = 0.1
 # So many kinds are kept apart between two rows: about 5 MB. What comes on top is counted without saying who and what.
@@ -153,7 +153,7 @@ def _begin() -> None:
 
 
 def _write_for_ever() -> None:
-    while not ending.over.wait(max(SECONDS, _LEAST_SECONDS)):
+    while not shutdown.over.wait(max(SECONDS, _LEAST_SECONDS)):
         _write()
     _write()
 

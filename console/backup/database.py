@@ -105,8 +105,7 @@ def served(*, exclusively: bool) -> Iterator[None]:
         data = environment.data_dir / "postgres"
         if not exclusively and not (data / "PG_VERSION").exists():
             raise Problem(f"There is nothing to keep: {environment.data_dir} has no database.")
-        options = tuple(part for part in os.environ.get("POSTGRES_OPTIONS", "").split() if "=" in part)
-        server = postgres.Postgres(data, environment.socket_dir, options)
+        server = postgres.Postgres(data, environment.socket_dir, environment.postgres_options)
         server.initialise()
         process = server.start()
         try:

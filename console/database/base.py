@@ -71,7 +71,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
         self.close_if_health_check_failed()
         self.ensure_connection()
         with self.wrap_database_errors:
-            return self._prepare_cursor(_PreparedCursor(self.connection))  # type: ignore[attr-defined]
+            cursor: CursorWrapper = self._prepare_cursor(_PreparedCursor(self.connection))  # type: ignore[attr-defined]
+            return cursor
 
     @contextmanager
     def pipeline(self) -> Iterator[None]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from django.db import connection
 
 # A statement that fails is logged as text from this level down, and our statements hold hashes of passwords.
@@ -13,7 +15,7 @@ def settings_that_log_values() -> dict[str, str]:
 
     Empty where nothing does. Only a superuser of the database may change them, so they are the operator's to set.
     """
-    wanted = {
+    wanted: dict[str, tuple[str, Callable[[str], bool]]] = {
         "log_min_error_statement": ("fatal", lambda value: value in _STATEMENT_LEVELS),
         "log_error_verbosity": ("terse", lambda value: value == "terse"),
         "log_statement": ("none", lambda value: value in {"none", "ddl"}),

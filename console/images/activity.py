@@ -1,4 +1,4 @@
-"""Pushes and pulls by day, and storage by image, for the pictures."""
+"""Pushes and pulls by day, and storage by image, for charts."""
 
 from __future__ import annotations
 

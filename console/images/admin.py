@@ -9,8 +9,8 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from console.accounts.models import Account
-from console.audit.recorded import ReadOnlyAdmin
-from console.registry import retrying
+from console.audit.admin_base import ReadOnlyAdmin
+from console.registry import retry
 from console.repositories.models import Copy, Image, ImageDeletion, Tag, WorkFailure
 from console.repositories.services import start_deletion, start_tag_deletion
 
@@ -111,7 +111,7 @@ class WorkFailureAdmin(ReadOnlyAdmin):
     def try_again(self, request: HttpRequest, queryset: QuerySet[WorkFailure]) -> None:
         for failure in queryset:
             try:
-                retrying.retry(failure, _account_id(request))
+                retry.retry(failure, _account_id(request))
             except ValidationError as problem:
                 messages.error(request, f"{failure}: {' '.join(problem.messages)}")
             else:
@@ -120,4 +120,4 @@ class WorkFailureAdmin(ReadOnlyAdmin):
     @admin.action(description=_("Forget"), permissions=["change"])
     def forget(self, request: HttpRequest, queryset: QuerySet[WorkFailure]) -> None:
         for failure in queryset:
-            retrying.dismiss(failure)
+            retry.dismiss(failure)

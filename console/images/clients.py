@@ -1,4 +1,4 @@
-"""The commands from login to pull, for each client of the registry."""
+"""Commands from login to pull, for each client of the registry."""
 
 from __future__ import annotations
 

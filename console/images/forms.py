@@ -1,4 +1,4 @@
-"""What people type about images."""
+"""Forms for images, tags and copies."""
 
 from __future__ import annotations
 

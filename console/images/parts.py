@@ -1,4 +1,4 @@
-"""The lists of a manifest, each on pages of its own, however long it is."""
+"""Pages of one long list of a manifest each: layers, history, labels, children."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.db import connection
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from console.images import content
+from console.images import config_details
 from console.images.attached import AllAttached
 from console.images.tags import Platform
 from console.repositories.models import Image, Manifest, Tag
@@ -27,7 +27,7 @@ class _Children:
         self._image, self._manifest = image, manifest
 
     def count(self) -> int:
-        return self._manifest.child_count
+        return int(self._manifest.child_count)
 
     def __getitem__(self, rows: slice) -> list[Platform]:
         with connection.cursor() as cursor:
@@ -99,9 +99,9 @@ def _rows(image: Image, manifest: Manifest, name: str) -> Any:
         return _Children(image, manifest)
     if name == "attached":
         return AllAttached(image, manifest.digest)
-    found = content.said(manifest)
+    found = config_details.said(manifest)
     if found is None:
         return _Listed([], str)
     if name == "layers":
-        return _Listed(found.steps, content.short_step)
-    return _Listed(found.lists.get(name, []), content.short_line)
+        return _Listed(found.steps, config_details.short_step)
+    return _Listed(found.lists.get(name, []), config_details.short_line)

@@ -1,4 +1,4 @@
-"""What the lists of images and of tags show of a row, as texts (``console.web.fragments``)."""
+"""Rows of the lists of images and of tags, as texts (``console.web.fragments``)."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from console.images.commands import manifest_commands
 from console.images.tags import Platform
 from console.repositories.models import Image, Manifest, Tag
 from console.repositories.models.image import address_in_registry
-from console.web.addresses import address_of
 from console.web.excerpts import shorten
+from console.web.fast_urls import address_of
 from console.web.templatetags.console import moment, number, short_digest, size
 
 # Characters of a platform.

@@ -1,4 +1,4 @@
-"""What the pages show of an image's tags: all of it from the index."""
+"""The list of an image's tags, read from the index."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Addresses of the images."""
+"""URLs of the images."""
 
 from django.urls import path
 

@@ -1,10 +1,10 @@
-"""Addresses of everybody's public images."""
+"""URLs of everybody's public images."""
 
 from django.urls import path
 
-from console.images import views_public as views
+from console.images import views_public
 
 urlpatterns = [
-    path("", views.listing, name="public-images"),
-    path("<repository:repository>/", views.image, name="public-image"),
+    path("", views_public.listing, name="public-images"),
+    path("<repository:repository>/", views_public.image, name="public-image"),
 ]

@@ -1,4 +1,4 @@
-"""Looking at images: the My Images tab, an image's page, the commands."""
+"""The list of images, an image's page, the usage guide."""
 
 from __future__ import annotations
 
@@ -15,13 +15,12 @@ from django.views.decorators.http import require_GET
 from console.accounts.models import Account
 from console.accounts.requests import Request
 from console.database.compiled import Compiled
-from console.images import activity, clients
-from console.images import tags as index
+from console.images import activity, clients, tags
 from console.images.commands import this_registry
 from console.images.rows import ShownImage
 from console.namespaces.models import Namespace
 from console.registry.connection import registry_answers
-from console.registry.retrying import shown_failures
+from console.registry.retry import shown_failures
 from console.repositories import quotas, search, versions
 from console.repositories.models import DailyActivity, Image, ImagePieces
 from console.stars.services import starred_by
@@ -159,7 +158,7 @@ def guide(request: Request) -> HttpResponse:
 
 def _client_context(request: Request, repository: str, image: Image | None) -> dict[str, Any]:
     """The commands of the client that the address names, or of the one that fits what the image holds."""
-    known = index.known_tags(image) if image else clients.Known()
+    known = tags.known_tags(image) if image else clients.Known()
     choices = clients.clients(known)
     asked = request.GET.get("client", "")
     client = asked if asked in dict(choices) else choices[0][0]

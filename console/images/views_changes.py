@@ -1,4 +1,4 @@
-"""Creating, describing and deleting images and tags."""
+"""Create, describe and delete images and tags."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Copying a tag."""
+"""Copy a tag."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from console.accounts.requests import Request
-from console.images import tags as index
+from console.images import tags
 from console.images.forms import CopyForm
 from console.images.views import own_image
-from console.registry import copy_requests as services_copy
-from console.registry import copying
+from console.registry import copy_requests, copying
 from console.repositories.models import Tag
 from console.web.activated import activated
 from console.web.rendering import add_errors, dialog, go
@@ -35,7 +34,7 @@ def copy(request: Request, repository: str, tag: str) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data
         try:
-            made = services_copy.copy_tag(
+            made = copy_requests.copy_tag(
                 request.user, source, data["namespace"], data["name"], data["tag"], attached=data["attached"]
             )
         except ValidationError as problem:
@@ -47,7 +46,7 @@ def copy(request: Request, repository: str, tag: str) -> HttpResponse:
         "form": form,
         "image": image,
         "tag": source,
-        "known": index.last_names(image, _MOST_SUGGESTED),
+        "known": tags.last_names(image, _MOST_SUGGESTED),
         "attached": len(copying.attachments_of(image, source.manifest.digest))
         + len(copying.untagged_about(image, source.manifest.digest)),
         "section": "images",

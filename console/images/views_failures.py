@@ -1,4 +1,4 @@
-"""What was given up for an image: trying it once more, and taking the notice away."""
+"""Retry or dismiss work of an image that was given up."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django.views.decorators.http import require_POST
 
 from console.accounts.requests import Request
 from console.images.views import own_image
-from console.registry import retrying
+from console.registry import retry as retrying
 from console.repositories.models import Image
 from console.web.activated import activated
 from console.web.rendering import go

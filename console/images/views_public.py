@@ -1,4 +1,4 @@
-"""Everybody's public images, and what others may see of one."""
+"""Public images of all accounts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An image's tags, and the page of a tag or of a manifest."""
+"""The tags of an image, and the page of a tag or manifest."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from console.accounts.requests import Request
 from console.images import parts
 from console.images import tags as index
 from console.images.commands import manifest_commands
-from console.images.content import content
+from console.images.config_details import content
 from console.images.views import image_context, own_image
-from console.registry import retrying
+from console.registry import retry
 from console.repositories import quotas, versions
 from console.repositories.models import Document, Image, Manifest
 from console.web.activated import activated
@@ -42,7 +42,7 @@ def tags(request: Request, repository: str) -> HttpResponse:
         "version": versions.image_version(image),
         "copies": image.copies.order_by("pk") if image.has_copies else [],  # type: ignore[attr-defined]
         "transfers": image.transfers.select_related("image__namespace").order_by("pk") if image.has_transfers else [],  # type: ignore[attr-defined]
-        "failures": list(retrying.failures_of(image)) if image.has_failures else [],  # type: ignore[attr-defined]
+        "failures": list(retry.failures_of(image)) if image.has_failures else [],  # type: ignore[attr-defined]
         "used": quotas.tags_used(image),
         "quota": quotas.quota(request.user),
     }

@@ -1,6 +1,6 @@
 from django.contrib import admin
 
-from console.audit.recorded import ReadOnlyAdmin
+from console.audit.admin_base import ReadOnlyAdmin
 from console.imports.models import Transfer
 
 

@@ -1,4 +1,4 @@
-"""Copying an image from another registry, in two steps.
+"""Import an image from another registry, in two steps.
 
 *Fetch* brings what the registry does not have: blobs first, streamed and checked, then the manifests by their digests,
 which no tag names. It may take hours, and holds up nothing else. *Finish* points the tag at the last of the manifests;
@@ -26,8 +26,8 @@ from console.imports.plan import CannotTransfer, Kept, Plan, make_plan
 from console.imports.problems import SourceFailure, TooSlow
 from console.imports.sources import Source, source_of
 from console.registry.connection import at_once, registry
-from console.registry.index import services as index
-from console.repositories import failures, pushed
+from console.registry.index import sync
+from console.repositories import failures, pushed_digests
 from console.repositories.locks import image_locked
 from console.repositories.models import Image
 from registry_client import (
@@ -340,7 +340,7 @@ def _put_manifests(transfer: Transfer, plan: Plan) -> None:
         # An image that was deleted or given away meanwhile gets nothing more.
         _look(transfer)
         # Before: a copy that ends here leaves manifests that no tag names, and the image's deletion takes them along.
-        pushed.remember([(target, manifest.digest)])
+        pushed_digests.remember([(target, manifest.digest)])
         registry().put_manifest(target, manifest.digest, manifest.content, manifest.media_type)
 
 
@@ -361,7 +361,7 @@ def finish(transfer_id: int, attempt: int, fetch_again: Callable[[Transfer], Non
             manifest = registry().manifest(target, transfer.result)
             with _shown(transfer) as rows:
                 rows.update(finishing=True)
-            pushed.remember([(target, manifest.digest)])
+            pushed_digests.remember([(target, manifest.digest)])
             registry().put_manifest(target, transfer.tag, manifest.content, manifest.media_type)
         except (ManifestUnknown, ManifestBlobUnknown, NameUnknown) as error:
             if timezone.now() - transfer.requested_at > _GIVE_UP:
@@ -384,4 +384,4 @@ def _record(action: str, transfer: Transfer, **detail: str) -> None:
 def _index(transfer: Transfer) -> None:
     credential = RegistryCredential.objects.filter(account__account_id=transfer.requested_by).first()
     by = credential.username if credential else transfer.requested_by
-    index.index_own(transfer.image.repository, [transfer.tag], timezone.now(), by)
+    sync.index_own(transfer.image.repository, [transfer.tag], timezone.now(), by)

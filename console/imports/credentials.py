@@ -1,4 +1,4 @@
-"""The user name and password for one import: kept for the job that needs them, encrypted, and not for long.
+"""Credentials of one import: stored encrypted until the job has used them, an hour at most.
 
 A job's arguments can be read by whoever reads the queue, and the worker is another process than the one that got them.
 So they lie beside the transfer, encrypted with a key that comes from ``SECRET_KEY`` and is not in the database.

@@ -1,4 +1,4 @@
-"""What people type about copies from other registries."""
+"""Forms for imports and for copies of official images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The long work of copying from other registries."""
+"""Background jobs of imports."""
 
 from __future__ import annotations
 

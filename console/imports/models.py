@@ -1,4 +1,4 @@
-"""Transfers under way, and what they may need to be let in where they copy from."""
+"""Imports under way, and their credentials."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a copy of an image consists of: the manifests to put, and the blobs that they need."""
+"""Plan of an import: the manifests to put, and the blobs that they need."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 
 from console.registry import foreign_layers
-from console.registry.large_content import SMALL_BYTES, alone
+from console.registry.large_content import SMALL_BYTES, one_at_a_time
 from registry_client import (
     MANIFEST_MEDIA_TYPES,
     Child,
@@ -175,7 +175,7 @@ def _add(
 
 def _turn_for(content: bytes) -> AbstractContextManager[None]:
     """The turn to take something large apart (``console.registry.large_content``); what is small needs none."""
-    return alone() if len(content) > SMALL_BYTES else nullcontext()
+    return one_at_a_time() if len(content) > SMALL_BYTES else nullcontext()
 
 
 def _add_image(plan: Plan, manifest: Manifest) -> None:

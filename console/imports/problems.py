@@ -1,4 +1,4 @@
-"""What went wrong with a copy: as one sentence, and whether it is retried automatically."""
+"""Errors of an import: one sentence each, and whether it is retried."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names of images on other registries, as people type them after ``docker pull``."""
+"""Parse image references of other registries, as people type them after ``docker pull``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Asking for copies from other registries, and what one may do about them."""
+"""Start, cancel, retry and dismiss imports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The registries that images come from."""
+"""Clients of the registries that images are imported from."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django.conf import settings
 
 from console.imports import credentials
 from console.imports.models import Transfer
-from console.registry import connection as registry
+from console.registry import connection
 from registry_client import AddressGuard, Challenged, Connections, RegistryClient
 
 # A registry that sends a byte now and then would keep a worker's place for ever: what brings less than a piece in so
@@ -43,7 +43,7 @@ def source_of(transfer: Transfer) -> Iterator[Source]:
     :raises console.imports.credentials.Expired: when the credentials for it are not kept any longer.
     """
     if not transfer.source:
-        yield Source(registry.hub())
+        yield Source(connection.hub())
         return
     username, password = credentials.of(transfer) or (None, None)
     connections = Connections(guard=guard())

@@ -1,4 +1,4 @@
-"""Addresses of what is copied from other registries."""
+"""URLs of the imports."""
 
 from django.urls import path
 

@@ -1,4 +1,4 @@
-"""Copying official images, importing others, and what one does about copies under way."""
+"""Import images, and copy official images."""
 
 from __future__ import annotations
 

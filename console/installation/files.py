@@ -1,4 +1,4 @@
-"""Writing files so that a reader, and a start after a crash, finds the old content or the new, never a part."""
+"""Atomic writes of files: a reader, and a start after a crash, finds the old content or the new."""
 
 from __future__ import annotations
 

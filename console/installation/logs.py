@@ -1,4 +1,4 @@
-"""What the log leaves out."""
+"""Log formatter and filters: no secrets, bounded length, one line for a lost database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which errors are an outage of the registry or the database, which ends by itself."""
+"""Classify errors: outages of the registry or the database, which are retried without an end."""
 
 from __future__ import annotations
 

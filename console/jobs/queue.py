@@ -1,4 +1,4 @@
-"""How jobs are queued: names of the queues, locks, and what happens after a failure.
+"""Job queues, locks, retries with backoff, and deduplication of jobs.
 
 The queue is Procrastinate's, in PostgreSQL: a job is deferred in the transaction that makes it necessary, and one
 whose worker died is started again (``console.operations.jobs``).

@@ -133,9 +133,7 @@ def _start(supervisor: Supervisor, environment: Environment, keys: Keys, *, kill
     # The inner one is waited for, which asks nobody; the other has to do with the Internet, and the start has not.
     bundled += hub[:1]
     if environment.embedded_database:
-        server = Postgres(
-            environment.data_dir / "postgres", environment.socket_dir, _options(os.environ.get("POSTGRES_OPTIONS", ""))
-        )
+        server = Postgres(environment.data_dir / "postgres", environment.socket_dir, environment.postgres_options)
         if not server.is_made:
             say("Making the database, which takes a few seconds ...")
         server.initialise()
@@ -258,10 +256,6 @@ def _registry_child(
         silent=_REGISTRY_ROUTINE,
         reads_keys=True,
     )
-
-
-def _options(text: str) -> tuple[str, ...]:
-    return tuple(part for part in text.split() if "=" in part)
 
 
 def _health(environment: Environment) -> str:

@@ -1,4 +1,4 @@
-"""Access control lists: let one other user pass through a folder, and nobody else (acl(5))."""
+"""POSIX access control lists: let one other user pass through a folder (acl(5))."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A child of the supervisor: started in a process group of its own, watched, stopped whole."""
+"""Child process of the supervisor: started in its own process group, watched, stopped whole."""
 
 from __future__ import annotations
 

@@ -1,11 +1,10 @@
-"""How gunicorn serves the console."""
+"""Configuration of gunicorn."""
 
 from __future__ import annotations
 
 import os
 import socket
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 from console.installation.environment import BASE_DIR, Environment
@@ -35,20 +34,13 @@ def _has_ipv6_loopback() -> bool:
     return True
 
 
-def command(
-    environment: Environment,
-    application: str = "console.wsgi:application",
-    variables: Mapping[str, str] = os.environ,
-) -> list[str]:
-    """The command that serves ``application`` at the console's addresses.
-
-    :param variables: ``WEB_WORKERS`` and ``WEB_THREADS`` of the environment: processes, and threads in each.
-    """
+def command(environment: Environment, application: str = "console.wsgi:application") -> list[str]:
+    """The command that serves ``application`` at the console's addresses."""
     memory = Path("/dev/shm")  # noqa: S108  # nosec B108
     options = {
         "--worker-class": "console.local.web_worker.WebWorker",
-        "--workers": variables.get("WEB_WORKERS") or "2",
-        "--threads": variables.get("WEB_THREADS") or "8",
+        "--workers": str(environment.web_workers),
+        "--threads": str(environment.web_threads),
         "--timeout": "60",
         "--graceful-timeout": "3",
         "--keep-alive": "5",

@@ -45,7 +45,7 @@ def answers(upstream: str) -> bool:
     """
     try:
         with urllib.request.urlopen(f"{upstream}/v2/", timeout=_ASK_SECONDS) as response:  # noqa: S310  # nosec B310
-            return response.status == 200
+            return bool(response.status == 200)
     except urllib.error.HTTPError as error:
         return error.code == 401
     except (OSError, ValueError, http.client.HTTPException):

@@ -1,4 +1,4 @@
-"""The few things asked of the operating system directly."""
+"""System calls: process groups, parent-death signal, free space."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
+from console.installation.environment import no_colours
 from console.local.log_files import LogFiles
 from console.local.log_limit import BURST, RATE, ByteLimit
 
@@ -117,7 +118,7 @@ def _print(text: str, part: str) -> None:
 
 
 def _coloured() -> bool:
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    return sys.stdout.isatty() and not no_colours()
 
 
 # The log of this process.

@@ -1,4 +1,4 @@
-"""Ending what a killed supervisor left running, before the next one starts anything.
+"""Stop processes that a killed supervisor left running, before the next start.
 
 Every process that a supervisor starts inherits ``MARK`` in its environment, which names the data folder by its device
 and inode. That is what finds them again: a file with process numbers may be missing or damaged, it does not have what

@@ -1,4 +1,4 @@
-"""Whether the ports we need are free."""
+"""Check that the ports are free."""
 
 from __future__ import annotations
 

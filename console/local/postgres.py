@@ -18,7 +18,7 @@ from types import MappingProxyType
 
 import psycopg
 
-from console.local import acl, linux, stale_server
+from console.local import acl, linux, stale_postgres
 from console.local.log import say
 from console.local.problems import Problem
 
@@ -100,7 +100,7 @@ class Postgres:
         if not self.is_made:
             self._make(owner)
         self._own(self.data, owner)
-        stale_server.remove_lock_files(self.data.resolve(), self.sockets)
+        stale_postgres.remove_lock_files(self.data.resolve(), self.sockets)
 
     @staticmethod
     def _own(folder: Path, owner: pwd.struct_passwd | None) -> None:

@@ -1,4 +1,4 @@
-"""What can stand in the way of a start."""
+"""Errors that prevent a start, as sentences."""
 
 
 class Problem(Exception):

@@ -1,4 +1,4 @@
-"""Answers to requests that never reach the application: too long, too slow, or not HTTP."""
+"""Error responses to requests that never reach the application: too long, too slow, or not HTTP."""
 
 from __future__ import annotations
 

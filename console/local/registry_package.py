@@ -1,4 +1,4 @@
-"""Fetches Debian's package of the registry in the version that has the fix for CVE-2026-33540.
+"""Download Debian's package of the registry in the version with the fix for CVE-2026-33540.
 
 A Debian release keeps the version it was made with. The fixed one is in the releases that come after it, so it is
 fetched with an apt configuration of our own: the machine's own mirror and keyring, and sources, lists and cache in a

@@ -1,4 +1,4 @@
-"""Which program of the registry runs: on the PATH, unpacked before or fetched now, and whether it has the fix.
+"""Choose the registry program: on the PATH, unpacked before, or downloaded now; check for the fix.
 
 ``python -m console.local.registry_program`` prints its path.
 """

@@ -1,4 +1,4 @@
-"""The bundled registry's storage: it is not written to where there is no room, and what was half written goes.
+"""Free-space guard of the bundled registry's storage, and repair of half-written files.
 
 Distribution 2.8 writes a manifest into its place, not beside it. Where the disk is full, or the process dies, an empty
 or shortened file is left under the digest. Whoever pushes the same manifest again is then told that it is stored (there

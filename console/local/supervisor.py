@@ -1,4 +1,4 @@
-"""Starts the children in order, keeps them running, stops them in order."""
+"""Supervisor: starts the child processes in order, restarts them, stops them in order."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""How a process of gunicorn takes connections: without lending them a thread, and fairly among the processes.
+"""Gunicorn worker that accepts connections without lending them a thread, fairly among processes.
 
 Gunicorn's own threaded worker gives each new connection a thread, which waits up to five seconds for the first request,
 and then without end for the rest of it. Browsers open connections that they may need later, and whoever opens sixteen
 of them, or sends sixteen halves of a request, would hold up everybody. So a thread is given to a request that is whole
-(``console.local.arrival``).
+(``console.local.request_buffer``).
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from typing import Any
 
 from gunicorn.workers.gthread import ThreadWorker
 
-from console.audit import ending
+from console.audit import shutdown
 from console.local import refusals
-from console.local.arrival import Connection, State
+from console.local.request_buffer import Connection, State
 
 # Shared by all processes, which are forked after this module is read: how many connections each of them has.
 _SLOTS = 64
@@ -49,7 +49,7 @@ _REFUSALS = {
 }
 
 
-class WebWorker(ThreadWorker):
+class WebWorker(ThreadWorker):  # type: ignore[misc]
     """Gunicorn's threaded worker, but for how it takes connections and requests."""
 
     def init_process(self) -> None:
@@ -202,7 +202,7 @@ class WebWorker(ThreadWorker):
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         """Begin to end. What must be kept is written at once: who is killed after the grace period writes nothing."""
-        ending.over.set()
+        shutdown.over.set()
         super().handle_exit(sig, frame)
 
     def notify(self) -> None:

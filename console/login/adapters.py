@@ -1,4 +1,4 @@
-"""What django-allauth asks us: how secrets are kept, what passkeys belong to, and which provider there is."""
+"""Adapters of django-allauth: encryption of secrets, passkeys, the identity provider."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def host(asked: HttpRequest) -> str:
     return request.split_domain_port(asked.get_host())[0].strip("[]")
 
 
-class SecondFactors(DefaultMFAAdapter):
+class SecondFactors(DefaultMFAAdapter):  # type: ignore[misc]
     """Named by ``MFA_ADAPTER``. Secrets lie in the database encrypted with a key that comes from ``SECRET_KEY``."""
 
     def encrypt(self, text: str) -> str:
@@ -52,7 +52,7 @@ class SecondFactors(DefaultMFAAdapter):
         return {"id": host(context.request), "name": "My Images"}
 
 
-class SingleSignOn(DefaultSocialAccountAdapter):
+class SingleSignOn(DefaultSocialAccountAdapter):  # type: ignore[misc]
     """Named by ``SOCIALACCOUNT_ADAPTER``. There is one provider, from the settings, and none in the database.
 
     An identity is an issuer's ``sub`` (OpenID Connect Core 1.0, 5.7), so the issuer names the provider.

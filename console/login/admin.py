@@ -16,8 +16,8 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext_lazy as _
 
 from console.access.sign_in import may_administer
-from console.audit.recorded import Recorded
-from console.login import factors, identities
+from console.audit.admin_base import AuditedAdmin
+from console.login import factors, single_sign_on
 
 # What django-allauth registers shows secrets, or is not used here.
 _REGISTERED = (_account_admin, _mfa_admin, _social_admin)
@@ -26,7 +26,7 @@ for model in (EmailAddress, Authenticator, SocialAccount, SocialApp, SocialToken
         admin.site.unregister(model)
 
 
-class _Removable(Recorded):
+class _Removable(AuditedAdmin):
     """A list of what people have set up themselves: an administrator may look at it, and remove of it."""
 
     # The services below write down what was removed.
@@ -93,4 +93,4 @@ class IdentityAdmin(_Removable):
     ordering = ("-date_joined", "-pk")
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
-        identities.disconnect(obj, by="admin")
+        single_sign_on.disconnect(obj, by="admin")

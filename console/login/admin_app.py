@@ -1,4 +1,4 @@
-"""Django's administration as an app, apart from ours: a module of apps has one default."""
+"""App configuration of Django's administration, with our site as the default."""
 
 from django.contrib.admin.apps import AdminConfig
 

@@ -33,8 +33,8 @@ from console.audit.middleware import client_address
 from console.audit.origin import SYSTEM
 from console.audit.services import record
 from console.login.adapters import host
-from console.throttling import services as guessing
-from console.throttling.services import Attempt
+from console.throttling import guesses
+from console.throttling.guesses import Attempt
 
 log = logging.getLogger(__name__)
 
@@ -51,12 +51,12 @@ _LONGEST_ANSWER = 65_536
 
 def is_enrolled(account: Account) -> bool:
     """Whether the account has a second factor. Recovery codes alone are none."""
-    return Authenticator.objects.filter(user=account, type__in=[TOTP, PASSKEY]).exists()
+    return bool(Authenticator.objects.filter(user=account, type__in=[TOTP, PASSKEY]).exists())
 
 
 def has_passkey(account: Account) -> bool:
     """Whether a passkey can be asked for."""
-    return Authenticator.objects.filter(user=account, type=PASSKEY).exists()
+    return bool(Authenticator.objects.filter(user=account, type=PASSKEY).exists())
 
 
 def name_of(factor: Authenticator) -> str:
@@ -69,21 +69,21 @@ def name_of(factor: Authenticator) -> str:
 def check_code(request: HttpRequest, account: Account, code: str) -> Authenticator | None:
     """The app or the recovery codes that a code is of; it is used up. Wrong ones are counted.
 
-    :raises console.throttling.services.HeldBack: after too many wrong ones.
+    :raises console.throttling.guesses.HeldBack: after too many wrong ones.
     """
     attempt = Attempt(DOOR, f"account:{account.pk}", client_address(request), account.account_id)
     with transaction.atomic():
         # One at a time for an account: neither is a code good twice, nor are more tried at once than may be.
         Account.objects.select_for_update(no_key=True).get(pk=account.pk)
-        marks = guessing.read(attempt)
-        guessing.refuse(marks, door=DOOR)
+        marks = guesses.read_marks(attempt)
+        guesses.raise_if_limited(marks, door=DOOR)
         for factor in Authenticator.objects.filter(user=account, type__in=[TOTP, RECOVERY_CODES]).order_by("pk"):
             if _is_of(factor, code):
                 factor.refresh_from_db()
                 factor.record_usage()
-                guessing.right(attempt, marks)
+                guesses.record_success(attempt, marks)
                 return factor
-        guessing.wrong(attempt, marks)
+        guesses.record_failure(attempt, marks)
         record("second_factor.wrong", account.account_id, actor=SYSTEM)
     return None
 
@@ -108,7 +108,7 @@ def _counter(secret: str, code: str) -> int | None:
     """Which of the codes of about now it is."""
     for counter in totp.yield_hotp_counters_from_time():
         if totp.compare_user_code(actual=code, expected=totp.format_hotp_value(totp.hotp_value(secret, counter))):
-            return counter
+            return int(counter)
     return None
 
 

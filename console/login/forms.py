@@ -14,12 +14,12 @@ from console.accounts.backends import check_console_password
 from console.accounts.models import Account
 from console.accounts.validators import LONGEST_PASSWORD, TOO_LONG
 from console.login import factors
-from console.throttling.hashing import Later
+from console.throttling.hashing import TryAgainLater
 
 _NO_CODE = gettext_lazy("This is longer than any code.")
 
 
-def _too_many_codes(later: Later) -> str:
+def _too_many_codes(later: TryAgainLater) -> str:
     minutes = -(-later.seconds // 60)
     return ngettext(
         "Too many wrong codes. Try again in %(count)d minute.",
@@ -52,7 +52,7 @@ class CodeForm(forms.Form):
         code: str = self.cleaned_data["code"]
         try:
             self.factor = factors.check_code(self.request, self.account, code)
-        except Later as later:
+        except TryAgainLater as later:
             self.request.later = later  # type: ignore[attr-defined]
             raise ValidationError(_too_many_codes(later), code="later") from None
         if self.factor is None:
@@ -86,7 +86,7 @@ class PasswordForm(forms.Form):
             right = check_console_password(
                 self.account, "", self.request, lambda: self.account.check_password(password)
             )
-        except Later as later:
+        except TryAgainLater as later:
             self.request.later = later  # type: ignore[attr-defined]
             raise ValidationError(later.message, code="later") from None
         if not right:

@@ -6,8 +6,8 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from django.views.generic import RedirectView
 
 from console.accounts.forms import NewPasswordForm
-from console.accounts.letters import letters
-from console.login import views_account as views
+from console.accounts.password_reset_email import reset_tokens
+from console.login import views_account
 from console.login.views_account import with_passwords
 
 # Django's views would take a PUT for a POST, or answer what is not allowed only to those who are signed in.
@@ -21,9 +21,9 @@ urlpatterns = [
         name="admin-password-change",
     ),
     path("sign-out/", require_POST(auth.LogoutView.as_view()), name="sign-out"),
-    path("account/", views.account, name="account"),
-    path("account/name/", views.rename, name="account-name"),
-    path("account/password/", form(with_passwords(views.ChangePassword.as_view())), name="password_change"),
+    path("account/", views_account.account, name="account"),
+    path("account/name/", views_account.rename, name="account-name"),
+    path("account/password/", form(with_passwords(views_account.ChangePassword.as_view())), name="password_change"),
     path(
         "account/password/done/",
         require_safe(
@@ -33,7 +33,7 @@ urlpatterns = [
     ),
     path(
         "account/reset/",
-        form(with_passwords(views.ResetPassword.as_view())),
+        form(with_passwords(views_account.ResetPassword.as_view())),
         name="password_reset",
     ),
     path(
@@ -49,7 +49,7 @@ urlpatterns = [
             with_passwords(
                 auth.PasswordResetConfirmView.as_view(
                     template_name="accounts/password_reset_confirm.html",
-                    token_generator=letters,
+                    token_generator=reset_tokens,
                     form_class=NewPasswordForm,
                 )
             )

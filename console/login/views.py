@@ -21,7 +21,8 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from console.access.sign_in import provider_may_confirm, refuse_administration
 from console.accounts.forms import SignInForm
 from console.accounts.models import Account
-from console.login import entering, factors, identities, links
+from console.login import factors, sign_in_links, single_sign_on
+from console.login import sign_in as entering
 from console.login.adapters import host
 from console.login.forms import CodeForm
 from console.login.views_account import with_status
@@ -127,7 +128,7 @@ def passkey(request: HttpRequest) -> HttpResponse:
 def link(request: HttpRequest, token: str) -> HttpResponse:
     """A link of ``manage.py signinlink``: looking at it does nothing, the button signs in."""
     with transaction.atomic():
-        account = links.read(token, lock=request.method == "POST")
+        account = sign_in_links.read(token, lock=request.method == "POST")
         if account is None:
             message = _("This link was used already, or is too old. Make a new one.")
             return failed(request, message, status=410)
@@ -146,10 +147,10 @@ def sso(request: HttpRequest, purpose: str = "login") -> HttpResponse:
     if not settings.OIDC_ISSUER:
         raise Http404
     try:
-        address = identities.ask(request, purpose, entering.inside(request, request.POST.get("next", "")))
-    except identities.SignedOut as problem:
+        address = single_sign_on.ask(request, purpose, entering.inside(request, request.POST.get("next", "")))
+    except single_sign_on.SignedOut as problem:
         return failed(request, str(problem))
-    except identities.Problem as problem:
+    except single_sign_on.Problem as problem:
         return failed(request, str(problem), status=503)
     return render(request, "signin/leave.html", {"address": address, "provider": settings.OIDC_NAME})
 
@@ -161,29 +162,29 @@ def sso_callback(request: HttpRequest) -> HttpResponse:
     if not settings.OIDC_ISSUER:
         raise Http404
     try:
-        identity, asked = identities.receive(request)
+        identity, asked = single_sign_on.receive(request)
         return _come_back(request, identity, asked)
-    except identities.Problem as problem:
+    except single_sign_on.Problem as problem:
         return failed(request, str(problem), problem.status)
 
 
-def _come_back(request: HttpRequest, identity: identities.Identity, asked: dict[str, Any]) -> HttpResponse:
+def _come_back(request: HttpRequest, identity: single_sign_on.Identity, asked: dict[str, Any]) -> HttpResponse:
     if asked["process"] == "login":
-        account = identities.account_for(identity)
+        account = single_sign_on.account_for(identity)
         if not account.is_active:
-            raise identities.Problem(_("Your account here is deactivated. Ask an administrator."))
+            raise single_sign_on.Problem(_("Your account here is deactivated. Ask an administrator."))
         return entering.begin(request, account, entering.SINGLE_SIGN_ON, asked.get("next", ""))
     user: Any = request.user
     # Whoever began has to be who comes back.
     if not user.is_authenticated or user.pk != asked["account"]:
-        raise identities.SignedOut
+        raise single_sign_on.SignedOut
     if asked["process"] == "connect":
-        identities.connect(user, identity)
+        single_sign_on.connect(user, identity)
         messages.success(request, _("Your identity is connected: you can sign in with it from now on."))
-    elif identities.account_of(identity) != user:
-        raise identities.Problem(_("This is somebody else’s identity."))
+    elif single_sign_on.account_of(identity) != user:
+        raise single_sign_on.Problem(_("This is somebody else’s identity."))
     elif not provider_may_confirm(enrolled=factors.is_enrolled(user), with_password=user.signs_in_with_password):
-        raise identities.Problem(_("Your account asks for something else by now. Start again."))
+        raise single_sign_on.Problem(_("Your account asks for something else by now. Start again."))
     else:
         entering.confirm(request)
     return HttpResponseRedirect(entering.inside(request, asked.get("next", "")) or reverse("security"))

@@ -20,15 +20,15 @@ from console.accounts.forms import ChangePasswordForm, NameForm, ResetPasswordFo
 from console.accounts.requests import Request
 from console.audit.middleware import client_address
 from console.repositories import quotas
-from console.throttling import services as guessing
-from console.throttling.hashing import Later
-from console.throttling.services import LETTER, Attempt
+from console.throttling import guesses
+from console.throttling.guesses import PASSWORD_RESET, Attempt
+from console.throttling.hashing import TryAgainLater
 from console.web.rendering import dialog, go, page, signed_in
 
 
 def with_status(request: HttpRequest, response: HttpResponse) -> HttpResponse:
     """429 for a page that says that a password cannot be tried now (RFC 6585, 4)."""
-    later: Later | None = getattr(request, "later", None)
+    later: TryAgainLater | None = getattr(request, "later", None)
     if later is not None:
         response.status_code = 429
         response["Retry-After"] = str(later.seconds)
@@ -75,12 +75,14 @@ class ResetPassword(auth.PasswordResetView):
     def form_valid(self, form: Any) -> HttpResponse:
         """Have the letter sent, unless too many were asked for."""
         try:
-            guessing.ask(Attempt(LETTER, form.cleaned_data["email"].casefold(), client_address(self.request)))
-        except Later as later:
+            guesses.count_request(
+                Attempt(PASSWORD_RESET, form.cleaned_data["email"].casefold(), client_address(self.request))
+            )
+        except TryAgainLater as later:
             self.request.later = later  # type: ignore[attr-defined]
             form.add_error(None, _("Too many letters were asked for. Try again in some minutes."))
             return with_status(self.request, self.form_invalid(form))
-        form.queue_letters()
+        form.queue_password_reset()
         return HttpResponseRedirect(self.get_success_url())
 
 

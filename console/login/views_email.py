@@ -18,9 +18,9 @@ from console.login.forms_email import EmailForm
 from console.login.views import failed
 from console.login.views_account import with_status
 from console.login.views_security import confirmed_before
-from console.throttling import services as guessing
-from console.throttling.hashing import Later
-from console.throttling.services import EMAIL_CHANGE, LETTER, Attempt
+from console.throttling import guesses
+from console.throttling.guesses import EMAIL_CHANGE, PASSWORD_RESET, Attempt
+from console.throttling.hashing import TryAgainLater
 from console.web.rendering import add_errors, dialog, go, page, signed_in
 
 _SECTION = {"section": "account"}
@@ -37,7 +37,7 @@ def change(request: Request) -> HttpResponse:
             _change(request, email)
         except ValidationError as problem:
             add_errors(form, ValidationError({"email": problem.messages}))
-        except Later as later:
+        except TryAgainLater as later:
             request.later = later  # type: ignore[attr-defined]
             form.add_error("email", _("Too many attempts. Try again in some minutes."))
         else:
@@ -52,7 +52,7 @@ def _change(request: Request, email: str) -> None:
     """Do what the form asks for.
 
     :raises ValidationError: when the account cannot have the address.
-    :raises Later: when the account tried too many addresses, or the mailbox got too many e-mails.
+    :raises TryAgainLater: when the account tried too many addresses, or the mailbox got too many e-mails.
     """
     if not email:
         if request.user.email:
@@ -61,10 +61,10 @@ def _change(request: Request, email: str) -> None:
         return
     address = client_address(request)
     # Before other accounts are looked at: the answer says which addresses have one.
-    guessing.ask(Attempt(EMAIL_CHANGE, f"account:{request.user.pk}", address))
+    guesses.count_request(Attempt(EMAIL_CHANGE, f"account:{request.user.pk}", address))
     email_changes.check_address(request.user, email)
     # E-mails to one mailbox.
-    guessing.ask(Attempt(LETTER, email.casefold(), address))
+    guesses.count_request(Attempt(PASSWORD_RESET, email.casefold(), address))
     email_changes.request(request.user, email)
     messages.success(request, _("A link was sent to %s. Open it to confirm the address.") % email)
 

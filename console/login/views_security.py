@@ -22,7 +22,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from console.access.sign_in import provider_may_confirm, refuse_disconnect
 from console.accounts.requests import Request
-from console.login import entering, factors, identities, views
+from console.login import factors, sign_in, single_sign_on, views
 from console.login.forms import AppForm, CodeForm, PasskeyNameForm, PasswordForm
 from console.login.views_account import with_status
 from console.web.rendering import dialog, go, page, signed_in
@@ -44,7 +44,7 @@ def confirmed_before(back: str) -> Callable[[_View], _View]:
         @signed_in
         @functools.wraps(view)
         def guarded(request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
-            if entering.is_confirmed(request):
+            if sign_in.is_confirmed(request):
                 return view(request, *args, **kwargs)
             # What was asked for by a form, or by a dialog, is asked for once more.
             plain = request.method == "GET" and not request.htmx
@@ -64,7 +64,7 @@ confirmed = confirmed_before("security")
 @signed_in
 def confirm(request: Request) -> HttpResponse:
     """Ask once more who sits here: the second factor where there is one, else the password, else the provider."""
-    place = entering.inside(request, request.GET.get("next", "")) or reverse("security")
+    place = sign_in.inside(request, request.GET.get("next", "")) or reverse("security")
     enrolled = factors.is_enrolled(request.user)
     form: CodeForm | PasswordForm | None = None
     problem = ""
@@ -74,10 +74,10 @@ def confirm(request: Request) -> HttpResponse:
         form = kind(data, account=request.user, request=request)
     if enrolled and "credential" in request.POST:
         if factors.check_passkey(request, request.user, request.POST["credential"]):
-            return _go_on(request, entering.PASSKEY, place)
+            return _go_on(request, sign_in.PASSKEY, place)
         problem = _("This passkey was not accepted. Try again.")
     elif data is not None and form is not None and form.is_valid():
-        return _go_on(request, entering.CODE if enrolled else entering.PASSWORD, place)
+        return _go_on(request, sign_in.CODE if enrolled else sign_in.PASSWORD, place)
     context = {
         "form": form,
         "problem": problem,
@@ -90,8 +90,8 @@ def confirm(request: Request) -> HttpResponse:
 
 
 def _go_on(request: Request, way: str, place: str) -> HttpResponse:
-    entering.confirm(request)
-    entering.add_ways(request, [way])
+    sign_in.confirm(request)
+    sign_in.add_ways(request, [way])
     return HttpResponseRedirect(place)
 
 
@@ -130,7 +130,7 @@ def app(request: Request) -> HttpResponse:
             form.add_error("code", problem)
         else:
             del request.session[_SECRET]
-            return _added(request, entering.CODE)
+            return _added(request, sign_in.CODE)
     secret = factors.shown_secret(request.session[_SECRET])
     # In fours, as it is typed.
     spelled = " ".join(secret[at : at + 4] for at in range(0, len(secret), 4))
@@ -149,7 +149,7 @@ def app_picture(request: Request) -> HttpResponse:
 
 
 def _added(request: Request, way: str) -> HttpResponse:
-    entering.add_ways(request, [way])
+    sign_in.add_ways(request, [way])
     messages.success(request, _("It is set up, and asked for from the next time on. Keep these recovery codes."))
     return go(request, reverse("recovery-codes"))
 
@@ -194,7 +194,7 @@ def passkey_add(request: Request) -> HttpResponse:
         except ValidationError as problem:
             form.add_error(None, problem)
         else:
-            return _added(request, entering.PASSKEY)
+            return _added(request, sign_in.PASSKEY)
     context = {"form": form, "options": factors.new_passkey_options(request.user), **_SECTION}
     return page(request, "signin/passkey_add.html", context)
 
@@ -253,7 +253,7 @@ def identity_disconnect(request: Request, pk: int) -> HttpResponse:
     identity = get_object_or_404(SocialAccount, pk=pk, user=request.user)
     refusal = refuse_disconnect(with_password=request.user.signs_in_with_password)
     if request.method == "POST" and not refusal:
-        identities.disconnect(identity)
+        single_sign_on.disconnect(identity)
         messages.success(request, _("The identity is disconnected."))
         return go(request, reverse("security"))
     context = {"identity": identity, "refusal": refusal, "provider": settings.OIDC_NAME, **_SECTION}

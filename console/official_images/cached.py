@@ -33,7 +33,7 @@ class Cached:
     more: bool
 
 
-def look(repository: str) -> Cached:
+def read_cached(repository: str) -> Cached:
     """What the cache holds of a repository at this moment.
 
     :raises registry_client.RegistryError: when the cache does not answer.

@@ -50,7 +50,7 @@ def due(now: datetime.datetime, catalogue: Catalogue) -> bool:
         return False
     if not catalogue.failures or catalogue.tried_at is None:
         return True
-    wait = min(_FIRST_WAIT * 2 ** min(catalogue.failures - 1, 10), _LONGEST_WAIT)
+    wait: datetime.timedelta = min(_FIRST_WAIT * 2 ** min(catalogue.failures - 1, 10), _LONGEST_WAIT)
     return catalogue.tried_at <= now - wait
 
 

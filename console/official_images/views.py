@@ -138,7 +138,7 @@ def cached(request: Request, name: str) -> HttpResponse:
     context: dict[str, Any] = {"image": official}
     if settings.DOCKERHUB_ENABLED:
         try:
-            context["cached"] = cache.look(official.repository)
+            context["cached"] = cache.read_cached(official.repository)
         except RegistryError as error:
             log.warning("the cache does not say what it holds of %s: %s", name, error)
     return page(request, "dockerhub/_cached.html", context)

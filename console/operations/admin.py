@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from procrastinate.contrib.django.admin import ProcrastinateJobAdmin
 from procrastinate.contrib.django.models import ProcrastinateJob
 
-from console.audit.recorded import Recorded
+from console.audit.admin_base import AuditedAdmin
 
 _MOST_SHOWN = 2000
 
@@ -19,7 +19,7 @@ admin.site.unregister(ProcrastinateJob)
 
 
 @admin.register(ProcrastinateJob)
-class JobAdmin(Recorded, ProcrastinateJobAdmin):
+class JobAdmin(AuditedAdmin, ProcrastinateJobAdmin):
     """The library's, but for styles inside the page, which the Content-Security-Policy does not allow."""
 
     recorded_as = "job"

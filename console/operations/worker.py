@@ -23,7 +23,7 @@ from procrastinate.manager import JobManager
 
 from console.jobs.queue import INDEX_QUEUE, TRANSFER_QUEUE, WORK_QUEUE
 from console.operations.jobs import HEARTBEAT_SECONDS, STALLED_SECONDS
-from console.registry.index.jobs import look_again
+from console.registry.index.jobs import reconcile_soon
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +115,7 @@ async def _work(opened: App, *, wait: bool) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    loop.add_signal_handler(signal.SIGUSR1, lambda: loop.run_in_executor(None, _look_again))
+    loop.add_signal_handler(signal.SIGUSR1, lambda: loop.run_in_executor(None, _reconcile_soon))
     guard = asyncio.create_task(_watch_database(), name="guard")
     asked = asyncio.create_task(stop.wait(), name="stop")
     await asyncio.wait([*workers, guard, asked], return_when=asyncio.FIRST_COMPLETED)
@@ -132,10 +132,10 @@ async def _work(opened: App, *, wait: bool) -> None:
         os._exit(0)
 
 
-def _look_again() -> None:
+def _reconcile_soon() -> None:
     """The registry was started anew: what it had not told yet is found by a walk."""
     try:
-        look_again()
+        reconcile_soon()
     except (DatabaseError, ConnectorException) as error:
         # Whoever takes this worker's place looks again as it starts.
         log.warning("the registry was started anew and is looked at within the hour: %s", error)

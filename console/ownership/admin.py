@@ -9,12 +9,12 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from console.accounts.models import Account
-from console.audit.recorded import Recorded
+from console.audit.admin_base import AuditedAdmin
 from console.namespaces.models import Namespace, NamespaceHold
 from console.ownership.services import create_namespace, transfer_namespace
 
 
-class NamespaceForm(forms.ModelForm):
+class NamespaceForm(forms.ModelForm):  # type: ignore[type-arg]
     """A new namespace, or the account that an existing one is handed to: both through the services of the pages."""
 
     transfer_to = forms.ModelChoiceField(
@@ -44,7 +44,7 @@ class NamespaceForm(forms.ModelForm):
 
 
 @admin.register(Namespace)
-class NamespaceAdmin(Recorded):
+class NamespaceAdmin(AuditedAdmin):
     form_is_recorded = True
     form = NamespaceForm
     list_display = ("name", "owner", "image_count", "created_at", "new_owner", "available_at")
@@ -54,7 +54,8 @@ class NamespaceAdmin(Recorded):
     readonly_fields = ("created_at", "new_owner", "available_at")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Namespace]:
-        return super().get_queryset(request).annotate(images_in_it=Count("images"))
+        found: QuerySet[Namespace] = super().get_queryset(request)
+        return found.annotate(images_in_it=Count("images"))
 
     @admin.display(description=_("images"), ordering="images_in_it")
     def image_count(self, namespace: Any) -> int:
@@ -74,7 +75,7 @@ class NamespaceAdmin(Recorded):
 
 
 @admin.register(NamespaceHold)
-class NamespaceHoldAdmin(Recorded):
+class NamespaceHoldAdmin(AuditedAdmin):
     list_display = ("name", "last_owner", "until")
     search_fields = ("name",)
 

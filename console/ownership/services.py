@@ -23,7 +23,7 @@ from console.database.conflicts import insert
 from console.namespaces.models import Namespace, NamespaceAccess, NamespaceHold
 from console.registry import clearing
 from console.registry.connection import has_images_under, registry
-from console.repositories import failures, pushed, quotas
+from console.repositories import failures, pushed_digests, quotas
 from console.repositories.models import Image, WorkFailure
 from registry_client import RegistryError
 
@@ -281,7 +281,7 @@ def _clear(name: str, repositories: list[str]) -> None:
 
 def _repositories() -> list[str]:
     """Every repository that the registry has, or was pushed to."""
-    return sorted({*registry().catalog(), *pushed.repositories()})
+    return sorted({*registry().catalog(), *pushed_digests.repositories()})
 
 
 _STAYS = {

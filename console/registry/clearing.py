@@ -1,28 +1,50 @@
-"""Removing what an old token pushed to a name that changes hands: freed, or on its way to another account."""
+"""Removing what an old token pushed to a name that changes hands: freed, or on its way to another account.
+
+How much that is, who pushed it decides. So the digests of all manifests that are to go stand in the database
+(``PushedDigest``, which outlives a process that is killed), and a few manifests at a time are looked at and removed:
+
+1. What the tags name is written down, some hundred tags at a time, before a tag is touched.
+2. A piece of the list is read. What its indexes name is added to the list, the links to the blobs go, then the
+   manifests; then they are marked as removed, so that nothing is read twice. This goes on until nothing is left.
+3. What is marked is forgotten.
+
+When only later pushes to an image are taken back, its other manifests stay, and all that they name: the index knows
+the blobs of most, those of the others are listed first (``KeptManifest``). Every step can be done again; a clearing
+that was broken off begins with the list as it was left.
+"""
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
+
+from django.db import connection, transaction
+from django.db.models import Exists, OuterRef, QuerySet
 
 from console.audit.services import record
 from console.jobs.outages import is_outage
 from console.registry.connection import at_once, registry
 from console.registry.contents import (
-    bury_tag,
+    TOMBSTONE_DIGEST,
     digest_of,
     is_tombstone,
     parts_of_each,
+    point_at_tombstone,
     readable_digest,
-    remove,
     remove_tombstone,
     stored_manifest,
     tags_of,
 )
 from console.registry.index.models import Hint
-from console.repositories import failures, pushed
-from console.repositories.models import Image, Manifest, PushedDigest, Tag, WorkFailure
-from registry_client import RegistryError, is_digest
+from console.registry.removal import Removal, batches, pieces
+from console.repositories import pushed_digests
+from console.repositories.models import Image, KeptManifest, PushedDigest, Tag, WorkFailure
+from registry_client import RegistryError
+
+# Tags that are looked at, and removed, at a time; digests that are read from the list; rows that are inserted.
+_TAGS_AT_ONCE = 500
+_READ_AT_ONCE = 500
+_ADDED_AT_ONCE = 2000
 
 
 def clear(repository: str) -> int:
@@ -36,15 +58,12 @@ def clear(repository: str) -> int:
     :raises registry_client.RegistryError: when the registry fails; calling again goes on from there.
     """
     tags = tags_of(repository)
-    found = dict(zip(tags, at_once(lambda tag: readable_digest(repository, tag), tags), strict=True))
-    _remove_tags(repository, [tag for tag, digest in found.items() if digest is None])
-    digests = set(PushedDigest.objects.filter(repository=repository).values_list("digest", flat=True))
-    digests |= {digest for digest in found.values() if digest}
-    if not digests:
-        return 0
-    count = _remove_with_all_below(repository, digests, set())
-    record("image.clear", repository, tags=len(tags), manifests=count)
-    return count
+    for some in batches(tags, _TAGS_AT_ONCE):
+        found = at_once(lambda tag: readable_digest(repository, tag), some)
+        _remove_tags(repository, [tag for tag, digest in zip(some, found, strict=True) if digest is None])
+        pushed_digests.remember((repository, digest) for digest in found if digest)
+    _remove_listed(repository, PushedDigest.objects.filter(repository=repository), lambda digests: set())
+    return _finish(repository, len(tags))
 
 
 def undo_pushes(image: Image, since: datetime.datetime) -> int:
@@ -58,29 +77,16 @@ def undo_pushes(image: Image, since: datetime.datetime) -> int:
     :raises registry_client.RegistryError: when the registry fails; calling again goes on from there.
     """
     repository = image.repository
-    indexed = dict(Tag.objects.filter(image=image).values_list("name", "manifest__digest"))
-    tags = tags_of(repository)
-    found = dict(zip(tags, at_once(lambda tag: readable_digest(repository, tag), tags), strict=True))
-    earlier = _pushed_before(repository, found, since)
-    strangers = [tag for tag in tags if tag not in indexed and tag not in earlier]
-    moved = [
-        tag
-        for tag, now in found.items()
-        if tag in indexed and now and now != indexed[tag] and not is_tombstone(now) and tag not in earlier
-    ]
-    fresh = pushed.unindexed(image).filter(told_at__gte=since)
-    digests = set(fresh.values_list("digest", flat=True))
-    digests |= {now for tag in (*strangers, *moved) if (now := found[tag]) and not is_tombstone(now)}
-    own = set(Manifest.objects.filter(image=image).values_list("digest", flat=True))
-    waiting, waiting_blobs = _with_all_below(repository, set(earlier.values()) - own, own)
-    own |= waiting
-    lost = [tag for tag in moved if not _point_back(repository, tag, indexed[tag])]
-    _remove_tags(repository, [*strangers, *lost])
-    kept_blobs = _blobs_of(image) | waiting_blobs
-    count = _remove_with_all_below(repository, digests - own, own, kept_blobs) if digests - own else 0
-    if strangers or moved or count:
-        record("image.clear", repository, tags=len(strangers) + len(moved), manifests=count)
-    return len(strangers) + len(moved) + count
+    # What a clearing has left that was broken off.
+    KeptManifest.objects.filter(image=image).delete()
+    tags = sum(_undo_tags(image, some, since) for some in batches(tags_of(repository), _TAGS_AT_ONCE))
+    kept = KeptManifest.objects.filter(image=image, digest=OuterRef("digest"))
+    fresh = pushed_digests.unindexed(image).filter(~Exists(kept), told_at__gte=since)
+    if fresh.exists():
+        _list_kept(image, since)
+    _remove_listed(repository, fresh, lambda digests: _staying(image, digests))
+    KeptManifest.objects.filter(image=image).delete()
+    return tags + _finish(repository, tags)
 
 
 def has_push_since(repository: str, since: datetime.datetime) -> bool:
@@ -93,29 +99,49 @@ def has_push_since(repository: str, since: datetime.datetime) -> bool:
     return told.exclude(digest__in=hints.filter(pushed_at__lte=since).values("digest")).exists()
 
 
-def _pushed_before(repository: str, found: dict[str, str | None], since: datetime.datetime) -> dict[str, str]:
-    """What was pushed before ``since`` and is not indexed: by its tag or digest, the digest, empty if unreadable.
+# --- tags -----------------------------------------------------------------------------------------------------------
+
+
+def _undo_tags(image: Image, tags: list[str], since: datetime.datetime) -> int:
+    """Remove those of the tags that the index does not know, and point back those that it has elsewhere.
+
+    :return: how many were removed or pointed back; what they named is written down.
+    """
+    repository = image.repository
+    found = dict(zip(tags, at_once(lambda tag: readable_digest(repository, tag), tags), strict=True))
+    indexed = dict(Tag.objects.filter(image=image, name__in=tags).values_list("name", "manifest__digest"))
+    earlier = _pushed_before(repository, found, since)
+    there = {tag: digest for tag, digest in found.items() if digest and not is_tombstone(digest)}
+    strangers = [tag for tag in tags if tag not in indexed and tag not in earlier]
+    moved = [tag for tag in there if tag in indexed and there[tag] != indexed[tag] and tag not in earlier]
+    pushed_digests.add(repository, {there[tag] for tag in (*strangers, *moved) if tag in there})
+    lost = [tag for tag in moved if not _point_back(repository, tag, indexed[tag])]
+    _remove_tags(repository, [*strangers, *lost])
+    if TOMBSTONE_DIGEST in found.values():
+        remove_tombstone(repository)  # a clearing was broken off before it did
+    _keep(image, {there[tag] for tag in earlier if tag in there})
+    return len(strangers) + len(moved)
+
+
+def _pushed_before(repository: str, found: dict[str, str | None], since: datetime.datetime) -> set[str]:
+    """Those of the tags that point at what was pushed before ``since`` and is not indexed.
 
     The index has not followed the notification yet, or has given up reading the tag.
 
     :param found: the digest of each tag in the registry now.
     """
-    hints = Hint.objects.filter(repository=repository, pushed_at__lte=since)
-    earlier = {
-        name: digest
-        for name, digest in hints.values_list("tag", "digest")
-        # Another digest under the tag is a later push.
-        if is_digest(name) or found.get(name) in {digest, None} or not digest
-    }
+    hints = Hint.objects.filter(repository=repository, pushed_at__lte=since, tag__in=found)
+    # Another digest under the tag is a later push.
+    earlier = {tag for tag, digest in hints.values_list("tag", "digest") if not digest or found[tag] in {digest, None}}
     told = PushedDigest.objects.filter(repository=repository, told_at__gt=since)
-    told_since = set(told.values_list("digest", flat=True))
-    given_up = WorkFailure.objects.filter(kind=WorkFailure.Kind.INDEX, repository=repository)
-    for name, first_at in given_up.filter(given_up_at__isnull=False).values_list("reference", "first_at"):
-        digest = name if is_digest(name) else found.get(name) or ""
-        # It was pushed with an old token only if its push was notified, and failed, since then.
-        if first_at <= since or digest not in told_since:
-            earlier.setdefault(name, digest)
-    return {name: digest or found.get(name) or "" for name, digest in earlier.items()}
+    told_since = set(told.filter(digest__in=filter(None, found.values())).values_list("digest", flat=True))
+    given_up = WorkFailure.objects.filter(kind=WorkFailure.Kind.INDEX, repository=repository, reference__in=found)
+    # It was pushed with an old token only if its push was notified, and failed, since then.
+    return earlier | {
+        tag
+        for tag, first_at in given_up.filter(given_up_at__isnull=False).values_list("reference", "first_at")
+        if first_at <= since or found[tag] not in told_since
+    }
 
 
 def _point_back(repository: str, tag: str, digest: str) -> bool:
@@ -132,36 +158,127 @@ def _point_back(repository: str, tag: str, digest: str) -> bool:
     return digest_of(repository, tag) == digest
 
 
-def _blobs_of(image: Image) -> set[str]:
-    rows = Manifest.objects.filter(image=image).values_list("blobs", flat=True)
-    return {blob for blobs in rows.iterator() for blob in blobs}
-
-
 def _remove_tags(repository: str, tags: list[str]) -> None:
     if tags:
-        at_once(lambda tag: bury_tag(repository, tag), tags)
+        at_once(lambda tag: point_at_tombstone(repository, tag), tags)
         remove_tombstone(repository)
 
 
-def _with_all_below(repository: str, digests: set[str], kept: set[str]) -> tuple[set[str], set[str]]:
-    """These digests with all that they name and is not in ``kept``, and the blobs of all of it."""
-    fresh, found, blobs = digests - kept - {""}, set[str](), set[str]()
-    while fresh:
-        found |= fresh
-        named = set[str]()
-        for _digest, parts in parts_of_each(repository, sorted(fresh)):
-            blobs.update(parts.blobs)
-            named.update(parts.named)
-        fresh = named - found - kept
-    return found, blobs
+# --- what stays -----------------------------------------------------------------------------------------------------
+
+# What was pushed before and the index does not have, or has without knowing what it names.
+_KEEP_WAITING = """
+INSERT INTO images_keptmanifest (image_id, digest)
+SELECT %(image)s, waiting.digest FROM (
+    SELECT CASE WHEN tag LIKE '%%:%%' THEN tag ELSE digest END FROM indexing_hint
+    WHERE repository = %(repository)s AND pushed_at <= %(since)s
+    UNION
+    SELECT digest FROM images_pusheddigest WHERE repository = %(repository)s AND told_at < %(since)s
+    UNION
+    -- It was pushed with an old token only if its push was notified, and failed, since then.
+    SELECT reference FROM images_workfailure AS failure
+    WHERE kind = 'index' AND repository = %(repository)s AND given_up_at IS NOT NULL AND reference LIKE '%%:%%'
+    AND (first_at <= %(since)s OR NOT EXISTS (
+        SELECT FROM images_pusheddigest AS told
+        WHERE told.repository = %(repository)s AND told.digest = reference AND told_at > %(since)s
+    ))
+    UNION
+    SELECT digest FROM images_manifest WHERE image_id = %(image)s
+    UNION
+    SELECT child ->> 'digest' FROM images_manifest AS parent CROSS JOIN jsonb_array_elements(parent.children) AS child
+    WHERE parent.image_id = %(image)s
+) AS waiting (digest)
+WHERE waiting.digest <> '' AND NOT EXISTS (
+    SELECT FROM images_manifest AS known
+    WHERE known.image_id = %(image)s AND known.digest = waiting.digest AND known.kind NOT IN ('', 'other')
+)
+ON CONFLICT DO NOTHING
+"""
+# Of these digests, those of manifests that stay, and of the blobs that hang on them.
+_STAYING = """
+WITH going AS (SELECT unnest(%(digests)s::text[]) AS digest)
+SELECT going.digest FROM going WHERE EXISTS (
+    SELECT FROM images_manifest AS known WHERE known.image_id = %(image)s AND known.digest = going.digest
+) OR EXISTS (
+    SELECT FROM images_keptmanifest AS kept WHERE kept.image_id = %(image)s AND kept.digest = going.digest
+)
+UNION
+SELECT going.digest FROM going JOIN (
+    SELECT jsonb_array_elements_text(blobs) AS digest FROM images_manifest WHERE image_id = %(image)s
+    UNION ALL
+    SELECT jsonb_array_elements_text(blobs) FROM images_keptmanifest WHERE image_id = %(image)s
+) AS blob USING (digest)
+"""
 
 
-def _remove_with_all_below(repository: str, digests: set[str], kept: set[str], kept_blobs: Iterable[str] = ()) -> int:
-    """Delete manifests with all that they name and is not to be kept; how many there were."""
-    found, blobs = _with_all_below(repository, digests, kept)
-    # Written down before anything goes: what only an index named would not be found again.
-    pushed.remember((repository, digest) for digest in found)
-    blobs -= {*kept_blobs, *kept}
-    failures.leave_behind(repository, remove(repository, manifests=found - {*kept_blobs}, blobs=blobs))
-    PushedDigest.objects.filter(repository=repository, digest__in=found).delete()
-    return len(found)
+def _list_kept(image: Image, since: datetime.datetime) -> None:
+    """List the manifests that stay and that the index does not have, all below them, and their blobs."""
+    with connection.cursor() as cursor:
+        cursor.execute(_KEEP_WAITING, {"image": image.pk, "repository": image.repository, "since": since})
+    unread = KeptManifest.objects.filter(image=image, blobs__isnull=True)
+    while unread.exists():
+        for digest, parts in parts_of_each(image.repository, _each(unread)):
+            _keep(image, parts.named)
+            KeptManifest.objects.filter(image=image, digest=digest).update(blobs=list(parts.blobs))
+
+
+def _keep(image: Image, digests: Iterable[str]) -> None:
+    for some in batches(digests, _ADDED_AT_ONCE):
+        KeptManifest.objects.bulk_create(
+            [KeptManifest(image=image, digest=digest) for digest in some], ignore_conflicts=True
+        )
+
+
+def _staying(image: Image, digests: Collection[str]) -> set[str]:
+    with connection.cursor() as cursor:
+        cursor.execute(_STAYING, {"image": image.pk, "digests": list(digests)})
+        return {digest for (digest,) in cursor.fetchall()}
+
+
+# --- what goes ------------------------------------------------------------------------------------------------------
+
+
+def _remove_listed(
+    repository: str, listed: QuerySet[PushedDigest], staying: Callable[[Collection[str]], set[str]]
+) -> None:
+    """Delete the manifests that are listed, and all that they name and that does not stay; mark them as removed."""
+    # What a clearing has marked that was broken off may have been pushed once more since.
+    _removed(repository).update(removed=False)
+    waiting = listed.filter(removed=False)
+    removal = Removal(repository)
+    while waiting.exists():
+        for piece in pieces(parts_of_each(repository, _each(waiting))):
+            named = {digest for parts in piece.values() for digest in parts.named}
+            blobs = {digest for parts in piece.values() for digest in parts.blobs}
+            stays = staying({*piece, *named, *blobs})
+            # Written down before anything goes: what only an index named would not be found again.
+            for some in batches(named - stays, _ADDED_AT_ONCE):
+                pushed_digests.add(repository, some)
+            removal.remove(piece.keys() - stays, blobs - stays)
+            PushedDigest.objects.filter(repository=repository, digest__in=piece.keys()).update(removed=True)
+
+
+def _finish(repository: str, tags: int) -> int:
+    """Forget the manifests that are marked as removed, and record that; how many there were.
+
+    :param tags: how many tags were removed or pointed back.
+    """
+    with transaction.atomic():
+        count, _rows = _removed(repository).delete()
+        if tags or count:
+            record("image.clear", repository, tags=tags, manifests=count)
+    return count
+
+
+def _removed(repository: str) -> QuerySet[PushedDigest]:
+    return PushedDigest.objects.filter(repository=repository, removed=True)
+
+
+def _each(rows: QuerySet[PushedDigest] | QuerySet[KeptManifest]) -> Iterator[str]:
+    """The digests of the rows, in order: of those that are added meanwhile, some."""
+    last = ""
+    while digests := list(
+        rows.filter(digest__gt=last).order_by("digest").values_list("digest", flat=True)[:_READ_AT_ONCE]
+    ):
+        yield from digests
+        last = digests[-1]

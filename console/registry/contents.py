@@ -82,7 +82,7 @@ def readable_digest(repository: str, tag: str) -> str | None:
 # --- the tombstone --------------------------------------------------------------------------------------------------
 
 
-def bury_tag(repository: str, tag: str) -> None:
+def point_at_tombstone(repository: str, tag: str) -> None:
     """Point ``tag`` at the tombstone."""
     registry().put_manifest(repository, tag, TOMBSTONE, TOMBSTONE_MEDIA_TYPE)
 

@@ -19,9 +19,9 @@ from console.audit.services import record
 from console.jobs.outages import is_database_outage, is_of_one_tag
 from console.registry import foreign_layers
 from console.registry.connection import at_once, registry
-from console.registry.index import services as index
+from console.registry.index import sync
 from console.registry.large_content import content_held, manifest_held
-from console.repositories import failures, pushed
+from console.repositories import failures, pushed_digests
 from console.repositories.failures import Kind
 from console.repositories.locks import image_locked
 from console.repositories.models import Copy, Image, Manifest, Tag
@@ -136,7 +136,7 @@ def dismiss(image: Image, number: int) -> None:
 
 def _index(copy: Copy, attached: list[str]) -> None:
     references = (copy.tag, *attached)
-    index.index_own(copy.image.repository, references, copy.requested_at, _username(copy.requested_by))
+    sync.index_own(copy.image.repository, references, copy.requested_at, _username(copy.requested_by))
 
 
 def _username(account_id: str) -> str:
@@ -184,7 +184,7 @@ def _copy(source: str, target: str, parts: _Parts, reference: str, depth: int, d
         _copy_parts(source, target, parts, depth, done)
     done.add(parts.digest)
     # Before: a copy that ends half-way leaves platforms that no tag names.
-    pushed.remember([(target, parts.digest)])
+    pushed_digests.remember([(target, parts.digest)])
     # Its bytes alone, whatever their number: storing them may take the registry seconds.
     manifest = registry().manifest(source, parts.digest)
     registry().put_manifest(target, reference, manifest.content, manifest.media_type)

@@ -18,11 +18,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
-from typing import TypeVar
 
 from django.db import connection, transaction
-from django.db.models import Exists, F, Func, IntegerField, OuterRef, QuerySet
+from django.db.models import Exists, F, OuterRef, QuerySet
 from django.utils import timezone
 
 from console.audit.services import record
@@ -31,26 +29,23 @@ from console.registry.connection import at_once
 from console.registry.contents import (
     PARTS_AT_ONCE,
     TOMBSTONE_DIGEST,
-    bury_tag,
+    Parts,
     is_tombstone,
     mend,
     parts_of_each,
+    point_at_tombstone,
     readable_digest,
-    remove,
     remove_tombstone,
     require_deletes,
     tags_of,
 )
-from console.repositories import failures, pushed
+from console.registry.removal import Removal, batches, pieces
+from console.repositories import failures, pushed_digests
 from console.repositories.models import DoomedManifest, Image, ImageDeletion, Manifest, PushedDigest, Tag
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
 _BATCH = 100
-# So many digests of blobs are held at a time.
-_MOST_BLOBS = 50_000
 _LISTED_AT_ONCE = 500
 # The registry removes the tags of a digest one after another before it answers: these take it a second or two.
 BURIED_AT_ONCE = 500
@@ -87,7 +82,7 @@ def delete_everything(image: Image, turn_over: Callable[[], bool] = never) -> No
     for _ in range(_MOST_ROUNDS):
         if not listed:
             _list(deletion, repository)
-        _bury_tags(deletion, repository, turn_over)
+        _point_tags_at_tombstone(deletion, repository, turn_over)
         _remove_manifests(deletion, repository, turn_over)
         if not tags_of(repository) and not PushedDigest.objects.filter(repository=repository).exists():
             _finish(image)
@@ -115,12 +110,6 @@ def _advance(deletion: ImageDeletion, steps: int) -> None:
     ImageDeletion.objects.filter(pk=deletion.pk, done__lte=F("total") - steps).update(done=F("done") + steps)
 
 
-def _batches(rows: Iterable[T], size: int = _BATCH) -> Iterator[list[T]]:
-    rows = iter(rows)
-    while batch := list(islice(rows, size)):
-        yield batch
-
-
 # --- 1. listing -----------------------------------------------------------------------------------------------------
 
 
@@ -130,10 +119,10 @@ def _list(deletion: ImageDeletion, repository: str) -> None:
     # An image that was never pushed to needs no registry that deletes.
     if tags or _is_known_to_hold_manifests(deletion.image):
         require_deletes(repository)
-    # What the index says is taken for now: each tag is asked for once more before it is buried.
-    indexed = dict(Tag.objects.filter(image=deletion.image).values_list("name", "manifest__digest"))
-    for start in range(0, len(tags), _LISTED_AT_ONCE):
-        batch = tags[start : start + _LISTED_AT_ONCE]
+    for batch in batches(tags, _LISTED_AT_ONCE):
+        # What the index says is taken for now: each tag is asked for once more before it is buried.
+        known_tags = Tag.objects.filter(image=deletion.image, name__in=batch)
+        indexed = dict(known_tags.values_list("name", "manifest__digest"))
         unknown = [tag for tag in batch if tag not in indexed]
         found = dict(zip(unknown, at_once(lambda tag: readable_digest(repository, tag), unknown), strict=True))
         # A tag at the tombstone, or at nothing that is there, goes with the tombstone: perhaps it was written down in
@@ -154,7 +143,7 @@ def _list(deletion: ImageDeletion, repository: str) -> None:
         )
     written = DoomedManifest.objects.filter(deletion=deletion, digest=OuterRef("digest"))
     untagged = Manifest.objects.filter(~Exists(written), image=deletion.image).values_list("digest", flat=True)
-    for digests in _batches(untagged.iterator(), _LISTED_AT_ONCE):
+    for digests in batches(untagged.iterator(), _LISTED_AT_ONCE):
         _write_down(deletion, [DoomedManifest(deletion=deletion, digest=digest) for digest in digests])
     _write_down_pushed(deletion, repository)
     _write_down_children(deletion, repository)
@@ -171,7 +160,7 @@ def _write_down_pushed(deletion: ImageDeletion, repository: str) -> None:
     """Add what was pushed, by its digest alone or under a tag that has moved on, whether the index knows it or not."""
     while True:
         with transaction.atomic():
-            digests = pushed.take(repository, _LISTED_AT_ONCE)
+            digests = pushed_digests.take(repository, _LISTED_AT_ONCE)
             _write_down(deletion, [DoomedManifest(deletion=deletion, digest=digest) for digest in digests])
         if not digests:
             return
@@ -202,33 +191,31 @@ ON CONFLICT (deletion_id, tag, digest) DO UPDATE SET buried = excluded.buried, r
 def _write_down_children(deletion: ImageDeletion, repository: str) -> None:
     """Add the manifests that doomed indexes name, and those that these name in turn."""
     seen: set[str] = set()
-    while True:
-        digests = (
-            deletion.doomed.filter(removed=False).exclude(digest__in=seen).values_list("digest", flat=True).distinct()
-        )
-        fresh = list(digests)
-        if not fresh:
-            return
-        seen.update(fresh)
-        for batch in _batches(fresh):
+    digests = deletion.doomed.filter(removed=False).values_list("digest", flat=True).distinct()
+    is_fresh = True
+    while is_fresh:
+        is_fresh = False
+        for batch in batches((digest for digest in digests.iterator() if digest not in seen), _BATCH):
+            is_fresh = True
+            seen.update(batch)
             understood = Manifest.objects.filter(image=deletion.image, digest__in=batch)
             indexed = set(understood.exclude(kind__in=_NOT_UNDERSTOOD).values_list("digest", flat=True))
             with connection.cursor() as cursor:
                 cursor.execute(_WRITE_DOWN_CHILDREN, [deletion.pk, deletion.image_id, list(indexed)])
             for _digest, parts in parts_of_each(repository, [one for one in batch if one not in indexed]):
-                for some in _batches(sorted(parts.named), _LISTED_AT_ONCE):
+                for some in batches(sorted(parts.named), _LISTED_AT_ONCE):
                     _write_down(deletion, [DoomedManifest(deletion=deletion, digest=child) for child in some])
 
 
 # --- 2. tags --------------------------------------------------------------------------------------------------------
 
 
-def _bury_tags(deletion: ImageDeletion, repository: str, turn_over: Callable[[], bool]) -> None:
+def _point_tags_at_tombstone(deletion: ImageDeletion, repository: str, turn_over: Callable[[], bool]) -> None:
     _phase(deletion, ImageDeletion.Phase.TAGS)
     waiting = 0
-    for batch in _batches(deletion.doomed.exclude(tag="").filter(buried=False).order_by("tag").iterator()):
+    for batch in batches(deletion.doomed.exclude(tag="").filter(buried=False).order_by("tag").iterator(), _BATCH):
         _write_down_moved(deletion, repository, batch)
-        at_once(lambda row: bury_tag(repository, row.tag), batch)
+        at_once(lambda row: point_at_tombstone(repository, row.tag), batch)
         with transaction.atomic():
             DoomedManifest.objects.filter(pk__in=[row.pk for row in batch]).update(buried=True)
             _advance(deletion, len(batch))
@@ -262,50 +249,30 @@ def _write_down_moved(deletion: ImageDeletion, repository: str, batch: list[Doom
 
 def _remove_manifests(deletion: ImageDeletion, repository: str, turn_over: Callable[[], bool]) -> None:
     _phase(deletion, ImageDeletion.Phase.MANIFESTS)
-    unlinked: set[str] = set()
+    removal = Removal(repository)
     rows = deletion.doomed.filter(removed=False).order_by("digest").distinct("digest")
-    for digests in _pieces(deletion, rows.values_list("digest", flat=True).iterator()):
-        known = dict(_understood(deletion, digests).values_list("digest", "blobs"))
-        # The links to the blobs go with the manifests: without the links, whoever gets the name next cannot read the
-        # blobs, even knowing their digests. The blobs stay for every other repository that has them.
-        unknown = [parts.blobs for _, parts in parts_of_each(repository, [one for one in digests if one not in known])]
-        blobs = {blob for some in (*known.values(), *unknown) for blob in some} - unlinked
-        mend(repository, known)
-        # The manifests go last: after a failure they still name what is left.
-        left = remove(repository, manifests=digests, blobs=blobs)
-        if len(unlinked) > _MOST_BLOBS:
-            unlinked.clear()  # removing one once more does no harm
-        unlinked.update(blobs)
-        if left:
-            failures.leave_behind(repository, left)
+    digests = rows.values_list("digest", flat=True).iterator()
+    for piece in pieces(_parts_of_each(deletion, repository, digests)):
+        mend(repository, _understood(deletion, piece).values_list("digest", flat=True))
+        removal.remove(piece, (blob for parts in piece.values() for blob in parts.blobs))
         with transaction.atomic():
-            deletion.doomed.filter(digest__in=digests).update(removed=True)
-            _advance(deletion, len(digests))
+            deletion.doomed.filter(digest__in=piece.keys()).update(removed=True)
+            _advance(deletion, len(piece))
         if turn_over():
             raise TurnOver
+
+
+def _parts_of_each(deletion: ImageDeletion, repository: str, digests: Iterable[str]) -> Iterator[tuple[str, Parts]]:
+    """What hangs on each of these: the blobs that the index knows, or what the registry has."""
+    for some in batches(digests, PARTS_AT_ONCE):
+        known = dict(_understood(deletion, some).values_list("digest", "blobs"))
+        yield from ((digest, Parts(blobs=tuple(blobs))) for digest, blobs in known.items())
+        yield from parts_of_each(repository, [digest for digest in some if digest not in known])
 
 
 def _understood(deletion: ImageDeletion, digests: Iterable[str]) -> QuerySet[Manifest]:
     known = Manifest.objects.filter(image=deletion.image, digest__in=list(digests))
     return known.exclude(kind__in=_NOT_UNDERSTOOD)
-
-
-def _pieces(deletion: ImageDeletion, digests: Iterable[str]) -> Iterator[list[str]]:
-    """The same digests, so many at a time that their blobs can be held: of what is not indexed, a few."""
-    for batch in _batches(digests):
-        counted = _understood(deletion, batch).annotate(
-            count=Func("blobs", function="jsonb_array_length", output_field=IntegerField())
-        )
-        counts: dict[str, int] = dict(counted.values_list("digest", "count"))
-        piece, held = list[str](), 0
-        for digest in batch:
-            count = counts.get(digest, _MOST_BLOBS // PARTS_AT_ONCE)
-            if piece and held + count > _MOST_BLOBS:
-                yield piece
-                piece, held = [], 0
-            piece.append(digest)
-            held += count
-        yield piece
 
 
 def _finish(image: Image) -> None:

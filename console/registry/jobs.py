@@ -1,4 +1,4 @@
-"""The long work on images: deleting one with all its tags, deleting some tags, copying."""
+"""Background jobs on images: delete an image, delete tags, copy."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from django.utils import timezone
 from procrastinate.contrib.django import app
 
 from console.jobs.queue import WORK_QUEUE, KeepTrying, repository_lock
-from console.registry import cancelling, copying, deletion, tag_deletion
+from console.registry import cancel_deletion, copying, deletion, tag_deletion
 from console.registry.connection import at_once
 from console.registry.contents import NotThereYet, digest_of, remove_tombstone
-from console.repositories import failures, pushed
+from console.repositories import failures, pushed_digests
 from console.repositories.failures import DeletesAreOff, Kind
 from console.repositories.fairness import priority_of
 from console.repositories.locks import image_locked
@@ -99,7 +99,7 @@ def delete_image(image_id: int) -> None:
         ImageDeletion.objects.filter(image_id=image_id).update(problem=sentence)
         if not _count_failure(Kind.DELETE_IMAGE, repository, error):
             raise
-        cancelling.cancel_deletion(image, final_sentence(error))
+        cancel_deletion.cancel_deletion(image, final_sentence(error))
         return
     log.info("image %s deleted with all its tags", repository)
 
@@ -125,7 +125,7 @@ def delete_tags(image_id: int, names: list[str] | None = None) -> None:
             Image.objects.filter(pk=image_id).update(changed_at=timezone.now())
         if not _count_failure(Kind.DELETE_TAGS, image.repository, error):
             raise
-        cancelling.cancel_tag_deletion(image, final_sentence(error))
+        cancel_deletion.cancel_tag_deletion(image, final_sentence(error))
     else:
         failures.forget(Kind.DELETE_TAGS, image.repository)
 
@@ -181,13 +181,13 @@ def forget_documents(timestamp: int = 0) -> None:
         Document.objects.filter(~Exists(Manifest.objects.filter(digest=OuterRef("digest")))).delete()
     oldest = timezone.now().date() - datetime.timedelta(days=_ACTIVITY_DAYS)
     DailyActivity.objects.filter(day__lt=oldest).delete()
-    pushed.forget_needless()
+    pushed_digests.forget_needless()
     _forget_gone_pushes()
 
 
 def _forget_gone_pushes() -> None:
     """Forget what was pushed and never became an image, and is gone from the registry."""
-    rows = pushed.without_image(_PUSHES_AT_ONCE)
+    rows = pushed_digests.without_image(_PUSHES_AT_ONCE)
     try:
         found = at_once(lambda row: digest_of(row.repository, row.digest), rows)
     except RegistryError as error:
@@ -195,4 +195,4 @@ def _forget_gone_pushes() -> None:
         return
     for row, there in zip(rows, found, strict=True):
         if not there:
-            pushed.forget(row.repository, {row.digest: row.told_at})
+            pushed_digests.forget(row.repository, {row.digest: row.told_at})

@@ -24,7 +24,7 @@ _turn = threading.RLock()
 
 
 @contextmanager
-def alone() -> Iterator[None]:
+def one_at_a_time() -> Iterator[None]:
     """Wait for the turn to hold something large.
 
     Not to be called where a lock of the database is held: the holder of the turn may wait for that lock.

@@ -20,8 +20,15 @@ from console.audit.origin import SYSTEM
 from console.audit.services import Event, record_all
 from console.registry import deletion
 from console.registry.connection import at_once
-from console.registry.contents import bury_tag, is_tombstone, readable_digest, remove, remove_tombstone, require_deletes
-from console.registry.news import News
+from console.registry.contents import (
+    is_tombstone,
+    point_at_tombstone,
+    readable_digest,
+    remove,
+    remove_tombstone,
+    require_deletes,
+)
+from console.registry.late_pushes import LatePushes
 from console.repositories import failures
 from console.repositories.locks import image_locked
 from console.repositories.models import Image, Manifest, Tag
@@ -37,13 +44,13 @@ def delete_marked_tags(image: Image, turn_over: Callable[[], bool] = deletion.ne
     :raises registry_client.RegistryError: when the registry fails; calling again goes on from there.
     :raises console.registry.deletion.TurnOver: when it is somebody else's turn.
     """
-    news = News(image)
-    news.look(anew=True)
-    _delete_tags(image, news)
-    _remove_doomed(image, news, turn_over)
+    late_pushes = LatePushes(image)
+    late_pushes.sync_new(anew=True)
+    _delete_tags(image, late_pushes)
+    _remove_doomed(image, late_pushes, turn_over)
 
 
-def _delete_tags(image: Image, news: News) -> None:
+def _delete_tags(image: Image, late_pushes: LatePushes) -> None:
     marked = list(_with_digests(Tag.objects.filter(image=image, state=Tag.State.DELETING)).order_by("name"))
     gone = _without_those_pushed_anew(image, marked)
     if not gone:
@@ -61,10 +68,10 @@ def _delete_tags(image: Image, news: News) -> None:
         unneeded = _unneeded(image, gone)
         attached = _attached(image, unneeded)
     for start in range(0, len(gone), deletion.BURIED_AT_ONCE):
-        _delete_batch(image, gone[start : start + deletion.BURIED_AT_ONCE], unneeded, news)
+        _delete_batch(image, gone[start : start + deletion.BURIED_AT_ONCE], unneeded, late_pushes)
 
 
-def _delete_batch(image: Image, batch: list[Tag], unneeded: list[str], news: News) -> None:
+def _delete_batch(image: Image, batch: list[Tag], unneeded: list[str], late_pushes: LatePushes) -> None:
     """Delete tags in one go; of ``unneeded``, those that they alone named are marked for what comes after."""
     pushed_anew = at_once(lambda tag: _bury(image.repository, tag), batch)
     remove_tombstone(image.repository)
@@ -90,7 +97,7 @@ def _delete_batch(image: Image, batch: list[Tag], unneeded: list[str], news: New
         )
         _keep(image, anew)
         refresh_totals(image.pk)
-    news.look_at([tag.name for tag, _digest in anew])
+    late_pushes.sync_tags([tag.name for tag, _digest in anew])
 
 
 def _bury(repository: str, tag: Tag) -> str | None:
@@ -99,7 +106,7 @@ def _bury(repository: str, tag: Tag) -> str | None:
     # One that cannot be read is mended by the tombstone.
     if present and not _points_where_it_did(tag, present):
         return present
-    bury_tag(repository, tag.name)
+    point_at_tombstone(repository, tag.name)
     return None
 
 
@@ -124,14 +131,14 @@ def _points_where_it_did(tag: Tag, present: str) -> bool:
     return present == tag.manifest.digest or is_tombstone(present)
 
 
-def _remove_doomed(image: Image, news: News, turn_over: Callable[[], bool]) -> None:
+def _remove_doomed(image: Image, late_pushes: LatePushes, turn_over: Callable[[], bool]) -> None:
     """Delete the digests that nothing named any more when their tags went. Each takes a reading of all tags left.
 
     What was pushed meanwhile may name one of them again, and is looked at before each.
     """
     looked = False
     while Manifest.objects.filter(image=image, doomed=True).exists():
-        if news.look(anew=not looked) or not looked:
+        if late_pushes.sync_new(anew=not looked) or not looked:
             _spare_what_is_needed(image)
             looked = True
         manifest = Manifest.objects.filter(image=image, doomed=True).order_by("digest").first()

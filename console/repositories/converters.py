@@ -1,4 +1,4 @@
-"""Names of repositories, tags and digests in an address."""
+"""URL path converters for repositories, tags and digests."""
 
 from console.access.names import IMAGE_PATTERN as IMAGE
 from console.access.names import NAMESPACE_PATTERN as NAMESPACE

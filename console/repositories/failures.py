@@ -1,4 +1,4 @@
-"""Failures of the worker's work: counted, given up after a bounded number of tries, and listed.
+"""Failures of background work: counted, given up after a bounded number of tries, and listed.
 
 An outage of the registry is nobody's fault and passes: it is not counted, and work goes on being tried. Everything else
 is tried a few times and then given up, so that no job repeats for ever what cannot succeed.

@@ -1,4 +1,4 @@
-"""The order in which rows are locked: namespace, image, then whatever belongs to the image."""
+"""Row locks, in one order: namespace, image, then rows of the image. Prevents deadlocks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an account has and may have, counted in the database."""
+"""Quotas of an account, with what it uses counted in the database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finding images by any part of their names, and sorting them, from indexes.
+"""Search images by any part of their names, and sort them, from indexes.
 
 PostgreSQL's own answer, the extension ``pg_trgm``, is not part of every installation. So each image carries the set of
 all one-, two- and three-letter pieces of its name in an array with a GIN index: a name that contains a word also

@@ -1,4 +1,4 @@
-"""Verbs about images."""
+"""Create and change images; start deletions."""
 
 from __future__ import annotations
 

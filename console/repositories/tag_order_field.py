@@ -1,4 +1,4 @@
-"""The column that holds a tag's sort key, and the filling of it."""
+"""Model field for a tag's sort key, and the migration helper that fills it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from console.repositories.tag_order import LONGEST_KEY, sort_key
 _BATCH = 5000
 
 
-class TagOrderField(models.CharField):
+class TagOrderField(models.CharField):  # type: ignore[type-arg]
     """The sort key of the row's ``name``, computed whenever Django writes the row (``save``, ``bulk_create``).
 
     Statements of our own write it themselves. None can forget it: the column has no default and takes no null.

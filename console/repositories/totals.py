@@ -1,4 +1,4 @@
-"""The totals that lists show, kept on the image's row."""
+"""Totals of an image (tags, size, last push), denormalised on its row."""
 
 from __future__ import annotations
 

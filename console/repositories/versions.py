@@ -1,4 +1,4 @@
-"""Whether there is anything new to show: a few bytes that an open page asks for every second."""
+"""Version of a list: a few bytes that an open page polls, and that change when the list does."""
 
 from __future__ import annotations
 

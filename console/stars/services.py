@@ -1,4 +1,4 @@
-"""Giving and taking stars."""
+"""Give and take stars."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Addresses of the favorites."""
+"""URLs of the favorites."""
 
 from django.urls import path
 

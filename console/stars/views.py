@@ -1,4 +1,4 @@
-"""The favorites, and the button that makes them."""
+"""Favorites, and the star button."""
 
 from __future__ import annotations
 

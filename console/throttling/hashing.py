@@ -1,4 +1,4 @@
-"""Few passwords are hashed at a time, and few wait for that, so that a flood of them leaves threads for everybody."""
+"""Concurrency limit for password hashing, so that a flood of passwords leaves threads for everybody."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _strangers = 0
 _BUSY_SECONDS = 2
 
 
-class Later(PermissionDenied):
+class TryAgainLater(PermissionDenied):
     """A password cannot be tried now, right or wrong; ``seconds`` says when.
 
     Django's ``authenticate`` takes it for a refusal, so that it never comes to more than that.
@@ -47,7 +47,7 @@ class Later(PermissionDenied):
         ) % {"count": minutes}
 
 
-class Busy(Later):
+class Busy(TryAgainLater):
     """Too many passwords are being compared in this process."""
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""What time brings about for those who try passwords."""
+"""Background job that forgets expired rate limits."""
 
 from __future__ import annotations
 

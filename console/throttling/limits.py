@@ -1,4 +1,4 @@
-"""Which rate limits hold for a wrong guess (generic cell rate algorithm), and how long somebody has to wait."""
+"""Rate limits for password guesses, and how long to wait (generic cell rate algorithm)."""
 
 from __future__ import annotations
 

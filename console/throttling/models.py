@@ -1,4 +1,4 @@
-"""The one table that all processes agree by."""
+"""The table of rate-limit marks, shared by all processes."""
 
 from django.db import models
 

@@ -7,13 +7,13 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from console.access.sign_in import may_administer
-from console.audit.recorded import Recorded
+from console.audit.admin_base import AuditedAdmin
 from console.token_server import logins
 from console.token_server.models import Login
 
 
 @admin.register(Login)
-class LoginAdmin(Recorded):
+class LoginAdmin(AuditedAdmin):
     actions_are_recorded = True
     list_display = ("__str__", "account", "created_at", "created_from", "last_used_at", "last_used_from")
     list_select_related = ("account",)

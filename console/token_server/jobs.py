@@ -1,4 +1,4 @@
-"""What time brings about for logins and access tokens."""
+"""Background job that removes expired logins and access tokens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Logins with Docker: who was given a refresh token, and how each of them is ended."""
+"""Docker logins: refresh tokens that were given out, and how each is revoked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Everything that a token depends on, read with one statement: who asks, and whose the repositories are.
+"""Look up the caller and the repositories of a token request, with one statement.
 
 The token endpoint is in the way of every login, push and pull, so it asks the database once. What comes back are
 facts; what follows from them is for ``console.access`` to say.
@@ -19,8 +19,8 @@ from django.utils import timezone
 from console.access.grants import Access, Caller, Repository, TokenLimits
 from console.access.names import split_repository
 from console.database.base import DatabaseWrapper
-from console.throttling import services as guessing
-from console.throttling.services import Attempt, Marks
+from console.throttling import guesses
+from console.throttling.guesses import Attempt, Marks
 
 
 @dataclass(frozen=True)
@@ -104,9 +104,7 @@ _WITHOUT_TOKEN = {
     "join": "",
     "repositories": _ANONYMOUS,
 }
-_BY_USERNAME = _IDENTIFIED.format(
-    **_WITHOUT_TOKEN, condition="credential.username = %(username)s", marks=guessing.MARKS
-)
+_BY_USERNAME = _IDENTIFIED.format(**_WITHOUT_TOKEN, condition="credential.username = %(username)s", marks=guesses.MARKS)
 _BY_LOGIN = _IDENTIFIED.format(
     columns="""login.id AS login_id, NULL::boolean, NULL::boolean, NULL::boolean,
         login.last_used_at, login.last_used_from""",
@@ -127,7 +125,7 @@ _BY_SECRET = _IDENTIFIED.format(
             WHERE access.token_id = caller.token_id AND access.namespace_id = namespace.id
         )"""
     ),
-    marks=guessing.MARKS,
+    marks=guesses.MARKS,
 )
 _ACCOUNT_COLUMNS, _TOKEN_COLUMNS = 10, 6
 _COLUMNS = 1 + _ACCOUNT_COLUMNS + _TOKEN_COLUMNS + 1
@@ -181,8 +179,8 @@ def _identified(
 ) -> Found:
     at = timezone.now()
     names, quota = _names(asked), settings.DEFAULT_IMAGE_QUOTA
-    rows = _rows(statement, {**key, **guessing.asked_for(attempt), **names, "image_quota": quota})
-    remembered = guessing.as_marks(rows[0][0]) if attempt else {}
+    rows = _rows(statement, {**key, **guesses.asked_for(attempt), **names, "image_quota": quota})
+    remembered = guesses.as_marks(rows[0][0]) if attempt else {}
     account = rows[0][1 : 1 + _ACCOUNT_COLUMNS]
     if account[0] is None:
         return Found(at, marks=remembered)
@@ -219,7 +217,8 @@ def _ask(statement: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
     database = cast(DatabaseWrapper, connection)
     with database.prepared_cursor() as cursor:
         cursor.execute(statement, parameters)
-        return cursor.fetchall()
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+        return rows
 
 
 def _repositories(rows: Iterable[tuple[Any, ...]]) -> dict[str, Repository]:

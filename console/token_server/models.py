@@ -1,4 +1,4 @@
-"""What is kept of refresh tokens: whose, and when and where they were made and used."""
+"""The table of refresh tokens."""
 
 from __future__ import annotations
 

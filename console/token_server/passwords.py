@@ -1,4 +1,4 @@
-"""Checking registry passwords, which every login, push and pull sends, without hashing each of them again.
+"""Verify registry passwords, with a cache of those verified lately.
 
 A password that was right is remembered for some minutes, as an HMAC with a key that only this process's memory has.
 It goes with the account, the version of its credential and the stored hash, all of which are read anew each time: a
@@ -16,9 +16,8 @@ from cachetools import TTLCache
 from django.contrib.auth.hashers import check_password, make_password
 
 from console.access.grants import Caller
-from console.throttling import hashing
-from console.throttling import services as guessing
-from console.throttling.services import Attempt, Marks
+from console.throttling import guesses, hashing
+from console.throttling.guesses import Attempt, Marks
 
 REMEMBERED_SECONDS = 300
 _MOST = 10_000
@@ -28,7 +27,7 @@ _remembered: TTLCache[int, bytes] = TTLCache(_MOST, REMEMBERED_SECONDS)
 _lock = threading.Lock()
 
 
-def is_right(caller: Caller | None, password: str, attempt: Attempt, marks: Marks) -> bool:
+def verify_password(caller: Caller | None, password: str, attempt: Attempt, marks: Marks) -> bool:
     """Whether ``password`` is the caller's registry password, and the caller may use the registry at all.
 
     Whatever is not remembered costs one hash: a wrong password, and one for an account that does not exist or may not
@@ -37,23 +36,23 @@ def is_right(caller: Caller | None, password: str, attempt: Attempt, marks: Mark
     :param caller: ``None`` when there is no such account.
     :param attempt: what is being tried; a wrong password is counted.
     :param marks: what was read of it just before.
-    :raises console.throttling.services.HeldBack: after too many wrong ones: for a right one, too, or who is held back
+    :raises console.throttling.guesses.HeldBack: after too many wrong ones: for a right one, too, or who is held back
         could tell it from others.
     :raises console.throttling.hashing.Busy: when too many others are being compared.
     """
-    guessing.refuse(marks)
+    guesses.raise_if_limited(marks)
     fingerprint = _fingerprint(caller, password) if caller is not None else b""
     if _is_remembered(caller, fingerprint):
         return True
-    with hashing.place(known=guessing.is_known(marks)):
+    with hashing.place(known=guesses.is_known(marks)):
         # Clients ask for several tokens at once: whoever waited may find that another has just hashed the same.
         if _is_remembered(caller, fingerprint):
             return True
         # Or that others have used up what may be wrong.
-        marks = guessing.read(attempt)
-        guessing.refuse(marks)
+        marks = guesses.read_marks(attempt)
+        guesses.raise_if_limited(marks)
         if not _compare(caller, password):
-            guessing.wrong(attempt, marks)
+            guesses.record_failure(attempt, marks)
             return False
         if caller is not None:
             with _lock:

@@ -1,4 +1,4 @@
-"""Changing the key that registry tokens are signed with, without refusing anybody (see ``installation.keys``)."""
+"""Rotate the signing key of registry tokens without refusing any client (see ``installation.keys``)."""
 
 from __future__ import annotations
 

@@ -14,9 +14,9 @@ from console.access.grants import Access, Caller, dockerhub_grants, registry_gra
 from console.access_tokens import services as access_tokens
 from console.accounts.token_secrets import hash_secret, looks_like_secret
 from console.registry.signing import SignedToken, sign
-from console.throttling import services as guessing
-from console.throttling.services import CONSOLE, REGISTRY, Attempt
-from console.token_server import logins, lookup, passwords, trail
+from console.throttling import guesses
+from console.throttling.guesses import CONSOLE, REGISTRY, Attempt
+from console.token_server import audit_events, logins, lookup, passwords
 from console.token_server.lookup import Found
 from console.token_server.token_request import Password, RefreshToken, Refused, TokenRequest
 
@@ -36,7 +36,7 @@ def issue_token(request: TokenRequest) -> Issued:
     """Authenticate the caller, decide what of the scopes is granted, and sign it. One statement reads all facts.
 
     :raises Refused: when the credentials are not right.
-    :raises console.throttling.hashing.Later: when they cannot be tried now.
+    :raises console.throttling.hashing.TryAgainLater: when they cannot be tried now.
     :raises django.db.OperationalError: when the database cannot be reached.
     """
     found = authenticate(request)
@@ -46,7 +46,7 @@ def issue_token(request: TokenRequest) -> Issued:
     else:
         granted = registry_grants(caller, request.asked, found.repositories)
     token = sign(caller.username if caller else "", granted, request.service, found.at)
-    trail.count(found, request, granted)
+    audit_events.count(found, request, granted)
     return Issued(token, granted, _refresh_token(request, caller))
 
 
@@ -54,7 +54,7 @@ def authenticate(request: TokenRequest) -> Found:
     """The caller whose credentials these are, if any were sent, and what is known of the repositories asked for.
 
     :raises Refused: also, at the same cost in time, for a user name that does not exist.
-    :raises console.throttling.hashing.Later: when they cannot be tried now.
+    :raises console.throttling.hashing.TryAgainLater: when they cannot be tried now.
     """
     credentials = request.credentials
     if credentials is None:
@@ -71,9 +71,9 @@ def _by_password(request: TokenRequest, credentials: Password) -> Found:
     found = lookup.by_username(credentials.username, request.asked, attempt)
     if found.caller is None:
         attempt = replace(attempt, name="")
-    if not passwords.is_right(found.caller, credentials.password, attempt, found.marks) or found.caller is None:
+    if not passwords.verify_password(found.caller, credentials.password, attempt, found.marks) or found.caller is None:
         raise Refused
-    guessing.right(attempt, found.marks, [Attempt(CONSOLE, f"account:{found.caller.account}", request.address)])
+    guesses.record_success(attempt, found.marks, [Attempt(CONSOLE, f"account:{found.caller.account}", request.address)])
     return found
 
 
@@ -82,8 +82,8 @@ def _by_access_token(request: TokenRequest, credentials: Password) -> Found:
     attempt = Attempt(REGISTRY, credentials.username, request.address)
     found = lookup.by_secret(credentials.username, hash_secret(credentials.password), request.asked, attempt)
     if found.caller is None or found.use is None or not found.caller.usable:
-        guessing.refuse(found.marks, secret=True)
-        guessing.wrong(attempt, found.marks, secret=True)
+        guesses.raise_if_limited(found.marks, secret=True)
+        guesses.record_failure(attempt, found.marks, secret=True)
         raise Refused
     now = timezone.now()
     if access_tokens.use_is_news(found.use.last_at, found.use.last_from, request.address, now):
@@ -100,9 +100,9 @@ def _by_refresh_token(request: TokenRequest, text: str) -> Found:
         raise Refused from None
     except signing.BadSignature:
         attempt = Attempt(REGISTRY, None, request.address)
-        marks = guessing.read(attempt)
-        guessing.refuse(marks, secret=True)
-        guessing.wrong(attempt, marks, secret=True)
+        marks = guesses.read_marks(attempt)
+        guesses.raise_if_limited(marks, secret=True)
+        guesses.record_failure(attempt, marks, secret=True)
         raise Refused from None
     except (AttributeError, KeyError, TypeError, ValueError):  # made by an earlier version
         raise Refused from None

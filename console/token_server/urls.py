@@ -1,4 +1,4 @@
-"""The token endpoint's address: what the registry names as its realm."""
+"""URL of the token endpoint: the realm that the registry names."""
 
 from django.urls import path
 

@@ -1,4 +1,4 @@
-"""Addresses of the page of logins with Docker."""
+"""URLs of the page of Docker logins."""
 
 from django.urls import path
 

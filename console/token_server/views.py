@@ -16,8 +16,8 @@ from django.views.decorators.csrf import csrf_exempt
 
 from console.access.scopes import MOST_SCOPES, TooManyScopes, format_scope
 from console.audit.middleware import client_address
-from console.throttling.hashing import Later
-from console.token_server import services, trail
+from console.throttling.hashing import TryAgainLater
+from console.token_server import audit_events, services
 from console.token_server.token_request import BadRequest, Refused, read_get, read_post
 from console.web import protocol_errors
 
@@ -50,11 +50,11 @@ def token(request: HttpRequest) -> HttpResponse:
         if request.method in {"GET", "HEAD"}:
             return _get(request)
     except Refused as refused:
-        trail.count_refusal(client_address(request))
+        audit_events.count_refusal(client_address(request))
         if request.method == "POST":
             return _refusal(400, "UNAUTHORIZED", refused.message, "invalid_grant")
         return _refusal(401, "UNAUTHORIZED", refused.message, "invalid_client")
-    except Later as later:
+    except TryAgainLater as later:
         response = _refusal(429, "TOOMANYREQUESTS", later.message, "temporarily_unavailable")
         response["Retry-After"] = str(later.seconds)
         return response

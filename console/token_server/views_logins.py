@@ -1,4 +1,4 @@
-"""Where one is logged in with Docker."""
+"""The page of Docker logins."""
 
 from __future__ import annotations
 

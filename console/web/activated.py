@@ -1,4 +1,4 @@
-"""Views for those whose service is activated."""
+"""View decorator: the service must be activated."""
 
 from __future__ import annotations
 

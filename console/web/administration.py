@@ -1,4 +1,4 @@
-"""The administration's site."""
+"""The site object of the administration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may keep a page."""
+"""Cache-Control of pages: private, never stored by shared caches."""
 
 from __future__ import annotations
 

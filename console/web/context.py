@@ -1,4 +1,4 @@
-"""What every template may use."""
+"""Template context processor."""
 
 from __future__ import annotations
 

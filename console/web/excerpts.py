@@ -1,4 +1,4 @@
-"""The beginning of a list whose length nobody vouches for, as a page shows it."""
+"""Excerpts: the beginning of a list of unbounded length, as a page shows it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parts of pages that differ in their texts alone, such as the rows of a list, at a fraction of a template's cost.
+"""Partial evaluation of templates: rows of lists are rendered once, and only their texts filled in.
 
 A template is rendered once for each *shape* of what it is given, which is everything but the texts, with a mark in the
 place of each text. What comes out is kept, and from then on the texts are put where the marks were.

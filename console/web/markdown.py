@@ -1,4 +1,4 @@
-"""Markdown that people wrote, as HTML that cannot hurt anybody."""
+"""Markdown to safe HTML."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lists in numbered pages. Lists that are too long for numbers: ``console.web.keyset``."""
+"""Pagination by page number. Lists that are too long for numbers: ``console.web.keyset``."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def page_size(query: QueryDict) -> int:
     return int(asked) if asked in {str(size) for size in PAGE_SIZES} else DEFAULT_PAGE_SIZE
 
 
-class WidePaginator(Paginator):
+class WidePaginator(Paginator):  # type: ignore[type-arg]
     """Pages of a long list: only numbers of rows are skipped, not rows, and the second half is read from its end.
 
     :param total: how many rows there are, where that is known already.

@@ -1,4 +1,4 @@
-"""Error bodies of the registry's protocol, for the addresses that programs ask.
+"""Error bodies of the registry's protocol.
 
 Pure functions without Django: the web worker needs them for requests that never reach the application.
 """

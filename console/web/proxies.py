@@ -1,4 +1,4 @@
-"""Who asks, when a proxy asks for somebody."""
+"""Middleware for requests through a trusted reverse proxy."""
 
 from __future__ import annotations
 

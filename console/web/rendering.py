@@ -1,4 +1,4 @@
-"""Answering with a whole page, or with the part of it that htmx asked for."""
+"""Render a page, or the partial that htmx asked for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How static files are stored when they are collected."""
+"""Storage of static files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ STYLES = ("tokens", "base", "layout", "components", "dialogs", "forms", "tables"
 STYLE_SHEET = "css/site.css"
 
 
-class Storage(CompressedManifestStaticFilesStorage):
+class Storage(CompressedManifestStaticFilesStorage):  # type: ignore[misc]
     """Names files by their hash, compresses them, and makes one style sheet of all.
 
     A browser paints nothing before it has every style sheet: one is there sooner than many.

@@ -1,4 +1,4 @@
-"""Nobody uploads files here: images come by the registry."""
+"""Upload handler that refuses every file."""
 
 from __future__ import annotations
 

@@ -11,8 +11,8 @@ from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from console.accounts import email_changes, email_links, jobs
-from console.accounts.letters import letters
 from console.accounts.models import EmailChange
+from console.accounts.password_reset_email import letters
 from console.accounts.services import set_active
 from console.audit.models import AuditEvent
 from tests.factories import PASSWORD, AccountFactory

@@ -5,12 +5,12 @@ from django.utils.encoding import force_bytes
 from django.utils.http import urlsafe_base64_encode
 
 from console.access_tokens import services as access_tokens
-from console.accounts.letters import letters
+from console.accounts.password_reset_email import letters
 from console.audit import summaries
 from console.audit.models import AuditEvent
 from console.imports.models import Transfer
 from console.registry.connection import registry
-from console.registry.index.services import reread_image
+from console.registry.index.sync import reread_image
 from console.repositories import failures
 from console.repositories.models import Copy, WorkFailure
 from console.token_server.models import Login

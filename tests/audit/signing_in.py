@@ -6,7 +6,7 @@ from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialAccount
 
 from console.accounts import email_changes, email_links
-from console.login import factors, links
+from console.login import factors, sign_in_links
 from tests.factories import PASSWORD, AccountFactory
 from tests.signin.conftest import Phone, set_up
 
@@ -28,7 +28,7 @@ def second_factor(w):
 
 def link(w):
     w.client.logout()
-    w.post(links.make(w.ann).partition("/sign-in/")[2].join(["/sign-in/", ""]))
+    w.post(sign_in_links.make(w.ann).partition("/sign-in/")[2].join(["/sign-in/", ""]))
     return "account.sign_in", w.id, {"by": ["link"]}
 
 

@@ -20,9 +20,9 @@ import manage
 from console.access_tokens import services as access_tokens
 from console.audit import summaries
 from console.audit.admin import AuditEventAdmin
+from console.audit.admin_base import AuditedAdmin
 from console.audit.models import AuditEvent
 from console.audit.origin import command, set_origin
-from console.audit.recorded import Recorded
 from console.imports import jobs as transfer_jobs
 from console.operations.management.commands import prepare
 from console.ownership import jobs as namespace_jobs
@@ -201,7 +201,9 @@ def test_an_action(world, name):
 
 
 def test_the_whole_administration_is_recorded():
-    assert [type(one) for one in admin.site._registry.values() if not isinstance(one, Recorded)] == [AuditEventAdmin]
+    assert [type(one) for one in admin.site._registry.values() if not isinstance(one, AuditedAdmin)] == [
+        AuditEventAdmin
+    ]
 
 
 def test_a_form_tells_old_and_new_of_each_field(world):
@@ -229,7 +231,7 @@ def test_a_new_row_tells_what_is_in_it_but_no_password(world):
 
 
 def test_what_is_deleted_there(world):
-    class Loose(Recorded):
+    class Loose(AuditedAdmin):
         pass
 
     made = Loose(Image, admin.site)
@@ -288,7 +290,7 @@ def _(w):
 def _(w):
     first, second = w.pushed("v0"), push_image(registry(), w.name, "v0")
     remember([Notice(w.name, "v0", timezone.now(), w.ann.credential.username)])
-    index_jobs.follow_all_hints()
+    index_jobs.sync_all_hints()
     return "tag.push", f"{w.name}:v0", {"old": first.digest, "new": second.digest}, w.id
 
 
@@ -296,7 +298,7 @@ def _(w):
 def _(w):
     pushed = push_image(registry(), w.name, "v0")
     remember([Notice(w.name, "v0", timezone.now(), "a-former-name")])
-    index_jobs.follow_hints(w.name)
+    index_jobs.sync_hints(w.name)
     return "tag.push", f"{w.name}:v0", {"old": None, "new": pushed.digest}, "a-former-name"
 
 
@@ -312,7 +314,7 @@ def _(w):
 def _(w):
     pushed = push_image(registry(), w.name, "v1")
     index_jobs.reread_tag(w.name, "v1")
-    index_jobs.follow_all_hints()
+    index_jobs.sync_all_hints()
     return "tag.found", f"{w.name}:v1", {"old": None, "new": pushed.digest}
 
 
@@ -409,7 +411,7 @@ COMMANDS |= {"worker": "It runs jobs, which record what they do.", **ELSEWHERE}
 
 
 def test_each_command_has_a_case_or_a_reason():
-    folders = [str(path) for path in ROOT.glob("console/*/management/commands")]
+    folders = [str(path) for path in ROOT.glob("console/**/management/commands")]
     assert {module.name for module in pkgutil.iter_modules(folders)} == set(COMMANDS)
 
 
@@ -439,7 +441,7 @@ def test_the_worker_is_not_the_operator(monkeypatch):
 
     found = []
     monkeypatch.setattr(worker, "run_worker", lambda: found.append(origin().actor()))
-    monkeypatch.setattr(worker, "look_again", lambda: None)
+    monkeypatch.setattr(worker, "reconcile_soon", lambda: None)
     monkeypatch.setattr(worker.connection, "close", lambda: None)
     # It is the process's, and would be that of the tests that follow.
     monkeypatch.setattr(worker, "limit_statements", found.append)

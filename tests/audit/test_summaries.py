@@ -7,7 +7,7 @@ from unittest.mock import Mock
 import pytest
 from django.db import OperationalError
 
-from console.audit import ending, summaries
+from console.audit import shutdown, summaries
 from console.audit.models import AuditEvent
 from console.local.web_worker import WebWorker
 from console.token_server import passwords
@@ -172,7 +172,7 @@ def test_a_thread_writes_now_and_then(monkeypatch):
     """The tests' own does not run (tests/conftest.py); this is the one of a process that begins to count."""
     called = []
     monkeypatch.setattr(summaries, "SECONDS", 0.001)
-    monkeypatch.setattr(ending, "over", over := threading.Event())
+    monkeypatch.setattr(shutdown, "over", over := threading.Event())
     monkeypatch.setattr(summaries, "_write", lambda: called.append(1) or len(called) < 3 or over.set())
     thread = threading.Thread(target=summaries._write_for_ever, daemon=True)
     thread.start()
@@ -184,7 +184,7 @@ def test_a_thread_writes_now_and_then(monkeypatch):
 def test_it_writes_when_the_process_is_told_to_end(monkeypatch):
     """Not when it ends: with half a request open that is after the grace period, when it may be killed already."""
     called = []
-    monkeypatch.setattr(ending, "over", threading.Event())
+    monkeypatch.setattr(shutdown, "over", threading.Event())
     monkeypatch.setattr(summaries, "_write", lambda: called.append(1))
     thread = threading.Thread(target=summaries._write_for_ever, daemon=True)
     thread.start()

@@ -11,8 +11,8 @@ from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
 from console.audit import admin, export
-from console.audit.finding import FilterForm, actions
 from console.audit.models import AuditEvent
+from console.audit.search import FilterForm, actions
 from console.audit.services import Event, record, record_all
 from tests.factories import AccountFactory
 from tests.page_tools import text_of
@@ -166,7 +166,7 @@ class TestMillion:
     def test_actions_are_told_apart_without_reading_all(self):
         assert len(actions()) >= 40
         with connection.cursor() as cursor:
-            from console.audit import finding
+            from console.audit import search as finding
 
             cursor.execute(f"EXPLAIN {finding._ACTIONS}")
             plan = "\n".join(row[0] for row in cursor.fetchall())

@@ -18,8 +18,8 @@ from django.utils.http import urlsafe_base64_encode
 
 from console.access_tokens import services as access_tokens
 from console.accounts import email_changes, email_links
-from console.accounts.letters import letters
 from console.accounts.models import RegistryCredential
+from console.accounts.password_reset_email import letters
 from console.audit.services import record
 from console.imports.models import Transfer
 from console.namespaces.models import NamespaceHold

@@ -6,7 +6,7 @@ import pytest
 from django.template.loader import render_to_string
 from django.test import Client
 
-from console.login import links
+from console.login import sign_in_links
 from tests.browser import live, longest
 from tests.security.test_matrix import ROWS, routes
 
@@ -145,7 +145,7 @@ class Measure:
 def test_nothing_scrolls_sideways_and_each_dialog_can_be_read(settings):
     longest.settings_at_their_longest(settings)
     site = longest.LongestSite()
-    site.link = links.make(site.owner).removeprefix(settings.CONSOLE_URL)
+    site.link = sign_in_links.make(site.owner).removeprefix(settings.CONSOLE_URL)
     rows = list(known(site))
     shown = [*((role, path) for role, path, _dialog in rows), *more_pages(site)]
     opened = [*(("GET", path, {}) for _role, path, dialog in rows if dialog), *more_dialogs(site)]

@@ -250,7 +250,7 @@ ADMINISTRATOR = (
         (new_password("password1"), repetition("password2")), done="Password changed successfully.",
     ),
     Form(
-        "console.audit.finding.FilterForm", "/admin/audit/auditevent/", "Filter",
+        "console.audit.search.FilterForm", "/admin/audit/auditevent/", "Filter",
         (
             Typed("words", "w" * 200, "at most 200 characters"),
             Typed("actor", "1" * 64, "at most 64 characters"),
@@ -265,7 +265,7 @@ FORMS = (*STRANGER, *FRESH, *ACTIVATED, *ENROLLED, *ADMINISTRATOR)
 # Forms without a field to type into, and those whose fields others have.
 NOTHING_TYPED = {
     "console.images.forms.VisibilityForm",
-    "console.images.forms.NamespaceChoiceForm",
+    "console.repositories.forms.NamespaceChoiceForm",
 }
 # In ``test_typing.py``, in a test of its own: its owner is chosen from a list that is searched.
 ELSEWHERE = {"console.ownership.admin.NamespaceForm": {"name"}}

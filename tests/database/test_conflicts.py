@@ -13,12 +13,12 @@ from console.accounts import email_changes, email_links, services
 from console.accounts.models import EmailChange, RegistryCredential
 from console.activation.services import enable
 from console.database.conflicts import insert
-from console.login import factors, identities
-from console.login.identities import Identity, Problem
+from console.login import factors, single_sign_on
+from console.login.single_sign_on import Identity, Problem
 from console.namespaces.models import Namespace
 from console.ownership.services import create_namespace
 from console.registry.index.adoption import adopt
-from console.registry.index.services import image_for_push
+from console.registry.index.sync import image_for_push
 from console.repositories.models import Image
 from console.repositories.services import create_image
 from tests.factories import PASSWORD, AccountFactory, ActivatedAccountFactory, ImageFactory, NamespaceFactory
@@ -88,7 +88,7 @@ class TestOneAfterAnother:
     def test_an_image_that_a_push_makes(self, monkeypatch):
         image = ImageFactory()
         looked = iter([None, image])
-        monkeypatch.setattr("console.registry.index.services.find_image", lambda repository: next(looked))
+        monkeypatch.setattr("console.registry.index.sync.find_image", lambda repository: next(looked))
         with nothing_fails():
             assert image_for_push(image.repository, "") == image
 
@@ -105,12 +105,12 @@ class TestOneAfterAnother:
     def test_an_identity(self, monkeypatch):
         identity = Identity("https://login.example.com", "u-1", "Ann", "ann@example.com")
         owner, other = AccountFactory(), AccountFactory()
-        identities.connect(owner, identity)
+        single_sign_on.connect(owner, identity)
         looked = iter([None, owner, None, owner])
-        monkeypatch.setattr(identities, "account_of", lambda identity: next(looked))
-        assert "belongs to another account" in refused(identities.connect, other, identity)
+        monkeypatch.setattr(single_sign_on, "account_of", lambda identity: next(looked))
+        assert "belongs to another account" in refused(single_sign_on.connect, other, identity)
         with nothing_fails():
-            assert identities.account_for(identity) == owner
+            assert single_sign_on.account_for(identity) == owner
 
     def test_an_authenticator_app(self):
         account = AccountFactory()

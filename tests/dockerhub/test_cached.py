@@ -51,18 +51,18 @@ def test_what_was_pulled_is_counted_once(client, ann, cache, upstream, inner):
 
         assert "Nothing yet" in text(client, "/docker-hub/debian/-/cached/")
         ours.manifest("library/debian", "12")
-        assert cached.look("library/debian") == cached.Cached([], 0, False)
+        assert cached.read_cached("library/debian") == cached.Cached([], 0, False)
 
         pull(ours, pictures[1], "library/debian")
         cache.wait_until_it_holds("library/debian", pictures[1].blobs)
-        assert cached.look("library/debian") == cached.Cached(
+        assert cached.read_cached("library/debian") == cached.Cached(
             [cached.CachedTag("12", pictures[1].size, ["linux/arm64"])], pictures[1].size, False
         )
 
         ours.manifest("library/debian", "slim")
         pull(ours, slim, "library/debian")
         cache.wait_until_it_holds("library/debian", slim.blobs)
-        found = cached.look("library/debian")
+        found = cached.read_cached("library/debian")
         assert [(tag.name, tag.size, tag.platforms) for tag in found.tags] == [
             ("12", pictures[1].size, ["linux/arm64"]), ("slim", slim.size, [])
         ]  # fmt: skip
@@ -81,12 +81,12 @@ def test_of_very_much_a_part_is_looked_at(cache, upstream, inner, monkeypatch):
             ours.manifest("library/busybox", name)
             pull(ours, image, "library/busybox")
             cache.wait_until_it_holds("library/busybox", image.blobs)
-    everything = cached.look("library/busybox")
+    everything = cached.read_cached("library/busybox")
     assert not everything.more
     for limit, most in (("_MOST_TAGS", 2), ("_MOST_BLOBS", 3)):
         with monkeypatch.context() as patch:
             patch.setattr(cached, limit, most)
-            found = cached.look("library/busybox")
+            found = cached.read_cached("library/busybox")
             assert found.more, limit
             assert 0 < found.size < everything.size, limit
 
@@ -98,9 +98,9 @@ def test_what_was_forgotten_does_not_count(cache, upstream, inner):
         pull(ours, image, "library/alpine")
         cache.wait_until_it_holds("library/alpine", image.blobs)
         storage.delete_blob("library/alpine", image.blobs[1])
-        assert cached.look("library/alpine").tags[0].size == image.size - 64
+        assert cached.read_cached("library/alpine").tags[0].size == image.size - 64
         storage.delete_manifest("library/alpine", image.digest)
-        assert cached.look("library/alpine") == cached.Cached([], 0, False)
+        assert cached.read_cached("library/alpine") == cached.Cached([], 0, False)
 
 
 def test_nobody_answers(client, ann, settings):

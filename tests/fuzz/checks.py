@@ -23,8 +23,7 @@ from console.access.scopes import MOST_SCOPES, TooManyScopes, format_scope, pars
 from console.imports import references
 from console.namespaces.models import Namespace
 from console.official_images.converters import OfficialImageConverter
-from console.registry.index import reading
-from console.registry.index import views as indexing
+from console.registry.index import parse, views
 from console.repositories.converters import DigestConverter, NamespaceConverter, RepositoryConverter, TagConverter
 from console.repositories.models import Image
 from console.token_server import token_request
@@ -155,13 +154,13 @@ def check_basic(header: str) -> None:
 
 def check_events(events: Iterable[Any]) -> None:
     """Each event is understood or counted as unusable; what it comes to fits into its columns."""
-    taken = indexing.Taken()
+    taken = views.Taken()
     number = 0
     for event in events:
-        indexing._read(event, taken)
+        views._read(event, taken)
         number += 1
     assert sum(taken.unusable.values()) <= number
-    assert set(taken.unusable) <= set(indexing.Reason.values)
+    assert set(taken.unusable) <= set(views.Reason.values)
     assert max(len(taken.notices), len(taken.occurrences), len(taken.pushes)) <= number
     soon = timezone.now() + datetime.timedelta(days=2)
     for notice in taken.notices:
@@ -196,7 +195,7 @@ _ASKED = (
 )  # fmt: skip
 
 
-def check_manifest(media_type: str, content: bytes) -> reading.Reading:
+def check_manifest(media_type: str, content: bytes) -> parse.Reading:
     """What is asked of it is of its type or malformed; what is understood of it can be stored."""
     manifest = Manifest("team/app", "sha256:" + "0" * 64, media_type, content)
     for name in _ASKED:
@@ -213,14 +212,14 @@ def check_manifest(media_type: str, content: bytes) -> reading.Reading:
             assert all(0 <= layer.size <= LARGEST and grammar.is_digest(layer.digest) for layer in value)
         elif name == "artifact_type":
             check_storable(value)
-    found = reading.read_manifest(manifest)
+    found = parse.read_manifest(manifest)
     check_reading(found)
-    if reading.wants_config(found):
+    if parse.wants_config(found):
         assert found.config_descriptor is not None and found.config_descriptor.size <= 4 << 20
     return found
 
 
-def check_reading(found: reading.Reading) -> None:
+def check_reading(found: parse.Reading) -> None:
     """It fits into its columns."""
     assert found.kind in {"image", "index", "artifact", "other"}
     assert type(found.size) is int and 0 <= found.size <= LARGEST
@@ -247,8 +246,8 @@ def _check_bounds(shown: Any, depth: int = 0) -> None:
 
 def check_config(content: bytes) -> None:
     """An image's configuration."""
-    found = reading.Reading("sha256:" + "0" * 64, OCI_MANIFEST, b"{}")
-    reading.add_config(found, content)
+    found = parse.Reading("sha256:" + "0" * 64, OCI_MANIFEST, b"{}")
+    parse.add_config(found, content)
     check_reading(found)
 
 

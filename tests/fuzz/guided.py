@@ -16,7 +16,7 @@ import atheris
 
 # Our parsers and the library that does the work for one of them; the rest of the product is loaded as it is.
 INSTRUMENTED = [
-    "console.registry.index.reading",
+    "console.registry.index.parse",
     "console.registry.index.views",
     "console.web.markdown",
     "console.web.keyset",

@@ -9,7 +9,7 @@ from django.db import transaction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.registry.index import reading
+from console.registry.index import parse
 from console.repositories.models import Document, Manifest
 from tests.factories import ImageFactory
 from tests.fuzz import seeds, wild
@@ -104,7 +104,7 @@ def test_the_database_takes_it(cases, image, media_type, content, configuration)
     """Columns have lengths, ``bigint`` has an end, and ``jsonb`` has no NUL."""
     cases("manifest in the database")
     found = check_manifest(media_type, content)
-    reading.add_config(found, configuration)
+    parse.add_config(found, configuration)
     with transaction.atomic():
         Document.objects.create(
             digest=found.digest, media_type=found.media_type, content=found.content, config=found.config

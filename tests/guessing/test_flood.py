@@ -9,9 +9,8 @@ from django.conf import settings
 from django.db import connections
 from django.utils import timezone
 
-from console.throttling import hashing
-from console.throttling import services as guessing
-from console.throttling.services import LETTER, REGISTRY, Attempt
+from console.throttling import guesses, hashing
+from console.throttling.guesses import PASSWORD_RESET, REGISTRY, Attempt
 from console.token_server import passwords
 from tests.factories import PASSWORD, ActivatedAccountFactory
 from tests.guessing.doors import DOORS, hashes_counted
@@ -148,9 +147,9 @@ class TestFlood:
     def test_two_who_count_at_once_are_both_counted(self, crowd):
         attempts = [Attempt(REGISTRY, "ann", f"192.0.2.{number}") for number in range(8)]
         for attempt in attempts * 2:
-            crowd.send(lambda attempt=attempt: guessing.wrong(attempt, guessing.read(attempt)))
+            crowd.send(lambda attempt=attempt: guesses.record_failure(attempt, guesses.read_marks(attempt)))
         assert crowd.all() == [None] * 16
-        ahead = guessing.read(attempts[0])["network"] - timezone.now()
+        ahead = guesses.read_marks(attempts[0])["network"] - timezone.now()
         assert 15 * 60 < ahead.total_seconds() <= 16 * 60
 
 
@@ -175,16 +174,18 @@ def all_slots_taken_for_start(crowd, number, account):
 @pytest.mark.django_db(transaction=True)
 def test_of_many_who_ask_at_once_as_many_are_heard_as_may_be(crowd, monkeypatch):
     """Each of them sees that nobody has asked yet."""
-    together, read = threading.Barrier(12), guessing.read
+    together, read = threading.Barrier(12), guesses.read_marks
 
     def read_together(attempt):
         marks = read(attempt)
         together.wait(PATIENCE)
         return marks
 
-    monkeypatch.setattr(guessing, "read", read_together)
+    monkeypatch.setattr(guesses, "read_marks", read_together)
     for number in range(12):
-        crowd.send(lambda number=number: guessing.ask(Attempt(LETTER, "ann@example.com", f"192.0.2.{number}")))
+        crowd.send(
+            lambda number=number: guesses.count_request(Attempt(PASSWORD_RESET, "ann@example.com", f"192.0.2.{number}"))
+        )
     answers = crowd.all()
     refused = [answer for answer in answers if answer is not None]
     most, seconds = settings.GUESSES_AT["letter"]["account"]

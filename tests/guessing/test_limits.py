@@ -14,11 +14,11 @@ from console.accounts import token_secrets
 from console.accounts.services import set_active
 from console.accounts.token_secrets import PREFIX
 from console.audit.models import AuditEvent
-from console.throttling import services as guessing
+from console.throttling import guesses
+from console.throttling.guesses import CONSOLE, REGISTRY, Attempt
 from console.throttling.jobs import forget
 from console.throttling.limits import guess_limits
 from console.throttling.models import Mark
-from console.throttling.services import CONSOLE, REGISTRY, Attempt
 from console.token_server import passwords
 from tests.factories import PASSWORD, AccountFactory, ActivatedAccountFactory
 from tests.guessing.doors import DOORS, each_door, each_open_door, hashes_counted
@@ -64,7 +64,7 @@ def guess(door, account, times, address=HERE):
 def later(monkeypatch, seconds):
     """Let time pass."""
     now = timezone.now() + datetime.timedelta(seconds=seconds)
-    monkeypatch.setattr(guessing.timezone, "now", lambda: now)
+    monkeypatch.setattr(guesses.timezone, "now", lambda: now)
 
 
 class TestOneAddress:
@@ -189,15 +189,15 @@ class TestManyAddresses:
     def test_mistakes_where_one_is_known_use_up_nothing_elsewhere(self, ann):
         assert BASIC.open(ann, PASSWORD, ELSEWHERE) is True
         guess(BASIC, ann, 10, ELSEWHERE)
-        marks = guessing.read(Attempt(REGISTRY, ann.credential.username, ELSEWHERE))
+        marks = guesses.read_marks(Attempt(REGISTRY, ann.credential.username, ELSEWHERE))
         assert [kind for kind, until in marks.items() if until] == ["known", "here"]
 
     def test_an_address_is_known_for_some_time(self, ann, monkeypatch, settings):
         attempt = Attempt(CONSOLE, f"account:{ann.pk}", HERE)
         assert SIGN_IN.open(ann, PASSWORD) is True
-        assert guessing.is_known(guessing.read(attempt))
+        assert guesses.is_known(guesses.read_marks(attempt))
         later(monkeypatch, settings.KNOWN_ADDRESS_DAYS * 24 * 3600 + 1)
-        assert not guessing.is_known(guessing.read(attempt))
+        assert not guesses.is_known(guesses.read_marks(attempt))
 
     def test_it_is_written_down_once_a_day(self, ann, monkeypatch):
         def queries():
@@ -215,7 +215,7 @@ class TestManyAddresses:
             guess(door, ann, 1)
         for door in (CONSOLE, REGISTRY):
             account = f"account:{ann.pk}" if door == CONSOLE else ann.credential.username
-            assert not guessing.is_known(guessing.read(Attempt(door, account, HERE)))
+            assert not guesses.is_known(guesses.read_marks(Attempt(door, account, HERE)))
 
 
 class TestSecrets:
@@ -297,7 +297,7 @@ class TestAnswers:
         (0.2, "in 1 second."), (59, "in 59 seconds."), (60, "in 1 minute."), (61, "in 2 minutes."),
     ])  # fmt: skip
     def test_when(self, seconds, sentence):
-        assert guessing.HeldBack(seconds).message.endswith(sentence)
+        assert guesses.HeldBack(seconds).message.endswith(sentence)
 
     @pytest.mark.parametrize("name", ["", "\x00", "x" * 5000, "ü:", "\ud800"])
     def test_names_of_every_kind(self, name):

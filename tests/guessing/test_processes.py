@@ -31,13 +31,12 @@ class Console:
 
     def __init__(self):
         self.port = free_port()
-        environment = dataclasses.replace(ENVIRONMENT, console_port=self.port)
-        variables = {"WEB_WORKERS": "1", "WEB_THREADS": "2"}
+        environment = dataclasses.replace(ENVIRONMENT, console_port=self.port, web_workers=1, web_threads=2)
         database = connection.settings_dict
         host = quote(str(ENVIRONMENT.socket_dir), safe="")
         url = f"postgresql://{database['USER']}@/{database['NAME']}?host={host}"
         self.process = subprocess.Popen(
-            gunicorn.command(environment, variables=variables),
+            gunicorn.command(environment),
             cwd=BASE_DIR,
             env={**os.environ, "DATABASE_URL": url, "CHANGES_PER_MINUTE": "1"},
         )

@@ -2,7 +2,7 @@
 
 from console.registry import jobs
 from console.registry.connection import registry
-from console.registry.index.services import reread_image
+from console.registry.index.sync import reread_image
 from console.repositories.models import Tag
 from console.repositories.services import delete_tags
 from tests.images import disk

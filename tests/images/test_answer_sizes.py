@@ -7,7 +7,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from console.images import content, parts
+from console.images import config_details, parts
 from console.images.tags import FIRST_CHILDREN
 from console.repositories.models import Document, Manifest, Tag
 from registry_client import OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST
@@ -177,7 +177,7 @@ class TestOneManifest:
         tag(row, "v1")
         page(client, f"/images/{image.repository}/-/tags/v1/")
         page(client, f"/images/{image.repository}/-/manifests/{row.digest}/")
-        for name in content.said(row).lists:
+        for name in config_details.said(row).lists:
             where = f"/images/{image.repository}/-/manifests/{row.digest}/{name}/"
             assert "Page 2 of" in page(client, f"{where}?page=2"), name
         assert "Page 2 of" in page(client, f"/images/{image.repository}/-/manifests/{row.digest}/layers/?page=2")

@@ -8,7 +8,7 @@ from django.db import connection, transaction
 
 from console.namespaces.models import Namespace
 from console.ownership.services import transfer_namespace
-from console.registry import copy_requests as services_copy
+from console.registry import copy_requests
 from console.registry.copy_requests import copy_tag
 from console.repositories.models import Copy, Image, Tag
 from console.repositories.services import delete_image
@@ -76,7 +76,7 @@ class TestRefused:
         """The target was looked at before its lock was had."""
         owner = source.namespace.owner
         other = ImageFactory(namespace=source.namespace, name="other")
-        real = services_copy._begin
+        real = copy_requests._begin
 
         def begin(*arguments):
             if then == "deleting":
@@ -85,7 +85,7 @@ class TestRefused:
                 Image.objects.filter(pk=other.pk).delete()
             return real(*arguments)
 
-        monkeypatch.setattr(services_copy, "_begin", begin)
+        monkeypatch.setattr(copy_requests, "_begin", begin)
         assert "is being deleted" in self.refused(owner, tag, source.namespace, "other", "v1")
 
     def test_into_a_namespace_that_is_being_transferred(self, source, tag):

@@ -7,8 +7,8 @@ import pytest
 from console.audit.models import AuditEvent
 from console.registry import deletion, jobs
 from console.registry.connection import registry
-from console.registry.contents import TOMBSTONE_DIGEST, bury_tag
-from console.registry.index.services import reread_image
+from console.registry.contents import TOMBSTONE_DIGEST, point_at_tombstone
+from console.registry.index.sync import reread_image
 from console.repositories.models import DoomedManifest, Image, ImageDeletion, Manifest, Tag
 from console.repositories.services import create_image, delete_image
 from registry_client import (
@@ -105,7 +105,7 @@ class TestAll:
     def test_a_tag_that_a_broken_off_deletion_of_tags_left_at_the_tombstone(self, image):
         push_image(registry(), image.repository, "v1")
         indexed(image)
-        bury_tag(image.repository, "v1")
+        point_at_tombstone(image.repository, "v1")
         run_deletion(image)
         assert registry().tags(image.repository) == []
         assert not Image.objects.exists()
@@ -270,7 +270,7 @@ class TestLeftByARegistryThatDied:
         indexed(image)
         delete_image(image.namespace.owner, image)
         for number in range(3):
-            bury_tag(image.repository, f"v{number}")
+            point_at_tombstone(image.repository, f"v{number}")
         forget(image, TOMBSTONE_DIGEST)
         jobs.delete_image(image.pk)
         assert disk.left_of(image.repository) == []

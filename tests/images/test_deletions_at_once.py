@@ -11,11 +11,11 @@ from console.imports import copying
 from console.imports.jobs import fetch
 from console.jobs.queue import INDEX_QUEUE, LATER_PRIORITY, TRANSFER_QUEUE, WORK_QUEUE
 from console.operations.worker import CONCURRENCY, run_worker
-from console.registry import deletion, jobs
+from console.registry import deletion, jobs, removal
 from console.registry.connection import registry
 from console.registry.index import hints
-from console.registry.index.jobs import follow_hints
-from console.registry.index.services import reread_image
+from console.registry.index.jobs import sync_hints
+from console.registry.index.sync import reread_image
 from console.repositories.models import Image, ImageDeletion
 from console.repositories.services import delete_image
 from registry_client import (
@@ -44,7 +44,7 @@ class TestTurns:
     @pytest.fixture
     def tags(self, image, monkeypatch):
         monkeypatch.setattr(deletion, "_BATCH", 2)
-        monkeypatch.setattr(deletion._batches, "__defaults__", (2,))
+        monkeypatch.setattr(removal, "MANIFESTS_AT_ONCE", 2)
         monkeypatch.setattr(deletion, "BURIED_AT_ONCE", 4)
         for number in range(9):
             push_image(registry(), image.repository, f"v{number}")
@@ -133,11 +133,11 @@ class TestManyAtOnce:
         together = threading.Barrier(sum(CONCURRENCY.values()))
         monkeypatch.setattr(copying, "fetch", lambda *_arguments: together.wait(20))
         monkeypatch.setattr(deletion, "delete_everything", lambda *_arguments: together.wait(20))
-        monkeypatch.setattr(hints, "follow", lambda *_arguments: together.wait(20))
+        monkeypatch.setattr(hints, "sync_repository", lambda *_arguments: together.wait(20))
         for number in range(CONCURRENCY[WORK_QUEUE]):
             delete_image((image := ImageFactory(name=f"image{number}")).namespace.owner, image)
         for number in range(CONCURRENCY[INDEX_QUEUE]):
-            follow_hints.configure(lock=f"repository{number}").defer(repository=f"repository{number}")
+            sync_hints.configure(lock=f"repository{number}").defer(repository=f"repository{number}")
         for number in range(CONCURRENCY[TRANSFER_QUEUE]):
             fetch.configure(lock=f"transfer{number}").defer(transfer_id=number, attempt=1)
         run_worker(wait=False)

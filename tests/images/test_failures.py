@@ -12,11 +12,10 @@ from console.accounts.models import Account
 from console.images.views import own_image
 from console.registry import jobs
 from console.registry.connection import registry
-from console.registry.index import hints, services
+from console.registry.index import hints, reconcile, sync
 from console.registry.index import jobs as index_jobs
-from console.registry.index import reconcile as walks
 from console.registry.index.hints import Notice
-from console.repositories import failures, pushed
+from console.repositories import failures, pushed_digests
 from console.repositories.failures import MOST_TRIES, Kind
 from console.repositories.models import Copy, Document, Image, Tag, WorkFailure
 from console.repositories.services import delete_image, delete_tags
@@ -111,7 +110,7 @@ class TestDamagedStorage:
     @pytest.mark.parametrize("spoilt", [b"garbage", b'{"schemaVersion": 2}'])
     def test_a_manifest_of_other_content(self, image, spoilt):
         digest = push(image, "v1").digest
-        pushed.remember([(image.repository, digest)])
+        pushed_digests.remember([(image.repository, digest)])
         content(digest).write_bytes(spoilt)
         delete_image(image.namespace.owner, image)
         jobs.delete_image(image.pk)
@@ -155,7 +154,7 @@ class TestDeletions:
             jobs.delete_image(image.pk)
             image = Image.objects.get()
             assert image.state == Image.State.ACTIVE and not hasattr(image, "deletion")
-            services.reread_image(image.repository)
+            sync.reread_image(image.repository)
             assert registry().resolve(image.repository, "v1").digest == made.digest
             assert image.tags.get().manifest.digest == made.digest
         page = client.get(reverse("image", args=[image.repository])).content.decode()
@@ -171,7 +170,7 @@ class TestDeletions:
         with failing(monkeypatch, "delete_blob", RegistryError("no", status=409)):
             assert exhaust(lambda: jobs.delete_image(image.pk)) == MOST_TRIES
         assert disk.tags(image.repository) == {} and len(disk.manifests(image.repository)) == 3
-        services.reread_image(image.repository)
+        sync.reread_image(image.repository)
         image.refresh_from_db()
         assert (image.state, image.tag_count) == (Image.State.ACTIVE, 0)
         image.manifests.all().delete()
@@ -197,7 +196,7 @@ class TestDeletions:
             patched.setattr(RegistryClient, "delete_manifest", once)
             exhaust(lambda: jobs.delete_image(image.pk))
         assert list(disk.tags(image.repository)) == ["v1"]
-        services.reread_image(image.repository)
+        sync.reread_image(image.repository)
         assert not image.tags.exists()
 
     def test_tags_marked_before_the_image_was_are_deleted_after_all(self, image, monkeypatch):
@@ -268,7 +267,7 @@ class TestDeletions:
         with monkeypatch.context() as patched:
             patched.setattr(RegistryClient, "delete_manifest", once)
             assert exhaust(lambda: jobs.delete_tags(image.pk, [])) == MOST_TRIES
-        services.reread_image(image.repository)
+        sync.reread_image(image.repository)
         assert set(image.tags.values_list("name", flat=True)) == {"v2"}
         assert set(disk.tags(image.repository)) == {"v1", "v2"}
         failure = WorkFailure.objects.get()
@@ -319,9 +318,9 @@ class TestTags:
         push(image, "fine")
         disk.break_tag(image.repository, "odd")
         hints.remember([Notice(image.repository, "odd"), Notice(image.repository, "fine")])
-        tries = exhaust(lambda: hints.follow(image.repository))
+        tries = exhaust(lambda: hints.sync_repository(image.repository))
         assert tries == MOST_TRIES
-        assert hints.follow(image.repository) == 0
+        assert hints.sync_repository(image.repository) == 0
         assert set(image.tags.values_list("name", flat=True)) == {"fine"}
         page = client.get(reverse("image", args=[image.repository])).content.decode()
         assert "“odd” cannot be shown." in page
@@ -330,7 +329,7 @@ class TestTags:
         client.post(reverse("failure-retry", args=[image.repository, failure.pk]))
         job = ProcrastinateJob.objects.get(task_name="indexing.reread_tag")
         index_jobs.reread_tag(**job.args)
-        index_jobs.follow_all_hints()
+        index_jobs.sync_all_hints()
         assert image.tags.get(name="odd").manifest.digest == made.digest
         assert not WorkFailure.objects.exists()
 
@@ -340,7 +339,7 @@ class TestTags:
         push_index(registry(), image.repository, "multi", children)
         damage(revision(image, children[0].digest))
         hints.remember([Notice(image.repository, "multi")])
-        assert exhaust(lambda: hints.follow(image.repository)) == MOST_TRIES
+        assert exhaust(lambda: hints.sync_repository(image.repository)) == MOST_TRIES
         assert image.tags.get().manifest.child_digests == [one.digest for one in children]
         assert image.tags.get().manifest.size == children[1].size
         assert not WorkFailure.objects.exists()
@@ -349,18 +348,18 @@ class TestTags:
 
     def test_one_that_nobody_thought_of_holds_up_no_other(self, image, monkeypatch):
         made = push(image, "odd")
-        real = services.store.read_plain
+        real = sync.store.read_plain
 
         def fail(manifests, client):
             if any(one.digest == made.digest for one in manifests):
                 raise RuntimeError("a defect")
             return real(manifests, client)
 
-        monkeypatch.setattr(services.store, "read_plain", fail)
-        monkeypatch.setattr(services.tree, "read_whole", lambda *_, **__: fail([made], None))
+        monkeypatch.setattr(sync.store, "read_plain", fail)
+        monkeypatch.setattr(sync.tree, "read_whole", lambda *_, **__: fail([made], None))
         hints.remember([Notice(image.repository, "odd")])
         hints.remember([Notice(ImageFactory(namespace=image.namespace).repository, "nothing")])
-        assert exhaust(lambda: hints.follow(image.repository)) == MOST_TRIES
+        assert exhaust(lambda: hints.sync_repository(image.repository)) == MOST_TRIES
         assert WorkFailure.objects.get().detail == "RuntimeError: a defect"
 
     def test_dismissed(self, client, image):
@@ -409,7 +408,7 @@ class TestTheAdministratorsList:
         indexed(image)
         copies.ask(image, "v1", image.name, "v2")
         with monkeypatch.context() as patched:
-            patched.setattr(services, "index_own", lambda *_: 1 / 0)
+            patched.setattr(sync, "index_own", lambda *_: 1 / 0)
             copies.run()
         copy = Copy.objects.get()
         assert (copy.state, copy.problem) == (Copy.State.FAILED, failures.BROKEN)
@@ -422,7 +421,7 @@ class TestTheAdministratorsList:
         failures.give_up(Kind.INDEX, image.repository, digest, sentence="It cannot be read.")
         error = RegistryUnavailable("broken", status=500)
         failures.record_failure(Kind.INDEX, image.repository, "v2", sentence="It cannot be read.", error=error)
-        walks.walk_on(walks.begin([image.repository]))
+        reconcile.walk_on(reconcile.begin([image.repository]))
         assert set(WorkFailure.objects.values_list("reference", flat=True)) == {digest, "v2"}
 
     def test_a_copy_that_is_dismissed_leaves_it(self, client, image, monkeypatch):

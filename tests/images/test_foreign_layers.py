@@ -8,7 +8,7 @@ from console.installation import environment
 from console.local import registry as bundled
 from console.official_images import cached
 from console.registry.connection import registry
-from console.registry.index.services import reread_image
+from console.registry.index.sync import reread_image
 from console.repositories.models import Copy, Image, Manifest
 from registry_client import (
     DOCKER_FOREIGN_LAYER,

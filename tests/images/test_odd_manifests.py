@@ -5,8 +5,7 @@ from django.urls import reverse
 
 from console.registry import clearing, jobs
 from console.registry.connection import registry
-from console.registry.index import hints
-from console.registry.index import reconcile as walks
+from console.registry.index import hints, reconcile
 from console.registry.index.hints import Notice
 from console.repositories.models import Image, Manifest, Tag, WorkFailure
 from console.repositories.services import delete_image
@@ -26,7 +25,7 @@ def image(team):
 def told(image, *names):
     """What a notification of a push leads to."""
     hints.remember(Notice(image.repository, name) for name in names)
-    hints.follow(image.repository)
+    hints.sync_repository(image.repository)
     image.refresh_from_db()
 
 
@@ -46,8 +45,8 @@ def test_it_is_shown_reconciled_copied_and_deleted(client, image, name):
     assert [client.get(page).status_code for page in pages] == [200] * len(pages)
     assert "odd" in client.get(pages[0]).content.decode()
 
-    walk = walks.walk_on(walks.begin([image.repository]))
-    assert walks.found_in_order(walk), walks.summary(walk)
+    walk = reconcile.walk_on(reconcile.begin([image.repository]))
+    assert reconcile.found_in_order(walk), reconcile.summary(walk)
 
     for tag in ("odd", "plain"):
         copies.ask(image, tag, f"{image.name}-copy", tag)
@@ -121,7 +120,7 @@ class TestBuildCache:
         told(image, "mixed")
         row = Manifest.objects.get(image=image, is_child=False)
         assert (row.size, row.own_size, row.child_digests) == (inside.size + 40, 40, [inside.digest])
-        assert walks.found_in_order(walks.walk_on(walks.begin([image.repository])))
+        assert reconcile.found_in_order(reconcile.walk_on(reconcile.begin([image.repository])))
 
 
 class TestTagsThatAreAboutEachOther:

@@ -13,10 +13,10 @@ from django.utils import timezone
 
 from console.registry import copying, deletion, jobs
 from console.registry.connection import registry
-from console.registry.index import hints, repository
+from console.registry.index import hints, reconcile_repository
 from console.registry.index.models import Hint, UnusableEvents
-from console.registry.index.services import reread_image
-from console.repositories import pushed
+from console.registry.index.sync import reread_image
+from console.repositories import pushed_digests
 from console.repositories.models import Copy, Image, Manifest, PushedDigest
 from console.repositories.services import delete_image
 from registry_client import RegistryClient, RegistryUnavailable
@@ -65,7 +65,7 @@ def of(one, tag=""):
 
 def follow():
     for name in set(Hint.objects.values_list("repository", flat=True)):
-        hints.follow(name)
+        hints.sync_repository(name)
 
 
 def run_deletion(image):
@@ -235,10 +235,10 @@ class TestIsForgotten:
         assert (lines, walk.counts.get("forgotten", 0)) == ([], 0), "no page showed it"
 
     def test_not_when_it_was_pushed_again_meanwhile(self):
-        pushed.remember([("team/app", DIGESTS[0]), ("team/app", DIGESTS[1])])
+        pushed_digests.remember([("team/app", DIGESTS[0]), ("team/app", DIGESTS[1])])
         told = dict(PushedDigest.objects.values_list("digest", "told_at"))
-        pushed.remember([("team/app", DIGESTS[0])])
-        pushed.forget("team/app", told)
+        pushed_digests.remember([("team/app", DIGESTS[0])])
+        pushed_digests.forget("team/app", told)
         assert [row.digest for row in PushedDigest.objects.all()] == [DIGESTS[0]]
 
     def test_not_by_a_registry_that_does_not_answer(self, image, tell, settings):
@@ -253,13 +253,15 @@ class TestIsForgotten:
         image = ImageFactory()
         TagFactory(image=image, manifest=ManifestFactory(image=image, digest=DIGESTS[3]))
         ManifestFactory(image=image, digest=DIGESTS[5])
-        pushed.remember((image.repository, digest) for digest in DIGESTS[:8])
-        pushed.remember([("team/other", DIGESTS[9])])
+        pushed_digests.remember((image.repository, digest) for digest in DIGESTS[:8])
+        pushed_digests.remember([("team/other", DIGESTS[9])])
         asked = []
         there = {DIGESTS[1], DIGESTS[7]}
-        monkeypatch.setattr(repository, "_AT_ONCE", 2)
-        monkeypatch.setattr(repository, "digest_of", lambda _name, digest: asked.append(digest) or digest in there)
-        assert repository.forget_gone_manifests(image) == 1
+        monkeypatch.setattr(reconcile_repository, "_AT_ONCE", 2)
+        monkeypatch.setattr(
+            reconcile_repository, "digest_of", lambda _name, digest: asked.append(digest) or digest in there
+        )
+        assert reconcile_repository.forget_gone_manifests(image) == 1
         first = [*DIGESTS[:3], *DIGESTS[4:8]]
         assert sorted(asked[:7]) == first, "each once"
         assert not Manifest.objects.filter(digest=DIGESTS[5]).exists()
@@ -287,7 +289,7 @@ class TestIsForgotten:
         other = ImageFactory()
         nobodys = ("nobodys/app", DIGESTS[0])
         kept = {(image.repository, DIGESTS[1]), (other.repository, known), (f"{other.namespace.name}/none", DIGESTS[1])}
-        pushed.remember([(image.repository, known), nobodys, *kept])
+        pushed_digests.remember([(image.repository, known), nobodys, *kept])
         everything = set(PushedDigest.objects.values_list("repository", "digest"))
         jobs.forget_documents()
         assert set(PushedDigest.objects.values_list("repository", "digest")) == everything

@@ -1,4 +1,4 @@
-"""Finding images by their names, and the columns that the database keeps for it."""
+"""ReconcileResult images by their names, and the columns that the database keeps for it."""
 
 import string
 import threading

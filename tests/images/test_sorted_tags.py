@@ -14,7 +14,7 @@ from console.official_images.models import OfficialImage, OfficialTag
 from console.registry.connection import registry
 from console.registry.index import hints
 from console.registry.index.hints import Notice, follow_all, remember
-from console.repositories import tag_order_field as tag_order
+from console.repositories import tag_order_field
 from console.repositories.models import Tag
 from console.repositories.tag_order import sort_key
 from console.web.keyset import keyset
@@ -103,7 +103,7 @@ class TestEachWayToWriteTags:
 
 class TestFilling:
     def test_rows_of_before_in_batches(self, image, monkeypatch):
-        monkeypatch.setattr(tag_order, "_BATCH", 2)
+        monkeypatch.setattr(tag_order_field, "_BATCH", 2)
         for name in VERSIONS:
             TagFactory(image=image, name=name)
         Tag.objects.filter(name="latest").update(sort_key="a key of before")
@@ -116,10 +116,10 @@ class TestFilling:
             pass
 
         Editor.connection = connection
-        tag_order.fill_sort_keys("images_tag")(None, Editor)
+        tag_order_field.fill_sort_keys("images_tag")(None, Editor)
         expected = {name: sort_key(name) for name in VERSIONS}
         assert dict(Tag.objects.values_list("name", "sort_key")) == {**expected, "latest": "a key of before"}
-        tag_order.fill_sort_keys("images_tag", again=True)(None, Editor)
+        tag_order_field.fill_sort_keys("images_tag", again=True)(None, Editor)
         assert dict(Tag.objects.values_list("name", "sort_key")) == expected
 
 
@@ -178,7 +178,7 @@ class TestPages:
         monkeypatch.setattr(cached, "hub_inner", registry)
         for name in VERSIONS:
             push(image, name)
-        assert [tag.name for tag in cached.look(image.repository).tags] == VERSIONS
+        assert [tag.name for tag in cached.read_cached(image.repository).tags] == VERSIONS
 
 
 class TestTenThousand:

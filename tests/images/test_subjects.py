@@ -7,10 +7,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from console.registry.connection import registry
-from console.registry.index import hints
-from console.registry.index import reconcile as walks
+from console.registry.index import hints, reconcile
 from console.registry.index.hints import Notice
-from console.repositories import pushed
+from console.repositories import pushed_digests
 from console.repositories.models import Manifest, Tag
 from tests.factories import ImageFactory, NamespaceFactory
 from tests.images import copies, disk, tags
@@ -30,9 +29,9 @@ def told(repository, *references):
     moment = timezone.now() - datetime.timedelta(minutes=1)
     for one in references:
         digest = one if ":" in one else registry().resolve(repository, one).digest
-        pushed.remember([(repository, digest)])
+        pushed_digests.remember([(repository, digest)])
         hints.remember([Notice(repository, one, moment, "ann", digest)])
-    hints.follow(repository)
+    hints.sync_repository(repository)
 
 
 def attach(image, subject, tag=None):
@@ -93,8 +92,8 @@ class TestShown:
         subject = tags.push(image, "v1")
         told(image.repository, "v1")
         made = push_artifact(registry(), image.repository, None, subject)
-        pushed.remember([(image.repository, made.digest)])
-        walks.walk_on(walks.begin([image.repository]))
+        pushed_digests.remember([(image.repository, made.digest)])
+        reconcile.walk_on(reconcile.begin([image.repository]))
         assert Manifest.objects.get(digest=made.digest).subject == subject.digest
 
     def test_what_names_no_subject_has_no_row(self, image):
@@ -113,11 +112,11 @@ class TestKept:
         tags.push(image, "v2")
         told(image.repository, "v2")
         tags.delete(image, "v2")
-        walks.walk_on(walks.begin([image.repository]))
+        reconcile.walk_on(reconcile.begin([image.repository]))
         assert disk.manifests(image.repository) == {subject.digest, made.digest}
         assert set(image.manifests.values_list("digest", flat=True)) == {subject.digest, made.digest}
         registry().delete_manifest(image.repository, made.digest)
-        walks.walk_on(walks.begin([image.repository]))
+        reconcile.walk_on(reconcile.begin([image.repository]))
         assert set(image.manifests.values_list("digest", flat=True)) == {subject.digest}
 
     def test_when_another_tag_keeps_the_subject(self, image):
@@ -179,5 +178,5 @@ class TestCopied:
 
 def test_digests_of_any_length_can_be_hinted_at(image):
     hints.remember([Notice(image.repository, "sha512:" + "a" * 128, timezone.now())])
-    assert hints.follow(image.repository) == 1
+    assert hints.sync_repository(image.repository) == 1
     assert digest_of(b"")

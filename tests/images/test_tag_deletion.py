@@ -5,7 +5,7 @@ import itertools
 import pytest
 from django.core.exceptions import ValidationError
 
-from console.registry import deletion, jobs, news, tag_deletion
+from console.registry import deletion, jobs, late_pushes, tag_deletion
 from console.registry.connection import registry
 from console.repositories.models import Image, Manifest, Tag
 from console.repositories.services import delete_image
@@ -69,7 +69,7 @@ class TestWhatGoesAndWhatStays:
         assert pull(image, "unseen") == pushed.digest
 
     def test_and_also_where_there_are_too_many_to_ask_for_each(self, image, monkeypatch):
-        monkeypatch.setattr(news, "CHEAP_TO_ASK", 0)
+        monkeypatch.setattr(late_pushes, "CHEAP_TO_ASK", 0)
         pushed = push(image, "v1")
         indexed(image)
         tag_again(image, "unseen", pushed)

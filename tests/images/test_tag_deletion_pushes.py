@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from console.audit.models import AuditEvent
-from console.registry import deletion, jobs, news, tag_deletion
+from console.registry import deletion, jobs, late_pushes, tag_deletion
 from console.registry.index import hints
 from console.registry.index.hints import Notice
 from console.repositories.models import Image
@@ -27,7 +27,7 @@ def image():
 class TestPushedMeanwhile:
     """What arrives during the deletion survives, whenever it does."""
 
-    MOMENTS = ["News", "_without_those_pushed_anew", "_unneeded", "_delete_batch", "_remove_doomed"]
+    MOMENTS = ["LatePushes", "_without_those_pushed_anew", "_unneeded", "_delete_batch", "_remove_doomed"]
 
     @pytest.fixture(params=[(moment, after) for moment in MOMENTS for after in (False, True)], ids=str)
     def meanwhile(self, request, monkeypatch):
@@ -124,7 +124,7 @@ def test_a_tag_that_is_known_is_moved_to_what_goes(image, monkeypatch, told):
 
 def test_a_tag_that_was_moved_there_where_there_are_very_many(image, monkeypatch):
     """Also of those each is asked for before anything goes."""
-    monkeypatch.setattr(news, "CHEAP_TO_ASK", 0)
+    monkeypatch.setattr(late_pushes, "CHEAP_TO_ASK", 0)
     first = push(image, "v1")
     push(image, "v2")
     indexed(image)

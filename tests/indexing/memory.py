@@ -6,6 +6,7 @@ by a thread, when they are given as ``REPOSITORY:TAG,TAG``.
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 import re
@@ -50,10 +51,10 @@ def _main(database: str, action: str, work: dict[str, list[str]]) -> None:
     from django.db import connection
 
     import console.operations.worker  # noqa: F401
-    from console.registry import copying
+    from console.registry import clearing, contents, copying
     from console.registry.connection import registry
     from console.registry.index import hints
-    from console.registry.index.services import Reader
+    from console.registry.index.sync import TagSync
     from console.repositories.models import Image
 
     errors: list[str] = []
@@ -61,18 +62,29 @@ def _main(database: str, action: str, work: dict[str, list[str]]) -> None:
     def run(repository: str, tags: list[str]) -> None:
         try:
             if action == "look":
-                reader = Reader(repository)
+                reader = TagSync(repository)
                 for tag in tags:
-                    reader.look(tag)
-                reader.settle()
+                    reader.sync_tag(tag)
+                reader.refresh_totals()
             elif action == "follow":
-                hints.follow(repository)
+                hints.sync_repository(repository)
             elif action == "follow_all":
-                hints.follow_all(lambda name: None)
+                hints.sync_all(lambda name: None)
             elif action == "delete":
                 from console.registry.deletion import delete_everything
 
                 delete_everything(Image.objects.get(full_name=repository))
+            elif action in {"clear", "undo"}:
+                # Foreign layers have no link in the repository. To ask for each takes minutes, and no memory.
+                real = contents._remove
+                contents._remove = lambda name, digests, delete: (
+                    [] if delete is contents._delete_blob else real(name, digests, delete)
+                )
+                if action == "clear":
+                    clearing.clear(repository)
+                else:
+                    since = datetime.datetime.fromisoformat(tags[0])
+                    clearing.undo_pushes(Image.objects.get(full_name=repository), since)
             elif action == "copy":
                 copying.copy_manifest(repository, tags[0], registry().resolve(repository, tags[1]).digest, "copy")
         except Exception as error:

@@ -9,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from console.registry.contents import TOMBSTONE
-from console.registry.index import services
+from console.registry.index import sync
 from console.registry.index.hints import Notice, follow, remember
 from console.registry.index.models import Hint
 from console.repositories.models import Image, Manifest, Tag
@@ -107,14 +107,14 @@ def test_a_configuration_that_cannot_be_read_holds_up_no_other(image, serve, fak
 
 def during(monkeypatch, act):
     """Do something when the registry was asked and nothing is written down yet."""
-    read_before = services.store.read_before
+    read_before = sync.store.read_before
 
     def first(*arguments):
-        monkeypatch.setattr(services.store, "read_before", read_before)
+        monkeypatch.setattr(sync.store, "read_before", read_before)
         act()
         return read_before(*arguments)
 
-    monkeypatch.setattr(services.store, "read_before", first)
+    monkeypatch.setattr(sync.store, "read_before", first)
 
 
 def test_a_tag_that_was_written_down_meanwhile_is_read_again(image, serve, monkeypatch):
@@ -124,7 +124,7 @@ def test_a_tag_that_was_written_down_meanwhile_is_read_again(image, serve, monke
 
     def move():
         serve("moved", layers=2)
-        services.Reader(image.repository).look("moved", pushed_at=timezone.now(), pushed_by="bob")
+        sync.TagSync(image.repository).sync_tag("moved", pushed_at=timezone.now(), pushed_by="bob")
 
     during(monkeypatch, move)
     follow(image.repository)

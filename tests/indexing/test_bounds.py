@@ -8,13 +8,13 @@ from django.db import OperationalError
 from django.urls import reverse
 
 from console.jobs.outages import is_database_outage
-from console.registry import copying, deletion, tag_deletion
+from console.registry import copying, removal, tag_deletion
 from console.registry.connection import at_once, registry
 from console.registry.deletion import delete_everything
-from console.registry.index import hints, reading, store, tree
+from console.registry.index import hints, parse, store, tree
 from console.registry.index.hints import Notice
-from console.registry.index.rows import Outcome
-from console.registry.index.services import Reader
+from console.registry.index.sync import TagSync
+from console.registry.index.tag_rows import Outcome
 from console.repositories.failures import MOST_TRIES
 from console.repositories.models import Image, ImageDeletion, Manifest, WorkFailure
 from registry_client import OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST, BlobUnknown, RegistryClient, RegistryError
@@ -145,7 +145,7 @@ class TestChildren:
             put(image.repository, tag, index(*children), OCI_INDEX)
         registry().delete_manifest(image.repository, children[1]["digest"])
         hints.remember([Notice(image.repository, tag) for tag in tags])
-        assert hints.follow(image.repository) == 5
+        assert hints.sync_repository(image.repository) == 5
         assert sorted(asked) == sorted(one["digest"] for one in children)
         assert image.tags.count() == 5
 
@@ -179,13 +179,13 @@ class TestPieces:
             Image.objects.filter(pk=image.pk).update(state=Image.State.DELETING)
 
         monkeypatch.setattr(store, "store_all", and_delete)
-        assert Reader(image.repository).look("1") is Outcome.IGNORED
+        assert TagSync(image.repository).sync_tag("1") is Outcome.IGNORED
         assert Manifest.objects.filter(image=image).count() == 1
         assert not image.tags.exists()
 
     def test_a_statement_has_a_bound(self, image, monkeypatch):
         monkeypatch.setattr(store, "MOST_BYTES", 1000)
-        readings = [(image.pk, reading.Reading(f"d{n}", OCI_MANIFEST, b"x" * 400)) for n in range(7)]
+        readings = [(image.pk, parse.Reading(f"d{n}", OCI_MANIFEST, b"x" * 400)) for n in range(7)]
         assert [len(piece) for piece in store._pieces(readings)] == [2, 2, 2, 1]
 
 
@@ -195,7 +195,7 @@ class TestShown:
         others = [put(image.repository, None, oci(image.repository, layers=(b"%d" % n,))) for n in range(150)]
         put(image.repository, "1", index(child, *[on(f"a{n}", one) for n, one in enumerate(others)]), OCI_INDEX)
         reread_tag(image.repository, "1")
-        assert len(row_of(image).platforms) == reading.MOST_PLATFORMS == 100
+        assert len(row_of(image).platforms) == parse.MOST_PLATFORMS == 100
         assert len(row_of(image).children) == 151
 
     @pytest.mark.parametrize(
@@ -207,9 +207,9 @@ class TestShown:
         ],
     )
     def test_of_a_configuration(self, document):
-        found = reading.Reading("", OCI_MANIFEST, b"")
-        reading.add_config(found, json.dumps(document).encode())
-        assert len(json.dumps(found.config)) <= reading.MOST_SHOWN
+        found = parse.Reading("", OCI_MANIFEST, b"")
+        parse.add_config(found, json.dumps(document).encode())
+        assert len(json.dumps(found.config)) <= parse.MOST_SHOWN
         assert found.config["user"] == "kept" and len(found.config) > 1
 
     def test_a_configuration_that_is_larger_than_it_says(self, image):
@@ -218,7 +218,7 @@ class TestShown:
         for tag in ("1", "2"):
             put(image.repository, tag, document)
         hints.remember([Notice(image.repository, tag) for tag in ("1", "2")])
-        hints.follow(image.repository)
+        hints.sync_repository(image.repository)
         assert row_of(image).platforms == [] and image.tags.count() == 2
 
 
@@ -230,7 +230,7 @@ class TestTooManyValues:
         document = {"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": config, "layers": layers * 6000}
         put(image.repository, "1", document)
         hints.remember([Notice(image.repository, "1")])
-        hints.follow(image.repository)
+        hints.sync_repository(image.repository)
         return [config["digest"], *(layer["digest"] for layer in layers)]
 
     def test_it_is_listed_as_unreadable(self, client, image, pushed):
@@ -283,20 +283,20 @@ class TestDeletions:
         assert held.get_deferred_fields() == {"platforms", "blobs", "children"}
 
     def test_no_more_blobs_are_held_than_there_is_room_for(self, image, monkeypatch):
-        monkeypatch.setattr(deletion, "_MOST_BLOBS", 5)
+        monkeypatch.setattr(removal, "MOST_DIGESTS", 5)
         pushed = [oci(image.repository, layers=(b"a%d" % n, b"b%d" % n)) for n in range(6)]
         for number, document in enumerate(pushed):
             put(image.repository, str(number), document)
         hints.remember([Notice(image.repository, str(number)) for number in range(6)])
-        hints.follow(image.repository)
+        hints.sync_repository(image.repository)
         removed = []
-        real = deletion.remove
+        real = removal.remove
 
         def remove(repository, *, manifests, blobs):
             removed.append((len(list(manifests)), len(blobs)))
             return real(repository, manifests=manifests, blobs=blobs)
 
-        monkeypatch.setattr(deletion, "remove", remove)
+        monkeypatch.setattr(removal, "remove", remove)
         delete(image)
         assert len(removed) == 6 and max(blobs for _, blobs in removed) <= 5
         for document in pushed:
@@ -317,6 +317,6 @@ class TestStatementsThatAreRefused:
         monkeypatch.setattr(tree, "read_whole", too_long)
         for _ in range(MOST_TRIES - 1):
             with pytest.raises((OperationalError, RegistryError)):
-                hints.follow(image.repository)
-        assert hints.follow(image.repository) == 1
+                hints.sync_repository(image.repository)
+        assert hints.sync_repository(image.repository) == 1
         assert WorkFailure.objects.get().given_up_at is not None

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from console.registry.connection import registry
 from console.registry.index import hints
 from console.registry.index.hints import Notice, follow_all, remember
-from console.registry.index.reading import CONFIG_LIMIT, Reading, add_config, shown_chart
-from console.registry.index.repository import look_at
+from console.registry.index.parse import CONFIG_LIMIT, Reading, add_config, shown_chart
+from console.registry.index.reconcile_repository import reconcile_one
 from console.repositories.media_types import HELM_CHART
 from console.repositories.models import Document, Manifest
 from registry_client import Descriptor
@@ -117,12 +117,12 @@ def test_charts_of_before_are_read_again_once(image):
     reread_tag(image.repository, "1")
     # As an earlier version wrote it.
     Document.objects.update(config={})
-    assert not look_at(image.repository).changed
+    assert not reconcile_one(image.repository).changed
     assert config_of("1", image) == {}, "what was read to its end is not read again"
     with connection.cursor() as cursor:
         cursor.execute(MIGRATION.AGAIN)
     assert image.manifests.get().kind == Manifest.Kind.UNREAD
-    look_at(image.repository)
+    reconcile_one(image.repository)
     assert config_of("1", image) == {"chart": SHOWN}
     assert image.manifests.get().kind == Manifest.Kind.ARTIFACT
     with connection.cursor() as cursor:

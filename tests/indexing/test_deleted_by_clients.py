@@ -10,12 +10,11 @@ from django.urls import reverse
 from django.utils import timezone
 
 from console.registry.connection import registry
-from console.registry.index import hints
-from console.registry.index import reconcile as walks
+from console.registry.index import hints, reconcile
 from console.registry.index.hints import Notice
 from console.registry.index.models import Hint
 from console.repositories.models import Manifest, Tag
-from console.repositories.pushed import remember
+from console.repositories.pushed_digests import remember
 from tests.factories import ImageFactory
 from tests.images import tags
 from tests.images.artifacts import push_artifact
@@ -49,7 +48,7 @@ def deleted(client, image):
             headers={"Authorization": f"Bearer {settings.KEYS.notification_secret}"},
         )
         assert answer.status_code == 200
-        hints.follow(image.repository)
+        hints.sync_repository(image.repository)
         image.refresh_from_db()
 
     return delete
@@ -109,7 +108,7 @@ def test_an_index_leaves_its_platforms_as_manifests_of_their_own(client, image, 
     assert status(client, image, index.digest) == 404
     assert image.manifests.filter(is_child=False).count() == 2 == image.manifests.count()
     assert (image.tag_count, image.size) == (0, 0)
-    assert walks.found_in_order(walks.walk_on(walks.begin([image.repository])))
+    assert reconcile.found_in_order(reconcile.walk_on(reconcile.begin([image.repository])))
 
 
 def test_a_platform_of_an_index_that_stays(client, image, deleted):
@@ -138,7 +137,7 @@ def test_something_attached(client, image, deleted):
     tags.indexed(image)
     made = push_artifact(registry(), image.repository, None, pushed)
     hints.remember([Notice(image.repository, made.digest, timezone.now(), "ann", made.digest)])
-    hints.follow(image.repository)
+    hints.sync_repository(image.repository)
     assert Manifest.objects.filter(digest=made.digest).exists()
     deleted(made.digest)
     assert not Manifest.objects.filter(digest=made.digest).exists()
@@ -157,7 +156,7 @@ def test_a_push_and_a_deletion_of_one_digest_told_together(client, image):
     registry().delete_manifest(image.repository, made.digest)
     hints.remember([Notice(image.repository, made.digest, timezone.now(), "ann", made.digest)])
     hints.remember([Notice(image.repository, made.digest)])
-    hints.follow(image.repository)
+    hints.sync_repository(image.repository)
     assert status(client, image, made.digest) == 404
     assert not image.tags.exists()
 
@@ -170,7 +169,7 @@ def test_only_a_push_after_the_request_keeps_what_is_being_deleted(image, minute
     requested = moment + datetime.timedelta(minutes=minutes) if minutes else None
     image.manifests.update(doomed=True, doomed_at=requested)
     hints.remember([Notice(image.repository, made.digest, moment, "ann", made.digest)])
-    hints.follow(image.repository)
+    hints.sync_repository(image.repository)
     assert image.manifests.get().doomed is doomed
 
 
@@ -185,5 +184,5 @@ def test_what_an_earlier_version_did_not_index_is_hinted_at_once(image):
         with connection.cursor() as cursor:
             cursor.execute(migration.operations[0].sql)
     assert list(Hint.objects.values_list("repository", "tag")) == [(image.repository, about.digest)]
-    hints.follow(image.repository)
+    hints.sync_repository(image.repository)
     assert image.manifests.get(digest=about.digest).subject == subject.digest

@@ -6,8 +6,8 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 from console.registry.index import hints, jobs
 from console.registry.index.hints import Notice, follow, follow_all, remember
 from console.registry.index.models import Hint
-from console.registry.index.services import Reader
-from console.registry.index.together import Looked
+from console.registry.index.sync import TagSync
+from console.registry.index.sync_batch import BatchResult
 from tests.factories import NamespaceFactory
 
 pytestmark = pytest.mark.django_db
@@ -18,9 +18,9 @@ def test_each_namespace_is_in_the_next_batch(monkeypatch):
 
     def look(pushes, *_arguments):
         batches.append([push.repository for push in pushes])
-        return Looked(done={(push.repository, push.tag) for push in pushes})
+        return BatchResult(done={(push.repository, push.tag) for push in pushes})
 
-    monkeypatch.setattr(hints, "look_at_pushed", look)
+    monkeypatch.setattr(hints, "sync_pushed", look)
     monkeypatch.setattr(hints, "_TOGETHER", 4)
     remember(Notice(f"many/app{number % 3}", f"v{number}") for number in range(20))
     remember([Notice("single/app", "v1")])
@@ -33,8 +33,8 @@ class TestTurn:
     @pytest.fixture
     def looks(self, monkeypatch):
         looks = []
-        monkeypatch.setattr(hints, "_look_at_many", lambda reader, some: set())
-        monkeypatch.setattr(Reader, "look", lambda reader, tag, **options: looks.append(tag))
+        monkeypatch.setattr(hints, "_sync_many", lambda reader, some: set())
+        monkeypatch.setattr(TagSync, "sync_tag", lambda reader, tag, **options: looks.append(tag))
         remember(Notice("many/app", f"v{number}") for number in range(5))
         return looks
 
@@ -51,7 +51,7 @@ class TestTurn:
     @pytest.mark.parametrize(("seconds", "queued"), [(-1, 1), (3600, 0)])
     def test_the_rest_is_queued(self, looks, monkeypatch, seconds, queued):
         monkeypatch.setattr(jobs, "_TURN_SECONDS", seconds)
-        jobs.follow_hints("many/app")
+        jobs.sync_hints("many/app")
         assert ProcrastinateJob.objects.filter(queueing_lock="hints many/app", status="todo").count() == queued
 
     def test_who_has_more_waiting_comes_later(self):

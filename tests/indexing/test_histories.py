@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from console.registry.connection import registry
 from console.registry.index import hints
 from console.registry.index.models import Hint
-from console.registry.index.reading import subject_of_tag
+from console.registry.index.parse import subject_of_tag
 from console.registry.index.reconcile import begin, walk_on
 from console.repositories.models import Image, Manifest, PushedDigest, Tag
 from registry_client import DOCKER_MANIFEST_LIST, OCI_EMPTY, OCI_INDEX, OCI_MANIFEST, NameUnknown
@@ -181,7 +181,7 @@ def deliver(client, events):
     )
     assert answer.status_code == 200
     for repository in sorted(set(Hint.objects.values_list("repository", flat=True))):
-        hints.follow(repository)
+        hints.sync_repository(repository)
     assert not Hint.objects.exists()
 
 

@@ -5,11 +5,11 @@ import json
 
 import pytest
 
-from console.images.content import content, said
+from console.images.config_details import content, said
 from console.images.tags import decorate
 from console.registry.connection import registry
-from console.registry.index.reading import shown_config, subject_of_tag
-from console.registry.index.services import reread_image
+from console.registry.index.parse import shown_config, subject_of_tag
+from console.registry.index.sync import reread_image
 from console.repositories.models import Document, Manifest, Tag
 from registry_client import (
     DOCKER_MANIFEST_LIST,

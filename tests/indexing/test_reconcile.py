@@ -12,8 +12,8 @@ from console.registry.connection import registry
 from console.registry.contents import TOMBSTONE, TOMBSTONE_MEDIA_TYPE
 from console.registry.index import reconcile as walks
 from console.registry.index.models import Reconcile, ReconcileItem
-from console.registry.index.repository import look_at
-from console.registry.index.services import Reader, reread_image
+from console.registry.index.reconcile_repository import reconcile_one
+from console.registry.index.sync import TagSync, reread_image
 from console.repositories.models import Image, Tag
 from console.repositories.totals import refresh_totals
 from registry_client import RegistryError
@@ -279,9 +279,9 @@ class TestProof:
         def look(name, **options):
             if name == "team/one":
                 raise ValueError("a defect")
-            return look_at(name, **options)
+            return reconcile_one(name, **options)
 
-        monkeypatch.setattr(walks, "look_at", look)
+        monkeypatch.setattr(walks, "reconcile_one", look)
         walk, lines = walk_over()
         assert (walk.state, walk.counts["problems"], namespace.images.get().name) == (State.DONE, 1, "two")
         assert lines[0] == "team/one: it cannot be compared with the index: ValueError"
@@ -292,7 +292,7 @@ class TestProof:
             raise OperationalError
 
         fake.push("team/one", "v1")
-        monkeypatch.setattr(walks, "look_at", fail)
+        monkeypatch.setattr(walks, "reconcile_one", fail)
         with pytest.raises(OperationalError):
             walk_over()
         assert ReconcileItem.objects.count() == 1
@@ -341,7 +341,7 @@ class TestProof:
 
     def test_pushed_and_indexed_while_it_is_removed(self, fake, image, tags, monkeypatch):
         """After the registry said that the tag is gone, and before its row goes."""
-        missing = Reader.missing
+        missing = TagSync.missing
 
         def push_first(reader, tag):
             gone = missing(reader, tag)
@@ -350,13 +350,13 @@ class TestProof:
                 reread_tag(image.repository, "v2", pushed_at=timezone.now())
             return gone
 
-        monkeypatch.setattr(Reader, "missing", push_first)
+        monkeypatch.setattr(TagSync, "missing", push_first)
         walk_over()
         assert names(image) == {"v2"}
 
     def test_pushed_and_indexed_after_the_first_answer(self, fake, image, tags, monkeypatch):
         """The list of tags, fetched for the tag before, does not know of it yet."""
-        forget = Reader._forget
+        forget = TagSync._forget
 
         def push_first(reader, tag):
             if tag == "v2":
@@ -364,12 +364,12 @@ class TestProof:
                 reread_tag(image.repository, "v2", pushed_at=timezone.now())
             return forget(reader, tag)
 
-        monkeypatch.setattr(Reader, "_forget", push_first)
+        monkeypatch.setattr(TagSync, "_forget", push_first)
         walk_over()
         assert names(image) == {"v2"}
 
     def test_indexed_at_the_last_moment(self, fake, image, tags, monkeypatch):
-        from console.registry.index import services
+        from console.registry.index import sync as services
 
         last_look = services.digest_of
 

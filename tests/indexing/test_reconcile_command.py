@@ -187,7 +187,7 @@ class TestCommand:
         NamespaceFactory(name="team")
         fake.push("team/app", "v1")
         with monkeypatch.context() as patch:
-            patch.setattr(walks, "look_at", interrupt)
+            patch.setattr(walks, "reconcile_one", interrupt)
             with pytest.raises(CommandError, match="it goes on"):
                 run()
         assert "1 repositories looked at, 1 tags added" in run()[-1]

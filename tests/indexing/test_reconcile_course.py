@@ -9,10 +9,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from console.registry.index import jobs, repository
-from console.registry.index import reconcile as walks
+from console.registry.index import jobs, reconcile, reconcile_repository
 from console.registry.index.models import Reconcile, ReconcileItem
-from console.registry.index.repository import look_at
+from console.registry.index.reconcile_repository import reconcile_one
 from console.repositories.models import Manifest, Tag
 from console.repositories.totals import refresh_totals
 from registry_client import RegistryError
@@ -58,7 +57,7 @@ class TestAsking:
 
     def test_agreeing_goes_on(self, fake, image, lost):
         walk, _lines = walk_over()
-        walks.walk_on(walk, agreed=15)
+        reconcile.walk_on(walk, agreed=15)
         assert (walk.state, walk.counts["removed"], image.tags.count()) == (State.DONE, 15, 25)
         image.refresh_from_db()
         assert image.tag_count == 25
@@ -68,7 +67,7 @@ class TestAsking:
         for number in range(15, 30):
             del fake.repositories[image.repository][f"v{number}"]
         walk_over()
-        walks.walk_on(walk, agreed=15)
+        reconcile.walk_on(walk, agreed=15)
         assert (walk.state, walk.counts["missing"], image.tags.count()) == (State.ASKING, 30, 40)
 
     def test_the_next_walk_is_not_blocked(self, fake, image, lost):
@@ -150,7 +149,7 @@ class TestGoingOn:
         assert not ReconcileItem.objects.exists()
 
     def test_broken_off_while_collecting(self, fake, many, monkeypatch):
-        monkeypatch.setattr(walks, "_CATALOG_PAGE", 5)
+        monkeypatch.setattr(reconcile, "_CATALOG_PAGE", 5)
         fake.strange = lambda request: Reply(500) if request.query.get("last") else None
         with pytest.raises(RegistryError):
             walk_over()
@@ -177,16 +176,16 @@ class TestGoingOn:
 
     def test_bounded_memory(self, fake, monkeypatch):
         """A walk holds a batch of repositories, however many there are."""
-        monkeypatch.setattr(walks, "_BATCH", 100)
-        monkeypatch.setattr(walks, "_CATALOG_PAGE", 100)
-        monkeypatch.setattr(walks, "look_at", lambda name, adopt_for: walks.Finding(name))
+        monkeypatch.setattr(reconcile, "_BATCH", 100)
+        monkeypatch.setattr(reconcile, "_CATALOG_PAGE", 100)
+        monkeypatch.setattr(reconcile, "reconcile_one", lambda name, adopt_for: reconcile.ReconcileResult(name))
 
         def most_held(pages):
             fake.strange = _long_catalogue(pages)
-            walk = walks.begin()
+            walk = reconcile.begin()
             tracemalloc.start()
             try:
-                walks.walk_on(walk, report=lambda line: None)
+                reconcile.walk_on(walk, report=lambda line: None)
                 return tracemalloc.get_traced_memory()[1]
             finally:
                 tracemalloc.stop()
@@ -197,7 +196,7 @@ class TestGoingOn:
         assert many - few < 300_000  # three thousand more of these names are 870,000 bytes
 
     def test_ten_thousand_tags_in_batches(self, fake, image, monkeypatch):
-        monkeypatch.setattr(repository, "digest_of", lambda repository, name: digest)
+        monkeypatch.setattr(reconcile_repository, "digest_of", lambda repository, name: digest)
         digest = fake.push(image.repository, *(f"v{number:05}" for number in range(10_000)))
         manifest = ManifestFactory(image=image, digest=digest, kind=Manifest.Kind.INDEX)
         Tag.objects.bulk_create(
@@ -206,12 +205,12 @@ class TestGoingOn:
         )
         refresh_totals(image.pk)
         batches = []
-        at_once = repository.at_once
+        at_once = reconcile_repository.at_once
         monkeypatch.setattr(
-            repository, "at_once", lambda call, items: (batches.append(len(items)), at_once(call, items))[1]
+            reconcile_repository, "at_once", lambda call, items: (batches.append(len(items)), at_once(call, items))[1]
         )
         with CaptureQueriesContext(connection) as queries:
-            finding = look_at(image.repository)
+            finding = reconcile_one(image.repository)
         assert (finding.known, finding.lines()) == (10_000, [])
         assert max(batches) <= 500
         assert len(queries) <= 5
@@ -220,7 +219,7 @@ class TestGoingOn:
         indexed(fake, image, "v1", "v2", "v3")
         before = len(fake.server.requests)
         with CaptureQueriesContext(connection) as queries:
-            assert look_at(image.repository).lines() == []
+            assert reconcile_one(image.repository).lines() == []
         told = [f"{request.method} {request.path}" for request in fake.server.requests[before:]]
         asked = [*(f"HEAD /v2/team/app/manifests/v{number}" for number in (1, 2, 3)), "GET /v2/team/app/tags/list"]
         assert sorted(told) == sorted(asked)
@@ -267,12 +266,12 @@ class TestTwoWalkers:
         def interfere(walk):
             if walk.done == 5:
                 answers.append(self.other(lambda: walk_over()))
-                answers.append(self.other(lambda: walks.walk_on(Reconcile.objects.get())))
+                answers.append(self.other(lambda: reconcile.walk_on(Reconcile.objects.get())))
                 answers.append(self.other(jobs.reconcile))
                 answers.append(self.other(lambda: walk_over(image.repository)[0].state))
 
         walk, _lines = walk_over(moved=interfere)
-        assert [type(answer) for answer in answers[:2]] == [walks.AlreadyWalking] * 2
+        assert [type(answer) for answer in answers[:2]] == [reconcile.AlreadyWalking] * 2
         assert answers[2:] == [None, State.DONE]
         assert (walk.state, walk.done, walk.total) == (State.DONE, 11, 11)
         # One was added by the walk over it alone.
@@ -283,12 +282,12 @@ class TestTwoWalkers:
             pass
 
         def die():
-            with contextlib.suppress(Killed), walks.alone():
+            with contextlib.suppress(Killed), reconcile.alone():
                 connection.close()
                 raise Killed
 
         self.other(die)
-        with walks.alone():
+        with reconcile.alone():
             pass
 
     def test_the_lock_is_given_back(self, fake, image):

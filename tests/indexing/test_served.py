@@ -7,8 +7,8 @@ import threading
 
 import pytest
 
-from console.images.content import content
-from console.registry import connection as console_registry
+from console.images.config_details import content
+from console.registry import connection
 from console.registry.index.hints import Notice, follow, remember
 from console.registry.index.models import Hint
 from console.repositories.models import Manifest
@@ -59,7 +59,7 @@ class FakeRegistry(Server):
 def fake(settings, monkeypatch):
     """It takes the registry's place, with one good tag; nobody waits for it longer than a moment."""
     quick = functools.partial(RegistryClient, read_timeout=0.3, retries=0)
-    monkeypatch.setattr(console_registry, "RegistryClient", quick)
+    monkeypatch.setattr(connection, "RegistryClient", quick)
     server = FakeRegistry()
     settings.CONSOLE_REGISTRY_URL = server.url
     server.serve("good", index(), OCI_INDEX)

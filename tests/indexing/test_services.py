@@ -14,7 +14,7 @@ from console.registry.contents import TOMBSTONE, TOMBSTONE_MEDIA_TYPE
 from console.registry.index import jobs
 from console.registry.index.hints import Notice, follow, remember
 from console.registry.index.models import Hint
-from console.registry.index.services import Outcome, Reader, find_image, reread_image
+from console.registry.index.sync import Outcome, TagSync, find_image, reread_image
 from console.repositories.models import Image, Tag
 from registry_client import ManifestUnknown, RegistryClient, RegistryUnavailable, UnexpectedAnswer
 from tests.factories import ImageFactory, NamespaceFactory
@@ -309,7 +309,7 @@ class TestHints:
                 remember([Notice(reader.repository, "v1", MOMENT + datetime.timedelta(seconds=1), "another")])
             return {push.tag for push in pushes}
 
-        monkeypatch.setattr(Reader, "look_at_pushed", look)
+        monkeypatch.setattr(TagSync, "sync_pushed", look)
         follow(image.repository)
         assert looks == ["somebody", "another"]
 
@@ -329,7 +329,7 @@ class TestHints:
             if tag == "bad":
                 raise UnexpectedAnswer("not a manifest")
 
-        monkeypatch.setattr(Reader, "look", look)
+        monkeypatch.setattr(TagSync, "sync_tag", look)
         follow("team/app")
         assert looks == ["bad", "good"]
         assert not Hint.objects.exists()
@@ -344,7 +344,7 @@ class TestHints:
 
         def queue():
             key, lock = f"hints {image.repository}", repository_lock(image.repository)
-            return defer_once(jobs.follow_hints, key, lock=lock, repository=image.repository)
+            return defer_once(jobs.sync_hints, key, lock=lock, repository=image.repository)
 
         def fail_first(*_arguments):
             monkeypatch.setattr(jobs.hints, "follow", follow_really)

@@ -7,8 +7,8 @@ from django.urls import reverse
 
 from console.registry import clearing, contents
 from console.registry.connection import registry
-from console.registry.index import repository as walk
-from console.registry.index.reading import Reading
+from console.registry.index import reconcile_repository
+from console.registry.index.parse import Reading
 from console.registry.index.store import store_all
 from console.repositories.models import Document, Manifest
 from registry_client import OCI_CONFIG, OCI_INDEX, OCI_MANIFEST
@@ -96,8 +96,10 @@ class TestMediaTypes:
         assert Manifest.objects.get(image=image).media_type == OCI_MANIFEST
 
     def test_what_a_walk_puts_back(self, image, monkeypatch):
-        monkeypatch.setattr(walk, "readable_digest", lambda *_: None)
-        assert walk._put_back(image, "1", walk._Known(self.digest, "image", "active", False))
+        monkeypatch.setattr(reconcile_repository, "readable_digest", lambda *_: None)
+        assert reconcile_repository._put_back(
+            image, "1", reconcile_repository._Known(self.digest, "image", "active", False)
+        )
         self.has_it(image, "1")
 
     def test_what_a_deletion_mends(self, image):

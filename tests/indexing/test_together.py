@@ -274,8 +274,8 @@ def test_the_jobs_do_all_of_it(serve, fake):
     fake.serve("list", index(), OCI_INDEX)
     hint(plain, "one")
     hint(listed, "list")
-    assert jobs.look_at_hints()
-    assert not jobs.look_at_hints()  # one that waits sees whatever is told before it begins
+    assert jobs.queue_sync()
+    assert not jobs.queue_sync()  # one that waits sees whatever is told before it begins
     for _once in range(2):
         run_worker(wait=False)
     assert indexed() == {(plain.repository, "one"), (listed.repository, "list")}
@@ -287,7 +287,7 @@ def test_the_jobs_do_all_of_it(serve, fake):
 def test_a_job_that_fails_is_done_again(settings):
     settings.CONSOLE_REGISTRY_URL = "http://127.0.0.1:9"
     hint(ImageFactory(), "one")
-    jobs.look_at_hints()
+    jobs.queue_sync()
     run_worker(wait=False)
     (left,) = ProcrastinateJob.objects.filter(task_name="indexing.follow_all_hints")
     assert (left.status, left.args) == ("todo", {"attempt": 1})

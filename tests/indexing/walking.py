@@ -8,7 +8,7 @@ import json
 
 from django.utils import timezone
 
-from console.registry.index import reconcile as walks
+from console.registry.index import reconcile
 from console.repositories.models import Manifest, Tag
 from console.repositories.totals import refresh_totals
 from registry_client import connections
@@ -98,7 +98,7 @@ class FakeRegistry:
 def walk_over(*repositories, adopt_for="", **options):
     """A walk to its end, and what it told."""
     lines = []
-    walk = walks.walk_on(walks.begin(repositories, adopt_for=adopt_for), report=lines.append, **options)
+    walk = reconcile.walk_on(reconcile.begin(repositories, adopt_for=adopt_for), report=lines.append, **options)
     return walk, lines
 
 

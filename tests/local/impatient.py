@@ -2,11 +2,11 @@
 
 import os
 
-from console.local import arrival
+from console.local import request_buffer
 
-arrival.HEAD_SECONDS = arrival.PIECE_SECONDS = 1.0
-arrival.BODY_SECONDS = 2.0
-arrival.THREAD_READ_SECONDS = arrival.THREAD_WRITE_SECONDS = 1.0
+request_buffer.HEAD_SECONDS = request_buffer.PIECE_SECONDS = 1.0
+request_buffer.BODY_SECONDS = 2.0
+request_buffer.THREAD_READ_SECONDS = request_buffer.THREAD_WRITE_SECONDS = 1.0
 
 MUCH = 64 * 1024 * 1024
 

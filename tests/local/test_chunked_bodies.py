@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from console.local.arrival import LONGEST_BODY, LONGEST_CHUNKED
+from console.local.request_buffer import LONGEST_BODY, LONGEST_CHUNKED
 from tests.local.test_web_worker import PATIENCE, all_of, ask, impatient, server, trickle
 
 HEAD = b"POST / HTTP/1.1\r\nHost: here\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"

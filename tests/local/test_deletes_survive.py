@@ -22,7 +22,7 @@ from django.utils import timezone
 from console.accounts.models import Account, RegistryCredential
 from console.repositories.models import Image
 from console.repositories.services import delete_image
-from console.registry.index.services import reread_image
+from console.registry.index.sync import reread_image
 from console.namespaces.models import Namespace
 from console.registry.connection import at_once, registry
 from tests.registry_tools import DOCKER_MANIFEST, push_image

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from console.installation import environment as variables
+from console.installation import environment
 from console.installation.environment import BASE_DIR
 from console.local import gunicorn
 from tests.environment import ENVIRONMENT
@@ -24,7 +24,7 @@ def served(**more):
     """Ask the console that is served so; the answer's status, header and body."""
     port = free_port()
     given = {**os.environ, "CONSOLE_PORT": str(port), "CONSOLE_URL": f"https://{NAME}", "WEB_WORKERS": "1", **more}
-    command = gunicorn.command(variables.load(given), variables=given)
+    command = gunicorn.command(environment.load(given))
     process = subprocess.Popen(command, cwd=BASE_DIR, env=given)
 
     def ask(path, method="GET", host=NAME, **headers):
@@ -124,7 +124,7 @@ def test_nothing_to_say_about_how_it_is_deployed(tmp_path):
 
 class TestTrustedProxies:
     def load(self, **given):
-        return variables.load(given).trusted_proxies
+        return environment.load(given).trusted_proxies
 
     def test_who_they_are(self):
         assert self.load() == ()
@@ -133,5 +133,5 @@ class TestTrustedProxies:
 
     @pytest.mark.parametrize("value", ["*", "proxy.example.com", "10.0.0.1/8", "10.0.0.0/8;192.0.2.7"])
     def test_who_they_cannot_be(self, value):
-        with pytest.raises(variables.EnvironmentProblem, match="TRUSTED_PROXIES"):
+        with pytest.raises(environment.EnvironmentProblem, match="TRUSTED_PROXIES"):
             self.load(TRUSTED_PROXIES=value)

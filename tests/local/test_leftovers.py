@@ -17,7 +17,7 @@ import pytest
 from console.installation import keys
 from console.installation.environment import EnvironmentProblem
 from console.installation.files import remove_stale_drafts
-from console.local import linux, orphans, registry, stale_server
+from console.local import linux, orphans, registry, stale_postgres
 from console.local.postgres import Postgres
 from console.local.problems import Problem
 from console.local.storage_repair import SCHEDULE, repair_links, repair_schedule, repair_tags
@@ -99,20 +99,20 @@ class TestServer:
     def test_a_server_that_runs_keeps_its_files(self, server):
         server.start()
         with pytest.raises(Problem, match=f"already running over .*, process {server.process.pid}: stop it first"):
-            stale_server.remove_lock_files(server.data, server.sockets, 0)
+            stale_postgres.remove_lock_files(server.data, server.sockets, 0)
         assert all(file.exists() for file in server.lock_files)
         assert server.postgres.is_ready()
         for file in server.lock_files:
             file.write_text("")
         with pytest.raises(Problem, match="already running"):
-            stale_server.remove_lock_files(server.data, server.sockets, 0)
+            stale_postgres.remove_lock_files(server.data, server.sockets, 0)
 
     def test_a_server_that_cannot_be_seen_keeps_its_files(self, server, monkeypatch):
         """In another container: its processes are not among ours, its socket is."""
         server.start()
         monkeypatch.setattr(linux, "processes", lambda: iter(()))
         with pytest.raises(Problem, match="in a container"):
-            stale_server.remove_lock_files(server.data, server.sockets, 0)
+            stale_postgres.remove_lock_files(server.data, server.sockets, 0)
         assert all(file.exists() for file in server.lock_files)
 
     def test_a_busy_part_of_a_killed_server_is_ended(self, server):
@@ -123,7 +123,7 @@ class TestServer:
         connection.pgconn.send_query(b"DO $$ BEGIN LOOP END LOOP; END $$")
         server.kill()
         assert linux.start_time(pid) is not None
-        stale_server.remove_lock_files(server.data, server.sockets, 0.2)
+        stale_postgres.remove_lock_files(server.data, server.sockets, 0.2)
         assert linux.start_time(pid) is None
         with contextlib.suppress(psycopg.Error):
             connection.close()

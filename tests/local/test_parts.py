@@ -14,8 +14,7 @@ import pytest
 import yaml
 
 from console.installation import environment, keys
-from console.local import __main__ as local
-from console.local import linux, orphans, ports, registry
+from console.local import __main__, linux, orphans, ports, registry
 from console.local.children import LOOK_AGAIN_SIGNAL, Child
 from console.local.problems import Problem
 from console.local.supervisor import Stopped, Supervisor
@@ -147,7 +146,7 @@ class TestFindingTheRegistry:
     def test_without_one_everything_goes_on_without_the_cache_of_docker_hub(self, path, tmp_path, capsys):
         found = environment.load({"DATA_DIR": str(tmp_path), "REGISTRY_URL": "https://registry.example.com"})
         found.dockerhub_missing_file.parent.mkdir()
-        assert local._hub(found, keys.ensure_keys(tmp_path)) == []
+        assert __main__._hub(found, keys.ensure_keys(tmp_path)) == []
         assert "without the cache of Docker Hub's images: no registry program was found" in capsys.readouterr().out
         assert not found.dockerhub_inner_file.exists()
         assert environment.load({"DATA_DIR": str(tmp_path)}).dockerhub_missing == "program"
@@ -157,7 +156,7 @@ class TestFindingTheRegistry:
         found = environment.load({"DATA_DIR": str(tmp_path)})
         found.dockerhub_missing_file.parent.mkdir()
         (tmp_path / "dockerhub").touch()
-        assert local._hub(found, keys.ensure_keys(tmp_path)) == []
+        assert __main__._hub(found, keys.ensure_keys(tmp_path)) == []
         assert f"{tmp_path}/dockerhub" in capsys.readouterr().out
         assert environment.load({"DATA_DIR": str(tmp_path)}).dockerhub_missing == "files"
 
@@ -185,7 +184,9 @@ class TestFindingTheRegistry:
 
         def told():
             program = registry.Program(("registry",))
-            return local._registry_child("inner registry", program, 1, registry.FEWER_COLLECTIONS).environment["GOGC"]
+            return __main__._registry_child("inner registry", program, 1, registry.FEWER_COLLECTIONS).environment[
+                "GOGC"
+            ]
 
         monkeypatch.delenv("GOGC", raising=False)
         assert told() == "400"
@@ -360,7 +361,7 @@ while signal.sigwait({signal.SIGUSR1}):
             def look(self):
                 return self.answers.pop(0)
 
-        look = local._look_after(supervisor, Guard(), worker)
+        look = __main__._look_after(supervisor, Guard(), worker)
         supervisor.start(worker)
         supervisor.start(registry)
         try:
@@ -392,6 +393,6 @@ def test_a_folder_of_another_user_stays_as_it_is(tmp_path, monkeypatch, capsys):
     """A volume's ``lost+found``, or a volume that belongs to somebody else, does not keep My Images from starting."""
     (tmp_path / "lost+found").mkdir(mode=0o755)
     monkeypatch.setattr(os, "geteuid", lambda: tmp_path.stat().st_uid + 1)
-    local.keep_private(tmp_path)
+    __main__.keep_private(tmp_path)
     assert stat.S_IMODE((tmp_path / "lost+found").stat().st_mode) == 0o755
     assert "belongs to another user" in capsys.readouterr().out

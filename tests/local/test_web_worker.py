@@ -36,9 +36,8 @@ def ask(connection):
 
 @contextlib.contextmanager
 def server(processes, threads, module="tests.local.test_web_worker"):
-    environment = dataclasses.replace(ENVIRONMENT, console_port=free_port())
-    variables = {"WEB_WORKERS": str(processes), "WEB_THREADS": str(threads)}
-    command = gunicorn.command(environment, f"{module}:application", variables)
+    environment = dataclasses.replace(ENVIRONMENT, console_port=free_port(), web_workers=processes, web_threads=threads)
+    command = gunicorn.command(environment, f"{module}:application")
     process = subprocess.Popen(command, cwd=BASE_DIR)
     address = environment.console_host, environment.console_port
     try:

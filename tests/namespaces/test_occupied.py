@@ -14,7 +14,7 @@ from console.ownership.services import create_namespace, delete_namespace
 from console.registry import connection as registries
 from console.registry.connection import has_images_under, registry
 from console.registry.copy_requests import copy_tag
-from console.registry.index.services import reread_image
+from console.registry.index.sync import reread_image
 from console.repositories.models import Copy, Image
 from registry_client import NameUnknown, RegistryClient
 from tests.factories import AccountFactory, ActivatedAccountFactory, NamespaceFactory

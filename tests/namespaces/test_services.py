@@ -22,7 +22,7 @@ from console.ownership.services import (
 from console.registry import jobs
 from console.registry.clearing import clear
 from console.registry.connection import registry
-from console.repositories import pushed
+from console.repositories import pushed_digests
 from console.repositories.models import PushedDigest
 from registry_client import NotFound, RegistryClient, RegistryUnavailable
 from tests.factories import ActivatedAccountFactory, ImageFactory, NamespaceFactory
@@ -198,7 +198,9 @@ class TestHold:
         index = push_index(registry(), repository, "multi", children)
         alone = push_image(registry(), repository, None)
         never = push_image(registry(), "broken-off/never", None)
-        pushed.remember([(repository, index.digest), (repository, alone.digest), ("broken-off/never", never.digest)])
+        pushed_digests.remember(
+            [(repository, index.digest), (repository, alone.digest), ("broken-off/never", never.digest)]
+        )
         delete_namespace(namespace.owner, namespace)
         NamespaceHold.objects.update(until=timezone.now() - LONG_AGO)
         PushedDigest.objects.update(told_at=timezone.now() - LONG_AGO)

@@ -14,10 +14,9 @@ from console.ownership.services import (
     transfer_namespace,
 )
 from console.registry.connection import registry
-from console.registry.index import hints
-from console.registry.index import reconcile as walks
+from console.registry.index import hints, reconcile
 from console.registry.index.hints import Notice
-from console.repositories import failures, pushed
+from console.repositories import failures, pushed_digests
 from console.repositories.models import Image, WorkFailure
 from registry_client import RegistryClient, RegistryError, RegistryUnavailable
 from tests.factories import ActivatedAccountFactory, ImageFactory, NamespaceFactory
@@ -43,9 +42,9 @@ def transfer(image):
 def told(repository, reference, moment=None):
     """What the registry tells of a push leads to."""
     digest = reference if ":" in reference else registry().resolve(repository, reference).digest
-    pushed.remember([(repository, digest)])
+    pushed_digests.remember([(repository, digest)])
     hints.remember([Notice(repository, reference, moment or timezone.now(), "former", digest)])
-    hints.follow(repository)
+    hints.sync_repository(repository)
 
 
 def finish():
@@ -69,7 +68,7 @@ class TestTakenBack:
         for one in ("new", "moved", "multi", alone.digest, about.digest):
             told(image.repository, one)
         told(f"{name}/planted", "v1")
-        walks.walk_on(walks.begin([image.repository, f"{name}/planted"]))
+        reconcile.walk_on(reconcile.begin([image.repository, f"{name}/planted"]))
         assert set(image.tags.values_list("name", flat=True)) == {"kept", "moved"}
         assert finish() == 1
         assert Namespace.objects.get(name=name).owner == new
@@ -78,7 +77,7 @@ class TestTakenBack:
         assert disk.blobs(image.repository) == {*kept.blobs, *moved.blobs}
         assert disk.left_of(f"{name}/planted") == []
         assert not Image.objects.filter(full_name=f"{name}/planted").exists()
-        walks.walk_on(walks.begin([image.repository]))
+        reconcile.walk_on(reconcile.begin([image.repository]))
         image.refresh_from_db()
         assert tags.agrees(image) == {"kept", "moved"}
 
@@ -106,14 +105,14 @@ class TestTakenBack:
         tags.push(image, "planted")
         for one in (("late", late), ("moved", moved), (alone.digest, alone)):
             hints.remember([Notice(image.repository, one[0], before, "ann", one[1].digest)])
-            pushed.remember([(image.repository, one[1].digest)])
+            pushed_digests.remember([(image.repository, one[1].digest)])
         failures.give_up("index", image.repository, "odd", sentence="It cannot be read.")
         assert finish() == 1
         assert set(disk.tags(image.repository)) == {"v1", "moved", "late", "odd"}
         assert {late.digest, moved.digest, odd.digest, alone.digest} <= disk.manifests(image.repository)
         assert {*late.blobs, *moved.blobs, *odd.blobs} <= disk.blobs(image.repository)
         assert set(disk.tags(other)) == {"v1"}
-        hints.follow(image.repository)
+        hints.sync_repository(image.repository)
         assert image.tags.filter(manifest__digest__in=[late.digest, moved.digest]).count() == 2
 
     def test_another_push_under_a_tag_that_is_not_indexed_yet_is_removed(self, image):
@@ -146,10 +145,10 @@ class TestTakenBack:
         transfer(image)
         registry().delete_manifest(image.repository, pushed_image.digest)
         hints.remember([Notice(image.repository, "v1"), Notice(image.repository, pushed_image.digest)])
-        hints.follow(image.repository)
+        hints.sync_repository(image.repository)
         assert image.tags.exists()
         assert finish() == 1
-        walks.walk_on(walks.begin([image.repository]), share=100)
+        reconcile.walk_on(reconcile.begin([image.repository]), share=100)
         assert not image.tags.exists()
 
 

@@ -159,7 +159,8 @@ class TestImages:
         client.post("/admin/images/tag/", {"action": "delete_tags", "_selected_action": [tag.pk]})
         tag.refresh_from_db()
         assert tag.state == Tag.State.DELETING
-        assert ProcrastinateJob.objects.get().args["names"] == [tag.name]
+        job = ProcrastinateJob.objects.get()
+        assert (job.task_name, job.args) == ("images.delete_tags", {"image_id": tag.image_id})
 
     def test_rows_cannot_be_edited_or_dropped(self, client, boss):
         image = ImageFactory(name="app")

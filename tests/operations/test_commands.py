@@ -26,7 +26,7 @@ from console.registry.connection import registry
 from console.registry.index import hints
 from console.registry.index import jobs as index_jobs
 from console.registry.index.reconcile import AlreadyWalking
-from console.registry.index.services import reread_image
+from console.registry.index.sync import reread_image
 from console.repositories.models import Image
 from console.repositories.services import delete_image
 from registry_client import RegistryUnavailable
@@ -184,8 +184,8 @@ def test_hints_whose_job_failed_with_the_database_are_followed():
     for tag in ("v1", "v2"):
         hints.remember([hints.Notice("aa/bb", tag)])
     hints.remember([hints.Notice("aa/cc", "v1")])
-    index_jobs.look_again()
-    index_jobs.look_again()
+    index_jobs.reconcile_soon()
+    index_jobs.reconcile_soon()
     waiting = ProcrastinateJob.objects.filter(task_name="indexing.follow_hints", status="todo")
     assert sorted(job.args["repository"] for job in waiting) == ["aa/bb", "aa/cc"]
 
@@ -194,7 +194,7 @@ def test_hints_whose_job_failed_with_the_database_are_followed():
 @pytest.mark.parametrize(
     ("task", "work", "arguments", "key"),
     [
-        (index_jobs.follow_hints, "console.registry.index.hints.follow", {"repository": "aa/bb"}, "hints aa/bb"),
+        (index_jobs.sync_hints, "console.registry.index.hints.sync_repository", {"repository": "aa/bb"}, "hints aa/bb"),
         (index_jobs.reconcile, "console.registry.index.reconcile.begin", {}, "indexing.reconcile"),
     ],
 )

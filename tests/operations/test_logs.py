@@ -142,10 +142,10 @@ def test_everything_else_is_logged_whole(handler, stream):
 
 
 def test_a_worker_that_starts_without_a_database(monkeypatch):
-    def look_again():
+    def reconcile_soon():
         raise OperationalError("connection failed: nobody answers\nIs the server running?")
 
-    monkeypatch.setattr(worker, "look_again", look_again)
+    monkeypatch.setattr(worker, "reconcile_soon", reconcile_soon)
     with pytest.raises(CommandError) as told:
         call_command("worker")
     assert str(told.value) == "The worker cannot start, it needs the database: connection failed: nobody answers"

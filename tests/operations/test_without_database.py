@@ -33,7 +33,7 @@ def failing(queue, monkeypatch):
         raise RegistryUnavailable("gone")
 
     monkeypatch.setattr("console.registry.index.reconcile.begin", fail)
-    index_jobs.look_again()
+    index_jobs.reconcile_soon()
 
 
 def left():

@@ -15,8 +15,8 @@ from console.installation.environment import BASE_DIR
 from console.jobs import outages
 from console.namespaces.models import Namespace
 from console.repositories import search
+from console.web.concurrency_limit import ShareMiddleware
 from console.web.deadlines import has_gone
-from console.web.shares import ShareMiddleware
 from tests.page_tools import text_of
 
 pytestmark = pytest.mark.django_db

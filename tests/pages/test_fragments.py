@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from console.web import fragments
-from console.web.addresses import address_of
+from console.web.fast_urls import address_of
 from console.web.paging import NOWHERE, PAGE_SIZES
 
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)

@@ -6,7 +6,7 @@ from django.test import Client
 from django.urls import reverse
 
 from console.audit.origin import SYSTEM, origin
-from console.web import programs
+from console.web import api_endpoints
 
 ADDRESSES = {"token": 200, "notifications": 401}
 
@@ -36,7 +36,7 @@ def test_no_session_is_looked_for(client, opened, name):
 
 
 def test_a_person_has_one(opened, rf):
-    programs.ProgramsMiddleware(SessionMiddleware(lambda request: request))(rf.get("/images/"))
+    api_endpoints.ProgramsMiddleware(SessionMiddleware(lambda request: request))(rf.get("/images/"))
     assert opened == ["/images/"]
 
 
@@ -58,7 +58,7 @@ def test_another_host_is_refused(name):
 def test_who_acts_is_nobody_and_from_where(rf):
     seen = []
 
-    class Middleware(programs.ProgramsMiddleware):
+    class Middleware(api_endpoints.ProgramsMiddleware):
         _views = {"/token/": lambda _request: seen.append((origin().actor(), origin().address))}
 
     Middleware(None)(rf.get("/token/", REMOTE_ADDR="192.0.2.7"))

@@ -126,7 +126,7 @@ ADMIN = [
         words={"id": "{row_accounts_account}"},
     ),
     _safe(
-        "admin/^(?P<app_label>accounts|audit|namespaces|images|tokens|indexing|dockerhub|transfers|mfa|socialaccount|procrastinate)/$",
+        "admin/^(?P<app_label>audit|accounts|indexing|namespaces|dockerhub|transfers|mfa|socialaccount|images|tokens|procrastinate)/$",
         administrators("200", staff="404"),
     ),
     _safe("admin/(?P<url>.*)$", _any_of_them("404")),

@@ -22,8 +22,8 @@ from django.utils.http import urlsafe_base64_encode
 
 from console.access_tokens import services as access_tokens
 from console.accounts import email_changes, email_links
-from console.accounts.letters import letters
 from console.accounts.models import Account
+from console.accounts.password_reset_email import letters
 from console.imports.models import Transfer
 from console.official_images.models import OfficialImage
 from console.repositories import failures

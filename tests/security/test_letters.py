@@ -98,13 +98,13 @@ def test_a_mail_server_that_is_away_is_tried_again(account, monkeypatch):
 
     monkeypatch.setattr("django.core.mail.backends.locmem.EmailBackend.send_messages", refuse)
     with pytest.raises(ConnectionRefusedError):
-        jobs.send_letters([account.pk])
-    assert jobs.send_letters.retry_strategy.max_attempts == 10
+        jobs.send_password_resets([account.pk])
+    assert jobs.send_password_resets.retry_strategy.max_attempts == 10
 
 
 def test_what_waits_to_be_sent_opens_nothing(client, account):
     client.post("/account/reset/", {"email": account.email})
-    (queued,) = ProcrastinateJob.objects.filter(task_name=jobs.send_letters.name).values_list("args", flat=True)
+    (queued,) = ProcrastinateJob.objects.filter(task_name=jobs.send_password_resets.name).values_list("args", flat=True)
     assert queued == {"accounts": [account.pk]}
 
 

@@ -13,7 +13,8 @@ from console.accounts.services import set_active
 from console.accounts.sessions import SessionStore
 from console.audit.models import AuditEvent
 from console.backup.database import WITHOUT_ROWS
-from console.login import entering, factors
+from console.login import factors
+from console.login import sign_in as entering
 from console.login.adapters import SecondFactors
 from console.throttling.limits import guess_limits
 from tests.factories import PASSWORD, AccountFactory

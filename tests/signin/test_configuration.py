@@ -16,7 +16,7 @@ from console.accounts.sessions import SessionStore
 from console.audit.models import AuditEvent
 from console.installation import environment
 from console.installation.environment import EnvironmentProblem
-from console.login import links
+from console.login import sign_in_links
 from console.login.jobs import forget_sessions
 from tests.factories import AccountFactory
 from tests.page_tools import text_of
@@ -163,4 +163,4 @@ class TestLink:
                 call_command("signinlink", account_id)
 
     def test_it_tells_nothing(self, boss):
-        assert boss.get_session_auth_hash() not in links.make(boss)
+        assert boss.get_session_auth_hash() not in sign_in_links.make(boss)

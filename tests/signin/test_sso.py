@@ -14,7 +14,7 @@ from console.access.sign_in import refuse_disconnect
 from console.accounts.models import Account
 from console.accounts.services import set_active
 from console.audit.models import AuditEvent
-from console.login import identities
+from console.login import single_sign_on
 from tests.factories import AccountFactory
 from tests.letters import deliver
 from tests.page_tools import text_of
@@ -199,7 +199,7 @@ class TestConnecting:
         account, identity = Account.objects.get(), SocialAccount.objects.get()
         response = client.post(f"/account/security/identities/{identity.pk}/-/disconnect/")
         assert response.status_code == 422
-        assert refuse_disconnect(account) in text_of(response)
+        assert refuse_disconnect(with_password=account.signs_in_with_password) in text_of(response)
         assert SocialAccount.objects.exists()
 
     def test_showing_again_who_one_is(self, provider, client):
@@ -373,7 +373,7 @@ class TestProviderAway:
     def test_when_many_wait_for_it_others_do_not(self, provider, client, monkeypatch):
         away = "Example does not answer. Try again later."
         places = threading.BoundedSemaphore(1)
-        monkeypatch.setattr(identities, "_places", places)
+        monkeypatch.setattr(single_sign_on, "_places", places)
         back = provider.authorize(leave(client))
         provider.fetched.clear()
         places.acquire()

@@ -5,7 +5,7 @@ from allauth.socialaccount.models import SocialAccount
 from django.contrib.auth.models import AnonymousUser
 from django.test import Client
 
-from console.login import entering
+from console.login import sign_in as entering
 from tests.page_tools import text_of
 from tests.signin.conftest import by_provider, is_in, sign_in
 

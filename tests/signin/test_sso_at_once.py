@@ -14,7 +14,7 @@ from django.test import Client
 from console.accounts.models import Account
 from console.accounts.sessions import SessionStore
 from console.audit.models import AuditEvent
-from console.login import identities
+from console.login import single_sign_on
 from tests.factories import AccountFactory
 from tests.page_tools import text_of
 from tests.signin.conftest import by_provider, come_back, is_in, leave, sign_in
@@ -127,7 +127,7 @@ class TestTwoWindows:
         if path != CONNECT:
             browser = Client()
             leave(browser)
-        identities.cache.clear()
+        single_sign_on.cache.clear()
         answer = provider.answer
 
         def end_sessions(*arguments):
@@ -165,7 +165,7 @@ class TestOneIdentity:
     def test_connected_to_two_accounts(self, provider, monkeypatch):
         browsers = [sign_in(AccountFactory())[0] for _ in range(2)]
         backs = [provider.authorize(leave(browser, CONNECT)) for browser in browsers]
-        meet(monkeypatch, identities, "account_of")
+        meet(monkeypatch, single_sign_on, "account_of")
         answers = at_once(
             *(lambda one=one, back=back: come_back(one, back) for one, back in zip(browsers, backs, strict=True))
         )
@@ -179,7 +179,7 @@ class TestOneIdentity:
     def test_comes_for_the_first_time_in_two_browsers(self, provider, monkeypatch):
         browsers = Client(), Client()
         backs = [provider.authorize(leave(browser)) for browser in browsers]
-        meet(monkeypatch, identities, "account_of")
+        meet(monkeypatch, single_sign_on, "account_of")
         answers = at_once(
             *(lambda one=one, back=back: come_back(one, back) for one, back in zip(browsers, backs, strict=True))
         )
@@ -192,6 +192,6 @@ class TestOneIdentity:
         browser, _answer = sign_in(ben)
         by_provider(provider, browser, CONNECT)
         seen = [SocialAccount.objects.get() for _ in range(2)]
-        at_once(*(lambda one=one: identities.disconnect(one) for one in seen))
+        at_once(*(lambda one=one: single_sign_on.disconnect(one) for one in seen))
         assert not SocialAccount.objects.exists()
         assert AuditEvent.objects.filter(action="identity.disconnect").count() == 1

@@ -228,7 +228,7 @@ def test_a_token_counts_from_before_the_password_was_checked(ask, owner, monkeyp
     """Whoever takes a name over waits as long as a token lasts that knew nothing of it."""
     begun = timezone.now()
     monkeypatch.setattr(lookup.timezone, "now", lambda: begun)
-    is_right = passwords.is_right
+    is_right = passwords.verify_password
 
     def slowly(*arguments):
         monkeypatch.setattr(lookup.timezone, "now", lambda: begun + datetime.timedelta(seconds=40))

@@ -10,7 +10,7 @@ from console.access.grants import Access, registry_grants
 from console.access_tokens import services as access_tokens
 from console.accounts.token_secrets import hash_secret
 from console.repositories.models import Image
-from console.throttling.services import REGISTRY, Attempt
+from console.throttling.guesses import REGISTRY, Attempt
 from console.token_server import lookup
 from tests.factories import ActivatedAccountFactory, ImageFactory, NamespaceFactory
 

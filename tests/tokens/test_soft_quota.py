@@ -5,7 +5,7 @@ import pytest
 from console.accounts.models import Account
 from console.registry import jobs
 from console.registry.connection import registry_with_token
-from console.registry.index.services import reread_image
+from console.registry.index.sync import reread_image
 from console.repositories.models import Image, ImageDeletion
 from console.repositories.quotas import tags_used
 from console.repositories.services import delete_image, delete_tags

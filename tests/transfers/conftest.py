@@ -9,7 +9,7 @@ import subprocess
 import pytest
 import yaml
 
-from console.registry import connection as console_registry
+from console.registry import connection
 from registry_client import RegistryClient, connections
 from tests.factories import ActivatedAccountFactory, NamespaceFactory
 from tests.ports import free_port
@@ -72,7 +72,7 @@ def cache_url(registry_program, tmp_path_factory, upstream_url):
 def hub(monkeypatch, cache_url):
     """The console's client of the cache."""
     with RegistryClient(cache_url) as client:
-        monkeypatch.setattr(console_registry, "hub", lambda: client)
+        monkeypatch.setattr(connection, "hub", lambda: client)
         yield client
 
 
@@ -89,7 +89,7 @@ def server(monkeypatch):
 def faulty(monkeypatch, server):
     """``server`` in the cache's place."""
     with RegistryClient(server.url, read_timeout=5.0) as client:
-        monkeypatch.setattr(console_registry, "hub", lambda: client)
+        monkeypatch.setattr(connection, "hub", lambda: client)
         yield server
 
 

@@ -13,7 +13,7 @@ from console.imports import copying, sources
 from console.imports.models import Transfer
 from console.imports.problems import SourceFailure
 from console.official_images.models import OfficialImage, OfficialTag
-from console.registry import connection as console_registry
+from console.registry import connection
 from console.registry.connection import registry
 from registry_client import RegistryClient, RegistryUnavailable, connections
 from tests.factories import ImageFactory
@@ -70,7 +70,7 @@ class TestTheSource:
         monkeypatch.setattr(connections, "_BACKOFF_SECONDS", 0.0)
         with running_registry(registry_program, tmp_path) as url, RegistryClient(url) as client:
             pushed = push_image(client, "library/some", "latest")
-        monkeypatch.setattr(console_registry, "hub", lambda: client)
+        monkeypatch.setattr(connection, "hub", lambda: client)
         transfer = ask(namespace, "some")
         with RegistryClient(url) as client:
             assert "Can’t reach" in waits(transfer)
@@ -91,7 +91,7 @@ class TestTheSource:
                     push_index(client, "library/some", "latest", children)
                 cache = running.enter_context(pull_through(registry_program, tmp_path / "cache", url))
                 hub = running.enter_context(RegistryClient(cache))
-                monkeypatch.setattr(console_registry, "hub", lambda: hub)
+                monkeypatch.setattr(connection, "hub", lambda: hub)
                 hub.manifest("library/some", "latest")
             transfer = ask(namespace, "some")
             assert waits(transfer)

@@ -16,7 +16,7 @@ from django.test import Client
 from console.access_tokens import services as access_tokens
 from console.accounts import email_changes
 from console.accounts.services import set_active
-from console.login import links
+from console.login import sign_in_links
 from tests.factories import AccountFactory, ActivatedAccountFactory, NamespaceFactory, hashed
 from tests.letters import deliver
 from tests.signin.conftest import come_back, leave
@@ -161,7 +161,7 @@ def letter(house, right):
 
 
 def link(house, right):
-    address = links.make(house.account).removeprefix(settings.CONSOLE_URL)
+    address = sign_in_links.make(house.account).removeprefix(settings.CONSOLE_URL)
     house.secrets.add(address.split("/")[-2])
     if not right:
         set_active(house.account, False)
@@ -240,11 +240,11 @@ DOORS = [
     Door(refresh, 200, 400, "console.token_server.lookup.by_login", gives=True),
     Door(activate, 302, 422, ENCODE),
     Door(change_registry_password, 302, 422, ENCODE),
-    Door(letter, 302, 200, "console.accounts.letters.Letters.check_token"),
-    Door(link, 302, 410, "console.login.links.read"),
+    Door(letter, 302, 200, "console.accounts.password_reset_email.PasswordResetTokens.check_token"),
+    Door(link, 302, 410, "console.login.sign_in_links.read"),
     Door(email_link, 302, 410, "console.accounts.email_changes.is_token_of"),
     Door(session, 200, 302, "django.contrib.sessions.backends.base.SessionBase.__getitem__"),
     Door(notifications, 200, 401, "console.registry.index.views._keep"),
-    Door(single_sign_on, 302, 400, "console.login.identities._claims"),
+    Door(single_sign_on, 302, 400, "console.login.single_sign_on._claims"),
     Door(bring, 302, 422, "cryptography.fernet.Fernet.encrypt"),
 ]

@@ -8,8 +8,8 @@ from django.conf import settings
 from django.urls import reverse
 
 from console.local import refusals
-from console.local.chunks import ChunkScanner
-from console.web import bodies, protocol_errors
+from console.local.chunked_body import ChunkScanner
+from console.web import protocol_errors, request_bodies
 from tests.page_tools import text_of
 
 MOST = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
@@ -22,7 +22,7 @@ def environ(body, **more):
 class TestLength:
     def test_of_a_chunked_body(self):
         found = environ(b"a=b")
-        bodies.set_length(found)
+        request_bodies.set_length(found)
         assert (found["CONTENT_LENGTH"], found["wsgi.input"].read()) == ("3", b"a=b")
 
     def test_no_more_is_read_than_is_allowed(self):
@@ -32,13 +32,13 @@ class TestLength:
                 return b"x" * size
 
         found = environ(b"") | {"wsgi.input": Endless()}
-        bodies.set_length(found)
+        request_bodies.set_length(found)
         assert int(found["CONTENT_LENGTH"]) == MOST + 1
 
     def test_others_are_left_alone(self):
         for found in (environ(b"a=b"), environ(b"a=b")):
             found.pop("HTTP_TRANSFER_ENCODING" if "CONTENT_LENGTH" in found else "wsgi.input_terminated")
-            bodies.set_length(found)
+            request_bodies.set_length(found)
             assert "CONTENT_LENGTH" not in found
             assert found["wsgi.input"].tell() == 0
 

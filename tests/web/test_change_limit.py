@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from console.installation import environment
 from console.namespaces.models import Namespace
-from console.throttling import changes
+from console.throttling import change_limit
 from tests.factories import AccountFactory, ActivatedAccountFactory, NamespaceFactory
 from tests.page_tools import HTMX, text_of
 
@@ -91,7 +91,7 @@ class TestLimit:
     def test_a_forged_request_counts_nothing(self, ann, clock):
         browser = browser_of(ann, enforce_csrf_checks=True)
         assert [change(browser) for _ in range(5)] == [403] * 5
-        assert changes.count(ann.pk) == 0
+        assert change_limit.count(ann.pk) == 0
 
     def test_every_way_of_changing(self, client, ann, clock):
         for method in ("put", "patch", "delete"):
@@ -103,12 +103,12 @@ class TestLimit:
         settings.CHANGES_PER_MINUTE = 0
         assert [change(client) for _ in range(5)] == [422] * 5
         with django_assert_num_queries(0):
-            assert changes.count(ann.pk) == 0
+            assert change_limit.count(ann.pk) == 0
 
     def test_one_statement(self, ann, clock, django_assert_num_queries):
         for _ in range(5):
             with django_assert_num_queries(1):
-                changes.count(ann.pk)
+                change_limit.count(ann.pk)
 
 
 def test_unless_told():

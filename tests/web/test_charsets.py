@@ -10,7 +10,7 @@ from django.core.exceptions import BadRequest
 from django.test import RequestFactory
 from django.utils.module_loading import import_string
 
-from console.web.requests import Utf8Request
+from console.web.application import Utf8Request
 
 pytestmark = pytest.mark.django_db
 

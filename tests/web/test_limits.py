@@ -9,7 +9,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import RequestFactory, override_settings
 
 from console.audit.middleware import client_address
-from console.local import arrival
+from console.local import request_buffer
 from console.web.proxies import ProxyMiddleware
 from tests.page_tools import text_of
 
@@ -48,7 +48,7 @@ class TestHost:
 
 class TestBodies:
     def test_the_server_gathers_as_much_as_is_taken(self):
-        assert arrival.LONGEST_BODY >= MOST
+        assert request_buffer.LONGEST_BODY >= MOST
 
     @pytest.mark.parametrize("path", ["/sign-in/", "/namespaces/-/create/", "/account/security/confirm/"])
     def test_a_form_that_is_too_long(self, client, ann, path, caplog):

@@ -16,7 +16,7 @@ from django.urls import reverse
 
 from console.accounts.models import Account
 from console.audit import summaries
-from console.login import links
+from console.login import sign_in_links
 from tests.signin import provider as provider_module
 from tests.web.secret_doors import DOORS, House, forms_of, new
 
@@ -132,7 +132,7 @@ def test_no_secret_gets_out(door, course, house, client, monkeypatch, django_cap
 
 def test_a_form_without_its_token(house):
     """Django logs the address, and what is in it is still good."""
-    address = links.make(house.account).removeprefix(settings.CONSOLE_URL)
+    address = sign_in_links.make(house.account).removeprefix(settings.CONSOLE_URL)
     with logged() as log:
         assert Client(enforce_csrf_checks=True).post(address).status_code == 403
     assert "Forbidden (CSRF cookie not set.): /sign-in/link/" in log.getvalue()

@@ -20,7 +20,7 @@ CREATE TRIGGER audit_event_final BEFORE UPDATE OR DELETE ON audit_auditevent
     FOR EACH ROW EXECUTE FUNCTION audit_event_is_final();
 """
 # Words as they are, by no language's rules: what stands between ASCII's other characters. A word of more than 2,046 bytes
-# fits into no index, so of each part no more is taken than is below that in any case. ``console.audit.finding`` does the same.
+# fits into no index, so of each part no more is taken than is below that in any case. ``console.audit.search`` does the same.
 # What JSON writes as a backslash and a character (the end of a line as ``\n``) goes first, or the next word would begin with it.
 WORDS = r"""
 CREATE FUNCTION audit_event_words(target text, actor text, detail jsonb) RETURNS tsvector

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.contrib import admin
 
-from console.audit.recorded import ReadOnlyAdmin
+from console.audit.admin_base import ReadOnlyAdmin
 from console.registry.index.models import Reconcile, UnusableEvents
 
 

@@ -1,4 +1,4 @@
-"""Keeping hints, and following them."""
+"""Store notifications as hints (one row per repository and tag), and sync what they name."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from console.jobs.outages import is_database_outage, is_of_one_tag
 from console.jobs.queue import busy_repositories
 from console.registry.connection import quick_registry, registry
 from console.registry.index.models import Hint
-from console.registry.index.services import UNREADABLE, Reader
-from console.registry.index.together import look_at_pushed
+from console.registry.index.sync import UNREADABLE, TagSync
+from console.registry.index.sync_batch import sync_pushed
 from console.repositories import failures
 from console.repositories.failures import Kind
 from console.repositories.models import WorkFailure
@@ -66,7 +66,7 @@ ON CONFLICT (repository, tag) DO UPDATE SET
 
 
 def remember(notices: Iterable[Notice]) -> None:
-    """Store what is to be looked at, with one statement."""
+    """Store hints, with one statement (upsert)."""
     newest: dict[tuple[str, str], Notice] = {}
     for notice in notices:
         key = (notice.repository, notice.tag)
@@ -94,11 +94,11 @@ SELECT * FROM (
 """
 
 
-def follow_all(hand_over: Callable[[str], object]) -> int:
-    """Look at whatever there is a hint for, tags of many repositories together; how many were dealt with.
+def sync_all(hand_over: Callable[[str], object]) -> int:
+    """Sync the tags of all hints, in batches over many repositories; how many were synced.
 
-    What takes more than that (``follow``) waits for a job of its repository, and holds up no other: what is out of
-    the ordinary, what the registry fails to answer, and whatever a job is at work on or waits for.
+    What takes more than that (``sync_repository``) waits for a job of its repository, so that it blocks no other: what
+    is out of the ordinary, what the registry fails to answer, and what a job is at work on or waits for.
 
     :param hand_over: queues the job of a repository; called before its hints are left to it.
     :raises registry_client.RegistryError: when the registry is down or does not let us in.
@@ -107,7 +107,7 @@ def follow_all(hand_over: Callable[[str], object]) -> int:
     while hints := list(Hint.objects.raw(_NEXT, [_TOGETHER])):
         busy = busy_repositories({hint.repository for hint in hints})
         free = [hint for hint in hints if hint.repository not in busy and not is_digest(hint.tag)]
-        done = _look_together(free)
+        done = _sync_together(free)
         followed += len(done)
         _leave([hint for hint in hints if hint not in done], hand_over)
         if 1 < len(hints) < _TOGETHER:
@@ -116,12 +116,12 @@ def follow_all(hand_over: Callable[[str], object]) -> int:
     return followed
 
 
-def _look_together(hints: list[Hint]) -> set[Hint]:
-    """Look at these and forget those that were dealt with, which are returned."""
+def _sync_together(hints: list[Hint]) -> set[Hint]:
+    """Sync these in one batch and forget those that were synced, which are returned."""
     if not hints:
         return set()
     try:
-        looked = look_at_pushed(hints, quick_registry(), _SMALL_BYTES)
+        looked = sync_pushed(hints, quick_registry(), _SMALL_BYTES)
     except Exception as error:
         # Whether it is some tag, or the registry that cannot be read: the latter raises here.
         registry().ping()
@@ -131,7 +131,7 @@ def _look_together(hints: list[Hint]) -> set[Hint]:
             return set()
         # Not all for the sake of one: the repositories each for themselves.
         return set().union(
-            *(_look_together([hint for hint in hints if hint.repository == one]) for one in sorted(repositories))
+            *(_sync_together([hint for hint in hints if hint.repository == one]) for one in sorted(repositories))
         )
     done = {hint for hint in hints if (hint.repository, hint.tag) in looked.done}
     refresh_totals_of(looked.changed)
@@ -153,8 +153,8 @@ def _leave(hints: list[Hint], hand_over: Callable[[str], object]) -> None:
         cursor.execute(_LEAVE, _versions(hints))
 
 
-def follow(repository: str, is_over: Callable[[], bool] = lambda: False) -> int:
-    """Look at every tag of ``repository`` that there is a hint for; how many were dealt with.
+def sync_repository(repository: str, is_over: Callable[[], bool] = lambda: False) -> int:
+    """Sync every tag of ``repository`` that there is a hint for; how many were synced.
 
     :param is_over: whether the turn is over: tags that were not read by then keep their hints.
 
@@ -170,11 +170,11 @@ def follow(repository: str, is_over: Callable[[], bool] = lambda: False) -> int:
     while hints := list(waiting.exclude(pk__in=failed)[:_BATCH]):
         # Deleting a digest deletes its tags, and an index is pushed after what it names: tags come first.
         hints.sort(key=lambda hint: is_digest(hint.tag))
-        reader = Reader(repository)
+        reader = TagSync(repository)
         looked: list[Hint] = []
         fine: list[Hint] = []
         try:
-            done = _look_at_many(reader, hints)
+            done = _sync_many(reader, hints)
             looked += [hint for hint in hints if hint.tag in done]
             fine += looked
             for hint in hints:
@@ -183,7 +183,7 @@ def follow(repository: str, is_over: Callable[[], bool] = lambda: False) -> int:
                 if looked and is_over():
                     break
                 try:
-                    reader.look(
+                    reader.sync_tag(
                         hint.tag, pushed_at=hint.pushed_at, pushed_by=hint.pushed_by, told=True, digest=hint.digest
                     )
                 except Exception as error:
@@ -194,7 +194,7 @@ def follow(repository: str, is_over: Callable[[], bool] = lambda: False) -> int:
                     if not _count_failure(hint, error):
                         failed[hint.pk] = error
                         continue
-                    if isinstance(error, RegistryError) and is_of_one_tag(error) and _look_leniently(hint):
+                    if isinstance(error, RegistryError) and is_of_one_tag(error) and _sync_leniently(hint):
                         fine.append(hint)
                 else:
                     fine.append(hint)
@@ -203,7 +203,7 @@ def follow(repository: str, is_over: Callable[[], bool] = lambda: False) -> int:
             # Also what was done before a failure is counted, and not done again.
             if looked:
                 _forget_failures(fine)
-                reader.settle()
+                reader.refresh_totals()
                 _forget(looked)
                 followed += len(looked)
         if is_over():
@@ -226,12 +226,12 @@ def _count_failure(hint: Hint, error: Exception) -> bool:
     return failures.record_failure(Kind.INDEX, hint.repository, hint.tag, sentence=sentence, error=error)
 
 
-def _look_leniently(hint: Hint) -> bool:
+def _sync_leniently(hint: Hint) -> bool:
     """Index what can be read of an image of which the registry cannot read a part; whether that was possible."""
-    reader = Reader(hint.repository, lenient=True)
+    reader = TagSync(hint.repository, lenient=True)
     try:
-        reader.look(hint.tag, pushed_at=hint.pushed_at, pushed_by=hint.pushed_by)
-        reader.settle()
+        reader.sync_tag(hint.tag, pushed_at=hint.pushed_at, pushed_by=hint.pushed_by)
+        reader.refresh_totals()
     except Exception as error:
         if is_database_outage(error):
             raise
@@ -249,13 +249,13 @@ def _forget_failures(hints: Iterable[Hint]) -> None:
             failures.forget(Kind.INDEX, repository, names)
 
 
-def _look_at_many(reader: Reader, hints: list[Hint]) -> set[str]:
-    """Look at some tags at a time; those that were dealt with. The rest, from a difficulty on, takes one look each."""
+def _sync_many(reader: TagSync, hints: list[Hint]) -> set[str]:
+    """Sync tags in batches; which were synced. From an error on, the rest is left to be synced one by one."""
     done: set[str] = set()
     hints = [hint for hint in hints if not is_digest(hint.tag)]
     for start in range(0, len(hints), _AT_ONCE):
         try:
-            done |= reader.look_at_pushed(hints[start : start + _AT_ONCE])
+            done |= reader.sync_pushed(hints[start : start + _AT_ONCE])
         except Exception as error:
             log.info("%s: tags are looked at one by one: %s", reader.repository, error)
             break

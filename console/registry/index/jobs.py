@@ -1,4 +1,4 @@
-"""Looking again at what a notification or the clock pointed at, and counting."""
+"""Background jobs of the index: sync hints, reread, reconcile, add up pulls."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from procrastinate.contrib.django import app
 
 from console.jobs.queue import INDEX_QUEUE, KeepTrying, defer_again, defer_once, repository_lock
 from console.registry.contents import NotThereYet
-from console.registry.index import activity, hints, services
+from console.registry.index import activity, hints
 from console.registry.index import reconcile as walks
+from console.registry.index import sync as services
 from console.registry.index.hints import Notice
 from console.registry.index.models import Hint
 from console.repositories.fairness import priority_in
@@ -29,23 +30,23 @@ _MOST_ATTEMPTS = 10
 # The jobs that are queued under a key have no retry of Procrastinate's: one that fails while the same is waiting could
 # not be retried, and would keep its lock for ever (console.jobs.queue.defer_again).
 @app.task(name="indexing.follow_all_hints", queue=INDEX_QUEUE)
-def follow_all_hints(attempt: int = 0) -> None:
-    """Look at every tag that a notification pointed at; what takes more than a look is left to ``follow_hints``."""
+def sync_all_hints(attempt: int = 0) -> None:
+    """Look at every tag that a notification pointed at; what takes more than a look is left to ``sync_hints``."""
     try:
-        hints.follow_all(_follow_alone)
+        hints.sync_all(_follow_alone)
     except Exception as error:
         log.warning("hints are looked at again: %s", error, exc_info=not isinstance(error, RegistryError))
-        defer_again(follow_all_hints, ALL_HINTS, lock=ALL_HINTS, attempt=attempt)
+        defer_again(sync_all_hints, ALL_HINTS, lock=ALL_HINTS, attempt=attempt)
 
 
-def look_at_hints() -> bool:
+def queue_sync() -> bool:
     """Queue a look at all hints unless one is queued already; whether it was queued."""
-    return defer_once(follow_all_hints, ALL_HINTS, lock=ALL_HINTS)
+    return defer_once(sync_all_hints, ALL_HINTS, lock=ALL_HINTS)
 
 
 def _follow_alone(repository: str) -> None:
     defer_once(
-        follow_hints,
+        sync_hints,
         f"hints {repository}",
         lock=repository_lock(repository),
         priority=priority_in(INDEX_QUEUE, repository),
@@ -54,14 +55,14 @@ def _follow_alone(repository: str) -> None:
 
 
 @app.task(name="indexing.follow_hints", queue=INDEX_QUEUE)
-def follow_hints(repository: str, attempt: int = 0) -> None:
+def sync_hints(repository: str, attempt: int = 0) -> None:
     """Look at every tag of one repository that a notification pointed at, with whatever it takes.
 
     Others come first after a turn of ``_TURN_SECONDS``.
     """
     end = time.monotonic() + _TURN_SECONDS
     try:
-        hints.follow(repository, lambda: time.monotonic() > end)
+        hints.sync_repository(repository, lambda: time.monotonic() > end)
         if time.monotonic() > end and Hint.objects.filter(repository=repository).exists():
             _follow_alone(repository)
     except Exception as error:
@@ -69,7 +70,7 @@ def follow_hints(repository: str, attempt: int = 0) -> None:
         unheard_of = not isinstance(error, RegistryError)
         log.log(level, "%s is looked at again: %s", repository, error, exc_info=unheard_of)
         lock = repository_lock(repository)
-        defer_again(follow_hints, f"hints {repository}", lock=lock, attempt=attempt, repository=repository)
+        defer_again(sync_hints, f"hints {repository}", lock=lock, attempt=attempt, repository=repository)
 
 
 @app.task(name="indexing.reread_image", queue=INDEX_QUEUE, retry=KeepTrying())
@@ -82,7 +83,7 @@ def reread_image(repository: str) -> None:
 def reread_tag(repository: str, tag: str) -> None:
     """Look at one tag again, because somebody asked for it."""
     hints.remember([Notice(repository, tag)])
-    look_at_hints()
+    queue_sync()
 
 
 @app.periodic(cron="* * * * * */2")
@@ -122,11 +123,11 @@ def reconcile(timestamp: int = 0, attempt: int = 0) -> None:
         log.warning("reconcile: %s Look at the registry's storage, then run “manage.py reconcile”.", walk.problem)
 
 
-def look_again() -> bool:
+def reconcile_soon() -> bool:
     """Queue a walk over everything unless one is queued already; whether it was queued.
 
     Hints are followed too: the job that should have may have failed together with the database that it is queued in.
     """
     for repository in Hint.objects.order_by("repository").values_list("repository", flat=True).distinct():
-        defer_once(follow_hints, f"hints {repository}", lock=repository_lock(repository), repository=repository)
+        defer_once(sync_hints, f"hints {repository}", lock=repository_lock(repository), repository=repository)
     return defer_once(reconcile, "indexing.reconcile", lock="indexing.reconcile")

@@ -1,4 +1,4 @@
-"""What the index still has to look at."""
+"""Hints, rejected events, reconciliations and pull counts."""
 
 from __future__ import annotations
 

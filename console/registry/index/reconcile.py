@@ -1,4 +1,4 @@
-"""Walking over the registry and mending the index.
+"""Reconcile the index with the registry: add what is missing, remove what is proven to be gone.
 
 1. **Collecting.** The names of all repositories, the registry's and the index's, are written down: a list that pushes
    arriving meanwhile do not make longer, and where a walk that was broken off goes on.
@@ -31,11 +31,11 @@ from console.accounts.models import Account
 from console.audit.services import record
 from console.jobs.outages import is_database_outage
 from console.registry.connection import registry
-from console.registry.index.finding import Finding
 from console.registry.index.models import Reconcile, ReconcileItem
-from console.registry.index.repository import forget_gone_manifests, look_at, raise_if_down
-from console.registry.index.rows import Outcome
-from console.registry.index.services import Reader
+from console.registry.index.reconcile_repository import forget_gone_manifests, raise_if_down, reconcile_one
+from console.registry.index.reconcile_result import ReconcileResult
+from console.registry.index.sync import TagSync
+from console.registry.index.tag_rows import Outcome
 from console.repositories.models import Image, Tag
 from registry_client import InvalidName, RegistryError
 from registry_client.names import check_repository
@@ -235,19 +235,21 @@ def _items(walk: Reconcile) -> Iterator[ReconcileItem]:
         last = batch[-1].pk
 
 
-def _look(walk: Reconcile, repository: str, owner: Account | None) -> tuple[Finding, Exception | None]:
+def _look(walk: Reconcile, repository: str, owner: Account | None) -> tuple[ReconcileResult, Exception | None]:
     """Look at one repository; what only goes wrong there does not end the walk."""
     try:
-        finding = look_at(repository, adopt_for=owner)
+        finding = reconcile_one(repository, adopt_for=owner)
     except RegistryError as error:
         raise_if_down(error)
-        return Finding(repository, problem=f"the registry answers strangely: {error}"), error
+        return ReconcileResult(repository, problem=f"the registry answers strangely: {error}"), error
     except Exception as error:
         if is_database_outage(error):
             raise
         # One repository that cannot be handled must not keep all behind it from ever being looked at.
         log.exception("%s cannot be compared with the index", repository)
-        return Finding(repository, problem=f"it cannot be compared with the index: {type(error).__name__}"), error
+        return ReconcileResult(
+            repository, problem=f"it cannot be compared with the index: {type(error).__name__}"
+        ), error
     if finding.unknown and not walk.whole:
         # Somebody named it. The catalogue also lists what is only being uploaded.
         finding.problem = "neither the registry nor the index knows it"
@@ -297,10 +299,10 @@ def _remove_marked(walk: Reconcile, report: Report) -> int:
     marked = _marked(walk)
     images = Image.objects.filter(pk__in=marked.values("image")).select_related("namespace").order_by("pk")
     for image in images.iterator(_BATCH):
-        reader, gone, forgotten = Reader(image.repository), [], 0
+        reader, gone, forgotten = TagSync(image.repository), [], 0
         try:
             for name in list(marked.filter(image=image).order_by("name").values_list("name", flat=True)):
-                if reader.look(name) is Outcome.REMOVED:
+                if reader.sync_tag(name) is Outcome.REMOVED:
                     gone.append(name)
                     report(f"{image.repository}:{name}: removed, the registry does not have it")
             forgotten = forget_gone_manifests(image) if gone else 0
@@ -309,7 +311,7 @@ def _remove_marked(walk: Reconcile, report: Report) -> int:
             report(f"{image.repository}: the registry answers strangely: {error}")
             walk.counts["problems"] = walk.counts.get("problems", 0) + 1
         finally:
-            reader.settle()
+            reader.refresh_totals()
             if gone:
                 record(
                     "index.mended",

@@ -1,4 +1,4 @@
-"""Writing down what was read: documents once for each digest, manifests once for each image and digest."""
+"""Write manifests and documents to the index: documents once per digest, manifests once per image and digest."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Any
 from django.db import connection
 
 from console.registry.connection import at_once
-from console.registry.index import reading
-from console.registry.index.reading import Reading
+from console.registry.index import parse
+from console.registry.index.parse import Reading
 from console.repositories.models import Image, Manifest, Tag
 from registry_client import DigestMismatch, NotFound, RegistryClient, UnexpectedAnswer
 from registry_client import Manifest as RegistryManifest
@@ -41,7 +41,7 @@ WITH RECURSIVE tree (digest) AS (
     WHERE NOT child ? '{SKIPPED}'
     GROUP BY parent.id
     HAVING bool_or(known.size IS NULL)
-        OR least(parent.own_size + sum(known.size), {reading.LARGEST_SIZE}) <> parent.size
+        OR least(parent.own_size + sum(known.size), {parse.LARGEST_SIZE}) <> parent.size
 )
 SELECT manifest.id FROM images_manifest AS manifest
 WHERE manifest.image_id = %(image)s AND manifest.digest = %(digest)s AND manifest.kind <> ''
@@ -108,10 +108,10 @@ def read_plain(manifests: Sequence[RegistryManifest], client: RegistryClient) ->
 
     :raises registry_client.RegistryError: when the registry fails.
     """
-    readings = [reading.read_manifest(manifest) for manifest in manifests]
+    readings = [parse.read_manifest(manifest) for manifest in manifests]
     wanted = [
         (manifest.repository, this.config_descriptor.digest, this.config_descriptor.size)
-        if this.config_descriptor is not None and reading.wants_config(this)
+        if this.config_descriptor is not None and parse.wants_config(this)
         else None
         for manifest, this in zip(manifests, readings, strict=True)
     ]
@@ -120,7 +120,7 @@ def read_plain(manifests: Sequence[RegistryManifest], client: RegistryClient) ->
     for this, asked in zip(readings, wanted, strict=True):
         content = contents[asked] if asked is not None else None
         if content is not None:
-            reading.add_config(this, content)
+            parse.add_config(this, content)
     return readings
 
 
@@ -145,7 +145,7 @@ WITH RECURSIVE named AS (
     WHERE parent.image_id = %s AND NOT child ? '{SKIPPED}'
 ), broken AS (
     SELECT parent FROM named GROUP BY parent, size, own_size
-    HAVING bool_or(known_size IS NULL) OR least(own_size + sum(known_size), {reading.LARGEST_SIZE}) <> size
+    HAVING bool_or(known_size IS NULL) OR least(own_size + sum(known_size), {parse.LARGEST_SIZE}) <> size
     UNION
     SELECT named.parent FROM named JOIN broken ON named.child = broken.parent
 )

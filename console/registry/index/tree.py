@@ -15,9 +15,9 @@ from http import HTTPStatus
 from typing import NamedTuple
 
 from console.registry.connection import at_once, registry
-from console.registry.index import reading, store
-from console.registry.index.reading import Reading
-from console.registry.large_content import SMALL_BYTES, alone, content_held, manifest_held
+from console.registry.index import parse, store
+from console.registry.index.parse import Reading
+from console.registry.large_content import SMALL_BYTES, content_held, manifest_held, one_at_a_time
 from console.repositories.models import Image, Manifest
 from registry_client import (
     MANIFEST_MEDIA_TYPES,
@@ -109,7 +109,7 @@ class _Whole:
             if not isinstance(content, RegistryManifest):
                 return content if content is not None else False
             self._left -= 1
-            this = reading.read_manifest(content)
+            this = parse.read_manifest(content)
             # Nothing below may be taken for this one once more.
             self.found[this.digest] = Fact(0, "", None, "")
             if not this.children:
@@ -131,13 +131,13 @@ class _Whole:
 
     def _index(self, manifest: RegistryManifest, read: set[str], blobs: set[str]) -> Reading:
         """The reading of an index: ``read`` are the digests that were read, of which ``blobs`` are blobs."""
-        this = reading.read_manifest(manifest)
+        this = parse.read_manifest(manifest)
         named = {
             entry.digest: entry
             for entry in manifest.entries
             if entry.digest not in self.found and (entry.digest in blobs or not _says_manifest(entry.media_type))
         }
-        reading.separate_blobs(this, named)
+        parse.separate_blobs(this, named)
         this.size = this.own_size
         facts = []
         for child in this.children:
@@ -149,10 +149,10 @@ class _Whole:
                 continue
             facts.append(known)
             # Somebody may claim any size, and an index adds up what its children claim.
-            this.size = min(this.size + known.size, reading.LARGEST_SIZE)
+            this.size = min(this.size + known.size, parse.LARGEST_SIZE)
             if not child["platform"] and "about" not in child:
                 child["platform"] = known.platform
-        this.platforms = reading.platforms_of(this.children)
+        this.platforms = parse.platforms_of(this.children)
         # A list of artifacts, as the referrers tag schema keeps them, is not a multi-platform image.
         if this.kind == Manifest.Kind.INDEX and {one.kind for one in facts} == {Manifest.Kind.ARTIFACT}:
             this.kind = Manifest.Kind.ARTIFACT
@@ -214,12 +214,12 @@ class _Whole:
 
     def _add_config(self, this: Reading) -> None:
         wanted = this.config_descriptor
-        if wanted is None or not reading.wants_config(this):
+        if wanted is None or not parse.wants_config(this):
             return
-        with alone() if wanted.size > SMALL_BYTES else contextlib.nullcontext():
+        with one_at_a_time() if wanted.size > SMALL_BYTES else contextlib.nullcontext():
             content = self._config(wanted)
             if content is not None:
-                reading.add_config(this, content)
+                parse.add_config(this, content)
 
     def _config(self, wanted: Descriptor) -> bytes | None:
         try:

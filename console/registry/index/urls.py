@@ -1,4 +1,4 @@
-"""The address that the registry sends its notifications to."""
+"""URL of the registry's notifications."""
 
 from django.urls import path
 

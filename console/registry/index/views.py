@@ -39,7 +39,7 @@ from console.registry.index.activity import Occurrence
 from console.registry.index.hints import Notice
 from console.registry.index.models import UnusableEvents
 from console.registry.signing import CONSOLE_SUBJECT
-from console.repositories import pushed
+from console.repositories import pushed_digests
 from registry_client.names import check_tag, is_digest
 
 log = logging.getLogger(__name__)
@@ -109,12 +109,12 @@ def _keep(taken: Taken) -> None:
     with connection.pipeline(), transaction.atomic():  # type: ignore[attr-defined]
         # All in a settled order: two envelopes taken in at once must not wait for each other.
         hints.remember(taken.notices)
-        pushed.remember(taken.pushes)
+        pushed_digests.remember(taken.pushes)
         activity.store(sorted(taken.occurrences, key=lambda one: one.event))
         for reason, number in sorted(taken.unusable.items()):
             activity.count_unusable(reason, number)
     if taken.notices:
-        jobs.look_at_hints()
+        jobs.queue_sync()
 
 
 def _text(value: Any) -> str:

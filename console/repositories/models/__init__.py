@@ -4,7 +4,7 @@ from console.repositories.models.copying import Copy
 from console.repositories.models.deletion import DoomedManifest, ImageDeletion
 from console.repositories.models.failure import WorkFailure
 from console.repositories.models.image import NAMESPACE_PART, PUBLIC, Image, ImagePieces, validate_image_name
-from console.repositories.models.index import DailyActivity, Document, Manifest, PushedDigest, Tag
+from console.repositories.models.index import DailyActivity, Document, KeptManifest, Manifest, PushedDigest, Tag
 
 __all__ = [
     "NAMESPACE_PART",
@@ -16,6 +16,7 @@ __all__ = [
     "Image",
     "ImageDeletion",
     "ImagePieces",
+    "KeptManifest",
     "Manifest",
     "PushedDigest",
     "Tag",

@@ -1,4 +1,4 @@
-"""Deletions under way, and what they have written down before they touch anything."""
+"""Deletions under way, and the list of what they delete."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Work that failed."""
+"""Background work that failed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Images, as their owners see them."""
+"""Image: a repository as its owner sees it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The index: what the registry was seen to hold, so that no page has to ask it."""
+"""Manifest, tag, document and daily activity: the index of what the registry holds."""
 
 from __future__ import annotations
 
@@ -184,14 +184,16 @@ class Tag(models.Model):
 
 
 class PushedDigest(models.Model):
-    """That a manifest was pushed, under a tag or by its digest alone (``console.repositories.pushed``).
+    """That a manifest was pushed, under a tag or by its digest alone (``console.repositories.pushed_digests``).
 
     By the repository's name: a first push tells of platforms before there is an image.
+    ``removed`` says that the clearing that is under way has deleted it (``console.registry.clearing``).
     """
 
     repository = models.CharField(_("repository"), max_length=255)
     digest = models.CharField(_("digest"), max_length=140)
     told_at = models.DateTimeField(_("told"), help_text=_("When it was last told of"))
+    removed = models.BooleanField(default=False, db_default=False, editable=False)
 
     class Meta:
         verbose_name = _("pushed digest")
@@ -200,6 +202,25 @@ class PushedDigest(models.Model):
 
     def __str__(self) -> str:
         return f"{self.repository}@{self.digest}"
+
+
+class KeptManifest(models.Model):
+    """A manifest that the index does not have, and that stays while its image is cleared of later pushes.
+
+    ``blobs`` are the digests of the blobs that hang on it, null until it is read (``console.registry.clearing``).
+    """
+
+    image = models.ForeignKey(Image, on_delete=models.CASCADE, related_name="+", db_index=False)
+    digest = models.CharField(_("digest"), max_length=140)
+    blobs = models.JSONField(null=True)
+
+    class Meta:
+        verbose_name = _("kept manifest")
+        verbose_name_plural = _("kept manifests")
+        constraints = [models.UniqueConstraint(fields=["image", "digest"], name="kept_manifest_once")]
+
+    def __str__(self) -> str:
+        return self.digest
 
 
 class DailyActivity(models.Model):

@@ -11,7 +11,7 @@ from console.official_images.models import OfficialImage
 from console.repositories.models import Image
 from console.stars.services import mark
 from console.web import fragments
-from console.web.addresses import address_of
+from console.web.fast_urls import address_of
 from console.web.templatetags.console import number
 
 register = template.Library()

@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 from console.accounts.models import Account
 from console.audit.services import record
 from console.database.commands import running_installation
-from console.login import factors, links
+from console.login import factors, sign_in_links
 
 
 class Command(BaseCommand):
@@ -37,4 +37,4 @@ class Command(BaseCommand):
             record("account.sign_in_link", account.account_id)
         minutes = settings.SIGN_IN_LINK_SECONDS // 60
         self.stdout.write(f"Good once, for {minutes} minutes; a second factor is asked for where there is one:")
-        self.stdout.write(links.make(account))
+        self.stdout.write(sign_in_links.make(account))

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import secrets
 import shutil
 from importlib.metadata import version
@@ -19,6 +18,7 @@ from django.db import connection, transaction
 from console.accounts.models import Account
 from console.accounts.services import create_account
 from console.database.server_log import settings_that_log_values
+from console.installation import environment
 from console.installation.files import replace_file
 from console.web import static
 
@@ -102,7 +102,7 @@ class Command(BaseCommand):
         replace_file(note, f"{state} {_collected(root)}".encode())
 
     def _first_administrator(self) -> None:
-        given = os.environ.get("ADMIN_PASSWORD", "")
+        given = environment.load().admin_password
         password = given or secrets.token_urlsafe(12)
         with transaction.atomic():
             # Two consoles that start at once must not both find that there is none.

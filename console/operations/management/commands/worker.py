@@ -8,7 +8,7 @@ from django.db import OperationalError, connection
 from console.audit.origin import set_origin
 from console.database.statements import JOB_SECONDS, limit_statements
 from console.operations.worker import run_worker
-from console.registry.index.jobs import look_again
+from console.registry.index.jobs import reconcile_soon
 
 
 class Command(BaseCommand):
@@ -20,7 +20,7 @@ class Command(BaseCommand):
         """Look again at everything once, since notifications may have been lost, then work."""
         limit_statements(JOB_SECONDS)
         try:
-            look_again()
+            reconcile_soon()
         except OperationalError as error:
             reason = str(error).partition("\n")[0]
             raise CommandError(f"The worker cannot start, it needs the database: {reason}") from None

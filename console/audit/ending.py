@@ -1,8 +1,0 @@
-"""That this process was told to end. Nothing here needs Django to be set up."""
-
-from __future__ import annotations
-
-import threading
-
-# Set when the process is told to, by which it may still answer for some seconds, and may be killed after these.
-over = threading.Event()

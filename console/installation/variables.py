@@ -1,0 +1,211 @@
+"""Environment variables as typed values: each validator names what it expects, and all problems are gathered."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+_SWITCH = {"on": True, "1": True, "true": True, "yes": True, "off": False, "0": False, "false": False, "no": False}
+# What dj-database-url takes for PostgreSQL's.
+_DATABASES = {"postgres", "postgresql", "pgsql", "postgis", "timescale", "timescalegis"}
+# It is a part of the key of each identity.
+_LONGEST_ISSUER = 200
+_LONGEST_NUMBER = 9
+# A user name and password in an address.
+_CREDENTIALS = re.compile(r"//[^/@\s]*@")
+
+T = TypeVar("T")
+
+
+class EnvironmentProblem(Exception):
+    """Variables have values that cannot be used. The message is for the operator: one sentence a line for each."""
+
+
+class Variables:
+    """Reads variables; what cannot be used is noted in ``problems``, and read as its default meanwhile."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self.problems: list[str] = []
+
+    def check(self) -> None:
+        """See that all that was read could be used.
+
+        :raises EnvironmentProblem: with all problems, when there are any.
+        """
+        if self.problems:
+            raise EnvironmentProblem("\n".join(self.problems))
+
+    def text(self, name: str, default: str = "") -> str:
+        """Any text, without spaces around it."""
+        return self._environ.get(name, "").strip() or default
+
+    def password(self, name: str) -> str:
+        """A secret, to the letter."""
+        return self._environ.get(name, "")
+
+    def secret(self, name: str) -> str:
+        """A secret, or what the file that ``name_FILE`` names has in its place, without spaces around it."""
+        given, file = self.text(name), self.text(f"{name}_FILE")
+        if not file:
+            return given
+        if given:
+            self.problems.append(f"{name} and {name}_FILE are both set; keep one.")
+            return given
+        try:
+            found = Path(file).read_text().strip()
+        except (OSError, UnicodeDecodeError):
+            self.problems.append(f"{name}_FILE is {file!r}, which cannot be read.")
+            return ""
+        if not found:
+            self.problems.append(f"{name}_FILE is {file!r}, which is empty.")
+        return found
+
+    def port(self, name: str, default: int) -> int:
+        """The number of a TCP port."""
+        return self._number(name, default, lambda port: 1 <= port <= 65535, "a port number from 1 to 65535")
+
+    def count(self, name: str, default: int) -> int:
+        """A whole number, zero or more."""
+        return self._number(name, default, lambda count: 0 <= count < 10**6, "a whole number, zero or more")
+
+    def positive(self, name: str, default: int) -> int:
+        """A whole number above zero."""
+        return self._number(name, default, lambda count: count > 0, "a whole number above zero")
+
+    def token_seconds(self, name: str, default: int) -> int:
+        """How long a token lives; tests shorten a life to seconds by a number below zero.
+
+        The registry takes a token for a minute longer than it says: a life of three seconds is -57.
+        """
+        return self._number(name, default, bool, "a whole number above zero")
+
+    def seconds(self, name: str, default: float, *, zero: bool = False) -> float:
+        """A finite number of seconds above zero.
+
+        :param zero: whether it may be zero.
+        """
+
+        def parse(raw: str) -> float:
+            value = float(raw)
+            if not 0 <= value < float("inf") or (value == 0 and not zero):
+                raise ValueError
+            return value
+
+        return self._read(name, default, parse, f"a number of seconds, {'zero or more' if zero else 'above zero'}")
+
+    def switch(self, name: str, default: bool) -> bool:
+        """On or off, in whatever word."""
+        return self._read(name, default, lambda raw: _SWITCH[raw.lower()], "on or off")
+
+    def level(self, name: str, default: str) -> str:
+        """The name of a level of the log, in capitals."""
+
+        def parse(raw: str) -> str:
+            logging.getLevelNamesMapping()[raw.upper()]
+            return raw.upper()
+
+        return self._read(name, default, parse, "DEBUG, INFO, WARNING, ERROR or CRITICAL")
+
+    def url(self, name: str, default: str) -> str:
+        """The address of a service, without a slash at its end."""
+        return self._read(name, default, _url, "an address like http://127.0.0.1:5000").rstrip("/")
+
+    def database(self, name: str, default: str) -> str:
+        """The address of a PostgreSQL database; one that cannot be used is not shown, for its password's sake."""
+        raw = self.text(name, default)
+        try:
+            parts = urlsplit(raw)
+            good = parts.scheme in _DATABASES and parts.port != 0
+        except ValueError:
+            good = False
+        if not good:
+            self.problems.append(f"{name} must be an address like postgresql://user:password@127.0.0.1:5432/images.")
+        return raw
+
+    def issuer(self, name: str) -> str:
+        """An identity provider's address; by plain http on this machine alone (OpenID Connect Discovery 1.0, 3)."""
+        return self._read(name, "", _issuer, "an address like https://login.example.com")
+
+    def words(self, name: str, default: str = "") -> tuple[str, ...]:
+        """Texts separated by commas."""
+        return tuple(part.strip() for part in self.text(name, default).split(",") if part.strip())
+
+    def options(self, name: str) -> tuple[str, ...]:
+        """Settings of another program, ``name=value``, separated by spaces; what has no ``=`` is left out."""
+        return tuple(part for part in self.text(name).split() if "=" in part)
+
+    def networks(self, name: str, default: str) -> tuple[str, ...]:
+        """IP addresses or networks, separated by commas."""
+        try:
+            return tuple(str(ipaddress.ip_network(one)) for one in self.words(name, default))
+        except ValueError as problem:
+            self.problems.append(f"{name}: {problem}; it must be addresses or networks like 10.0.0.0/8.")
+            return ()
+
+    def pairs(self, name: str) -> frozenset[tuple[str, str]]:
+        """Pairs of host names, as ``registry.example.com=login.example.com``, separated by commas."""
+        pairs = set()
+        for entry in map(str.lower, self.words(name)):
+            left, _, right = (part.strip().rstrip(".") for part in entry.partition("="))
+            if left and right and not re.search(r"[/:=\s]", left + right):
+                pairs.add((left, right))
+            else:
+                self._unusable(name, "has", entry, "host names like registry.example.com=login.example.com")
+        return frozenset(pairs)
+
+    def prefixes(self, name: str) -> tuple[str, ...]:
+        """Regular expressions for addresses that begin as is given, each in the syntax that Go and Python share.
+
+        :return: one for any address over http or https when nothing is given, and none for ``none``.
+        """
+        given = [part for part in re.split(r"[\s,]+", self.text(name)) if part]
+        if given == ["none"]:
+            return ()
+        for prefix in given:
+            # With the slash: "https://example.com" is also the beginning of "https://example.com.evil.example".
+            if not re.fullmatch(r"https?://[A-Za-z0-9.:\[\]-]+/[!-~]*", prefix):
+                self._unusable(name, "has", prefix, "beginnings of addresses like https://mcr.microsoft.com/, or none")
+        return tuple(f"^{re.escape(prefix)}" for prefix in given) or (r"(?i)^https?://",)
+
+    def _number(self, name: str, default: int, good: Callable[[int], bool], expected: str) -> int:
+        def parse(raw: str) -> int:
+            if not re.fullmatch(r"-?[0-9]+", raw) or len(raw) > _LONGEST_NUMBER or not good(int(raw)):
+                raise ValueError
+            return int(raw)
+
+        return self._read(name, default, parse, expected)
+
+    def _read(self, name: str, default: T, parse: Callable[[str], T], expected: str) -> T:
+        """What ``parse`` makes of a variable, which raises ``LookupError`` or ``ValueError`` for what is none."""
+        raw = self.text(name)
+        try:
+            return parse(raw) if raw else default
+        except (LookupError, ValueError):
+            self._unusable(name, "is", raw, expected)
+            return default
+
+    def _unusable(self, name: str, verb: str, raw: str, expected: str) -> None:
+        self.problems.append(f"{name} {verb} {_CREDENTIALS.sub('//…@', raw)!r}; it must be {expected}.")
+
+
+def _url(raw: str) -> str:
+    parts = urlsplit(raw)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError
+    return raw
+
+
+def _issuer(raw: str) -> str:
+    value = raw.rstrip("/")
+    parts = urlsplit(value)
+    inside = parts.hostname in {"localhost", "127.0.0.1", "::1"}
+    good = bool(parts.hostname) and (parts.scheme == "https" or (parts.scheme == "http" and inside))
+    if not good or parts.query or parts.fragment or len(value) > _LONGEST_ISSUER:
+        raise ValueError
+    return value

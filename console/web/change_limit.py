@@ -1,0 +1,46 @@
+"""Middleware: rate limit for changing requests of an account (429)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.template.loader import render_to_string
+
+from console.throttling import change_limit
+
+_SAFE = {"GET", "HEAD", "OPTIONS", "TRACE"}
+# What ends a session that somebody else uses stays possible; passwords have limits of their own.
+_ALWAYS = {"sign-out", "password_change", "logins-revoke", "login-revoke", "admin-password-change", "logout"}
+
+
+class ChangeLimitMiddleware:
+    """Answers 429 (RFC 6585, 4) to changing requests of an account that has sent too many, the administration's too.
+
+    After the check against forged requests: what another site has a browser send is not counted.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Pass the request on."""
+        return self._get_response(request)
+
+    def process_view(
+        self, request: HttpRequest, view: Callable[..., HttpResponse], arguments: Any, parts: dict[str, Any]
+    ) -> HttpResponse | None:
+        """Count a changing request of somebody signed in, and refuse it when there were too many."""
+        if request.method in _SAFE or not request.user.is_authenticated:
+            return None
+        if request.resolver_match is not None and request.resolver_match.url_name in _ALWAYS:
+            return None
+        seconds = change_limit.count(request.user.pk)
+        if not seconds:
+            return None
+        context = {"limit": settings.CHANGES_PER_MINUTE, "home": "/"}
+        return HttpResponse(
+            render_to_string("errors/429.html", context), status=429, headers={"Retry-After": str(seconds)}
+        )

@@ -1,0 +1,67 @@
+"""Middleware for request bodies: chunked ones get a length, compressed ones are refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from http import HTTPStatus
+from io import BytesIO
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.template.loader import render_to_string
+
+from console.web import protocol_errors
+
+_COMPRESSED = "The request is compressed, which is not supported. Send it without compression."
+
+
+def set_length(environ: dict[str, Any]) -> None:
+    """Give a request with a chunked body (RFC 9112, 7.1) the ``CONTENT_LENGTH`` that Django needs to read it.
+
+    No more than ``DATA_UPLOAD_MAX_MEMORY_SIZE`` and one byte is read; that one byte makes Django refuse the body as too
+    long, like any other of that length. The server decodes the chunks and says where they end
+    (``wsgi.input_terminated``). Without that the body counts as empty, as in Django.
+
+    :param environ: of the WSGI request; changed in place.
+    """
+    if "HTTP_TRANSFER_ENCODING" not in environ or not environ.get("wsgi.input_terminated"):
+        return
+    body = environ["wsgi.input"].read(settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1)
+    environ["CONTENT_LENGTH"] = str(len(body))
+    environ["wsgi.input"] = BytesIO(body)
+
+
+class CompressedMiddleware:
+    """Refuses compressed bodies.
+
+    The answer is 415 for a content coding (RFC 9110, 15.5.16), and 501 for a transfer coding (RFC 9112, 6.1).
+
+    Django does not decompress, so a form would be read as one without fields. The registry's notifications are left to
+    their view: what it cannot read it counts, because the registry sends again whatever is refused.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Refuse the request, or pass it on."""
+        status = self._problem(request)
+        if status is None or request.path_info == protocol_errors.NOTIFICATIONS:
+            return self._get_response(request)
+        if request.path_info in protocol_errors.ADDRESSES:
+            body = json.dumps(protocol_errors.content("UNSUPPORTED", _COMPRESSED))
+            response = HttpResponse(body, status=status, content_type="application/json")
+        else:
+            response = HttpResponse(render_to_string("errors/compressed.html"), status=status)
+        if status == HTTPStatus.UNSUPPORTED_MEDIA_TYPE:
+            response["Accept-Encoding"] = "identity"
+        return response
+
+    @staticmethod
+    def _problem(request: HttpRequest) -> HTTPStatus | None:
+        if request.META.get("HTTP_TRANSFER_ENCODING", "chunked").strip().lower() != "chunked":
+            return HTTPStatus.NOT_IMPLEMENTED
+        coding = request.META.get("HTTP_CONTENT_ENCODING", "").strip().lower()
+        return HTTPStatus.UNSUPPORTED_MEDIA_TYPE if coding not in {"", "identity"} else None
