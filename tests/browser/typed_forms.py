@@ -277,11 +277,7 @@ RAW = {
     "activation/registry_password.html": set(),  # the user name, which cannot be changed
     "components/_username.html": set(),  # for password managers alone
     **dict.fromkeys(
-        (
-            "namespaces/list.html", "images/tags.html", "images/_filters.html", "dockerhub/image.html",
-            "dockerhub/list.html", "favorites/public_image.html", "favorites/favorites.html",
-            "favorites/public_images.html",
-        ),
+        ("components/_search.html", "images/_filters.html", "favorites/favorites.html"),
         {"q"},
     ),
 }  # fmt: skip
