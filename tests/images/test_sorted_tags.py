@@ -13,7 +13,7 @@ from console.official_images import cached, catalogue
 from console.official_images.models import OfficialImage, OfficialTag
 from console.registry.connection import registry
 from console.registry.index import hints
-from console.registry.index.hints import Notice, follow_all, remember
+from console.registry.index.hints import Notice, remember, sync_all
 from console.repositories import tag_order_field
 from console.repositories.models import Tag
 from console.repositories.tag_order import sort_key
@@ -65,7 +65,7 @@ class TestEachWayToWriteTags:
         long_ago = timezone.now() - datetime.timedelta(minutes=1)
         remember([Notice(image.repository, name, long_ago, "ann") for name in VERSIONS])
         left = []
-        follow_all(left.append)
+        sync_all(left.append)
         assert left == []
         assert dict(Tag.objects.values_list("name", "sort_key")) == {name: sort_key(name) for name in VERSIONS}
 
