@@ -84,6 +84,8 @@ def test_addresses(cases, text, other):
             assert not (kind == "digest" and grammar.is_digest(text))
             assert not (kind == "repository" and split_repository(text))
             continue
+        if match.url_name == "manifest-part":
+            continue  # the name of a list, which the view looks up among those that there are
         # An address that holds a verb (``-``) is another one.
         for given_name in match.kwargs.values():
             assert isinstance(given_name, int) or (

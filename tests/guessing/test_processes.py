@@ -45,7 +45,7 @@ class Console:
         deadline = time.monotonic() + 60
         while True:
             assert self.process.poll() is None and time.monotonic() < deadline
-            with contextlib.suppress(requests.ConnectionError):
+            with contextlib.suppress(requests.ConnectionError, requests.Timeout):
                 return requests.get(f"http://127.0.0.1:{self.port}/healthz", timeout=5)
             time.sleep(0.05)
 
