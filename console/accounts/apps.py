@@ -7,4 +7,4 @@ class AccountsConfig(AppConfig):
     verbose_name = _("Accounts")
 
     def ready(self) -> None:
-        from console.accounts import audit_events as trail  # noqa: F401
+        from console.accounts import audit_events  # noqa: F401

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_POST
 
 from console.accounts.requests import Request
 from console.images.views import own_image
-from console.registry import retry as retrying
+from console.registry import retry as retry_work
 from console.repositories.models import Image
 from console.web.activated import activated
 from console.web.rendering import go
@@ -32,10 +32,10 @@ def _require(request: Request, image: Image) -> None:
 def retry(request: Request, repository: str, number: int) -> HttpResponse:
     """Try once more what was given up."""
     image = own_image(request, repository)
-    failure = get_object_or_404(retrying.failures_of(image), pk=number)
+    failure = get_object_or_404(retry_work.failures_of(image), pk=number)
     try:
         _require(request, image)
-        retrying.retry(failure, request.user.account_id)
+        retry_work.retry(failure, request.user.account_id)
     except ValidationError as problem:
         messages.error(request, " ".join(problem.messages))
     else:
@@ -48,11 +48,11 @@ def retry(request: Request, repository: str, number: int) -> HttpResponse:
 def dismiss(request: Request, repository: str, number: int) -> HttpResponse:
     """Take the notice away."""
     image = own_image(request, repository)
-    failure = retrying.failures_of(image).filter(pk=number).first()
+    failure = retry_work.failures_of(image).filter(pk=number).first()
     try:
         _require(request, image)
         if failure is not None:
-            retrying.dismiss(failure)
+            retry_work.dismiss(failure)
     except ValidationError as problem:
         messages.error(request, " ".join(problem.messages))
     return go(request, reverse("image", args=[repository]))

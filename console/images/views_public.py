@@ -8,7 +8,7 @@ from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_GET
 
 from console.accounts.requests import Request
-from console.images import tags as index
+from console.images import tags as tag_list
 from console.images.commands import manifest_commands
 from console.repositories import search
 from console.repositories.models import Image, Tag
@@ -46,7 +46,7 @@ def image(request: Request, repository: str) -> HttpResponse:
     """A public image as others see it: what it says of itself, its tags, how to pull it. The registry is not asked."""
     shown = get_object_or_404(Image.objects.public().select_related("namespace"), full_name=repository)
     text = search_text(request.GET)
-    rows, sort = index.tag_page(shown, request.GET, text)
+    rows, sort = tag_list.tag_page(shown, request.GET, text)
     for row in rows.rows:
         row.command = manifest_commands(shown.repository, row.manifest, row.name, row.subject)[0].text  # type: ignore[attr-defined]
     tag = _tag_to_pull(shown)
@@ -65,5 +65,5 @@ def image(request: Request, repository: str) -> HttpResponse:
 
 def _tag_to_pull(image: Image) -> Tag | None:
     """The tag that the command names: ``latest``, or the newest where there is none of that name."""
-    there = index.shown_tags(image).filter(state=Tag.State.ACTIVE, missing_at=None)
+    there = tag_list.shown_tags(image).filter(state=Tag.State.ACTIVE, missing_at=None)
     return there.filter(name="latest").first() or there.order_by("-pushed_at", "-pk").first()

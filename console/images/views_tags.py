@@ -11,7 +11,7 @@ from django.views.decorators.http import require_GET
 
 from console.accounts.requests import Request
 from console.images import parts
-from console.images import tags as index
+from console.images import tags as tag_list
 from console.images.commands import manifest_commands
 from console.images.config_details import content
 from console.images.views import image_context, own_image
@@ -32,7 +32,7 @@ def tags(request: Request, repository: str) -> HttpResponse:
     # Two queries less for nearly every image: nothing is on its way to it.
     image = own_image(request, repository, under_way=True)
     text = search_text(request.GET)
-    rows, sort = index.tag_page(image, request.GET, text)
+    rows, sort = tag_list.tag_page(image, request.GET, text)
     context = {
         **image_context(request, image, "tags"),
         "rows": rows,
@@ -54,7 +54,7 @@ def tags(request: Request, repository: str) -> HttpResponse:
 def tag(request: Request, repository: str, tag: str) -> HttpResponse:
     """A tag's page: where it points, and everything about that."""
     image = own_image(request, repository)
-    row = index.tag_named(image, tag)
+    row = tag_list.tag_named(image, tag)
     if row is None:
         raise Http404
     return _manifest_page(request, image, row.manifest, {"tag": row})
@@ -70,16 +70,16 @@ def manifest(request: Request, repository: str, digest: str) -> HttpResponse:
 
 
 def _manifest_page(request: Request, image: Image, manifest: Manifest, context: dict[str, Any]) -> HttpResponse:
-    index.decorate(image, [manifest])
+    tag_list.decorate(image, [manifest])
     platforms = manifest.children_shown  # type: ignore[attr-defined]
     chosen, digest = None, manifest.digest
     if platforms:
         asked = request.GET.get("platform", "")
-        digest = asked if index.names(manifest, asked) else platforms[0].digest
+        digest = asked if tag_list.names(manifest, asked) else platforms[0].digest
         chosen = Manifest.objects.defer("children", "blobs").filter(image=image, digest=digest).first()
     shown = chosen or manifest
     found, tag = content(shown), context.get("tag")
-    names = index.names_of(manifest, _MOST_NAMES + 2)
+    names = tag_list.names_of(manifest, _MOST_NAMES + 2)
     others = [one for one in names if tag is None or one != tag.name]
     # Of an index the layers shown are a platform's.
     layers = [] if chosen or found is None else [step.media_type for step in found.steps.rows if step.digest]

@@ -44,7 +44,7 @@ def command(environment: Environment, application: str = "console.wsgi:applicati
         "--timeout": "60",
         "--graceful-timeout": "3",
         "--keep-alive": "5",
-        # No limit of gunicorn's, which cannot be above 8,190: the loop has its own (``arrival.LONGEST_LINE``).
+        # No limit of gunicorn's, which cannot be above 8,190: the loop has its own (``request_buffer.LONGEST_LINE``).
         "--limit-request-line": "0",
         "--limit-request-fields": "100",
         "--limit-request-field_size": "8190",

@@ -22,7 +22,7 @@ from console.access.sign_in import provider_may_confirm, refuse_administration
 from console.accounts.forms import SignInForm
 from console.accounts.models import Account
 from console.login import factors, sign_in_links, single_sign_on
-from console.login import sign_in as entering
+from console.login import sign_in as sign_in_steps
 from console.login.adapters import host
 from console.login.forms import CodeForm
 from console.login.views_account import with_status
@@ -48,7 +48,7 @@ class SignIn(auth.LoginView):
     def get_redirect_url(self, request: HttpRequest | None = None) -> str:
         """Where to in the end, when that was said and is an address of this site."""
         name = self.redirect_field_name
-        return entering.inside(self.request, self.request.POST.get(name, self.request.GET.get(name)))
+        return sign_in_steps.inside(self.request, self.request.POST.get(name, self.request.GET.get(name)))
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """Try the password, where there are passwords."""
@@ -67,7 +67,7 @@ class SignIn(auth.LoginView):
 
     def form_valid(self, form: Any) -> HttpResponse:
         """Go on to the second factor, or in."""
-        return entering.begin(self.request, form.get_user(), entering.PASSWORD, self.get_redirect_url())
+        return sign_in_steps.begin(self.request, form.get_user(), sign_in_steps.PASSWORD, self.get_redirect_url())
 
     def form_invalid(self, form: Any) -> HttpResponse:
         """Show what is wrong."""
@@ -78,7 +78,7 @@ class SignIn(auth.LoginView):
 @require_http_methods(["GET", "POST"])
 def second_factor(request: HttpRequest) -> HttpResponse:
     """After the right password, link or identity: a code or a passkey."""
-    found = entering.pending(request)
+    found = sign_in_steps.pending(request)
     if found is None:
         return redirect("sign-in")
     account, way, place = found
@@ -86,7 +86,7 @@ def second_factor(request: HttpRequest) -> HttpResponse:
     problem = ""
     if "credential" in request.POST:
         if factors.check_passkey(request, account, request.POST["credential"]):
-            return entering.finish(request, account, [way, entering.PASSKEY], place)
+            return sign_in_steps.finish(request, account, [way, sign_in_steps.PASSKEY], place)
         problem = _("This passkey was not accepted. Try again.")
     elif request.method == "POST":
         form = CodeForm(request.POST, account=account, request=request)
@@ -94,8 +94,8 @@ def second_factor(request: HttpRequest) -> HttpResponse:
             recovery = form.factor.type == factors.RECOVERY_CODES
             if recovery:
                 messages.warning(request, _("A recovery code is used up. Are there enough left?"))
-            return entering.finish(
-                request, account, [way, entering.RECOVERY_CODE if recovery else entering.CODE], place
+            return sign_in_steps.finish(
+                request, account, [way, sign_in_steps.RECOVERY_CODE if recovery else sign_in_steps.CODE], place
             )
     context = {"form": form, "problem": problem, **asked_for(request, account)}
     return with_status(request, render(request, "signin/second_factor.html", context))
@@ -114,13 +114,13 @@ def passkey(request: HttpRequest) -> HttpResponse:
     if not settings.LOCAL_ACCOUNTS:
         raise Http404
     if not request.POST.get("credential"):
-        entering.for_a_while(request)
+        sign_in_steps.for_a_while(request)
         return HttpResponse(factors.passkey_options(None), content_type="application/json")
     factor = factors.check_passkey(request, None, request.POST["credential"])
     if factor is None:
         messages.error(request, _("This passkey was not accepted. Try again, or sign in another way."))
         return redirect("sign-in")
-    return entering.begin(request, factor.user, entering.PASSKEY, request.POST.get("next", ""))
+    return sign_in_steps.begin(request, factor.user, sign_in_steps.PASSKEY, request.POST.get("next", ""))
 
 
 @never_cache
@@ -133,7 +133,7 @@ def link(request: HttpRequest, token: str) -> HttpResponse:
             message = _("This link was used already, or is too old. Make a new one.")
             return failed(request, message, status=410)
         if request.method == "POST":
-            return entering.begin(request, account, entering.LINK)
+            return sign_in_steps.begin(request, account, sign_in_steps.LINK)
     return render(request, "signin/link.html", {"account": account})
 
 
@@ -147,7 +147,7 @@ def sso(request: HttpRequest, purpose: str = "login") -> HttpResponse:
     if not settings.OIDC_ISSUER:
         raise Http404
     try:
-        address = single_sign_on.ask(request, purpose, entering.inside(request, request.POST.get("next", "")))
+        address = single_sign_on.ask(request, purpose, sign_in_steps.inside(request, request.POST.get("next", "")))
     except single_sign_on.SignedOut as problem:
         return failed(request, str(problem))
     except single_sign_on.Problem as problem:
@@ -173,7 +173,7 @@ def _come_back(request: HttpRequest, identity: single_sign_on.Identity, asked: d
         account = single_sign_on.account_for(identity)
         if not account.is_active:
             raise single_sign_on.Problem(_("Your account here is deactivated. Ask an administrator."))
-        return entering.begin(request, account, entering.SINGLE_SIGN_ON, asked.get("next", ""))
+        return sign_in_steps.begin(request, account, sign_in_steps.SINGLE_SIGN_ON, asked.get("next", ""))
     user: Any = request.user
     # Whoever began has to be who comes back.
     if not user.is_authenticated or user.pk != asked["account"]:
@@ -186,8 +186,8 @@ def _come_back(request: HttpRequest, identity: single_sign_on.Identity, asked: d
     elif not provider_may_confirm(enrolled=factors.is_enrolled(user), with_password=user.signs_in_with_password):
         raise single_sign_on.Problem(_("Your account asks for something else by now. Start again."))
     else:
-        entering.confirm(request)
-    return HttpResponseRedirect(entering.inside(request, asked.get("next", "")) or reverse("security"))
+        sign_in_steps.confirm(request)
+    return HttpResponseRedirect(sign_in_steps.inside(request, asked.get("next", "")) or reverse("security"))
 
 
 def failed(request: HttpRequest, problem: str, status: int = 400) -> HttpResponse:
@@ -199,13 +199,13 @@ def failed(request: HttpRequest, problem: str, status: int = 400) -> HttpRespons
 @require_safe
 def administration(request: HttpRequest) -> HttpResponse:
     """The administration's door leads to everybody's: there is none without the second factor."""
-    place = entering.inside(request, request.GET.get("next", "")) or resolve_url("admin:index")
+    place = sign_in_steps.inside(request, request.GET.get("next", "")) or resolve_url("admin:index")
     user: Any = request.user
     if not user.is_authenticated:
         return redirect_to_login(place, resolve_url(settings.LOGIN_URL))
     if not user.is_staff:
         raise PermissionDenied
-    if refusal := refuse_administration(entering.ways(request)):
+    if refusal := refuse_administration(sign_in_steps.ways(request)):
         messages.warning(request, refusal)
         return redirect("security")
     return HttpResponseRedirect(place)

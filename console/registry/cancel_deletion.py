@@ -18,7 +18,7 @@ from console.repositories.models import Image, ImageDeletion, Tag
 
 log = logging.getLogger(__name__)
 
-# By its name: the index knows about deletions, not the other way round.
+# By its name, which jobs queued by earlier versions have too.
 _REREAD = "indexing.reread_image"
 # By its name: the jobs cancel deletions, not the other way round.
 _DELETE_TAGS = "images.delete_tags"

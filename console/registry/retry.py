@@ -46,7 +46,7 @@ def retry(failure: WorkFailure, requested_by: str) -> None:
             failure.delete()  # the next minute's job does what it no longer finds given up
         elif failure.kind == Kind.INDEX:
             _forget(failure)
-            # By its name: the index knows about images, not the other way round.
+            # By its name, which jobs queued by earlier versions have too.
             app.configure_task("indexing.reread_tag").defer(repository=failure.repository, tag=failure.reference)
         elif failure.kind == Kind.DELETE_IMAGE:
             start_deletion(image, requested_by)

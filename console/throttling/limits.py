@@ -18,7 +18,7 @@ class GuessLimit:
 
 
 def guess_limits(known: bool, secret: bool = False, door: str = "") -> dict[str, GuessLimit]:
-    """What a wrong guess counts towards, and what holds back the next, by ``guessing.services.KINDS``.
+    """What a wrong guess counts towards, and what holds back the next, by ``guesses.KINDS``.
 
     :param known: whether a right password came from that address for that account lately. Such an address has only
         itself to blame: neither an attack on the account nor a colleague's mistakes hold it back.

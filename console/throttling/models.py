@@ -6,7 +6,7 @@ from django.db import models
 class Mark(models.Model):
     """Until when something is remembered of those who try passwords. A row whose time is over says nothing.
 
-    The key is a keyed hash (``services.Attempt``): what people type as a user name may be a password, and is not kept.
+    The key is a keyed hash (``guesses.Attempt``): what people type as a user name may be a password, and is not kept.
     """
 
     key = models.UUIDField(primary_key=True)

@@ -45,7 +45,7 @@ class Utf8Request(WSGIRequest):
 
 
 class Application(WSGIHandler):
-    """Django's, for such requests, and for chunked request_bodies."""
+    """Django's, for such requests, and for chunked bodies."""
 
     request_class = Utf8Request
 

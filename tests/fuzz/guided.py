@@ -24,7 +24,7 @@ INSTRUMENTED = [
     "console.access.grants",
     "console.access.names",
     "console.access.scopes",
-    "console.token_server.views",
+    "console.token_server.token_request",
     "console.imports.references",
     "markdown_it",
     "registry_client",

@@ -40,6 +40,11 @@ def uses(node, function=""):
         yield from uses(child, inside)
 
 
+def test_data_and_keys_are_kept_beside_manage_py_unless_said_otherwise():
+    assert (BASE_DIR / "manage.py").is_file()
+    assert environment.load({}).data_dir == BASE_DIR / ".data"
+
+
 def test_the_loader_alone_reads_the_environment():
     files = [BASE_DIR / "manage.py", *BASE_DIR.glob("console/**/*.py"), *BASE_DIR.glob("registry_client/**/*.py")]
     found = {

@@ -14,7 +14,7 @@ from console.accounts.sessions import SessionStore
 from console.audit.models import AuditEvent
 from console.backup.database import WITHOUT_ROWS
 from console.login import factors
-from console.login import sign_in as entering
+from console.login import sign_in as sign_in_steps
 from console.login.adapters import SecondFactors
 from console.throttling.limits import guess_limits
 from tests.factories import PASSWORD, AccountFactory
@@ -141,7 +141,7 @@ class TestSignIn:
         request = rf.get("/")
         request.session = SessionStore()
         with pytest.raises(PermissionDenied):
-            entering.begin(request, ben, entering.PASSKEY)
+            sign_in_steps.begin(request, ben, sign_in_steps.PASSKEY)
         assert not dict(request.session)
 
     def test_a_new_password_by_letter_skips_nothing(self, ben, phone):

@@ -5,7 +5,7 @@ from allauth.socialaccount.models import SocialAccount
 from django.contrib.auth.models import AnonymousUser
 from django.test import Client
 
-from console.login import sign_in as entering
+from console.login import sign_in as sign_in_steps
 from tests.page_tools import text_of
 from tests.signin.conftest import by_provider, is_in, sign_in
 
@@ -42,13 +42,13 @@ class TestOnly:
         assert is_in(client)
         assert "Change password" not in text_of(client.get("/account/"))
 
-    @pytest.mark.parametrize("way", [entering.PASSWORD, entering.PASSKEY])
+    @pytest.mark.parametrize("way", [sign_in_steps.PASSWORD, sign_in_steps.PASSKEY])
     def test_who_came_in_otherwise_is_out(self, ben, provider, settings, way, rf):
         settings.LOCAL_ACCOUNTS = True
         client = Client()
         request = rf.get("/")
         request.session, request.user = client.session, AnonymousUser()
-        entering.finish(request, ben, [way])
+        sign_in_steps.finish(request, ben, [way])
         request.session.save()
         client.cookies[settings.SESSION_COOKIE_NAME] = key = request.session.session_key
         assert is_in(client)

@@ -320,9 +320,9 @@ class TestPost:
             access,
             good[:-1] + ("A" if good[-1] != "A" else "B"),
             signing.dumps({"account": owner.pk, "version": 1}, salt="another"),
-            signing.dumps({"account": owner.pk}, salt="console.token_server.refresh"),
-            signing.dumps([1], salt="console.token_server.refresh"),
-            signing.dumps({"account": "x", "version": {}}, salt="console.token_server.refresh"),
+            signing.dumps({"account": owner.pk}, salt="console.tokens.refresh"),
+            signing.dumps([1], salt="console.tokens.refresh"),
+            signing.dumps({"account": "x", "version": {}}, salt="console.tokens.refresh"),
         ):
             self.refused(ask.post(grant_type="refresh_token", refresh_token=forged))
 

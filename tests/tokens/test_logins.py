@@ -52,6 +52,11 @@ def caller_of(account):
     return Caller(account.pk, account.account_id, name, "", version, True, True, False, None, None)
 
 
+def _signed(login):
+    """A refresh token of a login, as earlier and later versions sign it, too."""
+    return signing.dumps({"login": login.pk.hex}, salt="console.tokens.refresh")
+
+
 class TestEnding:
     def test_one_of_two(self, ann):
         first, second = log_in(ann), log_in(ann)
@@ -77,9 +82,9 @@ class TestEnding:
         before = caller_of(ann)
         logins.revoke_all(ann)
         late = logins.begin(before, "docker", None)
-        token = signing.dumps({"login": late.pk.hex}, salt="console.token_server.refresh")
-        assert refresh(token) == 400
-        assert not Login.objects.visible_to(ann).exists()
+        assert refresh(_signed(logins.begin(caller_of(ann), "docker", None))) == 200
+        assert refresh(_signed(late)) == 400
+        assert late not in Login.objects.visible_to(ann)
 
     @pytest.mark.parametrize("change", [
         lambda ann: change_registry_password(ann, "another password 7"), lambda ann: set_active(ann, False),
@@ -94,7 +99,7 @@ class TestEnding:
 
     def test_tokens_that_name_no_login(self, ann):
         for content in ({"account": ann.pk, "version": 1}, {"login": "x"}, {"login": 1}, [1], {"login": None}):
-            assert refresh(signing.dumps(content, salt="console.token_server.refresh")) == 400
+            assert refresh(signing.dumps(content, salt="console.tokens.refresh")) == 400
 
     def test_it_is_written_down(self, ann):
         log_in(ann)

@@ -120,9 +120,9 @@ class TagSync:
         """Bring one tag's row in line with the registry, or that of a manifest by its digest.
 
         :param pushed_at: when the push happened that made us look, where there was one.
-        :param pushed_by: the user name that pushed_digests.
+        :param pushed_by: the user name that pushed.
         :param told: whether it is the registry that told of that push, which it may do before it points the tag.
-        :param digest: what it said was pushed_digests.
+        :param digest: what it said was pushed.
         :raises console.registry.contents.NotThereYet: when it told just now, and that is not there.
         :raises registry_client.RegistryError: when the registry cannot be asked; nothing is changed then.
         """

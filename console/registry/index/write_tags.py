@@ -100,6 +100,8 @@ def _version(row: TagRow | None) -> tuple[object, ...]:
 def write(answers: Sequence[Answer], readings: Iterable[tuple[int, Reading]]) -> Written:
     """Write the answers of the registry, unless somebody wrote the same tag since it was asked.
 
+    The manifests are written in any case: the registry has them, and what no tag names is removed by the reconcile.
+
     :param readings: manifests that are not in the index yet, each with the primary key of its image.
     """
     written = Written()
@@ -118,8 +120,7 @@ def write(answers: Sequence[Answer], readings: Iterable[tuple[int, Reading]]) ->
                 written.inactive.add(key)
             elif manifest is None:
                 written.lost.add(key)
-            elif _version(answer.before) == _version(now.get(key)):
-                row = now[key]
+            elif (row := now.get(key)) is not None and _version(answer.before) == _version(row):
                 outcome = Outcome.ADDED
                 if row.tag is not None or manifest.doomed:
                     outcome = tag_rows.point_tag(push.tag, manifest, push.pushed_at, push.pushed_by)
