@@ -15,10 +15,10 @@ from console.accounts.letters import letters
 from console.accounts.models import EmailChange
 from console.accounts.services import set_active
 from console.audit.models import AuditEvent
-from tests.factories import PASSWORD, AccountFactory
-from tests.letters import deliver
-from tests.page_tools import HTMX, text_of
-from tests.signin.conftest import forget, set_up, sign_in
+from tests.support.factories import PASSWORD, AccountFactory
+from tests.support.mailbox import deliver
+from tests.support.responses import HTMX, text_of
+from tests.support.second_factor import forget, set_up, sign_in
 
 pytestmark = pytest.mark.django_db
 

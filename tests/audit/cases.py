@@ -15,8 +15,8 @@ from console.repositories import failures
 from console.repositories.models import Copy, WorkFailure
 from console.token_server.models import Login
 from tests.audit import signing_in
-from tests.factories import PASSWORD, AccountFactory, ActivatedAccountFactory, ImageFactory, NamespaceFactory
-from tests.registry_tools import push_image
+from tests.support.factories import PASSWORD, AccountFactory, ActivatedAccountFactory, ImageFactory, NamespaceFactory
+from tests.support.pushed_images import push_image
 
 ADDRESS = "192.0.2.9"
 NEW = "a brand new word 9"

@@ -30,9 +30,9 @@ from console.repositories.models import Copy, DailyActivity, Document, Image, Im
 from console.repositories.totals import refresh_totals
 from console.stars.models import Star
 from console.token_server.models import Login
-from tests.factories import ImageFactory, NamespaceFactory
-from tests.registry_tools import OCI_INDEX, digest_of
 from tests.security.site import Site, Words
+from tests.support.factories import ImageFactory, NamespaceFactory
+from tests.support.pushed_images import OCI_INDEX, digest_of
 
 LABEL = "l" * 63
 # 253 characters, as long as a host's name may be, and the longest port.

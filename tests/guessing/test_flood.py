@@ -13,8 +13,8 @@ from console.throttling import hashing
 from console.throttling import services as guessing
 from console.throttling.services import LETTER, REGISTRY, Attempt
 from console.token_server import passwords
-from tests.factories import PASSWORD, ActivatedAccountFactory
 from tests.guessing.doors import DOORS, hashes_counted
+from tests.support.factories import PASSWORD, ActivatedAccountFactory
 
 BASIC, SIGN_IN = DOORS["basic"], DOORS["sign-in"]
 PATIENCE = 30

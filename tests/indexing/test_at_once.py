@@ -14,11 +14,11 @@ from console.registry.index.hints import Notice, follow, remember
 from console.registry.index.models import Hint
 from console.repositories.models import Image, Manifest, Tag
 from registry_client import OCI_CONFIG, OCI_INDEX, OCI_LAYER, RegistryError
-from tests.factories import ImageFactory
 from tests.indexing.documents import index
 from tests.indexing.test_served import fake
-from tests.registry_client.servers import Reply, error_reply
-from tests.registry_tools import digest_of
+from tests.support.factories import ImageFactory
+from tests.support.http_servers import Reply, error_reply
+from tests.support.pushed_images import digest_of
 
 __all__ = ["fake"]
 

@@ -16,10 +16,10 @@ from console.registry.index.repository import look_at
 from console.repositories.media_types import HELM_CHART
 from console.repositories.models import Document, Manifest
 from registry_client import Descriptor
-from tests.factories import ImageFactory
-from tests.index_tools import reread_tag
 from tests.indexing.documents import oci, put
-from tests.registry_tools import push_blob
+from tests.support.factories import ImageFactory
+from tests.support.index_sync import reread_tag
+from tests.support.pushed_images import push_blob
 
 CHART = {
     "apiVersion": "v2", "name": "ledger", "version": "1.10.0+build.5", "appVersion": "2.1",

@@ -8,7 +8,7 @@ from console.registry.index.hints import Notice, follow, follow_all, remember
 from console.registry.index.models import Hint
 from console.registry.index.services import Reader
 from console.registry.index.together import Looked
-from tests.factories import NamespaceFactory
+from tests.support.factories import NamespaceFactory
 
 pytestmark = pytest.mark.django_db
 

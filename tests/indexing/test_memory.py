@@ -12,10 +12,10 @@ from console.registry.connection import registry
 from console.registry.index.models import Hint
 from console.repositories.models import Image, ImageDeletion, Manifest, Tag
 from registry_client import OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST
-from tests.factories import ImageFactory
 from tests.indexing.documents import blob, index, oci, put
 from tests.indexing.memory import measure
-from tests.registry_tools import digest_of, present
+from tests.support.factories import ImageFactory
+from tests.support.pushed_images import digest_of, present
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("registry_server")]
 

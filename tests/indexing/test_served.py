@@ -21,11 +21,11 @@ from registry_client import (
     RegistryError,
     RegistryUnavailable,
 )
-from tests.factories import ImageFactory
-from tests.index_tools import reread_tag
 from tests.indexing.documents import index, on
-from tests.registry_client.servers import Reply, Server, error_reply, json_reply
-from tests.registry_tools import digest_of
+from tests.support.factories import ImageFactory
+from tests.support.http_servers import Reply, Server, error_reply, json_reply
+from tests.support.index_sync import reread_tag
+from tests.support.pushed_images import digest_of
 
 pytestmark = pytest.mark.django_db
 

@@ -17,9 +17,9 @@ from console.registry.index.models import Hint
 from console.registry.index.services import Outcome, Reader, find_image, reread_image
 from console.repositories.models import Image, Tag
 from registry_client import ManifestUnknown, RegistryClient, RegistryUnavailable, UnexpectedAnswer
-from tests.factories import ImageFactory, NamespaceFactory
-from tests.index_tools import reread_tag
-from tests.registry_tools import DOCKER_MANIFEST, push_image, push_index
+from tests.support.factories import ImageFactory, NamespaceFactory
+from tests.support.index_sync import reread_tag
+from tests.support.pushed_images import DOCKER_MANIFEST, push_image, push_index
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("registry_server")]
 

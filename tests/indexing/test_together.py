@@ -18,11 +18,11 @@ from console.registry.index.models import Hint
 from console.repositories.models import Image, Tag
 from console.repositories.totals import refresh_totals, refresh_totals_of
 from registry_client import OCI_CONFIG, OCI_INDEX, OCI_LAYER, RegistryClient, RegistryUnavailable
-from tests.factories import ImageFactory
 from tests.indexing.documents import index
 from tests.indexing.test_served import fake
-from tests.registry_client.servers import Reply, error_reply
-from tests.registry_tools import digest_of
+from tests.support.factories import ImageFactory
+from tests.support.http_servers import Reply, error_reply
+from tests.support.pushed_images import digest_of
 
 __all__ = ["fake"]
 

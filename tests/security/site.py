@@ -29,7 +29,8 @@ from console.official_images.models import OfficialImage
 from console.repositories import failures
 from console.repositories.models import Copy, WorkFailure
 from console.token_server.models import Login
-from tests.factories import (
+from tests.security.answers import PART, ROLES
+from tests.support.factories import (
     PASSWORD,
     AccountFactory,
     ActivatedAccountFactory,
@@ -37,8 +38,7 @@ from tests.factories import (
     ManifestFactory,
     NamespaceFactory,
 )
-from tests.pages.test_queries import INDEX, World
-from tests.security.answers import PART, ROLES
+from tests.support.site_rows import INDEX, World
 
 # What is written for its own sake. All other tables count.
 BOOKKEEPING = {"django_session", "guessing_mark"}
