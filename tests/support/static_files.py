@@ -18,7 +18,7 @@ KEPT = BASE_DIR / ".cache" / "tests-static"
 NOTE = "static.collected"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="session", autouse=True)
 def static_files(django_test_environment):
     """Collect the static files, as a start does: pages name them by their hash, and whole products borrow them."""
     kept = KEPT / prepare._state(prepare._sources())
