@@ -245,7 +245,7 @@ class TestHold:
 
 
 class TestTransfer:
-    def test_it_becomes_the_new_owners_when_old_tokens_have_run_out(self):
+    def test_it_becomes_the_new_owners_when_old_tokens_have_run_out(self, registry_server):
         image = ImageFactory()
         namespace, former, new = image.namespace, image.namespace.owner, ActivatedAccountFactory()
         transfer_namespace(namespace, new)
