@@ -13,15 +13,18 @@ import pytest
 TESTS = Path(__file__).resolve().parents[1]
 # By the start of a file's path below ``tests``, and by a fixture that a test asks for. A file says the rest by itself.
 BY_PATH = {
+    "audit/test_trail": "slow",
     "backup": "slow",
     "browser": "browser",
     "engine": "engine",
     "faults": "faults",
+    "favorites/test_public_images": "slow",
     "fuzz": "fuzz",
     "ci/test_install": "slow",
     "ci/test_venv": "slow",
     "guessing/test_limits": "slow",
     "images/test_answer_sizes": "slow",
+    "images/test_depth_pages": "slow",
     "images/test_paging": "slow",
     "images/test_scale": "slow",
     "images/test_search": "slow",
@@ -33,6 +36,7 @@ BY_PATH = {
     "operations/test_commands": "slow",
     "pages/test_queries": "slow",
     "security": "slow",
+    "signin/test_security": "slow",
     "upgrade": "slow",
     "web": "slow",
 }
