@@ -1,9 +1,9 @@
-# My Images: two commands do everything, `make run` and `make test`.
+# My Images: `make run` starts everything, `make test` tests everything, `make test-fast` what takes two minutes.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test soak lint format lock bench
+.PHONY: run test test-fast soak lint format lock bench
 
 run: $(VENV)/.installed
 	@exec $(BIN)/python -m console.local --stop-with-parent
@@ -13,6 +13,12 @@ test: $(VENV)/.installed-dev
 	@bash .ci/clients
 	@$(MAKE) --no-print-directory lint
 	@bash .ci/pytest
+
+# For while one writes: no linters, and no test with one of these marks (pyproject.toml says what each is, and
+# tests/support/marks.py which files have it). A database is started where a test needs one.
+NOT_FAST := browser or engine or faults or fuzz or product or registry or slow
+test-fast: $(VENV)/.installed-dev
+	@$(BIN)/python -m pytest --numprocesses $(or $(TEST_PROCESSES),auto) --maxprocesses 4 --dist loadfile -m "not ($(NOT_FAST))"
 
 # The long part of the tests: faults at random under load for SOAK_MINUTES, and long fuzzing. FAULT_SEED repeats a run.
 soak: export SOAK = 1

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from benchmarks.registries import Registry, repository
 from registry_client import DOCKER_CONFIG, DOCKER_LAYER, DOCKER_MANIFEST
-from tests.engine_tools import Docker, layer
+from tests.support.docker_engine import Docker, layer
 
 
 class Client(Protocol):

@@ -34,7 +34,7 @@ from console.local import registry as bundled
 from console.registry.index.models import Hint
 from console.repositories.models import Tag
 from registry_client import DOCKER_MANIFEST
-from tests.stack import Stack
+from tests.support.stack import Stack
 
 MANY = 40
 STEADY = 10.0

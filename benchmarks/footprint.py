@@ -22,7 +22,7 @@ from django.db import connections
 
 from benchmarks import events, installed, tools
 from console.installation.environment import BASE_DIR
-from tests.stack import Stack
+from tests.support.stack import Stack
 
 STARTS = 3
 _SETTLED = 0.02

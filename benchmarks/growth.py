@@ -32,7 +32,7 @@ from console.installation.environment import BASE_DIR
 from console.local import gunicorn, ports
 from console.local import registry as bundled
 from registry_client import DOCKER_MANIFEST
-from tests.stack import Stack
+from tests.support.stack import Stack
 
 PULLS_AN_HOUR = 1_000_000
 _NEW_PASSWORD = "another-Passphrase-quite-long-3"

@@ -26,8 +26,8 @@ from console.local import registry as bundled
 from console.ownership.services import create_namespace
 from console.registry.signing import sign
 from registry_client import DOCKER_CONFIG, DOCKER_LAYER, DOCKER_MANIFEST
-from tests.environment import FOLDER as TESTS_FOLDER
-from tests.stack import Stack
+from tests.support.environment import FOLDER as TESTS_FOLDER
+from tests.support.stack import Stack
 
 # The tests' own world is not wanted, but that nobody answers for Docker Hub is.
 os.environ["DATA_DIR"] = str(FOLDER)

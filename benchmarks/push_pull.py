@@ -19,7 +19,7 @@ from benchmarks.clients import Client, Engine, Skopeo
 from benchmarks.registries import HTPASSWD, MY_IMAGES, OPEN, Registry, three
 from benchmarks.relay import Traffic, counting
 from benchmarks.tools import say, stopwatch, table
-from tests.engine_tools import Docker
+from tests.support.docker_engine import Docker
 
 ALONE = "no registry"
 _COLUMNS = (

@@ -21,8 +21,8 @@ from benchmarks import FOLDER
 from console.installation.environment import BASE_DIR
 from console.local import ports
 from console.local import registry as bundled
-from tests import environment as tests_environment
-from tests.stack import Stack, wait_until
+from tests.support import environment as tests_environment
+from tests.support.stack import Stack, wait_until
 
 OPEN, HTPASSWD, MY_IMAGES = "no authentication", "htpasswd", "My Images"
 USERNAME, NAMESPACE = "owner", "team"

@@ -15,8 +15,8 @@ from console.access_tokens import services as access_tokens
 from console.accounts.models import AccessToken
 from console.audit.models import AuditEvent
 from console.ownership.services import delete_namespace, transfer_namespace
-from tests.factories import AccountFactory, ActivatedAccountFactory, NamespaceFactory
-from tests.page_tools import HTMX, text_of
+from tests.support.factories import AccountFactory, ActivatedAccountFactory, NamespaceFactory
+from tests.support.responses import HTMX, text_of
 
 pytestmark = pytest.mark.django_db
 

@@ -8,8 +8,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from console.accounts.token_secrets import looks_like_secret
-from tests.browser.conftest import REGISTRY_PASSWORD, unique  # noqa: F401  (fixture)
-from tests.browser.walker import Walker
+from tests.support.browser import REGISTRY_PASSWORD  # noqa: F401  (fixture)
+from tests.support.browser_user import BrowserUser
 
 pytestmark = pytest.mark.browser
 
@@ -102,7 +102,7 @@ def test_back_shows_it_to_nobody(person, unique, chromium):  # noqa: F811
     )
     try:
         page = browser.new_context(storage_state=ann.page.context.storage_state()).new_page()
-        dialog = open_form(Walker(page, ann.base))
+        dialog = open_form(BrowserUser(page, ann.base))
         dialog.get_by_label("Name", exact=True).fill("ci")
         dialog.get_by_role("button", name="Create").click()
         secret = page.get_by_text(re.compile("^myimg_")).inner_text()

@@ -17,8 +17,8 @@ from console.accounts.token_secrets import hash_secret, looks_like_secret
 from console.audit.models import AuditEvent
 from console.namespaces.models import NamespaceAccess
 from console.ownership.services import create_namespace, delete_namespace, finish_transfers, transfer_namespace
-from tests.factories import AccountFactory, ActivatedAccountFactory, NamespaceFactory
-from tests.favorites.test_at_once import all_at_once
+from tests.support.concurrency import all_at_once
+from tests.support.factories import AccountFactory, ActivatedAccountFactory, NamespaceFactory
 
 pytestmark = pytest.mark.django_db
 

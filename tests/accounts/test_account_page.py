@@ -3,8 +3,8 @@
 import pytest
 
 from console.audit.models import AuditEvent
-from tests.factories import AccountFactory
-from tests.page_tools import HTMX, text_of
+from tests.support.factories import AccountFactory
+from tests.support.responses import HTMX, text_of
 
 pytestmark = pytest.mark.django_db
 PAGE = "/account/name/"

@@ -12,13 +12,13 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 
 from console.accounts import email_changes, email_links, jobs
 from console.accounts.models import EmailChange
-from console.accounts.password_reset_email import letters
+from console.accounts.password_reset_email import reset_tokens
 from console.accounts.services import set_active
 from console.audit.models import AuditEvent
-from tests.factories import PASSWORD, AccountFactory
-from tests.letters import deliver
-from tests.page_tools import HTMX, text_of
-from tests.signin.conftest import forget, set_up, sign_in
+from tests.support.factories import PASSWORD, AccountFactory
+from tests.support.mailbox import deliver
+from tests.support.responses import HTMX, text_of
+from tests.support.second_factor import forget, set_up, sign_in
 
 pytestmark = pytest.mark.django_db
 
@@ -192,12 +192,12 @@ class TestTheLink:
         assert not mail.outbox
 
     def test_links_for_a_new_password_end_with_the_address(self, ann, browser):
-        token = letters.make_token(ann)
+        token = reset_tokens.make_token(ann)
         ask(browser)
-        assert letters.check_token(ann, token)
+        assert reset_tokens.check_token(ann, token)
         browser.post(link())
         ann.refresh_from_db()
-        assert not letters.check_token(ann, token)
+        assert not reset_tokens.check_token(ann, token)
 
 
 class TestWhoMay:

@@ -5,7 +5,7 @@ import requests
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from tests.browser.conftest import REGISTRY_PASSWORD, unique  # noqa: F401  (fixture)
+from tests.support.browser import REGISTRY_PASSWORD  # noqa: F401  (fixture)
 
 pytestmark = pytest.mark.browser
 

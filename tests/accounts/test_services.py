@@ -17,7 +17,7 @@ from console.accounts.services import (
     store_credential,
 )
 from console.audit.models import AuditEvent
-from tests.factories import AccountFactory
+from tests.support.factories import AccountFactory
 
 pytestmark = pytest.mark.django_db
 

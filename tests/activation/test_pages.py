@@ -6,8 +6,8 @@ import pytest
 
 from console.audit.models import AuditEvent
 from console.namespaces.models import Namespace
-from tests.factories import AccountFactory, NamespaceFactory, RegistryCredentialFactory
-from tests.page_tools import HTMX, text_of
+from tests.support.factories import AccountFactory, NamespaceFactory, RegistryCredentialFactory
+from tests.support.responses import HTMX, text_of
 
 pytestmark = pytest.mark.django_db
 

@@ -9,7 +9,7 @@ from console.namespaces.models import Namespace
 from console.registry.connection import registry_with_token
 from console.registry.signing import sign
 from registry_client import Unauthorized
-from tests.factories import AccountFactory, NamespaceFactory
+from tests.support.factories import AccountFactory, NamespaceFactory
 
 pytestmark = pytest.mark.django_db
 

@@ -5,7 +5,7 @@ from django.utils.encoding import force_bytes
 from django.utils.http import urlsafe_base64_encode
 
 from console.access_tokens import services as access_tokens
-from console.accounts.password_reset_email import letters
+from console.accounts.password_reset_email import reset_tokens
 from console.audit import summaries
 from console.audit.models import AuditEvent
 from console.imports.models import Transfer
@@ -15,8 +15,8 @@ from console.repositories import failures
 from console.repositories.models import Copy, WorkFailure
 from console.token_server.models import Login
 from tests.audit import signing_in
-from tests.factories import PASSWORD, AccountFactory, ActivatedAccountFactory, ImageFactory, NamespaceFactory
-from tests.registry_tools import push_image
+from tests.support.factories import PASSWORD, AccountFactory, ActivatedAccountFactory, ImageFactory, NamespaceFactory
+from tests.support.pushed_images import push_image
 
 ADDRESS = "192.0.2.9"
 NEW = "a brand new word 9"
@@ -100,7 +100,7 @@ def _(w):
 def _(w):
     w.client.logout()
     path = f"/account/reset/{urlsafe_base64_encode(force_bytes(w.ann.pk))}"
-    w.client.get(f"{path}/{letters.make_token(w.ann)}/")
+    w.client.get(f"{path}/{reset_tokens.make_token(w.ann)}/")
     w.post(f"{path}/set-password/", new_password1=NEW, new_password2=NEW)
     return "account.password", w.id, {}, "anonymous"
 

@@ -7,8 +7,8 @@ from allauth.socialaccount.models import SocialAccount
 
 from console.accounts import email_changes, email_links
 from console.login import factors, sign_in_links
-from tests.factories import PASSWORD, AccountFactory
-from tests.signin.conftest import Phone, set_up
+from tests.support.factories import PASSWORD, AccountFactory
+from tests.support.second_factor import Phone, set_up
 
 
 def confirmed(w):

@@ -9,7 +9,7 @@ from console.audit.middleware import client_address
 from console.audit.models import AuditEvent
 from console.audit.origin import SYSTEM, Origin, set_origin
 from console.audit.services import record
-from tests.factories import AccountFactory
+from tests.support.factories import AccountFactory
 
 pytestmark = pytest.mark.django_db
 

@@ -39,9 +39,9 @@ from console.token_server import passwords
 from console.token_server.models import Login
 from tests.audit import signing_in
 from tests.audit.cases import ADDRESS, ADDRESSES, NEW, World, case
-from tests.factories import PASSWORD, AccountFactory, ActivatedAccountFactory, ImageFactory, NamespaceFactory
-from tests.registry_tools import push_image
-from tests.web.addresses import every_address
+from tests.support.factories import PASSWORD, AccountFactory, ActivatedAccountFactory, ImageFactory, NamespaceFactory
+from tests.support.pushed_images import push_image
+from tests.support.site_addresses import every_address
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("registry_server")]
 

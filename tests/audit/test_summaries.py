@@ -11,10 +11,10 @@ from console.audit import shutdown, summaries
 from console.audit.models import AuditEvent
 from console.local.web_worker import WebWorker
 from console.token_server import passwords
-from tests.factories import PASSWORD, ActivatedAccountFactory, ImageFactory, NamespaceFactory
-from tests.stack import wait_until
+from tests.support.factories import PASSWORD, ActivatedAccountFactory, ImageFactory, NamespaceFactory
+from tests.support.stack import wait_until
+from tests.support.token_endpoint import Asker
 from tests.tokens.conftest import ask, basic
-from tests.tokens.tools import Asker
 
 __all__ = ["ask", "basic"]
 pytestmark = pytest.mark.django_db

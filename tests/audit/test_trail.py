@@ -14,8 +14,8 @@ from console.audit import admin, export
 from console.audit.models import AuditEvent
 from console.audit.search import FilterForm, actions
 from console.audit.services import Event, record, record_all
-from tests.factories import AccountFactory
-from tests.page_tools import text_of
+from tests.support.factories import AccountFactory
+from tests.support.responses import text_of
 
 pytestmark = pytest.mark.django_db
 LIST = "/admin/audit/auditevent/"

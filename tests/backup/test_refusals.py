@@ -14,32 +14,32 @@ import pytest
 
 from console.backup import archive
 from console.local import orphans
-from tests.environment import ENVIRONMENT
-from tests.houses import databases, demolish, make, server
+from tests.support.environment import ENVIRONMENT
+from tests.support.installations import create, databases, drop, server
 
 
 @pytest.fixture(scope="module")
 def first(tmp_path_factory):
-    """A house with its tables and one account, and its backup, made once."""
-    house = make(tmp_path_factory.mktemp("first"))
-    house.done("migrate", "-v0")
-    house.sql(
+    """A installation with its tables and one account, and its backup, made once."""
+    installation = create(tmp_path_factory.mktemp("first"))
+    installation.done("migrate", "-v0")
+    installation.sql(
         "INSERT INTO accounts_account (password, is_superuser, account_id, name, is_active, is_staff, created_at) "
         "VALUES ('!', false, '123456789012', 'Ann', true, false, now())"
     )
-    house.sql("INSERT INTO django_session VALUES ('a-session', 'data', now() + interval '1 day')")
-    file = house.folder / "backup.tar"
-    house.done("backup", file)
-    yield house, file
-    demolish(house)
+    installation.sql("INSERT INTO django_session VALUES ('a-session', 'data', now() + interval '1 day')")
+    file = installation.folder / "backup.tar"
+    installation.done("backup", file)
+    yield installation, file
+    drop(installation)
 
 
 @pytest.fixture
 def full(first, build):
     """The same once more."""
-    house = build(like=first[0].database)
-    shutil.copytree(first[0].folder / "keys", house.folder / "keys")
-    return house
+    installation = build(like=first[0].database)
+    shutil.copytree(first[0].folder / "keys", installation.folder / "keys")
+    return installation
 
 
 @pytest.fixture
@@ -238,32 +238,32 @@ def test_while_it_is_in_use(full, backup, build):
 def test_a_role_that_may_make_no_database(backup, build):
     with server() as connection:
         connection.execute("CREATE ROLE humble LOGIN")
-    house = build(owner="humble")
+    installation = build(owner="humble")
     try:
-        assert "give it CREATEDB" in house.refused("restore", backup)
+        assert "give it CREATEDB" in installation.refused("restore", backup)
         with server() as connection:
             connection.execute("ALTER ROLE humble CREATEDB")
-        house.done("restore", backup)
-        assert house.sql("SELECT name FROM accounts_account") == [("Ann",)]
+        installation.done("restore", backup)
+        assert installation.sql("SELECT name FROM accounts_account") == [("Ann",)]
     finally:
         with server() as connection:
-            connection.execute(f"DROP DATABASE {house.database} WITH (FORCE)")
+            connection.execute(f"DROP DATABASE {installation.database} WITH (FORCE)")
             connection.execute("DROP ROLE humble")
 
 
 def test_a_backup_that_cannot_be_made(build, tmp_path):
-    house = build()
+    installation = build()
     old = tmp_path / "old.tar"
     old.write_text("the last good one")
     files = (tmp_path / "backup.tar", tmp_path, tmp_path / "none" / "backup.tar", old)
-    said = house.refused_each(*(("backup", file) for file in files))
+    said = installation.refused_each(*(("backup", file) for file in files))
     for sentence, why in zip(said, ("is empty", "is a folder", "There is no folder", "is empty"), strict=True):
         assert why in sentence
-    assert "has no database" in house.refused("backup", tmp_path / "backup.tar", DATABASE_URL="")
+    assert "has no database" in installation.refused("backup", tmp_path / "backup.tar", DATABASE_URL="")
     assert old.read_text() == "the last good one"
     with server() as connection:
-        connection.execute(f"DROP DATABASE {house.database}")
-    assert "cannot be reached" in house.refused("backup", old)
+        connection.execute(f"DROP DATABASE {installation.database}")
+    assert "cannot be reached" in installation.refused("backup", old)
     assert [path for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from console.local.postgres import client_program
 from registry_client import Challenged, ManifestUnknown, RegistryClient
-from tests.registry_tools import push_image, push_index
-from tests.stack import Stack, wait_until
+from tests.support.pushed_images import push_image, push_index
+from tests.support.stack import Stack, wait_until
 
 PASSWORD = "the registry password 1"
 SEED = """

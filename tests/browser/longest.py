@@ -19,7 +19,7 @@ from django.utils.http import urlsafe_base64_encode
 from console.access_tokens import services as access_tokens
 from console.accounts import email_changes, email_links
 from console.accounts.models import RegistryCredential
-from console.accounts.password_reset_email import letters
+from console.accounts.password_reset_email import reset_tokens
 from console.audit.services import record
 from console.imports.models import Transfer
 from console.namespaces.models import NamespaceHold
@@ -30,9 +30,9 @@ from console.repositories.models import Copy, DailyActivity, Document, Image, Im
 from console.repositories.totals import refresh_totals
 from console.stars.models import Star
 from console.token_server.models import Login
-from tests.factories import ImageFactory, NamespaceFactory
-from tests.registry_tools import OCI_INDEX, digest_of
 from tests.security.site import Site, Words
+from tests.support.factories import ImageFactory, NamespaceFactory
+from tests.support.pushed_images import OCI_INDEX, digest_of
 
 LABEL = "l" * 63
 # 253 characters, as long as a host's name may be, and the longest port.
@@ -272,7 +272,7 @@ class LongestSite(Site):
                 "int:pk": str(self.token.pk),
                 "uuid:pk": str(self.login.pk),
                 "uidb64": uid,
-                "token": letters.make_token(self.owner),
+                "token": reset_tokens.make_token(self.owner),
                 "letter": f"/account/reset/{uid}/set-password/",
                 "namespace:namespace": NAMESPACE,
                 "namespace:name": SPARE,

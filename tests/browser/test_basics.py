@@ -3,8 +3,8 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import REGISTRY_PASSWORD
-from tests.stack import wait_until
+from tests.support.browser import REGISTRY_PASSWORD
+from tests.support.stack import wait_until
 
 pytestmark = pytest.mark.browser
 

@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import REGISTRY_PASSWORD
-from tests.dockerhub.hub import Hub, image, platform, tag
-from tests.stack import wait_until
+from tests.support.browser import REGISTRY_PASSWORD
+from tests.support.hub_api import Hub, image, platform, tag
+from tests.support.stack import wait_until
 
 pytestmark = pytest.mark.browser
 

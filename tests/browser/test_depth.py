@@ -6,10 +6,10 @@ import pytest
 from playwright.sync_api import expect
 
 from registry_client import Challenged, Denied, RegistryClient, Unauthorized
-from tests.browser.conftest import REGISTRY_PASSWORD
-from tests.browser.walker import Walker
-from tests.registry_tools import push_image, push_index
-from tests.stack import wait_until
+from tests.support.browser import REGISTRY_PASSWORD
+from tests.support.browser_user import BrowserUser
+from tests.support.pushed_images import push_image, push_index
+from tests.support.stack import wait_until
 
 pytestmark = pytest.mark.browser
 
@@ -328,6 +328,6 @@ def test_a_page_whose_image_goes_leads_to_the_list(ann, pusher):
     pusher(ann.account_id, repository, "v1")
     open_image(ann, repository)
     expect(tag_row(ann.page, "v1")).to_be_visible()
-    elsewhere = Walker(ann.page.context.new_page(), ann.base)
+    elsewhere = BrowserUser(ann.page.context.new_page(), ann.base)
     elsewhere.delete_image(repository)
     expect(ann.page.get_by_text("No image yet")).to_be_visible()

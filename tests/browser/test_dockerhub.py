@@ -7,8 +7,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from tests.browser.conftest import REGISTRY_PASSWORD
-from tests.dockerhub.hub import Hub, image, platform, tag
+from tests.support.browser import REGISTRY_PASSWORD
+from tests.support.hub_api import Hub, image, platform, tag
 
 pytestmark = pytest.mark.browser
 PLATFORMS = [platform("amd64", 48 << 20), platform("arm64", 47 << 20, variant="v8"), platform("s390x"), platform("386")]

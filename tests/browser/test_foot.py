@@ -6,7 +6,7 @@ from django.test import Client
 
 from console.installation.version import VERSION
 from tests.browser import live
-from tests.factories import ActivatedAccountFactory, ImageFactory, NamespaceFactory
+from tests.support.factories import ActivatedAccountFactory, ImageFactory, NamespaceFactory
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 

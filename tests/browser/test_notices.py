@@ -12,7 +12,7 @@ from console.imports import jobs
 from console.imports.models import Transfer
 from console.repositories.models import Image
 from tests.browser import live
-from tests.factories import ActivatedAccountFactory, ImageFactory, NamespaceFactory
+from tests.support.factories import ActivatedAccountFactory, ImageFactory, NamespaceFactory
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 

@@ -11,10 +11,9 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser import typed_forms
-from tests.browser.conftest import REGISTRY_PASSWORD
-from tests.conftest import CONSOLE_PASSWORD
-from tests.signin.conftest import Phone
-from tests.stack import wait_until
+from tests.support.browser import CONSOLE_PASSWORD, REGISTRY_PASSWORD
+from tests.support.second_factor import Phone
+from tests.support.stack import wait_until
 
 pytestmark = pytest.mark.browser
 

@@ -7,10 +7,9 @@ import requests
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from tests.browser.conftest import REGISTRY_PASSWORD
-from tests.conftest import CONSOLE_PASSWORD
-from tests.registry_tools import push_image, push_index
-from tests.stack import wait_until
+from tests.support.browser import CONSOLE_PASSWORD, REGISTRY_PASSWORD
+from tests.support.pushed_images import push_image, push_index
+from tests.support.stack import wait_until
 
 pytestmark = pytest.mark.browser
 

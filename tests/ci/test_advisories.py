@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from console.installation.environment import BASE_DIR
-from tests.ports import free_port
+from tests.support.ports import free_port
 
 LOCK = "some-package==1.0 --hash=sha256:{0}\nother-package==2.0 --hash=sha256:{0}\n".format("0" * 64)
 ADVISORY = {

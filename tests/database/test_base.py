@@ -7,8 +7,8 @@ from django.test.utils import CaptureQueriesContext
 
 from console.accounts.models import Account
 from console.database.base import _has_left
-from tests.factories import AccountFactory
-from tests.stack import wait_until
+from tests.support.factories import AccountFactory
+from tests.support.stack import wait_until
 
 
 def begin_request():

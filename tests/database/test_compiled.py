@@ -11,7 +11,7 @@ from console.accounts.models import Account
 from console.database.compiled import Compiled
 from console.namespaces.models import Namespace
 from console.repositories.models import Document, Image
-from tests.factories import ActivatedAccountFactory, ImageFactory, NamespaceFactory
+from tests.support.factories import ActivatedAccountFactory, ImageFactory, NamespaceFactory
 
 pytestmark = pytest.mark.django_db
 

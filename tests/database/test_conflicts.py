@@ -21,9 +21,9 @@ from console.registry.index.adoption import adopt
 from console.registry.index.sync import image_for_push
 from console.repositories.models import Image
 from console.repositories.services import create_image
-from tests.factories import PASSWORD, AccountFactory, ActivatedAccountFactory, ImageFactory, NamespaceFactory
-from tests.page_tools import text_of
-from tests.signin.conftest import Phone
+from tests.support.factories import PASSWORD, AccountFactory, ActivatedAccountFactory, ImageFactory, NamespaceFactory
+from tests.support.responses import text_of
+from tests.support.second_factor import Phone
 
 pytestmark = pytest.mark.django_db
 

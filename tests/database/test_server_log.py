@@ -15,7 +15,7 @@ from console.database.server_log import settings_that_log_values
 from console.installation.logs import WithoutSecrets
 from console.local.postgres import Postgres
 from console.operations.management.commands import prepare
-from tests.stack import wait_until
+from tests.support.stack import wait_until
 
 SECRET = "argon2$sentinel-of-a-secret"
 # What may not be read in a log: fields that hold a secret, or something that is as good as one, by model.

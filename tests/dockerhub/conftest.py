@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.dockerhub.hub import Hub
+from tests.support.hub_api import Hub
 
 
 @pytest.fixture

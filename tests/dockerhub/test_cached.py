@@ -5,9 +5,9 @@ import pytest
 from console.official_images import cached
 from console.official_images.models import OfficialImage
 from tests.dockerhub.test_pages import text
-from tests.hub_tools import Cache, Upstream, running
-from tests.ports import free_port
-from tests.registry_tools import push_image, push_index
+from tests.support.hub_cache import Cache, Upstream, running
+from tests.support.ports import free_port
+from tests.support.pushed_images import push_image, push_index
 
 pytestmark = pytest.mark.django_db
 

@@ -10,8 +10,8 @@ from django.utils import timezone
 
 from console.official_images import catalogue, hub_api, jobs
 from console.official_images.models import Catalogue, OfficialImage, Problem
-from tests.dockerhub.hub import image
-from tests.ports import free_port
+from tests.support.hub_api import image
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.django_db
 

@@ -9,9 +9,9 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 from console.official_images import jobs
 from console.official_images.models import Catalogue, OfficialImage, OfficialTag, Problem
 from console.web.templatetags.console import moment
-from tests.dockerhub.hub import image as hub_image
-from tests.dockerhub.hub import tag as hub_tag
-from tests.factories import AccountFactory
+from tests.support.factories import AccountFactory
+from tests.support.hub_api import image as hub_image
+from tests.support.hub_api import tag as hub_tag
 
 pytestmark = pytest.mark.django_db
 SIX_HOURS_AGO = timezone.now() - datetime.timedelta(hours=6, minutes=1)

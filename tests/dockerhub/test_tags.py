@@ -8,7 +8,7 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 
 from console.official_images import catalogue, hub_api, jobs
 from console.official_images.models import OfficialImage, OfficialTag, Problem
-from tests.dockerhub.hub import platform, tag
+from tests.support.hub_api import platform, tag
 
 pytestmark = pytest.mark.django_db
 

@@ -13,8 +13,8 @@ import pytest
 import yaml
 from playwright.sync_api import expect
 
-from tests.engine_tools import layer
-from tests.stack import wait_until
+from tests.support.docker_engine import layer
+from tests.support.stack import wait_until
 
 pytestmark = pytest.mark.engine
 # Several programs run at the same time here.

@@ -10,10 +10,10 @@ import pytest
 from console.official_images.templatetags.dockerhub import Use
 from registry_client import Challenged, RegistryClient, RegistryError
 from tests.engine.test_procedure import ACTIVATE, REGISTRY_PASSWORD
-from tests.engine_tools import Command, Docker, layer
-from tests.hub_tools import Upstream, answers, wait_until_held
-from tests.registry_tools import push_image, push_index
-from tests.stack import Stack, wait_until
+from tests.support.docker_engine import Command, Docker, layer
+from tests.support.hub_cache import Upstream, answers, wait_until_held
+from tests.support.pushed_images import push_image, push_index
+from tests.support.stack import Stack, wait_until
 
 pytestmark = pytest.mark.engine
 

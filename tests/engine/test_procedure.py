@@ -10,9 +10,9 @@ import requests
 from playwright.sync_api import expect
 
 from registry_client import Challenged, ManifestUnknown, RegistryClient
-from tests.engine_tools import layer
-from tests.registry_tools import DOCKER_MANIFEST, push_blob, push_image
-from tests.stack import Stack, wait_until
+from tests.support.docker_engine import layer
+from tests.support.pushed_images import DOCKER_MANIFEST, push_blob, push_image
+from tests.support.stack import Stack, wait_until
 
 pytestmark = pytest.mark.engine
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from registry_client import Challenged, RegistryClient
-from tests.client_tools import make_user
-from tests.conftest import CACHE
-from tests.engine_tools import Command, layer
-from tests.registry_tools import push_image
+from tests.support.docker_engine import Command, layer
+from tests.support.pushed_images import push_image
+from tests.support.registry import CACHE
+from tests.support.registry_users import make_user
 
 pytestmark = pytest.mark.engine
 

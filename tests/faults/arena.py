@@ -7,14 +7,14 @@ import random
 import shutil
 from collections import Counter
 
-from tests.environment import FOLDER
 from tests.faults.client import Client
 from tests.faults.harm import Harm
 from tests.faults.ledger import Ledger
 from tests.faults.load import Person
 from tests.faults.proof import Proof
-from tests.faults.small_disk import SmallDisk
-from tests.stack import Stack, wait_until
+from tests.support.environment import FOLDER
+from tests.support.small_disk import SmallDisk
+from tests.support.stack import Stack, wait_until
 
 _REGISTRY_PASSWORD = "the registry password 1"
 _CONSOLE_PASSWORD = "the console password 1"

@@ -11,8 +11,8 @@ import time
 import requests
 
 from tests.faults.ledger import Ledger, Made
-from tests.registry_tools import DOCKER_CONFIG, DOCKER_LAYER, DOCKER_MANIFEST, OCI_INDEX, digest_of
-from tests.stack import Stack
+from tests.support.pushed_images import DOCKER_CONFIG, DOCKER_LAYER, DOCKER_MANIFEST, OCI_INDEX, digest_of
+from tests.support.stack import Stack
 
 # Longer than any fault: whoever gives up earlier does not know whether what was asked for is still going to happen.
 _PATIENCE_SECONDS = 180

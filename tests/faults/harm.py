@@ -12,8 +12,8 @@ import psutil
 import psycopg
 
 from console.installation.environment import socket_dir
-from tests.faults.small_disk import SmallDisk
-from tests.stack import Stack, wait_until
+from tests.support.small_disk import SmallDisk
+from tests.support.stack import Stack, wait_until
 
 
 class Harm:

@@ -9,8 +9,8 @@ import requests
 
 from tests.faults.client import Client, Refused, Unknown
 from tests.faults.ledger import ABSENT, Ledger
-from tests.images import disk
-from tests.stack import Stack, wait_until
+from tests.support import disk
+from tests.support.stack import Stack, wait_until
 
 _QUIET_SECONDS = 120
 # What a worker that gives no sign of life had in hand.

@@ -6,7 +6,7 @@ import psutil
 import pytest
 
 from tests.faults.client import make
-from tests.stack import wait_until
+from tests.support.stack import wait_until
 
 # Making a file takes no room there, so that a full disk leaves empty files, as on XFS.
 DISK = (500, "tmpfs")

@@ -1,10 +1,7 @@
 """Stars given and taken at the same time as other things happen to the image."""
 
-import threading
-
 import pytest
 from django.core.exceptions import ValidationError
-from django.db import close_old_connections, connection
 
 from console.official_images.models import OfficialImage
 from console.registry import deletion
@@ -12,31 +9,10 @@ from console.repositories.models import Image
 from console.repositories.services import set_visibility
 from console.stars.models import Star
 from console.stars.services import set_star
-from tests.factories import ActivatedAccountFactory, ImageFactory
+from tests.support.concurrency import all_at_once
+from tests.support.factories import ActivatedAccountFactory, ImageFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def all_at_once(*actions):
-    """Do these in a thread each; what they raised."""
-    start, problems = threading.Barrier(len(actions)), []
-
-    def run(action):
-        close_old_connections()
-        try:
-            start.wait(30)
-            action()
-        except Exception as problem:
-            problems.append(problem)
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=run, args=[action]) for action in actions]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    return problems
 
 
 @pytest.fixture

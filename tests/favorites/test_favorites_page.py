@@ -10,8 +10,8 @@ from console.repositories.models import Image
 from console.repositories.services import set_visibility
 from console.stars.models import Star
 from console.stars.services import set_star
-from tests.factories import ActivatedAccountFactory, ImageFactory, NamespaceFactory
-from tests.page_tools import text_of
+from tests.support.factories import ActivatedAccountFactory, ImageFactory, NamespaceFactory
+from tests.support.responses import text_of
 
 pytestmark = pytest.mark.django_db
 

@@ -14,7 +14,7 @@ from console.repositories.models import Image
 from console.repositories.totals import refresh_totals
 from console.stars.services import set_star
 from console.web.markdown import first_line
-from tests.factories import (
+from tests.support.factories import (
     AccountFactory,
     ActivatedAccountFactory,
     ImageFactory,
@@ -22,8 +22,8 @@ from tests.factories import (
     NamespaceFactory,
     TagFactory,
 )
-from tests.page_tools import HTMX, text_of
-from tests.registry_client.servers import Server, error_reply
+from tests.support.http_servers import Server, error_reply
+from tests.support.responses import HTMX, text_of
 
 pytestmark = pytest.mark.django_db
 LIST = "/public-images/"

@@ -8,8 +8,8 @@ from django.test import Client
 from console.official_images.models import OfficialImage
 from console.repositories.models import Image
 from console.stars.models import Star
-from tests.factories import AccountFactory, ActivatedAccountFactory, ImageFactory, NamespaceFactory
-from tests.page_tools import HTMX, text_of
+from tests.support.factories import AccountFactory, ActivatedAccountFactory, ImageFactory, NamespaceFactory
+from tests.support.responses import HTMX, text_of
 
 pytestmark = pytest.mark.django_db
 STAR = "/favorites/-/star/other/app/"

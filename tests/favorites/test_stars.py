@@ -12,7 +12,7 @@ from console.repositories.models import Image
 from console.repositories.services import set_visibility
 from console.stars.models import Star
 from console.stars.services import mark, set_star
-from tests.factories import AccountFactory, ActivatedAccountFactory, ImageFactory, NamespaceFactory
+from tests.support.factories import AccountFactory, ActivatedAccountFactory, ImageFactory, NamespaceFactory
 
 pytestmark = pytest.mark.django_db
 

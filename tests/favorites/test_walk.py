@@ -6,7 +6,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from tests.browser.conftest import REGISTRY_PASSWORD, pusher, registry_of, unique  # noqa: F401  (fixtures)
+from tests.support.browser import REGISTRY_PASSWORD  # noqa: F401  (fixtures)
 
 pytestmark = pytest.mark.browser
 

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from console.registry.index import parse
 from console.repositories.models import Document, Manifest
-from tests.factories import ImageFactory
 from tests.fuzz import seeds, wild
 from tests.fuzz.budget import examples
 from tests.fuzz.checks import MEDIA_TYPES, check_config, check_manifest
+from tests.support.factories import ImageFactory
 
 DESCRIPTORS = wild.nearly(
     mediaType=st.sampled_from(["application/vnd.oci.image.config.v1+json", "x" * 300, "\0"]),

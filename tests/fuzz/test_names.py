@@ -11,10 +11,10 @@ from console.access.names import split_repository
 from console.namespaces.models import Namespace
 from console.official_images.models import OfficialImage, OfficialTag
 from console.repositories.models import Image
-from tests.factories import ActivatedAccountFactory, NamespaceFactory
 from tests.fuzz import grammar, wild
 from tests.fuzz.budget import examples
 from tests.fuzz.checks import check_name, check_reference_typed
+from tests.support.factories import ActivatedAccountFactory, NamespaceFactory
 
 REFERENCES = wild.around(
     "a0.:/@-[]",

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from tests.fuzz import wild
 from tests.fuzz.budget import examples
 from tests.fuzz.test_texts import MADE_UP_KEYS
-from tests.pages.test_queries import INDEX, LISTS, World
-from tests.web.addresses import every_address
+from tests.pages.test_queries import LISTS
+from tests.support.site_addresses import every_address
+from tests.support.site_rows import INDEX, World
 
 pytestmark = pytest.mark.django_db
 

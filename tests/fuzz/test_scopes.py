@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from console.access.scopes import MOST_SCOPES
 from console.throttling.models import Mark
-from tests.factories import PASSWORD, ActivatedAccountFactory, ImageFactory, NamespaceFactory
 from tests.fuzz import grammar, wild
 from tests.fuzz.budget import examples
 from tests.fuzz.checks import check_basic, check_scopes
-from tests.tokens.tools import granted, read
+from tests.support.factories import PASSWORD, ActivatedAccountFactory, ImageFactory, NamespaceFactory
+from tests.support.token_endpoint import granted, read
 
 COMPONENTS = st.sampled_from(["a", "b0", "team", "app", "c.d", "e_f", "g__h", "i---j", "library", "", "-", "K", "a..b"])
 HOSTS = st.sampled_from(["", "localhost:5000/", "R.example/", "[::1]/", "x:/", "-x/", "a-b.c:1/", "team/"])

@@ -19,9 +19,9 @@ from console.installation.environment import BASE_DIR
 from console.local import gunicorn
 from console.token_server import logins
 from console.token_server.models import Login
-from tests.environment import ENVIRONMENT
-from tests.factories import PASSWORD, ActivatedAccountFactory
-from tests.ports import free_port
+from tests.support.environment import ENVIRONMENT
+from tests.support.factories import PASSWORD, ActivatedAccountFactory
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -5,7 +5,7 @@ from console.registry.connection import registry
 from console.registry.copy_requests import copy_tag
 from console.registry.index.sync import reread_image
 from console.repositories.models import Copy, Image, Tag
-from tests.registry_tools import push_image
+from tests.support.pushed_images import push_image
 
 
 def push(image, reference, **options):

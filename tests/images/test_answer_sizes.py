@@ -11,9 +11,9 @@ from console.images import config_details, parts
 from console.images.tags import FIRST_CHILDREN
 from console.repositories.models import Document, Manifest, Tag
 from registry_client import OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST
-from tests.factories import ImageFactory
-from tests.page_tools import text_of
-from tests.registry_tools import digest_of
+from tests.support.factories import ImageFactory
+from tests.support.pushed_images import digest_of
+from tests.support.responses import text_of
 
 pytestmark = pytest.mark.django_db
 

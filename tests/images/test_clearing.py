@@ -12,9 +12,9 @@ from console.registry.index.models import Hint
 from console.repositories import pushed_digests
 from console.repositories.models import KeptManifest, Manifest, PushedDigest
 from registry_client import RegistryClient, RegistryUnavailable
-from tests.factories import ImageFactory, NamespaceFactory
-from tests.images import disk, tags
-from tests.registry_tools import push_image, push_index
+from tests.support import disk, tags
+from tests.support.factories import ImageFactory, NamespaceFactory
+from tests.support.pushed_images import push_image, push_index
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("registry_server")]
 

@@ -18,8 +18,8 @@ from console.images.commands import (
 from console.repositories.media_types import BUILD_CACHE, HELM_CHART, NOTATION_SIGNATURE
 from console.repositories.models import Document
 from registry_client import DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
-from tests.factories import ActivatedAccountFactory, ImageFactory, ManifestFactory, NamespaceFactory, TagFactory
-from tests.page_tools import HTMX, text_of
+from tests.support.factories import ActivatedAccountFactory, ImageFactory, ManifestFactory, NamespaceFactory, TagFactory
+from tests.support.responses import HTMX, text_of
 
 D, S = ("sha256:" + one * 64 for one in "ab")
 TLS = Registry("images.example.com")

@@ -12,9 +12,9 @@ from console.registry import copy_requests
 from console.registry.copy_requests import copy_tag
 from console.repositories.models import Copy, Image, Tag
 from console.repositories.services import delete_image
-from tests.factories import ActivatedAccountFactory, ImageFactory, ManifestFactory, NamespaceFactory, TagFactory
 from tests.images.copies import ask, indexed, push, tag_of
-from tests.stack import wait_until
+from tests.support.factories import ActivatedAccountFactory, ImageFactory, ManifestFactory, NamespaceFactory, TagFactory
+from tests.support.stack import wait_until
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("registry_server")]
 

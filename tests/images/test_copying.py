@@ -17,11 +17,11 @@ from console.repositories import versions
 from console.repositories.models import Copy, Image, Tag
 from console.repositories.services import delete_image, delete_tags
 from registry_client import RegistryClient, RegistryUnavailable, Unauthorized, UnexpectedAnswer
-from tests.factories import ActivatedAccountFactory, ImageFactory, NamespaceFactory
-from tests.images import disk
-from tests.images.artifacts import push_artifact, push_referrers
 from tests.images.copies import ask, indexed, pull, push, run, tag_of, target
-from tests.registry_tools import push_index
+from tests.support import disk
+from tests.support.factories import ActivatedAccountFactory, ImageFactory, NamespaceFactory
+from tests.support.pushed_artifacts import push_artifact, push_referrers
+from tests.support.pushed_images import push_index
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("registry_server")]
 

@@ -19,10 +19,10 @@ from registry_client import (
     UnexpectedAnswer,
     Unsupported,
 )
-from tests.factories import ImageFactory, NamespaceFactory
-from tests.images import disk
-from tests.index_tools import reread_tag
-from tests.registry_tools import present, push_image, push_index
+from tests.support import disk
+from tests.support.factories import ImageFactory, NamespaceFactory
+from tests.support.index_sync import reread_tag
+from tests.support.pushed_images import present, push_image, push_index
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("registry_server")]
 

@@ -22,9 +22,9 @@ from registry_client import (
     RegistryClient,
     RegistryUnavailable,
 )
-from tests.factories import ImageFactory
-from tests.images import disk
-from tests.registry_tools import push_image
+from tests.support import disk
+from tests.support.factories import ImageFactory
+from tests.support.pushed_images import push_image
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("registry_server")]
 

@@ -6,8 +6,8 @@ import pytest
 
 from console.repositories.models import Copy, DailyActivity, Document, Image, Tag
 from console.repositories.totals import refresh_totals
-from tests.factories import ImageFactory, ManifestFactory, NamespaceFactory, TagFactory
-from tests.page_tools import HTMX, text_of
+from tests.support.factories import ImageFactory, ManifestFactory, NamespaceFactory, TagFactory
+from tests.support.responses import HTMX, text_of
 
 pytestmark = pytest.mark.django_db
 

@@ -20,11 +20,12 @@ from console.repositories.failures import MOST_TRIES, Kind
 from console.repositories.models import Copy, Document, Image, Tag, WorkFailure
 from console.repositories.services import delete_image, delete_tags
 from registry_client import RegistryClient, RegistryError, RegistryUnavailable, Unsupported
-from tests.factories import AccountFactory, ImageFactory
-from tests.images import copies, disk
-from tests.images.tags import agrees, indexed, push
-from tests.registry_client.servers import running_registry
-from tests.registry_tools import push_index
+from tests.images import copies
+from tests.support import disk
+from tests.support.factories import AccountFactory, ImageFactory
+from tests.support.http_servers import running_registry
+from tests.support.pushed_images import push_index
+from tests.support.tags import agrees, indexed, push
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("registry_server")]
 

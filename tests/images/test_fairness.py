@@ -12,7 +12,7 @@ from console.registry.copy_requests import copy_tag
 from console.repositories import fairness
 from console.repositories.models import Image
 from console.repositories.services import delete_image, delete_tags
-from tests.factories import ActivatedAccountFactory, ImageFactory, NamespaceFactory, TagFactory
+from tests.support.factories import ActivatedAccountFactory, ImageFactory, NamespaceFactory, TagFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -23,14 +23,14 @@ from registry_client import (
     RegistryUnavailable,
 )
 from registry_client import Manifest as RegistryManifest
-from tests.factories import ImageFactory
-from tests.images import disk
 from tests.images.copies import ask, run, tag_of, target
 from tests.images.test_deletion import run_deletion
-from tests.registry_client.servers import Server, running_registry
-from tests.registry_tools import Pushed, digest_of, push_blob
-from tests.transfers.asking import bring, serving
-from tests.transfers.asking import run as transfer
+from tests.support import disk
+from tests.support.factories import ImageFactory
+from tests.support.http_servers import Server, running_registry
+from tests.support.import_requests import bring, serving
+from tests.support.import_requests import run as transfer
+from tests.support.pushed_images import Pushed, digest_of, push_blob
 
 MICROSOFT = "https://mcr.microsoft.com/v2/windows/servercore/blobs/x"
 MISSING = b"a layer that nobody has pushed"

@@ -10,9 +10,10 @@ from console.registry.index.hints import Notice
 from console.repositories.models import Image, Manifest, Tag, WorkFailure
 from console.repositories.services import delete_image
 from registry_client import OCI_MANIFEST
-from tests.factories import ImageFactory
-from tests.images import copies, disk, tags
-from tests.images.oddities import BUILD_CACHE, ODD, Maker, entry, index, push_odd
+from tests.images import copies
+from tests.support import disk, tags
+from tests.support.factories import ImageFactory
+from tests.support.odd_manifests import BUILD_CACHE, ODD, Maker, entry, index, push_odd
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("registry_server")]
 

@@ -19,7 +19,7 @@ from console.repositories.search import SORTS
 from console.web import paging
 from console.web.paging import WidePaginator, paged
 from console.web.sorting import sorting
-from tests.factories import ImageFactory, ManifestFactory, NamespaceFactory, TagFactory
+from tests.support.factories import ImageFactory, ManifestFactory, NamespaceFactory, TagFactory
 
 BEGIN = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 MOMENTS = [BEGIN + datetime.timedelta(days=number, microseconds=number) for number in range(3)]

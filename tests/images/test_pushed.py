@@ -20,10 +20,10 @@ from console.repositories import pushed_digests
 from console.repositories.models import Copy, Image, Manifest, PushedDigest
 from console.repositories.services import delete_image
 from registry_client import RegistryClient, RegistryUnavailable
-from tests.factories import ImageFactory, ManifestFactory, NamespaceFactory, TagFactory
-from tests.images import disk
-from tests.indexing.walking import walk_over
-from tests.registry_tools import push_image, push_index
+from tests.support import disk
+from tests.support.factories import ImageFactory, ManifestFactory, NamespaceFactory, TagFactory
+from tests.support.fake_registry import walk_over
+from tests.support.pushed_images import push_image, push_index
 
 pytestmark = pytest.mark.django_db
 

@@ -13,11 +13,11 @@ from console.repositories import quotas
 from console.repositories.models import Copy, DailyActivity, Document, Image, ImageDeletion, Manifest, Tag
 from console.repositories.totals import refresh_totals
 from console.repositories.versions import image_version, list_version
-from tests.factories import ActivatedAccountFactory, ImageFactory, NamespaceFactory
-from tests.page_tools import text_of
-from tests.registry_client.servers import Server, error_reply
-from tests.registry_tools import digest_of
-from tests.tokens.tools import grants
+from tests.support.factories import ActivatedAccountFactory, ImageFactory, NamespaceFactory
+from tests.support.http_servers import Server, error_reply
+from tests.support.pushed_images import digest_of
+from tests.support.responses import text_of
+from tests.support.token_endpoint import grants
 
 pytestmark = pytest.mark.django_db
 

@@ -15,9 +15,9 @@ from console.ownership.services import finish_transfers
 from console.repositories import search
 from console.repositories.models import Image, ImagePieces
 from console.repositories.services import create_image
-from tests.factories import ActivatedAccountFactory, ImageFactory, NamespaceFactory
-from tests.page_tools import text_of
-from tests.stack import wait_until
+from tests.support.factories import ActivatedAccountFactory, ImageFactory, NamespaceFactory
+from tests.support.responses import text_of
+from tests.support.stack import wait_until
 
 # Few letters, so that words and names have something in common.
 component = st.from_regex(r"[ab1]{1,6}(?:(?:[._]|__|-{1,2})[ab1]{1,4}){0,2}", fullmatch=True)

@@ -19,10 +19,10 @@ from console.repositories.models import Tag
 from console.repositories.tag_order import sort_key
 from console.web.keyset import keyset
 from tests.dockerhub.conftest import hub
-from tests.dockerhub.hub import tag as hub_tag
-from tests.factories import ActivatedAccountFactory, ImageFactory, ManifestFactory, NamespaceFactory, TagFactory
-from tests.images.tags import push
-from tests.index_tools import reread_tag
+from tests.support.factories import ActivatedAccountFactory, ImageFactory, ManifestFactory, NamespaceFactory, TagFactory
+from tests.support.hub_api import tag as hub_tag
+from tests.support.index_sync import reread_tag
+from tests.support.tags import push
 
 __all__ = ["hub"]
 

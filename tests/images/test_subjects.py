@@ -11,10 +11,11 @@ from console.registry.index import hints, reconcile
 from console.registry.index.hints import Notice
 from console.repositories import pushed_digests
 from console.repositories.models import Manifest, Tag
-from tests.factories import ImageFactory, NamespaceFactory
-from tests.images import copies, disk, tags
-from tests.images.artifacts import push_artifact
-from tests.registry_tools import digest_of, push_index
+from tests.images import copies
+from tests.support import disk, tags
+from tests.support.factories import ImageFactory, NamespaceFactory
+from tests.support.pushed_artifacts import push_artifact
+from tests.support.pushed_images import digest_of, push_index
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("registry_server")]
 
@@ -70,7 +71,7 @@ class TestShown:
         assert made.digest in page_of(client, image)
 
     def test_once_when_a_list_names_it_too(self, client, image):
-        from tests.images.artifacts import push_referrers
+        from tests.support.pushed_artifacts import push_referrers
 
         subject = tags.push(image, "v1")
         told(image.repository, "v1")

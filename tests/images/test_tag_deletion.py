@@ -10,10 +10,10 @@ from console.registry.connection import registry
 from console.repositories.models import Image, Manifest, Tag
 from console.repositories.services import delete_image
 from registry_client import NameUnknown, RegistryClient, RegistryUnavailable, Unauthorized, Unsupported
-from tests.factories import ImageFactory
-from tests.images import disk
-from tests.images.artifacts import push_artifact, push_referrers
-from tests.images.tags import agrees, ask, delete, indexed, pull, push, push_list, run, tag_again
+from tests.support import disk
+from tests.support.factories import ImageFactory
+from tests.support.pushed_artifacts import push_artifact, push_referrers
+from tests.support.tags import agrees, ask, delete, indexed, pull, push, push_list, run, tag_again
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("registry_server")]
 

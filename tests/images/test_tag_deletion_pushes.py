@@ -11,10 +11,10 @@ from console.registry.index import hints
 from console.registry.index.hints import Notice
 from console.repositories.models import Image
 from console.repositories.services import delete_image
-from tests.factories import ImageFactory
-from tests.images import disk
-from tests.images.tags import agrees, ask, delete, indexed, pull, push, push_list, run, tag_again
-from tests.index_tools import reread_tag
+from tests.support import disk
+from tests.support.factories import ImageFactory
+from tests.support.index_sync import reread_tag
+from tests.support.tags import agrees, ask, delete, indexed, pull, push, push_list, run, tag_again
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("registry_server")]
 

@@ -4,7 +4,7 @@ import json
 
 from console.registry.connection import registry
 from registry_client import OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST
-from tests.registry_tools import digest_of, push_blob
+from tests.support.pushed_images import digest_of, push_blob
 
 
 def put(repository, reference, document, media_type=OCI_MANIFEST):

@@ -23,10 +23,10 @@ from console.registry.index import activity
 from console.registry.index.activity import Occurrence
 from console.registry.index.models import Activity, SeenEvent
 from console.repositories.models import DailyActivity
-from tests.environment import ENVIRONMENT
-from tests.factories import ImageFactory, ManifestFactory, NamespaceFactory, TagFactory
-from tests.ports import free_port
-from tests.stack import wait_until
+from tests.support.environment import ENVIRONMENT
+from tests.support.factories import ImageFactory, ManifestFactory, NamespaceFactory, TagFactory
+from tests.support.ports import free_port
+from tests.support.stack import wait_until
 
 URL = "/indexing/notifications/"
 _numbers = itertools.count()

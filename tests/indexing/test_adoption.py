@@ -14,9 +14,9 @@ from console.registry.index import adoption, jobs
 from console.registry.index.adoption import adopt, why_unusable
 from console.registry.index.models import Reconcile
 from console.repositories.models import Image
-from tests.factories import ActivatedAccountFactory, NamespaceFactory
-from tests.indexing.walking import fake_registry, own_registry, walk_over
-from tests.registry_tools import push_image, push_index
+from tests.support.factories import ActivatedAccountFactory, NamespaceFactory
+from tests.support.fake_registry import fake_registry, own_registry, walk_over
+from tests.support.pushed_images import push_image, push_index
 
 pytestmark = pytest.mark.django_db
 
@@ -152,7 +152,7 @@ def test_somebody_else_is_quicker(ann, monkeypatch):
 
 
 def test_a_registry_that_cannot_be_read_gives_nobody_anything(fake, ann):
-    from tests.registry_client.servers import Reply
+    from tests.support.http_servers import Reply
 
     fake.push("shop/app", "v1")
     fake.strange = lambda request: Reply(500) if "tags/list" in request.path else None

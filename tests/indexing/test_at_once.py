@@ -10,15 +10,15 @@ from django.utils import timezone
 
 from console.registry.contents import TOMBSTONE
 from console.registry.index import sync
-from console.registry.index.hints import Notice, follow, remember
+from console.registry.index.hints import Notice, remember, sync_repository
 from console.registry.index.models import Hint
 from console.repositories.models import Image, Manifest, Tag
 from registry_client import OCI_CONFIG, OCI_INDEX, OCI_LAYER, RegistryError
-from tests.factories import ImageFactory
 from tests.indexing.documents import index
 from tests.indexing.test_served import fake
-from tests.registry_client.servers import Reply, error_reply
-from tests.registry_tools import digest_of
+from tests.support.factories import ImageFactory
+from tests.support.http_servers import Reply, error_reply
+from tests.support.pushed_images import digest_of
 
 __all__ = ["fake"]
 
@@ -63,7 +63,7 @@ def test_the_number_of_statements_does_not_grow_with_the_tags(image, serve):
             serve(tag)
         hint(image, *tags)
         with CaptureQueriesContext(connection) as queries:
-            assert follow(image.repository) == len(tags)
+            assert sync_repository(image.repository) == len(tags)
         assert indexed(image) >= set(tags)
         return len(queries)
 
@@ -81,11 +81,11 @@ def test_what_is_out_of_the_ordinary_among_them(image, serve, fake):
     for tag in ("one", "two", "gone"):
         serve(tag)
     hint(image, "gone")
-    follow(image.repository)
+    sync_repository(image.repository)
     del fake.manifests["gone"]
     hint(image, "one", "gone", "list", "buried", "broken", "large", "never", "two")
     with pytest.raises(RegistryError):
-        follow(image.repository)
+        sync_repository(image.repository)
     assert indexed(image) == {"one", "two", "list", "large"}
     assert [left.tag for left in Hint.objects.all()] == ["broken"]
     image.refresh_from_db()
@@ -99,7 +99,7 @@ def test_a_configuration_that_cannot_be_read_holds_up_no_other(image, serve, fak
     fake.blobs[list(fake.blobs)[-1]] = reply
     hint(image, "bad", "good")
     try:
-        follow(image.repository)
+        sync_repository(image.repository)
     except RegistryError:
         assert Hint.objects.get().tag == "bad"
     assert "good" in indexed(image)
@@ -127,7 +127,7 @@ def test_a_tag_that_was_written_down_meanwhile_is_read_again(image, serve, monke
         sync.TagSync(image.repository).sync_tag("moved", pushed_at=timezone.now(), pushed_by="bob")
 
     during(monkeypatch, move)
-    follow(image.repository)
+    sync_repository(image.repository)
     assert Tag.objects.get(name="moved").manifest.size > before
     assert indexed(image) == {"moved", "other"}
 
@@ -136,7 +136,7 @@ def test_an_image_that_is_being_deleted_meanwhile_gets_no_rows(image, serve, mon
     serve("one")
     hint(image, "one")
     during(monkeypatch, lambda: Image.objects.update(state=Image.State.DELETING))
-    follow(image.repository)
+    sync_repository(image.repository)
     assert indexed(image) == set()
 
 
@@ -144,7 +144,7 @@ def test_a_push_that_is_told_meanwhile_is_looked_at_again(image, serve, monkeypa
     before = serve("one")
     hint(image, "one")
     during(monkeypatch, lambda: (serve("one", layers=3), hint(image, "one")))
-    follow(image.repository)
+    sync_repository(image.repository)
     assert Tag.objects.get().manifest.size > before
     assert not Hint.objects.exists()
 
@@ -152,7 +152,7 @@ def test_a_push_that_is_told_meanwhile_is_looked_at_again(image, serve, monkeypa
 def test_a_manifest_that_vanished_meanwhile_is_read_again(image, serve, monkeypatch):
     serve("one")
     hint(image, "one")
-    follow(image.repository)
+    sync_repository(image.repository)
     serve("two")
     hint(image, "one", "two")
 
@@ -161,15 +161,15 @@ def test_a_manifest_that_vanished_meanwhile_is_read_again(image, serve, monkeypa
         Manifest.objects.all().delete()
 
     during(monkeypatch, vanish)
-    follow(image.repository)
+    sync_repository(image.repository)
     assert indexed(image) == {"one", "two"}
 
 
 def test_a_hint_that_changes_nothing_tells_no_open_page(image, serve):
     serve("one")
     hint(image, "one")
-    follow(image.repository)
+    sync_repository(image.repository)
     before = Image.objects.get().changed_at
     remember([Notice(image.repository, "one")])
-    follow(image.repository)
+    sync_repository(image.repository)
     assert Image.objects.get().changed_at == before

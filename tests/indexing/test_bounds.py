@@ -18,10 +18,10 @@ from console.registry.index.tag_rows import Outcome
 from console.repositories.failures import MOST_TRIES
 from console.repositories.models import Image, ImageDeletion, Manifest, WorkFailure
 from registry_client import OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST, BlobUnknown, RegistryClient, RegistryError
-from tests.factories import ImageFactory
-from tests.index_tools import reread_tag
 from tests.indexing.documents import blob, index, oci, on, put
-from tests.registry_tools import present
+from tests.support.factories import ImageFactory
+from tests.support.index_sync import reread_tag
+from tests.support.pushed_images import present
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("registry_server")]
 

@@ -10,16 +10,16 @@ from hypothesis import strategies as st
 
 from console.registry.connection import registry
 from console.registry.index import hints
-from console.registry.index.hints import Notice, follow_all, remember
+from console.registry.index.hints import Notice, remember, sync_all
 from console.registry.index.parse import CONFIG_LIMIT, Reading, add_config, shown_chart
 from console.registry.index.reconcile_repository import reconcile_one
 from console.repositories.media_types import HELM_CHART
 from console.repositories.models import Document, Manifest
 from registry_client import Descriptor
-from tests.factories import ImageFactory
-from tests.index_tools import reread_tag
 from tests.indexing.documents import oci, put
-from tests.registry_tools import push_blob
+from tests.support.factories import ImageFactory
+from tests.support.index_sync import reread_tag
+from tests.support.pushed_images import push_blob
 
 CHART = {
     "apiVersion": "v2", "name": "ledger", "version": "1.10.0+build.5", "appVersion": "2.1",
@@ -61,7 +61,7 @@ def test_a_chart_read_by_itself_and_in_a_batch(image, monkeypatch):
     push(image, "2", json.dumps({**CHART, "name": "other"}).encode())
     remember([Notice(image.repository, "2", None, "ann")])
     left = []
-    follow_all(left.append)
+    sync_all(left.append)
     assert left == []
     assert config_of("2", image) == {"chart": {**SHOWN, "name": "other"}}
     assert set(image.manifests.values_list("kind", "artifact_type")) == {("artifact", HELM_CHART)}

@@ -15,10 +15,10 @@ from console.registry.index.hints import Notice
 from console.registry.index.models import Hint
 from console.repositories.models import Manifest, Tag
 from console.repositories.pushed_digests import remember
-from tests.factories import ImageFactory
-from tests.images import tags
-from tests.images.artifacts import push_artifact
-from tests.registry_tools import push_index
+from tests.support import tags
+from tests.support.factories import ImageFactory
+from tests.support.pushed_artifacts import push_artifact
+from tests.support.pushed_images import push_index
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("registry_server")]
 
@@ -91,7 +91,7 @@ def test_the_registry_is_asked_first(client, image, deleted):
 
 
 def test_a_registry_that_does_not_know_the_repository_proves_nothing(client, image, deleted):
-    from tests.images import disk
+    from tests.support import disk
 
     pushed = tags.push(image, "v1")
     tags.indexed(image)

@@ -4,11 +4,11 @@ import pytest
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from console.registry.index import hints, jobs
-from console.registry.index.hints import Notice, follow, follow_all, remember
+from console.registry.index.hints import Notice, remember, sync_all, sync_repository
 from console.registry.index.models import Hint
 from console.registry.index.sync import TagSync
 from console.registry.index.sync_batch import BatchResult
-from tests.factories import NamespaceFactory
+from tests.support.factories import NamespaceFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -24,7 +24,7 @@ def test_each_namespace_is_in_the_next_batch(monkeypatch):
     monkeypatch.setattr(hints, "_TOGETHER", 4)
     remember(Notice(f"many/app{number % 3}", f"v{number}") for number in range(20))
     remember([Notice("single/app", "v1")])
-    assert follow_all(lambda repository: None) == 21
+    assert sync_all(lambda repository: None) == 21
     assert batches[0].count("single/app") == 1
     assert [len(batch) for batch in batches] == [4, 4, 4, 4, 4, 1]
 
@@ -40,12 +40,12 @@ class TestTurn:
 
     def test_one_that_is_over(self, looks):
         """What was looked at is done, whatever else there is."""
-        assert follow("many/app", lambda: True) == 1
+        assert sync_repository("many/app", lambda: True) == 1
         assert looks == ["v0"]
         assert Hint.objects.count() == 4
 
     def test_one_that_is_not(self, looks):
-        assert follow("many/app") == 5
+        assert sync_repository("many/app") == 5
         assert not Hint.objects.exists()
 
     @pytest.mark.parametrize(("seconds", "queued"), [(-1, 1), (3600, 0)])

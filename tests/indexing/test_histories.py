@@ -23,9 +23,9 @@ from console.registry.index.parse import subject_of_tag
 from console.registry.index.reconcile import begin, walk_on
 from console.repositories.models import Image, Manifest, PushedDigest, Tag
 from registry_client import DOCKER_MANIFEST_LIST, OCI_EMPTY, OCI_INDEX, OCI_MANIFEST, NameUnknown
-from tests.factories import NamespaceFactory
-from tests.registry_client.servers import running_registry
-from tests.registry_tools import DOCKER_MANIFEST, digest_of, push_blob, push_image
+from tests.support.factories import NamespaceFactory
+from tests.support.http_servers import running_registry
+from tests.support.pushed_images import DOCKER_MANIFEST, digest_of, push_blob, push_image
 
 HISTORIES = int(os.environ.get("HISTORIES", "60"))
 URL = "/indexing/notifications/"

@@ -18,7 +18,7 @@ from console.installation.environment import BASE_DIR
 from console.registry.index import views
 from console.registry.index.models import Activity, Hint, SeenEvent, UnusableEvents
 from console.repositories.models import PushedDigest
-from tests.ports import free_port
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.django_db
 

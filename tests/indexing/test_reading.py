@@ -17,10 +17,10 @@ from registry_client import (
     OCI_INDEX,
     OCI_LAYER,
 )
-from tests.factories import ImageFactory
-from tests.index_tools import reread_tag
 from tests.indexing.documents import blob, index, oci, on, put
-from tests.registry_tools import DOCKER_MANIFEST, push_image, push_index
+from tests.support.factories import ImageFactory
+from tests.support.index_sync import reread_tag
+from tests.support.pushed_images import DOCKER_MANIFEST, push_image, push_index
 
 pytestmark = pytest.mark.django_db
 

@@ -17,12 +17,12 @@ from console.registry.index.sync import TagSync, reread_image
 from console.repositories.models import Image, Tag
 from console.repositories.totals import refresh_totals
 from registry_client import RegistryError
-from tests.factories import ImageFactory, ManifestFactory, NamespaceFactory, TagFactory
-from tests.images import disk
-from tests.index_tools import reread_tag
-from tests.indexing.walking import fake_registry, indexed, names, own_registry, walk_over
-from tests.registry_client.servers import Reply, error_reply, json_reply
-from tests.registry_tools import DOCKER_MANIFEST, push_image, push_index
+from tests.support import disk
+from tests.support.factories import ImageFactory, ManifestFactory, NamespaceFactory, TagFactory
+from tests.support.fake_registry import fake_registry, indexed, names, own_registry, walk_over
+from tests.support.http_servers import Reply, error_reply, json_reply
+from tests.support.index_sync import reread_tag
+from tests.support.pushed_images import DOCKER_MANIFEST, push_image, push_index
 
 State = Reconcile.State
 

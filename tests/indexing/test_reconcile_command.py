@@ -16,9 +16,9 @@ from console.registry.index import reconcile as walks
 from console.registry.index.management.commands import reconcile as command
 from console.registry.index.models import Reconcile
 from console.repositories.totals import refresh_totals
-from tests.factories import ImageFactory, ManifestFactory, NamespaceFactory, TagFactory
-from tests.indexing.walking import fake_registry
-from tests.registry_client.servers import Reply, wait_until
+from tests.support.factories import ImageFactory, ManifestFactory, NamespaceFactory, TagFactory
+from tests.support.fake_registry import fake_registry
+from tests.support.http_servers import Reply, wait_until
 
 
 @pytest.fixture

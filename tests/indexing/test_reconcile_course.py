@@ -15,9 +15,9 @@ from console.registry.index.reconcile_repository import reconcile_one
 from console.repositories.models import Manifest, Tag
 from console.repositories.totals import refresh_totals
 from registry_client import RegistryError
-from tests.factories import ImageFactory, ManifestFactory, NamespaceFactory
-from tests.indexing.walking import fake_registry, indexed, names, walk_over
-from tests.registry_client.servers import Reply, error_reply, json_reply
+from tests.support.factories import ImageFactory, ManifestFactory, NamespaceFactory
+from tests.support.fake_registry import fake_registry, indexed, names, walk_over
+from tests.support.http_servers import Reply, error_reply, json_reply
 
 State = Reconcile.State
 

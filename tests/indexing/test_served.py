@@ -9,7 +9,7 @@ import pytest
 
 from console.images.config_details import content
 from console.registry import connection
-from console.registry.index.hints import Notice, follow, remember
+from console.registry.index.hints import Notice, remember, sync_repository
 from console.registry.index.models import Hint
 from console.repositories.models import Manifest
 from registry_client import (
@@ -21,11 +21,11 @@ from registry_client import (
     RegistryError,
     RegistryUnavailable,
 )
-from tests.factories import ImageFactory
-from tests.index_tools import reread_tag
 from tests.indexing.documents import index, on
-from tests.registry_client.servers import Reply, Server, error_reply, json_reply
-from tests.registry_tools import digest_of
+from tests.support.factories import ImageFactory
+from tests.support.http_servers import Reply, Server, error_reply, json_reply
+from tests.support.index_sync import reread_tag
+from tests.support.pushed_images import digest_of
 
 pytestmark = pytest.mark.django_db
 
@@ -72,7 +72,7 @@ def look(*tags):
     image = ImageFactory()
     remember([Notice(image.repository, tag) for tag in (*tags, "good")])
     try:
-        follow(image.repository)
+        sync_repository(image.repository)
     except RegistryError:
         again = True
     else:
@@ -190,7 +190,7 @@ class TestServed:
         assert again
         assert [hint.tag for hint in Hint.objects.all()] == ["bad"]
         fake.serve("bad", index(annotations={"now": "it works"}), OCI_INDEX)
-        follow(image.repository)
+        sync_repository(image.repository)
         assert image.tags.filter(name="bad").exists()
         assert not Hint.objects.exists()
 
@@ -211,7 +211,7 @@ class TestServed:
         fake.answer = lambda request: reply
         remember([Notice(image.repository, f"v{number}") for number in range(20)])
         with pytest.raises(RegistryError):
-            follow(image.repository)
+            sync_repository(image.repository)
         assert Hint.objects.count() == 20
         # It does not ask for each of them.
         assert len(fake.requests) < 10

@@ -12,14 +12,14 @@ from console.operations.worker import run_worker
 from console.registry.connection import registry
 from console.registry.contents import TOMBSTONE, TOMBSTONE_MEDIA_TYPE
 from console.registry.index import jobs
-from console.registry.index.hints import Notice, follow, remember
+from console.registry.index.hints import Notice, remember, sync_repository
 from console.registry.index.models import Hint
 from console.registry.index.sync import Outcome, TagSync, find_image, reread_image
 from console.repositories.models import Image, Tag
 from registry_client import ManifestUnknown, RegistryClient, RegistryUnavailable, UnexpectedAnswer
-from tests.factories import ImageFactory, NamespaceFactory
-from tests.index_tools import reread_tag
-from tests.registry_tools import DOCKER_MANIFEST, push_image, push_index
+from tests.support.factories import ImageFactory, NamespaceFactory
+from tests.support.index_sync import reread_tag
+from tests.support.pushed_images import DOCKER_MANIFEST, push_image, push_index
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("registry_server")]
 
@@ -45,10 +45,10 @@ def test_a_word_of_a_push_that_comes_before_the_tag_is_there():
     push_image(registry(), image.repository, "other")
     remember([Notice(image.repository, "v1", timezone.now(), "somebody")])
     with pytest.raises(RegistryUnavailable):
-        follow(image.repository)
+        sync_repository(image.repository)
     assert Hint.objects.get().tag == "v1", "it is looked at again"
     push_image(registry(), image.repository, "v1")
-    follow(image.repository)
+    sync_repository(image.repository)
     assert not Hint.objects.exists()
     assert image.tags.get().pushed_by == "somebody"
 
@@ -61,12 +61,12 @@ def test_a_word_of_a_push_that_comes_before_the_tag_is_moved():
     second = push_image(registry(), image.repository, "other")
     remember([Notice(image.repository, "v1", timezone.now(), "two", second.digest)])
     with pytest.raises(RegistryUnavailable):
-        follow(image.repository)
+        sync_repository(image.repository)
     tag = image.tags.get()
     assert (tag.manifest.digest, tag.pushed_at, tag.pushed_by) == (first.digest, MOMENT, "one")
     assert Hint.objects.get().tag == "v1", "it is looked at again"
     registry().put_manifest(image.repository, "v1", second.content, DOCKER_MANIFEST)
-    follow(image.repository)
+    sync_repository(image.repository)
     assert not Hint.objects.exists()
     tag.refresh_from_db()
     assert (tag.manifest.digest, tag.pushed_by) == (second.digest, "two")
@@ -78,7 +78,7 @@ def test_a_word_of_a_push_that_another_followed():
     present = push_image(registry(), image.repository, "v1")
     before = timezone.now() - datetime.timedelta(minutes=1)
     remember([Notice(image.repository, "v1", before, "somebody", f"sha256:{'0' * 64}")])
-    follow(image.repository)
+    sync_repository(image.repository)
     assert not Hint.objects.exists()
     assert image.tags.get().manifest.digest == present.digest
 
@@ -99,7 +99,7 @@ def test_a_word_of_a_push_whose_tag_does_not_come_is_forgotten():
     image = ImageFactory()
     push_image(registry(), image.repository, "other")
     remember([Notice(image.repository, "v1", timezone.now() - datetime.timedelta(minutes=1), "somebody")])
-    follow(image.repository)
+    sync_repository(image.repository)
     assert not Hint.objects.exists()
 
 
@@ -283,7 +283,7 @@ def test_one_that_the_registry_says_once_is_not_there(registry_server, monkeypat
         monkeypatch.setattr(RegistryClient, name, answer)
     second = iter([True])
     remember([Notice(image.repository, "v1", MOMENT, "somebody")])
-    follow(image.repository)
+    sync_repository(image.repository)
     assert image.tags.get(name="v1").manifest.digest == pushed.digest
 
 
@@ -293,7 +293,7 @@ class TestHints:
         for tag in ("v1", "v2"):
             push_image(registry(), image.repository, tag)
         remember([Notice(image.repository, "v1", MOMENT, "somebody"), Notice(image.repository, "v2")])
-        assert follow(image.repository) == 2
+        assert sync_repository(image.repository) == 2
         assert not Hint.objects.exists()
         assert image.tags.get(name="v1").pushed_by == "somebody"
 
@@ -310,14 +310,14 @@ class TestHints:
             return {push.tag for push in pushes}
 
         monkeypatch.setattr(TagSync, "sync_pushed", look)
-        follow(image.repository)
+        sync_repository(image.repository)
         assert looks == ["somebody", "another"]
 
     def test_a_registry_that_is_down_keeps_them(self, settings):
         settings.CONSOLE_REGISTRY_URL = "http://127.0.0.1:9"
         remember([Notice("team/app", "v1")])
         with pytest.raises(RegistryUnavailable):
-            follow("team/app")
+            sync_repository("team/app")
         assert Hint.objects.exists()
 
     def test_one_that_cannot_be_read_does_not_hold_up_the_others(self, monkeypatch):
@@ -330,7 +330,7 @@ class TestHints:
                 raise UnexpectedAnswer("not a manifest")
 
         monkeypatch.setattr(TagSync, "sync_tag", look)
-        follow("team/app")
+        sync_repository("team/app")
         assert looks == ["bad", "good"]
         assert not Hint.objects.exists()
 
@@ -340,18 +340,18 @@ class TestHints:
         image = ImageFactory()
         push_image(registry(), image.repository, "v1")
         remember([Notice(image.repository, "v1")])
-        follow_really = follow
+        follow_really = sync_repository
 
         def queue():
             key, lock = f"hints {image.repository}", repository_lock(image.repository)
             return defer_once(jobs.sync_hints, key, lock=lock, repository=image.repository)
 
         def fail_first(*_arguments):
-            monkeypatch.setattr(jobs.hints, "follow", follow_really)
+            monkeypatch.setattr(jobs.hints, "sync_repository", follow_really)
             assert queue()
             raise RegistryUnavailable("just now")
 
-        monkeypatch.setattr(jobs.hints, "follow", fail_first)
+        monkeypatch.setattr(jobs.hints, "sync_repository", fail_first)
         assert queue()
         run_worker(wait=False)  # the first, behind whose lock the second waits
         run_worker(wait=False)

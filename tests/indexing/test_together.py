@@ -13,16 +13,16 @@ from console.operations.worker import run_worker
 from console.registry import connection as console_registry
 from console.registry.contents import TOMBSTONE
 from console.registry.index import hints, jobs, store
-from console.registry.index.hints import Notice, follow_all, remember
+from console.registry.index.hints import Notice, remember, sync_all
 from console.registry.index.models import Hint
 from console.repositories.models import Image, Tag
 from console.repositories.totals import refresh_totals, refresh_totals_of
 from registry_client import OCI_CONFIG, OCI_INDEX, OCI_LAYER, RegistryClient, RegistryUnavailable
-from tests.factories import ImageFactory
 from tests.indexing.documents import index
 from tests.indexing.test_served import fake
-from tests.registry_client.servers import Reply, error_reply
-from tests.registry_tools import digest_of
+from tests.support.factories import ImageFactory
+from tests.support.http_servers import Reply, error_reply
+from tests.support.pushed_images import digest_of
 
 __all__ = ["fake"]
 
@@ -61,7 +61,7 @@ def hint(image, *tags):
 def follow():
     """Follow all that can be followed together; the repositories whose own jobs are to do the rest."""
     left = []
-    follow_all(left.append)
+    sync_all(left.append)
     return left
 
 
@@ -209,7 +209,7 @@ def test_a_push_that_is_told_while_its_tag_is_left_alone_is_not(fake):
             hint(image, "one")
         told.append(repository)
 
-    follow_all(hand_over)
+    sync_all(hand_over)
     assert told == [image.repository] * 2
     assert waiting() == {(image.repository, "one", True)}
 

@@ -8,9 +8,9 @@ from django.db import connection, transaction
 from console.audit.models import AuditEvent
 from console.repositories.models import Image
 from console.repositories.totals import refresh_totals
-from tests.factories import ImageFactory, ManifestFactory, NamespaceFactory, TagFactory
-from tests.indexing.walking import fake_registry, indexed, walk_over
-from tests.registry_client.servers import wait_until
+from tests.support.factories import ImageFactory, ManifestFactory, NamespaceFactory, TagFactory
+from tests.support.fake_registry import fake_registry, indexed, walk_over
+from tests.support.http_servers import wait_until
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import requests
 
 from console.installation.environment import BASE_DIR
 from registry_client import OCI_CONFIG, OCI_LAYER, OCI_MANIFEST, BlobUnknown, RegistryClient
-from tests.registry_client.servers import running_registry
-from tests.registry_tools import digest_of, push_blob, push_image
+from tests.support.http_servers import running_registry
+from tests.support.pushed_images import digest_of, push_blob, push_image
 
 DOCUMENT = (BASE_DIR / "docs" / "operations.md").read_text()
 

@@ -8,9 +8,9 @@ import pytest
 import requests
 
 from registry_client import Challenged, RegistryClient
-from tests.images import disk
-from tests.registry_tools import push_image
-from tests.stack import Stack, wait_until
+from tests.support import disk
+from tests.support.pushed_images import push_image
+from tests.support.stack import Stack, wait_until
 
 REGISTRY_PASSWORD = "the registry password 1"
 TAGS = 240
@@ -25,7 +25,7 @@ from console.repositories.services import delete_image
 from console.registry.index.sync import reread_image
 from console.namespaces.models import Namespace
 from console.registry.connection import at_once, registry
-from tests.registry_tools import DOCKER_MANIFEST, push_image
+from tests.support.pushed_images import DOCKER_MANIFEST, push_image
 
 owner = Account.objects.get()
 namespace = Namespace.objects.filter(owner=owner).first()

@@ -12,8 +12,8 @@ import pytest
 from console.installation import environment
 from console.installation.environment import BASE_DIR
 from console.local import gunicorn
-from tests.environment import ENVIRONMENT
-from tests.ports import free_port
+from tests.support.environment import ENVIRONMENT
+from tests.support.ports import free_port
 
 NAME = "images.example.com"
 HTTPS = {"X-Forwarded-Proto": "https"}

@@ -17,9 +17,9 @@ import yaml
 from console.installation import environment, keys
 from console.local import hub, hub_configuration
 from registry_client import ManifestUnknown, NameUnknown, RegistryError, Unsupported
-from tests.hub_tools import Cache, Upstream, answers, running
-from tests.registry_tools import OCI_INDEX, push_image, push_index
-from tests.stack import processes_with, wait_until
+from tests.support.hub_cache import Cache, Upstream, answers, running
+from tests.support.pushed_images import OCI_INDEX, push_image, push_index
+from tests.support.stack import processes_with, wait_until
 
 AWAY = "does not answer: official images are served as far as they are cached"
 THERE = "Official images are fetched from"

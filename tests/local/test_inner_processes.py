@@ -4,7 +4,7 @@ import pytest
 import requests
 
 from console.installation.environment import inner_registry_file
-from tests.stack import Stack
+from tests.support.stack import Stack
 
 PASSWORD = "the registry password 1"
 CREDENTIAL = """

@@ -12,7 +12,7 @@ import requests
 
 from console.local import linux
 from console.local.postgres import Postgres
-from tests.stack import Stack, processes_with, wait_until
+from tests.support.stack import Stack, processes_with, wait_until
 
 # What a start writes, and what becomes of a damaged one. Everything that is not here is storage or PostgreSQL's own.
 MADE_AGAIN = {

@@ -21,10 +21,10 @@ from console.local import linux, orphans, registry, stale_postgres
 from console.local.postgres import Postgres
 from console.local.problems import Problem
 from console.local.storage_repair import SCHEDULE, repair_links, repair_schedule, repair_tags
-from tests.environment import FAST
-from tests.hub_tools import Cache, Upstream, running
-from tests.registry_tools import push_image
-from tests.stack import wait_until
+from tests.support.hub_cache import Cache, Upstream, running
+from tests.support.postgres import FAST
+from tests.support.pushed_images import push_image
+from tests.support.stack import wait_until
 
 
 class Server:

@@ -19,7 +19,7 @@ from console.local import log, registry
 from console.local.__main__ import main
 from console.local.log import LONGEST_LINE, Log, bounded_lines, follow
 from console.local.log_files import FILES, LogFiles
-from tests.environment import ENVIRONMENT, FOLDER
+from tests.support.environment import ENVIRONMENT, FOLDER
 
 
 def cut(raw, longest=10):

@@ -18,7 +18,7 @@ from console.local import __main__, linux, orphans, ports, registry
 from console.local.children import LOOK_AGAIN_SIGNAL, Child
 from console.local.problems import Problem
 from console.local.supervisor import Stopped, Supervisor
-from tests.stack import wait_until
+from tests.support.stack import wait_until
 
 
 class TestEnvironment:

@@ -13,8 +13,8 @@ import pytest
 from console.local import acl
 from registry_client import Challenged, RegistryClient
 from tests.backup.test_whole import PASSWORD, SEED
-from tests.registry_tools import push_image
-from tests.stack import Stack, wait_until
+from tests.support.pushed_images import push_image
+from tests.support.stack import Stack, wait_until
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 SEND_EMAIL = "from django.core.mail import send_mail; send_mail('Reset', 'a link', None, ['ann@example.com'])"

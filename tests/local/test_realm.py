@@ -11,7 +11,7 @@ import requests
 from console.installation import environment, keys
 from console.local import gunicorn, hub_configuration, ports, registry
 from console.local.problems import Problem
-from tests.environment import ENVIRONMENT
+from tests.support.environment import ENVIRONMENT
 
 
 def refusal(realm, registry_host, insecure):

@@ -10,7 +10,7 @@ import pytest
 
 from console.installation.keys import ensure_keys
 from tests.local.test_web_worker import all_of
-from tests.stack import wait_until
+from tests.support.stack import wait_until
 
 PATIENCE = 30
 FORM_TYPE = "Content-Type: application/x-www-form-urlencoded"

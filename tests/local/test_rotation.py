@@ -14,8 +14,8 @@ from console.access.grants import Access
 from console.installation import keys
 from console.registry.signing import sign
 from registry_client import Challenged, RegistryClient
-from tests.registry_tools import DOCKER_MANIFEST, push_image
-from tests.stack import Stack, wait_until
+from tests.support.pushed_images import DOCKER_MANIFEST, push_image
+from tests.support.stack import Stack, wait_until
 from tests.tokens.test_keys import certificate, trusted
 
 PASSWORD = "the registry password 1"

@@ -11,10 +11,10 @@ from console.local import registry as bundled
 from console.local.children import Child
 from console.local.storage import Guard, Room, remove_half_written
 from console.local.supervisor import Supervisor
-from tests.faults.small_disk import SmallDisk
-from tests.ports import free_port
-from tests.registry_tools import OCI_INDEX, digest_of
-from tests.stack import wait_until
+from tests.support.ports import free_port
+from tests.support.pushed_images import OCI_INDEX, digest_of
+from tests.support.small_disk import SmallDisk
+from tests.support.stack import wait_until
 
 
 def place(data, digest):

@@ -7,8 +7,8 @@ import pytest
 import requests
 
 from registry_client import Challenged, ManifestUnknown, RegistryClient
-from tests.client_tools import make_user
-from tests.registry_tools import DOCKER_MANIFEST, digest_of, push_image
+from tests.support.pushed_images import DOCKER_MANIFEST, digest_of, push_image
+from tests.support.registry_users import make_user
 
 EMPTY = b"{}"
 

@@ -10,8 +10,8 @@ from django.conf import settings
 from console.installation.environment import BASE_DIR
 from console.local import registry as bundled
 from console.registry.connection import registry
-from tests.environment import ENVIRONMENT, FOLDER
-from tests.registry_tools import digest_of
+from tests.support.environment import ENVIRONMENT, FOLDER
+from tests.support.pushed_images import digest_of
 
 pytestmark = pytest.mark.django_db
 

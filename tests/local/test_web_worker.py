@@ -15,8 +15,8 @@ import pytest
 
 from console.installation.environment import BASE_DIR
 from console.local import gunicorn
-from tests.environment import ENVIRONMENT
-from tests.ports import free_port
+from tests.support.environment import ENVIRONMENT
+from tests.support.ports import free_port
 
 # Seconds. Long enough for anything that works; what does not work takes minutes.
 PATIENCE = 20

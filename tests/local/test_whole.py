@@ -14,8 +14,8 @@ import pytest
 import requests
 
 from console.installation.environment import BASE_DIR
-from tests.environment import ENVIRONMENT
-from tests.stack import Stack, processes_with, wait_until
+from tests.support.environment import ENVIRONMENT
+from tests.support.stack import Stack, processes_with, wait_until
 
 
 @pytest.fixture

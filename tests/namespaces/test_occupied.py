@@ -17,12 +17,12 @@ from console.registry.copy_requests import copy_tag
 from console.registry.index.sync import reread_image
 from console.repositories.models import Copy, Image
 from registry_client import NameUnknown, RegistryClient
-from tests.factories import AccountFactory, ActivatedAccountFactory, NamespaceFactory
-from tests.indexing.walking import fake_registry, own_registry, walk_over
-from tests.page_tools import text_of
-from tests.registry_client.servers import Reply, error_reply
-from tests.registry_tools import push_image
-from tests.tokens.tools import grants
+from tests.support.factories import AccountFactory, ActivatedAccountFactory, NamespaceFactory
+from tests.support.fake_registry import fake_registry, own_registry, walk_over
+from tests.support.http_servers import Reply, error_reply
+from tests.support.pushed_images import push_image
+from tests.support.responses import text_of
+from tests.support.token_endpoint import grants
 
 pytestmark = pytest.mark.django_db
 

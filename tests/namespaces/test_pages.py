@@ -7,12 +7,8 @@ from console.namespaces.models import Namespace
 from console.ownership.services import delete_namespace, require_available, transfer_namespace
 from console.repositories.failures import give_up
 from console.repositories.models import WorkFailure
-from tests.factories import (
-    ActivatedAccountFactory,
-    ImageFactory,
-    NamespaceFactory,
-)
-from tests.page_tools import HTMX, text_of
+from tests.support.factories import ActivatedAccountFactory, ImageFactory, NamespaceFactory
+from tests.support.responses import HTMX, text_of
 
 pytestmark = pytest.mark.django_db
 

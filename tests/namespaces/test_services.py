@@ -25,10 +25,10 @@ from console.registry.connection import registry
 from console.repositories import pushed_digests
 from console.repositories.models import PushedDigest
 from registry_client import NotFound, RegistryClient, RegistryUnavailable
-from tests.factories import ActivatedAccountFactory, ImageFactory, NamespaceFactory
-from tests.images import disk
-from tests.registry_tools import push_image, push_index
-from tests.tokens.tools import grants
+from tests.support import disk
+from tests.support.factories import ActivatedAccountFactory, ImageFactory, NamespaceFactory
+from tests.support.pushed_images import push_image, push_index
+from tests.support.token_endpoint import grants
 
 pytestmark = pytest.mark.django_db
 
@@ -247,7 +247,7 @@ class TestHold:
 
 
 class TestTransfer:
-    def test_it_becomes_the_new_owners_when_old_tokens_have_run_out(self):
+    def test_it_becomes_the_new_owners_when_old_tokens_have_run_out(self, registry_server):
         image = ImageFactory()
         namespace, former, new = image.namespace, image.namespace.owner, ActivatedAccountFactory()
         transfer_namespace(namespace, new)

@@ -19,10 +19,10 @@ from console.registry.index.hints import Notice
 from console.repositories import failures, pushed_digests
 from console.repositories.models import Image, WorkFailure
 from registry_client import RegistryClient, RegistryError, RegistryUnavailable
-from tests.factories import ActivatedAccountFactory, ImageFactory, NamespaceFactory
-from tests.images import disk, tags
-from tests.images.artifacts import push_artifact
-from tests.registry_tools import push_image, push_index
+from tests.support import disk, tags
+from tests.support.factories import ActivatedAccountFactory, ImageFactory, NamespaceFactory
+from tests.support.pushed_artifacts import push_artifact
+from tests.support.pushed_images import push_image, push_index
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("registry_server")]
 

@@ -11,7 +11,7 @@ from console.audit.models import AuditEvent
 from console.audit.services import record
 from console.namespaces.models import Namespace
 from console.repositories.models import Image, Tag
-from tests.factories import AccountFactory, ActivatedAccountFactory, ImageFactory, NamespaceFactory, TagFactory
+from tests.support.factories import AccountFactory, ActivatedAccountFactory, ImageFactory, NamespaceFactory, TagFactory
 
 pytestmark = pytest.mark.django_db
 

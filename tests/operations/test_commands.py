@@ -30,11 +30,11 @@ from console.registry.index.sync import reread_image
 from console.repositories.models import Image
 from console.repositories.services import delete_image
 from registry_client import RegistryUnavailable
-from tests.factories import AccountFactory, ImageFactory
 from tests.operations.conftest import refusing_twice
-from tests.ports import free_port
-from tests.registry_tools import push_image
-from tests.stack import wait_until
+from tests.support.factories import AccountFactory, ImageFactory
+from tests.support.ports import free_port
+from tests.support.pushed_images import push_image
+from tests.support.stack import wait_until
 
 
 @pytest.mark.django_db

@@ -11,7 +11,7 @@ from django.db import OperationalError
 
 from console.installation.logs import DatabaseAway
 from console.operations.management.commands import worker
-from tests.environment import ENVIRONMENT
+from tests.support.environment import ENVIRONMENT
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from console.operations import worker
 from console.registry.index import jobs as index_jobs
 from registry_client import RegistryUnavailable
 from tests.operations.conftest import refusing_twice
-from tests.stack import wait_until
+from tests.support.stack import wait_until
 
 pytestmark = pytest.mark.usefixtures("queue")
 

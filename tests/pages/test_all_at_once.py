@@ -6,7 +6,7 @@ import pytest
 
 from console.access_tokens import services as access_tokens
 from console.throttling.models import Mark
-from tests.factories import PASSWORD, AccountFactory, ImageFactory, ManifestFactory, TagFactory
+from tests.support.factories import PASSWORD, AccountFactory, ImageFactory, ManifestFactory, TagFactory
 
 pytestmark = pytest.mark.django_db
 

@@ -6,7 +6,7 @@ import pytest
 from django.contrib.staticfiles.storage import staticfiles_storage
 
 from console.accounts.models import Account
-from tests.factories import ImageFactory, ManifestFactory, TagFactory
+from tests.support.factories import ImageFactory, ManifestFactory, TagFactory
 
 pytestmark = pytest.mark.django_db
 

@@ -17,7 +17,7 @@ from console.namespaces.models import Namespace
 from console.repositories import search
 from console.web.concurrency_limit import ShareMiddleware
 from console.web.deadlines import has_gone
-from tests.page_tools import text_of
+from tests.support.responses import text_of
 
 pytestmark = pytest.mark.django_db
 

@@ -7,7 +7,7 @@ from django.template.loader import render_to_string
 
 from console.official_images.models import OfficialImage
 from console.official_images.templatetags.dockerhub import Use
-from tests.factories import AccountFactory
+from tests.support.factories import AccountFactory
 
 pytestmark = pytest.mark.django_db
 

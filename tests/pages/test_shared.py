@@ -11,9 +11,9 @@ from console.namespaces.models import Namespace
 from console.repositories.models.image import ImageQuerySet
 from console.web.markdown import render_markdown
 from console.web.templatetags.console import moment, number, short_digest, size
-from tests.factories import PASSWORD, AccountFactory, ActivatedAccountFactory, NamespaceFactory
-from tests.letters import deliver
-from tests.page_tools import HTMX, text_of
+from tests.support.factories import PASSWORD, AccountFactory, ActivatedAccountFactory, NamespaceFactory
+from tests.support.mailbox import deliver
+from tests.support.responses import HTMX, text_of
 
 pytestmark = pytest.mark.django_db
 

@@ -5,7 +5,7 @@ import uuid
 import pytest
 
 from registry_client import RegistryClient, connections
-from tests.registry_client.servers import ISSUER, SERVICE, Server, Signer, TokenServer, running_registry
+from tests.support.http_servers import ISSUER, SERVICE, Server, Signer, TokenServer, running_registry
 
 
 @pytest.fixture(scope="session")

@@ -20,8 +20,8 @@ from registry_client import (
     authentication,
 )
 from registry_client.connections import Connections
-from tests.registry_client.servers import SERVICE, Reply, error_reply, json_reply
-from tests.registry_tools import digest_of, push_image
+from tests.support.http_servers import SERVICE, Reply, error_reply, json_reply
+from tests.support.pushed_images import digest_of, push_image
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from registry_client import (
     RegistryUnavailable,
     UnexpectedAnswer,
 )
-from tests.registry_client.servers import Reply, Server, error_reply, wait_until
-from tests.registry_tools import digest_of, push_blob
+from tests.support.http_servers import Reply, Server, error_reply, wait_until
+from tests.support.pushed_images import digest_of, push_blob
 
 CONTENT = b"blob" * 1000
 DIGEST = digest_of(CONTENT)

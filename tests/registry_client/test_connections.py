@@ -17,9 +17,9 @@ from registry_client import (
     UnexpectedAnswer,
     connections,
 )
-from tests.ports import free_port
-from tests.registry_client.servers import Reply, Server, error_reply, json_reply, running_registry
-from tests.registry_tools import digest_of, push_blob, push_image
+from tests.support.http_servers import Reply, Server, error_reply, json_reply, running_registry
+from tests.support.ports import free_port
+from tests.support.pushed_images import digest_of, push_blob, push_image
 
 DIGEST = digest_of(b"{}")
 MANIFEST = {"Content-Type": OCI_MANIFEST, "Docker-Content-Digest": DIGEST}

@@ -15,8 +15,8 @@ from registry_client import (
     RegistryUnavailable,
     UnreadableContent,
 )
-from tests.registry_client.servers import Reply, Server, error_reply
-from tests.registry_tools import push_blob, push_image
+from tests.support.http_servers import Reply, Server, error_reply
+from tests.support.pushed_images import push_blob, push_image
 
 A, B = (f"sha256:{letter * 64}" for letter in "ab")
 CLAIMS = ["", OCI_MANIFEST, OCI_INDEX, OCI_LAYER, "what/ever"]

@@ -18,7 +18,7 @@ from registry_client import (
     UnexpectedAnswer,
     Unsupported,
 )
-from tests.registry_client.servers import Reply, error_reply
+from tests.support.http_servers import Reply, error_reply
 
 DIGEST = "sha256:" + "a" * 64
 

@@ -13,7 +13,7 @@ from cryptography.x509.oid import NameOID
 
 from registry_client import AddressGuard, Challenged, Connections, RefusedAddress, RegistryClient, RegistryUnavailable
 from registry_client import connections as module
-from tests.registry_client.servers import Reply, Server, error_reply, json_reply
+from tests.support.http_servers import Reply, Server, error_reply, json_reply
 
 
 class TestNames:

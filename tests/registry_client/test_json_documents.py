@@ -16,8 +16,8 @@ from registry_client import (
     RegistryClient,
 )
 from registry_client.json_documents import MOST_SEPARATORS, TooManyValues, parse
-from tests.registry_client.servers import Reply, Server
-from tests.registry_tools import digest_of, push_blob, push_image
+from tests.support.http_servers import Reply, Server
+from tests.support.pushed_images import digest_of, push_blob, push_image
 
 LARGEST = 4 << 20
 

@@ -18,8 +18,8 @@ from registry_client import (
     RegistryClient,
     UnexpectedAnswer,
 )
-from tests.registry_client.servers import Reply, json_reply
-from tests.registry_tools import digest_of, push_image
+from tests.support.http_servers import Reply, json_reply
+from tests.support.pushed_images import digest_of, push_image
 
 CONTENT = b'{"schemaVersion": 2}'
 DIGEST = digest_of(CONTENT)

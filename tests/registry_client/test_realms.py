@@ -7,7 +7,7 @@ import pytest
 
 from registry_client import Challenged, RefusedTokenServer, RegistryClient, UnexpectedAnswer
 from registry_client.realms import check_realm
-from tests.registry_client.servers import Reply, Server, error_reply, json_reply
+from tests.support.http_servers import Reply, Server, error_reply, json_reply
 
 CREDENTIALS = "Basic " + base64.b64encode(b"ann:s3cret").decode()
 

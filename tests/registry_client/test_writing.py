@@ -18,8 +18,8 @@ from registry_client import (
     UnexpectedAnswer,
     Unsupported,
 )
-from tests.registry_client.servers import Reply, running_registry
-from tests.registry_tools import digest_of, push_image
+from tests.support.http_servers import Reply, running_registry
+from tests.support.pushed_images import digest_of, push_image
 
 UNKNOWN = digest_of(b"nobody has this")
 

@@ -23,13 +23,14 @@ from django.utils.http import urlsafe_base64_encode
 from console.access_tokens import services as access_tokens
 from console.accounts import email_changes, email_links
 from console.accounts.models import Account
-from console.accounts.password_reset_email import letters
+from console.accounts.password_reset_email import reset_tokens
 from console.imports.models import Transfer
 from console.official_images.models import OfficialImage
 from console.repositories import failures
 from console.repositories.models import Copy, WorkFailure
 from console.token_server.models import Login
-from tests.factories import (
+from tests.security.answers import PART, ROLES
+from tests.support.factories import (
     PASSWORD,
     AccountFactory,
     ActivatedAccountFactory,
@@ -37,8 +38,7 @@ from tests.factories import (
     ManifestFactory,
     NamespaceFactory,
 )
-from tests.pages.test_queries import INDEX, World
-from tests.security.answers import PART, ROLES
+from tests.support.site_rows import INDEX, World
 
 # What is written for its own sake. All other tables count.
 BOOKKEEPING = {"django_session", "guessing_mark"}
@@ -129,7 +129,7 @@ class Site:
                 "int:pk": str(self.owner.access_tokens.first().pk),
                 "uuid:pk": str(Login.objects.get(account=self.owner).pk),
                 "uidb64": uid,
-                "token": letters.make_token(self.owner),
+                "token": reset_tokens.make_token(self.owner),
                 "letter": f"/account/reset/{uid}/set-password/",
                 "namespace:namespace": "team",
                 "namespace:name": "team",

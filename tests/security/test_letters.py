@@ -12,8 +12,8 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 
 from console.accounts import jobs
 from console.accounts.services import set_active
-from tests.factories import ActivatedAccountFactory
-from tests.letters import deliver
+from tests.support.factories import ActivatedAccountFactory
+from tests.support.mailbox import deliver
 
 pytestmark = pytest.mark.django_db
 

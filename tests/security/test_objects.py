@@ -15,12 +15,12 @@ from console.imports.models import Transfer
 from console.namespaces.models import Namespace
 from console.repositories.models import Copy, Image, Tag
 from console.token_server.models import Login
-from tests.factories import AccountFactory, RegistryCredentialFactory
-from tests.page_tools import text_of
-from tests.pages.test_queries import INDEX
 from tests.security.answers import IMAGES, ROLES
 from tests.security.console_rows import CONSOLE
 from tests.security.site import Site, effect
+from tests.support.factories import AccountFactory, RegistryCredentialFactory
+from tests.support.responses import text_of
+from tests.support.site_rows import INDEX
 
 pytestmark = pytest.mark.django_db
 

@@ -16,8 +16,6 @@ from console.accounts.services import change_registry_password, set_active
 from console.namespaces.models import NamespaceHold
 from console.token_server import logins
 from console.token_server.models import Login
-from tests.factories import PASSWORD as CONSOLE
-from tests.factories import AccountFactory, ImageFactory, NamespaceFactory, RegistryCredentialFactory, hashed
 from tests.security.site import writes
 from tests.security.token_rows import (
     GRANTED,
@@ -27,7 +25,9 @@ from tests.security.token_rows import (
     lines,
     table,
 )
-from tests.tokens.tools import Asker, granted
+from tests.support.factories import PASSWORD as CONSOLE
+from tests.support.factories import AccountFactory, ImageFactory, NamespaceFactory, RegistryCredentialFactory, hashed
+from tests.support.token_endpoint import Asker, granted
 
 pytestmark = pytest.mark.django_db
 

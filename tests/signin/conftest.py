@@ -1,59 +1,12 @@
 """Somebody with a second factor, and a provider."""
 
-import html
-import re
-import time
-
 import pytest
 from allauth.mfa.models import Authenticator
-from allauth.mfa.totp.internal import auth as totp
-from django.conf import settings as console_settings
 from django.core.cache import cache
-from django.test import Client
 
-from console.login import factors
-from tests.factories import PASSWORD, ActivatedAccountFactory
-from tests.signin.provider import CLIENT, SECRET, Provider
-
-
-class Phone:
-    """An authenticator app with one account's secret."""
-
-    def __init__(self, secret):
-        self.secret = secret.replace(" ", "")
-
-    def code(self, steps=0):
-        """The present code, or one of ``steps`` times thirty seconds later."""
-        return totp.format_hotp_value(totp.hotp_value(self.secret, int(time.time()) // 30 + steps))
-
-
-def set_up(account):
-    """Give an account an authenticator app; the phone with it. The present code is not used up."""
-    kept = factors.new_secret()
-    phone = Phone(factors.shown_secret(kept))
-    factors.add_app(account, kept, phone.code(-1))
-    return phone
-
-
-def sign_in(account, password=PASSWORD, client=None, address="192.0.2.1", **form):
-    """A browser that has sent the password, and the answer."""
-    client = client or Client(REMOTE_ADDR=address)
-    return client, client.post("/sign-in/", {"username": account.account_id, "password": password, **form})
-
-
-def is_in(client):
-    return client.get("/account/").status_code == 200
-
-
-def forget(client):
-    """As some minutes after somebody has shown who they are."""
-    session = client.session
-    del session["signin.confirmed"]
-    session.save()
-
-
-def codes_of(account):
-    return factors.recovery_codes(account)
+from tests.support.factories import ActivatedAccountFactory
+from tests.support.identity_provider import CLIENT, SECRET, Provider
+from tests.support.second_factor import set_up
 
 
 @pytest.fixture
@@ -87,21 +40,3 @@ def provider(_provider, settings):
     settings.OIDC_ISSUER = _provider.issuer
     settings.OIDC_CLIENT_ID, settings.OIDC_CLIENT_SECRET, settings.OIDC_NAME = CLIENT, SECRET, "Example"
     return _provider
-
-
-def leave(client, path="/sign-in/sso/", **form):
-    """Press the button; the provider's address that the page leads to."""
-    response = client.post(path, form)
-    assert response.status_code == 200, response
-    return html.unescape(re.search(r'<a class="button primary" href="([^"]+)"', response.content.decode())[1])
-
-
-def come_back(client, back):
-    """Where the provider sends the browser, as the console sees it."""
-    assert back.startswith(f"{console_settings.CONSOLE_URL}/sign-in/sso/callback/?")
-    return client.get(back.removeprefix(console_settings.CONSOLE_URL))
-
-
-def by_provider(provider, client, path="/sign-in/sso/", **form):
-    """All of it."""
-    return come_back(client, provider.authorize(leave(client, path, **form)))

@@ -8,9 +8,9 @@ from django.db import connection
 from django.test import Client
 
 from console.login import factors
-from tests.factories import AccountFactory
-from tests.signin.conftest import codes_of, is_in, set_up, sign_in
-from tests.stack import wait_until
+from tests.support.factories import AccountFactory
+from tests.support.second_factor import codes_of, is_in, set_up, sign_in
+from tests.support.stack import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -9,8 +9,8 @@ from django.test.testcases import LiveServerThread
 from playwright.sync_api import expect, sync_playwright
 
 from console.audit.models import AuditEvent
-from tests.factories import PASSWORD, ActivatedAccountFactory
-from tests.signin.conftest import Phone
+from tests.support.factories import PASSWORD, ActivatedAccountFactory
+from tests.support.second_factor import Phone
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 

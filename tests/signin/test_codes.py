@@ -17,10 +17,10 @@ from console.login import factors
 from console.login import sign_in as sign_in_steps
 from console.login.adapters import SecondFactors
 from console.throttling.limits import guess_limits
-from tests.factories import PASSWORD, AccountFactory
-from tests.letters import deliver
-from tests.page_tools import text_of
-from tests.signin.conftest import Phone, codes_of, is_in, set_up, sign_in
+from tests.support.factories import PASSWORD, AccountFactory
+from tests.support.mailbox import deliver
+from tests.support.responses import text_of
+from tests.support.second_factor import Phone, codes_of, is_in, set_up, sign_in
 
 pytestmark = pytest.mark.django_db
 PAGE = "/sign-in/second-factor/"

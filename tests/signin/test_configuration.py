@@ -18,9 +18,9 @@ from console.installation import environment
 from console.installation.environment import EnvironmentProblem
 from console.login import sign_in_links
 from console.login.jobs import forget_sessions
-from tests.factories import AccountFactory
-from tests.page_tools import text_of
-from tests.signin.conftest import is_in, sign_in
+from tests.support.factories import AccountFactory
+from tests.support.responses import text_of
+from tests.support.second_factor import is_in, sign_in
 
 WHOLE = {"OIDC_ISSUER": "https://login.example.com/", "OIDC_CLIENT_ID": "c", "OIDC_CLIENT_SECRET": "s"}
 

@@ -13,10 +13,10 @@ from django.test import Client
 from console.accounts.models import Account
 from console.audit.models import AuditEvent
 from console.login import factors
-from tests.factories import PASSWORD, AccountFactory
-from tests.page_tools import HTMX, text_of
-from tests.signin.conftest import Phone, codes_of, forget, set_up, sign_in
 from tests.signin.passkey import Passkey
+from tests.support.factories import PASSWORD, AccountFactory
+from tests.support.responses import HTMX, text_of
+from tests.support.second_factor import Phone, codes_of, forget, set_up, sign_in
 
 pytestmark = pytest.mark.django_db
 PAGE = "/account/security/"

@@ -15,11 +15,11 @@ from console.accounts.models import Account
 from console.accounts.services import set_active
 from console.audit.models import AuditEvent
 from console.login import single_sign_on
-from tests.factories import AccountFactory
-from tests.letters import deliver
-from tests.page_tools import text_of
-from tests.signin.conftest import by_provider, come_back, forget, is_in, leave, set_up, sign_in
-from tests.signin.provider import EC, RSA, SECRET, STRANGER
+from tests.support.factories import AccountFactory
+from tests.support.identity_provider import EC, RSA, SECRET, STRANGER
+from tests.support.mailbox import deliver
+from tests.support.responses import text_of
+from tests.support.second_factor import by_provider, come_back, forget, is_in, leave, set_up, sign_in
 
 pytestmark = pytest.mark.django_db
 USELESS = "Example gave an answer that cannot be used. Try again, or tell an administrator."

@@ -6,9 +6,9 @@ import pytest
 from django.core import mail
 
 from console.accounts.models import Account
-from tests.letters import deliver
-from tests.page_tools import text_of
-from tests.signin.conftest import by_provider, forget
+from tests.support.mailbox import deliver
+from tests.support.responses import text_of
+from tests.support.second_factor import by_provider, forget
 
 pytestmark = pytest.mark.django_db
 

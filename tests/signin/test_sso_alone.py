@@ -6,8 +6,8 @@ from django.contrib.auth.models import AnonymousUser
 from django.test import Client
 
 from console.login import sign_in as sign_in_steps
-from tests.page_tools import text_of
-from tests.signin.conftest import by_provider, is_in, sign_in
+from tests.support.responses import text_of
+from tests.support.second_factor import by_provider, is_in, sign_in
 
 pytestmark = pytest.mark.django_db
 

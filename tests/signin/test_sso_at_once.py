@@ -15,10 +15,10 @@ from console.accounts.models import Account
 from console.accounts.sessions import SessionStore
 from console.audit.models import AuditEvent
 from console.login import single_sign_on
-from tests.factories import AccountFactory
-from tests.page_tools import text_of
-from tests.signin.conftest import by_provider, come_back, is_in, leave, sign_in
-from tests.stack import wait_until
+from tests.support.factories import AccountFactory
+from tests.support.responses import text_of
+from tests.support.second_factor import by_provider, come_back, is_in, leave, sign_in
+from tests.support.stack import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -2,7 +2,7 @@ import base64
 
 import pytest
 
-from tests.tokens.tools import Asker
+from tests.support.token_endpoint import Asker
 
 
 @pytest.fixture

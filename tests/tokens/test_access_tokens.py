@@ -14,9 +14,9 @@ from console.accounts.models import AccessToken, Account, RegistryCredential
 from console.accounts.services import change_registry_password, set_active
 from console.accounts.token_secrets import new_secret
 from console.ownership.services import delete_namespace
-from tests.factories import ImageFactory, NamespaceFactory
+from tests.support.factories import ImageFactory, NamespaceFactory
+from tests.support.token_endpoint import granted
 from tests.tokens.test_endpoint import PASSWORD, make_account
-from tests.tokens.tools import granted
 
 pytestmark = pytest.mark.django_db
 

@@ -14,8 +14,8 @@ from console.accounts.models import Account, RegistryCredential
 from console.accounts.services import change_registry_password, set_active
 from console.namespaces.models import Namespace
 from console.repositories.models import Image
-from tests.factories import AccountFactory, ImageFactory, NamespaceFactory
-from tests.tokens.tools import granted, read
+from tests.support.factories import AccountFactory, ImageFactory, NamespaceFactory
+from tests.support.token_endpoint import granted, read
 
 pytestmark = pytest.mark.django_db
 

@@ -13,11 +13,11 @@ from console.accounts.services import set_active
 from console.registry.signing import console_token
 from console.token_server.lookup import by_username
 from registry_client import RegistryClient, SignedTokens, Unauthorized
-from tests.factories import ActivatedAccountFactory, ImageFactory, NamespaceFactory
-from tests.hub_tools import Cache, Upstream, running
-from tests.registry_tools import DOCKER_MANIFEST, push_image
+from tests.support.factories import ActivatedAccountFactory, ImageFactory, NamespaceFactory
+from tests.support.hub_cache import Cache, Upstream, running
+from tests.support.pushed_images import DOCKER_MANIFEST, push_image
+from tests.support.token_endpoint import granted, read
 from tests.tokens.test_endpoint import PASSWORD, make_account
-from tests.tokens.tools import granted, read
 
 pytestmark = pytest.mark.django_db
 

@@ -18,9 +18,9 @@ from console.audit.models import AuditEvent
 from console.token_server import logins
 from console.token_server.jobs import forget_old
 from console.token_server.models import Login
-from tests.factories import PASSWORD, ActivatedAccountFactory
-from tests.page_tools import HTMX, text_of
-from tests.tokens.tools import Asker, granted
+from tests.support.factories import PASSWORD, ActivatedAccountFactory
+from tests.support.responses import HTMX, text_of
+from tests.support.token_endpoint import Asker, granted
 
 pytestmark = pytest.mark.django_db
 

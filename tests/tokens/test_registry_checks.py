@@ -17,7 +17,7 @@ from console.access.grants import Access
 from console.installation import keys
 from console.registry.connection import registry
 from console.registry.signing import sign
-from tests.registry_tools import DOCKER_MANIFEST, push_image
+from tests.support.pushed_images import DOCKER_MANIFEST, push_image
 
 REPOSITORY = "checks/app"
 PULL = [Access("repository", REPOSITORY, frozenset({"pull"}))]

@@ -15,10 +15,10 @@ from console.accounts.models import Account, RegistryCredential
 from console.accounts.services import change_registry_password, set_active
 from console.repositories.models import Image
 from console.token_server import lookup, passwords
-from tests.factories import PASSWORD as NEW_PASSWORD
-from tests.factories import ImageFactory, NamespaceFactory
+from tests.support.factories import PASSWORD as NEW_PASSWORD
+from tests.support.factories import ImageFactory, NamespaceFactory
+from tests.support.token_endpoint import granted
 from tests.tokens.test_endpoint import PASSWORD, make_account
-from tests.tokens.tools import granted
 
 pytestmark = pytest.mark.django_db
 
@@ -234,7 +234,7 @@ def test_a_token_counts_from_before_the_password_was_checked(ask, owner, monkeyp
         monkeypatch.setattr(lookup.timezone, "now", lambda: begun + datetime.timedelta(seconds=40))
         return is_right(*arguments)
 
-    monkeypatch.setattr(passwords, "is_right", slowly)
+    monkeypatch.setattr(passwords, "verify_password", slowly)
     claims = read_claims(ask.get("repository:team/app:pull", user="owner", password=PASSWORD))
     assert claims["iat"] == claims["nbf"] == claims["exp"] - 300 == int(begun.timestamp())
 

@@ -12,7 +12,7 @@ from console.accounts.token_secrets import hash_secret
 from console.repositories.models import Image
 from console.throttling.guesses import REGISTRY, Attempt
 from console.token_server import lookup
-from tests.factories import ActivatedAccountFactory, ImageFactory, NamespaceFactory
+from tests.support.factories import ActivatedAccountFactory, ImageFactory, NamespaceFactory
 
 pytestmark = pytest.mark.django_db
 

@@ -9,10 +9,10 @@ from console.registry.index.sync import reread_image
 from console.repositories.models import Image, ImageDeletion
 from console.repositories.quotas import tags_used
 from console.repositories.services import delete_image, delete_tags
-from tests.factories import ImageFactory
-from tests.page_tools import text_of
-from tests.registry_tools import push_image
-from tests.tokens.tools import granted
+from tests.support.factories import ImageFactory
+from tests.support.pushed_images import push_image
+from tests.support.responses import text_of
+from tests.support.token_endpoint import granted
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("registry_server")]
 

@@ -11,9 +11,9 @@ import yaml
 
 from console.registry import connection
 from registry_client import RegistryClient, connections
-from tests.factories import ActivatedAccountFactory, NamespaceFactory
-from tests.ports import free_port
-from tests.registry_client.servers import Server, running_registry, wait_until
+from tests.support.factories import ActivatedAccountFactory, NamespaceFactory
+from tests.support.http_servers import Server, running_registry, wait_until
+from tests.support.ports import free_port
 
 
 @pytest.fixture(scope="session")

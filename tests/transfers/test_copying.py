@@ -16,10 +16,10 @@ from console.repositories import versions
 from console.repositories.models import Image
 from console.repositories.services import delete_image
 from registry_client import RegistryClient
-from tests.factories import ActivatedAccountFactory, ImageFactory, NamespaceFactory
-from tests.images import disk
-from tests.registry_tools import push_image, push_index
-from tests.transfers.asking import ask, image, official, pulled, ready, run, tag_of
+from tests.support import disk
+from tests.support.factories import ActivatedAccountFactory, ImageFactory, NamespaceFactory
+from tests.support.import_requests import ask, image, official, pulled, ready, run, tag_of
+from tests.support.pushed_images import push_image, push_index
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("registry_server", "hub")]
 

@@ -17,10 +17,10 @@ from console.imports.problems import SourceFailure
 from console.imports.references import Reference, parse
 from console.imports.services import retry
 from registry_client import Challenged, RegistryClient
-from tests.images import disk
-from tests.registry_client.servers import ISSUER, SERVICE, Server, Signer, TokenServer, error_reply, running_registry
-from tests.registry_tools import push_image, push_index
-from tests.transfers.asking import bring, image, official, pulled, run
+from tests.support import disk
+from tests.support.http_servers import ISSUER, SERVICE, Server, Signer, TokenServer, error_reply, running_registry
+from tests.support.import_requests import bring, image, official, pulled, run
+from tests.support.pushed_images import push_image, push_index
 
 SECRET = "a:very/secret word"
 

@@ -20,11 +20,11 @@ from console.jobs.queue import LATER_PRIORITY
 from console.repositories.models import Image
 from console.repositories.services import delete_image
 from registry_client import Descriptor, MalformedManifest, Manifest, RegistryClient, RegistryUnavailable
-from tests.factories import ActivatedAccountFactory, NamespaceFactory
-from tests.images import disk
-from tests.registry_client.servers import error_reply
-from tests.registry_tools import DOCKER_MANIFEST, OCI_INDEX, digest_of, push_image, push_index
-from tests.transfers.asking import ask, bring, image, official, pulled, ready, run
+from tests.support import disk
+from tests.support.factories import ActivatedAccountFactory, NamespaceFactory
+from tests.support.http_servers import error_reply
+from tests.support.import_requests import ask, bring, image, official, pulled, ready, run
+from tests.support.pushed_images import DOCKER_MANIFEST, OCI_INDEX, digest_of, push_image, push_index
 
 pytestmark = pytest.mark.django_db
 

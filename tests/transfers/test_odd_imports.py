@@ -6,9 +6,9 @@ import pytest
 
 from console.imports.models import Transfer
 from console.repositories.models import WorkFailure
-from tests.images import disk
-from tests.images.oddities import ODD, push_odd
-from tests.transfers.asking import bring, image, run, tag_of
+from tests.support import disk
+from tests.support.import_requests import bring, image, run, tag_of
+from tests.support.odd_manifests import ODD, push_odd
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("registry_server", "imports_allowed")]
 # Sizes that cannot be true: what is to be sent is not known. Nothing is tried for a day.

@@ -6,9 +6,9 @@ from django.urls import reverse
 from console.imports.models import Credentials, Transfer
 from console.official_images.models import OfficialImage, OfficialTag
 from console.repositories.models import Image
-from tests.factories import ActivatedAccountFactory, ImageFactory, NamespaceFactory
-from tests.page_tools import HTMX, text_of
-from tests.transfers.asking import ask, bring
+from tests.support.factories import ActivatedAccountFactory, ImageFactory, NamespaceFactory
+from tests.support.import_requests import ask, bring
+from tests.support.responses import HTMX, text_of
 
 pytestmark = pytest.mark.django_db
 
@@ -229,7 +229,7 @@ class TestWho:
     @pytest.mark.parametrize("address", [OFFICIAL, IMPORT])
     def test_signed_out_or_not_activated(self, client, address):
         assert client.get(address)["Location"].startswith("/sign-in/")
-        from tests.factories import AccountFactory
+        from tests.support.factories import AccountFactory
 
         client.force_login(AccountFactory())
         assert client.get(address)["Location"] == "/images/"

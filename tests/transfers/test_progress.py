@@ -6,7 +6,7 @@ import pytest
 
 from console.imports import jobs
 from console.imports.models import Transfer
-from tests.factories import ImageFactory
+from tests.support.factories import ImageFactory
 
 pytestmark = pytest.mark.django_db
 

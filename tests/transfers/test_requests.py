@@ -11,8 +11,8 @@ from console.imports.models import Credentials, Transfer
 from console.imports.references import parse
 from console.repositories.models import Image, Tag
 from console.repositories.services import delete_image
-from tests.factories import ActivatedAccountFactory, ImageFactory, ManifestFactory, NamespaceFactory, TagFactory
-from tests.transfers.asking import ask, bring, image
+from tests.support.factories import ActivatedAccountFactory, ImageFactory, ManifestFactory, NamespaceFactory, TagFactory
+from tests.support.import_requests import ask, bring, image
 
 pytestmark = pytest.mark.django_db
 

@@ -7,9 +7,9 @@ import pytest
 
 from console.imports.models import Credentials
 from console.installation import environment
-from tests.registry_client.servers import Server, error_reply, json_reply
-from tests.registry_tools import push_image
-from tests.transfers.asking import bring, image, official, pulled, run, serving
+from tests.support.http_servers import Server, error_reply, json_reply
+from tests.support.import_requests import bring, image, official, pulled, run, serving
+from tests.support.pushed_images import push_image
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("registry_server")]
 LOGIN = ("ann", "a very secret word")

@@ -11,13 +11,13 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from registry_client import Challenged, RegistryClient
-from tests.browser.walker import Walker
-from tests.engine_tools import layer
-from tests.hub_tools import Upstream, running
-from tests.registry_client.servers import Server
-from tests.registry_tools import DOCKER_CONFIG, DOCKER_LAYER, DOCKER_MANIFEST, digest_of, push_image, push_index
-from tests.stack import Stack, wait_until
-from tests.transfers.asking import blob_reply, serving
+from tests.support.browser_user import BrowserUser
+from tests.support.docker_engine import layer
+from tests.support.http_servers import Server
+from tests.support.hub_cache import Upstream, running
+from tests.support.import_requests import blob_reply, serving
+from tests.support.pushed_images import DOCKER_CONFIG, DOCKER_LAYER, DOCKER_MANIFEST, digest_of, push_image, push_index
+from tests.support.stack import Stack, wait_until
 
 pytestmark = pytest.mark.browser
 # What Docker Hub would have said of a tag.
@@ -70,7 +70,7 @@ def ann(chromium, whole, account_id):
     expect.set_options(timeout=20_000)
     context = chromium.new_context(viewport={"width": 1440, "height": 900})
     context.set_default_timeout(15_000)
-    walker = Walker(context.new_page(), whole.console_url)
+    walker = BrowserUser(context.new_page(), whole.console_url)
     walker.sign_in(account_id, PASSWORD)
     if walker.page.get_by_role("button", name="Enable").count():
         walker.activate(REGISTRY_PASSWORD, "team")

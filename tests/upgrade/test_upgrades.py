@@ -15,8 +15,8 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.operations import RunSQL
 
 from console.repositories.tag_order import sort_key
-from tests.environment import FOLDER
-from tests.houses import demolish, make
+from tests.support.environment import FOLDER
+from tests.support.installations import create, drop
 
 HERE = Path(__file__).parent
 VERSIONS = json.loads((HERE / "before.json").read_text())
@@ -80,11 +80,11 @@ print("all tokens")
 """
 
 
-def write(house, file):
+def write(installation, file):
     words = {"a": A, "b": B, "c": C, "console": make_password(PASSWORD), "registry": make_password(PASSWORD)}
-    house.sql((HERE / file).read_text().format(**words))
+    installation.sql((HERE / file).read_text().format(**words))
     # The rows brought their numbers along.
-    house.sql(
+    installation.sql(
         "DO $$ DECLARE one regclass; BEGIN FOR one IN SELECT oid FROM pg_class WHERE relkind = 'S' "
         "AND relname !~ '^procrastinate' LOOP PERFORM setval(one, 1000 + nextval(one)); END LOOP; END $$"
     )
@@ -99,40 +99,40 @@ def of(tmp_path_factory):
         if version not in made:
             *earlier, (written_in, file) = ROWS[version]
             like = of(earlier[-1][0]).database if earlier else "template1"
-            house = made[version] = make(tmp_path_factory.mktemp("house"), like=like)
-            house.migrate(VERSIONS[written_in])
-            write(house, file)
+            installation = made[version] = create(tmp_path_factory.mktemp("installation"), like=like)
+            installation.migrate(VERSIONS[written_in])
+            write(installation, file)
         return made[version]
 
     yield of
-    for house in made.values():
-        demolish(house)
+    for installation in made.values():
+        drop(installation)
 
 
 @pytest.fixture(scope="module")
 def schema_of_a_new_one(tmp_path_factory):
     """The tables of a new installation."""
-    house = make(tmp_path_factory.mktemp("house"))
-    house.done("migrate", "-v0")
-    yield house.schema()
-    demolish(house)
+    installation = create(tmp_path_factory.mktemp("installation"))
+    installation.done("migrate", "-v0")
+    yield installation.schema()
+    drop(installation)
 
 
-def rows(house, tables):
+def rows(installation, tables):
     """The columns that each table has now, and its rows."""
     found = {}
     for table in tables:
-        columns = [name for (name,) in house.sql(
+        columns = [name for (name,) in installation.sql(
             "SELECT column_name FROM information_schema.columns WHERE table_name = %s ORDER BY 1", table
         )]  # fmt: skip
-        found[table] = {column: house.sql(f'SELECT "{column}" FROM {table} ORDER BY 1') for column in columns}
+        found[table] = {column: installation.sql(f'SELECT "{column}" FROM {table} ORDER BY 1') for column in columns}
     return found
 
 
-def tables(house):
+def tables(installation):
     return [
         name
-        for (name,) in house.sql(
+        for (name,) in installation.sql(
             "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename ~ "
             "'^(accounts?|namespaces|images|indexing|audit|dockerhub|favorites|transfers|procrastinate|tokens|guessing"
             "|mfa|socialaccount)_' ORDER BY 1"
@@ -142,13 +142,13 @@ def tables(house):
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_rows_constraints_and_pages(build, of, schema_of_a_new_one, version):
-    house = build(like=of(version).database)
-    before = rows(house, tables(house))
-    house.done("migrate", "-v0")
+    installation = build(like=of(version).database)
+    before = rows(installation, tables(installation))
+    installation.done("migrate", "-v0")
     # What was pushed by its digest alone and is in no index is looked at once more.
-    hinted = house.sql("DELETE FROM indexing_hint WHERE tag = %s RETURNING repository", f"sha256:{C}")
+    hinted = installation.sql("DELETE FROM indexing_hint WHERE tag = %s RETURNING repository", f"sha256:{C}")
     assert hinted == ([("team/app",)] if version != "first" else [])
-    after = rows(house, before)
+    after = rows(installation, before)
     # Nothing that was there is lost or altered, but for what the index says of an index's children since.
     for table, columns in before.items():
         for column, values in columns.items():
@@ -156,24 +156,24 @@ def test_rows_constraints_and_pages(build, of, schema_of_a_new_one, version):
                 assert after[table][column] == values, (table, column)
 
     # The tables are exactly what a new installation has.
-    assert house.schema() == schema_of_a_new_one
+    assert installation.schema() == schema_of_a_new_one
 
     # What the database fills by itself is filled.
-    names = house.sql(
+    names = installation.sql(
         "SELECT image.full_name, image.owner_id = space.owner_id, image.star_count FROM images_image AS image "
         "JOIN namespaces_namespace AS space ON space.id = image.namespace_id ORDER BY 1"
     )
     stars = 2 if version in (THIRD, "last") else 0
     expected = [("lab/tool", True, 0), ("moving/app", True, 0), ("team/app", True, stars), ("team/web/api", True, 0)]
     assert names == [row for row in expected if version == "first" or row[0] != "moving/app"]
-    pieces = house.sql("SELECT full_name, 'api' = ANY(pieces) FROM images_imagepieces ORDER BY 1")
+    pieces = installation.sql("SELECT full_name, 'api' = ANY(pieces) FROM images_imagepieces ORDER BY 1")
     assert pieces == [(name, name == "team/web/api") for name, _, _ in names]
     for table in ("images_tag", "dockerhub_officialtag"):
-        for name, key in house.sql(f"SELECT name, sort_key FROM {table}"):
+        for name, key in installation.sql(f"SELECT name, sort_key FROM {table}"):
             assert key == sort_key(name), (table, name)
     if version == "first":
         children = [{"digest": f"sha256:{A}", "platform": ""}, {"digest": f"sha256:{C}", "platform": ""}]
-        assert house.sql("SELECT children FROM images_manifest ORDER BY id") == [([],), (children,), ([],)]
+        assert installation.sql("SELECT children FROM images_manifest ORDER BY id") == [([],), (children,), ([],)]
 
     # Constraints and triggers hold for rows of before.
     for statement, why in (
@@ -187,48 +187,52 @@ def test_rows_constraints_and_pages(build, of, schema_of_a_new_one, version):
         ("DELETE FROM accounts_account WHERE id = 1", psycopg.errors.ForeignKeyViolation),
     ):
         with pytest.raises(why):
-            house.sql(statement)
+            installation.sql(statement)
     triggers = (
         "SELECT DISTINCT tgenabled FROM pg_trigger WHERE tgrelid = 'audit_auditevent'::regclass AND NOT tgisinternal"
     )
-    assert house.sql(triggers) == [("A",)], "a replica's role does not get around them"
-    house.sql("DELETE FROM favorites_star")
-    house.sql("INSERT INTO favorites_star (account_id, image_id, created_at) VALUES (2, 1, now()), (1, 1, now())")
-    assert house.sql("SELECT star_count FROM images_image WHERE id = 1") == [(2,)]
-    house.sql("UPDATE images_image SET visibility = 'private' WHERE id = 1")
-    assert house.sql("SELECT account_id FROM favorites_star") == [(1,)], "a private image keeps its owner's alone"
-    house.sql("UPDATE images_image SET visibility = 'public' WHERE id = 1")
-    house.sql("UPDATE namespaces_namespace SET owner_id = 2 WHERE id = 1")
-    assert house.sql("SELECT DISTINCT owner_id FROM images_image WHERE namespace_id = 1") == [(2,)]
-    house.sql("UPDATE namespaces_namespace SET owner_id = 1 WHERE id = 1")
+    assert installation.sql(triggers) == [("A",)], "a replica's role does not get around them"
+    installation.sql("DELETE FROM favorites_star")
+    installation.sql(
+        "INSERT INTO favorites_star (account_id, image_id, created_at) VALUES (2, 1, now()), (1, 1, now())"
+    )
+    assert installation.sql("SELECT star_count FROM images_image WHERE id = 1") == [(2,)]
+    installation.sql("UPDATE images_image SET visibility = 'private' WHERE id = 1")
+    assert installation.sql("SELECT account_id FROM favorites_star") == [(1,)], (
+        "a private image keeps its owner's alone"
+    )
+    installation.sql("UPDATE images_image SET visibility = 'public' WHERE id = 1")
+    installation.sql("UPDATE namespaces_namespace SET owner_id = 2 WHERE id = 1")
+    assert installation.sql("SELECT DISTINCT owner_id FROM images_image WHERE namespace_id = 1") == [(2,)]
+    installation.sql("UPDATE namespaces_namespace SET owner_id = 1 WHERE id = 1")
 
     # Passwords, pages and tokens.
-    (house.folder / "static").symlink_to(FOLDER / "static")
+    (installation.folder / "static").symlink_to(FOLDER / "static")
     texts = {**TEXTS, "/account/logins/": ["docker-of-ann", "2001:db8::1"]} if version == "last" else TEXTS
-    assert "all pages" in house.run(PAGES.format(password=PASSWORD, paths=PATHS, texts=texts))
+    assert "all pages" in installation.run(PAGES.format(password=PASSWORD, paths=PATHS, texts=texts))
     create = "access_tokens.create(Account.objects.get(pk=1), 'new', can_push=False)[1]"
-    assert "all tokens" in house.run(TOKENS.format(password=PASSWORD, create=create))
+    assert "all tokens" in installation.run(TOKENS.format(password=PASSWORD, create=create))
 
 
 def test_back_and_forth_again(build, of):
     """What is newer than the first version can be taken back, and the rows that it had are still there."""
-    house = build(like=of("last").database)
-    house.done("migrate", "-v0")
-    schema = house.schema()
+    installation = build(like=of("last").database)
+    installation.done("migrate", "-v0")
+    schema = installation.schema()
     kept = ["accounts_account", "accounts_registrycredential", "namespaces_namespace", "images_image", "images_tag"]
-    before = rows(house, kept)
+    before = rows(installation, kept)
     newer = {app: "zero" for app in VERSIONS["last"] if app not in VERSIONS["first"]}
-    house.migrate(newer)
+    installation.migrate(newer)
     # Of the apps that need each other, those that need others come first.
     for app in ("images", "namespaces", "indexing", "accounts"):
-        house.migrate({app: VERSIONS["first"][app]})
-    for table, columns in rows(house, kept).items():
+        installation.migrate({app: VERSIONS["first"][app]})
+    for table, columns in rows(installation, kept).items():
         for column, values in columns.items():
             assert values == before[table][column], (table, column)
-    assert house.sql("SELECT children FROM images_manifest ORDER BY id") == [([],), ([f"sha256:{A}"],)]
-    house.done("migrate", "-v0")
-    assert house.schema() == schema
-    assert house.sql("SELECT full_name FROM images_image ORDER BY 1") == [
+    assert installation.sql("SELECT children FROM images_manifest ORDER BY id") == [([],), ([f"sha256:{A}"],)]
+    installation.done("migrate", "-v0")
+    assert installation.schema() == schema
+    assert installation.sql("SELECT full_name FROM images_image ORDER BY 1") == [
         ("lab/tool",), ("team/app",), ("team/web/api",),
     ]  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.pages.test_queries import World
+from tests.support.site_rows import World
 
 
 @pytest.fixture

@@ -17,10 +17,10 @@ from console.access_tokens import services as access_tokens
 from console.accounts import email_changes
 from console.accounts.services import set_active
 from console.login import sign_in_links
-from tests.factories import AccountFactory, ActivatedAccountFactory, NamespaceFactory, hashed
-from tests.letters import deliver
-from tests.signin.conftest import come_back, leave
-from tests.tokens.tools import Asker
+from tests.support.factories import AccountFactory, ActivatedAccountFactory, NamespaceFactory, hashed
+from tests.support.mailbox import deliver
+from tests.support.second_factor import come_back, leave
+from tests.support.token_endpoint import Asker
 
 _numbers = itertools.count(1)
 

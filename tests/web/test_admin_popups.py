@@ -4,7 +4,7 @@ import pytest
 from django.contrib import admin
 from django.urls import reverse
 
-from tests.factories import ImageFactory
+from tests.support.factories import ImageFactory
 
 pytestmark = pytest.mark.django_db
 

@@ -10,7 +10,7 @@ from django.urls import reverse
 from console.local import refusals
 from console.local.chunked_body import ChunkScanner
 from console.web import protocol_errors, request_bodies
-from tests.page_tools import text_of
+from tests.support.responses import text_of
 
 MOST = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
 

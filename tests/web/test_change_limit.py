@@ -10,8 +10,8 @@ from django.utils import timezone
 from console.installation import environment
 from console.namespaces.models import Namespace
 from console.throttling import change_limit
-from tests.factories import AccountFactory, ActivatedAccountFactory, NamespaceFactory
-from tests.page_tools import HTMX, text_of
+from tests.support.factories import AccountFactory, ActivatedAccountFactory, NamespaceFactory
+from tests.support.responses import HTMX, text_of
 
 pytestmark = pytest.mark.django_db
 

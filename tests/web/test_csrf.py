@@ -4,8 +4,8 @@ import pytest
 from django.test import Client
 
 from console.audit.models import AuditEvent
-from tests.page_tools import text_of
-from tests.web.addresses import every_address
+from tests.support.responses import text_of
+from tests.support.site_addresses import every_address
 
 pytestmark = pytest.mark.django_db
 

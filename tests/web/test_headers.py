@@ -5,8 +5,8 @@ from html.parser import HTMLParser
 import pytest
 from django.contrib.staticfiles.storage import staticfiles_storage
 
-from tests.page_tools import HTMX
-from tests.web.addresses import every_address
+from tests.support.responses import HTMX
+from tests.support.site_addresses import every_address
 
 pytestmark = pytest.mark.django_db
 

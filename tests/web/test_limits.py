@@ -11,7 +11,7 @@ from django.test import RequestFactory, override_settings
 from console.audit.middleware import client_address
 from console.local import request_buffer
 from console.web.proxies import ProxyMiddleware
-from tests.page_tools import text_of
+from tests.support.responses import text_of
 
 pytestmark = pytest.mark.django_db
 

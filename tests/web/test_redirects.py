@@ -6,8 +6,8 @@ from urllib.parse import parse_qs, urljoin, urlsplit
 import pytest
 
 from console.accounts.models import AccessToken
-from tests.factories import PASSWORD, AccountFactory
-from tests.page_tools import HTMX
+from tests.support.factories import PASSWORD, AccountFactory
+from tests.support.responses import HTMX
 
 pytestmark = pytest.mark.django_db
 

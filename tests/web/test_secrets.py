@@ -17,7 +17,7 @@ from django.urls import reverse
 from console.accounts.models import Account
 from console.audit import summaries
 from console.login import sign_in_links
-from tests.signin import provider as provider_module
+from tests.support import identity_provider as provider_module
 from tests.web.secret_doors import DOORS, House, forms_of, new
 
 pytestmark = pytest.mark.django_db

@@ -9,8 +9,8 @@ from django.core import mail
 from django.test import Client
 
 from console.accounts.services import set_active
-from tests.factories import PASSWORD, AccountFactory, ActivatedAccountFactory
-from tests.letters import deliver
+from tests.support.factories import PASSWORD, AccountFactory, ActivatedAccountFactory
+from tests.support.mailbox import deliver
 
 pytestmark = pytest.mark.django_db
 

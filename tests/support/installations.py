@@ -15,15 +15,17 @@ import pytest
 
 from console.installation.environment import BASE_DIR
 from console.local.postgres import client_program
-from tests.environment import ENVIRONMENT
+from tests.support import postgres
+from tests.support.environment import ENVIRONMENT
 
 
 def server(dbname="postgres"):
+    postgres.start_once()
     return psycopg.connect(host=str(ENVIRONMENT.socket_dir), dbname=dbname, user="postgres", autocommit=True)
 
 
 @dataclass
-class House:
+class Installation:
     """One that was never started."""
 
     folder: Path
@@ -113,30 +115,30 @@ def databases():
         return {name for (name,) in connection.execute("SELECT datname FROM pg_database")}
 
 
-def make(folder, owner="postgres", like="template1"):
-    """A house in ``folder`` with a database: an empty one, or a copy of another's."""
-    house = House(folder / uuid.uuid4().hex[:8], f"house_{uuid.uuid4().hex[:12]}", owner)
-    house.folder.mkdir()
+def create(folder, owner="postgres", like="template1"):
+    """An installation in ``folder`` with a database: an empty one, or a copy of another's."""
+    installation = Installation(folder / uuid.uuid4().hex[:8], f"installation_{uuid.uuid4().hex[:12]}", owner)
+    installation.folder.mkdir()
     with server() as connection:
-        connection.execute(f"CREATE DATABASE {house.database} OWNER {owner} TEMPLATE {like}")
-    return house
+        connection.execute(f"CREATE DATABASE {installation.database} OWNER {owner} TEMPLATE {like}")
+    return installation
 
 
-def demolish(house):
+def drop(installation):
     """Remove its database."""
     with server() as connection:
-        connection.execute(f"DROP DATABASE IF EXISTS {house.database} WITH (FORCE)")
+        connection.execute(f"DROP DATABASE IF EXISTS {installation.database} WITH (FORCE)")
 
 
 @pytest.fixture
 def build(tmp_path):
-    """Makes houses; their databases go in the end."""
+    """Makes installations; their databases go in the end."""
     made = []
 
     def build(**options):
-        made.append(make(tmp_path, **options))
+        made.append(create(tmp_path, **options))
         return made[-1]
 
     yield build
-    for house in made:
-        demolish(house)
+    for installation in made:
+        drop(installation)

@@ -6,7 +6,7 @@ import json
 import os
 
 from registry_client import DOCKER_MANIFEST_LIST, OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST
-from tests.registry_tools import Pushed, digest_of, push_blob, push_image
+from tests.support.pushed_images import Pushed, digest_of, push_blob, push_image
 
 BUILD_CACHE = "application/vnd.buildkit.cacheconfig.v0"
 GONE = "sha256:" + "1" * 64

@@ -12,7 +12,9 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from tests.stack import wait_until
+import pytest
+
+from tests.support.stack import wait_until
 
 
 def layer(files: dict[str, bytes]) -> bytes:
@@ -154,3 +156,26 @@ class Skopeo(Command):
     def inspect(self, image: str) -> dict:
         """``skopeo inspect --raw``."""
         return json.loads(self("inspect", "--tls-verify=false", "--raw", image))
+
+
+@pytest.fixture(scope="session")
+def docker_daemon():
+    """A private Docker Engine."""
+    engine = Docker()
+    try:
+        engine.start()
+        yield engine
+    finally:
+        engine.stop()
+
+
+@pytest.fixture
+def docker(docker_daemon, tmp_path):
+    """The Docker client, logged in nowhere, with the private engine behind it."""
+    return docker_daemon.client(tmp_path / "docker")
+
+
+@pytest.fixture
+def skopeo(tmp_path):
+    """skopeo, logged in nowhere."""
+    return Skopeo(tmp_path / "skopeo")

@@ -17,8 +17,8 @@ from console.installation.environment import BASE_DIR
 from console.local import registry as bundled
 from console.registry.signing import console_token
 from registry_client import RegistryClient, SignedTokens
-from tests.ports import free_port
-from tests.stack import wait_until
+from tests.support.ports import free_port
+from tests.support.stack import wait_until
 
 
 class Anonymous:

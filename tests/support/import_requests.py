@@ -10,7 +10,7 @@ from console.imports.references import parse
 from console.imports.services import copy_official, import_image
 from console.registry.connection import registry
 from console.repositories.models import Image, Tag
-from tests.registry_client.servers import Reply, error_reply
+from tests.support.http_servers import Reply, error_reply
 
 
 def official():

@@ -7,7 +7,7 @@ import re
 from playwright.sync_api import Page, expect
 
 
-class Walker:
+class BrowserUser:
     """One person in one browser."""
 
     def __init__(self, page: Page, base: str) -> None:

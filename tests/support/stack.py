@@ -15,10 +15,11 @@ import time
 from pathlib import Path
 
 import psycopg
+import pytest
 
 from console.installation.environment import BASE_DIR, socket_dir
-from tests.environment import FOLDER
-from tests.ports import free_port
+from tests.support.environment import FOLDER
+from tests.support.ports import free_port
 
 START_SECONDS = 90
 PEOPLE = """
@@ -206,3 +207,14 @@ class Stack:
             wait_until(lambda: not processes_with(str(self.data_dir)), f"no process left over {self.data_dir}", 10)
         finally:
             shutil.rmtree(self.data_dir, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def stack(static_files, registry_program):
+    """The whole product, started as ``make run`` starts it."""
+    started = Stack(registry_program)
+    try:
+        started.start()
+        yield started
+    finally:
+        started.stop()

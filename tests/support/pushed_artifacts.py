@@ -6,7 +6,7 @@ import json
 import os
 
 from registry_client import OCI_EMPTY, OCI_INDEX, OCI_MANIFEST, RegistryClient
-from tests.registry_tools import DOCKER_MANIFEST, Pushed, digest_of, push_blob
+from tests.support.pushed_images import DOCKER_MANIFEST, Pushed, digest_of, push_blob
 
 
 def push_artifact(client: RegistryClient, repository: str, reference: str | None, subject: Pushed | None) -> Pushed:

@@ -12,8 +12,8 @@ from console.registry.index import reconcile
 from console.repositories.models import Manifest, Tag
 from console.repositories.totals import refresh_totals
 from registry_client import connections
-from tests.registry_client.servers import Reply, Request, Server, error_reply, json_reply, running_registry
-from tests.registry_tools import OCI_INDEX
+from tests.support.http_servers import Reply, Request, Server, error_reply, json_reply, running_registry
+from tests.support.pushed_images import OCI_INDEX
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 
-from tests.environment import FOLDER
+from tests.support.environment import FOLDER
 
 ROOT = FOLDER / "registry" / "data" / "docker" / "registry" / "v2"
 

@@ -5,8 +5,8 @@ from console.registry.connection import registry
 from console.registry.index.sync import reread_image
 from console.repositories.models import Tag
 from console.repositories.services import delete_tags
-from tests.images import disk
-from tests.registry_tools import DOCKER_MANIFEST, push_image, push_index
+from tests.support import disk
+from tests.support.pushed_images import DOCKER_MANIFEST, push_image, push_index
 
 
 def indexed(image):

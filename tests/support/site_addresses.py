@@ -6,7 +6,7 @@ from django.apps import apps
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.urls.resolvers import RoutePattern
 
-from tests.pages.test_queries import INDEX
+from tests.support.site_rows import INDEX
 
 # What stands in an address for each converter, of things that ``tests.pages.test_queries.World`` has.
 SAMPLES = {

@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tests.ports import free_port
+from tests.support.ports import free_port
 
 SERVICE, ISSUER = "test-registry", "test-issuer"
 

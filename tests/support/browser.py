@@ -1,0 +1,82 @@
+"""Chromium, and people who use the console with it."""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+
+import pytest
+
+from registry_client import Challenged, RegistryClient
+from tests.support.pushed_images import push_image
+
+CONSOLE_PASSWORD = "the console password 1"
+REGISTRY_PASSWORD = "registry pass 1"
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """A headless Chromium, closed with a module's last test: while it is open, Django takes the thread for a loop's."""
+    from playwright.sync_api import expect, sync_playwright
+
+    # A machine that is busy with something else shows the right thing later, not a wrong one.
+    expect.set_options(timeout=20_000)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium") or shutil.which("chromium-browser"),
+            args=["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"],
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def person(chromium, stack):
+    """Makes people: each with an account of their own, signed in in a browser of their own."""
+    from tests.support.browser_user import BrowserUser
+
+    contexts = []
+
+    def make(name="Ann", *, account=True, **options):
+        context = chromium.new_context(**{"viewport": {"width": 1440, "height": 900}, **options})
+        context.set_default_timeout(15_000)
+        contexts.append(context)
+        user = BrowserUser(context.new_page(), stack.console_url)
+        if account:
+            user.account_id = stack.somebody(name, CONSOLE_PASSWORD)
+            user.sign_in(user.account_id, CONSOLE_PASSWORD)
+        return user
+
+    yield make
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def registry_of(stack):
+    """Opens a client of the registry as somebody who is activated."""
+    clients = []
+
+    def open_client(username, password=REGISTRY_PASSWORD):
+        clients.append(RegistryClient(f"http://{stack.registry_address}", Challenged(username, password)))
+        return clients[-1]
+
+    yield open_client
+    for client in clients:
+        client.close()
+
+
+@pytest.fixture
+def pusher(registry_of):
+    """Pushes small images as somebody who is activated."""
+
+    def push(username, repository, *tags, password=REGISTRY_PASSWORD):
+        return [push_image(registry_of(username, password), repository, tag) for tag in tags]
+
+    return push
+
+
+@pytest.fixture
+def unique():
+    """Makes names that nobody else has."""
+    return lambda word="team": f"{word}-{uuid.uuid4().hex[:8]}"

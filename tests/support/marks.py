@@ -1,0 +1,84 @@
+"""The marks and time limits of whole folders and files, and the order that files are run in.
+
+A mark says what a test needs. ``make test-fast`` leaves out tests with one of these marks, and runs all others.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).resolve().parents[1]
+# By the start of a file's path below ``tests``, and by a fixture that a test asks for. A file says the rest by itself.
+BY_PATH = {
+    "audit/test_trail": "slow",
+    "backup": "slow",
+    "browser": "browser",
+    "engine": "engine",
+    "faults": "faults",
+    "favorites/test_public_images": "slow",
+    "fuzz": "fuzz",
+    "ci/test_install": "slow",
+    "ci/test_venv": "slow",
+    "guessing/test_limits": "slow",
+    "images/test_answer_sizes": "slow",
+    "images/test_depth_pages": "slow",
+    "images/test_paging": "slow",
+    "images/test_scale": "slow",
+    "images/test_search": "slow",
+    "indexing/test_activity": "slow",
+    "indexing/test_histories": "slow",
+    "indexing/test_memory": "slow",
+    "indexing/test_reconcile_course": "slow",
+    "local": "slow",
+    "operations/test_commands": "slow",
+    "pages/test_queries": "slow",
+    "security": "slow",
+    "signin/test_security": "slow",
+    "upgrade": "slow",
+    "web": "slow",
+}
+BY_FIXTURE = {
+    "chromium": "browser",
+    "docker_daemon": "engine",
+    "registry_program": "registry",
+    "stack": "product",
+}
+# Starting the whole product takes a minute on a busy machine, and some tests do it several times.
+LONG_SECONDS = 1800
+LONG_MARKS = frozenset({"browser", "engine", "faults", "fuzz", "product", "slow"})
+# Few tests and long ones: started last, one process would have them all when the others have nothing left to do.
+LONG = (
+    "faults", "engine", "browser/test_walk", "security/test_matrix", "web/test_secrets", "fuzz/test_pages", "upgrade",
+    "backup", "local", "transfers/test_whole", "indexing/test_memory",
+)  # fmt: skip
+
+
+def pytest_itemcollected(item):
+    """Mark a test by its file and its fixtures, and give it a limit: none in a soak, whose length somebody chose."""
+    for start, mark in BY_PATH.items():
+        if path_of(item).startswith(start):
+            item.add_marker(mark)
+    for fixture, mark in BY_FIXTURE.items():
+        if fixture in item.fixturenames:
+            item.add_marker(mark)
+    if os.environ.get("SOAK") == "1":
+        item.add_marker(pytest.mark.timeout(0))
+    elif LONG_MARKS & {mark.name for mark in item.iter_markers()}:
+        item.add_marker(pytest.mark.timeout(LONG_SECONDS))
+
+
+def pytest_collection_modifyitems(items):
+    """The files with the longest tests first; all others stay in their order."""
+
+    def rank(item):
+        return next((place for place, start in enumerate(LONG) if path_of(item).startswith(start)), len(LONG))
+
+    items.sort(key=rank)
+
+
+def path_of(item) -> str:
+    """The path of a test's file below ``tests``."""
+    return str(item.path.relative_to(TESTS))

@@ -1,0 +1,76 @@
+"""A PostgreSQL server of the tests' own, started when the first of them needs it."""
+
+from __future__ import annotations
+
+import atexit
+import signal
+import subprocess
+import time
+
+import pytest
+from django.db import connection
+
+from console.local.postgres import Postgres
+from tests.support.environment import ENVIRONMENT, FOLDER, remove_folder
+
+# Nothing that a test writes has to survive a power failure.
+FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
+START_SECONDS = 60
+_process: subprocess.Popen | None = None
+
+
+def start_once() -> None:
+    """Start the server, unless it runs, and wait until it answers.
+
+    :raises RuntimeError: when it does not.
+    """
+    global _process
+    if _process is not None:
+        return
+    server = Postgres(FOLDER / "postgres", ENVIRONMENT.socket_dir, FAST)
+    server.initialise()
+    _process = server.start()
+    atexit.register(stop)
+    deadline = time.monotonic() + START_SECONDS
+    while not server.is_ready():
+        if _process.poll() is not None or time.monotonic() > deadline:
+            raise RuntimeError("the tests' PostgreSQL did not start")
+        time.sleep(0.02)
+
+
+def stop() -> None:
+    """Stop the server, if it runs."""
+    global _process
+    if _process is not None:
+        _process.send_signal(signal.SIGINT)
+        _process.wait(20)
+        _process = None
+
+
+def pytest_unconfigure(config):
+    """Stop the server and remove the folder."""
+    stop()
+    remove_folder()
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """The server: for tests that do not ask for Django's database, which starts it as well."""
+    start_once()
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(postgres, static_files, django_db_setup, django_db_blocker):
+    """After a test that commits all tables are emptied, which the audit trail refuses outside of the tests."""
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE audit_auditevent DISABLE TRIGGER audit_event_not_emptied")
+
+
+@pytest.fixture(autouse=True)
+def _no_jobs_left(request, django_db_blocker):
+    """Remove what a test with transactions of its own queued: Django empties the tables of its own models alone."""
+    yield
+    marker = request.node.get_closest_marker("django_db")
+    if (marker and marker.kwargs.get("transaction")) or "transactional_db" in request.fixturenames:
+        with django_db_blocker.unblock(), connection.cursor() as cursor:
+            cursor.execute("TRUNCATE procrastinate_jobs CASCADE")

@@ -1,0 +1,139 @@
+"""Rows of everything that the pages show."""
+
+import datetime
+
+from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount
+from django.db import connection
+from django.utils import timezone
+
+from console.access_tokens import services as access_tokens
+from console.audit.services import record
+from console.imports.models import Transfer
+from console.namespaces.models import NamespaceHold
+from console.official_images.models import Catalogue, OfficialImage, OfficialTag
+from console.registry.index.models import Reconcile, UnusableEvents
+from console.repositories.failures import give_up
+from console.repositories.models import Copy, DailyActivity, Document, ImageDeletion, Manifest, Tag, WorkFailure
+from console.repositories.totals import refresh_totals
+from console.stars.models import Star
+from console.token_server.models import Login
+from tests.support.factories import ActivatedAccountFactory, ImageFactory, NamespaceFactory
+from tests.support.pushed_images import digest_of
+
+INDEX = digest_of(b"the index")
+
+
+class World:
+    """As many rows of everything as one likes, all of which ``ann`` sees in her lists."""
+
+    def __init__(self, ann, team):
+        self.ann, self.team, self.made = ann, team, 0
+        now = timezone.now()
+        Catalogue.objects.create(pk=1, refreshed_at=now, tried_at=now)
+        self.app = ImageFactory(namespace=team, name="app")
+        self.shop = NamespaceFactory(name="shop")
+        self.public = ImageFactory(namespace=self.shop, name="app", visibility="public")
+        self.official = OfficialImage.objects.create(name="official0", tags_known_at=now, tags_tried_at=now)
+
+    def grow(self, number):
+        numbers = range(self.made, self.made + number)
+        self.made += number
+        for one in numbers:
+            self.images(one)
+            self.official_images(one)
+            self.access_tokens(one)
+            self.signing_in(one)
+            Login.objects.create(account=self.ann, version=1, client=f"docker{one}")
+            self.administration(one)
+        for image in (self.app, self.public):
+            for one in numbers:
+                self.tag(image, one)
+            self.index(image)
+            refresh_totals(image.pk)
+
+    def images(self, one):
+        moving = NamespaceFactory(owner=self.ann, new_owner=self.shop.owner, available_at=timezone.now())
+        give_up("transfer", moving.name, sentence="It is not given to its new owner.")
+        mine = ImageFactory(namespace=self.team, name=f"mine{one}", description="What *it* is")
+        going = ImageFactory(namespace=self.team, name=f"going{one}", state="deleting")
+        ImageDeletion.objects.create(image=going, requested_by="ann")
+        now = timezone.now()
+        WorkFailure.objects.create(
+            kind=WorkFailure.Kind.INDEX, repository="team/app", reference=f"odd{one}", sentence="It cannot be read.",
+            first_at=now, last_at=now, given_up_at=now,
+        )  # fmt: skip
+        public = ImageFactory(namespace=self.shop, name=f"public{one}", visibility="public", description="For all")
+        Star.objects.bulk_create([Star(account=self.ann, image=mine), Star(account=self.ann, image=public)])
+        day = timezone.now().date() - datetime.timedelta(days=one)
+        DailyActivity.objects.create(image=mine, day=day, pushes=1, pulls=1)
+        Copy.objects.create(image=self.app, tag=f"copy{one}", source="team/x", digest=INDEX, requested_by="ann")
+        Transfer.objects.create(
+            image=self.app, tag=f"transfer{one}", repository="library/debian", reference="12", requested_by="ann"
+        )
+
+    def manifest(self, image, digest, **fields):
+        fields = {"kind": "image", "size": 10, "platforms": ["linux/amd64"], "media_type": "x/y", **fields}
+        Document.objects.get_or_create(digest=digest, defaults={"media_type": "x/y", "content": b"{}", "config": {}})
+        return Manifest.objects.create(image=image, digest=digest, **fields)
+
+    def tag(self, image, one):
+        """A tag, and a second one of the same digest; a signature of it; an index of two platforms."""
+        now = timezone.now()
+        plain = self.manifest(image, digest_of(f"plain {one}".encode()))
+        signature = self.manifest(image, digest_of(f"signature {one}".encode()), kind="artifact", platforms=[])
+        index = self.manifest(
+            image, digest_of(f"index {one}".encode()), kind="index", children=self.children(image), is_child=False
+        )
+        names = [(f"v{one}", plain, ""), (f"again{one}", plain, ""), (f"index{one}", index, "")]
+        names.append((f"{plain.digest.replace(':', '-')}.sig", signature, plain.digest))
+        Tag.objects.bulk_create(
+            Tag(image=image, name=name, manifest=manifest, subject=subject, pushed_at=now, pushed_by="ann")
+            for name, manifest, subject in names
+        )
+
+    def children(self, image):
+        plain = Manifest.objects.filter(image=image, kind="image").order_by("pk")
+        return [{"digest": one.digest, "platform": f"linux/v{at}"} for at, one in enumerate(plain)]
+
+    def index(self, image):
+        """``multi`` points at an index of everything, and has as many other names."""
+        fields = {"children": self.children(image), "platforms": ["linux/amd64"] * self.made}
+        index = Manifest.objects.filter(image=image, digest=INDEX).first()
+        if index is None:
+            index = self.manifest(image, INDEX, kind="index", **fields)
+            Tag.objects.create(image=image, name="multi", manifest=index, pushed_at=timezone.now())
+        Manifest.objects.filter(pk=index.pk).update(**fields)
+        Tag.objects.bulk_create(
+            Tag(image=image, name=f"multi-{self.made}-{at}", manifest=index, pushed_at=timezone.now())
+            for at in range(self.made)
+        )
+
+    def official_images(self, one):
+        image = OfficialImage.objects.get_or_create(name=f"official{one}", defaults={"description": "A base"})[0]
+        Star.objects.create(account=self.ann, official_image=image)
+        OfficialTag.objects.create(
+            image=self.official,
+            name=f"v{one}",
+            digest=INDEX,
+            platforms=[{"name": f"linux/v{at}", "digest": INDEX, "size": 5} for at in range(one + 1)],
+        )
+
+    def signing_in(self, one):
+        Authenticator.objects.create(user=self.ann, type="webauthn", data={"name": f"key {one}"})
+        SocialAccount.objects.create(user=self.ann, provider="", uid=f"{one}", extra_data={"name": "Ann"})
+
+    def access_tokens(self, one):
+        token, _secret = access_tokens.create(self.ann, f"ci{one}", can_push=True, namespaces=[self.team])
+        token.namespaces.add(NamespaceFactory(owner=self.ann))
+
+    def administration(self, one):
+        owner = ActivatedAccountFactory()
+        NamespaceFactory(owner=owner, new_owner=self.ann, available_at=timezone.now())
+        NamespaceHold.objects.create(name=f"held{one}", last_owner=owner, until=timezone.now())
+        Reconcile.objects.create(whole=False, state="done")
+        day = timezone.now().date() - datetime.timedelta(days=one)
+        UnusableEvents.objects.create(day=day, reason="unknown", count=one)
+        record("image.create", f"team/mine{one}")
+        with connection.cursor() as cursor:  # the model refuses to be written to
+            cursor.execute("INSERT INTO procrastinate_jobs (queue_name, task_name) VALUES ('index', 'some.task')")

@@ -1,0 +1,50 @@
+"""The static files: packed once for each state of their sources, and kept in the checkout's cache."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+from django.contrib.staticfiles.storage import staticfiles_storage
+
+from console.installation.environment import BASE_DIR
+from console.operations.management.commands import prepare
+from tests.support.environment import FOLDER
+
+KEPT = BASE_DIR / ".cache" / "tests-static"
+NOTE = "static.collected"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def static_files(django_test_environment):
+    """Collect the static files, as a start does: pages name them by their hash, and whole products borrow them."""
+    kept = KEPT / prepare._state(prepare._sources())
+    if kept.is_dir():
+        _copy(kept, FOLDER)
+    # It sees whether these are the files that it would make, and whole.
+    prepare.Command()._static_files()
+    # The storage may have been made before there was a manifest to read.
+    staticfiles_storage.hashed_files, staticfiles_storage.manifest_hash = staticfiles_storage.load_manifest()
+    if not kept.is_dir():
+        _keep(kept)
+
+
+def _keep(kept: Path) -> None:
+    """Keep them instead of earlier ones; another process may do so at the same time."""
+    for earlier in KEPT.glob("*"):
+        shutil.rmtree(earlier, ignore_errors=True)
+    KEPT.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(dir=KEPT))
+    with contextlib.suppress(OSError):
+        _copy(FOLDER, draft)
+        draft.rename(kept)
+    shutil.rmtree(draft, ignore_errors=True)
+
+
+def _copy(source: Path, target: Path) -> None:
+    with contextlib.suppress(OSError, shutil.Error):
+        shutil.copytree(source / "static", target / "static", dirs_exist_ok=True)
+        shutil.copy(source / NOTE, target / NOTE)

@@ -1,3 +1,0 @@
-from tests.houses import build
-
-__all__ = ["build"]
