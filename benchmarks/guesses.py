@@ -63,7 +63,7 @@ def unused_id() -> str:
 
 
 def kinds() -> dict[str, dict[str, tuple[str, str]]]:
-    """Of each door, what is tried there: user name and password."""
+    """Of each endpoint, what is tried there: user name and password."""
     ann, gone = create_account("ann"), create_account("gone", active=False)
     without, link = create_account("without", activated=False), create_account("link", usable=False)
     return {
@@ -98,27 +98,27 @@ def sign_in(username: str, password: str) -> int:
     return Client().post("/sign-in/", {"username": username, "password": password}).status_code
 
 
-_DOORS: dict[str, tuple[Callable[[str, str], int], int]] = {
+_ENDPOINTS: dict[str, tuple[Callable[[str, str], int], int]] = {
     "token endpoint": (ask_for_token, 401),
     "sign-in": (sign_in, 200),
 }
 
 
-def check(door: str, name: str, username: str, password: str) -> int:
+def check(endpoint: str, name: str, username: str, password: str) -> int:
     """Try a password once; the number of SQL queries.
 
     :raises RuntimeError: when it is not refused.
     """
-    call, status = _DOORS[door]
+    call, status = _ENDPOINTS[endpoint]
     with CaptureQueriesContext(connection) as captured:
         if (found := call(username, password)) != status:
-            raise RuntimeError(f"{door}, {name}: {found} and not {status}")
+            raise RuntimeError(f"{endpoint}, {name}: {found} and not {status}")
     return len(captured)
 
 
-def measure(door: str, asked: dict[str, tuple[str, str]], tries: int, seconds: float) -> dict[str, list[Taken]]:
+def measure(endpoint: str, asked: dict[str, tuple[str, str]], tries: int, seconds: float) -> dict[str, list[Taken]]:
     """How long each try of each kind took; no more than ``tries`` of each, within ``seconds``."""
-    call, _status = _DOORS[door]
+    call, _status = _ENDPOINTS[endpoint]
     found: dict[str, list[Taken]] = {name: [] for name in asked}
     order = list(asked)
     gc.disable()  # It would fall on one kind by chance.
@@ -139,7 +139,7 @@ def measure(door: str, asked: dict[str, tuple[str, str]], tries: int, seconds: f
     return found
 
 
-def report(door: str, found: dict[str, list[Taken]], queries: dict[str, int]) -> list[str]:
+def report(endpoint: str, found: dict[str, list[Taken]], queries: dict[str, int]) -> list[str]:
     """Print a table; the kinds that are too far from a wrong password."""
     medians = {
         name: (statistics.median(one.clock for one in times), statistics.median(one.cpu for one in times))
@@ -151,9 +151,9 @@ def report(door: str, found: dict[str, list[Taken]], queries: dict[str, int]) ->
         ratios = clock / usual[0], cpu / usual[1]
         rows.append((name, len(found[name]), clock, f"{ratios[0]:.3f}", cpu, f"{ratios[1]:.3f}", queries[name]))
         if min(abs(ratio - 1) for ratio in ratios) * 100 > MOST_PERCENT:
-            far.append(f"{door}, {name}: {ratios[0]:.3f}, {ratios[1]:.3f} of CPU")
+            far.append(f"{endpoint}, {name}: {ratios[0]:.3f}, {ratios[1]:.3f} of CPU")
     table(
-        f"Wrong passwords: {door}",
+        f"Wrong passwords: {endpoint}",
         ("What is tried", "tries", "ms", "× wrong", "CPU ms", "× wrong", "queries"),
         rows,
         [
@@ -169,7 +169,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Seed, measure, print; 1 when the time tells something of an account."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.guesses", description=__doc__)
     parser.add_argument("--tries", type=int, default=2000, help="of each kind, at most")
-    parser.add_argument("--seconds", type=float, default=60, help="for each door, at most")
+    parser.add_argument("--seconds", type=float, default=60, help="for each endpoint, at most")
     parser.add_argument("--cheap", action="store_true", help="with hashes that cost nothing: what all the rest takes")
     given = parser.parse_args(arguments)
     if given.cheap:
@@ -187,11 +187,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         installation(registry=False, options=FAST),
         override_settings(GUESSES=allowed, ALLOWED_HOSTS=["testserver"], STORAGES=storages),
     ):
-        for door, asked in kinds().items():
-            say(f"{door} ...")
+        for endpoint, asked in kinds().items():
+            say(f"{endpoint} ...")
             # Twice: the first has more to do.
-            queries = {name: check(door, name, *one) for _ in range(2) for name, one in asked.items()}
-            far += report(door, measure(door, asked, given.tries, given.seconds), queries)
+            queries = {name: check(endpoint, name, *one) for _ in range(2) for name, one in asked.items()}
+            far += report(endpoint, measure(endpoint, asked, given.tries, given.seconds), queries)
         summaries.flush()
     for one in far:
         say(f"Further than {MOST_PERCENT:g} % from a wrong password: {one}")
