@@ -112,7 +112,7 @@ def part(request: Request, repository: str, digest: str, name: str) -> HttpRespo
     context = {
         **image_context(request, image, "tags"),
         "manifest": row,
-        "part": parts.PARTS[name],
+        "listing": parts.PARTS[name],
         "rows": parts.part_page(image, row, name, request.GET.get("page", "")),
     }
     return page(request, "images/part.html", context)
