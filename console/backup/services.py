@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
 import logging
 import os
 import secrets
@@ -26,6 +25,7 @@ from console.audit.services import record
 from console.backup import archive, database
 from console.installation import keys
 from console.installation.environment import BASE_DIR, Environment
+from console.installation.version import VERSION
 from console.local import postgres
 from console.local.problems import Problem
 
@@ -68,7 +68,7 @@ def make(path: Path) -> Made:
                 _record(path)
             manifest = archive.Manifest(
                 made_at=now.isoformat(timespec="seconds"),
-                product=_product(),
+                product=VERSION,
                 migrations=migrations,
                 postgres=server,
                 dumped_by=program,
@@ -88,15 +88,6 @@ def _record(path: Path) -> None:
     except (DatabaseError, InterfaceError) as error:
         # A database of an earlier version, before its upgrade, may have another table or none: it can be kept, too.
         log.warning("the backup is not in the audit trail: %s", error)
-
-
-def _product() -> str:
-    try:
-        return importlib.metadata.version("my-images")
-    except importlib.metadata.PackageNotFoundError:
-        import tomllib
-
-        return str(tomllib.loads((BASE_DIR / "pyproject.toml").read_text())["project"]["version"])
 
 
 def restore(path: Path, *, force: bool = False) -> Made:
