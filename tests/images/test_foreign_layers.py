@@ -1,6 +1,7 @@
 """Images whose layers are not in the registry but at addresses of their own, as Windows' base images have them."""
 
 import json
+import os
 
 import pytest
 
@@ -140,7 +141,7 @@ class TestSetting:
 
 @pytest.fixture
 def source(ann, team):
-    return ImageFactory(namespace=team, name="windows")
+    return ImageFactory(namespace=team, name=f"windows-{os.urandom(4).hex()}")
 
 
 @pytest.fixture

@@ -37,8 +37,9 @@ def new_mirror(tmp_path_factory):
 @pytest.fixture
 def mirror(new_mirror, monkeypatch):
     """The only mirror that this machine knows: a bookworm with the old version, and nothing later."""
-    for part in ("dists", "pool", "build", "state/lists", "hook"):
+    for part in ("dists", "pool", "build", "state/lists"):
         shutil.rmtree(new_mirror.folder / part, ignore_errors=True)
+    (new_mirror.folder / "hook").unlink(missing_ok=True)
     (new_mirror.folder / "state/lists/partial").mkdir(parents=True)
     new_mirror.publish("bookworm", OLD)
     release = {"ID": "debian", "VERSION_CODENAME": "bookworm"}
