@@ -47,7 +47,7 @@ class TokenLimits:
 
 @dataclass(frozen=True)
 class Caller:
-    """Whoever asks for a registry token, as it was read for this one request.
+    """The account that asks for a registry token, as it was read for this one request.
 
     ``account`` is the primary key; ``version`` and ``password`` (its hash) are the credential's. ``images`` is how many
     images the account has, counted up to its quota, and only where it matters: when a push might make a new one.

@@ -85,7 +85,7 @@ def may(actor: Actor | None, verb: str, facts: Facts | None = None) -> bool:
 def refuse_namespace_name(occupied: bool | None) -> str:
     """Why nobody may take a free namespace's name as the registry is now, as a sentence; empty when somebody may.
 
-    Whoever had the name would own what lies under it, and could read and delete it.
+    The account that gets the name owns what lies under it, and can read and delete it.
 
     :param occupied: whether the registry has images under the name; ``None`` when it did not say.
     """

@@ -19,7 +19,7 @@ def signs_in_with_password(has_password: bool) -> bool:
 def provider_may_confirm(*, enrolled: bool, with_password: bool) -> bool:
     """Whether an answer of the identity provider shows once more that it is the account's owner who sits here.
 
-    Not where something else is asked for: whoever finds a session open may find the provider's open as well.
+    Not where something else is asked for: somebody who finds a session open may find the provider's open as well.
 
     :param enrolled: whether the account has a second factor here.
     :param with_password: whether it signs in with a password.

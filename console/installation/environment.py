@@ -127,7 +127,7 @@ class Environment:
 
     @property
     def restart_request(self) -> Path:
-        """A file that whoever wants the registries started again puts here; it is removed when they are."""
+        """The file that requests a restart of the registries; it is removed when they have restarted."""
         return self.data_dir / "run" / RESTART_REQUEST
 
 

@@ -113,7 +113,7 @@ class Variables:
         return self._read(name, default, parse, "DEBUG, INFO, WARNING, ERROR or CRITICAL")
 
     def url(self, name: str, default: str) -> str:
-        """The address of a service, without a slash at its end."""
+        """The URL of a service, without a trailing slash."""
         return self._read(name, default, _url, "an address like http://127.0.0.1:5000").rstrip("/")
 
     def database(self, name: str, default: str) -> str:

@@ -112,7 +112,7 @@ def _print(text: str, part: str) -> None:
             sys.stdout.write(line.encode("ascii", "backslashreplace").decode())
         sys.stdout.flush()
     except (BrokenPipeError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # whoever read us is gone; the work goes on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader is gone; keep working
     except OSError:
         pass  # a log on a full disk: the line is lost, and whoever wrote it must not wait for ever
 

@@ -1,7 +1,7 @@
 """Removing what an old token pushed to a name that changes hands: freed, or on its way to another account.
 
 How much that is, who pushed it decides. So the digests of all manifests that are to go stand in the database
-(``PushedDigest``, which outlives a process that is killed), and a few manifests at a time are looked at and removed:
+(``PushedDigest``, which outlives a process that is killed), and a few manifests at a time are read and removed:
 
 1. What the tags name is written down, some hundred tags at a time, before a tag is touched.
 2. A piece of the list is read. What its indexes name is added to the list, the links to the blobs go, then the
@@ -41,7 +41,7 @@ from console.repositories import pushed_digests
 from console.repositories.models import Image, KeptManifest, PushedDigest, Tag, WorkFailure
 from registry_client import RegistryError
 
-# Tags that are looked at, and removed, at a time; digests that are read from the list; rows that are inserted.
+# Tags that are read, and removed, at a time; digests that are read from the list; rows that are inserted.
 _TAGS_AT_ONCE = 500
 _READ_AT_ONCE = 500
 _ADDED_AT_ONCE = 2000

@@ -66,7 +66,7 @@ def page(
     """Render a page, or one part of it when htmx asks for the element with the part's ID.
 
     A template that begins with ``{% extends frame %}``, such as a list, has both in one file: its block ``body`` is put
-    into the page, or sent alone. It is told which by ``swapped``, and may bring along what stands elsewhere on the page
+    into the page, or sent alone. ``swapped`` says which, and may bring along what stands elsewhere on the page
     (``hx-swap-oob``).
 
     :param part: the ID of that element.

@@ -42,7 +42,7 @@ class Push(Tagged, Protocol):
 def may_come(pushed_at: datetime.datetime | None, pushed: str, present: str | None) -> bool:
     """Whether what was pushed may be under its tag in a moment.
 
-    :param pushed: the digest that the registry's word of the push named, if it did.
+    :param pushed: the digest that the notification of the push named, if it did.
     :param present: the digest that the tag names now, if it is there.
     """
     if pushed_at is None or (present is not None and pushed in ("", present)):
