@@ -9,27 +9,22 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable
-from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from console.access import quotas
+from console.access.token_secrets import hash_secret, new_secret
 from console.accounts.models import AccessToken, Account
-from console.accounts.token_secrets import hash_secret, new_secret
 from console.audit.services import record
 from console.database.conflicts import insert
 from console.namespaces.models import Namespace
 
 _HINT_LENGTH = 4
-
-# How often the last use of a token is written down, and how often when it came from elsewhere than the one before.
-_NOTED_EVERY = datetime.timedelta(minutes=1)
-_MOVES_NOTED_EVERY = datetime.timedelta(seconds=1)
 
 
 def create(
@@ -121,33 +116,6 @@ def revoke(token: AccessToken, **detail: str) -> bool:
 def _target(token: AccessToken) -> str:
     """The token as the audit trail names it: names are an account's own."""
     return f"{token.account.account_id}/{token.name}"
-
-
-def use_is_news(
-    last_at: datetime.datetime | None, last_from: str | None, address: str | None, now: datetime.datetime
-) -> bool:
-    """Whether a use just now is to be written down (``used``), after one at ``last_at`` from ``last_from``."""
-    return last_at is None or last_at < now - (_NOTED_EVERY if address == last_from else _MOVES_NOTED_EVERY)
-
-
-def used(token_pk: int, address: str | None, now: datetime.datetime) -> None:
-    """Write down that a token was used, at most once a minute, or once a second when the address is another.
-
-    A token that a whole farm of machines uses at the same time costs few writes, so that none waits for another's.
-
-    :param address: where the request came from, if that is known.
-    """
-    note_use(AccessToken.objects.filter(pk=token_pk), address, now)
-
-
-def note_use(row: QuerySet[Any], address: str | None, now: datetime.datetime) -> None:
-    """Write the use of something that has ``last_used_at`` and ``last_used_from`` down, unless it is no news."""
-    elsewhere = Q(last_used_from__isnull=False) if address is None else ~Q(last_used_from=address)
-    row.filter(
-        Q(last_used_at=None)
-        | Q(last_used_at__lt=now - _NOTED_EVERY)
-        | Q(elsewhere, last_used_at__lt=now - _MOVES_NOTED_EVERY)
-    ).update(last_used_at=now, last_used_from=address)
 
 
 def forget_old(now: datetime.datetime) -> int:

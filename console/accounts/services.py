@@ -11,8 +11,8 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from console.access.token_secrets import looks_like_secret
 from console.accounts.models import ACCOUNT_ID_PATTERN, Account, RegistryCredential, new_account_id
-from console.accounts.token_secrets import looks_like_secret
 from console.audit.services import record
 from console.database.conflicts import lock_value
 

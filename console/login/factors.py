@@ -69,7 +69,7 @@ def name_of(factor: Authenticator) -> str:
 def check_code(request: HttpRequest, account: Account, code: str) -> Authenticator | None:
     """The app or the recovery codes that a code is of; it is used up. Wrong ones are counted.
 
-    :raises console.throttling.guesses.HeldBack: after too many wrong ones.
+    :raises console.throttling.guesses.RateLimited: after too many wrong ones.
     """
     attempt = Attempt(DOOR, f"account:{account.pk}", client_address(request), account.account_id)
     with transaction.atomic():

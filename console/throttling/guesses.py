@@ -1,11 +1,10 @@
 """Rate limits for password guesses (generic cell rate algorithm).
 
-Wrong guesses are counted under up to four keys: the account from this address, the account from this network, the
-account from wherever it is not known, and the address for all accounts. ``guess_limits`` says which of them
-count, and how many there may be. What counts is kept as a single time for each key (the "generic cell rate
-algorithm"): each wrong guess moves it on by the seconds after which one more is allowed, and who would have to wait is
-seen by how far it is ahead. So counting is one statement, nothing has to be reset, and a row whose time has come is
-worth nothing and can go.
+Each wrong guess counts against up to four limits: the account from this address, the account from this network, the
+account from all addresses that it does not know, and the address for all accounts. ``guess_limits`` says which of them
+apply and their rates. The state of a limit (its *mark*) is one time, the "theoretical arrival time" of the algorithm:
+a wrong guess moves it forward by the interval of the limit, and the distance to now is the time to wait. So counting is
+one upsert, nothing has to be reset, and a mark in the past can be deleted.
 """
 
 from __future__ import annotations
@@ -33,16 +32,15 @@ from console.throttling.limits import GuessLimit, guess_limits, guess_wait
 log = logging.getLogger(__name__)
 
 CONSOLE, REGISTRY = "console", "registry"
-# Requests for a password-reset e-mail: nothing is guessed, but they have a rate limit too.
-PASSWORD_RESET = "letter"  # noqa: S105
-# Where an account asks for another e-mail address.
+# Requests for a password-reset e-mail: nothing is guessed, but they are rate limited too.
+PASSWORD_RESET = "password reset"  # noqa: S105
 EMAIL_CHANGE = "email change"
-# What is read of an attempt, in this order: the address is known for the account; and the four that are counted.
+# The marks of an attempt, in the order of ``MARKS``: whether the account knows the address, and the four limits.
 KINDS = ("known", "here", "network", "account", "address")
 Marks = Mapping[str, datetime.datetime | None]
 
-# For a statement of one's own: the marks of ``asked_for``, in the order of ``KINDS``, as one array of seconds.
-# OFFSET keeps the planner at one look into the index for each key.
+# A subquery for other statements: the marks of ``mark_parameters``, in the order of ``KINDS``, as an array of seconds.
+# OFFSET makes the planner use one index lookup for each key.
 MARKS = """ARRAY(
     SELECT extract(epoch FROM mark.until)::float8
     FROM unnest(string_to_array(%(marks)s, ' ')::uuid[]) WITH ORDINALITY AS asked (key, place)
@@ -55,27 +53,29 @@ _COUNT = """
     ON CONFLICT (key) DO UPDATE SET until = greatest(mark.until, %(now)s) + (EXCLUDED.until - %(now)s)
     RETURNING key, until
 """
-# Sets marks that are over, and says which those were: of two who do so at once, one.
-_REMEMBER = """
+# Sets marks that are in the past, and returns which: of two concurrent statements, one returns a row.
+_SET = """
     INSERT INTO guessing_mark AS mark (key, until)
     SELECT key, %(until)s FROM unnest(%(keys)s::uuid[]) AS asked (key) ORDER BY key
     ON CONFLICT (key) DO UPDATE SET until = EXCLUDED.until WHERE mark.until <= %(over)s
     RETURNING key
 """
-_KNOWN_IS_RENEWED = datetime.timedelta(days=1)
-_TOLD_EVERY = datetime.timedelta(hours=1)
+_KNOWN_RENEWAL = datetime.timedelta(days=1)
+_REPORT_INTERVAL = datetime.timedelta(hours=1)
 
 
-class HeldBack(TryAgainLater):
-    """Too many wrong passwords. The sentence is the same whether there is such an account or not."""
+class RateLimited(TryAgainLater):
+    """Too many wrong passwords. The message is the same whether the account exists or not."""
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """Somebody tries something at a door.
+    """One attempt to guess a password, a code or a secret.
 
-    ``account`` is whom for, as that door names accounts and those that do not exist; ``None`` when that is not said.
-    ``name`` is how the audit trail names an account that exists. ``address`` is where the attempt comes from.
+    :param door: the entrance: ``CONSOLE``, ``REGISTRY``, or another with rates of its own.
+    :param account: the account's name at this entrance, whether it exists or not; ``None`` if none is given.
+    :param address: the client's IP address, or ``None`` if the server does not know it.
+    :param name: the account's name in the audit log; empty if there is no such account.
     """
 
     door: str
@@ -85,7 +85,7 @@ class Attempt:
 
     @functools.cached_property
     def keys(self) -> dict[str, str]:
-        """The key of each of ``KINDS``: a UUID's 32 digits."""
+        """The mark's key for each of ``KINDS``: the 32 digits of a UUID."""
         address, network = _places(self.address)
         account = (self.door, self.account or "", "one" if self.account is not None else "none")
         return {
@@ -93,27 +93,27 @@ class Attempt:
             "here": mark_key("here", *account, address),
             "network": mark_key("network", *account, network),
             "account": mark_key("account", *account),
-            # One for all doors.
+            # Shared by all entrances.
             "address": mark_key("address", address),
         }
 
 
 def mark_key(*parts: str) -> str:
-    """The key of a mark: a keyed hash of ``parts``, as a UUID's 32 digits."""
-    # With the lengths, so that no two lists of parts have the same text.
+    """The key of a mark: a keyed hash of ``parts``, as the 32 digits of a UUID."""
+    # The lengths make the text unambiguous.
     text = "".join([f"{len(part)}:{part}" for part in parts]).encode(errors="surrogatepass")
     return hmac.digest(_salted(settings.SECRET_KEY), text, "sha256").hex()[:32]
 
 
 @functools.lru_cache(1)
 def _salted(secret: str) -> bytes:
-    """The key that ``django.utils.crypto.salted_hmac`` makes of these anew for each of the five."""
+    """The HMAC key of ``django.utils.crypto.salted_hmac``, which would derive it again for each mark."""
     return hashlib.sha256(b"console.guessing" + secret.encode()).digest()
 
 
 @functools.lru_cache(4096)
 def _places(address: str | None) -> tuple[str, str]:
-    """What counts as one address, and as one network: with IPv6 everybody has a whole /64, and often a /48."""
+    """The prefixes that count as one address and as one network: with IPv6 a client has a whole /64, often a /48."""
     if address is None:
         return "", ""
     found = ipaddress.ip_address(address)
@@ -125,46 +125,46 @@ def _places(address: str | None) -> tuple[str, str]:
 
 
 def read_marks(attempt: Attempt) -> Marks:
-    """What is remembered that matters for an attempt; one query."""
+    """Read the marks of an attempt with one query."""
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {MARKS}", asked_for(attempt))
+        cursor.execute(f"SELECT {MARKS}", mark_parameters(attempt))
         return as_marks(cursor.fetchone()[0])
 
 
-def asked_for(attempt: Attempt | None) -> dict[str, str]:
+def mark_parameters(attempt: Attempt | None) -> dict[str, str]:
     """The parameters of ``MARKS``."""
     return {"marks": " ".join(attempt.keys.values()) if attempt else ""}
 
 
 def as_marks(row: Iterable[float | None]) -> Marks:
-    """What ``MARKS`` gave, by kind."""
+    """The marks that ``MARKS`` returned, by kind."""
     moments = (None if at is None else datetime.datetime.fromtimestamp(at, datetime.UTC) for at in row)
     return dict(zip(KINDS, moments, strict=True))
 
 
 def is_known(marks: Marks, now: datetime.datetime | None = None) -> bool:
-    """Whether a right password came from there for the account lately."""
+    """Whether the account has been signed in to from this address within ``KNOWN_ADDRESS_DAYS``."""
     known = marks["known"]
     return known is not None and known > (now or timezone.now())
 
 
 def raise_if_limited(marks: Marks, *, secret: bool = False, door: str = "") -> None:
-    """Refuse an attempt before anything is compared, if there were too many wrong ones.
+    """Refuse an attempt before its password is hashed, if a limit is reached.
 
-    :param secret: whether it is something random that is tried, not a password.
-    :param door: where it is tried, for doors with numbers of their own.
-    :raises HeldBack: with the seconds after which one more is allowed.
+    :param secret: whether a random secret is guessed, not a password.
+    :param door: the entrance, for those with rates of their own.
+    :raises RateLimited: with the seconds until the next attempt is allowed.
     """
     now = timezone.now()
     seconds = guess_wait(guess_limits(is_known(marks, now), secret, door), marks, now)
     if seconds > 0:
-        raise HeldBack(seconds)
+        raise RateLimited(seconds)
 
 
 def record_failure(attempt: Attempt, marks: Marks, *, secret: bool = False) -> None:
-    """Count a wrong guess; the first in an hour that uses up what is allowed goes into the audit trail.
+    """Count a wrong guess. Reaching a limit is an audit event, at most once an hour.
 
-    So does, in summary, how many there were for each account that exists, from each address.
+    The audit log also gets a summary: the number of wrong guesses for each existing account and address.
     """
     name, address = attempt.name or "-", attempt.address
     summaries.count("password.wrong", name, actor=ANONYMOUS, address=address, door=attempt.door, secret=secret)
@@ -175,29 +175,29 @@ def record_failure(attempt: Attempt, marks: Marks, *, secret: bool = False) -> N
     after = _count(attempt, limits, now)
     for kind, limit in limits.items():
         if guess_wait({kind: limit}, after, now) > 0:
-            _tell(attempt, kind, limit, now)
+            _report_limit(attempt, kind, limit, now)
 
 
 def count_request(attempt: Attempt) -> None:
-    """Count something that nobody may ask for too often, whether there is such an account or not.
+    """Count a rate-limited request in which nothing is guessed, whether the account exists or not.
 
-    :raises HeldBack: when it was asked for too often.
+    :raises RateLimited: when the limit is reached.
     """
     raise_if_limited(read_marks(attempt), door=attempt.door)
     now = timezone.now()
     limits = guess_limits(known=False, door=attempt.door)
     after = _count(attempt, limits, now)
-    # Of several that asked at once each may have seen that one more is allowed: what was counted before this one says.
-    # Less half of a step, for each of them has read the clock for itself.
+    # Concurrent requests may all have seen that one more is allowed: decide by what was counted before this one.
+    # Less half of an interval, because each process has read its own clock.
     before = {
         kind: until - datetime.timedelta(seconds=1.5 * limits[kind].seconds) for kind, until in after.items() if until
     }
     if guess_wait(limits, before, now) > 0:
-        raise HeldBack(guess_wait(limits, after, now))
+        raise RateLimited(guess_wait(limits, after, now))
 
 
 def _count(attempt: Attempt, limits: Mapping[str, GuessLimit], now: datetime.datetime) -> Marks:
-    """Move the marks of these limits on; where they are after that."""
+    """Move the marks of these limits forward, and return them."""
     keys = {attempt.keys[kind]: kind for kind in limits}
     steps = [datetime.timedelta(seconds=limits[kind].seconds) for kind in keys.values()]
     with connection.cursor() as cursor:
@@ -205,11 +205,11 @@ def _count(attempt: Attempt, limits: Mapping[str, GuessLimit], now: datetime.dat
         return {keys[key.hex]: until for key, until in cursor.fetchall()}
 
 
-def _tell(attempt: Attempt, kind: str, limit: GuessLimit, now: datetime.datetime) -> None:
-    """Write down that guesses are being held back: once an hour for an account, and for an address as a whole.
+def _report_limit(attempt: Attempt, kind: str, limit: GuessLimit, now: datetime.datetime) -> None:
+    """Log that a limit is reached, and record an audit event: at most once an hour for an account or an address.
 
-    Of names that nobody has nothing is written: it could be a password, typed into the wrong field. Whoever tries many
-    of them is told of by the address.
+    Names that do not exist are not recorded: one may be a password, typed into the wrong field. Who tries many of them
+    is recorded by address.
     """
     if kind == "address":
         target = attempt.address or "-"
@@ -217,47 +217,51 @@ def _tell(attempt: Attempt, kind: str, limit: GuessLimit, now: datetime.datetime
         target = attempt.name
     else:
         return
-    if not _remember([mark_key("told", kind, attempt.door, target)], now + _TOLD_EVERY, now):
+    if not _set([mark_key("told", kind, attempt.door, target)], now + _REPORT_INTERVAL, now):
         return
     log.warning(
-        "wrong passwords at the %s are held back: %s (%s), from %s", attempt.door, target, kind, attempt.address
+        "rate limit reached for wrong passwords at the %s: %s (%s), from %s",
+        attempt.door,
+        target,
+        kind,
+        attempt.address,
     )
-    # Nobody is signed in, and whoever it is, it is not said to be the account's owner.
+    # Nobody is signed in: the actor is not known to be the account's owner.
     record("password.held_back", target, actor=SYSTEM, door=attempt.door, limit=kind, wrong=limit.at_once)
 
 
 def record_success(attempt: Attempt, marks: Marks, also: Iterable[Attempt] = ()) -> None:
-    """Remember that a right password came from there: the address is known for the account from now on.
+    """Remember the address as known for the account, after a right password.
 
-    :param also: the same account's at other doors.
+    :param also: the same account's attempts at other entrances, which then know the address as well.
     """
     now = timezone.now()
     until = now + datetime.timedelta(days=settings.KNOWN_ADDRESS_DAYS)
     known = marks["known"]
-    if known is None or known <= until - _KNOWN_IS_RENEWED:
-        _remember([one.keys["known"] for one in (attempt, *also)], until, until - _KNOWN_IS_RENEWED)
+    if known is None or known <= until - _KNOWN_RENEWAL:
+        _set([one.keys["known"] for one in (attempt, *also)], until, until - _KNOWN_RENEWAL)
 
 
-def _remember(keys: list[str], until: datetime.datetime, over: datetime.datetime) -> bool:
-    """Set those marks that end before ``over``; whether there were any."""
+def _set(keys: list[str], until: datetime.datetime, over: datetime.datetime) -> bool:
+    """Set the marks that end before ``over``; return whether there were any."""
     with connection.cursor() as cursor:
-        cursor.execute(_REMEMBER, {"keys": keys, "until": until, "over": over})
+        cursor.execute(_SET, {"keys": keys, "until": until, "over": over})
         return bool(cursor.fetchall())
 
 
 def check(attempt: Attempt, compare: Callable[[], bool], also: Iterable[Attempt] = ()) -> bool:
-    """Try a password: whether ``compare`` says that it is right. Wrong ones are counted, and of those that may not be
-    tried now none is compared.
+    """Verify a password under the rate limits, and return whether it is right. A wrong one is counted.
 
-    :param compare: hashes the password, once, also when there is nothing to compare it with.
-    :param also: the same account's attempts at other doors, which know the address as well when it was right.
-    :raises HeldBack: after too many wrong ones.
-    :raises hashing.Busy: when too many others are being compared.
+    :param compare: hashes the password once, also when there is no hash to compare it with. Not called when a limit
+        is reached.
+    :param also: the same account's attempts at other entrances, which know the address as well if it is right.
+    :raises RateLimited: when a limit is reached.
+    :raises hashing.Busy: when too many passwords are being hashed.
     """
     marks = read_marks(attempt)
     raise_if_limited(marks, door=attempt.door)
     with hashing.place(known=is_known(marks)):
-        # Whoever waited may find that others have used up what was allowed.
+        # Others may have reached the limit while this one waited.
         marks = read_marks(attempt)
         raise_if_limited(marks, door=attempt.door)
         if not compare():

@@ -34,10 +34,10 @@ class LoginAdmin(AuditedAdmin):
             return False
         return super().has_change_permission(request, obj)
 
-    @admin.action(description=_("Revoke: they open nothing from now on"), permissions=["change"])
+    @admin.action(description=_("Revoke the selected logins"), permissions=["change"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[Login]) -> None:
         found = [login for login in queryset.select_related("account") if self.has_change_permission(request, login)]
-        ended = sum(logins.revoke(login, by="admin") for login in found)
+        revoked = sum(logins.revoke(login, by="admin") for login in found)
         messages.success(
-            request, ngettext("%(count)d login is revoked.", "%(count)d logins are revoked.", ended) % {"count": ended}
+            request, ngettext("Revoked %(count)d login.", "Revoked %(count)d logins.", revoked) % {"count": revoked}
         )

@@ -11,18 +11,14 @@ from console.token_server.lookup import Found
 from console.token_server.token_request import TokenRequest
 
 _KNOWN_ACTIONS = OWNER_ACTIONS | CATALOG_ACTIONS
-# What nobody in particular may not have is not kept apart: names that strangers make up would fill the trail.
-_SOMETHING = "-"
+# One target for all refusals of anonymous callers: names that they make up would fill the audit log.
+_ANY = "-"
 
 
-def count(found: Found, request: TokenRequest, granted: Sequence[Access]) -> None:
-    """Count an answer of the token endpoint: ``token.grant`` for what was granted, ``token.refuse`` where nothing was.
-
-    :param found: the caller, as it was read.
-    """
-    service, address = request.service, request.address
-    caller = found.caller
-    actor, shown = caller.account_id if caller else ANONYMOUS, _shown(found)
+def count(request: TokenRequest, found: Found, granted: Sequence[Access]) -> None:
+    """Count the scopes of an answer: ``token.grant`` for what was granted, ``token.refuse`` where nothing was."""
+    service, address, caller = request.service, request.address, found.caller
+    actor, shown = caller.account_id if caller else ANONYMOUS, _credential(found)
     if not request.asked:
         summaries.count("token.grant", service, actor=actor, address=address, shown=shown)
     given = {(one.type, one.name): one.actions for one in granted}
@@ -31,7 +27,7 @@ def count(found: Found, request: TokenRequest, granted: Sequence[Access]) -> Non
         target = one.name if one.type == "repository" else f"{one.type}:{one.name}"
         summaries.count(
             "token.grant" if actions else "token.refuse",
-            target if actions or caller else _SOMETHING,
+            target if actions or caller else _ANY,
             actor=actor,
             address=address,
             shown=shown,
@@ -41,15 +37,15 @@ def count(found: Found, request: TokenRequest, granted: Sequence[Access]) -> Non
         )
 
 
-def _shown(found: Found) -> str:
-    """What was shown to prove who asks."""
+def _credential(found: Found) -> str:
+    """The kind of credential that the caller presented."""
     if found.caller is None:
         return "nothing"
     if found.caller.token is not None:
-        return f"access token {found.use.shown}" if found.use else "access token"
+        return f"access token {found.use.presented}" if found.use else "access token"
     return "login" if found.use else "password"
 
 
 def count_refusal(address: str | None) -> None:
-    """Count somebody whom nothing was believed of what they showed."""
-    summaries.count("token.refuse", _SOMETHING, actor=ANONYMOUS, address=address, shown="something wrong")
+    """Count a request whose credentials were wrong."""
+    summaries.count("token.refuse", _ANY, actor=ANONYMOUS, address=address, shown="something wrong")

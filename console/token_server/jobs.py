@@ -13,7 +13,7 @@ from console.token_server import logins
 @app.periodic(cron="37 3 * * *")
 @app.task(name="tokens.forget_old", queue=INDEX_QUEUE, queueing_lock="tokens.forget_old")
 def forget_old(timestamp: int = 0) -> None:
-    """Remove the rows of logins that are over, and of access tokens that have been so for long."""
+    """Delete the rows of expired logins, and of access tokens that expired or were revoked long ago."""
     now = timezone.now()
     logins.forget_old(now)
     access_tokens.forget_old(now)

@@ -1,9 +1,8 @@
-"""Docker logins: refresh tokens that were given out, and how each is revoked."""
+"""Docker logins: refresh tokens that were issued, and their revocation."""
 
 from __future__ import annotations
 
 import datetime
-import uuid
 
 from django.conf import settings
 from django.db import transaction
@@ -11,7 +10,6 @@ from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Coalesce
 
 from console.access.grants import Caller
-from console.access_tokens import services as access_tokens
 from console.accounts.models import Account, RegistryCredential
 from console.audit.services import record
 from console.token_server.models import Login
@@ -20,9 +18,10 @@ _CLIENT_LENGTH = 100
 
 
 def begin(caller: Caller, client: str, address: str | None) -> Login:
-    """Write down that a client logs in. Of very many logins the one that was used longest ago ends.
+    """Record a login. Above the limits, the least recently used login is revoked.
 
-    :param client: what the client calls itself, which it may do as it likes.
+    :param client: the client's name for itself, not verified.
+    :param address: the client's IP address, or ``None`` if the server does not know it.
     """
     name = "".join(character for character in client if character.isprintable())[:_CLIENT_LENGTH]
     with transaction.atomic():
@@ -30,29 +29,24 @@ def begin(caller: Caller, client: str, address: str | None) -> Login:
             account_id=caller.account, version=caller.version, client=name, created_from=address
         )
         own = Login.objects.filter(account_id=caller.account)
-        # First its own, so that a client that logs in each time ends nobody else's.
-        _keep(own.filter(client=name, created_from=address), settings.MOST_LOGINS_OF_A_CLIENT)
-        _keep(own, settings.MOST_LOGINS)
+        # Its own first, so that a client that logs in each time revokes no other client's login.
+        _revoke_surplus(own.filter(client=name, created_from=address), settings.MOST_LOGINS_OF_A_CLIENT)
+        _revoke_surplus(own, settings.MOST_LOGINS)
         record("login.create", f"{caller.account_id}/{login}", actor=caller.account_id, client=name)
     return login
 
 
-def _keep(rows: QuerySet[Login], most: int) -> None:
-    """End the logins among ``rows`` that were used longest ago, until there are no more than ``most``."""
+def _revoke_surplus(rows: QuerySet[Login], most: int) -> None:
+    """Revoke the least recently used logins among ``rows``, until there are no more than ``most``."""
     surplus = rows.order_by(Coalesce("last_used_at", "created_at").desc(), "id")[most:]
     Login.objects.filter(pk__in=surplus.values("pk")).delete()
 
 
-def used(login_pk: uuid.UUID, address: str | None, now: datetime.datetime) -> None:
-    """Write down that a login was used, as often as ``access_tokens.used`` does."""
-    access_tokens.note_use(Login.objects.filter(pk=login_pk), address, now)
-
-
 def revoke(login: Login, **detail: str) -> bool:
-    """End a login at once, in every process.
+    """Revoke a login at once, in every process.
 
-    :param detail: what the audit trail shall say besides.
-    :return: whether it was this call that ended it.
+    :param detail: further facts for the audit event.
+    :return: whether this call revoked it.
     """
     with transaction.atomic():
         ended, _rows = Login.objects.filter(pk=login.pk).delete()
@@ -68,12 +62,12 @@ def revoke(login: Login, **detail: str) -> bool:
 
 
 def revoke_all(account: Account) -> int:
-    """End all logins of an account at once, those too that are just being made; how many there were.
+    """Revoke all logins of an account at once, those being made included, and return their number.
 
-    The registry password and access tokens go on working.
+    The registry password and access tokens stay valid.
     """
     with transaction.atomic():
-        # A login that another process is making bears the version that it read before, and so never opens anything.
+        # A login that another process is making has the version it read before, and is never valid.
         for credential in RegistryCredential.objects.select_for_update().filter(account=account):
             credential.version += 1
             credential.save(update_fields=["version"])
@@ -83,7 +77,7 @@ def revoke_all(account: Account) -> int:
 
 
 def forget_old(now: datetime.datetime) -> int:
-    """Remove the rows of logins that open nothing any more; how many."""
+    """Delete the rows of logins that are no longer valid, and return their number."""
     begun = now - datetime.timedelta(seconds=settings.REFRESH_TOKEN_SECONDS)
     over = Q(created_at__lt=begun) | ~Q(version=F("account__credential__version"))
     with transaction.atomic():

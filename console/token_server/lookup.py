@@ -1,7 +1,7 @@
 """Look up the caller and the repositories of a token request, with one statement.
 
-The token endpoint is in the way of every login, push and pull, so it asks the database once. What comes back are
-facts; what follows from them is for ``console.access`` to say.
+Every login, push and pull waits for the token endpoint, so it queries the database once. The lookup returns facts;
+``console.access`` decides what follows from them.
 """
 
 from __future__ import annotations
@@ -16,30 +16,32 @@ from django.conf import settings
 from django.db import NotSupportedError, ProgrammingError, connection
 from django.utils import timezone
 
-from console.access.grants import Access, Caller, Repository, TokenLimits
+from console.access.grants import Caller, Repository, TokenLimits
 from console.access.names import split_repository
+from console.access.token_secrets import hash_secret
 from console.database.base import DatabaseWrapper
 from console.throttling import guesses
-from console.throttling.guesses import Attempt, Marks
+from console.throttling.guesses import Marks
+from console.token_server.token_request import Password, Secret, TokenRequest
 
 
 @dataclass(frozen=True)
 class TokenUse:
-    """The access token or login that was shown, by its primary key, and when and from where it was last used before."""
+    """The access token or login that was presented, by its primary key, and when and from where it was last used."""
 
-    shown: int | uuid.UUID
+    presented: int | uuid.UUID
     last_at: datetime.datetime | None
     last_from: str | None
 
 
 @dataclass(frozen=True)
 class Found:
-    """What was read, and when that began. ``caller`` is ``None`` when nobody was asked for, or nobody found.
+    """What the lookup read: the account that the credentials name, not verified yet, and the repositories requested.
 
-    ``marks`` say what is remembered of attempts like this one, where one was made.
-
-    A token counts from that moment, however long a password takes to check: a name that is given away is kept back for
-    as long as a token lasts that knew nothing of it.
+    :param at: when the lookup began. The token is valid from then, however long its password takes to verify: a
+        namespace that changes hands is held for the life of a token whose facts were read before the change.
+    :param caller: ``None`` for an anonymous request, and for credentials that name no account.
+    :param marks: the state of the rate limits for the request's attempt, if it has one.
     """
 
     at: datetime.datetime
@@ -49,10 +51,10 @@ class Found:
     marks: Marks = field(default_factory=dict)
 
 
-# What is asked for: names of repositories, with their namespaces beside them, between spaces, of which they have none.
+# Parameters: the names of the repositories and of their namespaces, joined by spaces, which neither can contain.
 # Unknown namespaces give no row.
-# OFFSET keeps the planner at one look into the index for each: it expects ten names, and read all images for them where
-# there were some thousands, which took thrice the time of everything else here.
+# OFFSET makes the planner use one index lookup for each name. It expects ten names, and without OFFSET it read all
+# images where there were some thousands, which took three times as long as the rest of the statement.
 _REPOSITORIES = """
     SELECT
         asked.name, namespace.owner_id, namespace.new_owner_id IS NOT NULL AS in_transfer, {chosen} AS chosen,
@@ -69,7 +71,7 @@ _REPOSITORIES = """
     ) AS image ON true
 """
 _ANONYMOUS = _REPOSITORIES.format(chosen="false")
-# The images are counted as ``Image.objects.visible_to`` has them, no further than the quota, and only for a new name.
+# Counts the images that ``Image.objects.visible_to`` returns, up to the quota, and only if a new name is requested.
 _IDENTIFIED = """
 WITH caller AS (
     SELECT
@@ -82,7 +84,7 @@ WITH caller AS (
     WHERE {condition}
 ),
 repositories AS ({repositories}),
--- Kept as it is, or it would be counted for each of the repositories.
+-- MATERIALIZED: otherwise it is counted once for each repository.
 counted AS MATERIALIZED (
     SELECT CASE WHEN EXISTS (SELECT FROM repositories WHERE owner_id = caller.id AND NOT there) THEN (
         SELECT count(*) FROM (
@@ -92,7 +94,7 @@ counted AS MATERIALIZED (
     ) ELSE 0 END AS images
     FROM caller
 )
--- A row comes back for nobody, too: whoever is unknown costs what others cost.
+-- An unknown caller gives a row, too, so that it takes the same time.
 SELECT attempt.marks, caller.*, counted.images, repositories.*
 FROM (SELECT {marks} AS marks) AS attempt
 LEFT JOIN (caller CROSS JOIN counted) ON true
@@ -131,73 +133,53 @@ _ACCOUNT_COLUMNS, _TOKEN_COLUMNS = 10, 6
 _COLUMNS = 1 + _ACCOUNT_COLUMNS + _TOKEN_COLUMNS + 1
 
 
-def by_username(username: str, asked: Iterable[Access], attempt: Attempt | None = None) -> Found:
-    """The account with this registry user name, the repositories of ``asked``, and what matters for ``attempt``.
+def find(request: TokenRequest) -> Found:
+    """Look up who sent the request, the repositories it names, and the state of the rate limits: one statement.
 
     :raises django.db.OperationalError: when the database cannot be reached.
     """
-    return _identified(_BY_USERNAME, asked, attempt, username=_searchable(username))
-
-
-def by_login(login: uuid.UUID, asked: Iterable[Access]) -> Found:
-    """The account that a login with Docker stands for, if that has not ended, and the repositories of ``asked``.
-
-    :raises django.db.OperationalError: when the database cannot be reached.
-    """
-    return _identified(_BY_LOGIN, asked, login=login)
-
-
-def by_secret(username: str, secret_hash: str, asked: Iterable[Access], attempt: Attempt) -> Found:
-    """The account that an access token stands for, if that is still good, and the repositories of ``asked``.
-
-    :param secret_hash: the token's secret as ``token_secrets.hash_secret`` has it.
-    :param attempt: what else is read of: whoever shows something else too often is held back.
-    :raises django.db.OperationalError: when the database cannot be reached.
-    """
-    return _identified(_BY_SECRET, asked, attempt, username=_searchable(username), secret_hash=secret_hash)
-
-
-def for_anybody(asked: Iterable[Access]) -> Found:
-    """The repositories of ``asked``, with nobody asking.
-
-    :raises django.db.OperationalError: when the database cannot be reached.
-    """
-    names = _names(asked)
-    if not names["names"]:
-        return Found(timezone.now())
     at = timezone.now()
-    return Found(at, None, _repositories(_rows(_ANONYMOUS, names)))
+    names, credentials = _names(request), request.credentials
+    if credentials is None:
+        return Found(at, repositories=_repositories(_rows(_ANONYMOUS, names)) if names["names"] else {})
+    if isinstance(credentials, Password):
+        return _identified(at, request, _BY_USERNAME, {**names, "username": _searchable(credentials.username)})
+    if isinstance(credentials, Secret):
+        key = {"username": _searchable(credentials.username), "secret_hash": hash_secret(credentials.secret)}
+        return _identified(at, request, _BY_SECRET, {**names, **key})
+    if credentials.login is not None:
+        return _identified(at, request, _BY_LOGIN, {**names, "login": credentials.login})
+    return Found(at, marks=guesses.read_marks(request.attempt) if request.attempt else {})
 
 
 def _searchable(username: str) -> str:
-    """A user name that PostgreSQL takes: nobody has a name with NUL, nor an empty one."""
+    """A user name that PostgreSQL accepts: nobody has a name with NUL, nor an empty one."""
     return "" if "\x00" in username else username
 
 
-def _identified(
-    statement: str, asked: Iterable[Access], attempt: Attempt | None = None, **key: str | uuid.UUID
-) -> Found:
-    at = timezone.now()
-    names, quota = _names(asked), settings.DEFAULT_IMAGE_QUOTA
-    rows = _rows(statement, {**key, **guesses.asked_for(attempt), **names, "image_quota": quota})
-    remembered = guesses.as_marks(rows[0][0]) if attempt else {}
+def _identified(at: datetime.datetime, request: TokenRequest, statement: str, parameters: dict[str, Any]) -> Found:
+    quota = {"image_quota": settings.DEFAULT_IMAGE_QUOTA}
+    rows = _rows(statement, {**parameters, **guesses.mark_parameters(request.attempt), **quota})
+    marks = guesses.as_marks(rows[0][0]) if request.attempt else {}
     account = rows[0][1 : 1 + _ACCOUNT_COLUMNS]
     if account[0] is None:
-        return Found(at, marks=remembered)
-    shown, can_push, can_delete, all_namespaces, last_at, last_from, images = rows[0][1 + _ACCOUNT_COLUMNS : _COLUMNS]
+        return Found(at, marks=marks)
+    presented, can_push, can_delete, all_namespaces, last_at, last_from, images = rows[0][
+        1 + _ACCOUNT_COLUMNS : _COLUMNS
+    ]
     limits = TokenLimits(can_push, all_namespaces, can_delete) if can_push is not None else None
     return Found(
         at,
         Caller(*(*account, images, limits)),
         _repositories(row[_COLUMNS:] for row in rows),
-        TokenUse(shown, last_at, last_from) if shown is not None else None,
-        remembered,
+        TokenUse(presented, last_at, last_from) if presented is not None else None,
+        marks,
     )
 
 
-def _names(asked: Iterable[Access]) -> dict[str, str]:
-    """The repositories among what was asked for whose names an image here can have."""
-    parts = {access.name: split_repository(access.name) for access in asked if access.type == "repository"}
+def _names(request: TokenRequest) -> dict[str, str]:
+    """The requested repositories whose names an image here can have, and their namespaces."""
+    parts = {access.name: split_repository(access.name) for access in request.asked if access.type == "repository"}
     found = {name: part[0] for name, part in parts.items() if part is not None}
     return {"names": " ".join(found), "namespaces": " ".join(found.values())}
 
@@ -206,7 +188,7 @@ def _rows(statement: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
     try:
         return _ask(statement, parameters)
     except (NotSupportedError, ProgrammingError):
-        # A table was changed, or a pooler mixed connections up: what was prepared is no longer there, or does not fit.
+        # The prepared statement is gone or outdated: a table was changed, or a pooler switched connections.
         if connection.in_atomic_block:
             raise
         connection.close()

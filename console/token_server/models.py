@@ -14,19 +14,19 @@ from django.utils.translation import gettext_lazy as _
 
 
 class LoginQuerySet(models.QuerySet["Login"]):
-    """Finds logins with Docker."""
+    """Queries for Docker logins."""
 
     def visible_to(self, account: AbstractBaseUser) -> Self:
-        """Those that the account's page shows: its own, that can still be used."""
+        """The logins on the account's page: its own, still valid."""
         begun = timezone.now() - datetime.timedelta(seconds=settings.REFRESH_TOKEN_SECONDS)
         return self.filter(account=account, version=models.F("account__credential__version"), created_at__gt=begun)
 
 
 class Login(models.Model):
-    """A ``docker login``: a client was given a refresh token, which names this row and ends with it.
+    """A ``docker login``: a refresh token was issued, which names this row and is valid as long as the row exists.
 
-    It also ends when the credential has another ``version`` than the one it was made under. Its key is random, so that
-    one which an older copy of the database does not know never comes to mean another.
+    It also ends when the credential's ``version`` changes. The primary key is random: after an older database has been
+    restored, a refresh token that is not in it must not name another login.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -52,5 +52,5 @@ class Login(models.Model):
 
     @property
     def expires_at(self) -> datetime.datetime:
-        """From when on it opens nothing."""
+        """When its refresh token expires."""
         return self.created_at + datetime.timedelta(seconds=settings.REFRESH_TOKEN_SECONDS)

@@ -1,9 +1,8 @@
 """Verify registry passwords, with a cache of those verified lately.
 
-A password that was right is remembered for some minutes, as an HMAC with a key that only this process's memory has.
-It goes with the account, the version of its credential and the stored hash, all of which are read anew each time: a
-changed password, in whichever process, is another version, and what was remembered no longer counts. Wrong passwords
-are never remembered. A restart forgets everything.
+A right password is cached for some minutes, as an HMAC with a key that exists in this process's memory only. The HMAC
+covers the account, the version of its credential and the stored hash, which each request reads again: a password change
+in any process changes the version, and the cached entry no longer matches. Wrong passwords are never cached.
 """
 
 from __future__ import annotations
@@ -30,25 +29,24 @@ _lock = threading.Lock()
 def verify_password(caller: Caller | None, password: str, attempt: Attempt, marks: Marks) -> bool:
     """Whether ``password`` is the caller's registry password, and the caller may use the registry at all.
 
-    Whatever is not remembered costs one hash: a wrong password, and one for an account that does not exist or may not
-    use the registry.
+    A password that is not cached costs one hash, also for an account that does not exist or may not use the registry.
 
     :param caller: ``None`` when there is no such account.
-    :param attempt: what is being tried; a wrong password is counted.
-    :param marks: what was read of it just before.
-    :raises console.throttling.guesses.HeldBack: after too many wrong ones: for a right one, too, or who is held back
-        could tell it from others.
-    :raises console.throttling.hashing.Busy: when too many others are being compared.
+    :param attempt: what the rate limits count when the password is wrong.
+    :param marks: the state of the rate limits.
+    :raises console.throttling.guesses.RateLimited: when a limit is reached; for a right password as well, so that a
+        rate-limited client cannot tell which is right.
+    :raises console.throttling.hashing.Busy: when too many passwords are being hashed.
     """
     guesses.raise_if_limited(marks)
     fingerprint = _fingerprint(caller, password) if caller is not None else b""
     if _is_remembered(caller, fingerprint):
         return True
     with hashing.place(known=guesses.is_known(marks)):
-        # Clients ask for several tokens at once: whoever waited may find that another has just hashed the same.
+        # Clients request several tokens at once: another thread may have hashed the same password meanwhile.
         if _is_remembered(caller, fingerprint):
             return True
-        # Or that others have used up what may be wrong.
+        # Or others may have reached the limit.
         marks = guesses.read_marks(attempt)
         guesses.raise_if_limited(marks)
         if not _compare(caller, password):
@@ -62,20 +60,20 @@ def verify_password(caller: Caller | None, password: str, attempt: Attempt, mark
 
 def _compare(caller: Caller | None, password: str) -> bool:
     if caller is None:
-        # There is nothing to compare it with: this takes the same time.
+        # No hash to compare with: this takes the same time.
         make_password(password, hasher="argon2")
         return False
     return check_password(password, caller.password) and caller.usable
 
 
 def forget_all() -> None:
-    """Forget everything that was remembered in this process."""
+    """Empty this process's cache."""
     with _lock:
         _remembered.clear()
 
 
 def _fingerprint(caller: Caller, password: str) -> bytes:
-    # A stored hash holds no NUL, so that no two sets of these have the same text.
+    # No field but the last can contain NUL, so the text is unambiguous.
     text = f"{caller.account}\0{caller.version}\0{caller.password}\0{password}"
     return hmac.digest(_key, text.encode(errors="surrogatepass"), "sha256")
 

@@ -22,14 +22,14 @@ _SIGNING_SECONDS = 60
 
 
 class NotNow(Exception):
-    """The key is left as it is. The message is one sentence for the operator: why, and what to do."""
+    """The key was not changed. The message is one sentence for the operator: why, and what to do."""
 
 
 @dataclass(frozen=True)
 class Registry:
-    """One that takes tokens of ours.
+    """A registry that accepts the console's tokens.
 
-    :param ours: ``make run`` starts it, so one that does not answer will read its keys when it is started.
+    :param ours: whether ``make run`` starts it. If it does not answer, it will read its keys when it starts.
     """
 
     url: str
@@ -38,7 +38,7 @@ class Registry:
 
 
 def registries() -> list[Registry]:
-    """All that must know a key before anything is signed with it."""
+    """All registries that must trust a key before anything is signed with it."""
     own = {
         settings.REGISTRY_URL: settings.REGISTRY_SERVICE,
         settings.CONSOLE_REGISTRY_URL: settings.CONSOLE_REGISTRY_SERVICE,
@@ -54,7 +54,7 @@ def registries() -> list[Registry]:
 
 
 def trusts(registry: Registry, key_file: Path) -> bool | None:
-    """Whether a registry lets in whoever has a token signed with a key; ``None`` when it does not say."""
+    """Whether a registry accepts tokens signed with a key; ``None`` when it does not answer."""
 
     def sign_with_it(scopes: tuple[str, ...]) -> tuple[str, float]:
         token = sign(":rotation", [], registry.service, key_file=key_file)
@@ -69,14 +69,15 @@ def trusts(registry: Registry, key_file: Path) -> bool | None:
         except RegistryUnavailable:
             return None
         except RegistryError as error:
-            raise NotNow(f"The registry at {registry.url} gives an answer that is none: {error}") from None
+            raise NotNow(f"The registry at {registry.url} gave an unexpected answer: {error}") from None
     return True
 
 
 def rotate() -> datetime.datetime:
-    """Sign with the next key from now on, in every process at once; until when what was signed before is trusted.
+    """Sign with the next key from now on, in every process at once.
 
-    :raises NotNow: when a registry would not trust it, or does not say; nothing has changed then.
+    :return: until when tokens signed with the former key are trusted.
+    :raises NotNow: when a registry does not trust the next key, or does not answer; nothing has changed then.
     """
     for registry in registries():
         answer = trusts(registry, settings.KEYS.next_token_key)
@@ -105,16 +106,16 @@ def _does_not_know(registry: Registry) -> str:
 
 
 def retire(wait: Callable[[float], None] = time.sleep) -> bool:
-    """Have the former key refused, its tokens being past their ends: the registries are started again without it.
+    """Stop trusting the former key once its tokens have expired: the registries are restarted without it.
 
-    :param wait: called with a number of seconds between two looks.
-    :returns: whether registries of ours were started again; they do so by themselves when My Images starts.
-    :raises NotNow: when tokens that it signed are still good, or the registries do not come back.
+    :param wait: called with the number of seconds to sleep between two checks.
+    :return: whether registries of ours were restarted; if none runs, they read the keys when My Images starts.
+    :raises NotNow: when tokens that it signed have not expired, or the registries do not come back.
     """
     end = keys.retires_at(settings.KEYS)
     if end is not None and end > time.time():
         when = datetime.datetime.fromtimestamp(end, datetime.UTC)
-        raise NotNow(f"What the former key has signed is good until {when:%H:%M:%S} UTC: try again then.")
+        raise NotNow(f"Tokens signed with the former key are valid until {when:%H:%M:%S} UTC: try again then.")
     with transaction.atomic():
         record("signing_key.retire", "registry tokens")
         keys.renew_bundle(settings.KEYS)

@@ -18,7 +18,7 @@ from console.access.scopes import MOST_SCOPES, TooManyScopes, format_scope
 from console.audit.middleware import client_address
 from console.throttling.hashing import TryAgainLater
 from console.token_server import audit_events, services
-from console.token_server.token_request import BadRequest, Refused, read_get, read_post
+from console.token_server.token_request import BadRequest, Refused, read_token_request
 from console.web import protocol_errors
 
 log = logging.getLogger(__name__)
@@ -45,10 +45,8 @@ def _refusal(status: int, code: str, message: str, oauth_error: str) -> HttpResp
 def token(request: HttpRequest) -> HttpResponse:
     """Answer a request for a token. Refusals carry the protocol's error body, whatever went wrong."""
     try:
-        if request.method == "POST":
-            return _post(request)
-        if request.method in {"GET", "HEAD"}:
-            return _get(request)
+        if request.method in {"GET", "HEAD", "POST"}:
+            return _answer(_content(request, services.issue_token(read_token_request(request))))
     except Refused as refused:
         audit_events.count_refusal(client_address(request))
         if request.method == "POST":
@@ -81,24 +79,15 @@ def token(request: HttpRequest) -> HttpResponse:
     return response
 
 
-def _get(request: HttpRequest) -> HttpResponse:
-    """``spec/auth/token``."""
-    issued = services.issue_token(read_get(request))
-    content = _content(issued)
-    content["token"] = content["access_token"]
-    return _answer(content)
-
-
-def _post(request: HttpRequest) -> HttpResponse:
-    """``spec/auth/oauth``."""
-    issued = services.issue_token(read_post(request))
-    return _answer(_content(issued) | {"scope": " ".join(map(format_scope, issued.granted))})
-
-
-def _content(issued: services.Issued) -> dict[str, Any]:
+def _content(request: HttpRequest, issued: services.Issued) -> dict[str, Any]:
+    """The body as ``spec/auth/token`` (``GET``) or ``spec/auth/oauth`` (``POST``) defines it."""
     content = {
         "access_token": issued.token.text,
         "expires_in": issued.token.expires_in,
         "issued_at": issued.token.issued_at.isoformat().replace("+00:00", "Z"),
     }
-    return content | ({"refresh_token": issued.refresh_token} if issued.refresh_token else {})
+    if issued.refresh_token:
+        content["refresh_token"] = issued.refresh_token
+    if request.method == "POST":
+        return content | {"scope": " ".join(map(format_scope, issued.granted))}
+    return content | {"token": issued.token.text}

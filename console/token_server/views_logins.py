@@ -33,7 +33,7 @@ COLUMNS = {
 @require_GET
 @activated
 def listing(request: Request) -> HttpResponse:
-    """One's logins."""
+    """The list of the account's logins."""
     sort, order = sorting(request.GET, COLUMNS, "-created")
     context = {
         "rows": paged(Login.objects.visible_to(request.user).order_by(*order), request.GET),
@@ -47,11 +47,11 @@ def listing(request: Request) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @activated
 def revoke(request: Request, pk: uuid.UUID) -> HttpResponse:
-    """End one login."""
+    """Revoke one login."""
     login = get_object_or_404(Login.objects.visible_to(request.user).select_related("account"), pk=pk)
     if request.method == "POST":
         logins.revoke(login)
-        messages.success(request, _("The login of “%s” is revoked.") % login)
+        messages.success(request, _("Revoked the login “%s”.") % login)
         return go(request, came_from(request, reverse("logins")))
     context = {"login": login, "minutes": _minutes(), "section": "logins"}
     return dialog(request, "tokens/login_revoke.html", _("Revoke login"), context)
@@ -62,14 +62,14 @@ def revoke(request: Request, pk: uuid.UUID) -> HttpResponse:
 def revoke_all(request: Request) -> HttpResponse:
     """Revoke all logins."""
     if request.method == "POST":
-        ended = logins.revoke_all(request.user)
-        said = ngettext("%(count)d login is revoked.", "%(count)d logins are revoked.", ended) % {"count": ended}
-        messages.success(request, said)
+        revoked = logins.revoke_all(request.user)
+        notice = ngettext("Revoked %(count)d login.", "Revoked %(count)d logins.", revoked) % {"count": revoked}
+        messages.success(request, notice)
         return go(request, came_from(request, reverse("logins")))
     context = {"minutes": _minutes(), "section": "logins"}
     return dialog(request, "tokens/logins_revoke.html", _("Revoke all logins"), context)
 
 
 def _minutes() -> int:
-    """For how long a registry token that was given out before may be used."""
+    """For how many minutes a registry token that was issued before stays valid."""
     return -(-(settings.TOKEN_SECONDS + settings.REGISTRY_CLOCK_SKEW_SECONDS) // 60)

@@ -15,6 +15,7 @@ from console.access_tokens import services as access_tokens
 from console.accounts.models import AccessToken
 from console.audit.models import AuditEvent
 from console.ownership.services import delete_namespace, transfer_namespace
+from console.token_server import last_use
 from tests.support.factories import AccountFactory, ActivatedAccountFactory, NamespaceFactory
 from tests.support.responses import HTMX, text_of
 
@@ -204,7 +205,7 @@ class TestList:
     def test_what_it_shows(self, client, ann, team):
         soon = timezone.now() + datetime.timedelta(days=3)
         token, _secret = access_tokens.create(ann, "ci", can_push=True, namespaces=[team], expires_at=soon)
-        access_tokens.used(token.pk, "192.0.2.7", timezone.now())
+        last_use.update(AccessToken.objects.filter(pk=token.pk), "192.0.2.7", timezone.now())
         text = text_of(client.get(LIST))
         for said in (
             "Pull and push",
@@ -242,7 +243,7 @@ class TestList:
         for number in range(12):
             token, _secret = access_tokens.create(ann, f"ci-{number:02}", can_push=bool(number % 2))
             if number % 3:
-                access_tokens.used(token.pk, None, timezone.now())
+                last_use.update(AccessToken.objects.filter(pk=token.pk), None, timezone.now())
         shown = []
         for where in ("size=10", "size=10&page=2"):
             text = text_of(client.get(f"{LIST}?sort={sort}&{where}", headers={**HTMX, "HX-Target": "list"}))

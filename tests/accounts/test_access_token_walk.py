@@ -7,7 +7,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from console.accounts.token_secrets import looks_like_secret
+from console.access.token_secrets import looks_like_secret
 from tests.support.browser import REGISTRY_PASSWORD  # noqa: F401  (fixture)
 from tests.support.browser_user import BrowserUser
 

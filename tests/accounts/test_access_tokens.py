@@ -9,14 +9,15 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
+from console.access import token_secrets
+from console.access.token_secrets import hash_secret, looks_like_secret
 from console.access_tokens import services as access_tokens
-from console.accounts import token_secrets
 from console.accounts.models import AccessToken
 from console.accounts.services import change_registry_password, set_active
-from console.accounts.token_secrets import hash_secret, looks_like_secret
 from console.audit.models import AuditEvent
 from console.namespaces.models import NamespaceAccess
 from console.ownership.services import create_namespace, delete_namespace, finish_transfers, transfer_namespace
+from console.token_server import last_use
 from tests.support.concurrency import all_at_once
 from tests.support.factories import AccountFactory, ActivatedAccountFactory, NamespaceFactory
 
@@ -331,7 +332,7 @@ class TestUsed:
         return make(ann)[0]
 
     def use(self, token, address, at):
-        access_tokens.used(token.pk, address, at)
+        last_use.update(AccessToken.objects.filter(pk=token.pk), address, at)
         token.refresh_from_db()
         return token.last_used_at, token.last_used_from
 
@@ -359,8 +360,8 @@ class TestUsed:
     def test_one_statement_and_no_other_row(self, ann, token, django_assert_num_queries):
         other = make(ann, "other")[0]
         with django_assert_num_queries(1):
-            access_tokens.used(token.pk, "192.0.2.1", NOW)
+            last_use.update(AccessToken.objects.filter(pk=token.pk), "192.0.2.1", NOW)
         with django_assert_num_queries(1):
-            access_tokens.used(10**6, "192.0.2.1", NOW)
+            last_use.update(AccessToken.objects.filter(pk=10**6), "192.0.2.1", NOW)
         other.refresh_from_db()
         assert other.last_used_at is None

@@ -43,11 +43,11 @@ def test_see_where_one_is_logged_in_and_end_it(person, stack, unique):  # noqa: 
     expect(dialog.get_by_role("button", name="Cancel")).to_be_focused()
     assert Axe().run(page).violations_count == 0
     dialog.get_by_role("button", name="Revoke login").click()
-    expect(page.get_by_text("The login of “docker” is revoked.")).to_be_visible()
+    expect(page.get_by_text("Revoked the login “docker”.")).to_be_visible()
     expect(page.get_by_role("row")).to_have_count(3)
     assert [refresh(stack, token) for token in tokens] == [400, 200, 200]
 
     page.get_by_role("button", name="Revoke all logins").click()
     page.get_by_role("dialog").get_by_role("button", name="Revoke all logins").click()
-    expect(page.get_by_text("2 logins are revoked.")).to_be_visible()
+    expect(page.get_by_text("Revoked 2 logins.")).to_be_visible()
     assert [refresh(stack, token) for token in tokens] == [400, 400, 400]

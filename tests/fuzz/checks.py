@@ -137,8 +137,7 @@ def check_basic(header: str) -> None:
     """Either the reference's user name and password, or the one refusal."""
     found: tuple[str, str] | None
     try:
-        password = token_request.basic_credentials(header)
-        found = password.username, password.password
+        found = token_request.basic_credentials(header)
     except token_request.Refused:
         found = None
     expected = grammar.read_basic(header)

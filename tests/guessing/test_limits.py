@@ -9,10 +9,10 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from console.access import token_secrets
+from console.access.token_secrets import PREFIX
 from console.access_tokens import services as access_tokens
-from console.accounts import token_secrets
 from console.accounts.services import set_active
-from console.accounts.token_secrets import PREFIX
 from console.audit.models import AuditEvent
 from console.throttling import guesses
 from console.throttling.guesses import CONSOLE, REGISTRY, Attempt
@@ -297,7 +297,7 @@ class TestAnswers:
         (0.2, "in 1 second."), (59, "in 59 seconds."), (60, "in 1 minute."), (61, "in 2 minutes."),
     ])  # fmt: skip
     def test_when(self, seconds, sentence):
-        assert guesses.HeldBack(seconds).message.endswith(sentence)
+        assert guesses.RateLimited(seconds).message.endswith(sentence)
 
     @pytest.mark.parametrize("name", ["", "\x00", "x" * 5000, "ü:", "\ud800"])
     def test_names_of_every_kind(self, name):

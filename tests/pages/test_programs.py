@@ -73,7 +73,7 @@ def test_what_nobody_has_thought_of_is_said_in_a_sentence(monkeypatch):
     def fail(*_arguments):
         raise ZeroDivisionError
 
-    monkeypatch.setattr("console.token_server.lookup.for_anybody", fail)
+    monkeypatch.setattr("console.token_server.lookup.find", fail)
     answer = Client(SERVER_NAME="127.0.0.1", raise_request_exception=False).get(reverse("token"))
     assert answer.status_code == 500
     assert b"Something went wrong on our side" in answer.content

@@ -8,6 +8,7 @@ from django.conf import settings
 
 from console.access.grants import registry_grants
 from console.token_server import lookup
+from console.token_server.token_request import Password, TokenRequest
 
 
 class Asker:
@@ -56,8 +57,13 @@ def granted(response, service=""):
     }
 
 
+def look_up(asked, credentials=None):
+    """The facts that the token endpoint reads for a request with these scopes and credentials."""
+    return lookup.find(TokenRequest(settings.REGISTRY_SERVICE, tuple(asked), credentials, None))
+
+
 def grants(account, asked):
     """What the registry's policy gives an account (``None``: somebody anonymous) of what it asks for."""
     credential = account.registry_credential if account else None
-    found = lookup.by_username(credential.username, asked) if credential else lookup.for_anybody(asked)
+    found = look_up(asked, Password(credential.username, "") if credential else None)
     return registry_grants(found.caller, asked, found.repositories)

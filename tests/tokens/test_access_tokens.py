@@ -8,11 +8,11 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from console.access import token_secrets
+from console.access.token_secrets import new_secret
 from console.access_tokens import services as access_tokens
-from console.accounts import token_secrets
 from console.accounts.models import AccessToken, Account, RegistryCredential
 from console.accounts.services import change_registry_password, set_active
-from console.accounts.token_secrets import new_secret
 from console.ownership.services import delete_namespace
 from tests.support.factories import ImageFactory, NamespaceFactory
 from tests.support.token_endpoint import granted

@@ -11,12 +11,12 @@ from console.access.grants import Access, dockerhub_grants
 from console.accounts.models import Account
 from console.accounts.services import set_active
 from console.registry.signing import console_token
-from console.token_server.lookup import by_username
+from console.token_server.token_request import Password
 from registry_client import RegistryClient, SignedTokens, Unauthorized
 from tests.support.factories import ActivatedAccountFactory, ImageFactory, NamespaceFactory
 from tests.support.hub_cache import Cache, Upstream, running
 from tests.support.pushed_images import DOCKER_MANIFEST, push_image
-from tests.support.token_endpoint import granted, read
+from tests.support.token_endpoint import granted, look_up, read
 from tests.tokens.test_endpoint import PASSWORD, make_account
 
 pytestmark = pytest.mark.django_db
@@ -77,7 +77,7 @@ class TestWhoGetsWhat:
         """Also for accounts that the endpoint would not have let in."""
         asked = [Access("repository", "library/debian", frozenset({"pull", "push"}))]
         pull = [Access("repository", "library/debian", frozenset({"pull"}))]
-        caller = by_username("owner", []).caller
+        caller = look_up([], Password("owner", "")).caller
         assert dockerhub_grants(caller, asked) == pull
         assert dockerhub_grants(None, asked) == []
         assert dockerhub_grants(replace(caller, activated=False), asked) == []

@@ -239,7 +239,7 @@ class TestPage:
         assert refresh(token) == 200
         client.post(end_page(login), headers=headers)
         assert [refresh(token), refresh(other)] == [400, 200]
-        assert "The login of “docker” is revoked." in text_of(client.get(LIST))
+        assert "Revoked the login “docker”." in text_of(client.get(LIST))
         assert client.post(end_page(login)).status_code == 404
 
     @pytest.mark.parametrize("headers", [None, HTMX])
@@ -248,7 +248,7 @@ class TestPage:
         assert "Revoke all logins with Docker?" in text_of(client.get(ALL, headers=headers))
         client.post(ALL, headers=headers)
         assert [refresh(token) for token in tokens] == [400, 400]
-        assert "2 logins are revoked." in text_of(client.get(LIST))
+        assert "Revoked 2 logins." in text_of(client.get(LIST))
 
     def test_only_ones_own(self, client, ann):
         token = log_in(ActivatedAccountFactory())
@@ -279,7 +279,7 @@ class TestAdministration:
         login = Login.objects.get()
         form = {"action": "revoke", "_selected_action": [str(login.pk)]}
         response = client.post("/admin/tokens/login/", form, follow=True)
-        assert "1 login is revoked." in text_of(response)
+        assert "Revoked 1 login." in text_of(response)
         assert refresh(token) == 400
         event = AuditEvent.objects.get(action="login.revoke")
         assert (event.actor, event.detail["by"]) == (staff.account_id, "admin")

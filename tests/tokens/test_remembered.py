@@ -5,6 +5,7 @@ import importlib.util
 
 import jwt
 import pytest
+from django.conf import settings
 from django.contrib.auth.hashers import make_password
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -15,6 +16,7 @@ from console.accounts.models import Account, RegistryCredential
 from console.accounts.services import change_registry_password, set_active
 from console.repositories.models import Image
 from console.token_server import lookup, passwords
+from console.token_server.token_request import TokenRequest
 from tests.support.factories import PASSWORD as NEW_PASSWORD
 from tests.support.factories import ImageFactory, NamespaceFactory
 from tests.support.token_endpoint import granted
@@ -191,9 +193,13 @@ class TestOneQuery:
             assert (queries, len(grants)) == (1, opened), quota
 
 
+def request_for(asked):
+    return TokenRequest(settings.REGISTRY_SERVICE, tuple(asked), None, None)
+
+
 def test_images_are_counted_once_however_many_names_are_new(owner):
     asked = [Access("repository", f"team/new{number}", frozenset({"push"})) for number in range(50)]
-    parameters = {**lookup._names(asked), "username": "owner", "image_quota": 500, "marks": ""}
+    parameters = {**lookup._names(request_for(asked)), "username": "owner", "image_quota": 500, "marks": ""}
     with connection.cursor() as cursor:
         cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {lookup._BY_USERNAME}", parameters)
         (plan,) = cursor.fetchone()[0]
@@ -205,7 +211,7 @@ def test_each_repository_is_one_look_into_the_index_although_there_are_thousands
     """Prepared, a statement is planned for ten names, for which reading all of two thousand images seems cheaper."""
     team = owner.namespaces.get()
     Image.objects.bulk_create(Image(namespace=team, name=f"app{number}") for number in range(2000))
-    parameters = lookup._names([Access("repository", "team/app7", frozenset({"pull"}))])
+    parameters = lookup._names(request_for([Access("repository", "team/app7", frozenset({"pull"}))]))
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE images_image")
         cursor.execute("SET LOCAL plan_cache_mode = force_generic_plan")

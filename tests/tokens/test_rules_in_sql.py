@@ -8,11 +8,10 @@ from django.utils import timezone
 
 from console.access.grants import Access, registry_grants
 from console.access_tokens import services as access_tokens
-from console.accounts.token_secrets import hash_secret
 from console.repositories.models import Image
-from console.throttling.guesses import REGISTRY, Attempt
-from console.token_server import lookup
+from console.token_server.token_request import Password, Secret
 from tests.support.factories import ActivatedAccountFactory, ImageFactory, NamespaceFactory
+from tests.support.token_endpoint import look_up
 
 pytestmark = pytest.mark.django_db
 
@@ -44,9 +43,7 @@ def images(reader):
 def ask(account, names, secret=""):
     asked = [Access("repository", name, ACTIONS) for name in names]
     username = account.registry_credential.username
-    if not secret:
-        return asked, lookup.by_username(username, asked)
-    return asked, lookup.by_secret(username, hash_secret(secret), asked, Attempt(REGISTRY, username, None))
+    return asked, look_up(asked, Secret(username, secret) if secret else Password(username, ""))
 
 
 def test_facts_of_each_repository(reader, images):
@@ -77,7 +74,7 @@ def test_who_may_pull_push_and_delete(reader, images):
 
 def test_anonymous_callers_read_what_everybody_may(images):
     asked = [Access("repository", name, ACTIONS) for name in images]
-    found = lookup.for_anybody(asked)
+    found = look_up(asked)
     granted = {grant.name for grant in registry_grants(None, asked, found.repositories)}
     public = set(Image.objects.public().filter(namespace__new_owner=None).values_list("full_name", flat=True))
     assert granted == public

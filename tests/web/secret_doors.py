@@ -228,16 +228,17 @@ class Door:
 
 
 VERIFY, ENCODE = (f"django.contrib.auth.hashers.Argon2PasswordHasher.{name}" for name in ("verify", "encode"))
+LOOKUP = "console.token_server.lookup.find"
 HASH = "console.access_tokens.services.hash_secret"
 DOORS = [
     Door(sign_in, 302, 200, VERIFY),
     Door(change_console_password, 302, 200, ENCODE),
     Door(basic, 200, 401, VERIFY, gives=True),
     Door(form_password, 200, 400, VERIFY, gives=True),
-    Door(basic_access_token, 200, 401, "console.token_server.lookup.by_secret"),
-    Door(form_access_token, 200, 400, "console.token_server.lookup.by_secret"),
+    Door(basic_access_token, 200, 401, LOOKUP),
+    Door(form_access_token, 200, 400, LOOKUP),
     Door(create_access_token, 200, 422, HASH, gives=True),
-    Door(refresh, 200, 400, "console.token_server.lookup.by_login", gives=True),
+    Door(refresh, 200, 400, "console.token_server.token_request._refresh_token", gives=True),
     Door(activate, 302, 422, ENCODE),
     Door(change_registry_password, 302, 422, ENCODE),
     Door(letter, 302, 200, "console.accounts.password_reset_email.PasswordResetTokens.check_token"),

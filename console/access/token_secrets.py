@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
+import secrets
 import string
 import zlib
-
-from django.utils.crypto import get_random_string
 
 PREFIX = "myimg_"
 _DIGITS = string.digits + string.ascii_uppercase + string.ascii_lowercase
@@ -26,7 +25,7 @@ def _checksum(text: str) -> str:
 
 def new_secret() -> str:
     """A secret with 256 random bits, beginning with ``PREFIX`` and ending in a checksum."""
-    text = PREFIX + get_random_string(_RANDOM_LENGTH, _DIGITS)
+    text = PREFIX + "".join(secrets.choice(_DIGITS) for _ in range(_RANDOM_LENGTH))
     return text + _checksum(text)
 
 
