@@ -188,7 +188,7 @@ def test_of_many_who_ask_at_once_as_many_are_heard_as_may_be(crowd, monkeypatch)
         )
     answers = crowd.all()
     refused = [answer for answer in answers if answer is not None]
-    most, seconds = settings.GUESSES_AT["letter"]["account"]
+    most, seconds = settings.GUESSES_AT[PASSWORD_RESET]["account"]
     assert len(refused) == 12 - most, refused
     # Those who are refused have counted as well: each of them waits for one more.
     assert sorted(round(one.seconds / seconds) for one in refused) == list(range(2, 2 + len(refused)))

@@ -165,7 +165,7 @@ class TestCommand:
         assert certificate(made.token_key) != former
         assert former in trusted(made)
         assert AuditEvent.objects.get().action == "signing_key.rotate"
-        assert "is good until" in self.refused("--retire")
+        assert "are valid until" in self.refused("--retire")
 
     def test_not_when_a_registry_would_refuse_it(self, made, answers, settings):
         former = made.token_key.read_bytes()
@@ -212,5 +212,5 @@ def test_what_a_registry_says_of_a_key(registry_server, live_server, settings, t
     assert rotation.trusts(away, settings.KEYS.token_key) is None
     # Something that is no registry, here the console, listens in its place.
     page = rotation.Registry(live_server.url, settings.REGISTRY_SERVICE, True)
-    with pytest.raises(rotation.NotNow, match="an answer that is none"):
+    with pytest.raises(rotation.NotNow, match="gave an unexpected answer"):
         rotation.trusts(page, settings.KEYS.token_key)
