@@ -210,7 +210,7 @@ def storage(request: Request, namespace: str) -> HttpResponse:
 @require_GET
 @activated
 def version(request: Request) -> HttpResponse:
-    """Whether the list shows everything: an open page asks every second, and fetches the list when this changes."""
+    """The version of the list: an open page polls it, and fetches the list when it changes."""
     return _version(versions.list_version(request.user))
 
 

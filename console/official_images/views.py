@@ -147,7 +147,7 @@ def cached(request: Request, name: str) -> HttpResponse:
 @require_GET
 @signed_in
 def version(request: Request) -> HttpResponse:
-    """Whether the list shows everything: an open page asks every second, and fetches the list when this changes."""
+    """The version of the list: an open page polls it, and fetches the list when it changes."""
     return _version(_list_version(catalogue.state()))
 
 

@@ -1,10 +1,14 @@
-// Keeps an open list up to date: asks every second whether anything changed, and fetches the list only then.
-// What the reader has ticked, unfolded or focused stays so, although the list is replaced. What the reader asks for comes
-// first (hx-sync): it ends a refresh that is under way, and none is begun before it is there.
+// Keeps an open list up to date: polls its version, a few bytes, and fetches the list when the version changes.
+// Polling is fast while somebody uses the page or something changes in it, and backs off while the page is idle.
+// Ticked, unfolded and focused elements stay so although the list is replaced. A request of the reader comes first
+// (hx-sync): it aborts a refresh, and none starts before the request is done.
 (() => {
-  const EVERY = 1000;
-  const PATIENCE = 10_000;
-  const STALE_AFTER = 3; // failures one after another, within some ten seconds
+  const FAST = 1000; // milliseconds between two polls
+  const SLOW = 30_000;
+  const BACKOFF = 1.5; // each poll of an idle page waits so much longer than the one before
+  const IDLE_AFTER = 120_000; // milliseconds since the page was last used, or the list last changed
+  const STALE_AFTER = 3; // consecutive failures
+  const RETRY = 10_000; // the longest wait between two polls that fail
 
   const list = () => document.querySelector("[data-watch]");
 
@@ -77,47 +81,84 @@
   const words = document.body.dataset;
   let failures = 0;
   let stale = null;
-  const failed = () => {
-    wait = Math.min(PATIENCE, wait * 2);
+  const fail = () => {
+    wait = Math.min(RETRY, wait * 2);
     failures += 1;
     if (failures === STALE_AFTER) stale = notices.fail(words.offline, words.stale);
   };
+  const succeed = () => {
+    failures = 0;
+    stale?.remove();
+    wait = performance.now() - usedAt < IDLE_AFTER ? FAST : Math.min(SLOW, wait * BACKOFF);
+  };
 
-  let wait = EVERY;
-  const look = async () => {
+  let wait = FAST;
+  let usedAt = performance.now();
+  let timer = 0;
+  const next = (milliseconds) => {
+    clearTimeout(timer);
+    timer = setTimeout(poll, milliseconds);
+  };
+
+  // Returns false when the page need not poll any more.
+  const fetchVersion = async (watched) => {
+    const answer = await fetch(watched.dataset.watch, { headers: { Accept: "text/plain" }, redirect: "manual" });
+    if (answer.type === "opaqueredirect") {
+      notices.fail(words.ended, words.changed);
+      return false; // signed out: every further poll would get the same answer
+    }
+    if (answer.status === 404 && watched.dataset.gone) {
+      location.assign(watched.dataset.gone);
+      return false;
+    }
+    if (!answer.ok) {
+      fail();
+      return true;
+    }
+    const version = await answer.text();
+    // A newer list may have come meanwhile.
+    if (watched.isConnected && watched.dataset.version !== version) {
+      watched.dataset.version = version;
+      usedAt = performance.now();
+      refresh();
+    }
+    succeed();
+    return true;
+  };
+
+  let polling = false;
+  const poll = async () => {
+    timer = 0;
     const watched = list();
     if (watched && !document.hidden) {
+      polling = true;
       try {
-        const answer = await fetch(watched.dataset.watch, { headers: { Accept: "text/plain" }, redirect: "manual" });
-        if (answer.type === "opaqueredirect") {
-          notices.fail(words.ended, words.changed);
-          return; // each further question would get the same answer
-        }
-        if (answer.status === 404 && watched.dataset.gone) {
-          location.assign(watched.dataset.gone);
-          return; // asked for once: a slow answer is waited for
-        }
-        if (answer.ok) {
-          wait = EVERY;
-          failures = 0;
-          stale?.remove();
-          const version = await answer.text();
-          // The list may have been replaced meanwhile, with a newer answer.
-          if (watched.isConnected && watched.dataset.version !== version) {
-            watched.dataset.version = version;
-            refresh();
-          }
-        } else failed();
+        if (!(await fetchVersion(watched))) return;
       } catch {
-        failed();
+        fail();
       }
+      polling = false;
     }
-    setTimeout(look, wait);
+    next(wait);
   };
-  setTimeout(look, EVERY);
+  next(FAST);
 
-  // Until what failed is tried again. What comes of it changes the list, or is asked for after a few seconds.
-  const ASK_AFTER = 3;
+  // Using the page wakes it: the next poll comes within a second.
+  const wake = () => {
+    usedAt = performance.now();
+    if (polling || failures || wait === FAST) return;
+    wait = FAST;
+    next(0);
+  };
+  for (const use of ["pointermove", "pointerdown", "keydown", "wheel", "touchstart", "focus"]) {
+    window.addEventListener(use, wake, { capture: true, passive: true });
+  }
+  document.addEventListener("htmx:afterRequest", (event) => {
+    if (event.detail.requestConfig?.triggeringEvent?.type !== "list-changed") wake();
+  });
+
+  // Counts down to the next retry of failed work. Its outcome changes the list, which is fetched after a few seconds.
+  const REFRESH_AFTER = 3;
   let trying = 0;
   const countDown = () => {
     const shown = document.querySelectorAll("[data-next-try]");
@@ -132,11 +173,13 @@
       }
     }
     trying = now ? trying + 1 : 0;
-    if (trying && trying % ASK_AFTER === 0 && !document.hidden) refresh();
+    if (trying && trying % REFRESH_AFTER === 0 && !document.hidden) refresh();
   };
   setInterval(countDown, 1000);
 
   document.addEventListener("visibilitychange", () => {
-    if (!document.hidden && list()) refresh();
+    if (document.hidden || !list()) return;
+    wake();
+    refresh();
   });
 })();
