@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Collection, Iterable, Iterator
+from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import Exists, OuterRef, QuerySet
@@ -217,7 +218,9 @@ def _list_kept(image: Image, since: datetime.datetime) -> None:
         cursor.execute(_KEEP_WAITING, {"image": image.pk, "repository": image.repository, "since": since})
     unread = KeptManifest.objects.filter(image=image, blobs__isnull=True)
     while unread.exists():
-        for digest, parts in parts_of_each(image.repository, _each(unread)):
+        for digest, parts in parts_of_each(
+            image.repository, (digest for (digest,) in _read_in_batches(unread, "digest"))
+        ):
             _keep(image, parts.named)
             KeptManifest.objects.filter(image=image, digest=digest).update(blobs=list(parts.blobs))
 
@@ -245,9 +248,10 @@ def _remove_listed(
     # What a clearing has marked that was broken off may have been pushed once more since.
     _removed(repository).update(removed=False)
     waiting = listed.filter(removed=False)
-    removal = Removal(repository)
+    told: dict[str, datetime.datetime] = {}
     while waiting.exists():
-        for piece in pieces(parts_of_each(repository, _each(waiting))):
+        removal = Removal(repository)  # a push since the last round may have linked blobs again
+        for piece in pieces(parts_of_each(repository, _digests_with_time(waiting, told))):
             named = {digest for parts in piece.values() for digest in parts.named}
             blobs = {digest for parts in piece.values() for digest in parts.blobs}
             stays = staying({*piece, *named, *blobs})
@@ -255,7 +259,8 @@ def _remove_listed(
             for some in batches(named - stays, _ADDED_AT_ONCE):
                 pushed_digests.add(repository, some)
             removal.remove(piece.keys() - stays, blobs - stays)
-            PushedDigest.objects.filter(repository=repository, digest__in=piece.keys()).update(removed=True)
+            # One that was pushed again since it was read is removed in the next round.
+            pushed_digests.mark_removed(repository, {digest: told.pop(digest) for digest in piece})
 
 
 def _finish(repository: str, tags: int) -> int:
@@ -274,11 +279,16 @@ def _removed(repository: str) -> QuerySet[PushedDigest]:
     return PushedDigest.objects.filter(repository=repository, removed=True)
 
 
-def _each(rows: QuerySet[PushedDigest] | QuerySet[KeptManifest]) -> Iterator[str]:
-    """The digests of the rows, in order: of those that are added meanwhile, some."""
+def _digests_with_time(rows: QuerySet[PushedDigest], told: dict[str, datetime.datetime]) -> Iterator[str]:
+    """The digests of the rows, in order; ``told`` gets the time of the last push of each before it is yielded."""
+    for digest, told_at in _read_in_batches(rows, "digest", "told_at"):
+        told[digest] = told_at
+        yield digest
+
+
+def _read_in_batches(rows: QuerySet[Any], *fields: str) -> Iterator[tuple[Any, ...]]:
+    """The values of these fields, ``digest`` first and ordered by it; rows added meanwhile may be among them."""
     last = ""
-    while digests := list(
-        rows.filter(digest__gt=last).order_by("digest").values_list("digest", flat=True)[:_READ_AT_ONCE]
-    ):
-        yield from digests
-        last = digests[-1]
+    while found := list(rows.filter(digest__gt=last).order_by("digest").values_list(*fields)[:_READ_AT_ONCE]):
+        yield from found
+        last = found[-1][0]

@@ -71,6 +71,25 @@ def test_what_tags_and_indexes_name_goes_in_pieces():
     assert clearing.clear(repository) == 0
 
 
+def test_the_same_manifest_pushed_while_it_is_removed_goes_too(monkeypatch):
+    """Its notification arrives between the reading of the list and the mark."""
+    repository = f"{NamespaceFactory().name}/app"
+    pushes = [push_image(registry(), repository, "v1", layers=[b"layer"], config={"n": 1})]
+    real = removal.Removal.remove
+
+    def push_again(self, *arguments):
+        real(self, *arguments)
+        if len(pushes) == 1:
+            pushes.append(push_image(registry(), repository, None, layers=[b"layer"], config={"n": 1}))
+            pushed_digests.remember([(repository, pushes[1].digest)])
+
+    monkeypatch.setattr(removal.Removal, "remove", push_again)
+    clearing.clear(repository)
+    assert pushes[0].digest == pushes[1].digest
+    assert disk.left_of(repository) == []
+    assert not PushedDigest.objects.exists()
+
+
 @pytest.mark.parametrize("calls", range(0, 24, 2))
 def test_a_push_is_taken_back_whenever_it_is_broken_off(image, monkeypatch, calls):
     """Also what nothing but a tag or an index named, of which no notification told."""
