@@ -20,8 +20,8 @@ from console.ownership.services import (
     transfer_namespace,
 )
 from console.registry import jobs
-from console.registry.clearing import clear
 from console.registry.connection import registry
+from console.registry.deletion.names import clear_repository
 from console.repositories import pushed_digests
 from console.repositories.models import PushedDigest
 from registry_client import NotFound, RegistryClient, RegistryUnavailable
@@ -231,10 +231,10 @@ class TestHold:
 
         with monkeypatch.context() as patched, pytest.raises(RegistryUnavailable):
             patched.setattr(RegistryClient, "delete_manifest", die)
-            clear(repository)
-        clear(repository)
+            clear_repository(repository)
+        clear_repository(repository)
         assert disk.left_of(repository) == []
-        assert clear(repository) == 0
+        assert clear_repository(repository) == 0
 
     def test_a_registry_that_is_down_keeps_the_name_held(self, settings):
         settings.CONSOLE_REGISTRY_URL = "http://127.0.0.1:9"
