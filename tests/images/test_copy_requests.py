@@ -36,12 +36,12 @@ class TestRefused:
         return TagFactory(image=source, manifest=ManifestFactory(image=source), name="v1")
 
     def test_the_tag_itself(self, source, tag):
-        assert "tag itself" in self.refused(source.namespace.owner, tag, source.namespace, "source", "v1")
+        assert "same tag" in self.refused(source.namespace.owner, tag, source.namespace, "source", "v1")
 
     def test_somebody_elses_image(self, source, tag):
         stranger = ActivatedAccountFactory()
         own = NamespaceFactory(owner=stranger)
-        assert "not yours" in self.refused(stranger, tag, own, "mine", "v1")
+        assert "may not copy" in self.refused(stranger, tag, own, "mine", "v1")
         assert not Image.objects.filter(namespace=own).exists()
 
     def test_into_somebody_elses_namespace(self, source, tag):

@@ -53,7 +53,7 @@ class TestTurns:
         mark_image_for_deletion(image.namespace.owner, image)
 
     @pytest.mark.usefixtures("tags")
-    def test_it_gives_way_and_goes_on_where_it_was(self, image, monkeypatch):
+    def test_it_resumes_in_the_next_turn(self, image, monkeypatch):
         listed, seen = [], []
         real = images._list
         monkeypatch.setattr(images, "_list", lambda *arguments: listed.append(real(*arguments)))

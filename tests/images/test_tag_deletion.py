@@ -305,7 +305,7 @@ class TestOrder:
         assert not Image.objects.exists()
         assert disk.left_of(image.repository) == []
 
-    def test_it_gives_way_and_goes_on(self, image, monkeypatch):
+    def test_it_resumes_in_the_next_turn(self, image, monkeypatch):
         for number in range(3):
             push(image, f"v{number}")
         indexed(image)

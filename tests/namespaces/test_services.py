@@ -216,7 +216,7 @@ class TestHold:
                 registry().stat_blob(repository, blob)
         assert not PushedDigest.objects.exists()
 
-    def test_clearing_goes_on_where_it_was(self, registry_server, monkeypatch):
+    def test_clearing_resumes(self, registry_server, monkeypatch):
         """What only an index named is found again, although the index went before."""
         repository = f"{NamespaceFactory().name}/app"
         children = [push_image(registry(), repository, None) for _ in range(2)]

@@ -115,7 +115,7 @@ class TestAfterwards:
 
     def test_retried_while_it_runs(self, namespace):
         transfer = ask(namespace, "nginx")
-        assert "being copied" in refused(services.retry, namespace.owner, transfer)
+        assert "already running" in refused(services.retry, namespace.owner, transfer)
 
     def test_retried_by_the_quota_and_the_limit(self, namespace, settings):
         transfer = ask(namespace, "nginx")

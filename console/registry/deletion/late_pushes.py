@@ -26,10 +26,10 @@ class LatePushes:
         self.image = image
         self._ended = self._took = 0.0
 
-    def sync_new(self, *, anew: bool = False) -> bool:
+    def sync_new(self, *, read_all: bool = False) -> bool:
         """Sync what was pushed until now; whether there was anything.
 
-        :param anew: whether to read each tag even if that was done a moment ago.
+        :param read_all: whether to read each tag even if that was done a moment ago.
         :raises registry_client.RegistryError: when the registry does not answer, or no longer knows the repository
             although other tags of the image should be there.
         """
@@ -38,7 +38,7 @@ class LatePushes:
         listed = self._listed()
         names = [name for name in listed if name not in indexed]
         since = time.monotonic() - self._ended
-        if since >= self._took or (anew and len(listed) <= CHEAP_TO_ASK):
+        if since >= self._took or (read_all and len(listed) <= CHEAP_TO_ASK):
             names += self._moved({name: indexed[name] for name in listed if name in indexed})
         self.sync_tags(names)
         return bool(names) or synced

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Collection, Iterable, Iterator
-from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import Exists, OuterRef, QuerySet
@@ -208,8 +207,7 @@ def _list_kept(image: Image, since: datetime.datetime) -> None:
         cursor.execute(_KEEP_WAITING, {"image": image.pk, "repository": image.repository, "since": since})
     unread = KeptManifest.objects.filter(image=image, blobs__isnull=True)
     while unread.exists():
-        digests = (digest for (digest,) in _read_in_batches(unread, "digest"))
-        for digest, parts in parts_of_each(image.repository, digests):
+        for digest, parts in parts_of_each(image.repository, _each(unread)):
             _keep(image, parts.named)
             KeptManifest.objects.filter(image=image, digest=digest).update(blobs=list(parts.blobs))
 
@@ -237,19 +235,20 @@ def _remove_listed(
     # What a killed job has marked may have been pushed again since.
     _removed(repository).update(removed=False)
     waiting = listed.filter(removed=False)
-    told: dict[str, datetime.datetime] = {}
     while waiting.exists():
         removal = Removal(repository)  # a push since the last round may have linked blobs again
-        for piece in pieces(parts_of_each(repository, _digests_with_time(waiting, told))):
+        for piece in pieces(parts_of_each(repository, _each(waiting))):
             named = {digest for parts in piece.values() for digest in parts.named}
             blobs = {digest for parts in piece.values() for digest in parts.blobs}
             stays = staying({*piece, *named, *blobs})
             # Listed before anything is removed: what only an index names would not be found again.
             for some in batches(named - stays, _ADDED_AT_ONCE):
                 pushed_digests.add(repository, some)
+            rows = PushedDigest.objects.filter(repository=repository, digest__in=piece.keys())
+            told = dict(rows.values_list("digest", "told_at"))
             removal.remove(piece.keys() - stays, blobs - stays)
-            # One that was pushed again since it was read is removed in the next round.
-            pushed_digests.mark_removed(repository, {digest: told.pop(digest) for digest in piece})
+            # What was pushed again during the removal is not marked, and removed in the next round.
+            pushed_digests.mark_removed(repository, told)
 
 
 def _finish(repository: str, tags: int) -> int:
@@ -268,16 +267,11 @@ def _removed(repository: str) -> QuerySet[PushedDigest]:
     return PushedDigest.objects.filter(repository=repository, removed=True)
 
 
-def _digests_with_time(rows: QuerySet[PushedDigest], told: dict[str, datetime.datetime]) -> Iterator[str]:
-    """The digests of the rows, in order; ``told`` gets the time of the last push of each before it is yielded."""
-    for digest, told_at in _read_in_batches(rows, "digest", "told_at"):
-        told[digest] = told_at
-        yield digest
-
-
-def _read_in_batches(rows: QuerySet[Any], *fields: str) -> Iterator[tuple[Any, ...]]:
-    """The values of these fields, ``digest`` first and ordered by it; rows added meanwhile may be among them."""
+def _each(rows: QuerySet[PushedDigest] | QuerySet[KeptManifest]) -> Iterator[str]:
+    """The digests of the rows, in order; rows that are added meanwhile may be among them."""
     last = ""
-    while found := list(rows.filter(digest__gt=last).order_by("digest").values_list(*fields)[:_READ_AT_ONCE]):
-        yield from found
-        last = found[-1][0]
+    while digests := list(
+        rows.filter(digest__gt=last).order_by("digest").values_list("digest", flat=True)[:_READ_AT_ONCE]
+    ):
+        yield from digests
+        last = digests[-1]

@@ -33,7 +33,7 @@ def run_tag_deletion(image: Image, turn_over: Callable[[], bool] = never) -> Non
     :raises console.registry.deletion.steps.TurnOver: when the turn is over; calling again resumes.
     """
     late_pushes = LatePushes(image)
-    late_pushes.sync_new(anew=True)
+    late_pushes.sync_new(read_all=True)
     _untag_marked(image, late_pushes)
     _remove_doomed(image, late_pushes, turn_over)
 
@@ -139,7 +139,7 @@ def _remove_doomed(image: Image, late_pushes: LatePushes, turn_over: Callable[[]
     """
     synced = False
     while Manifest.objects.filter(image=image, doomed=True).exists():
-        if late_pushes.sync_new(anew=not synced) or not synced:
+        if late_pushes.sync_new(read_all=not synced) or not synced:
             _spare_needed(image)
             synced = True
         manifest = Manifest.objects.filter(image=image, doomed=True).order_by("digest").first()
