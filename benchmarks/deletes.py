@@ -146,7 +146,7 @@ def chosen(image: Image, owner: Account) -> tuple[float, int]:
     names = list(Tag.objects.filter(image=image).order_by("-name").values_list("name", flat=True)[:CHOSEN])
     seen: set[int] = set()
     with tools.worker(), tools.stopwatch() as seconds:
-        services.delete_tags(owner, image, names)
+        services.mark_tags_for_deletion(owner, image, names)
         while left := Manifest.objects.filter(image=image).filter(Q(doomed=True) | Q(tags__name__in=names)).count():
             seen.add(left)
             time.sleep(0.1)
@@ -159,7 +159,7 @@ def product(image: Image, owner: Account) -> tuple[float, float, int]:
     seen: list[int] = []
     with tools.worker(), tools.stopwatch() as seconds:
         before = tools.cpu_seconds()
-        services.delete_image(owner, image)
+        services.mark_image_for_deletion(owner, image)
         while (deletion := ImageDeletion.objects.filter(image_id=image.pk).first()) is not None:
             if deletion.done not in seen:
                 seen.append(deletion.done)

@@ -12,7 +12,7 @@ from console.accounts.models import Account
 from console.audit.admin_base import ReadOnlyAdmin
 from console.registry import retry
 from console.repositories.models import Copy, Image, ImageDeletion, Tag, WorkFailure
-from console.repositories.services import start_deletion, start_tag_deletion
+from console.repositories.services import queue_image_deletion, queue_tag_deletion
 
 
 def _account_id(request: HttpRequest) -> str:
@@ -47,7 +47,7 @@ class ImageAdmin(ReadOnlyAdmin):
     @admin.action(description=_("Delete with all tags (in the background)"), permissions=["change"])
     def delete_with_all_tags(self, request: HttpRequest, queryset: QuerySet[Image]) -> None:
         for image in queryset.select_related("namespace"):
-            start_deletion(image, _account_id(request))
+            queue_image_deletion(image, _account_id(request))
         messages.info(request, _("The deletion has started; the state column shows when it is finished."))
 
 
@@ -75,7 +75,7 @@ class TagAdmin(ReadOnlyAdmin):
             by_image.setdefault(image_id, []).append(name)
         for image in Image.objects.select_related("namespace").filter(pk__in=by_image):
             try:
-                start_tag_deletion(image, by_image[image.pk], _account_id(request))
+                queue_tag_deletion(image, by_image[image.pk], _account_id(request))
             except ValidationError as problem:
                 messages.error(request, f"{image}: {' '.join(problem.messages)}")
 

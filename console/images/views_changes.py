@@ -130,7 +130,7 @@ def _delete(request: Request, images: list[Image]) -> HttpResponse:
         return _deletion_dialog(request, images, _("Type “%s” to confirm.") % to_type)
     try:
         for image in images:
-            services.delete_image(request.user, image)
+            services.mark_image_for_deletion(request.user, image)
     except ValidationError as problem:
         return _deletion_dialog(request, images, " ".join(problem.messages))
     return go(request, came_from(request, reverse("images")))
@@ -182,7 +182,7 @@ def tags_delete(request: Request, repository: str) -> HttpResponse:
     problem = ""
     if request.method == "POST":
         try:
-            going = services.delete_tags(request.user, image, [tag.name for tag in tags])
+            going = services.mark_tags_for_deletion(request.user, image, [tag.name for tag in tags])
         except ValidationError as error:
             problem = " ".join(error.messages)
         else:

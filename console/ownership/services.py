@@ -21,8 +21,8 @@ from console.accounts.models import Account
 from console.audit.services import record
 from console.database.conflicts import insert
 from console.namespaces.models import Namespace, NamespaceAccess, NamespaceHold
-from console.registry import clearing
 from console.registry.connection import has_images_under, registry
+from console.registry.deletion import names
 from console.repositories import failures, pushed_digests, quotas
 from console.repositories.models import Image, WorkFailure
 from registry_client import RegistryError
@@ -242,12 +242,12 @@ def _take_back(namespace: Namespace, repositories: list[str]) -> None:
         if repository.partition("/")[0] != namespace.name:
             continue
         image = images.get(repository)
-        if image is None and clearing.has_push_since(repository, began):
-            clearing.clear(repository)
+        if image is None and names.has_push_since(repository, began):
+            names.clear_repository(repository)
         elif image is None:
             log.warning("%s has no image, and no push since the transfer began is known: it stays", repository)
         elif image.state == Image.State.ACTIVE:  # a deletion takes everything along
-            clearing.undo_pushes(image, began)
+            names.undo_pushes(image, began)
 
 
 def release_names() -> int:
@@ -278,7 +278,7 @@ def _clear(name: str, repositories: list[str]) -> None:
         return
     for repository in repositories:
         if repository.partition("/")[0] == name:
-            clearing.clear(repository)
+            names.clear_repository(repository)
 
 
 def _repositories() -> list[str]:

@@ -1,4 +1,4 @@
-"""The console's own connection to the registry."""
+"""Clients for the registries: one for each process, and concurrent calls."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from registry_client import NameUnknown, RegistryClient, RegistryError, SignedTo
 
 T = TypeVar("T")
 R = TypeVar("R")
-# The registry answers a few calls at a time faster than one after another; more only queue up.
+# Concurrent calls of one thread: a few are faster than one after another, more only queue up.
 _AT_ONCE = 4
-# A call that waits for its turn takes a kilobyte.
+# Calls that are submitted at a time: a waiting call takes a kilobyte.
 _SUBMITTED = 200
-# Repositories a page of the catalogue: so many any registry allows.
+# Repositories per page of the catalogue: every registry allows so many.
 _PAGE = 100
-_LOOKING_SECONDS = 20
+_CATALOG_SECONDS = 20
 _QUICK_SECONDS = 5
 
 
@@ -34,7 +34,7 @@ def _client(url: str, service: str, process: int) -> RegistryClient:
 
 
 def registry() -> RegistryClient:
-    """The client for the installation's registry: one for each process, its connections kept open."""
+    """The client for the installation's registry: one for each process, with persistent connections."""
     return _client(settings.CONSOLE_REGISTRY_URL, settings.CONSOLE_REGISTRY_SERVICE, os.getpid())
 
 
@@ -45,36 +45,36 @@ def _quick_client(url: str, service: str, process: int) -> RegistryClient:
 
 
 def quick_registry() -> RegistryClient:
-    """The same for work that others wait for: what is not answered soon is an error, and is not asked again."""
+    """As ``registry``, with a short timeout and without retries: for work that blocks others."""
     return _quick_client(settings.CONSOLE_REGISTRY_URL, settings.CONSOLE_REGISTRY_SERVICE, os.getpid())
 
 
 def hub() -> RegistryClient:
-    """The client for the cache of Docker Hub's official images: what is not cached comes from Docker Hub meanwhile.
+    """The client for the cache of Docker Hub's official images, which fetches from Docker Hub what is not cached.
 
-    Its repositories are ``library/NAME``. With ``DOCKERHUB=off`` nobody answers there.
+    Its repositories are ``library/NAME``. With ``DOCKERHUB=off`` there is no such registry.
     """
     return _client(settings.DOCKERHUB_URL, settings.DOCKERHUB_SERVICE, os.getpid())
 
 
 def hub_inner() -> RegistryClient:
-    """The client for what that cache holds at this moment: never asks Docker Hub, and cannot write.
+    """The client for the content of that cache: it is read-only and never contacts Docker Hub.
 
-    A tag that is listed here was pulled once; of a multi-platform image usually one platform is here, and the others
-    raise ``ManifestUnknown``.
+    A listed tag was pulled before; of a multi-platform image usually one platform is cached, and the others raise
+    ``ManifestUnknown``.
     """
     return _client(settings.DOCKERHUB_INNER_URL, settings.DOCKERHUB_INNER_SERVICE, os.getpid())
 
 
 def registry_with_token(token: str) -> RegistryClient:
-    """A client that carries ``token`` instead of the console's own: close it after use."""
+    """A client that sends ``token`` instead of the console's own tokens; close it after use."""
     return RegistryClient(
         settings.REGISTRY_URL, SignedTokens(lambda scopes: (token, float(settings.TOKEN_SECONDS))), retries=1
     )
 
 
 def registry_answers() -> bool:
-    """Whether the registry answers just now; asked once, for a second at most."""
+    """Health check: whether the registry answers; one request with a timeout of 2 seconds."""
     tokens = SignedTokens(console_token)
     with RegistryClient(settings.REGISTRY_URL, tokens, connect_timeout=1, read_timeout=2, retries=0) as client:
         try:
@@ -85,7 +85,7 @@ def registry_answers() -> bool:
 
 
 class _Pool(threading.local):
-    """The threads that make calls for one thread, kept from one batch to the next; a forked process has its own."""
+    """A thread pool for each calling thread, reused from batch to batch; a forked process has its own."""
 
     def __init__(self) -> None:
         self.process = 0
@@ -102,10 +102,10 @@ _pool = _Pool()
 
 
 def at_once(call: Callable[[T], R], items: Iterable[T]) -> list[R]:
-    """Make a call for each item, a few at a time; the results in order.
+    """Call the registry for each item, with a few concurrent calls; the results are in the order of the items.
 
-    :param call: talks to the registry; must leave the database alone, whose connections belong to one thread.
-    :raises Exception: the first that a call raised, when those under way have ended; the others are not made then.
+    :param call: must not use the database, whose connections belong to one thread.
+    :raises Exception: the first that a call raised, after the running calls have ended; the others are cancelled.
     """
     results: list[R] = []
     waiting = iter(items)
@@ -122,15 +122,15 @@ def at_once(call: Callable[[T], R], items: Iterable[T]) -> list[R]:
 
 
 def has_images_under(namespace: str) -> bool | None:
-    """Whether the registry has a repository with a tag in ``namespace``, whoever pushed it.
+    """Whether the registry has a repository with a tag in ``namespace``, of any owner.
 
     Repositories without tags do not count: deleted images leave them behind.
 
-    :return: ``None`` when there is so much to look at that it cannot be told within some seconds.
-    :raises registry_client.RegistryError: when the registry does not answer; it is not asked for long.
+    :return: ``None`` when the catalogue is so large that the check timed out (20 seconds).
+    :raises registry_client.RegistryError: when the registry does not answer; short timeouts, no retries.
     """
     prefix = f"{namespace}/"
-    end = time.monotonic() + _LOOKING_SECONDS
+    end = time.monotonic() + _CATALOG_SECONDS
     tokens = SignedTokens(functools.partial(console_token, service=settings.CONSOLE_REGISTRY_SERVICE))
     with RegistryClient(settings.CONSOLE_REGISTRY_URL, tokens, connect_timeout=2, read_timeout=20, retries=0) as client:
 
@@ -140,7 +140,7 @@ def has_images_under(namespace: str) -> bool | None:
             except NameUnknown:
                 return False
 
-        # Some storages list "team-x/…" before "team/…", so that others may stand between; none stands after.
+        # Some storages list "team-x/…" before "team/…": other namespaces may stand in between, but not after.
         following = takewhile(lambda name: name.startswith(prefix) or name < prefix, client.catalog(_PAGE, prefix))
         names = (name for name in following if name.startswith(prefix))
         while batch := list(islice(names, _AT_ONCE)):

@@ -1,4 +1,4 @@
-"""Asking for copies."""
+"""Start copies of tags: check the rights, store the copy and queue its job."""
 
 from __future__ import annotations
 
@@ -25,33 +25,33 @@ _NOT_YOURS = gettext_lazy("Choose one of your own namespaces that is not being t
 def copy_tag(
     account: Account, source: Tag, namespace: Namespace, name: str, tag: str, *, attached: bool = False
 ) -> Copy:
-    """Begin to copy a tag, all its platforms included, to ``namespace/name:tag``; a tag that is there is replaced.
+    """Start a copy of a tag with all its platforms to ``namespace/name:tag``, which is replaced if it exists.
 
-    The image is created, private, when there is none of that name.
+    A private image is created if there is none of that name.
 
     :param source: a tag of an image that the account may see, with its image and manifest.
-    :param attached: whether what is about it (signatures, SBOMs) is copied along.
+    :param attached: whether attachments (signatures, SBOMs) are copied, too.
     :raises ValidationError: keyed by field.
     """
     tag = tag.strip()
     if not account.may("image.view", source.image):
-        raise ValidationError(_("This image is not yours to copy."))
+        raise ValidationError(_("You may not copy this image."))
     if source.state != Tag.State.ACTIVE or source.image.state != Image.State.ACTIVE:
         raise ValidationError(_("The tag is being deleted."))
     require_tag(tag)
     with transaction.atomic():
         image = target_image(account, namespace, name)
-        copy = _begin(account, source, image, tag, attached)
+        copy = _start(account, source, image, tag, attached)
         if attached and image.pk != source.image_id:
             for other in copying.attachments_of(source.image, source.manifest.digest):
-                _begin(account, other, image, other.name)
+                _start(account, other, image, other.name)
     return copy
 
 
 def require_tag(tag: str) -> None:
-    """Refuse what is no tag's name.
+    """Check the name of a tag.
 
-    :raises ValidationError: keyed ``tag``.
+    :raises ValidationError: keyed ``tag``, for an invalid name.
     """
     try:
         check_tag_name(tag)
@@ -60,7 +60,7 @@ def require_tag(tag: str) -> None:
 
 
 def target_image(account: Account, namespace: Namespace, name: str) -> Image:
-    """The image to copy to, made when there is none of that name.
+    """Get the image to copy to, or create it.
 
     :raises ValidationError: keyed by field.
     """
@@ -75,13 +75,13 @@ def target_image(account: Account, namespace: Namespace, name: str) -> Image:
 
 
 def locked_target(account: Account, image: Image, tag: str) -> Image:
-    """The image's row, locked, once it is certain that something may be copied to ``tag`` of it now.
+    """Lock the image's row and check that ``tag`` of it can be copied to now.
 
     :raises ValidationError: keyed by field.
     """
-    # Without its namespace, which is read after the lock was had: read with it, it would be as it was before the wait.
+    # Without its namespace, which must be read after the wait for the lock: it may be transferred meanwhile.
     locked = Image.objects.select_for_update(of=("self",)).filter(pk=image.pk).first()
-    # It may have been deleted, or given away, while the lock was waited for.
+    # It may have been deleted or transferred during the wait for the lock.
     if locked is None or locked.state != Image.State.ACTIVE:
         raise ValidationError({"name": _("The image “%s” is being deleted.") % image.repository})
     if not account.may("image.push", locked):
@@ -94,15 +94,15 @@ def locked_target(account: Account, image: Image, tag: str) -> Image:
         *locked.transfers.filter(state="running").values_list("tag", flat=True),
     }
     if tag in coming:
-        raise ValidationError({"tag": _("Something is being copied to the tag “%s” just now.") % tag})
+        raise ValidationError({"tag": _("A copy to the tag “%s” is already running.") % tag})
     if existing is None and (refusal := quotas.refuse_tag(account, locked, len(coming))):
         raise ValidationError({"name": refusal})
     return locked
 
 
-def _begin(account: Account, source: Tag, image: Image, tag: str, attached: bool = False) -> Copy:
+def _start(account: Account, source: Tag, image: Image, tag: str, attached: bool = False) -> Copy:
     if image.pk == source.image_id and tag == source.name:
-        raise ValidationError({"tag": _("This is the tag itself. Choose another name.")})
+        raise ValidationError({"tag": _("This is the same tag. Choose another name.")})
     locked = locked_target(account, image, tag)
     Copy.objects.filter(image=locked, tag=tag).delete()
     failures.forget(Kind.COPY, locked.repository, [tag])

@@ -1,7 +1,7 @@
-"""Copying a tag within an image, or to another image of one's own, without moving a byte.
+"""Copy a tag within an image, or to another image of the same account, without moving bytes.
 
 Blobs are mounted from the source (Distribution, "Cross Repository Blob Mount"), then the manifests are put, children
-before the index that names them: the copy has the same digest, all platforms included. Every step can be done again.
+before the index that names them: the copy has the same digest, with all platforms. Every step is idempotent.
 """
 
 from __future__ import annotations
@@ -51,33 +51,33 @@ class CannotCopy(Exception):
 
 
 def run(copy_id: int) -> None:
-    """Do the copy, then remove its row; one that can never succeed keeps the row, with the reason.
+    """Copy, then delete the copy's row; a copy that cannot succeed keeps its row, with the problem.
 
-    :raises registry_client.RegistryError: when it may succeed later.
+    :raises registry_client.RegistryError: when a retry may succeed.
     """
     copy = Copy.objects.select_related("image__namespace").filter(pk=copy_id, state=Copy.State.RUNNING).first()
     if copy is None:
         return
     try:
         if copy.image.state != Image.State.ACTIVE:
-            raise CannotCopy("The image that it was to be copied to is being deleted.")
+            raise CannotCopy("The image to copy to is being deleted.")
         _require_still_allowed(copy)
         copy_manifest(copy.source, copy.image.repository, copy.digest, copy.tag)
         attached = _copy_attached(copy) if copy.attached else []
         _index(copy, attached)
     except (RegistryUnavailable, Unauthorized) as error:
-        log.warning("copy of %s waits: %s", copy, error)
+        log.warning("copy of %s failed and is retried: %s", copy, error)
         sentence = (
-            "The registry does not answer. Retrying automatically."
+            "Can’t reach the registry. Retrying automatically."
             if isinstance(error, RegistryUnavailable)
-            else "The registry refuses the console. Retrying automatically."
+            else "The registry refuses the console’s token. Retrying automatically."
         )
-        # A registry that is there and answers 500 each time is no outage.
+        # A registry that answers 500 each time is no outage.
         if not is_of_one_tag(error) or timezone.now() - copy.requested_at < failures.PATIENCE:
             with _shown(copy) as row:
                 row.update(problem=sentence)
             raise
-        _fail(copy, "The registry answered with an error of its own for a day.", error)
+        _fail(copy, "The registry answered with a server error for a day.", error)
         return
     except Exception as error:
         if is_database_outage(error):
@@ -107,25 +107,25 @@ def _target(copy: Copy) -> str:
 
 
 def _require_still_allowed(copy: Copy) -> None:
-    """Ask again: source and target may have changed hands while the copy waited."""
+    """Check the rights again: source and target may have another owner by now."""
     account = Account.objects.filter(account_id=copy.requested_by).first()
     if account is None or not account.may("image.push", copy.image):
-        raise CannotCopy("Whoever asked for it may no longer push to this image.")
+        raise CannotCopy("The account that started the copy may no longer push to this image.")
     source = Image.objects.select_related("namespace").filter(full_name=copy.source).first()
     if source is not None and not account.may("image.view", source):
-        raise CannotCopy("Whoever asked for it may no longer see the image that it was to be copied from.")
+        raise CannotCopy("The account that started the copy may no longer see the image to copy from.")
 
 
 @contextmanager
 def _shown(copy: Copy) -> Iterator[QuerySet[Copy]]:
-    """The copy's row, to be changed so that open pages see it."""
+    """Lock the image and yield the copy's row, so that open pages show the change."""
     with image_locked(copy.image_id):
         yield Copy.objects.filter(pk=copy.pk)
         Image.objects.filter(pk=copy.image_id).update(changed_at=timezone.now())
 
 
 def dismiss(image: Image, number: int) -> None:
-    """Forget a copy to ``image`` that failed; nothing happens when there is none of that number."""
+    """Delete the row of a failed copy to ``image``; does nothing when there is none of that number."""
     copy = Copy.objects.filter(image=image, pk=number, state=Copy.State.FAILED).first()
     if copy is not None:
         with _shown(copy) as row:
@@ -159,11 +159,11 @@ def copy_manifest(source: str, target: str, digest: str, reference: str) -> None
     except (UnreadableContent, DigestMismatch) as error:
         raise CannotCopy("The registry cannot read a part of the image. Push the image again.") from error
     except MalformedManifest as error:
-        raise CannotCopy("The image’s manifest cannot be understood.") from error
+        raise CannotCopy("The image’s manifest is invalid.") from error
 
 
 class _Parts(NamedTuple):
-    """What is held of a manifest while what it names is copied."""
+    """The parts of a manifest that stay in memory while what it names is copied."""
 
     digest: str
     is_index: bool
@@ -183,9 +183,9 @@ def _copy(source: str, target: str, parts: _Parts, reference: str, depth: int, d
     if source != target:
         _copy_parts(source, target, parts, depth, done)
     done.add(parts.digest)
-    # Before: a copy that ends half-way leaves platforms that no tag names.
+    # Before the put: a copy that fails half-way leaves platforms that no tag names.
     pushed_digests.remember([(target, parts.digest)])
-    # Its bytes alone, whatever their number: storing them may take the registry seconds.
+    # Only its bytes, outside the semaphore for large manifests: storing them may take the registry seconds.
     manifest = registry().manifest(source, parts.digest)
     registry().put_manifest(target, reference, manifest.content, manifest.media_type)
 
@@ -199,7 +199,7 @@ def _copy_parts(source: str, target: str, parts: _Parts, depth: int, done: set[s
     for entry in parts.entries:
         if entry.digest in done:
             continue
-        # The registry says what it is: an index may name layers, as BuildKit's cache does.
+        # The registry knows what it is: an index may name layers, as BuildKit's cache does.
         with content_held(source, entry.digest, entry.media_type) as content:
             below = _parts(content) if isinstance(content, RegistryManifest) else None
             is_there = content is not None
@@ -213,7 +213,7 @@ def _copy_parts(source: str, target: str, parts: _Parts, depth: int, done: set[s
 
 
 def _copy_attached(copy: Copy) -> list[str]:
-    """Copy what names the digest, or a platform of it, as its subject and has no tag; the digests."""
+    """Copy attachments without a tag, of the digest or of a platform of it; their digests."""
     source = Image.objects.select_related("namespace").filter(full_name=copy.source).first()
     if source is None or source.pk == copy.image_id:
         return []
@@ -227,25 +227,25 @@ def _mount(source: str, target: str, blob: Descriptor) -> None:
     digest = blob.digest
     if registry().mount_blob(target, digest, source):
         return
-    # A registry may decline to mount: then the bytes do move.
+    # A registry may decline to mount: then the bytes are moved.
     try:
         size = registry().stat_blob(source, digest).size
         registry().upload_blob(target, digest, registry().blob(source, digest), size)
     except NotFound as error:
         if blob.urls:
-            return  # a foreign layer: it was never here, and the copy does without it as its source does
+            return  # a foreign layer: it is in no registry
         raise CannotCopy(_INCOMPLETE) from error
 
 
 def attachments_of(image: Image, digest: str) -> list[Tag]:
-    """The tags of an image that are about a digest, or about a platform of it: signatures, SBOMs."""
+    """The tags of attachments (signatures, SBOMs) of a digest, or of a platform of it."""
     about = _with_platforms(image, digest)
     tags = Tag.objects.filter(image=image, subject__in=about, state=Tag.State.ACTIVE).select_related("manifest")
     return list(tags.defer("manifest__platforms", "manifest__blobs", "manifest__children"))
 
 
 def untagged_about(image: Image, digest: str) -> list[Manifest]:
-    """The manifests without a tag whose subject is a digest, or a platform of it."""
+    """The attachments without a tag of a digest, or of a platform of it."""
     about = _with_platforms(image, digest)
     manifests = Manifest.objects.filter(image=image, subject__in=about, tags=None, doomed=False).order_by("digest")
     return list(manifests.defer("platforms", "blobs", "children"))

@@ -1,7 +1,7 @@
-"""Foreign layers: which ones the bundled registry takes.
+"""Foreign layers: which ones the bundled registry accepts.
 
-A foreign layer (Docker), or nondistributable one (OCI), is not in a registry but at the addresses that its descriptor
-names, as Microsoft's license wanted it for Windows' base images.
+A foreign layer (Docker) or nondistributable layer (OCI) is not in the registry but at the URLs of its descriptor.
+Microsoft's license required this for the base images of Windows.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from django.conf import settings
 
 from registry_client import DOCKER_FOREIGN_LAYER, DOCKER_MANIFEST, OCI_LAYER, Descriptor, Manifest
 
-# Those of an OCI manifest whose addresses Distribution 2.8 looks at (registry/storage/ocimanifesthandler.go).
+# Layers of an OCI manifest whose URLs Distribution 2.8 checks (registry/storage/ocimanifesthandler.go).
 _OCI_CHECKED = {
     OCI_LAYER,
     OCI_LAYER.removesuffix("+gzip"),
@@ -23,14 +23,14 @@ _OCI_CHECKED = {
 
 
 def refusal(image: Manifest) -> str:
-    """Why the bundled registry does not store an image with such layers, empty when it does.
+    """Why the bundled registry refuses an image for its foreign layers, as a sentence; empty when it accepts it.
 
-    The registry answers 500 "unknown error" then, as if it were broken. Of a manifest that cannot be understood as a
-    whole, this judges the layers that can.
+    The registry itself answers 500 "unknown error", as if it were broken. Of a partly invalid manifest, the valid
+    layers are checked.
     """
     patterns = settings.FOREIGN_LAYER_URLS
     if patterns is None:
-        return ""  # a registry of somebody's own has rules of its own
+        return ""  # an external registry has its own rules
     for layer in image.entries:
         if image.media_type == DOCKER_MANIFEST:
             checked = layer.media_type == DOCKER_FOREIGN_LAYER
@@ -48,19 +48,19 @@ def refusal(image: Manifest) -> str:
 
 
 def host(layer: Descriptor) -> str:
-    """The host that clients download a foreign layer from, for people to read; its first one, in a bounded length."""
+    """The host of a foreign layer's first URL, for messages; at most 100 characters."""
     try:
         name = urlsplit(layer.urls[0]).hostname if layer.urls else None
     except ValueError:
         name = None
-    return (name or "an address that cannot be understood")[:100]
+    return (name or "an invalid address")[:100]
 
 
 def _is_allowed(url: str, patterns: tuple[str, ...]) -> bool:
-    """As Distribution judges: a scheme of the web, no fragment, and one of the patterns."""
+    """The check of Distribution: HTTP or HTTPS, no fragment, and a match of one of the patterns."""
     try:
         parts = urlsplit(url)
     except ValueError:
         return False
-    good = parts.scheme in {"http", "https"} and not parts.fragment
-    return good and any(re.search(pattern, url) for pattern in patterns)
+    is_web = parts.scheme in {"http", "https"} and not parts.fragment
+    return is_web and any(re.search(pattern, url) for pattern in patterns)

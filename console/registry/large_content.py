@@ -1,7 +1,7 @@
 """Semaphore for large manifests and configurations: each process holds one at a time.
 
-What is small is held as it comes. Whatever is larger waits for its turn, so that several jobs at once take no more
-memory than one. The holder calls the registry for the configuration alone meanwhile, and stores what it read.
+Small content is not limited. Larger content is read under the semaphore, so that several concurrent jobs take no more
+memory than one. The holder only reads configurations from the registry meanwhile, and stores what it read.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from registry_client.transport import MANIFEST_LIMIT
 
 T = TypeVar("T")
 
-# Bytes. Hundreds of layers fit in.
+# Bytes: enough for hundreds of layers.
 SMALL_BYTES = 128 << 10
 
-_turn = threading.RLock()
+_semaphore = threading.RLock()
 
 
 @contextmanager
 def one_at_a_time() -> Iterator[None]:
-    """Wait for the turn to hold something large.
+    """Acquire the semaphore; reentrant in one thread.
 
-    Not to be called where a lock of the database is held: the holder of the turn may wait for that lock.
+    Never call it while holding a database lock, for which the holder of the semaphore may wait: a deadlock.
     """
-    with _turn:
+    with _semaphore:
         yield
 
 
 @contextmanager
 def manifest_held(repository: str, reference: str) -> Iterator[Manifest]:
-    """The manifest of a tag or a digest, to be let go of with the block.
+    """Read the manifest of a tag or a digest, to be released when the block ends.
 
-    :raises registry_client.RegistryError: when it cannot be had.
+    :raises registry_client.RegistryError: when it cannot be read.
     """
     with _held(lambda limit: registry().manifest(repository, reference, limit=limit)) as found:
         yield found
@@ -45,9 +45,9 @@ def manifest_held(repository: str, reference: str) -> Iterator[Manifest]:
 
 @contextmanager
 def content_held(repository: str, digest: str, media_type: str = "") -> Iterator[Manifest | Descriptor | None]:
-    """What a repository holds under a digest (``RegistryClient.content_of``), to be let go of with the block.
+    """Read what a repository has under a digest (``RegistryClient.content_of``), to be released when the block ends.
 
-    :raises registry_client.RegistryError: when it cannot be had.
+    :raises registry_client.RegistryError: when it cannot be read.
     """
     with _held(lambda limit: registry().content_of(repository, digest, media_type, limit=limit)) as found:
         yield found
@@ -62,5 +62,5 @@ def _held(read: Callable[[int], T]) -> Iterator[T]:
     else:
         yield small
         return
-    with _turn:
+    with _semaphore:
         yield read(MANIFEST_LIMIT)

@@ -14,61 +14,61 @@ from console.registry.jobs import delete_leftovers
 from console.repositories import failures
 from console.repositories.failures import Kind
 from console.repositories.models import Image, Tag, WorkFailure
-from console.repositories.services import start_deletion, start_tag_deletion
+from console.repositories.services import queue_image_deletion, queue_tag_deletion
 
-# What an image's page says itself; copies and imports have notices of their own there.
+# Shown on the image's page; copies and imports have their own notices there.
 _ON_THE_PAGE = (Kind.INDEX, Kind.DELETE_IMAGE, Kind.DELETE_TAGS)
 
 
 def failures_of(image: Image) -> QuerySet[WorkFailure]:
-    """What was given up for an image, for its page."""
+    """The failures that an image's page shows: work on it that was given up."""
     return shown_failures(image.repository).order_by("kind", "reference")
 
 
 def shown_failures(repository: str | OuterRef) -> QuerySet[WorkFailure]:
-    """What was given up for a repository and stands on its image's page, in no order."""
+    """As ``failures_of``, by the repository's name and without an order."""
     return WorkFailure.objects.filter(repository=repository, kind__in=_ON_THE_PAGE, given_up_at__isnull=False)
 
 
 def retry(failure: WorkFailure, requested_by: str) -> None:
-    """Queue the work of a failure once more. Who may ask is the caller's to have decided.
+    """Queue the work of a failure again. The caller has checked the right to do it.
 
-    :param requested_by: the Account ID of the person who asks.
-    :raises ValidationError: when it cannot be tried again from here.
+    :param requested_by: the Account ID of the person.
+    :raises ValidationError: when it cannot be retried from here.
     """
     image = Image.objects.select_related("namespace").filter(full_name=failure.repository).first()
     names = failure.kind in {Kind.RELEASE, Kind.TRANSFER}
     if not names and (image is None or failure.kind not in _ON_THE_PAGE):
-        raise ValidationError(_("This cannot be tried again from here."))
+        raise ValidationError(_("This cannot be retried from here."))
     with transaction.atomic():
         record("failure.retry", failure, work=failure.kind, problem=failure.sentence)
         if image is None or names:
-            failure.delete()  # the next minute's job does what it no longer finds given up
+            failure.delete()  # the periodic job retries what is not given up
         elif failure.kind == Kind.INDEX:
             _forget(failure)
-            # By its name, which jobs queued by earlier versions have too.
+            # By its name, as jobs queued by earlier versions.
             app.configure_task("indexing.reread_tag").defer(repository=failure.repository, tag=failure.reference)
         elif failure.kind == Kind.DELETE_IMAGE:
-            start_deletion(image, requested_by)
+            queue_image_deletion(image, requested_by)
         else:
             _retry_tag_deletion(image, requested_by)
 
 
 def _retry_tag_deletion(image: Image, requested_by: str) -> None:
-    """Delete once more the tags that could not be deleted, or what is left where they are gone from the index.
+    """Mark the tags again that could not be deleted; without any, queue a job for the leftovers.
 
-    Tags that the deletion left at the tombstone have no row: a job removes the tombstone.
+    Tags that the deletion left at the tombstone have no row: that job removes the tombstone.
     """
     tags = Tag.objects.filter(image=image, state=Tag.State.ACTIVE).exclude(problem="")
     if names := list(tags.values_list("name", flat=True)):
-        start_tag_deletion(image, names, requested_by)
+        queue_tag_deletion(image, names, requested_by)
     else:
         failures.forget(Kind.DELETE_TAGS, image.repository)
         delete_leftovers.configure(lock=repository_lock(image.repository)).defer(image_id=image.pk)
 
 
 def dismiss(failure: WorkFailure) -> None:
-    """Take a failure off the pages."""
+    """Delete a failure, so that no page shows it."""
     with transaction.atomic():
         record("failure.dismiss", failure, work=failure.kind, problem=failure.sentence)
         _forget(failure)

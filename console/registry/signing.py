@@ -1,4 +1,4 @@
-"""Signing registry tokens: ES256 with the certificate chain in ``x5c`` (Distribution token specification, "JWT")."""
+"""Sign registry tokens: ES256 with the certificate chain in ``x5c`` (Distribution token specification, "JWT")."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from django.utils import timezone
 from console.access.grants import Access, console_grants
 from console.access.scopes import parse_scopes
 
-# No user name can have a colon, so the console cannot be mistaken for somebody.
+# A user name has no colon, so no account can have this name.
 CONSOLE_SUBJECT = ":console"
 
 
 @dataclass(frozen=True)
 class SignedToken:
-    """A token and when it was made; it lasts ``expires_in`` seconds from then."""
+    """A token that is valid for ``expires_in`` seconds after ``issued_at``."""
 
     text: str
     issued_at: datetime.datetime
@@ -40,12 +40,12 @@ class _Pair:
     x5c: list[str]
 
 
-# What was read last, and of which file: another key may take its place at any time, in this process too.
+# The key that was read last, and the state of its file: the key may be replaced at any time.
 _read: tuple[tuple[object, ...], _Pair] | None = None
 
 
 def _signing_pair() -> _Pair:
-    """The key that signs now. The file is looked at each time, which takes microseconds, and read when new."""
+    """The current key. The file is checked on each call, which takes microseconds, and read when it has changed."""
     global _read
     path = settings.KEYS.token_key
     known = _read
@@ -53,7 +53,7 @@ def _signing_pair() -> _Pair:
         found = path.stat()
         state = (path, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
         if known is None or known[0] != state:
-            # Should it be replaced between the two, the next look finds another state.
+            # A race with a replacement is harmless: the next check finds another state.
             _read = known = (state, _load_pair(path))
     except FileNotFoundError:
         if known is None or known[0][0] != path:
@@ -64,9 +64,9 @@ def _signing_pair() -> _Pair:
 def _load_pair(path: Path) -> _Pair:
     pem = path.read_bytes()
     key = serialization.load_pem_private_key(pem, password=None)
-    # RFC 7518, 3.4: ES256 is of this curve alone.
+    # RFC 7518, 3.4: ES256 uses this curve.
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise TypeError("the token signing key is no elliptic curve key of P-256")
+        raise TypeError("the token signing key is no P-256 elliptic curve key")
     chain = x509.load_pem_x509_certificates(pem)
     encoded = [base64.b64encode(certificate.public_bytes(serialization.Encoding.DER)).decode() for certificate in chain]
     return _Pair(key, encoded)
@@ -80,12 +80,12 @@ def sign(
     *,
     key_file: Path | None = None,
 ) -> SignedToken:
-    """A token that opens exactly ``grants`` at one registry.
+    """Sign a token that allows exactly ``grants`` at one registry.
 
-    :param subject: who it was made for; the registry repeats it in its notifications.
-    :param service: that registry's name, the audience: any other refuses it. The installation's when not given.
-    :param at: from when on it counts: now when not given.
-    :param key_file: another key to sign with than the one that does now.
+    :param subject: the user name, which the registry repeats in its notifications.
+    :param service: the name of the registry, which is the audience; the installation's registry by default.
+    :param at: the time of issue; now by default.
+    :param key_file: a key to sign with instead of the current one.
     """
     pair = _load_pair(key_file) if key_file else _signing_pair()
     now = (at or timezone.now()).replace(microsecond=0)
@@ -105,9 +105,10 @@ def sign(
 
 
 def console_token(asked: tuple[str, ...], service: str = "") -> tuple[str, float]:
-    """A token for the console's own calls, and its life in seconds: the seam that ``registry_client`` asks.
+    """Sign a token for the console's own calls (``registry_client.SignedTokens``); with its lifetime in seconds.
 
-    :param service: which registry the token is for: the installation's own when not given.
+    :param asked: the scopes.
+    :param service: the name of the registry; the installation's registry by default.
     """
     grants = console_grants(parse_scopes(asked))
     token = sign(CONSOLE_SUBJECT, grants, service)

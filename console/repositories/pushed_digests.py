@@ -86,6 +86,26 @@ def forget(repository: str, told: Mapping[str, datetime.datetime]) -> None:
         cursor.execute(_FORGET, [list(told), list(told.values()), repository])
 
 
+_MARK_REMOVED = """
+UPDATE images_pusheddigest SET removed = true WHERE id IN (
+    SELECT pushed.id FROM images_pusheddigest AS pushed
+    JOIN unnest(%s::text[], %s::timestamptz[]) AS gone (digest, told)
+        ON pushed.digest = gone.digest AND pushed.told_at = gone.told
+    WHERE pushed.repository = %s
+    ORDER BY pushed.digest FOR UPDATE OF pushed
+)
+"""
+
+
+def mark_removed(repository: str, told: Mapping[str, datetime.datetime]) -> None:
+    """Mark these digests as removed from the registry, except those pushed again since ``told``.
+
+    :param told: each digest with its ``told_at`` from before it was removed.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_MARK_REMOVED, [list(told), list(told.values()), repository])
+
+
 # A day, because the index may be about to forget a manifest that was gone before it was pushed again. What others have
 # locked is left for the next time.
 _FORGET_NEEDLESS = """

@@ -1,4 +1,4 @@
-"""Create and change images; start deletions."""
+"""Create and change images; mark images and tags for deletion."""
 
 from __future__ import annotations
 
@@ -115,21 +115,21 @@ def set_visibility(account: Account, image: Image, visibility: str) -> None:
     image.visibility = visibility
 
 
-def delete_image(account: Account, image: Image) -> ImageDeletion:
-    """Begin to delete the image with all its tags: from here on nobody gets a token for it, and a job does the rest.
+def mark_image_for_deletion(account: Account, image: Image) -> ImageDeletion:
+    """Mark an image for deletion with all its tags: nobody gets a token for it from now on, and a job deletes it.
 
-    Asking again while it runs changes nothing.
+    Idempotent while the deletion runs.
 
     :raises ValidationError: when the image is not the account's.
     """
     _require(account, "image.delete", image)
-    return start_deletion(image, account.account_id)
+    return queue_image_deletion(image, account.account_id)
 
 
-def start_deletion(image: Image, requested_by: str) -> ImageDeletion:
-    """Mark the image and queue its deletion, both or neither. Who may ask is the caller's to have decided.
+def queue_image_deletion(image: Image, requested_by: str) -> ImageDeletion:
+    """Mark an image for deletion and queue the job, in one transaction. The caller has checked the right to do it.
 
-    :param requested_by: the Account ID of whoever asked.
+    :param requested_by: the Account ID of the person.
     :raises ValidationError: when the image is already gone.
     """
     with transaction.atomic():
@@ -155,19 +155,21 @@ def start_deletion(image: Image, requested_by: str) -> ImageDeletion:
     return deletion
 
 
-def delete_tags(account: Account, image: Image, names: Iterable[str]) -> list[str]:
-    """Begin to delete these tags; other tags of the same digests stay.
+def mark_tags_for_deletion(account: Account, image: Image, names: Iterable[str]) -> list[str]:
+    """Mark tags for deletion; other tags of the same digests stay, and a job deletes what is marked.
 
-    :return: the names that are now being deleted.
+    :return: the names that are marked now.
     :raises ValidationError: when none of them is there, or the image is being deleted as a whole.
     """
     _require(account, "image.delete", image)
-    return start_tag_deletion(image, names, account.account_id)
+    return queue_tag_deletion(image, names, account.account_id)
 
 
-def start_tag_deletion(image: Image, names: Iterable[str], requested_by: str) -> list[str]:
-    """Mark the tags and queue their deletion, both or neither. Who may ask is the caller's to have decided.
+def queue_tag_deletion(image: Image, names: Iterable[str], requested_by: str) -> list[str]:
+    """Mark tags for deletion and queue the job, in one transaction. The caller has checked the right to do it.
 
+    :param requested_by: the Account ID of the person.
+    :return: the names that are marked now.
     :raises ValidationError: when none of them is there, or the image is being deleted as a whole.
     """
     with transaction.atomic():

@@ -33,7 +33,7 @@ from console.registry.index import jobs as index_jobs
 from console.registry.index.hints import Notice, remember
 from console.repositories import failures
 from console.repositories.models import Image, WorkFailure
-from console.repositories.services import delete_image, delete_tags
+from console.repositories.services import mark_image_for_deletion, mark_tags_for_deletion
 from console.token_server import jobs as token_jobs
 from console.token_server import passwords
 from console.token_server.models import Login
@@ -256,7 +256,7 @@ def _(w):
 @case(TASKS, "images.delete_image")
 def _(w):
     w.pushed()
-    delete_image(w.ann, w.image)
+    mark_image_for_deletion(w.ann, w.image)
     image_jobs.delete_image(w.image.pk)
     return "image.deleted", w.name, {}, w.id
 
@@ -264,7 +264,7 @@ def _(w):
 @case(TASKS, "images.delete_tags")
 def _(w):
     pushed = w.pushed()
-    delete_tags(w.ann, w.image, ["v1"])
+    mark_tags_for_deletion(w.ann, w.image, ["v1"])
     image_jobs.delete_tags(w.image.pk, ["v1"])
     return "tag.deleted", f"{w.name}:v1", {"old": pushed.digest}
 

@@ -187,9 +187,9 @@ create_namespace(Account.objects.get(), "team")
 """
 DELETE = """
 from console.repositories.models import Image
-from console.repositories.services import delete_image
+from console.repositories.services import mark_image_for_deletion
 image = Image.objects.get(name={name!r})
-delete_image(image.namespace.owner, image)
+mark_image_for_deletion(image.namespace.owner, image)
 """
 
 

@@ -4,7 +4,7 @@ import pytest
 from django.core.exceptions import ValidationError
 
 from console.official_images.models import OfficialImage
-from console.registry import deletion
+from console.registry.deletion import images
 from console.repositories.models import Image
 from console.repositories.services import set_visibility
 from console.stars.models import Star
@@ -59,7 +59,7 @@ def test_an_image_that_is_made_private(people, _time):
 def test_an_image_that_goes(people, _time):
     image = ImageFactory(visibility="public")
     problems = all_at_once(
-        lambda: deletion._finish(image),
+        lambda: images._finish(image),
         *(lambda one=one: set_star(one, image, True) for one in people),
     )
     assert {type(problem) for problem in problems} <= {ValidationError}

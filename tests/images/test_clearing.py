@@ -6,8 +6,8 @@ from contextlib import suppress
 import pytest
 from django.utils import timezone
 
-from console.registry import clearing, removal
 from console.registry.connection import registry
+from console.registry.deletion import names, removal
 from console.registry.index.models import Hint
 from console.repositories import pushed_digests
 from console.repositories.models import KeptManifest, Manifest, PushedDigest
@@ -27,9 +27,9 @@ def image():
 @pytest.fixture
 def small_pieces(monkeypatch):
     monkeypatch.setattr(removal, "MOST_DIGESTS", 1)
-    monkeypatch.setattr(clearing, "_READ_AT_ONCE", 1)
-    monkeypatch.setattr(clearing, "_ADDED_AT_ONCE", 1)
-    monkeypatch.setattr(clearing, "_TAGS_AT_ONCE", 1)
+    monkeypatch.setattr(names, "_READ_AT_ONCE", 1)
+    monkeypatch.setattr(names, "_ADDED_AT_ONCE", 1)
+    monkeypatch.setattr(names, "_TAGS_AT_ONCE", 1)
 
 
 def since():
@@ -65,10 +65,29 @@ def test_what_tags_and_indexes_name_goes_in_pieces():
     for tag in ("a", "b"):
         push_index(registry(), repository, tag, [*children, push_image(registry(), repository, None)])
     push_image(registry(), repository, "c")
-    assert clearing.clear(repository) == 8
+    assert names.clear_repository(repository) == 8
     assert disk.left_of(repository) == []
     assert not PushedDigest.objects.exists()
-    assert clearing.clear(repository) == 0
+    assert names.clear_repository(repository) == 0
+
+
+def test_the_same_manifest_pushed_while_it_is_removed_goes_too(monkeypatch):
+    """Its notification arrives between the reading of the list and the mark."""
+    repository = f"{NamespaceFactory().name}/app"
+    pushes = [push_image(registry(), repository, "v1", layers=[b"layer"], config={"n": 1})]
+    real = removal.Removal.remove
+
+    def push_again(self, *arguments):
+        real(self, *arguments)
+        if len(pushes) == 1:
+            pushes.append(push_image(registry(), repository, None, layers=[b"layer"], config={"n": 1}))
+            pushed_digests.remember([(repository, pushes[1].digest)])
+
+    monkeypatch.setattr(removal.Removal, "remove", push_again)
+    names.clear_repository(repository)
+    assert pushes[0].digest == pushes[1].digest
+    assert disk.left_of(repository) == []
+    assert not PushedDigest.objects.exists()
 
 
 @pytest.mark.parametrize("calls", range(0, 24, 2))
@@ -82,8 +101,8 @@ def test_a_push_is_taken_back_whenever_it_is_broken_off(image, monkeypatch, call
     with monkeypatch.context() as patched:
         dying_after(patched, calls)
         with suppress(RegistryUnavailable):
-            clearing.undo_pushes(image, began)
-    clearing.undo_pushes(image, began)
+            names.undo_pushes(image, began)
+    names.undo_pushes(image, began)
     assert disk.tags(image.repository) == {"kept": kept.digest, "moved": moved.digest}
     assert disk.manifests(image.repository) == {kept.digest, moved.digest}
     assert disk.blobs(image.repository) == {*kept.blobs, *moved.blobs}
@@ -98,7 +117,7 @@ class TestWhatStays:
         layers = [b"shared", b"planted"]
         planted = push_image(registry(), image.repository, None, layers=layers, config={"n": "shared"})
         push_index(registry(), image.repository, "planted", [planted, *stay])
-        clearing.undo_pushes(image, since())
+        names.undo_pushes(image, since())
         assert "planted" not in disk.tags(image.repository)
         manifests = {one.digest for one in stay}
         assert disk.manifests(image.repository) == manifests

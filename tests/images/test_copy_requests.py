@@ -11,7 +11,7 @@ from console.ownership.services import transfer_namespace
 from console.registry import copy_requests
 from console.registry.copy_requests import copy_tag
 from console.repositories.models import Copy, Image, Tag
-from console.repositories.services import delete_image
+from console.repositories.services import mark_image_for_deletion
 from tests.images.copies import ask, indexed, push, tag_of
 from tests.support.factories import ActivatedAccountFactory, ImageFactory, ManifestFactory, NamespaceFactory, TagFactory
 from tests.support.stack import wait_until
@@ -36,12 +36,12 @@ class TestRefused:
         return TagFactory(image=source, manifest=ManifestFactory(image=source), name="v1")
 
     def test_the_tag_itself(self, source, tag):
-        assert "tag itself" in self.refused(source.namespace.owner, tag, source.namespace, "source", "v1")
+        assert "same tag" in self.refused(source.namespace.owner, tag, source.namespace, "source", "v1")
 
     def test_somebody_elses_image(self, source, tag):
         stranger = ActivatedAccountFactory()
         own = NamespaceFactory(owner=stranger)
-        assert "not yours" in self.refused(stranger, tag, own, "mine", "v1")
+        assert "may not copy" in self.refused(stranger, tag, own, "mine", "v1")
         assert not Image.objects.filter(namespace=own).exists()
 
     def test_into_somebody_elses_namespace(self, source, tag):
@@ -66,9 +66,9 @@ class TestRefused:
         gone = TagFactory(image=other, manifest=ManifestFactory(image=other), name="gone", state=Tag.State.DELETING)
         assert "tag is being deleted" in self.refused(owner, tag_of(other, "gone"), source.namespace, "source", "x")
         assert "is being deleted" in self.refused(owner, tag, source.namespace, "other", gone.name)
-        delete_image(owner, other)
+        mark_image_for_deletion(owner, other)
         assert "is being deleted" in self.refused(owner, tag, source.namespace, "other", "v1")
-        delete_image(owner, source)
+        mark_image_for_deletion(owner, source)
         assert "being deleted" in self.refused(owner, tag_of(source, "v1"), source.namespace, "new", "v1")
 
     @pytest.mark.parametrize("then", ["deleting", "gone"])
@@ -76,7 +76,7 @@ class TestRefused:
         """The target was looked at before its lock was had."""
         owner = source.namespace.owner
         other = ImageFactory(namespace=source.namespace, name="other")
-        real = copy_requests._begin
+        real = copy_requests._start
 
         def begin(*arguments):
             if then == "deleting":
@@ -85,7 +85,7 @@ class TestRefused:
                 Image.objects.filter(pk=other.pk).delete()
             return real(*arguments)
 
-        monkeypatch.setattr(copy_requests, "_begin", begin)
+        monkeypatch.setattr(copy_requests, "_start", begin)
         assert "is being deleted" in self.refused(owner, tag, source.namespace, "other", "v1")
 
     def test_into_a_namespace_that_is_being_transferred(self, source, tag):
@@ -157,7 +157,7 @@ def test_two_to_one_target_in_the_same_moment(source):
     for thread in threads:
         thread.join()
     assert sorted(bool(one) for one in outcomes) == [False, True, True, True], outcomes
-    assert all("being copied to the tag" in one for one in outcomes if one)
+    assert all("A copy to the tag" in one for one in outcomes if one)
     assert Copy.objects.count() == 1
     with connection.cursor() as cursor:
         cursor.execute("TRUNCATE procrastinate_jobs CASCADE")

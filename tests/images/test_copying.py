@@ -15,7 +15,7 @@ from console.registry import copying, jobs
 from console.registry.connection import registry
 from console.repositories import versions
 from console.repositories.models import Copy, Image, Tag
-from console.repositories.services import delete_image, delete_tags
+from console.repositories.services import mark_image_for_deletion, mark_tags_for_deletion
 from registry_client import RegistryClient, RegistryUnavailable, Unauthorized, UnexpectedAnswer
 from tests.images.copies import ask, indexed, pull, push, run, tag_of, target
 from tests.support import disk
@@ -152,7 +152,7 @@ class TestWhatIsCopied:
         indexed(source)
         ask(source, "multi", "target", "multi")
         run()
-        delete_image(source.namespace.owner, source)
+        mark_image_for_deletion(source.namespace.owner, source)
         jobs.delete_image(source.pk)
         assert pull(target(source), "multi")
 
@@ -177,7 +177,7 @@ class TestOnTheWay:
         push(source, "v1")
         indexed(source)
         ask(source, "v1", "target", "v1")
-        delete_image(source.namespace.owner, source)
+        mark_image_for_deletion(source.namespace.owner, source)
         jobs.delete_image(source.pk)
         run()
         assert "no longer complete at its source" in self.failed(source)
@@ -242,7 +242,7 @@ class TestOnTheWay:
         indexed(source)
         ask(source, "v1", "target", "v1")
         made = target(source)
-        delete_image(source.namespace.owner, made)
+        mark_image_for_deletion(source.namespace.owner, made)
         run()
         assert "is being deleted" in self.failed(source)
         jobs.delete_image(made.pk)
@@ -281,7 +281,7 @@ class TestOnTheWay:
         indexed(source)
         copy = ask(source, "v1", "target", "v1")
         made = target(source)
-        delete_image(source.namespace.owner, made)
+        mark_image_for_deletion(source.namespace.owner, made)
         jobs.delete_image(made.pk)
         jobs.copy(copy.pk)
         assert disk.left_of(made.repository) == []
@@ -292,14 +292,15 @@ class TestOnTheWay:
         push(source, "latest")
         indexed(source)
         ask(source, "v1", "source", "latest")
-        delete_tags(source.namespace.owner, source, ["latest"])
+        mark_tags_for_deletion(source.namespace.owner, source, ["latest"])
         run()
         jobs.delete_tags(source.pk, ["latest"])
         assert pull(source, "latest") == pushed.digest
         assert tag_of(source, "latest").state == Tag.State.ACTIVE
 
     @pytest.mark.parametrize(
-        ("error", "sentence"), [(RegistryUnavailable, "does not answer"), (Unauthorized, "refuses the console")]
+        ("error", "sentence"),
+        [(RegistryUnavailable, "Can’t reach the registry."), (Unauthorized, "refuses the console")],
     )
     def test_the_registry_is_away_and_comes_back(self, source, monkeypatch, error, sentence):
         pushed = push(source, "v1")
@@ -369,7 +370,7 @@ class TestOnTheWay:
         push(source, "v2")
         indexed(source)
         ask(source, "v1", "target", "latest")
-        with pytest.raises(ValidationError, match="being copied to the tag"):
+        with pytest.raises(ValidationError, match="A copy to the tag"):
             ask(source, "v2", "target", "latest")
         run()
         ask(source, "v2", "target", "latest")

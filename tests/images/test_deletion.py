@@ -5,12 +5,13 @@ import itertools
 import pytest
 
 from console.audit.models import AuditEvent
-from console.registry import deletion, jobs
+from console.registry import jobs
 from console.registry.connection import registry
-from console.registry.contents import TOMBSTONE_DIGEST, point_at_tombstone
+from console.registry.deletion import images
 from console.registry.index.sync import reread_image
+from console.registry.tombstone import TOMBSTONE_DIGEST, point_at_tombstone
 from console.repositories.models import DoomedManifest, Image, ImageDeletion, Manifest, Tag
-from console.repositories.services import create_image, delete_image
+from console.repositories.services import create_image, mark_image_for_deletion
 from registry_client import (
     BlobUnknown,
     RegistryClient,
@@ -39,7 +40,7 @@ def indexed(image):
 
 
 def run_deletion(image):
-    delete_image(image.namespace.owner, image)
+    mark_image_for_deletion(image.namespace.owner, image)
     jobs.delete_image(image.pk)
     assert disk.left_of(image.repository) == []
 
@@ -148,7 +149,7 @@ class TestAll:
     def test_a_tag_pushed_meanwhile_goes_too(self, image, monkeypatch):
         push_image(registry(), image.repository, "v1")
         indexed(image)
-        real = deletion._remove_manifests
+        real = images._remove_manifests
         pushed = []
 
         def push_late(*arguments):
@@ -156,7 +157,7 @@ class TestAll:
             if len(pushed) < 2:
                 pushed.append(push_image(registry(), image.repository, f"late{len(pushed)}"))
 
-        monkeypatch.setattr(deletion, "_remove_manifests", push_late)
+        monkeypatch.setattr(images, "_remove_manifests", push_late)
         run_deletion(image)
         assert len(pushed) == 2
         assert registry().tags(image.repository) == []
@@ -165,19 +166,19 @@ class TestAll:
     def test_a_tag_moved_after_it_was_listed_takes_both_along(self, image, monkeypatch):
         push_image(registry(), image.repository, "v1")
         indexed(image)
-        real = deletion._list
+        real = images._list
 
         def move(*arguments):
             real(*arguments)
             push_index(registry(), image.repository, "v1", [push_image(registry(), image.repository, None)])
 
-        monkeypatch.setattr(deletion, "_list", move)
+        monkeypatch.setattr(images, "_list", move)
         run_deletion(image)
         assert not Image.objects.exists()
 
     def test_asking_twice_is_asking_once(self, image):
-        first = delete_image(image.namespace.owner, image)
-        assert delete_image(image.namespace.owner, image) == first
+        first = mark_image_for_deletion(image.namespace.owner, image)
+        assert mark_image_for_deletion(image.namespace.owner, image) == first
         jobs.delete_image(image.pk)
         jobs.delete_image(image.pk)
         assert not Image.objects.exists()
@@ -215,12 +216,12 @@ def test_a_failure_at_any_call_is_shown_and_then_finished(image, monkeypatch, me
             raise RegistryUnavailable("down")
         return result
 
-    delete_image(image.namespace.owner, image)
+    mark_image_for_deletion(image.namespace.owner, image)
     with monkeypatch.context() as patched:
         patched.setattr(RegistryClient, method, fail)
         with pytest.raises(RegistryUnavailable):
             jobs.delete_image(image.pk)
-    assert "does not answer" in ImageDeletion.objects.get().problem
+    assert "Can’t reach the registry." in ImageDeletion.objects.get().problem
     # Whatever a tag points at now, what it pointed at is written down.
     for tag in registry().tags(image.repository):
         now = registry().resolve(image.repository, tag).digest
@@ -238,7 +239,7 @@ _CALLS = ("put_manifest", "delete_manifest")
 @pytest.mark.parametrize(
     ("error", "method", "sentence"),
     [
-        *((RegistryUnavailable, method, "does not answer. Retrying automatically.") for method in _CALLS),
+        *((RegistryUnavailable, method, "Can’t reach the registry. Retrying automatically.") for method in _CALLS),
         *((Unauthorized, method, "refused a step") for method in _CALLS),
         *((UnexpectedAnswer, method, "refused a step") for method in _CALLS),
         # One that only reads will write again; one whose deletions are switched off will not delete by itself.
@@ -248,7 +249,7 @@ _CALLS = ("put_manifest", "delete_manifest")
 )
 def test_the_row_says_what_failed(image, monkeypatch, error, method, sentence):
     push_image(registry(), image.repository, "v1")
-    delete_image(image.namespace.owner, image)
+    mark_image_for_deletion(image.namespace.owner, image)
 
     def fail(*_arguments, **_options):
         raise error("no")
@@ -268,7 +269,7 @@ class TestLeftByARegistryThatDied:
     def test_at_the_tombstone(self, image):
         pushed = [push_image(registry(), image.repository, f"v{number}") for number in range(3)]
         indexed(image)
-        delete_image(image.namespace.owner, image)
+        mark_image_for_deletion(image.namespace.owner, image)
         for number in range(3):
             point_at_tombstone(image.repository, f"v{number}")
         forget(image, TOMBSTONE_DIGEST)
@@ -279,7 +280,7 @@ class TestLeftByARegistryThatDied:
     def test_in_the_middle_of_the_job(self, image, monkeypatch):
         for number in range(4):
             push_image(registry(), image.repository, f"v{number}")
-        delete_image(image.namespace.owner, image)
+        mark_image_for_deletion(image.namespace.owner, image)
         real = RegistryClient.delete_manifest
 
         def die(*arguments, **options):

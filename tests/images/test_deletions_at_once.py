@@ -11,13 +11,14 @@ from console.imports import copying
 from console.imports.jobs import fetch
 from console.jobs.queue import INDEX_QUEUE, LATER_PRIORITY, TRANSFER_QUEUE, WORK_QUEUE
 from console.operations.worker import CONCURRENCY, run_worker
-from console.registry import deletion, jobs, removal
+from console.registry import jobs
 from console.registry.connection import registry
+from console.registry.deletion import images, removal, steps
 from console.registry.index import hints
 from console.registry.index.jobs import sync_hints
 from console.registry.index.sync import reread_image
 from console.repositories.models import Image, ImageDeletion
-from console.repositories.services import delete_image
+from console.repositories.services import mark_image_for_deletion
 from registry_client import (
     RegistryClient,
     RegistryUnavailable,
@@ -43,19 +44,19 @@ def indexed(image):
 class TestTurns:
     @pytest.fixture
     def tags(self, image, monkeypatch):
-        monkeypatch.setattr(deletion, "_BATCH", 2)
+        monkeypatch.setattr(images, "_BATCH", 2)
         monkeypatch.setattr(removal, "MANIFESTS_AT_ONCE", 2)
-        monkeypatch.setattr(deletion, "BURIED_AT_ONCE", 4)
+        monkeypatch.setattr(steps, "UNTAGGED_AT_ONCE", 4)
         for number in range(9):
             push_image(registry(), image.repository, f"v{number}")
         indexed(image)
-        delete_image(image.namespace.owner, image)
+        mark_image_for_deletion(image.namespace.owner, image)
 
     @pytest.mark.usefixtures("tags")
-    def test_it_gives_way_and_goes_on_where_it_was(self, image, monkeypatch):
+    def test_it_resumes_in_the_next_turn(self, image, monkeypatch):
         listed, seen = [], []
-        real = deletion._list
-        monkeypatch.setattr(deletion, "_list", lambda *arguments: listed.append(real(*arguments)))
+        real = images._list
+        monkeypatch.setattr(images, "_list", lambda *arguments: listed.append(real(*arguments)))
         monkeypatch.setattr(jobs, "_turn", lambda: lambda: True)
         asked = ProcrastinateJob.objects.filter(task_name="images.delete_image", args={"image_id": image.pk})
         for _ in range(20):
@@ -105,7 +106,7 @@ class TestManyAtOnce:
         failing, fine = [ImageFactory() for _ in range(5)], [ImageFactory() for _ in range(2)]
         for image in (*failing, *fine):
             push_image(registry(), image.repository, "v1")
-            delete_image(image.namespace.owner, indexed(image))
+            mark_image_for_deletion(image.namespace.owner, indexed(image))
         real = RegistryClient.put_manifest
         bad = {image.repository for image in failing}
 
@@ -118,13 +119,13 @@ class TestManyAtOnce:
         run_worker(wait=False)
         assert set(Image.objects.all()) == set(failing)
         for one in ImageDeletion.objects.all():
-            assert "does not answer" in one.problem
+            assert "Can’t reach the registry." in one.problem
         waiting = ProcrastinateJob.objects.filter(task_name="images.delete_image")
         assert {(job.status, job.priority, job.attempts) for job in waiting} == {("todo", LATER_PRIORITY, 1)}
         monkeypatch.setattr(RegistryClient, "put_manifest", real)
         later = ImageFactory()
         push_image(registry(), later.repository, "v1")
-        delete_image(later.namespace.owner, indexed(later))
+        mark_image_for_deletion(later.namespace.owner, indexed(later))
         run_worker(wait=False)
         assert not Image.objects.filter(pk=later.pk).exists()
 
@@ -132,10 +133,10 @@ class TestManyAtOnce:
         """Also on a machine with few cores: none that was taken waits for a thread."""
         together = threading.Barrier(sum(CONCURRENCY.values()))
         monkeypatch.setattr(copying, "fetch", lambda *_arguments: together.wait(20))
-        monkeypatch.setattr(deletion, "delete_everything", lambda *_arguments: together.wait(20))
+        monkeypatch.setattr(images, "run_image_deletion", lambda *_arguments: together.wait(20))
         monkeypatch.setattr(hints, "sync_repository", lambda *_arguments: together.wait(20))
         for number in range(CONCURRENCY[WORK_QUEUE]):
-            delete_image((image := ImageFactory(name=f"image{number}")).namespace.owner, image)
+            mark_image_for_deletion((image := ImageFactory(name=f"image{number}")).namespace.owner, image)
         for number in range(CONCURRENCY[INDEX_QUEUE]):
             sync_hints.configure(lock=f"repository{number}").defer(repository=f"repository{number}")
         for number in range(CONCURRENCY[TRANSFER_QUEUE]):

@@ -18,7 +18,7 @@ from console.registry.index.hints import Notice
 from console.repositories import failures, pushed_digests
 from console.repositories.failures import MOST_TRIES, Kind
 from console.repositories.models import Copy, Document, Image, Tag, WorkFailure
-from console.repositories.services import delete_image, delete_tags
+from console.repositories.services import mark_image_for_deletion, mark_tags_for_deletion
 from registry_client import RegistryClient, RegistryError, RegistryUnavailable, Unsupported
 from tests.images import copies
 from tests.support import disk
@@ -80,7 +80,7 @@ class TestDamagedStorage:
         made = push(image, "v1")
         indexed(image)
         damage(revision(image, made.digest))
-        delete_image(image.namespace.owner, image)
+        mark_image_for_deletion(image.namespace.owner, image)
         jobs.delete_image(image.pk)
         assert disk.left_of(image.repository) == []
         assert not Image.objects.exists() and not WorkFailure.objects.exists()
@@ -90,7 +90,7 @@ class TestDamagedStorage:
         indexed(image)
         Document.objects.filter(digest=made.digest).delete()
         damage(revision(image, made.digest))
-        delete_image(image.namespace.owner, image)
+        mark_image_for_deletion(image.namespace.owner, image)
         jobs.delete_image(image.pk)
         assert not Image.objects.exists()
         assert disk.left_of(image.repository) == [str(revision(image, made.digest))]
@@ -102,7 +102,7 @@ class TestDamagedStorage:
         made = push(image, "v1")
         indexed(image)
         damage(layer(image, made.blobs[1]))
-        delete_image(image.namespace.owner, image)
+        mark_image_for_deletion(image.namespace.owner, image)
         jobs.delete_image(image.pk)
         assert not Image.objects.exists()
         assert disk.left_of(image.repository) == [str(layer(image, made.blobs[1]))]
@@ -113,7 +113,7 @@ class TestDamagedStorage:
         digest = push(image, "v1").digest
         pushed_digests.remember([(image.repository, digest)])
         content(digest).write_bytes(spoilt)
-        delete_image(image.namespace.owner, image)
+        mark_image_for_deletion(image.namespace.owner, image)
         jobs.delete_image(image.pk)
         assert not Image.objects.exists()
         assert disk.manifests(image.repository) == set() == set(disk.tags(image.repository))
@@ -124,7 +124,7 @@ class TestDamagedStorage:
         indexed(image)
         Document.objects.filter(digest=made.digest).delete()
         damage(revision(image, made.digest))
-        delete_tags(image.namespace.owner, image, ["v1"])
+        mark_tags_for_deletion(image.namespace.owner, image, ["v1"])
         jobs.delete_tags(image.pk, [])
         assert set(image.tags.values_list("name", flat=True)) == {"v2"}
         assert WorkFailure.objects.get().kind == Kind.LEFT
@@ -132,12 +132,12 @@ class TestDamagedStorage:
     def test_a_registry_that_deletes_nothing_is_not_taken_for_a_damaged_digest(self, image, monkeypatch):
         push(image, "v1")
         indexed(image)
-        delete_image(image.namespace.owner, image)
+        mark_image_for_deletion(image.namespace.owner, image)
         broken = RegistryUnavailable("broken", status=500)
         with failing(monkeypatch, "delete_manifest", broken), pytest.raises(RegistryUnavailable):
             jobs.delete_image(image.pk)
         assert Image.objects.get().state == Image.State.DELETING
-        assert "error of its own" in image.deletion.problem
+        assert "server error" in image.deletion.problem
 
 
 class TestDeletions:
@@ -147,7 +147,7 @@ class TestDeletions:
             monkeypatch.setattr(settings, "CONSOLE_REGISTRY_URL", url)
             made = push(image, "v1")
             indexed(image)
-            delete_image(image.namespace.owner, image)
+            mark_image_for_deletion(image.namespace.owner, image)
             for _ in range(MOST_TRIES - 1):
                 with pytest.raises(Unsupported):
                     jobs.delete_image(image.pk)
@@ -167,7 +167,7 @@ class TestDeletions:
         """What it had listed and no tag names any more would not be found a second time."""
         made = [push(image, f"v{number}") for number in range(3)]
         indexed(image)
-        delete_image(image.namespace.owner, image)
+        mark_image_for_deletion(image.namespace.owner, image)
         with failing(monkeypatch, "delete_blob", RegistryError("no", status=409)):
             assert exhaust(lambda: jobs.delete_image(image.pk)) == MOST_TRIES
         assert disk.tags(image.repository) == {} and len(disk.manifests(image.repository)) == 3
@@ -185,7 +185,7 @@ class TestDeletions:
     def test_tags_that_a_deletion_left_at_the_tombstone_go_from_the_index(self, image, monkeypatch):
         push(image, "v1")
         indexed(image)
-        delete_image(image.namespace.owner, image)
+        mark_image_for_deletion(image.namespace.owner, image)
         real, calls = RegistryClient.delete_manifest, iter([True])
 
         def once(*arguments, **options):
@@ -204,8 +204,8 @@ class TestDeletions:
         push(image, "v1")
         push(image, "v2")
         indexed(image)
-        delete_tags(image.namespace.owner, image, ["v1"])
-        delete_image(image.namespace.owner, image)
+        mark_tags_for_deletion(image.namespace.owner, image, ["v1"])
+        mark_image_for_deletion(image.namespace.owner, image)
         jobs.delete_tags(image.pk, [])  # it ends: the image is being deleted
         ProcrastinateJob.objects.all().delete()
         with failing(monkeypatch, "tags", RegistryError("no", status=409)):
@@ -217,7 +217,7 @@ class TestDeletions:
     def test_what_nobody_thought_of(self, image, monkeypatch):
         push(image, "v1")
         indexed(image)
-        delete_image(image.namespace.owner, image)
+        mark_image_for_deletion(image.namespace.owner, image)
         with failing(monkeypatch, "tags", RuntimeError("a defect")):
             assert exhaust(lambda: jobs.delete_image(image.pk)) == MOST_TRIES
         failure = WorkFailure.objects.get()
@@ -226,7 +226,7 @@ class TestDeletions:
     def test_a_registry_whose_disk_is_full_is_waited_for(self, image, monkeypatch):
         """It refuses to store, too, and deletes again when there is room."""
         push(image, "v1")
-        delete_image(image.namespace.owner, image)
+        mark_image_for_deletion(image.namespace.owner, image)
         with failing(monkeypatch, "put_manifest", Unsupported("read only", status=405)):
             for _ in range(MOST_TRIES * 2):
                 with pytest.raises(Unsupported):
@@ -239,7 +239,7 @@ class TestDeletions:
         push(image, "v1")
         push(image, "v2")
         indexed(image)
-        delete_tags(image.namespace.owner, image, ["v1"])
+        mark_tags_for_deletion(image.namespace.owner, image, ["v1"])
         with failing(monkeypatch, "put_manifest", RegistryError("no", status=400)):
             assert exhaust(lambda: jobs.delete_tags(image.pk, [])) == MOST_TRIES
         tag = image.tags.get(name="v1")
@@ -256,7 +256,7 @@ class TestDeletions:
         push(image, "v1")
         push(image, "v2")
         indexed(image)
-        delete_tags(image.namespace.owner, image, ["v1"])
+        mark_tags_for_deletion(image.namespace.owner, image, ["v1"])
         real = RegistryClient.delete_manifest
         calls = iter([True])
 
@@ -281,9 +281,9 @@ class TestDeletions:
     def test_a_failure_after_the_last_tag_went_is_not_shown(self, image, monkeypatch):
         push(image, "v1")
         indexed(image)
-        delete_tags(image.namespace.owner, image, ["v1"])
+        mark_tags_for_deletion(image.namespace.owner, image, ["v1"])
         with monkeypatch.context() as patched:
-            patched.setattr(jobs.tag_deletion, "_remove_doomed", lambda *_: 1 / 0)
+            patched.setattr(jobs.tags, "_remove_doomed", lambda *_: 1 / 0)
             for _ in range(MOST_TRIES - 1):
                 with pytest.raises(ZeroDivisionError):
                     jobs.delete_tags(image.pk, [])
@@ -295,14 +295,14 @@ class TestDeletions:
     ):
         with running_registry(registry_program, tmp_path, deletes=False) as url:
             monkeypatch.setattr(settings, "CONSOLE_REGISTRY_URL", url)
-            delete_image(image.namespace.owner, image)
+            mark_image_for_deletion(image.namespace.owner, image)
             jobs.delete_image(image.pk)
         assert not Image.objects.exists()
 
     @pytest.mark.parametrize("error", [RegistryUnavailable("down"), RegistryUnavailable("down", status=503)])
     def test_an_outage_is_waited_for_however_long(self, image, monkeypatch, error):
         push(image, "v1")
-        delete_image(image.namespace.owner, image)
+        mark_image_for_deletion(image.namespace.owner, image)
         with failing(monkeypatch, "tags", error):
             for _ in range(MOST_TRIES * 3):
                 with pytest.raises(RegistryUnavailable):

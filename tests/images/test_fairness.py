@@ -7,11 +7,12 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 
 from console.jobs.queue import LATER_PRIORITY, WORK_QUEUE
 from console.operations.worker import CONCURRENCY, run_worker
-from console.registry import copying, deletion, tag_deletion
+from console.registry import copying
 from console.registry.copy_requests import copy_tag
+from console.registry.deletion import images, tags
 from console.repositories import fairness
 from console.repositories.models import Image
-from console.repositories.services import delete_image, delete_tags
+from console.repositories.services import mark_image_for_deletion, mark_tags_for_deletion
 from tests.support.factories import ActivatedAccountFactory, ImageFactory, NamespaceFactory, TagFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -21,13 +22,13 @@ MANY = 30
 
 def queue_deletions(namespace, number):
     for _ in range(number):
-        delete_image(namespace.owner, ImageFactory(namespace=namespace))
+        mark_image_for_deletion(namespace.owner, ImageFactory(namespace=namespace))
 
 
 def queue_deletions_of_tags(namespace, number):
     for _ in range(number):
         tag = TagFactory(image__namespace=namespace)
-        delete_tags(namespace.owner, tag.image, [tag.name])
+        mark_tags_for_deletion(namespace.owner, tag.image, [tag.name])
 
 
 def queue_copies(namespace, number):
@@ -47,8 +48,8 @@ def done(monkeypatch):
     def note(image, *_arguments):
         accounts.append(image.namespace.owner.account_id)
 
-    monkeypatch.setattr(deletion, "delete_everything", note)
-    monkeypatch.setattr(tag_deletion, "delete_marked_tags", note)
+    monkeypatch.setattr(images, "run_image_deletion", note)
+    monkeypatch.setattr(tags, "run_tag_deletion", note)
     monkeypatch.setattr(copying, "run", lambda copy: note(Image.objects.get(copies=copy)))
     yield accounts
     gc.collect()  # the worker's threads are gone, their connections only when they are collected

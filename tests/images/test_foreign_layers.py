@@ -227,7 +227,7 @@ class TestImports:
         ("media_type", "entry", "sentence"),
         [
             (DOCKER_MANIFEST, layer(DOCKER_FOREIGN_LAYER, MISSING, "ftp://a.example/x"), "at a.example, which"),
-            (DOCKER_MANIFEST, layer(DOCKER_FOREIGN_LAYER, MISSING, "http://["), "an address that cannot be understood"),
+            (DOCKER_MANIFEST, layer(DOCKER_FOREIGN_LAYER, MISSING, "http://["), "an invalid address"),
             (DOCKER_MANIFEST, layer(DOCKER_FOREIGN_LAYER, MISSING), "the image does not say where"),
             (OCI_MANIFEST, layer(OCI_LAYER, MISSING, f"{MICROSOFT}#f"), "at mcr.microsoft.com, which"),
         ],

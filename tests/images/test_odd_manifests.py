@@ -3,12 +3,13 @@
 import pytest
 from django.urls import reverse
 
-from console.registry import clearing, jobs
+from console.registry import jobs
 from console.registry.connection import registry
+from console.registry.deletion import names
 from console.registry.index import hints, reconcile
 from console.registry.index.hints import Notice
 from console.repositories.models import Image, Manifest, Tag, WorkFailure
-from console.repositories.services import delete_image
+from console.repositories.services import mark_image_for_deletion
 from registry_client import OCI_MANIFEST
 from tests.images import copies
 from tests.support import disk, tags
@@ -65,7 +66,7 @@ def test_it_is_shown_reconciled_copied_and_deleted(client, image, name):
     tags.pull(image, "plain")
     assert not WorkFailure.objects.exists()
 
-    delete_image(target.namespace.owner, target)
+    mark_image_for_deletion(target.namespace.owner, target)
     jobs.delete_image(target.pk)
     assert disk.left_of(target.repository) == []
     assert not Image.objects.filter(pk=target.pk).exists()
@@ -74,7 +75,7 @@ def test_it_is_shown_reconciled_copied_and_deleted(client, image, name):
 @pytest.mark.parametrize("name", ODD)
 def test_it_is_deleted_with_an_image_that_was_never_indexed(image, name):
     push_odd(registry(), image.repository, name)
-    delete_image(image.namespace.owner, image)
+    mark_image_for_deletion(image.namespace.owner, image)
     jobs.delete_image(image.pk)
     assert disk.left_of(image.repository) == []
     assert not WorkFailure.objects.exists()
@@ -84,7 +85,7 @@ def test_it_is_deleted_with_an_image_that_was_never_indexed(image, name):
 def test_it_is_cleared_from_a_freed_name(name):
     repository = f"freed/{ImageFactory().namespace.name}"
     push_odd(registry(), repository, name)
-    assert clearing.clear(repository) >= 1
+    assert names.clear_repository(repository) >= 1
     assert disk.left_of(repository) == []
 
 

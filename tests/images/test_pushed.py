@@ -11,14 +11,15 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from console.registry import copying, deletion, jobs
+from console.registry import copying, jobs
 from console.registry.connection import registry
+from console.registry.deletion import images
 from console.registry.index import hints, reconcile_repository
 from console.registry.index.models import Hint, UnusableEvents
 from console.registry.index.sync import reread_image
 from console.repositories import pushed_digests
 from console.repositories.models import Copy, Image, Manifest, PushedDigest
-from console.repositories.services import delete_image
+from console.repositories.services import mark_image_for_deletion
 from registry_client import RegistryClient, RegistryUnavailable
 from tests.support import disk
 from tests.support.factories import ImageFactory, ManifestFactory, NamespaceFactory, TagFactory
@@ -69,7 +70,7 @@ def follow():
 
 
 def run_deletion(image):
-    delete_image(image.namespace.owner, image)
+    mark_image_for_deletion(image.namespace.owner, image)
     jobs.delete_image(image.pk)
     assert not Image.objects.filter(pk=image.pk).exists()
     assert disk.left_of(image.repository) == []
@@ -135,7 +136,7 @@ class TestGoesWithTheImage:
         """By a token from before the deletion, also what was deleted a moment ago."""
         same = {"layers": [b"once more"], "config": {"os": "linux"}}
         tell(of(push_image(registry(), image.repository, None, **same)))
-        real, rounds = deletion._remove_manifests, []
+        real, rounds = images._remove_manifests, []
 
         def push_late(*arguments):
             real(*arguments)
@@ -143,13 +144,13 @@ class TestGoesWithTheImage:
             if len(rounds) < 3:
                 tell(of(push_image(registry(), image.repository, None, **same)))
 
-        monkeypatch.setattr(deletion, "_remove_manifests", push_late)
+        monkeypatch.setattr(images, "_remove_manifests", push_late)
         run_deletion(image)
         assert len(rounds) == 3
 
     def test_a_failure_after_it_was_taken(self, image, tell, monkeypatch):
         tell(*(of(push_image(registry(), image.repository, None)) for _ in range(2)))
-        delete_image(image.namespace.owner, image)
+        mark_image_for_deletion(image.namespace.owner, image)
 
         def fail(*_arguments, **_options):
             raise RegistryUnavailable("down")
@@ -160,7 +161,7 @@ class TestGoesWithTheImage:
         run_deletion(image)
 
     def test_more_than_are_taken_at_once(self, image, tell, monkeypatch):
-        monkeypatch.setattr(deletion, "_LISTED_AT_ONCE", 2)
+        monkeypatch.setattr(images, "_LISTED_AT_ONCE", 2)
         tell(*(of(push_image(registry(), image.repository, None)) for _ in range(5)))
         run_deletion(image)
 
@@ -170,9 +171,9 @@ class TestGoesWithTheImage:
         index = push_index(registry(), image.repository, "v1", children)
         tell(*map(of, children), of(index, "v1"))
         follow()
-        deletion_row = delete_image(image.namespace.owner, image)
-        deletion._list(deletion_row, image.repository)
-        deletion._phase(deletion_row, deletion_row.Phase.TAGS)
+        deletion_row = mark_image_for_deletion(image.namespace.owner, image)
+        images._list(deletion_row, image.repository)
+        images._start_phase(deletion_row, deletion_row.Phase.TAGS)
         assert deletion_row.total == 1 + 3
 
     def test_what_a_copy_that_failed_has_left(self, image, monkeypatch):
@@ -196,7 +197,7 @@ class TestGoesWithTheImage:
         other = ImageFactory()
         kept, gone = (push_image(registry(), one.repository, None, layers=[b"same"]) for one in (other, image))
         tell(of(kept), of(gone))
-        delete_image(image.namespace.owner, image)
+        mark_image_for_deletion(image.namespace.owner, image)
         jobs.delete_image(image.pk)
         assert disk.left_of(image.repository) == []
         assert disk.manifests(other.repository) == {kept.digest}

@@ -5,10 +5,12 @@ import itertools
 import pytest
 from django.core.exceptions import ValidationError
 
-from console.registry import deletion, jobs, late_pushes, tag_deletion
+from console.registry import jobs
 from console.registry.connection import registry
+from console.registry.deletion import late_pushes, steps
+from console.registry.deletion import tags as tag_deletion
 from console.repositories.models import Image, Manifest, Tag
-from console.repositories.services import delete_image
+from console.repositories.services import mark_image_for_deletion
 from registry_client import NameUnknown, RegistryClient, RegistryUnavailable, Unauthorized, Unsupported
 from tests.support import disk
 from tests.support.factories import ImageFactory
@@ -34,7 +36,7 @@ class TestWhatGoesAndWhatStays:
 
     def test_many(self, image, monkeypatch):
         """More than are deleted in one go."""
-        monkeypatch.setattr(deletion, "BURIED_AT_ONCE", 3)
+        monkeypatch.setattr(tag_deletion, "UNTAGGED_AT_ONCE", 3)
         shared = push(image, "a0")
         for number in range(1, 4):
             tag_again(image, f"a{number}", shared)
@@ -226,7 +228,7 @@ def test_a_failure_at_any_call_is_finished_later(image, monkeypatch, method, tur
         patched.setattr(RegistryClient, method, fail)
         run(image)
     assert failed
-    assert all("does not answer" in tag.problem for tag in Tag.objects.filter(state=Tag.State.DELETING))
+    assert all("Can’t reach the registry." in tag.problem for tag in Tag.objects.filter(state=Tag.State.DELETING))
     assert pull(image, "kept")
     run(image)
     assert agrees(image) == {"kept"}
@@ -235,7 +237,7 @@ def test_a_failure_at_any_call_is_finished_later(image, monkeypatch, method, tur
 @pytest.mark.parametrize(
     ("error", "sentence"),
     [
-        (RegistryUnavailable, "does not answer"),
+        (RegistryUnavailable, "Can’t reach the registry."),
         (Unauthorized, "refused a step"),
         (Unsupported, "does not allow deletions"),
     ],
@@ -274,7 +276,7 @@ class TestOrder:
     def test_tags_of_an_image_that_is_being_deleted(self, image):
         push(image, "v1")
         indexed(image)
-        delete_image(image.namespace.owner, image)
+        mark_image_for_deletion(image.namespace.owner, image)
         with pytest.raises(ValidationError, match="being deleted with all its tags"):
             ask(image, "v1")
 
@@ -283,7 +285,7 @@ class TestOrder:
         push(image, "v2")
         indexed(image)
         ask(image, "v1")
-        delete_image(image.namespace.owner, image)
+        mark_image_for_deletion(image.namespace.owner, image)
         run(image)
         assert set(disk.tags(image.repository)) == {"v1", "v2"}, "the other job does it"
         jobs.delete_image(image.pk)
@@ -296,14 +298,14 @@ class TestOrder:
         indexed(image)
         ask(image, "v1")
         with monkeypatch.context() as patched, pytest.raises(RegistryUnavailable):
-            patched.setattr(tag_deletion, "remove_tombstone", down)
+            patched.setattr(steps, "remove_tombstone", down)
             run(image)
-        delete_image(image.namespace.owner, image)
+        mark_image_for_deletion(image.namespace.owner, image)
         jobs.delete_image(image.pk)
         assert not Image.objects.exists()
         assert disk.left_of(image.repository) == []
 
-    def test_it_gives_way_and_goes_on(self, image, monkeypatch):
+    def test_it_resumes_in_the_next_turn(self, image, monkeypatch):
         for number in range(3):
             push(image, f"v{number}")
         indexed(image)

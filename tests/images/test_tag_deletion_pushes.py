@@ -6,11 +6,13 @@ import pytest
 from django.utils import timezone
 
 from console.audit.models import AuditEvent
-from console.registry import deletion, jobs, late_pushes, tag_deletion
+from console.registry import jobs
+from console.registry.deletion import images, late_pushes, steps
+from console.registry.deletion import tags as tag_deletion
 from console.registry.index import hints
 from console.registry.index.hints import Notice
 from console.repositories.models import Image
-from console.repositories.services import delete_image
+from console.repositories.services import mark_image_for_deletion
 from tests.support import disk
 from tests.support.factories import ImageFactory
 from tests.support.index_sync import reread_tag
@@ -27,7 +29,7 @@ def image():
 class TestPushedMeanwhile:
     """What arrives during the deletion survives, whenever it does."""
 
-    MOMENTS = ["LatePushes", "_without_those_pushed_anew", "_unneeded", "_delete_batch", "_remove_doomed"]
+    MOMENTS = ["LatePushes", "_without_moved", "_unneeded", "_untag_batch", "_remove_doomed"]
 
     @pytest.fixture(params=[(moment, after) for moment in MOMENTS for after in (False, True)], ids=str)
     def meanwhile(self, request, monkeypatch):
@@ -108,7 +110,7 @@ def test_a_tag_that_is_known_is_moved_to_what_goes(image, monkeypatch, told):
     first = push(image, "v1")
     push(image, "v2")
     indexed(image)
-    real = tag_deletion._delete_batch
+    real = tag_deletion._untag_batch
 
     def move(*arguments):
         real(*arguments)
@@ -116,7 +118,7 @@ def test_a_tag_that_is_known_is_moved_to_what_goes(image, monkeypatch, told):
         if told:
             hints.remember([Notice(image.repository, "v2")])
 
-    monkeypatch.setattr(tag_deletion, "_delete_batch", move)
+    monkeypatch.setattr(tag_deletion, "_untag_batch", move)
     delete(image, "v1")
     assert pull(image, "v2") == first.digest
     assert agrees(image) == {"v2"}
@@ -168,11 +170,11 @@ def test_a_late_word_of_it_while_the_deletion_is_half_done(image, monkeypatch):
     ask(image, "v1")
     with monkeypatch.context() as patch:
 
-        def killed(repository, real=tag_deletion.remove_tombstone):
+        def killed(repository, real=steps.remove_tombstone):
             real(repository)
             raise KeyboardInterrupt
 
-        patch.setattr(tag_deletion, "remove_tombstone", killed)
+        patch.setattr(steps, "remove_tombstone", killed)
         with pytest.raises(KeyboardInterrupt):
             run(image)
     assert set(disk.tags(image.repository)) == {"v2"}
@@ -221,15 +223,15 @@ class TestATagThatCannotBeRead:
         assert pull(image, kept.digest) == kept.digest
 
     def test_the_image_can_be_deleted(self, image, monkeypatch):
-        monkeypatch.setattr(deletion, "BURIED_AT_ONCE", 1)
-        monkeypatch.setattr(deletion, "_BATCH", 1)
+        monkeypatch.setattr(steps, "UNTAGGED_AT_ONCE", 1)
+        monkeypatch.setattr(images, "_BATCH", 1)
         for name in ("v1", "v2", "v3"):
             push(image, name)
         indexed(image)
         push(image, "unseen")
         disk.break_tag(image.repository, "v3")
         disk.break_tag(image.repository, "unseen")
-        delete_image(image.namespace.owner, image)
+        mark_image_for_deletion(image.namespace.owner, image)
         jobs.delete_image(image.pk)
         assert not Image.objects.exists()
         assert disk.tags(image.repository) == {}

@@ -51,8 +51,9 @@ def _main(database: str, action: str, work: dict[str, list[str]]) -> None:
     from django.db import connection
 
     import console.operations.worker  # noqa: F401
-    from console.registry import clearing, contents, copying
+    from console.registry import copying
     from console.registry.connection import registry
+    from console.registry.deletion import images, names, removal
     from console.registry.index import hints
     from console.registry.index.sync import TagSync
     from console.repositories.models import Image
@@ -71,20 +72,18 @@ def _main(database: str, action: str, work: dict[str, list[str]]) -> None:
             elif action == "follow_all":
                 hints.sync_all(lambda name: None)
             elif action == "delete":
-                from console.registry.deletion import delete_everything
-
-                delete_everything(Image.objects.get(full_name=repository))
+                images.run_image_deletion(Image.objects.get(full_name=repository))
             elif action in {"clear", "undo"}:
                 # Foreign layers have no link in the repository. To ask for each takes minutes, and no memory.
-                real = contents._remove
-                contents._remove = lambda name, digests, delete: (
-                    [] if delete is contents._delete_blob else real(name, digests, delete)
+                real = removal._remove
+                removal._remove = lambda name, digests, delete: (
+                    [] if delete is removal._delete_blob else real(name, digests, delete)
                 )
                 if action == "clear":
-                    clearing.clear(repository)
+                    names.clear_repository(repository)
                 else:
                     since = datetime.datetime.fromisoformat(tags[0])
-                    clearing.undo_pushes(Image.objects.get(full_name=repository), since)
+                    names.undo_pushes(Image.objects.get(full_name=repository), since)
             elif action == "copy":
                 copying.copy_manifest(repository, tags[0], registry().resolve(repository, tags[1]).digest, "copy")
         except Exception as error:

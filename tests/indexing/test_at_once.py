@@ -8,10 +8,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from console.registry.contents import TOMBSTONE
 from console.registry.index import sync
 from console.registry.index.hints import Notice, remember, sync_repository
 from console.registry.index.models import Hint
+from console.registry.tombstone import TOMBSTONE
 from console.repositories.models import Image, Manifest, Tag
 from registry_client import OCI_CONFIG, OCI_INDEX, OCI_LAYER, RegistryError
 from tests.indexing.documents import index
@@ -75,7 +75,7 @@ def test_the_number_of_statements_does_not_grow_with_the_tags(image, serve):
 
 def test_what_is_out_of_the_ordinary_among_them(image, serve, fake):
     fake.serve("list", index(), OCI_INDEX)
-    fake.serve("buried", TOMBSTONE)
+    fake.serve("tombstone", TOMBSTONE)
     fake.manifests["broken"] = error_reply(500, "UNKNOWN")
     serve("large", layers=2000)
     for tag in ("one", "two", "gone"):
@@ -83,7 +83,7 @@ def test_what_is_out_of_the_ordinary_among_them(image, serve, fake):
     hint(image, "gone")
     sync_repository(image.repository)
     del fake.manifests["gone"]
-    hint(image, "one", "gone", "list", "buried", "broken", "large", "never", "two")
+    hint(image, "one", "gone", "list", "tombstone", "broken", "large", "never", "two")
     with pytest.raises(RegistryError):
         sync_repository(image.repository)
     assert indexed(image) == {"one", "two", "list", "large"}

@@ -8,9 +8,10 @@ from django.db import OperationalError
 from django.urls import reverse
 
 from console.jobs.outages import is_database_outage
-from console.registry import copying, removal, tag_deletion
+from console.registry import copying
 from console.registry.connection import at_once, registry
-from console.registry.deletion import delete_everything
+from console.registry.deletion import removal, tags
+from console.registry.deletion.images import run_image_deletion
 from console.registry.index import hints, parse, store, tree
 from console.registry.index.hints import Notice
 from console.registry.index.sync import TagSync
@@ -58,7 +59,7 @@ def row_of(image, tag="1"):
 def delete(image):
     Image.objects.filter(pk=image.pk).update(state=Image.State.DELETING)
     ImageDeletion.objects.create(image=image, requested_by="x", requested_at=image.created_at)
-    delete_everything(Image.objects.get(pk=image.pk))
+    run_image_deletion(Image.objects.get(pk=image.pk))
 
 
 class TestChildren:
@@ -279,7 +280,7 @@ class TestDeletions:
     def test_of_many_tags_what_each_names_is_not_held(self, image):
         put(image.repository, "1", index(push(image, 0)), OCI_INDEX)
         reread_tag(image.repository, "1")
-        held = tag_deletion._with_digests(image.tags.all()).get().manifest
+        held = tags._with_digests(image.tags.all()).get().manifest
         assert held.get_deferred_fields() == {"platforms", "blobs", "children"}
 
     def test_no_more_blobs_are_held_than_there_is_room_for(self, image, monkeypatch):
@@ -290,13 +291,14 @@ class TestDeletions:
         hints.remember([Notice(image.repository, str(number)) for number in range(6)])
         hints.sync_repository(image.repository)
         removed = []
-        real = removal.remove
+        real = removal.Removal.remove
 
-        def remove(repository, *, manifests, blobs):
+        def remove(self, manifests, blobs):
+            blobs = list(blobs)
             removed.append((len(list(manifests)), len(blobs)))
-            return real(repository, manifests=manifests, blobs=blobs)
+            real(self, manifests, blobs)
 
-        monkeypatch.setattr(removal, "remove", remove)
+        monkeypatch.setattr(removal.Removal, "remove", remove)
         delete(image)
         assert len(removed) == 6 and max(blobs for _, blobs in removed) <= 5
         for document in pushed:

@@ -9,11 +9,11 @@ from django.utils import timezone
 
 from console.audit.models import AuditEvent
 from console.registry.connection import registry
-from console.registry.contents import TOMBSTONE, TOMBSTONE_MEDIA_TYPE
 from console.registry.index import reconcile as walks
 from console.registry.index.models import Reconcile, ReconcileItem
 from console.registry.index.reconcile_repository import reconcile_one
 from console.registry.index.sync import TagSync, reread_image
+from console.registry.tombstone import TOMBSTONE, TOMBSTONE_MEDIA_TYPE
 from console.repositories.models import Image, Tag
 from console.repositories.totals import refresh_totals
 from registry_client import RegistryError
@@ -144,12 +144,12 @@ class TestMending:
         assert lines == ["team/app: the registry does not know it; its 3 tags stay in the index"]
 
     def test_what_a_deletion_is_at_work_on_is_left_to_it(self, own, image):
-        for tag in ("asked-for", "buried"):
+        for tag in ("asked-for", "tombstone"):
             push_image(registry(), image.repository, tag)
         reread_image(image.repository)
         image.tags.filter(name="asked-for").update(state=Tag.State.DELETING)
-        registry().put_manifest(image.repository, "buried", TOMBSTONE, TOMBSTONE_MEDIA_TYPE)
-        image.tags.filter(name="buried").update(state=Tag.State.DELETING)
+        registry().put_manifest(image.repository, "tombstone", TOMBSTONE, TOMBSTONE_MEDIA_TYPE)
+        image.tags.filter(name="tombstone").update(state=Tag.State.DELETING)
         gone = TagFactory(image=image, name="gone", state=Tag.State.DELETING)
         doomed = ManifestFactory(image=image, doomed=True)
         refresh_totals(image.pk)

@@ -10,11 +10,11 @@ from console.audit.models import AuditEvent
 from console.jobs.queue import defer_once, repository_lock
 from console.operations.worker import run_worker
 from console.registry.connection import registry
-from console.registry.contents import TOMBSTONE, TOMBSTONE_MEDIA_TYPE
 from console.registry.index import jobs
 from console.registry.index.hints import Notice, remember, sync_repository
 from console.registry.index.models import Hint
 from console.registry.index.sync import Outcome, TagSync, find_image, reread_image
+from console.registry.tombstone import TOMBSTONE, TOMBSTONE_MEDIA_TYPE
 from console.repositories.models import Image, Tag
 from registry_client import ManifestUnknown, RegistryClient, RegistryUnavailable, UnexpectedAnswer
 from tests.support.factories import ImageFactory, NamespaceFactory

@@ -5,8 +5,8 @@ import json
 import pytest
 from django.urls import reverse
 
-from console.registry import clearing, contents
 from console.registry.connection import registry
+from console.registry.deletion import names, removal
 from console.registry.index import reconcile_repository
 from console.registry.index.parse import Reading
 from console.registry.index.store import store_all
@@ -102,13 +102,13 @@ class TestMediaTypes:
         )
         self.has_it(image, "1")
 
-    def test_what_a_deletion_mends(self, image):
+    def test_what_a_deletion_repairs(self, image):
         registry().delete_manifest(image.repository, self.digest)
-        assert contents._mend(image.repository, self.digest)
+        assert removal._repair(image.repository, self.digest)
         self.has_it(image, self.digest)
 
     def test_what_is_pointed_back_after_a_name_changed_hands(self, image):
-        assert clearing._point_back(image.repository, "2", self.digest)
+        assert names._point_back(image.repository, "2", self.digest)
         self.has_it(image, "2")
 
 

@@ -11,10 +11,10 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 from console.jobs.queue import repository_lock
 from console.operations.worker import run_worker
 from console.registry import connection as console_registry
-from console.registry.contents import TOMBSTONE
 from console.registry.index import hints, jobs, store
 from console.registry.index.hints import Notice, remember, sync_all
 from console.registry.index.models import Hint
+from console.registry.tombstone import TOMBSTONE
 from console.repositories.models import Image, Tag
 from console.repositories.totals import refresh_totals, refresh_totals_of
 from registry_client import OCI_CONFIG, OCI_INDEX, OCI_LAYER, RegistryClient, RegistryUnavailable
@@ -100,12 +100,12 @@ def test_what_takes_more_is_left_to_a_job_of_its_repository(serve, fake):
     good, odd, bad, going = (ImageFactory() for _ in range(4))
     Image.objects.filter(pk=going.pk).update(state=Image.State.DELETING)
     fake.serve("list", index(), OCI_INDEX)
-    fake.serve("buried", TOMBSTONE)
+    fake.serve("tombstone", TOMBSTONE)
     fake.manifests["broken"] = error_reply(500, "UNKNOWN")
     serve("large", layers=400)
     serve("one")
     hint(good, "one")
-    hint(odd, "list", "buried", "large", "never", "one")
+    hint(odd, "list", "tombstone", "large", "never", "one")
     hint(bad, "broken", "one")
     hint(going, "one")
     remember([Notice("nobody/new", "one")])
@@ -113,7 +113,7 @@ def test_what_takes_more_is_left_to_a_job_of_its_repository(serve, fake):
     remember([Notice(odd.repository, "moving", timezone.now(), "ann", digest_of(b"what is pushed now"))])
     assert set(follow()) == {odd.repository, bad.repository, going.repository, "nobody/new"}
     assert indexed() == {(image.repository, "one") for image in (good, odd, bad)}
-    odds = ["list", "buried", "large", "never", "moving"]
+    odds = ["list", "tombstone", "large", "never", "moving"]
     left = [*((odd, tag) for tag in odds), (bad, "broken"), (going, "one")]
     assert waiting() == {(image.repository, tag, True) for image, tag in left} | {("nobody/new", "one", True)}
     assert follow() == []  # they are not looked at again and again

@@ -21,7 +21,7 @@ from django.contrib.auth.hashers import make_password
 from django.utils import timezone
 from console.accounts.models import Account, RegistryCredential
 from console.repositories.models import Image
-from console.repositories.services import delete_image
+from console.repositories.services import mark_image_for_deletion
 from console.registry.index.sync import reread_image
 from console.namespaces.models import Namespace
 from console.registry.connection import at_once, registry
@@ -46,7 +46,7 @@ def fill(name, tags):
 
 def ask(*names):
     for image in Image.objects.filter(name__in=names):
-        delete_image(owner, image)
+        mark_image_for_deletion(owner, image)
 
 """
 

@@ -116,7 +116,7 @@ class TestARealRegistry:
         for name in ("shop/a1", "shop/a2", "shop/a3"):
             emptied(name)
         create_namespace(ann, "shop").delete()
-        monkeypatch.setattr(registries, "_LOOKING_SECONDS", -1)
+        monkeypatch.setattr(registries, "_CATALOG_SECONDS", -1)
         assert refusal(ann, "shop") == SILENT
         push("shop/a2")
         assert refusal(ann, "shop") == OCCUPIED

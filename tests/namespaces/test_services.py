@@ -20,8 +20,8 @@ from console.ownership.services import (
     transfer_namespace,
 )
 from console.registry import jobs
-from console.registry.clearing import clear
 from console.registry.connection import registry
+from console.registry.deletion.names import clear_repository
 from console.repositories import pushed_digests
 from console.repositories.models import PushedDigest
 from registry_client import NotFound, RegistryClient, RegistryUnavailable
@@ -216,7 +216,7 @@ class TestHold:
                 registry().stat_blob(repository, blob)
         assert not PushedDigest.objects.exists()
 
-    def test_clearing_goes_on_where_it_was(self, registry_server, monkeypatch):
+    def test_clearing_resumes(self, registry_server, monkeypatch):
         """What only an index named is found again, although the index went before."""
         repository = f"{NamespaceFactory().name}/app"
         children = [push_image(registry(), repository, None) for _ in range(2)]
@@ -231,10 +231,10 @@ class TestHold:
 
         with monkeypatch.context() as patched, pytest.raises(RegistryUnavailable):
             patched.setattr(RegistryClient, "delete_manifest", die)
-            clear(repository)
-        clear(repository)
+            clear_repository(repository)
+        clear_repository(repository)
         assert disk.left_of(repository) == []
-        assert clear(repository) == 0
+        assert clear_repository(repository) == 0
 
     def test_a_registry_that_is_down_keeps_the_name_held(self, settings):
         settings.CONSOLE_REGISTRY_URL = "http://127.0.0.1:9"

@@ -28,7 +28,7 @@ from console.registry.index import jobs as index_jobs
 from console.registry.index.reconcile import AlreadyWalking
 from console.registry.index.sync import reread_image
 from console.repositories.models import Image
-from console.repositories.services import delete_image
+from console.repositories.services import mark_image_for_deletion
 from registry_client import RegistryUnavailable
 from tests.operations.conftest import refusing_twice
 from tests.support.factories import AccountFactory, ImageFactory
@@ -75,7 +75,7 @@ class TestWorker:
         image = ImageFactory()
         push_image(registry(), image.repository, "v1")
         reread_image(image.repository)
-        delete_image(image.namespace.owner, image)
+        mark_image_for_deletion(image.namespace.owner, image)
         run_worker(wait=False)
         assert not Image.objects.exists()
         assert not ProcrastinateJob.objects.filter(task_name="images.delete_image").exists()
@@ -83,7 +83,7 @@ class TestWorker:
     def test_a_failed_job_waits_and_is_tried_again(self, registry_server, settings):
         there = settings.CONSOLE_REGISTRY_URL
         image = ImageFactory()
-        delete_image(image.namespace.owner, image)
+        mark_image_for_deletion(image.namespace.owner, image)
         settings.CONSOLE_REGISTRY_URL = "http://127.0.0.1:9"
         run_worker(wait=False)
         job = ProcrastinateJob.objects.get(task_name="images.delete_image")
@@ -140,9 +140,9 @@ def test_a_job_whose_end_finds_no_room_in_the_database_is_not_stuck(monkeypatch,
         if not well:
             raise RegistryUnavailable("gone")
 
-    monkeypatch.setattr("console.registry.deletion.delete_everything", work)
+    monkeypatch.setattr("console.registry.deletion.images.run_image_deletion", work)
     image = ImageFactory()
-    delete_image(image.namespace.owner, image)
+    mark_image_for_deletion(image.namespace.owner, image)
     run_worker(wait=False)
     left = ProcrastinateJob.objects.filter(task_name="images.delete_image").values_list("status", "attempts")
     assert list(left) == ([] if well else [("todo", 1)])
@@ -156,9 +156,9 @@ def test_a_job_that_is_no_longer_there_keeps_no_place(monkeypatch, caplog):
     def work(image, turn_over):
         ProcrastinateJob.objects.all()._raw_delete(using="default")
 
-    monkeypatch.setattr("console.registry.deletion.delete_everything", work)
+    monkeypatch.setattr("console.registry.deletion.images.run_image_deletion", work)
     image = ImageFactory()
-    delete_image(image.namespace.owner, image)
+    mark_image_for_deletion(image.namespace.owner, image)
     run_worker(wait=False)
     assert "how a job ended is not stored: Job was not found" in caplog.text
 

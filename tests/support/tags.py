@@ -4,7 +4,7 @@ from console.registry import jobs
 from console.registry.connection import registry
 from console.registry.index.sync import reread_image
 from console.repositories.models import Tag
-from console.repositories.services import delete_tags
+from console.repositories.services import mark_tags_for_deletion
 from tests.support import disk
 from tests.support.pushed_images import DOCKER_MANIFEST, push_image, push_index
 
@@ -28,7 +28,7 @@ def tag_again(image, tag, pushed, media_type=DOCKER_MANIFEST):
 
 
 def ask(image, *names):
-    return delete_tags(image.namespace.owner, image, names)
+    return mark_tags_for_deletion(image.namespace.owner, image, names)
 
 
 def run(image):

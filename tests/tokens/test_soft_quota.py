@@ -8,7 +8,7 @@ from console.registry.connection import registry_with_token
 from console.registry.index.sync import reread_image
 from console.repositories.models import Image, ImageDeletion
 from console.repositories.quotas import tags_used
-from console.repositories.services import delete_image, delete_tags
+from console.repositories.services import mark_image_for_deletion, mark_tags_for_deletion
 from tests.support.factories import ImageFactory
 from tests.support.pushed_images import push_image
 from tests.support.responses import text_of
@@ -49,7 +49,7 @@ def test_images(token, client, team):
     assert granted(token("team/app0")) == {("repository", "team/app0"): {"pull", "push"}}
     for left in (2, 1):
         image = Image.objects.filter(state=Image.State.ACTIVE).order_by("name").last()
-        delete_image(team.owner, image)
+        mark_image_for_deletion(team.owner, image)
         jobs.delete_image(image.pk)
         assert not ImageDeletion.objects.exists()
         assert f"{left} of 2 images used" in text_of(client.get("/images/"))
@@ -64,7 +64,7 @@ def test_tags(token, client, team):
     assert "3 of 2 tags used" in text_of(client.get(page))
     for left in (2, 1):
         assert granted(token(image.repository)) == {("repository", image.repository): {"pull"}}
-        delete_tags(team.owner, image, [f"v{left + 1}"])
+        mark_tags_for_deletion(team.owner, image, [f"v{left + 1}"])
         jobs.delete_tags(image.pk, [])
         assert tags_used(Image.objects.get()) == left
         assert f"{left} of 2 tags used" in text_of(client.get(page))

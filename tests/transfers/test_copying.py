@@ -14,7 +14,7 @@ from console.registry.connection import registry
 from console.registry.jobs import delete_image as delete_job
 from console.repositories import versions
 from console.repositories.models import Image
-from console.repositories.services import delete_image
+from console.repositories.services import mark_image_for_deletion
 from registry_client import RegistryClient
 from tests.support import disk
 from tests.support.factories import ActivatedAccountFactory, ImageFactory, NamespaceFactory
@@ -324,7 +324,7 @@ class TestOnTheWay:
         transfer = ask(namespace, name)
         jobs.fetch(transfer.pk, 1)
         made = image(namespace)
-        delete_image(namespace.owner, made)
+        mark_image_for_deletion(namespace.owner, made)
         jobs.finish(transfer.pk, 1)
         delete_job(made.pk)
         jobs.finish(transfer.pk, 1)

@@ -18,7 +18,7 @@ from console.imports.problems import Problem, SourceFailure
 from console.imports.sources import Source
 from console.jobs.queue import LATER_PRIORITY
 from console.repositories.models import Image
-from console.repositories.services import delete_image
+from console.repositories.services import mark_image_for_deletion
 from registry_client import Descriptor, MalformedManifest, Manifest, RegistryClient, RegistryUnavailable
 from tests.support import disk
 from tests.support.factories import ActivatedAccountFactory, NamespaceFactory
@@ -334,7 +334,9 @@ class TestMeanwhile:
         name = official()
         self.several(upstream, name)
         transfer = ask(namespace, name)
-        calls = self.during(monkeypatch, "put_manifest", lambda: delete_image(namespace.owner, image(namespace)))
+        calls = self.during(
+            monkeypatch, "put_manifest", lambda: mark_image_for_deletion(namespace.owner, image(namespace))
+        )
         run(transfer)
         assert len(calls) == 2
         assert Image.objects.get(namespace=namespace).state == Image.State.DELETING

@@ -10,7 +10,7 @@ from console.imports import services
 from console.imports.models import Credentials, Transfer
 from console.imports.references import parse
 from console.repositories.models import Image, Tag
-from console.repositories.services import delete_image
+from console.repositories.services import mark_image_for_deletion
 from tests.support.factories import ActivatedAccountFactory, ImageFactory, ManifestFactory, NamespaceFactory, TagFactory
 from tests.support.import_requests import ask, bring, image
 
@@ -66,8 +66,8 @@ class TestBegin:
 
     def test_two_to_one_tag(self, namespace):
         ask(namespace, "nginx")
-        assert "being copied to the tag" in refused(ask, namespace, "redis")
-        assert "being copied to the tag" in refused(bring, namespace, "r.example.com/app")
+        assert "A copy to the tag" in refused(ask, namespace, "redis")
+        assert "A copy to the tag" in refused(bring, namespace, "r.example.com/app")
 
     def test_a_copy_within_the_registry_to_the_same_tag(self, namespace):
         from console.registry.copy_requests import copy_tag
@@ -75,13 +75,13 @@ class TestBegin:
         source = ImageFactory(namespace=namespace, name="source")
         tag = TagFactory(image=source, manifest=ManifestFactory(image=source), name="v1")
         ask(namespace, "nginx")
-        assert "being copied to the tag" in refused(copy_tag, namespace.owner, tag, namespace, "mine", "v1")
+        assert "A copy to the tag" in refused(copy_tag, namespace.owner, tag, namespace, "mine", "v1")
 
     def test_what_is_being_deleted(self, namespace):
         made = ImageFactory(namespace=namespace, name="mine")
         TagFactory(image=made, manifest=ManifestFactory(image=made), name="v1", state=Tag.State.DELETING)
         assert "tag “v1” is being deleted" in refused(ask, namespace, "nginx")
-        delete_image(namespace.owner, made)
+        mark_image_for_deletion(namespace.owner, made)
         assert "is being deleted" in refused(ask, namespace, "nginx", tag="v2")
 
     def test_switched_off(self, namespace, settings):
@@ -115,7 +115,7 @@ class TestAfterwards:
 
     def test_retried_while_it_runs(self, namespace):
         transfer = ask(namespace, "nginx")
-        assert "being copied" in refused(services.retry, namespace.owner, transfer)
+        assert "already running" in refused(services.retry, namespace.owner, transfer)
 
     def test_retried_by_the_quota_and_the_limit(self, namespace, settings):
         transfer = ask(namespace, "nginx")

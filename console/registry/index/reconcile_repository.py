@@ -14,12 +14,13 @@ from console.accounts.models import Account
 from console.audit.services import record
 from console.namespaces.models import Namespace
 from console.registry.connection import at_once, registry
-from console.registry.contents import digest_of, is_tombstone, readable_digest, stored_manifest
+from console.registry.contents import digest_of, readable_digest, stored_manifest
 from console.registry.index.adoption import adopt, why_unusable
 from console.registry.index.reconcile_result import ReconcileResult
 from console.registry.index.store import clear_child_flags, incomplete
 from console.registry.index.sync import UNREADABLE, TagSync
 from console.registry.index.tag_rows import Outcome
+from console.registry.tombstone import is_tombstone
 from console.repositories import failures, pushed_digests
 from console.repositories.failures import Kind
 from console.repositories.locks import image_locked

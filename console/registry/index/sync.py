@@ -23,11 +23,12 @@ from console.database.conflicts import insert
 from console.jobs.outages import is_outage
 from console.namespaces.models import Namespace
 from console.registry.connection import registry
-from console.registry.contents import TOMBSTONE_DIGEST, NotThereYet, digest_of
+from console.registry.contents import NotThereYet, digest_of
 from console.registry.index import audit_events, store, sync_batch, tag_rows, tree, write_tags
 from console.registry.index.models import Hint
 from console.registry.index.parse import Reading
 from console.registry.index.tag_rows import Outcome
+from console.registry.tombstone import TOMBSTONE_DIGEST
 from console.repositories import failures, pushed_digests
 from console.repositories.failures import Kind
 from console.repositories.locks import image_locked

@@ -12,11 +12,11 @@ from django.utils import timezone
 
 from console.jobs.outages import is_of_one_tag
 from console.registry.connection import at_once
-from console.registry.contents import TOMBSTONE_DIGEST
 from console.registry.index import store
 from console.registry.index.tag_rows import Outcome
 from console.registry.index.write_tags import Answer, Tagged, key_of, read_rows, write
 from console.registry.large_content import SMALL_BYTES
+from console.registry.tombstone import TOMBSTONE_DIGEST
 from registry_client import (
     DOCKER_MANIFEST,
     OCI_MANIFEST,

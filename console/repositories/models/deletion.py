@@ -1,4 +1,4 @@
-"""Deletions under way, and the list of what they delete."""
+"""Running deletions of images, and the lists of what they remove."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from console.repositories.models.image import Image
 
 
 class ImageDeletion(models.Model):
-    """*Delete all tags* under way: what the row shows, and where the job goes on after a failure."""
+    """A running deletion of an image: the progress that its row shows, and where the job resumes."""
 
     class Phase(models.TextChoices):
         WAITING = "waiting", _("Waiting")
@@ -41,7 +41,7 @@ class ImageDeletion(models.Model):
 
 
 class DoomedManifest(models.Model):
-    """A digest that a deletion will remove, written down before its tags are pointed elsewhere.
+    """A digest that a deletion will remove, stored before its tags are untagged.
 
     ``tag`` is the tag that pointed at it, empty for one that no tag named (a child of an index, or untagged).
     """

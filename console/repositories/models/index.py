@@ -189,7 +189,7 @@ class PushedDigest(models.Model):
     """That a manifest was pushed, under a tag or by its digest alone (``console.repositories.pushed_digests``).
 
     By the repository's name: a first push tells of platforms before there is an image.
-    ``removed`` says that the clearing that is under way has deleted it (``console.registry.clearing``).
+    ``removed`` says that a running job has removed it from the registry (``console.registry.deletion.names``).
     """
 
     repository = models.CharField(_("repository"), max_length=255)
@@ -207,9 +207,9 @@ class PushedDigest(models.Model):
 
 
 class KeptManifest(models.Model):
-    """A manifest that the index does not have, and that stays while its image is cleared of later pushes.
+    """A manifest that the index does not have, and that stays while later pushes to its image are undone.
 
-    ``blobs`` are the digests of the blobs that hang on it, null until it is read (``console.registry.clearing``).
+    ``blobs`` are the digests of its blobs, null until it is read (``console.registry.deletion.names``).
     """
 
     image = models.ForeignKey(Image, on_delete=models.CASCADE, related_name="+", db_index=False)

@@ -1,4 +1,4 @@
-"""Cancel a deletion that cannot be finished: the image can be used and pushed to again."""
+"""Cancel a deletion that keeps failing: the image or its tags can be used again."""
 
 from __future__ import annotations
 
@@ -18,18 +18,20 @@ from console.repositories.models import Image, ImageDeletion, Tag
 
 log = logging.getLogger(__name__)
 
-# By its name, which jobs queued by earlier versions have too.
+# By its name, as jobs queued by earlier versions.
 _REREAD = "indexing.reread_image"
-# By its name: the jobs cancel deletions, not the other way round.
+# By its name: the jobs import this module.
 _DELETE_TAGS = "images.delete_tags"
 
 
-def cancel_deletion(image: Image, sentence: str) -> None:
-    """Make an image active again whose deletion cannot be finished.
+def cancel_image_deletion(image: Image, sentence: str) -> None:
+    """Make an image active again whose deletion keeps failing.
 
-    What the deletion had found and not removed is remembered, for the next one; the index catches up with what it did
-    remove. Tags that were marked for a deletion of their own get a job again: theirs ended when it found that the image
-    was being deleted.
+    Manifests that it has listed and not removed are stored for the next deletion, and the image is synced with what it
+    has removed. Tags that were marked for deletion before get a job again: theirs ended because the image was being
+    deleted.
+
+    :param sentence: the problem, for the audit log.
     """
     repository = image.repository
     with transaction.atomic():
@@ -49,7 +51,10 @@ def cancel_deletion(image: Image, sentence: str) -> None:
 
 
 def cancel_tag_deletion(image: Image, sentence: str) -> None:
-    """Make tags active again that cannot be deleted; each says why. Where all are gone, no failure is left to show."""
+    """Make tags active again whose deletion keeps failing; if all tags are gone, forget the failure.
+
+    :param sentence: the problem, which the page shows for each tag.
+    """
     with image_locked(image.pk):
         marked = Tag.objects.filter(image=image, state=Tag.State.DELETING)
         names = list(marked.order_by("name").values_list("name", flat=True))

@@ -1,16 +1,16 @@
-"""Removing what an old token pushed to a name that changes hands: freed, or on its way to another account.
+"""Clear a name that changes hands: remove what an old token pushed to a freed or transferred namespace.
 
-How much that is, who pushed it decides. So the digests of all manifests that are to go stand in the database
-(``PushedDigest``, which outlives a process that is killed), and a few manifests at a time are read and removed:
+The client that pushed decides how much that is. So the digests of all manifests to remove are stored in the database
+(``PushedDigest``), where they survive a killed process, and a few manifests at a time are read and removed:
 
-1. What the tags name is written down, some hundred tags at a time, before a tag is touched.
-2. A piece of the list is read. What its indexes name is added to the list, the links to the blobs go, then the
-   manifests; then they are marked as removed, so that nothing is read twice. This goes on until nothing is left.
-3. What is marked is forgotten.
+1. The digests that tags point at are stored, some hundred tags at a time, before a tag is changed.
+2. A piece of the list is read, and what its indexes name is added to the list. The links to the blobs are removed,
+   then the manifests, and these are marked as removed, so that none is read twice; until nothing is left.
+3. The marked rows are deleted.
 
-When only later pushes to an image are taken back, its other manifests stay, and all that they name: the index knows
-the blobs of most, those of the others are listed first (``KeptManifest``). Every step can be done again; a clearing
-that was broken off begins with the list as it was left.
+When only the later pushes to an image are removed, its other manifests stay with all that they name: the index knows
+the blobs of most, those of the others are listed first (``KeptManifest``). Every step is idempotent: a killed job
+resumes with the list.
 """
 
 from __future__ import annotations
@@ -23,20 +23,13 @@ from django.db.models import Exists, OuterRef, QuerySet
 
 from console.audit.services import record
 from console.jobs.outages import is_outage
-from console.registry.connection import at_once, registry
-from console.registry.contents import (
-    TOMBSTONE_DIGEST,
-    digest_of,
-    is_tombstone,
-    parts_of_each,
-    point_at_tombstone,
-    readable_digest,
-    remove_tombstone,
-    stored_manifest,
-    tags_of,
-)
+from console.registry.connection import registry
+from console.registry.contents import digest_of, stored_manifest, tags_of
+from console.registry.deletion.named import parts_of_each
+from console.registry.deletion.removal import Removal, pieces
+from console.registry.deletion.steps import batches, read_tags, untag
 from console.registry.index.models import Hint
-from console.registry.removal import Removal, batches, pieces
+from console.registry.tombstone import is_tombstone
 from console.repositories import pushed_digests
 from console.repositories.models import Image, KeptManifest, PushedDigest, Tag, WorkFailure
 from registry_client import RegistryError
@@ -47,37 +40,39 @@ _READ_AT_ONCE = 500
 _ADDED_AT_ONCE = 2000
 
 
-def clear(repository: str) -> int:
-    """Delete all that is known to lie in a repository that has no image.
+def clear_repository(repository: str) -> int:
+    """Remove all that is known of a repository that has no image.
 
-    That is what tags name, what was pushed by digest, and what these name. The links to the blobs go too, so that
-    whoever gets the name next cannot read them, even knowing their digests. What the registry cannot read or delete,
-    because its storage is damaged, cannot be pulled either: it is recorded and left.
+    That is what tags name, what was pushed by digest, and what these name. The links to the blobs go too, so that the
+    next owner of the name cannot read them, not even by their digests. What the registry cannot read or delete, because
+    its storage is damaged, cannot be pulled either: it is recorded and left.
 
     :return: how many manifests there were.
-    :raises registry_client.RegistryError: when the registry fails; calling again goes on from there.
+    :raises registry_client.RegistryError: when the registry fails; calling again resumes.
     """
     tags = tags_of(repository)
     for some in batches(tags, _TAGS_AT_ONCE):
-        found = at_once(lambda tag: readable_digest(repository, tag), some)
-        _remove_tags(repository, [tag for tag, digest in zip(some, found, strict=True) if digest is None])
-        pushed_digests.remember((repository, digest) for digest in found if digest)
+        found = read_tags(repository, some)
+        # A tag that cannot be read has no digest to list. The others are removed with the manifests.
+        if unreadable := [tag for tag, digest in found.items() if digest is None]:
+            untag(repository, unreadable)
+        pushed_digests.remember((repository, digest) for digest in found.values() if digest)
     _remove_listed(repository, PushedDigest.objects.filter(repository=repository), lambda digests: set())
     return _finish(repository, len(tags))
 
 
 def undo_pushes(image: Image, since: datetime.datetime) -> int:
-    """Take back what was pushed to an image that changes hands, after its index was last brought up to date.
+    """Undo what was pushed to an image that changes hands, after its index was last brought up to date.
 
-    Tags that the index does not know are removed, tags that it has elsewhere are pointed where it has them, and
-    manifests that were pushed since ``since`` and are in no index row are deleted with their blobs. What was pushed
-    before and is not indexed yet, or cannot be indexed, stays with all that it names.
+    Tags that the index does not know are removed, tags that it has elsewhere are pointed back, and manifests that were
+    pushed since ``since`` and are not in the index are removed with their blobs. What was pushed before and is not
+    indexed yet, or cannot be indexed, stays with all that it names.
 
     :return: how many tags and manifests were removed or pointed back.
-    :raises registry_client.RegistryError: when the registry fails; calling again goes on from there.
+    :raises registry_client.RegistryError: when the registry fails; calling again resumes.
     """
     repository = image.repository
-    # What a clearing has left that was broken off.
+    # What a killed job has left.
     KeptManifest.objects.filter(image=image).delete()
     tags = sum(_undo_tags(image, some, since) for some in batches(tags_of(repository), _TAGS_AT_ONCE))
     kept = KeptManifest.objects.filter(image=image, digest=OuterRef("digest"))
@@ -105,10 +100,10 @@ def has_push_since(repository: str, since: datetime.datetime) -> bool:
 def _undo_tags(image: Image, tags: list[str], since: datetime.datetime) -> int:
     """Remove those of the tags that the index does not know, and point back those that it has elsewhere.
 
-    :return: how many were removed or pointed back; what they named is written down.
+    :return: how many were removed or pointed back; the digests that they pointed at are listed.
     """
     repository = image.repository
-    found = dict(zip(tags, at_once(lambda tag: readable_digest(repository, tag), tags), strict=True))
+    found = read_tags(repository, tags)
     indexed = dict(Tag.objects.filter(image=image, name__in=tags).values_list("name", "manifest__digest"))
     earlier = _pushed_before(repository, found, since)
     there = {tag: digest for tag, digest in found.items() if digest and not is_tombstone(digest)}
@@ -116,9 +111,10 @@ def _undo_tags(image: Image, tags: list[str], since: datetime.datetime) -> int:
     moved = [tag for tag in there if tag in indexed and there[tag] != indexed[tag] and tag not in earlier]
     pushed_digests.add(repository, {there[tag] for tag in (*strangers, *moved) if tag in there})
     lost = [tag for tag in moved if not _point_back(repository, tag, indexed[tag])]
-    _remove_tags(repository, [*strangers, *lost])
-    if TOMBSTONE_DIGEST in found.values():
-        remove_tombstone(repository)  # a clearing was broken off before it did
+    # A killed job may have left tags at the tombstone that the index knows: they go with it.
+    at_tombstone = any(digest and is_tombstone(digest) for digest in found.values())
+    if strangers or lost or at_tombstone:
+        untag(repository, [*strangers, *lost])
     _keep(image, {there[tag] for tag in earlier if tag in there})
     return len(strangers) + len(moved)
 
@@ -126,7 +122,7 @@ def _undo_tags(image: Image, tags: list[str], since: datetime.datetime) -> int:
 def _pushed_before(repository: str, found: dict[str, str | None], since: datetime.datetime) -> set[str]:
     """Those of the tags that point at what was pushed before ``since`` and is not indexed.
 
-    The index has not followed the notification yet, or has given up reading the tag.
+    The notification is not synced yet, or syncing the tag was given up.
 
     :param found: the digest of each tag in the registry now.
     """
@@ -145,7 +141,7 @@ def _pushed_before(repository: str, found: dict[str, str | None], since: datetim
 
 
 def _point_back(repository: str, tag: str, digest: str) -> bool:
-    """Point a tag at a manifest that the index has; whether the registry takes it."""
+    """Point a tag at a manifest that the index has; whether the registry accepts it."""
     stored = stored_manifest(repository, digest)
     if stored is None:
         return False
@@ -154,14 +150,8 @@ def _point_back(repository: str, tag: str, digest: str) -> bool:
     except RegistryError as error:
         if is_outage(error):
             raise
-        return False  # what it names was deleted
+        return False  # what the manifest names was deleted
     return digest_of(repository, tag) == digest
-
-
-def _remove_tags(repository: str, tags: list[str]) -> None:
-    if tags:
-        at_once(lambda tag: point_at_tombstone(repository, tag), tags)
-        remove_tombstone(repository)
 
 
 # --- what stays -----------------------------------------------------------------------------------------------------
@@ -194,7 +184,7 @@ WHERE waiting.digest <> '' AND NOT EXISTS (
 )
 ON CONFLICT DO NOTHING
 """
-# Of these digests, those of manifests that stay, and of the blobs that hang on them.
+# Of these digests, those of manifests that stay, and of their blobs.
 _STAYING = """
 WITH going AS (SELECT unnest(%(digests)s::text[]) AS digest)
 SELECT going.digest FROM going WHERE EXISTS (
@@ -241,25 +231,28 @@ def _staying(image: Image, digests: Collection[str]) -> set[str]:
 def _remove_listed(
     repository: str, listed: QuerySet[PushedDigest], staying: Callable[[Collection[str]], set[str]]
 ) -> None:
-    """Delete the manifests that are listed, and all that they name and that does not stay; mark them as removed."""
-    # What a clearing has marked that was broken off may have been pushed once more since.
+    """Remove the listed manifests with all that they name and that does not stay, and mark them as removed."""
+    # What a killed job has marked may have been pushed again since.
     _removed(repository).update(removed=False)
     waiting = listed.filter(removed=False)
-    removal = Removal(repository)
     while waiting.exists():
+        removal = Removal(repository)  # a push since the last round may have linked blobs again
         for piece in pieces(parts_of_each(repository, _each(waiting))):
             named = {digest for parts in piece.values() for digest in parts.named}
             blobs = {digest for parts in piece.values() for digest in parts.blobs}
             stays = staying({*piece, *named, *blobs})
-            # Written down before anything goes: what only an index named would not be found again.
+            # Listed before anything is removed: what only an index names would not be found again.
             for some in batches(named - stays, _ADDED_AT_ONCE):
                 pushed_digests.add(repository, some)
+            rows = PushedDigest.objects.filter(repository=repository, digest__in=piece.keys())
+            told = dict(rows.values_list("digest", "told_at"))
             removal.remove(piece.keys() - stays, blobs - stays)
-            PushedDigest.objects.filter(repository=repository, digest__in=piece.keys()).update(removed=True)
+            # What was pushed again during the removal is not marked, and removed in the next round.
+            pushed_digests.mark_removed(repository, told)
 
 
 def _finish(repository: str, tags: int) -> int:
-    """Forget the manifests that are marked as removed, and record that; how many there were.
+    """Delete the rows of removed manifests and record that; how many there were.
 
     :param tags: how many tags were removed or pointed back.
     """
@@ -275,7 +268,7 @@ def _removed(repository: str) -> QuerySet[PushedDigest]:
 
 
 def _each(rows: QuerySet[PushedDigest] | QuerySet[KeptManifest]) -> Iterator[str]:
-    """The digests of the rows, in order: of those that are added meanwhile, some."""
+    """The digests of the rows, in order; rows that are added meanwhile may be among them."""
     last = ""
     while digests := list(
         rows.filter(digest__gt=last).order_by("digest").values_list("digest", flat=True)[:_READ_AT_ONCE]
