@@ -60,12 +60,12 @@ class AccessTokenAdmin(AuditedAdmin):
             return False
         return super().has_change_permission(request, obj)
 
-    @admin.action(description=_("Revoke: they open nothing from now on"), permissions=["change"])
+    @admin.action(description=_("Revoke (ends their access at once)"), permissions=["change"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[AccessToken]) -> None:
         tokens = [token for token in queryset.select_related("account") if self.has_change_permission(request, token)]
         revoked = sum(access_tokens.revoke(token, by="admin") for token in tokens)
         messages.success(
             request,
-            ngettext("%(count)d access token is revoked.", "%(count)d access tokens are revoked.", revoked)
+            ngettext("Revoked %(count)d access token.", "Revoked %(count)d access tokens.", revoked)
             % {"count": revoked},
         )

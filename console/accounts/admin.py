@@ -78,8 +78,8 @@ class AccountAdmin(AuditedAdmin, UserAdmin):  # type: ignore[type-arg]
     fieldsets = (
         (None, {"fields": ("account_id", "name", "email", "password", "created_at", "last_login")}),
         (_("Registry"), {"fields": ("user_name", "service_activated")}),
-        (_("Quotas (empty: the default)"), {"fields": ("namespace_quota", "image_quota", "tag_quota")}),
-        (_("May"), {"fields": ("is_active", "is_staff", "is_superuser")}),
+        (_("Quotas (leave empty for the default)"), {"fields": ("namespace_quota", "image_quota", "tag_quota")}),
+        (_("Permissions"), {"fields": ("is_active", "is_staff", "is_superuser")}),
     )
     add_fieldsets = ((None, {"fields": ("name", "email", "usable_password", "password1", "password2")}),)
     actions = ("deactivate", "reactivate", "reset_registry_password")
@@ -114,7 +114,7 @@ class AccountAdmin(AuditedAdmin, UserAdmin):  # type: ignore[type-arg]
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
         # One's own is set by whoever knows the former: an open session is not enough.
         if self.get_object(request, unquote(id)) == request.user:
-            messages.info(request, _("Your own password is changed here."))
+            messages.info(request, _("Change your own password here."))
             return redirect("admin:password_change")
         return super().user_change_password(request, id, form_url)
 
@@ -128,7 +128,7 @@ class AccountAdmin(AuditedAdmin, UserAdmin):  # type: ignore[type-arg]
         if not change:
             messages.info(request, _("Account ID: %s") % obj.account_id)
 
-    @admin.action(description=_("Deactivate: end sessions and registry access at once"))
+    @admin.action(description=_("Deactivate (ends sessions and registry access at once)"))
     def deactivate(self, request: HttpRequest, queryset: QuerySet[Account]) -> None:
         for account in self._changeable(
             request, queryset.filter(is_active=True).exclude(account_id=request.user.get_username())

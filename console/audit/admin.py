@@ -40,7 +40,7 @@ class Trail(ChangeList):
     def __init__(self, request: HttpRequest, *arguments: Any, **options: Any) -> None:
         self.form = FilterForm({name: request.GET.get(name, "") for name in FilterForm.base_fields})
         super().__init__(request, *arguments, **options)
-        self.title = gettext("Audit trail")
+        self.title = gettext("Audit events")
         self.cut = self.result_count >= MOST_PAGED
 
     def get_filters_params(self, params: Any = None) -> dict[str, Any]:
@@ -65,11 +65,11 @@ class AuditEventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     class Media:
         css = {"all": ["admin/css/audit.css"]}
 
-    @admin.display(description=_("at (UTC)"), ordering="at")
+    @admin.display(description=_("time (UTC)"), ordering="at")
     def time(self, event: AuditEvent) -> str:
         return f"{event.at:%Y-%m-%d %H:%M:%S}"
 
-    @admin.display(description=_("what was changed"))
+    @admin.display(description=_("changes"))
     def changes(self, event: AuditEvent) -> SafeString | str:
         changes = dict(event.detail.get("changes") or {})
         if "old" in event.detail or "new" in event.detail:
@@ -86,7 +86,7 @@ class AuditEventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         head = format_html("<tr><th></th><th>{}</th><th>{}</th></tr>", _("before"), _("after"))
         return format_html('<table class="audit-detail"><thead>{}</thead><tbody>{}</tbody></table>', head, body)
 
-    @admin.display(description=_("further facts"))
+    @admin.display(description=_("details"))
     def facts(self, event: AuditEvent) -> SafeString | str:
         facts = {name: value for name, value in event.detail.items() if name not in {"changes", "old", "new"}}
         if not facts:
@@ -109,7 +109,7 @@ class AuditEventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             raise PermissionDenied
         form = FilterForm(request.POST)
         if not form.is_valid():
-            return HttpResponse(_("The filter is not right. Go back and correct it."), status=400)
+            return HttpResponse(_("The filter is not valid. Go back and correct it."), status=400)
         with transaction.atomic():
             now = timezone.now()
             record("audit.export", self.model._meta.verbose_name, filter=form.shown())

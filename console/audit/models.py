@@ -19,7 +19,7 @@ class AuditEvent(models.Model):
 
     class Meta:
         verbose_name = _("audit event")
-        verbose_name_plural = _("audit trail")
+        verbose_name_plural = _("audit events")
         ordering = ["-at", "-id"]
         # Each filter of the administration, in the order in which it lists.
         indexes = [

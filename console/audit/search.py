@@ -38,7 +38,10 @@ class FilterForm(forms.Form):
     """What events are looked for. All of it may be left empty. Times are UTC."""
 
     words = forms.CharField(
-        label=_("Words"), required=False, max_length=200, help_text=_("Beginnings of words, also of what was changed")
+        label=_("Words"),
+        required=False,
+        max_length=200,
+        help_text=_("Matches the beginnings of words, also in the changes"),
     )
     actor = forms.CharField(label=_("Who"), required=False, max_length=64)
     action = forms.ChoiceField(label=_("Action"), required=False)
@@ -66,7 +69,7 @@ class FilterForm(forms.Form):
         data = super().clean() or {}
         since, until = data.get("since"), data.get("until")
         if since and until and until <= since:
-            raise ValidationError(_("The time span ends before it begins."))
+            raise ValidationError(_("“Before” must be later than “Since”."))
         return data
 
     def shown(self) -> dict[str, Any]:

@@ -116,7 +116,7 @@ def _record_each(left: dict[_Kind, tuple[int, float, float]]) -> int:
             written += 1
         except _REFUSED as error:
             # Not what it says: that has the value in it.
-            log.error("%s of %s is not written to the audit trail: %s", counted[0], kind.action, type(error).__name__)
+            log.error("%s of %s is not written to the audit log: %s", counted[0], kind.action, type(error).__name__)
         del left[kind]
     return written
 
@@ -166,7 +166,7 @@ def _write() -> None:
         finally:
             connection.close()
     except (DatabaseError, InterfaceError) as error:
-        log.warning("%s kinds of summarised events are not in the audit trail yet: %s", len(_counts), error)
+        log.warning("%s kinds of summarised events are not in the audit log yet: %s", len(_counts), error)
     except Exception:
         # Whatever it is: there is one thread, and nothing would be written any more without it.
-        log.exception("summarised events are not in the audit trail yet")
+        log.exception("summarised events are not in the audit log yet")

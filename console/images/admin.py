@@ -44,11 +44,11 @@ class ImageAdmin(ReadOnlyAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         return [field.name for field in self.model._meta.fields]
 
-    @admin.action(description=_("Delete with all tags (the same job as the console's)"), permissions=["change"])
+    @admin.action(description=_("Delete with all tags (in the background)"), permissions=["change"])
     def delete_with_all_tags(self, request: HttpRequest, queryset: QuerySet[Image]) -> None:
         for image in queryset.select_related("namespace"):
             start_deletion(image, _account_id(request))
-        messages.info(request, _("The deletion has begun; the state column shows when it has ended."))
+        messages.info(request, _("The deletion has started; the state column shows when it is finished."))
 
 
 @admin.register(Tag)
@@ -68,7 +68,7 @@ class TagAdmin(ReadOnlyAdmin):
     def named(self, tag: Tag) -> str:
         return tag.name
 
-    @admin.action(description=_("Delete these tags (the same job as the console's)"), permissions=["change"])
+    @admin.action(description=_("Delete these tags (in the background)"), permissions=["change"])
     def delete_tags(self, request: HttpRequest, queryset: QuerySet[Tag]) -> None:
         by_image: dict[int, list[str]] = {}
         for image_id, name in queryset.values_list("image_id", "name"):
@@ -115,9 +115,9 @@ class WorkFailureAdmin(ReadOnlyAdmin):
             except ValidationError as problem:
                 messages.error(request, f"{failure}: {' '.join(problem.messages)}")
             else:
-                messages.success(request, _("%s is being tried again.") % failure)
+                messages.success(request, _("Retrying %s.") % failure)
 
-    @admin.action(description=_("Forget"), permissions=["change"])
+    @admin.action(description=_("Dismiss"), permissions=["change"])
     def forget(self, request: HttpRequest, queryset: QuerySet[WorkFailure]) -> None:
         for failure in queryset:
             retry.dismiss(failure)

@@ -5,4 +5,4 @@ from django.utils.translation import gettext_lazy as _
 class ImagePagesConfig(AppConfig):
     name = "console.images"
     label = "image_pages"
-    verbose_name = _("Pages of images")
+    verbose_name = _("Image pages")

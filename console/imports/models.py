@@ -49,8 +49,8 @@ class Transfer(models.Model):
     requested_by = models.CharField(_("requested by"), max_length=64)
 
     class Meta:
-        verbose_name = _("transfer")
-        verbose_name_plural = _("transfers")
+        verbose_name = _("import")
+        verbose_name_plural = _("imports")
         constraints = [
             models.UniqueConstraint(fields=["image", "tag"], name="transfer_target_unique"),
             models.CheckConstraint(condition=Q(state__in=["running", "failed", "cancelled"]), name="transfer_state"),

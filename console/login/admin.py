@@ -51,7 +51,7 @@ class _Removable(AuditedAdmin):
     def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
         one = self.get_object(request, unquote(object_id))
         if one is not None and one.user_id == request.user.pk:
-            messages.info(request, _("What is your own is removed here."))
+            messages.info(request, _("Remove your own sign-in methods here."))
             return redirect("security")
         return super().delete_view(request, object_id, extra_context)
 

@@ -18,12 +18,12 @@ TAG_PATTERN = r"^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$"
 class Problem(models.TextChoices):
     """Why Docker Hub could not be read, as the sentence that pages show."""
 
-    UNREACHABLE = "unreachable", _("Docker Hub cannot be reached. It is tried again by itself.")
-    BUSY = "busy", _("Docker Hub takes no more requests from here for a while. It is tried again by itself.")
-    BROKEN = "broken", _("Docker Hub answers with an error of its own. It is tried again by itself.")
-    REFUSED = "refused", _("Docker Hub refuses to answer. Ask an administrator to look at the log.")
-    UNKNOWN = "unknown", _("Docker Hub does not know this image any more.")
-    UNEXPECTED = "unexpected", _("Docker Hub’s answer cannot be understood. Ask an administrator to look at the log.")
+    UNREACHABLE = "unreachable", _("Can’t reach Docker Hub. Retrying automatically.")
+    BUSY = "busy", _("Docker Hub’s rate limit is reached. Retrying automatically.")
+    BROKEN = "broken", _("Docker Hub returned an error. Retrying automatically.")
+    REFUSED = "refused", _("Docker Hub refused the request. Ask an administrator to check the log.")
+    UNKNOWN = "unknown", _("Docker Hub no longer has this image.")
+    UNEXPECTED = "unexpected", _("Docker Hub sent an unexpected response. Ask an administrator to check the log.")
 
 
 class Catalogue(models.Model):
@@ -36,10 +36,10 @@ class Catalogue(models.Model):
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1)
     refreshed_at = models.DateTimeField(_("refreshed"), null=True)
-    tried_at = models.DateTimeField(_("tried"), null=True)
-    asked_at = models.DateTimeField(_("asked for"), null=True)
+    tried_at = models.DateTimeField(_("last try"), null=True)
+    asked_at = models.DateTimeField(_("requested"), null=True)
     problem = models.CharField(_("problem"), max_length=11, choices=Problem.choices, blank=True, default="")
-    retry_at = models.DateTimeField(_("again from"), null=True)
+    retry_at = models.DateTimeField(_("next try"), null=True)
     failures = models.PositiveIntegerField(_("failures"), default=0)
     pages = models.JSONField(default=list, editable=False)
 
@@ -66,10 +66,10 @@ class OfficialImage(models.Model):
     pulls = models.PositiveBigIntegerField(_("pulls"), default=0)
     updated_at = models.DateTimeField(_("last update"), null=True)
     listed = models.BooleanField(_("listed"), default=True)
-    star_count = models.PositiveIntegerField(_("stars given here"), default=0, editable=False)
+    star_count = models.PositiveIntegerField(_("local stars"), default=0, editable=False)
     tags_total = models.PositiveIntegerField(_("tags"), default=0)
-    tags_known_at = models.DateTimeField(_("tags known"), null=True)
-    tags_tried_at = models.DateTimeField(_("tags tried"), null=True)
+    tags_known_at = models.DateTimeField(_("tags loaded"), null=True)
+    tags_tried_at = models.DateTimeField(_("tags last try"), null=True)
     tags_problem = models.CharField(
         _("problem with the tags"), max_length=11, choices=Problem.choices, blank=True, default=""
     )

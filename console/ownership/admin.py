@@ -21,7 +21,7 @@ class NamespaceForm(forms.ModelForm):  # type: ignore[type-arg]
         Account.objects.filter(is_active=True),
         required=False,
         label=_("Transfer to"),
-        help_text=_("The registry serves the namespace to nobody until the former owner's tokens have run out."),
+        help_text=_("Nobody can push or pull in the namespace until the former owner's tokens have expired."),
     )
 
     class Meta:

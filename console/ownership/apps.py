@@ -4,4 +4,4 @@ from django.utils.translation import gettext_lazy as _
 
 class OwnershipConfig(AppConfig):
     name = "console.ownership"
-    verbose_name = _("Owners of namespaces")
+    verbose_name = _("Namespace ownership")

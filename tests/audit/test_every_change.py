@@ -175,7 +175,7 @@ def job_action(name):
             cursor.execute("INSERT INTO procrastinate_jobs (queue_name, task_name) VALUES ('x', 'y') RETURNING id")
             (pk,) = cursor.fetchone()
         w.admin().post("/admin/procrastinate/procrastinatejob/", action=name, _selected_action=[pk])
-        return f"job.{name}", "procrastinate jobs", {"rows": [str(pk)]}
+        return f"job.{name}", "background jobs", {"rows": [str(pk)]}
 
     return do
 
@@ -333,7 +333,7 @@ def _(w):
     w.ann.is_active = False
     w.ann.save()
     transfer_jobs.fetch(transfer.pk, transfer.attempt)
-    problem = "The image that it was to be copied to is no longer the account’s."
+    problem = "You can no longer push to the image that this copy was for."
     return "tag.import-failed", f"{w.name}:new", {"problem": problem}, w.id
 
 

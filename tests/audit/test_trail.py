@@ -111,7 +111,7 @@ class TestFinding:
         response = client.get(LIST, asked)
         assert response.status_code == 200
         assert list(response.context["cl"].result_list) == []
-        assert "correct the filter" in response.content.decode()
+        assert "Correct the filter" in response.content.decode()
         assert client.post(EXPORT, asked).status_code == 400
         assert not AuditEvent.objects.filter(action="audit.export").exists()
 
@@ -176,7 +176,7 @@ class TestMillion:
         monkeypatch.setattr(admin, "MOST_PAGED", 300)
         response = client.get(LIST)
         assert response.context["cl"].result_count == 300
-        assert "The newest 300 can be paged through" in text_of(response)
+        assert "Only the newest 300 are listed" in text_of(response)
         assert client.get(LIST, {"p": "3"}).status_code == 200
 
 

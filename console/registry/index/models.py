@@ -68,17 +68,17 @@ class UnusableEvents(models.Model):
     """How many notifications of a day could not be used, and why."""
 
     class Reason(models.TextChoices):
-        UNREADABLE = "unreadable", _("not an envelope of events")
-        MALFORMED = "malformed", _("an event without what it must have")
-        UNKNOWN = "unknown", _("an action that is not known")
+        UNREADABLE = "unreadable", _("not a list of events")
+        MALFORMED = "malformed", _("event without required fields")
+        UNKNOWN = "unknown", _("unknown action")
 
     day = models.DateField(_("day"))
     reason = models.CharField(_("reason"), max_length=10, choices=Reason.choices)
     count = models.PositiveBigIntegerField(_("count"), default=0)
 
     class Meta:
-        verbose_name = _("unusable events")
-        verbose_name_plural = _("unusable events")
+        verbose_name = _("rejected events")
+        verbose_name_plural = _("rejected events")
         constraints = [models.UniqueConstraint(fields=["day", "reason"], name="unusable_once_a_day")]
 
     def __str__(self) -> str:
@@ -90,23 +90,23 @@ class Reconcile(models.Model):
 
     class State(models.TextChoices):
         COLLECTING = "collecting", _("Listing repositories")
-        RUNNING = "running", _("Looking at repositories")
-        ASKING = "asking", _("Waits for a decision")
+        RUNNING = "running", _("Checking repositories")
+        ASKING = "asking", _("Waiting for a decision")
         DONE = "done", _("Done")
 
     started_at = models.DateTimeField(_("started"), auto_now_add=True)
     ended_at = models.DateTimeField(_("ended"), null=True)
     state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.COLLECTING)
-    whole = models.BooleanField(_("of everything"), default=True)
+    whole = models.BooleanField(_("all repositories"), default=True)
     adopt_for = models.CharField(_("adopt for"), max_length=12, blank=True, default="")
     total = models.PositiveIntegerField(_("repositories"), default=0)
-    done = models.PositiveIntegerField(_("looked at"), default=0)
-    counts = models.JSONField(_("what was found"), default=dict)
+    done = models.PositiveIntegerField(_("checked"), default=0)
+    counts = models.JSONField(_("result"), default=dict)
     problem = models.CharField(_("problem"), max_length=300, blank=True, default="")
 
     class Meta:
-        verbose_name = _("reconcile")
-        verbose_name_plural = _("reconciles")
+        verbose_name = _("index check")
+        verbose_name_plural = _("index checks")
         constraints = [
             models.CheckConstraint(
                 condition=models.Q(state__in=["collecting", "running", "asking", "done"]), name="reconcile_state"

@@ -20,10 +20,10 @@ class Copy(models.Model):
 
     image = models.ForeignKey(Image, on_delete=models.CASCADE, related_name="copies")
     tag = models.CharField(_("tag"), max_length=128)
-    source = models.CharField(_("from"), max_length=260, help_text=_("The repository that it is copied from"))
+    source = models.CharField(_("from"), max_length=260, help_text=_("Repository it is copied from"))
     digest = models.CharField(_("digest"), max_length=140)
     attached = models.BooleanField(
-        default=False, db_default=False, help_text=_("Also what names it as its subject and has no tag")
+        default=False, db_default=False, help_text=_("Also untagged manifests that are attached to it")
     )
     requested_at = models.DateTimeField(_("requested"), auto_now_add=True)
     requested_by = models.CharField(_("requested by"), max_length=64)

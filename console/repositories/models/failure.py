@@ -31,7 +31,7 @@ class WorkFailure(models.Model):
     reference = models.CharField(_("tag or digest"), max_length=140, blank=True, default="")
     sentence = models.CharField(_("problem"), max_length=300)
     detail = models.CharField(_("error"), max_length=500, blank=True, default="")
-    tries = models.PositiveIntegerField(_("tries"), default=1)
+    tries = models.PositiveIntegerField(_("attempts"), default=1)
     first_at = models.DateTimeField(_("first failed"))
     last_at = models.DateTimeField(_("last failed"))
     given_up_at = models.DateTimeField(_("given up"), null=True)

@@ -100,13 +100,13 @@ class Image(models.Model):
         _("description"),
         blank=True,
         default="",
-        validators=[MaxLengthValidator(1000, _("The description may have 1,000 characters."))],
+        validators=[MaxLengthValidator(1000, _("The description can have up to 1,000 characters."))],
     )
     state = models.CharField(_("state"), max_length=8, choices=State.choices, default=State.ACTIVE, editable=False)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     tag_count = models.PositiveIntegerField(_("tags"), default=0, editable=False)
     attachment_count = models.PositiveIntegerField(
-        _("attached"), default=0, editable=False, help_text=_("Tags shown under what they are about")
+        _("attached"), default=0, editable=False, help_text=_("Tags shown under the tag they are attached to")
     )
     size = models.PositiveBigIntegerField(_("size"), default=0, editable=False, help_text=_("Bytes"))
     last_push_at = models.DateTimeField(_("last push"), null=True, editable=False)

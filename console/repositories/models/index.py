@@ -78,7 +78,7 @@ class Manifest(models.Model):
         IMAGE = "image", _("Image")
         INDEX = "index", _("Multi-platform image")
         ARTIFACT = "artifact", _("Artifact")
-        OTHER = "other", _("Of an unknown kind")
+        OTHER = "other", _("Unknown kind")
 
     image = models.ForeignKey(Image, on_delete=models.CASCADE, related_name="manifests")
     digest = models.CharField(_("digest"), max_length=140)
@@ -94,12 +94,14 @@ class Manifest(models.Model):
     child_count = _number(F("children"))
     shown_count = _number(_entries(_SHOWN))
     is_child = models.BooleanField(default=False, help_text=_("An index of the image names it."))
-    doomed = models.BooleanField(default=False, help_text=_("It is being deleted: its last tag was."))
+    doomed = models.BooleanField(default=False, help_text=_("Being deleted, because its last tag was."))
     doomed_at = models.DateTimeField(
-        _("deletion requested"), null=True, editable=False, help_text=_("What is pushed after that stays")
+        _("deletion requested"), null=True, editable=False, help_text=_("What is pushed later stays")
     )
     artifact_type = models.CharField(_("artifact type"), max_length=200, blank=True, default="")
-    subject = models.CharField(_("subject"), max_length=140, blank=True, default="", help_text=_("What it is about"))
+    subject = models.CharField(
+        _("subject"), max_length=140, blank=True, default="", help_text=_("Where it is attached")
+    )
     created_at = models.DateTimeField(_("built"), null=True)
     pull_count = models.PositiveBigIntegerField(_("pulls by digest"), default=0)
     last_pull_at = models.DateTimeField(_("last pull by digest"), null=True)
