@@ -109,7 +109,7 @@ class Damaged(Problem):
     """The file is not a whole backup."""
 
     def __init__(self, path: Path, what: str) -> None:
-        super().__init__(f"{path} cannot be restored, it is damaged or no backup: {what}. Take another one.")
+        super().__init__(f"{path} cannot be restored: it is damaged or not a backup ({what}). Use another one.")
 
 
 def read(path: Path, dump_to: Path) -> tuple[Manifest, dict[str, bytes]]:
@@ -139,20 +139,20 @@ def read(path: Path, dump_to: Path) -> tuple[Manifest, dict[str, bytes]]:
 def _manifest(path: Path, tar: tarfile.TarFile) -> Manifest:
     said = _member(path, tar, MANIFEST, _LARGEST_MANIFEST)
     if _member(path, tar, MANIFEST_SUM, 64).decode("ascii", "replace") != hashlib.sha256(said).hexdigest():
-        raise Damaged(path, "the checksum of its manifest is not right")
+        raise Damaged(path, "the checksum of its manifest does not match")
     try:
         content = json.loads(said)
         if content["format"] > FORMAT:
             raise Problem(
-                f"{path} was made by version {content['product']} of My Images in a format that this one does not "
-                "know: install that version or a later one, then try again."
+                f"{path} was made by My Images {content['product']}, in a format that this version does not "
+                "know. Install that version or a later one, then try again."
             )
         manifest = Manifest(**{name: content[name] for name in Manifest.__dataclass_fields__})
         named = all(name == DUMP or _KEY.fullmatch(name) for name in manifest.files)
     except (ValueError, KeyError, TypeError):
-        raise Damaged(path, "its manifest is not one") from None
+        raise Damaged(path, "its manifest is not valid") from None
     if not named or DUMP not in manifest.files:
-        raise Damaged(path, "its manifest names other files than a backup has")
+        raise Damaged(path, "its manifest lists files that do not belong to a backup")
     return manifest
 
 
@@ -168,14 +168,14 @@ def _open(path: Path, tar: tarfile.TarFile, name: str, largest: int | None) -> I
         raise Damaged(path, f"{name} is missing") from None
     file = tar.extractfile(member) if member.isreg() else None
     if file is None or (largest is not None and member.size > largest):
-        raise Damaged(path, f"{name} is not what it should be")
+        raise Damaged(path, f"{name} is not the file it should be")
     return file
 
 
 def _checked(path: Path, tar: tarfile.TarFile, name: str, manifest: Manifest, largest: int) -> bytes:
     content = _member(path, tar, name, largest)
     if hashlib.sha256(content).hexdigest() != manifest.files[name]["sha256"]:
-        raise Damaged(path, f"the checksum of {name} is not right")
+        raise Damaged(path, f"the checksum of {name} does not match")
     return content
 
 
@@ -187,4 +187,4 @@ def _extract(path: Path, tar: tarfile.TarFile, manifest: Manifest, target: Path)
             seen.update(block)
             file.write(block)
     if seen.hexdigest() != manifest.files[DUMP]["sha256"]:
-        raise Damaged(path, f"the checksum of {DUMP} is not right")
+        raise Damaged(path, f"the checksum of {DUMP} does not match")

@@ -104,7 +104,7 @@ def served(*, exclusively: bool) -> Iterator[None]:
         orphans.clear(run)
         data = environment.data_dir / "postgres"
         if not exclusively and not (data / "PG_VERSION").exists():
-            raise Problem(f"There is nothing to keep: {environment.data_dir} has no database.")
+            raise Problem(f"There is nothing to back up: {environment.data_dir} has no database.")
         server = postgres.Postgres(data, environment.socket_dir, environment.postgres_options)
         server.initialise()
         process = server.start()
@@ -146,7 +146,7 @@ def dump(database: Database, file: IO[bytes]) -> tuple[list[str], int, int]:
         snapshot = str((opened.execute("SELECT pg_export_snapshot()").fetchone() or ("",))[0])
         migrations = applied(opened)
         if not migrations:
-            raise Problem(f"There is nothing to keep: the database {database.name} is empty.")
+            raise Problem(f"There is nothing to back up: the database {database.name} is empty.")
         program, version = postgres.client_program("pg_dump", major(opened))
         left_out = [f"--exclude-table-data=*.{table}" for table in WITHOUT_ROWS]
         options = ["--format=custom", "--no-owner", "--no-privileges", f"--snapshot={snapshot}", *left_out]
@@ -206,8 +206,8 @@ def create_like(opened: psycopg.Connection[Any], name: str, like: str) -> None:
         opened.execute(sql.SQL("CREATE DATABASE {} ").format(sql.Identifier(name)) + sql.SQL(" ").join(clauses))
     except psycopg.errors.InsufficientPrivilege:
         raise Problem(
-            "A restore is prepared in a database of its own, and this role may not create one: "
-            "give it CREATEDB (ALTER ROLE … CREATEDB), then try again."
+            "A restore first creates a temporary database, and this role may not. "
+            "Give it CREATEDB (ALTER ROLE … CREATEDB), then try again."
         ) from None
 
 

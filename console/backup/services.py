@@ -56,7 +56,7 @@ def make(path: Path) -> Made:
     """
     environment = settings.ENVIRONMENT
     if path.is_dir():
-        raise Problem(f"{path} is a folder: name the file that shall be written.")
+        raise Problem(f"{path} is a folder. Give the name of the file to write.")
     if not path.parent.is_dir():
         raise Problem(f"There is no folder {path.parent}.")
     try:
@@ -87,7 +87,7 @@ def _record(path: Path) -> None:
         record("backup.make", os.fsencode(path).decode(errors="replace"))
     except (DatabaseError, InterfaceError) as error:
         # A database of an earlier version, before its upgrade, may have another table or none: it can be kept, too.
-        log.warning("the backup is not in the audit trail: %s", error)
+        log.warning("the backup is not in the audit log: %s", error)
 
 
 def restore(path: Path, *, force: bool = False) -> Made:
@@ -95,7 +95,7 @@ def restore(path: Path, *, force: bool = False) -> Made:
 
     Everything is prepared beside what is there, the migrations included, and takes its place in one step.
 
-    :param force: also over a database that is not empty, which is gone then.
+    :param force: replace a database that is not empty, which is gone then.
     :raises Problem: when that cannot be done; everything is then as it was.
     """
     environment = settings.ENVIRONMENT
@@ -131,7 +131,7 @@ def _refuse_newer(path: Path, manifest: archive.Manifest) -> None:
     if unknown:
         raise Problem(
             f"{path} was made by a later version of My Images ({manifest.product}; {unknown[0]} is not known "
-            "here): install that version or a later one, then try again."
+            "here). Install that version or a later one, then try again."
         )
 
 
@@ -140,18 +140,18 @@ def _refuse_target(target: database.Database, manifest: archive.Manifest, force:
     with target.connect() as opened:
         if database.major(opened) < manifest.postgres:
             raise Problem(
-                f"The backup comes from PostgreSQL {manifest.postgres} and the server is {database.major(opened)}: "
-                "restore it to a server that is not older."
+                f"The backup comes from PostgreSQL {manifest.postgres}, and the server is PostgreSQL "
+                f"{database.major(opened)}. Restore it to the same or a later version."
             )
         if users := database.others(opened, target.name):
             raise Problem(
-                f"Somebody else is connected to the database {target.name} ({users}): stop every My Images that uses "
-                "it, then try again."
+                f"Others are connected to the database {target.name} ({users}). Stop every My Images that uses it, "
+                "then try again."
             )
         if not force and not database.is_empty(opened):
             raise Problem(
-                f"The database {target.name} is not empty. Restore into an empty one, or say --force: what is in it "
-                "is gone then, and so are the present keys."
+                f"The database {target.name} is not empty. Restore into an empty one, or use --force, which "
+                "replaces everything in it and the current keys."
             )
 
 
@@ -201,7 +201,7 @@ def _migrate(name: str) -> None:
     )
     if result.returncode:
         last = (result.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise Problem(f"The backup is older, and its database could not be brought to this version: {last}")
+        raise Problem(f"The backup is from an older version, and its database could not be migrated: {last}")
 
 
 def _take_places(target: database.Database, name: str, folder: Path) -> None:

@@ -51,7 +51,7 @@ def main() -> int:
         return 1
     except Exception:
         # Not by the interpreter alone, on standard error: the log's files have to say it.
-        say(f"My Images ends with an error of its own.\n{traceback.format_exc().rstrip()}")
+        say(f"My Images stops because of an internal error.\n{traceback.format_exc().rstrip()}")
         return 1
 
 
@@ -66,7 +66,7 @@ def keep_private(data_dir: Path) -> None:
         if os.geteuid() in (0, folder.stat().st_uid):
             folder.chmod(0o700)
         elif folder == data_dir:
-            say(f"{data_dir} belongs to another user: whether others can read what is in it, its mode decides.")
+            say(f"{data_dir} belongs to another user. Its permissions decide whether others can read it.")
 
 
 def _run(environment: Environment) -> int:
@@ -75,7 +75,7 @@ def _run(environment: Environment) -> int:
     killed = orphans.was_killed(run)
     left = orphans.clear(run)
     if left:
-        say(f"Cleared away what an earlier run had left behind: {', '.join(left)}.")
+        say(f"Removed leftovers of an earlier run: {', '.join(left)}.")
     for host in gunicorn.hosts(environment):
         ports.check(host, environment.console_port, "CONSOLE_PORT", "the console")
     if environment.registry_is_ours:
@@ -97,7 +97,7 @@ def _run(environment: Environment) -> int:
         if environment.dockerhub_inner_file.exists():
             say(f"Docker Hub's official images: {environment.dockerhub_address}/library")
         elif environment.dockerhub:
-            say("Docker Hub's official images: off, the lines above say why")
+            say("Docker Hub's official images: off (see the lines above)")
         supervisor.watch(look)
         say("Stopping.")
     except Stopped:
@@ -135,7 +135,7 @@ def _start(supervisor: Supervisor, environment: Environment, keys: Keys, *, kill
     if environment.embedded_database:
         server = Postgres(environment.data_dir / "postgres", environment.socket_dir, environment.postgres_options)
         if not server.is_made:
-            say("Making the database, which takes a few seconds ...")
+            say("Creating the database, which takes a few seconds ...")
         server.initialise()
         database = Child(
             "postgres",

@@ -66,7 +66,7 @@ def test_there_and_back(full, backup, build):
     assert stat.S_IMODE(backup.stat().st_mode) == 0o600
     other = build()
     said = other.done("restore", backup)
-    assert "Database and keys are those of" in said
+    assert "Restored the database and the keys as of" in said
     assert other.sql("SELECT account_id, name FROM accounts_account") == [("123456789012", "Ann")]
     assert other.sql("SELECT * FROM django_session") == [], "nobody is signed in by a backup"
     assert other.sql("SELECT * FROM django_migrations ORDER BY id") == full.sql(
@@ -128,14 +128,14 @@ def name_a_path(file):
 
 
 DAMAGE = [
-    (damage_middle, "the checksum of database.dump is not right"),
-    (damage_manifest, "the checksum of its manifest is not right"),
+    (damage_middle, "the checksum of database.dump does not match"),
+    (damage_manifest, "the checksum of its manifest does not match"),
     (damage_key, "the checksum of keys/"),
     (take_away_dump, "database.dump is missing"),
     (lambda file: os.truncate(file, file.stat().st_size // 2), "damaged"),
     (lambda file: file.write_text("hello"), "damaged"),
     (lambda file: os.truncate(file, 0), "damaged"),
-    (name_a_path, "names other files than a backup has"),
+    (name_a_path, "lists files that do not belong to a backup"),
     (lambda file: file.unlink(), "There is no file"),
 ]
 
@@ -162,8 +162,8 @@ def test_of_a_later_version(full, backup, build):
     other = build()
     said = other.refused_each(*(("restore", file) for file in files))
     assert "made by a later version of My Images (7.0; images.9999_later is not known here)" in said[0]
-    assert "in a format that this one does not know" in said[1]
-    assert "restore it to a server that is not older" in said[2]
+    assert "in a format that this version does not know" in said[1]
+    assert "Restore it to the same or a later version" in said[2]
     assert other.sql("SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace") == []
 
 
@@ -180,7 +180,7 @@ def test_a_failure_in_the_middle_leaves_everything(full, backup):
     full.done("backup", backup)
     full.done("migrate", "-v0", "--fake", "favorites")
     before = full.state()
-    assert "could not be brought to this version" in full.refused("restore", backup, "--force")
+    assert "could not be migrated" in full.refused("restore", backup, "--force")
     assert full.state() == before
 
 
@@ -229,7 +229,7 @@ def test_what_a_killed_one_left_behind(full, backup):
 
 def test_while_it_is_in_use(full, backup, build):
     with server(full.database):
-        assert "Somebody else is connected to the database" in full.refused("restore", backup, "--force")
+        assert "Others are connected to the database" in full.refused("restore", backup, "--force")
     with orphans.lock(full.folder / "run"):
         assert f"already running over this data, pid {os.getpid()}" in full.refused("restore", backup, "--force")
         full.done("backup", backup.with_name("meanwhile.tar"))
@@ -240,7 +240,7 @@ def test_a_role_that_may_make_no_database(backup, build):
         connection.execute("CREATE ROLE humble LOGIN")
     installation = build(owner="humble")
     try:
-        assert "give it CREATEDB" in installation.refused("restore", backup)
+        assert "Give it CREATEDB" in installation.refused("restore", backup)
         with server() as connection:
             connection.execute("ALTER ROLE humble CREATEDB")
         installation.done("restore", backup)

@@ -115,10 +115,10 @@ def test_lost_and_brought_back(stacks, tmp_path):
     first.manage("backup", str(stopped))
 
     second = stacks()
-    assert "Database and keys are those of" in second.manage("restore", str(stopped))
+    assert "Restored the database and the keys as of" in second.manage("restore", str(stopped))
     with pytest.raises(AssertionError, match="is not empty"):
         second.manage("restore", str(backup))
-    assert "Database and keys are those of" in second.manage("restore", str(backup), "--force")
+    assert "Restored the database and the keys as of" in second.manage("restore", str(backup), "--force")
     for path in (second.data_dir / "keys").iterdir():
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert path.read_bytes() == (first.data_dir / "keys" / path.name).read_bytes()

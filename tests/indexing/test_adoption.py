@@ -64,7 +64,7 @@ def test_a_registry_is_taken_over(registry_program, tmp_path, settings, ann):
     assert web.last_push_at is not None
 
     for line in (
-        f"shop/multi: its namespace is given to {ann.account_id}",
+        f"shop/multi: its namespace now belongs to {ann.account_id}",
         "shop/web/app:v2: added",
         "bobs/own:v1: added",
         "single: is in the registry, but it lies in no namespace",
@@ -76,13 +76,13 @@ def test_a_registry_is_taken_over(registry_program, tmp_path, settings, ann):
     ):
         assert line in told.splitlines()
     assert "emptied" not in told
-    assert "11 repositories looked at, 5 tags added" in told
-    assert "2 namespaces adopted, 6 repositories left out, 6 with a problem." in told
+    assert "11 repositories checked, 5 tags added" in told
+    assert "2 namespaces adopted, 6 repositories without an owner, 6 with problems." in told
     adopted = AuditEvent.objects.filter(action="namespace.adopt").values_list("target", "detail")
     assert dict(adopted) == {name: {"owner": ann.account_id} for name in ("shop", "tools")}
     assert NamespaceHold.objects.get() == held_by
     # Nothing is left to do a second time, and what could not be adopted is told again.
-    assert "11 repositories looked at, 6 repositories left out, 6 with a problem." in again.getvalue()
+    assert "11 repositories checked, 6 repositories without an owner, 6 with problems." in again.getvalue()
 
 
 def test_without_an_account_it_is_only_told(fake):

@@ -239,7 +239,7 @@ class TestTooManyValues:
         assert not hints.Hint.objects.exists() and not WorkFailure.objects.exists()
         client.force_login(image.namespace.owner)
         page = client.get(reverse("tag", args=[image.repository, "1"])).content.decode()
-        assert "cannot be understood" in page
+        assert "This manifest can’t be read." in page
 
     def test_it_is_not_copied(self, image, pushed):
         other = ImageFactory(namespace=image.namespace)

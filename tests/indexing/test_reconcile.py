@@ -65,8 +65,8 @@ class TestMending:
         counted = {key: walk.counts[key] for key in ("added", "moved", "removed")}
         assert counted == {"added": 1, "moved": 1, "removed": 1}
         assert f"{image.repository}:added: added" in lines
-        assert f"{image.repository}:moved: pointed elsewhere" in lines
-        assert f"{image.repository}:gone: removed, the registry does not have it" in lines
+        assert f"{image.repository}:moved: moved" in lines
+        assert f"{image.repository}:gone: removed, no longer in the registry" in lines
         mended, removed = AuditEvent.objects.filter(action="index.mended").order_by("pk")
         assert (mended.target, mended.actor) == (image.repository, "reconcile")
         assert (mended.detail["added"], mended.detail["moved"], removed.detail["removed"]) == (
@@ -84,7 +84,7 @@ class TestMending:
         assert registry().manifest(image.repository, "v1").content == pushed.content
         assert dict(image.tags.values_list("name", "manifest__digest")) == {"v1": pushed.digest}
         assert walk.counts["put_back"] == 1
-        assert f"{image.repository}:v1: could not be read, and is back where it was" in lines
+        assert f"{image.repository}:v1: could not be read, and was restored" in lines
         assert AuditEvent.objects.get(action="index.mended").detail["put_back"] == ["v1"]
         # Of the other, nobody knows where it was.
         assert any(line.startswith(f"{image.repository}: v2 cannot be read") for line in lines)
@@ -120,7 +120,7 @@ class TestMending:
         assert still.digest in digests  # no tag names it any more, but the registry has it
         assert len(digests) == 3
         assert walk.counts["forgotten"] == 3
-        assert f"{image.repository}: 3 manifests that are gone were forgotten" in lines
+        assert f"{image.repository}: 3 missing manifests removed from the index" in lines
         assert AuditEvent.objects.get(action="index.mended").detail["forgotten"] == 3
 
     def test_a_child_that_another_index_names_stays(self, own, image):
@@ -252,7 +252,7 @@ class TestProof:
         fake.strange = lambda request: Reply(500) if request.path.endswith("/v1") else None
         walk, lines = walk_over()
         assert names(image) == {"v1", "v2", "v4"}
-        assert lines[-1] == "team/app:v3: removed, the registry does not have it"
+        assert lines[-1] == "team/app:v3: removed, no longer in the registry"
         assert walk.counts["problems"] == 1
 
     def test_many_repositories_in_a_row_are_the_registrys_fault(self, fake, monkeypatch):
@@ -284,7 +284,7 @@ class TestProof:
         monkeypatch.setattr(walks, "reconcile_one", look)
         walk, lines = walk_over()
         assert (walk.state, walk.counts["problems"], namespace.images.get().name) == (State.DONE, 1, "two")
-        assert lines[0] == "team/one: it cannot be compared with the index: ValueError"
+        assert lines[0] == "team/one: it could not be compared with the index: ValueError"
         assert "a defect" in caplog.text
 
     def test_a_database_that_is_away_ends_the_walk(self, fake, monkeypatch):

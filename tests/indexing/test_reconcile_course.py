@@ -45,7 +45,7 @@ class TestAsking:
     def test_too_much_is_not_removed(self, fake, image, lost):
         walk, lines = walk_over()
         assert (walk.state, walk.ended_at) == (State.ASKING, None)
-        assert walk.problem == "15 of 40 tags are not in the registry any more, more than 10 %. Nothing was removed."
+        assert walk.problem == "15 of 40 tags are no longer in the registry, more than 10 %. Nothing was removed."
         assert lines[-1] == walk.problem
         assert image.tags.count() == 40
         assert image.tags.filter(missing_at__isnull=False).count() == 15
@@ -112,7 +112,7 @@ class TestAsking:
         for _ in range(2):
             jobs.reconcile()
             assert image.tags.count() == 40
-        assert "15 of 40 tags are not in the registry any more" in caplog.text
+        assert "15 of 40 tags are no longer in the registry" in caplog.text
 
     def test_old_walks_are_forgotten(self, fake, image, lost):
         Reconcile.objects.bulk_create(Reconcile(state=State.ASKING) for _ in range(110))

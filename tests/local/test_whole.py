@@ -150,11 +150,11 @@ def test_the_caches_port_alone_is_taken(whole):
             f"port {whole.dockerhub_port} on 127.0.0.1 is taken, and"
         )
         assert "set DOCKERHUB_PORT to a free port" in line
-        assert "Docker Hub's official images: off, the lines above say why" in log
+        assert "Docker Hub's official images: off (see the lines above)" in log
         assert not {"hub", "inner hub"} & set(whole.children())
         told = "from console.access import rules; print(rules.refuse_docker_hub())"
         out = whole.manage("shell", "-v0", "-c", told)
-        assert f"because port {whole.dockerhub_port} is taken by another program" in out
+        assert f"another program uses port {whole.dockerhub_port}" in out
         whole.signal()
         assert whole.wait() == 0
     whole.start()

@@ -148,4 +148,4 @@ def test_a_worker_that_starts_without_a_database(monkeypatch):
     monkeypatch.setattr(worker, "reconcile_soon", reconcile_soon)
     with pytest.raises(CommandError) as told:
         call_command("worker")
-    assert str(told.value) == "The worker cannot start, it needs the database: connection failed: nobody answers"
+    assert str(told.value) == "The worker cannot start without the database: connection failed: nobody answers"

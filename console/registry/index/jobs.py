@@ -120,7 +120,7 @@ def reconcile(timestamp: int = 0, attempt: int = 0) -> None:
         return
     log.log(logging.DEBUG if walks.found_in_order(walk) else logging.INFO, "reconcile: %s", walks.summary(walk))
     if walk.state == walk.State.ASKING:
-        log.warning("reconcile: %s Look at the registry's storage, then run “manage.py reconcile”.", walk.problem)
+        log.warning("reconcile: %s Check the registry's storage, then run “manage.py reconcile”.", walk.problem)
 
 
 def reconcile_soon() -> bool:

@@ -241,14 +241,14 @@ def _look(walk: Reconcile, repository: str, owner: Account | None) -> tuple[Reco
         finding = reconcile_one(repository, adopt_for=owner)
     except RegistryError as error:
         raise_if_down(error)
-        return ReconcileResult(repository, problem=f"the registry answers strangely: {error}"), error
+        return ReconcileResult(repository, problem=f"unexpected response from the registry: {error}"), error
     except Exception as error:
         if is_database_outage(error):
             raise
         # One repository that cannot be handled must not keep all behind it from ever being looked at.
         log.exception("%s cannot be compared with the index", repository)
         return ReconcileResult(
-            repository, problem=f"it cannot be compared with the index: {type(error).__name__}"
+            repository, problem=f"it could not be compared with the index: {type(error).__name__}"
         ), error
     if finding.unknown and not walk.whole:
         # Somebody named it. The catalogue also lists what is only being uploaded.
@@ -280,7 +280,7 @@ def _decide(walk: Reconcile, share: int, agreed: int, report: Report) -> None:
     if share < 100 and missing > max(_FEW, agreed) and missing * 100 > known * share:
         walk.state = Reconcile.State.ASKING
         walk.problem = (
-            f"{missing:,} of {known:,} tags are not in the registry any more, more than {share} %. Nothing was removed."
+            f"{missing:,} of {known:,} tags are no longer in the registry, more than {share} %. Nothing was removed."
         )
         walk.save(update_fields=["counts", "state", "problem"])
         report(walk.problem)
@@ -304,11 +304,11 @@ def _remove_marked(walk: Reconcile, report: Report) -> int:
             for name in list(marked.filter(image=image).order_by("name").values_list("name", flat=True)):
                 if reader.sync_tag(name) is Outcome.REMOVED:
                     gone.append(name)
-                    report(f"{image.repository}:{name}: removed, the registry does not have it")
+                    report(f"{image.repository}:{name}: removed, no longer in the registry")
             forgotten = forget_gone_manifests(image) if gone else 0
         except RegistryError as error:
             raise_if_down(error)
-            report(f"{image.repository}: the registry answers strangely: {error}")
+            report(f"{image.repository}: unexpected response from the registry: {error}")
             walk.counts["problems"] = walk.counts.get("problems", 0) + 1
         finally:
             reader.refresh_totals()
@@ -328,14 +328,14 @@ def _remove_marked(walk: Reconcile, report: Report) -> int:
 
 _COUNTED = {
     "added": "tags added",
-    "moved": "pointed elsewhere",
+    "moved": "tags moved",
     "removed": "removed",
     "put_back": "put back in the registry",
-    "forgotten": "manifests forgotten",
-    "totals": "totals mended",
+    "forgotten": "manifests removed from the index",
+    "totals": "totals corrected",
     "adopted": "namespaces adopted",
-    "nobodys": "repositories left out",
-    "problems": "with a problem",
+    "nobodys": "repositories without an owner",
+    "problems": "with problems",
 }
 
 
@@ -343,8 +343,8 @@ def summary(walk: Reconcile) -> str:
     """What a walk came to, in one sentence of numbers; of what there was none of, nothing."""
     parts = [f"{walk.counts[name]:,} {what}" for name, what in _COUNTED.items() if walk.counts.get(name)]
     if not parts and walk.state == Reconcile.State.DONE:
-        parts = ["everything in order"]
-    return ", ".join([f"{walk.done:,} repositories looked at", *parts]) + "."
+        parts = ["no differences"]
+    return ", ".join([f"{walk.done:,} repositories checked", *parts]) + "."
 
 
 def found_in_order(walk: Reconcile) -> bool:

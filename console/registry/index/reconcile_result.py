@@ -36,15 +36,15 @@ class ReconcileResult:
 
     def lines(self) -> list[str]:
         """What happened, a line each."""
-        lines = [f"{self.repository}: its namespace is given to {self.adopted}"] if self.adopted else []
+        lines = [f"{self.repository}: its namespace now belongs to {self.adopted}"] if self.adopted else []
         lines += [f"{self.repository}:{tag}: added" for tag in self.added]
-        lines += [f"{self.repository}:{tag}: pointed elsewhere" for tag in self.moved]
+        lines += [f"{self.repository}:{tag}: moved" for tag in self.moved]
         lines += [f"{self.repository}:{tag}: the registry does not have it" for tag in self.missing]
-        lines += [f"{self.repository}:{tag}: could not be read, and is back where it was" for tag in self.put_back]
+        lines += [f"{self.repository}:{tag}: could not be read, and was restored" for tag in self.put_back]
         if self.forgotten:
-            lines.append(f"{self.repository}: {self.forgotten} manifests that are gone were forgotten")
+            lines.append(f"{self.repository}: {self.forgotten} missing manifests removed from the index")
         if self.totals:
-            lines.append(f"{self.repository}: the totals were wrong and are mended")
+            lines.append(f"{self.repository}: totals corrected")
         if self.problem:
             lines.append(f"{self.repository}: {self.problem}")
         return lines

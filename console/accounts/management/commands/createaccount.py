@@ -16,16 +16,16 @@ from console.database.commands import running_installation
 class Command(BaseCommand):
     """Makes an account and prints its Account ID."""
 
-    help = "Make an account; prints its Account ID. Run it with the same DATA_DIR and other variables as make run."
+    help = "Create an account and print its Account ID. Run it with the same DATA_DIR and other variables as make run."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the options."""
-        parser.add_argument("--name", required=True, help="the name that the pages show")
-        parser.add_argument("--email", default="", help="for signing in and for resetting the password")
+        parser.add_argument("--name", required=True, help="the name shown on the pages")
+        parser.add_argument("--email", default="", help="used to sign in and to reset the password")
         parser.add_argument(
             "--password-stdin", action="store_true", help="read the console password from standard input"
         )
-        parser.add_argument("--administrator", action="store_true", help="may use the administration")
+        parser.add_argument("--administrator", action="store_true", help="give access to the administration")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Make the account; each broken rule is one sentence on standard error."""

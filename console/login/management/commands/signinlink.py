@@ -21,7 +21,9 @@ class Command(BaseCommand):
         """Declare the options."""
         parser.add_argument("account_id", help="the Account ID")
         parser.add_argument(
-            "--remove-second-factors", action="store_true", help="of somebody who has lost phone and recovery codes"
+            "--remove-second-factors",
+            action="store_true",
+            help="for someone who lost their phone and recovery codes",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -36,5 +38,5 @@ class Command(BaseCommand):
                 factors.remove_all(account, by="signinlink")
             record("account.sign_in_link", account.account_id)
         minutes = settings.SIGN_IN_LINK_SECONDS // 60
-        self.stdout.write(f"Good once, for {minutes} minutes; a second factor is asked for where there is one:")
+        self.stdout.write(f"This link works once, within {minutes} minutes; second factors are still required:")
         self.stdout.write(sign_in_links.make(account))

@@ -14,12 +14,12 @@ from console.local.problems import Problem
 class Command(BaseCommand):
     """Writes database and keys to one file."""
 
-    help = "Write the database and the keys to one file, while everything runs. The images are copied apart."
+    help = "Write the database and the keys to one file, while everything runs. Copy the images separately."
     requires_system_checks = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the options."""
-        parser.add_argument("file", type=Path, help="the file to write; one that is there is replaced")
+        parser.add_argument("file", type=Path, help="the file to write; an existing file is replaced")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Make the backup, and say what it has not."""
@@ -28,7 +28,9 @@ class Command(BaseCommand):
             made = services.make(path)
         except Problem as problem:
             raise CommandError(str(problem)) from None
-        self.stdout.write(f"{path} has the database and the keys as of {made.manifest.made_at} ({made.size:,} bytes).")
-        self.stdout.write(f"It has no images: copy {made.manifest.storage} now, its repositories before its blobs.")
+        self.stdout.write(f"{path} contains database and keys as of {made.manifest.made_at} ({made.size:,} bytes).")
+        self.stdout.write(
+            f"It contains no images. Copy {made.manifest.storage} now, its repositories before its blobs."
+        )
         if settings.KEYS.secret_key != settings.SECRET_KEY:
-            self.stdout.write("SECRET_KEY comes from the environment and is not in it: keep that too.")
+            self.stdout.write("SECRET_KEY comes from the environment and is not in the backup. Keep it too.")

@@ -60,7 +60,7 @@ def _collected(root: Path) -> str:
 class Command(BaseCommand):
     """Makes the database and the static files ready for this version, and the first administrator."""
 
-    help = "Prepare a start: migrate, collect static files, make the first administrator."
+    help = "Prepare a start: migrate, collect static files, create the first administrator."
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Prepare; prints the first administrator's Account ID and password, once, when it makes them."""
@@ -76,8 +76,8 @@ class Command(BaseCommand):
         if wrong := settings_that_log_values():
             changes = ", ".join(f"{name} = {value}" for name, value in sorted(wrong.items()))
             self.stderr.write(
-                "The PostgreSQL server writes values of failed or slow statements into its log, password hashes among "
-                f"them. Set there: {changes} (docs/operations.md)."
+                "The PostgreSQL server logs the values of failed or slow statements, including password hashes. "
+                f"Set there: {changes} (docs/operations.md)."
             )
 
     def _static_files(self) -> None:

@@ -14,13 +14,13 @@ from console.local.problems import Problem
 class Command(BaseCommand):
     """Puts database and keys back out of a file that ``backup`` wrote."""
 
-    help = "Put the database and the keys back out of a backup. My Images must not be running."
+    help = "Restore the database and the keys from a backup. My Images must not be running."
     requires_system_checks = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the options."""
-        parser.add_argument("file", type=Path, help="what 'backup' wrote")
-        parser.add_argument("--force", action="store_true", help="also over a database that is not empty")
+        parser.add_argument("file", type=Path, help="file written by 'backup'")
+        parser.add_argument("--force", action="store_true", help="replace a database that is not empty")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Restore, and say what is still to be done."""
@@ -29,7 +29,7 @@ class Command(BaseCommand):
             made = services.restore(path, force=options["force"])
         except Problem as problem:
             raise CommandError(str(problem)) from None
-        self.stdout.write(f"Database and keys are those of {made.manifest.made_at}.")
+        self.stdout.write(f"Restored the database and the keys as of {made.manifest.made_at}.")
         was, now = made.manifest.storage, services.storage(settings.ENVIRONMENT)
         back = "back" if was == now else f"back at {now}"
-        self.stdout.write(f"Put the copy of {was} {back}, then start My Images: it mends what differs.")
+        self.stdout.write(f"Put the copy of {was} {back}, then start My Images. It repairs differences.")

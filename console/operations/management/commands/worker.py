@@ -14,7 +14,7 @@ from console.registry.index.jobs import reconcile_soon
 class Command(BaseCommand):
     """Runs the job worker in the foreground."""
 
-    help = "Run the job worker until it is told to stop."
+    help = "Run the job worker until SIGTERM or SIGINT."
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Look again at everything once, since notifications may have been lost, then work."""
@@ -23,7 +23,7 @@ class Command(BaseCommand):
             reconcile_soon()
         except OperationalError as error:
             reason = str(error).partition("\n")[0]
-            raise CommandError(f"The worker cannot start, it needs the database: {reason}") from None
+            raise CommandError(f"The worker cannot start without the database: {reason}") from None
         connection.close()
         # What jobs do is not the operator's doing.
         set_origin(None)

@@ -64,27 +64,27 @@ class Command(BaseCommand):
     """Walks over the registry and mends the index; a walk that was broken off goes on where it was."""
 
     help = (
-        "Compare the index with the registry and mend it: what is missing is added, what is proven to be gone is "
-        "removed. A run that would remove too much changes nothing there and asks."
+        "Compare the index with the registry and repair it: add what is missing, remove what is proven to be gone. "
+        "A run that would remove too much removes nothing and asks first."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the options."""
-        parser.add_argument("image", nargs="*", help="namespace/name of what to look at; everything when none is given")
+        parser.add_argument("image", nargs="*", help="namespace/name of the images to check (default: all)")
         parser.add_argument(
             "--adopt-for",
             metavar="ACCOUNT_ID",
             default="",
-            help="give namespaces that are in the registry and belong to nobody to this account",
+            help="give this account the namespaces that are in the registry and belong to nobody",
         )
         parser.add_argument(
             "--most-removed",
             metavar="PERCENT",
             type=_percent,
             default=walks.DEFAULT_SHARE,
-            help="the share of all tags that may be removed without asking (%(default)s)",
+            help="share of all tags that may be removed without asking (%(default)s)",
         )
-        parser.add_argument("--yes", action="store_true", help="remove what is gone, however much it is")
+        parser.add_argument("--yes", action="store_true", help="remove everything that is gone without asking")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Walk, printing each change; ends with exit code 1 when a decision is wanted and nobody is there to ask."""
@@ -102,14 +102,14 @@ class Command(BaseCommand):
                     # No more than was asked about: meanwhile more may have gone.
                     walk = self._walk(walk, share, agreed=walk.counts["missing"])
         except RegistryError as error:
-            raise CommandError(f"The registry cannot be asked ({error}). Run the command again: it goes on.") from None
+            raise CommandError(f"Can't reach the registry ({error}). Run the command again to resume.") from None
         except KeyboardInterrupt:
-            raise CommandError("Stopped. Run the command again: it goes on.") from None
+            raise CommandError("Stopped. Run the command again to resume.") from None
         if walk.state == Reconcile.State.ASKING:
             raise CommandError(f"{walk.problem} If that is right, run the command again with --yes.")
         self.stdout.write(walks.summary(walk))
         if not walk.whole and walk.counts.get("problems"):
-            raise CommandError("Not all of these images are in order: the lines above say which and why.")
+            raise CommandError("Some images have problems; see the lines above.")
 
     def _begin(self, images: list[str], adopt_for: str) -> Reconcile:
         return self._when_alone(lambda: walks.begin(images, adopt_for=adopt_for))
@@ -146,7 +146,7 @@ class Command(BaseCommand):
                 return work()
             except walks.AlreadyWalking:
                 if not told:
-                    self.stderr.write("Another process walks over the registry. Waiting until it has ended.")
+                    self.stderr.write("Another process is already checking the index. Waiting until it finishes.")
                     told = True
                 time.sleep(_WAIT_SECONDS)
 
