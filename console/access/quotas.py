@@ -24,16 +24,16 @@ def refuse_namespace(used: int, quota: int) -> str:
     """Why an account may not have one more namespace, as a sentence; empty when it may."""
     if has_room(used, quota):
         return ""
-    return _("All %(allowed)d namespaces of this account are in use. Delete one first, or ask an administrator.") % {
-        "allowed": quota
-    }
+    return _(
+        "This account has reached its namespace limit (%(allowed)d). Delete a namespace, or ask an administrator."
+    ) % {"allowed": quota}
 
 
 def refuse_image(used: int, quota: int) -> str:
     """Why an account may not have one more image, as a sentence; empty when it may."""
     if has_room(used, quota):
         return ""
-    return _("All %(allowed)d images of this account are in use. Delete one first, or ask an administrator.") % {
+    return _("This account has reached its image limit (%(allowed)d). Delete an image, or ask an administrator.") % {
         "allowed": quota
     }
 
@@ -42,7 +42,7 @@ def refuse_tag(used: int, quota: int) -> str:
     """Why an image may not have one more tag, as a sentence; empty when it may."""
     if has_room(used, quota):
         return ""
-    return _("All %(allowed)d tags of this image are in use. Delete one first, or ask an administrator.") % {
+    return _("This image has reached its tag limit (%(allowed)d). Delete a tag, or ask an administrator.") % {
         "allowed": quota
     }
 
@@ -55,8 +55,8 @@ def refuse_transfer(under_way: int) -> str:
     if has_room(under_way, settings.MOST_TRANSFERS):
         return ""
     return ngettext(
-        "%(allowed)d image is being copied already. Wait until that has ended, or cancel it.",
-        "%(allowed)d images are being copied already. Wait until one of them has ended, or cancel it.",
+        "%(allowed)d copy is already running. Wait until it finishes, or cancel it.",
+        "%(allowed)d copies are already running. Wait until one finishes, or cancel one.",
         settings.MOST_TRANSFERS,
     ) % {"allowed": settings.MOST_TRANSFERS}
 
@@ -65,8 +65,6 @@ def refuse_access_token(used: int) -> str:
     """Why an account may not have one more access token, as a sentence; empty when it may."""
     if has_room(used, settings.MOST_ACCESS_TOKENS):
         return ""
-    return ngettext(
-        "The %(allowed)d access token of this account is in use. Revoke it first.",
-        "All %(allowed)d access tokens of this account are in use. Revoke one first.",
-        settings.MOST_ACCESS_TOKENS,
-    ) % {"allowed": settings.MOST_ACCESS_TOKENS}
+    return _("This account has reached its access token limit (%(allowed)d). Revoke a token first.") % {
+        "allowed": settings.MOST_ACCESS_TOKENS
+    }

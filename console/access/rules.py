@@ -90,12 +90,10 @@ def refuse_namespace_name(occupied: bool | None) -> str:
     :param occupied: whether the registry has images under the name; ``None`` when it did not say.
     """
     if occupied:
-        return _(
-            "In the registry there are images under this name already. An administrator can give them to an account."
-        )
+        return _("The registry already has images under this name. An administrator can assign them to an account.")
     # A registry of the console's own has what the console let in, and nothing else.
     if occupied is None and not settings.REGISTRY_IS_OURS:
-        return _("The registry does not say whether there are images under this name already. Try again in a moment.")
+        return _("Can’t check whether the registry already has images under this name. Try again in a moment.")
     return ""
 
 
@@ -104,11 +102,9 @@ def refuse_docker_hub() -> str:
     if settings.DOCKERHUB_ENABLED:
         return ""
     if settings.DOCKERHUB_MISSING == "port":
-        return _("The cache of Docker Hub’s images is off, because port %(port)d is taken by another program.") % {
-            "port": settings.DOCKERHUB_PORT
-        }
+        return _("The Docker Hub cache is off: another program uses port %(port)d.") % {"port": settings.DOCKERHUB_PORT}
     if settings.DOCKERHUB_MISSING == "program":
-        return _("The cache of Docker Hub’s images is off, because no registry program was found for it.")
+        return _("The Docker Hub cache is off: no registry program was found for it.")
     if settings.DOCKERHUB_MISSING:
-        return _("The cache of Docker Hub’s images is off, because its files could not be written.")
-    return _("Docker Hub’s official images are switched off here.")
+        return _("The Docker Hub cache is off: its files could not be written.")
+    return _("Docker Hub’s official images are turned off on this server.")

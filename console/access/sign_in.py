@@ -31,7 +31,7 @@ def refuse_disconnect(*, with_password: bool) -> str:
     """Why an account's identity at the provider cannot be taken off it, as a sentence; empty when it can."""
     if with_password:
         return ""
-    return _("You sign in with this alone. Have an administrator set a password first.")
+    return _("This is your only way to sign in. Ask an administrator to set a password first.")
 
 
 def refuse_administration(ways: Iterable[str]) -> str:
@@ -42,7 +42,7 @@ def refuse_administration(ways: Iterable[str]) -> str:
     """
     if not settings.REQUIRE_SECOND_FACTOR or set(ways) & {"code", "recovery code", "passkey", "single sign-on"}:
         return ""
-    return _("The administration needs a second factor. Set one up, or sign in with it.")
+    return _("The administration requires a second factor. Set one up, or sign in with it.")
 
 
 def may_administer(superuser: bool, target_superuser: bool) -> bool:

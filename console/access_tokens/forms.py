@@ -28,7 +28,7 @@ class AccessTokenForm(forms.Form):
         widget=forms.TextInput(
             attrs={"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false", "autofocus": True}
         ),
-        help_text=_("Where it is used, such as gitlab-ci: letters, digits, “-”, “_” or “.”."),
+        help_text=_("Where you use it, such as gitlab-ci. Letters, digits, “-”, “_” and “.”."),
         error_messages={
             "required": _("Please enter a name"),
             "max_length": _("Use 1 to 40 letters, digits, “-”, “_” or “.”, beginning with a letter or digit."),
@@ -46,7 +46,7 @@ class AccessTokenForm(forms.Form):
     )
     reach = forms.ChoiceField(
         label=_("Namespaces"),
-        choices=[("all", _("All, those too that come later")), ("chosen", _("Only chosen ones"))],
+        choices=[("all", _("All, including future ones")), ("chosen", _("Selected namespaces"))],
         initial="all",
         widget=forms.RadioSelect,
         error_messages={
@@ -57,12 +57,12 @@ class AccessTokenForm(forms.Form):
     namespaces = forms.ModelMultipleChoiceField(
         Namespace.objects.none(),
         to_field_name="name",
-        label=_("Chosen namespaces"),
+        label=_("Choose namespaces"),
         widget=forms.CheckboxSelectMultiple,
         error_messages={
             "required": _("Please choose at least one namespace"),
-            "invalid_choice": _("Please choose among your own namespaces"),
-            "invalid_pk_value": _("Please choose among your own namespaces"),
+            "invalid_choice": _("Please choose from your own namespaces"),
+            "invalid_pk_value": _("Please choose from your own namespaces"),
         },
     )
     expires = forms.ChoiceField(
@@ -85,7 +85,7 @@ class AccessTokenForm(forms.Form):
         label=_("Last day"),
         widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
         input_formats=["%Y-%m-%d"],
-        help_text=_("It works until the end of this day (UTC)."),
+        help_text=_("The token works until the end of this day (UTC)."),
         error_messages={
             "required": _("Please enter a date"),
             "invalid": _("Please enter a date like 2027-01-31"),
@@ -119,7 +119,7 @@ class AccessTokenForm(forms.Form):
         data["can_delete"] = data.get("access") == "delete"
         if "reach" not in self.fields and self.data.get("reach", "all") != "all":
             # Those that were chosen went while the form was open: it must not come to mean all that come later.
-            self.add_error(None, _("Please choose among your own namespaces"))
+            self.add_error(None, _("Please choose from your own namespaces"))
         if data.get("reach", "all") == "all":
             data["namespaces"] = None
             self.errors.pop("namespaces", None)
@@ -137,5 +137,5 @@ class AccessTokenForm(forms.Form):
             return None
         end = datetime.datetime.combine(data["date"], datetime.time(23, 59, 59), datetime.UTC)
         if end <= now:
-            self.add_error("date", _("This day is over. Choose a later one."))
+            self.add_error("date", _("This date is in the past. Choose a later one."))
         return end

@@ -56,7 +56,7 @@ def create(
     if not account.may("access_token.create"):
         raise ValidationError(_("Activate the service first."))
     if expires_at is not None and expires_at <= timezone.now():
-        raise ValidationError({"expires_at": _("This time is over already.")})
+        raise ValidationError({"expires_at": _("This time is in the past.")})
     secret = new_secret()
     token = AccessToken(
         account=account,
@@ -90,7 +90,7 @@ def create(
 
 def name_taken(name: str) -> ValidationError:
     """That the account has a token of this name."""
-    return ValidationError(_("You already have an access token “%s”. Try another name.") % name, code="taken")
+    return ValidationError(_("You already have an access token named “%s”. Try another name.") % name, code="taken")
 
 
 def _choose(token: AccessToken, namespaces: Iterable[Namespace]) -> list[str]:
@@ -99,7 +99,7 @@ def _choose(token: AccessToken, namespaces: Iterable[Namespace]) -> list[str]:
     own = token.account.namespaces.select_for_update(no_key=True).filter(pk__in=asked, new_owner=None)
     found = list(own.order_by("name"))
     if not found or len(found) < len(asked):
-        raise ValidationError({"namespaces": _("Please choose among your own namespaces")})
+        raise ValidationError({"namespaces": _("Please choose from your own namespaces")})
     token.namespaces.set(found)
     return [namespace.name for namespace in found]
 

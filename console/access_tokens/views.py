@@ -61,7 +61,7 @@ def listing(request: Request) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @activated
 def create(request: Request) -> HttpResponse:
-    """Create an access token. The answer shows the secret: it is in no address, no session and no other answer."""
+    """Create access token. The answer shows the secret: it is in no address, no session and no other answer."""
     form = AccessTokenForm(request.user, request.POST or None)
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data
@@ -83,7 +83,7 @@ def create(request: Request) -> HttpResponse:
                 "credential": request.user.registry_credential,
                 "section": "access-tokens",
             }
-            response = dialog(request, "accounts/access_token_created.html", _("The access token is created"), context)
+            response = dialog(request, "accounts/access_token_created.html", _("Access token created"), context)
             return trigger_client_event(response, "list-changed", after="settle")
     context = {
         "form": form,
@@ -91,7 +91,7 @@ def create(request: Request) -> HttpResponse:
         "section": "access-tokens",
     }
     return dialog(
-        request, "accounts/access_token_create.html", _("Create an access token"), context, invalid=bool(form.errors)
+        request, "accounts/access_token_create.html", _("Create access token"), context, invalid=bool(form.errors)
     )
 
 
@@ -103,7 +103,7 @@ def revoke(request: Request, pk: int) -> HttpResponse:
     expired = token.expired
     if request.method == "POST":
         access_tokens.revoke(token)
-        said = _("The access token “%s” is removed.") if expired else _("The access token “%s” is revoked.")
+        said = _("Removed the access token “%s”.") if expired else _("Revoked the access token “%s”.")
         messages.success(request, said % token)
         return go(request, came_from(request, reverse("access-tokens")))
     context = {

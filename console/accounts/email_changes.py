@@ -40,7 +40,7 @@ def check_address(account: Account, email: str) -> None:
     :raises ValidationError: with one sentence.
     """
     if email == account.email:
-        raise ValidationError(_("This is your e-mail address already."))
+        raise ValidationError(_("This is already your e-mail address."))
     _require_free(account, email)
 
 

@@ -105,10 +105,10 @@ class NameForm(forms.Form):
         label=_("Name"),
         max_length=Account._meta.get_field("name").max_length,
         widget=forms.TextInput(attrs={"autocomplete": "name", "autofocus": True}),
-        help_text=_("Others see it beside what you share with them."),
+        help_text=_("Shown next to what you share with others."),
         error_messages={
             "required": _("Please enter a name"),
-            "max_length": _("The name may have 100 characters."),
+            "max_length": _("The name can have up to 100 characters."),
         },
     )
 

@@ -82,7 +82,7 @@ def check_name(name: str) -> None:
     """
     Account._meta.get_field("name").clean(name, None)
     if any(not char.isprintable() and char not in _JOINERS for char in name):
-        raise ValidationError(_("The name has a character that cannot be shown. Leave it out."))
+        raise ValidationError(_("The name contains a character that can’t be displayed. Remove it."))
 
 
 def is_sign_in_name(text: str) -> bool:
@@ -128,9 +128,9 @@ def check_registry_password(password: str, account: Account, username: str) -> N
     if not password:
         raise ValidationError(_("Please enter a password"))
     if looks_like_secret(password):
-        raise ValidationError(_("This is an access token. Choose a password of its own."))
+        raise ValidationError(_("This is an access token. Choose a different password."))
     if "\x00" in password:
-        raise ValidationError(_("The password has a character that cannot be typed. Choose another."))
+        raise ValidationError(_("The password contains a character that can’t be typed. Choose another password."))
     if not least <= len(password) <= most:
         raise ValidationError(
             _("The password must have %(least)d to %(most)d characters.") % {"least": least, "most": most}

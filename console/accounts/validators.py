@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 # Characters. Sign-in refuses longer ones without hashing them, so none may be chosen either.
 LONGEST_PASSWORD = 4096
-TOO_LONG = _("The password is too long: no password has more than 4,096 characters.")
+TOO_LONG = _("The password is too long. Use at most 4,096 characters.")
 
 
 class MaximumLengthValidator:

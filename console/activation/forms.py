@@ -20,7 +20,7 @@ class RegistryPasswordForm(forms.Form):
         label=_("Password"),
         strip=False,
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
-        help_text=_("8 to 64 characters; not your console password."),
+        help_text=_("8 to 64 characters. This is not your console password."),
         error_messages={"required": _("Please enter a password")},
     )
     confirm = forms.CharField(
@@ -60,7 +60,7 @@ class ActivationForm(RegistryPasswordForm):
         label=_("User name"),
         max_length=30,
         widget=forms.TextInput(attrs={"autocomplete": "username", "autocapitalize": "none", "spellcheck": "false"}),
-        help_text=_("Who you are for docker login: 4 to 30 lowercase letters, digits, “.”, “_” or “-”."),
+        help_text=_("For docker login. 4 to 30 lowercase letters, digits, “.”, “_” or “-”."),
         error_messages={
             "required": _("Please enter a user name"),
             "max_length": _("Use 4 to 30 lowercase letters, digits, “.”, “_” or “-”."),
@@ -71,7 +71,7 @@ class ActivationForm(RegistryPasswordForm):
         required=False,
         max_length=30,
         widget=forms.TextInput(attrs={"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}),
-        help_text=_("Optional: your first one. 2 to 30 lowercase letters, digits and single “.”, “_” or “-” between."),
+        help_text=_("Your first namespace. 2 to 30 lowercase letters, digits and single “.”, “_” or “-” in between."),
         error_messages={"max_length": _("The name must have 2 to 30 characters.")},
     )
     field_order = ["username", "password", "confirm", "namespace"]

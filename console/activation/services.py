@@ -144,7 +144,7 @@ def finish(account: Account) -> Report:
         token = sign(credential.username, []).text
     except (OSError, ValueError) as error:
         log.error("activation of %s: no token can be signed: %s", account.account_id, error)
-        sentence = _("No test token could be issued. Ask an administrator to look at the signing key, then try again.")
+        sentence = _("Could not issue a test token. Ask an administrator to check the signing key, then try again.")
         return Report([*stored, replace(issue, state="failed", message=sentence), call])
     issue = replace(issue, state="done")
     problem = _try_token(account, token)
@@ -162,16 +162,16 @@ def _try_token(account: Account, token: str) -> str:
             client.ping()
     except RegistryUnavailable as error:
         log.warning("activation of %s: %s", account.account_id, error)
-        return _("The registry does not answer. Try again in a moment; what you entered is kept.")
+        return _("Can’t reach the registry. Try again in a moment; your entries are saved.")
     except Unauthorized as error:
         log.error("activation of %s: the registry refuses the console's tokens: %s", account.account_id, error)
         return _(
-            "The registry refuses the console's tokens. Ask an administrator to look at its configuration, "
+            "The registry rejects the console's tokens. Ask an administrator to check its configuration, "
             "then try again."
         )
     except RegistryError as error:
         log.error("activation of %s: %s", account.account_id, error)
-        return _("The registry gave an answer that is not understood. Ask an administrator to look, then try again.")
+        return _("The registry sent an unexpected response. Ask an administrator to check it, then try again.")
     return ""
 
 

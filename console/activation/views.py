@@ -72,8 +72,8 @@ def steps(request: Request) -> HttpResponse:
 def _activated(account: Account) -> str:
     """That the service is activated, and the next step that is left."""
     if Namespace.objects.visible_to(account).exists():
-        return _("The service is activated. Next: create an image, or push one.")
-    return _("The service is activated. Next: create a namespace, then an image.")
+        return _("The service is activated. Next, create an image or push one.")
+    return _("The service is activated. Next, create a namespace, then an image.")
 
 
 @require_http_methods(["GET", "POST"])
@@ -90,7 +90,7 @@ def registry_password(request: Request) -> HttpResponse:
         except ValidationError as problem:
             add_errors(form, problem)
         else:
-            messages.success(request, _("The registry password is changed. The old one no longer works: log in again."))
+            messages.success(request, _("The registry password was reset. The old one no longer works: log in again."))
             return go(request, reverse("images"))
     context = {"form": form, "credential": credential, "section": "images"}
     return dialog(request, "activation/registry_password.html", _("Reset password"), context, invalid=bool(form.errors))

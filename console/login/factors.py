@@ -132,12 +132,12 @@ def add_app(account: Account, kept: str, code: str) -> None:
     """
     counter = _counter(shown_secret(kept), code)
     if counter is None:
-        raise ValidationError(_("This is not the app’s present code. Is the device’s clock right?"))
+        raise ValidationError(_("This is not the app’s current code. Check that your device’s clock is right."))
     with transaction.atomic():
         # One at a time for one account, or a second app at once would be refused by the database.
         Account.objects.select_for_update(no_key=True).get(pk=account.pk)
         if Authenticator.objects.filter(user=account, type=TOTP).exists():
-            raise ValidationError(_("There is an authenticator app already. Remove it first."))
+            raise ValidationError(_("You already have an authenticator app. Remove it first."))
         factor = totp.TOTP.activate(account, shown_secret(kept)).instance
         factor.data["used"] = counter
         factor.save(update_fields=["data"])
@@ -264,7 +264,7 @@ def add_passkey(request: HttpRequest, account: Account, name: str, answer: str) 
         if isinstance(made.credential_data.public_key, UnsupportedKey):
             raise ValueError
     except _MALFORMED:
-        raise ValidationError(_("The passkey could not be added. Try again.")) from None
+        raise ValidationError(_("Could not add the passkey. Try again.")) from None
     finally:
         request.session.pop(webauthn.STATE_SESSION_KEY, None)
     # Nothing of what was sent is kept but what was checked.
@@ -282,7 +282,7 @@ def add_passkey(request: HttpRequest, account: Account, name: str, answer: str) 
     with transaction.atomic():
         Account.objects.select_for_update(no_key=True).get(pk=account.pk)
         if Authenticator.objects.filter(user=account, type=PASSKEY).count() >= settings.MOST_PASSKEYS:
-            raise ValidationError(_("You have as many passkeys as there may be. Remove one first."))
+            raise ValidationError(_("You have reached the limit of passkeys. Remove one first."))
         _added(account, webauthn.WebAuthn.add(account, name, kept).instance)
 
 

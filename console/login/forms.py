@@ -16,7 +16,7 @@ from console.accounts.validators import LONGEST_PASSWORD, TOO_LONG
 from console.login import factors
 from console.throttling.hashing import TryAgainLater
 
-_NO_CODE = gettext_lazy("This is longer than any code.")
+_NO_CODE = gettext_lazy("This code is too long.")
 
 
 def _too_many_codes(later: TryAgainLater) -> str:
@@ -56,7 +56,7 @@ class CodeForm(forms.Form):
             self.request.later = later  # type: ignore[attr-defined]
             raise ValidationError(_too_many_codes(later), code="later") from None
         if self.factor is None:
-            raise ValidationError(_("This code is wrong, or was used already. Wait for the next one."), code="wrong")
+            raise ValidationError(_("This code is wrong or was already used. Wait for the next one."), code="wrong")
         return code
 
 
@@ -90,7 +90,7 @@ class PasswordForm(forms.Form):
             self.request.later = later  # type: ignore[attr-defined]
             raise ValidationError(later.message, code="later") from None
         if not right:
-            raise ValidationError(_("This is not your password. Try again."), code="wrong")
+            raise ValidationError(_("Wrong password. Try again."), code="wrong")
         return password
 
 
@@ -98,7 +98,7 @@ class AppForm(forms.Form):
     """The first code of a new authenticator app."""
 
     code = forms.CharField(
-        label=gettext_lazy("Code that the app shows"),
+        label=gettext_lazy("Code from the app"),
         max_length=40,
         widget=forms.TextInput(attrs={"autocomplete": "one-time-code", "inputmode": "numeric"}),
         error_messages={"required": gettext_lazy("Please enter a code"), "max_length": _NO_CODE},
@@ -112,9 +112,9 @@ class PasskeyNameForm(forms.Form):
         label=gettext_lazy("Name"),
         max_length=factors.LONGEST_NAME,
         widget=forms.TextInput(attrs={"autocomplete": "off", "autofocus": True}),
-        help_text=gettext_lazy("Such as the device that it is on."),
+        help_text=gettext_lazy("For example, the device it is on."),
         error_messages={
             "required": gettext_lazy("Please enter a name"),
-            "max_length": gettext_lazy("The name may have 60 characters."),
+            "max_length": gettext_lazy("The name can have up to 60 characters."),
         },
     )

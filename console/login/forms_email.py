@@ -14,7 +14,7 @@ class EmailForm(forms.Form):
     email = EmailAddressField(
         label=_("E-mail"),
         required=False,
-        help_text=_("A link is sent to this address: open it to confirm the change. Leave it empty to have none."),
+        help_text=_("Open the link sent to this address to confirm the change. Leave it empty to have none."),
     )
 
     def __init__(self, *arguments: object, **options: object) -> None:

@@ -66,7 +66,7 @@ class SignedOut(Problem):
 
     def __init__(self) -> None:
         """With what to tell."""
-        super().__init__(_("You have signed out meanwhile. Start again."))
+        super().__init__(_("You signed out in the meantime. Start again."))
 
 
 class _Untrusted(Exception):
@@ -157,7 +157,7 @@ def receive(request: HttpRequest) -> tuple[Identity, dict[str, Any]]:
         with _locked_session(request):
             state = provider.unstash_redirect_state(request, request.GET.get("state", ""))
     except PermissionDenied:
-        raise Problem(_("This sign-in was begun in another browser, or too long ago. Start again.")) from None
+        raise Problem(_("This sign-in was started in another browser or has expired. Start again.")) from None
     if request.GET.get("error") == "access_denied":
         raise Problem(_("Signing in was cancelled."))
     with _Told():
@@ -215,11 +215,11 @@ class _Told:
             # An OAuth2Error holds the whole answer, which may hold a token.
             why = error if isinstance(error, _Untrusted | jwt.PyJWTError) else ""
             log.warning("single sign-on: %s is not trusted: %s %s", settings.OIDC_ISSUER, kind.__name__, why)
-            raise Problem(_("%s gave an answer that cannot be used. Try again, or tell an administrator.") % _named())
+            raise Problem(_("%s sent an invalid response. Try again, or tell an administrator.") % _named())
 
 
 def _away() -> Problem:
-    return Problem(_("%s does not answer. Try again later.") % _named(), status=503)
+    return Problem(_("Can’t reach %s. Try again later.") % _named(), status=503)
 
 
 def _named() -> str:
@@ -325,13 +325,13 @@ def account_for(identity: Identity) -> Account:
     email = email if free else None
     try:
         with transaction.atomic():
-            account = create_account(identity.name or _("Somebody new"), email, None)
+            account = create_account(identity.name or _("New user"), email, None)
             _connect(account, identity)
     except (_Connected, ValidationError):
         # Somebody was quicker: the same person in another window, most likely.
         found = account_of(identity)
         if found is None:
-            raise Problem(_("The account could not be made. Try again.")) from None
+            raise Problem(_("Could not create the account. Try again.")) from None
         return found
     return account
 
@@ -350,7 +350,7 @@ def connect(account: Account, identity: Identity) -> None:
         except _Connected:
             owner = account_of(identity)
     if owner != account:
-        raise Problem(_("This identity belongs to another account here."))
+        raise Problem(_("This identity belongs to another account."))
 
 
 class _Connected(Exception):

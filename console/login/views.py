@@ -93,7 +93,7 @@ def second_factor(request: HttpRequest) -> HttpResponse:
         if form.is_valid():
             recovery = form.factor.type == factors.RECOVERY_CODES
             if recovery:
-                messages.warning(request, _("A recovery code is used up. Are there enough left?"))
+                messages.warning(request, _("You used a recovery code. Check that you have enough left."))
             return sign_in_steps.finish(
                 request, account, [way, sign_in_steps.RECOVERY_CODE if recovery else sign_in_steps.CODE], place
             )
@@ -130,7 +130,7 @@ def link(request: HttpRequest, token: str) -> HttpResponse:
     with transaction.atomic():
         account = sign_in_links.read(token, lock=request.method == "POST")
         if account is None:
-            message = _("This link was used already, or is too old. Make a new one.")
+            message = _("This link was already used or has expired. Create a new one.")
             return failed(request, message, status=410)
         if request.method == "POST":
             return sign_in_steps.begin(request, account, sign_in_steps.LINK)
@@ -172,7 +172,7 @@ def _come_back(request: HttpRequest, identity: single_sign_on.Identity, asked: d
     if asked["process"] == "login":
         account = single_sign_on.account_for(identity)
         if not account.is_active:
-            raise single_sign_on.Problem(_("Your account here is deactivated. Ask an administrator."))
+            raise single_sign_on.Problem(_("Your account is deactivated. Ask an administrator."))
         return sign_in_steps.begin(request, account, sign_in_steps.SINGLE_SIGN_ON, asked.get("next", ""))
     user: Any = request.user
     # Whoever began has to be who comes back.
@@ -180,11 +180,11 @@ def _come_back(request: HttpRequest, identity: single_sign_on.Identity, asked: d
         raise single_sign_on.SignedOut
     if asked["process"] == "connect":
         single_sign_on.connect(user, identity)
-        messages.success(request, _("Your identity is connected: you can sign in with it from now on."))
+        messages.success(request, _("Identity connected. You can now sign in with it."))
     elif single_sign_on.account_of(identity) != user:
-        raise single_sign_on.Problem(_("This is somebody else’s identity."))
+        raise single_sign_on.Problem(_("This identity belongs to someone else."))
     elif not provider_may_confirm(enrolled=factors.is_enrolled(user), with_password=user.signs_in_with_password):
-        raise single_sign_on.Problem(_("Your account asks for something else by now. Start again."))
+        raise single_sign_on.Problem(_("The sign-in requirements of your account have changed. Start again."))
     else:
         sign_in_steps.confirm(request)
     return HttpResponseRedirect(sign_in_steps.inside(request, asked.get("next", "")) or reverse("security"))

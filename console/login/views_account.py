@@ -80,7 +80,7 @@ class ResetPassword(auth.PasswordResetView):
             )
         except TryAgainLater as later:
             self.request.later = later  # type: ignore[attr-defined]
-            form.add_error(None, _("Too many letters were asked for. Try again in some minutes."))
+            form.add_error(None, _("Too many password-reset e-mails were requested. Try again in a few minutes."))
             return with_status(self.request, self.form_invalid(form))
         form.queue_password_reset()
         return HttpResponseRedirect(self.get_success_url())
@@ -106,7 +106,7 @@ def rename(request: Request) -> HttpResponse:
     form = NameForm(request.POST or None, initial={"name": request.user.name})
     if request.method == "POST" and form.is_valid():
         services.rename(request.user, form.cleaned_data["name"])
-        messages.success(request, _("The name is saved."))
+        messages.success(request, _("Changed the name."))
         return go(request, reverse("account"))
     context = {"form": form, "section": "account"}
     return dialog(request, "accounts/rename.html", _("Change name"), context, invalid=bool(form.errors))

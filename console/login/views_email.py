@@ -39,7 +39,7 @@ def change(request: Request) -> HttpResponse:
             add_errors(form, ValidationError({"email": problem.messages}))
         except TryAgainLater as later:
             request.later = later  # type: ignore[attr-defined]
-            form.add_error("email", _("Too many attempts. Try again in some minutes."))
+            form.add_error("email", _("Too many attempts. Try again in a few minutes."))
         else:
             return go(request, reverse("account"))
     context = {"form": form, **_SECTION}
@@ -57,7 +57,7 @@ def _change(request: Request, email: str) -> None:
     if not email:
         if request.user.email:
             email_changes.remove(request.user)
-            messages.success(request, _("Your account has no e-mail address any more."))
+            messages.success(request, _("Removed the e-mail address from your account."))
         return
     address = client_address(request)
     # Before other accounts are looked at: the answer says which addresses have one.
@@ -74,7 +74,7 @@ def _change(request: Request, email: str) -> None:
 def cancel(request: Request) -> HttpResponse:
     """Forget the address that waits to be confirmed."""
     if email_changes.cancel(request.user):
-        messages.success(request, _("Your e-mail address stays as it is."))
+        messages.success(request, _("Cancelled. Your e-mail address does not change."))
     return go(request, reverse("account"))
 
 
@@ -86,13 +86,13 @@ def confirm(request: Request, token: str) -> HttpResponse:
     try:
         if request.method == "POST":
             email = email_changes.confirm(request.user, token)
-            messages.success(request, _("Your e-mail address is %s now.") % email)
+            messages.success(request, _("Your e-mail address is now %s.") % email)
             return redirect("account")
         found = email_changes.read(request.user, token)
     except email_changes.Outdated:
         message = _(
-            "This link was used already, is too old, or is for another account. Sign in to the account that it was "
-            "sent for, or ask for a new link on its Account page."
+            "This link was already used, has expired, or is for another account. Sign in to the account it was sent "
+            "for, or request a new link on its Account page."
         )
         return failed(request, message, status=410)
     except ValidationError as problem:

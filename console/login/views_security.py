@@ -150,7 +150,9 @@ def app_picture(request: Request) -> HttpResponse:
 
 def _added(request: Request, way: str) -> HttpResponse:
     sign_in.add_ways(request, [way])
-    messages.success(request, _("It is set up, and asked for from the next time on. Keep these recovery codes."))
+    messages.success(
+        request, _("Second factor set up. You need it from your next sign-in on. Save these recovery codes.")
+    )
     return go(request, reverse("recovery-codes"))
 
 
@@ -164,7 +166,7 @@ def recovery_codes(request: Request) -> HttpResponse:
         except ValidationError as problem:
             messages.error(request, problem.messages[0])
             return redirect("security")
-        messages.success(request, _("These are new: the former ones are good no more."))
+        messages.success(request, _("These are your new recovery codes. The old ones no longer work."))
         return redirect("recovery-codes")
     return page(request, "signin/recovery_codes.html", {"codes": factors.recovery_codes(request.user), **_SECTION})
 
@@ -173,7 +175,7 @@ def recovery_codes(request: Request) -> HttpResponse:
 @confirmed
 def recovery_codes_file(request: Request) -> HttpResponse:
     """Them as a file to keep."""
-    lines = [_("My Images, recovery codes of %s. Each is good once.") % request.user.account_id, ""]
+    lines = [_("My Images, recovery codes of %s. Each works once.") % request.user.account_id, ""]
     text = "\n".join([*lines, *factors.recovery_codes(request.user), ""])
     response = HttpResponse(text, content_type="text/plain; charset=utf-8")
     response["Content-Disposition"] = 'attachment; filename="my-images-recovery-codes.txt"'
@@ -221,7 +223,7 @@ def factor_remove(request: Request, pk: int) -> HttpResponse:
     if request.method == "POST":
         name = factors.name_of(factor)
         factors.remove(factor)
-        messages.success(request, _("“%s” is removed.") % name)
+        messages.success(request, _("Removed “%s”.") % name)
         return go(request, reverse("security"))
     context = {"factor": factor, "name": factors.name_of(factor), "last": mine.count() == 1, **_SECTION}
     return dialog(request, "signin/factor_remove.html", _("Remove second factor"), context)
@@ -254,7 +256,7 @@ def identity_disconnect(request: Request, pk: int) -> HttpResponse:
     refusal = refuse_disconnect(with_password=request.user.signs_in_with_password)
     if request.method == "POST" and not refusal:
         single_sign_on.disconnect(identity)
-        messages.success(request, _("The identity is disconnected."))
+        messages.success(request, _("Disconnected the identity."))
         return go(request, reverse("security"))
     context = {"identity": identity, "refusal": refusal, "provider": settings.OIDC_NAME, **_SECTION}
     title = _("Disconnect identity")

@@ -56,7 +56,7 @@ class Busy(TryAgainLater):
     @property
     def message(self) -> str:
         """What a person reads."""
-        return _("Too many passwords are being checked just now. Try again in a moment.")
+        return _("Too many passwords are being checked right now. Try again in a moment.")
 
 
 @contextmanager

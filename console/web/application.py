@@ -87,4 +87,4 @@ class StorableMiddleware:
         if any("\0" in str(text) for text in (*given, *request.GET, *request.POST, *parts.values())):
             raise BadRequest("There is a NUL in the request.")
         if not _CHOSEN_BY.issuperset(request.GET.getlist("_to_field") + request.POST.getlist("_to_field")):
-            raise BadRequest("Rows cannot be chosen by this field.")
+            raise BadRequest("Can’t filter by this field.")

@@ -70,7 +70,7 @@ class TestCreate:
             in text
         )
         assert f">docker login --username={ann.account_id} images.example.com<" in text
-        assert "shown once" in text
+        assert "You won’t see it again." in text
 
     def test_a_dialog_for_script_and_a_page_without(self, client, ann):
         for response in (client.get(CREATE, headers=HTMX), self.create(client, HTMX)):
@@ -125,8 +125,8 @@ class TestCreate:
     @pytest.mark.parametrize(("date", "sentence"), [
         ("", "Please enter a date"), ("nonsense", "Please enter a date like"),
         ("2027-02-30", "Please enter a date like"),
-        ("10000-01-01", "Please enter a date like"), ("0001-01-01", "This day is over."),
-        ("2026-01-01", "This day is over."), ("\x00", "Please enter a date like"),
+        ("10000-01-01", "Please enter a date like"), ("0001-01-01", "This date is in the past."),
+        ("2026-01-01", "This date is in the past."), ("\x00", "Please enter a date like"),
     ])  # fmt: skip
     def test_a_date_that_is_none(self, client, ann, date, sentence):
         self.refused(client, sentence, expires="date", date=date)
@@ -142,9 +142,9 @@ class TestCreate:
         ({"reach": ""}, "Please choose where the token may be used"),
         ({"reach": "everything"}, "Please choose where the token may be used"),
         ({"reach": "chosen"}, "Please choose at least one namespace"),
-        ({"reach": "chosen", "namespaces": ["theirs"]}, "Please choose among your own namespaces"),
-        ({"reach": "chosen", "namespaces": ["team", "gone"]}, "Please choose among your own namespaces"),
-        ({"reach": "chosen", "namespaces": ["away"]}, "Please choose among your own namespaces"),
+        ({"reach": "chosen", "namespaces": ["theirs"]}, "Please choose from your own namespaces"),
+        ({"reach": "chosen", "namespaces": ["team", "gone"]}, "Please choose from your own namespaces"),
+        ({"reach": "chosen", "namespaces": ["away"]}, "Please choose from your own namespaces"),
         ({"reach": "chosen", "namespaces": ["a\x00b"]}, "Null characters are not allowed."),
         ({"expires": ""}, "Please choose how long the token works"),
         ({"expires": "99999999999"}, "Please choose how long the token works"),
@@ -159,7 +159,7 @@ class TestCreate:
         assert not AccessToken.objects.exists()
 
     def test_without_a_namespace_there_is_nothing_to_choose(self, client, ann):
-        assert "Chosen namespaces" not in text_of(client.get(CREATE))
+        assert "Choose namespaces" not in text_of(client.get(CREATE))
         response = client.post(CREATE, {"name": "ci", "access": "pull", "expires": "30"})
         assert response.status_code == 200
         assert AccessToken.objects.get().all_namespaces
@@ -167,18 +167,18 @@ class TestCreate:
     def test_when_the_last_namespace_goes_while_the_form_is_open(self, client, ann, team):
         chosen = str(team.pk)
         delete_namespace(ann, team)
-        sentence = "Please choose among your own namespaces"
+        sentence = "Please choose from your own namespaces"
         self.refused(client, sentence, reach="chosen", namespaces=chosen, access="push")
 
     def test_a_name_twice(self, client, token):
         response = self.create(client)
         assert response.status_code == 422
-        assert "You already have an access token “ci”. Try another name." in text_of(response)
+        assert "You already have an access token named “ci”. Try another name." in text_of(response)
         assert AccessToken.objects.count() == 1
 
     def test_quota(self, client, token, settings):
         settings.MOST_ACCESS_TOKENS = 1
-        sentence = "The 1 access token of this account is in use."
+        sentence = "This account has reached its access token limit (1)."
         assert sentence in text_of(client.get(LIST))
         assert "disabled" in text_of(client.get(LIST))
         assert sentence in text_of(client.get(CREATE))
@@ -197,7 +197,7 @@ class TestList:
     def test_empty(self, client, ann):
         access_tokens.create(ActivatedAccountFactory(), "theirs", can_push=False)
         text = text_of(client.get(LIST))
-        assert "No access token yet" in text
+        assert "No access tokens yet" in text
         assert "theirs" not in text
         assert "0 of 50 access tokens used" in text
 
@@ -222,8 +222,8 @@ class TestList:
         assert "Expired" in text
         assert "Remove" in text
         assert "Remove the expired access token" in text_of(client.get(revoke_page(token)))
-        assert "is removed." in text_of(client.post(revoke_page(token), follow=True))
-        assert "No access token yet" in text_of(client.get(LIST))
+        assert "Removed the access token" in text_of(client.post(revoke_page(token), follow=True))
+        assert "No access tokens yet" in text_of(client.get(LIST))
 
     def test_no_namespace_left(self, client, ann, team):
         access_tokens.create(ann, "ci", can_push=True, namespaces=[team])
@@ -282,7 +282,7 @@ class TestRevoke:
         response = client.post(revoke_page(token), headers=headers)
         assert response["HX-Redirect" if headers else "Location"] == LIST
         assert AccessToken.objects.get().revoked_at
-        assert "The access token “ci” is revoked." in text_of(client.get(LIST))
+        assert "Revoked the access token “ci”." in text_of(client.get(LIST))
         assert client.post(revoke_page(token)).status_code == 404
 
     def test_somebody_elses(self, client, ann):
@@ -345,13 +345,13 @@ class TestAdministration:
         assert client.post(f"/admin/accounts/accesstoken/{theirs.pk}/delete/", {"post": "yes"}).status_code == 403
 
     def test_revoke(self, client, boss, theirs):
-        assert "1 access token is revoked." in text_of(self.act(client, theirs))
+        assert "Revoked 1 access token." in text_of(self.act(client, theirs))
         theirs.refresh_from_db()
         assert theirs.revoked_at
         event = AuditEvent.objects.get(action="access_token.revoke")
         assert (event.actor, event.target) == (boss.account_id, f"{theirs.account.account_id}/bobs-ci")
         assert event.detail == {"by": "admin"}
-        assert "0 access tokens are revoked." in text_of(self.act(client, theirs))
+        assert "Revoked 0 access tokens." in text_of(self.act(client, theirs))
 
     def test_staff_without_the_permission(self, client, theirs):
         client.force_login(AccountFactory(is_staff=True))
@@ -365,5 +365,5 @@ class TestAdministration:
         client.force_login(staff)
         django_user_model.objects.filter(pk=theirs.account_id).update(is_superuser=True)
         other = access_tokens.create(ActivatedAccountFactory(), "other", can_push=False)[0]
-        assert "1 access token is revoked." in text_of(self.act(client, theirs, other))
+        assert "Revoked 1 access token." in text_of(self.act(client, theirs, other))
         assert list(AccessToken.objects.filter(revoked_at=None)) == [theirs]

@@ -23,7 +23,7 @@ def activated(person, team, **options):
 def open_form(walker):
     walker.go("/account/tokens/")
     walker.page.locator(".toolbar").get_by_role("button", name="Create").click()
-    return walker.page.get_by_role("dialog", name="Create an access token")
+    return walker.page.get_by_role("dialog", name="Create access token")
 
 
 def row(page, name):
@@ -36,14 +36,14 @@ def test_create_copy_and_revoke(person, unique):  # noqa: F811
     page = ann.page
     page.locator("summary", has_text=ann.account_id).click()
     page.get_by_role("link", name="Access tokens").click()
-    expect(page.get_by_role("heading", name="No access token yet")).to_be_visible()
-    page.get_by_role("button", name="Create an access token").click()
-    dialog = page.get_by_role("dialog", name="Create an access token")
+    expect(page.get_by_role("heading", name="No access tokens yet")).to_be_visible()
+    page.get_by_role("button", name="Create access token").click()
+    dialog = page.get_by_role("dialog", name="Create access token")
     expect(dialog.get_by_label("Name", exact=True)).to_be_focused()
 
     # What belongs to one choice shows with it.
     expect(dialog.get_by_label(team)).to_be_hidden()
-    dialog.get_by_label("Only chosen ones").check()
+    dialog.get_by_label("Selected namespaces").check()
     expect(dialog.get_by_label(team)).to_be_visible()
     expect(dialog.get_by_label("Last day")).to_be_hidden()
     dialog.get_by_label("Expires").select_option("On a date")
@@ -62,7 +62,7 @@ def test_create_copy_and_revoke(person, unique):  # noqa: F811
     # Pressed twice it is made once, and the secret is seen.
     dialog.get_by_role("button", name="Create").dblclick()
 
-    made = page.get_by_role("dialog", name="The access token is created")
+    made = page.get_by_role("dialog", name="Access token created")
     secret = made.get_by_text(re.compile("^myimg_")).inner_text()
     assert looks_like_secret(secret)
     made.get_by_role("button", name="Copy the secret").click()
@@ -87,7 +87,7 @@ def test_create_copy_and_revoke(person, unique):  # noqa: F811
     asked = page.get_by_role("dialog", name="Revoke access token")
     expect(asked.get_by_role("button", name="Cancel")).to_be_focused()
     asked.get_by_role("button", name="Revoke").click()
-    expect(page.get_by_text("The access token “gitlab-ci” is revoked.")).to_be_visible()
+    expect(page.get_by_text("Revoked the access token “gitlab-ci”.")).to_be_visible()
     expect(listed).to_have_count(0)
     assert page.url.endswith("?sort=name")
 
@@ -119,7 +119,7 @@ def test_escape_leaves_nothing_behind(person, unique):  # noqa: F811
     page, dialog = ann.page, open_form(ann)
     dialog.get_by_label("Name", exact=True).fill("ci")
     page.keyboard.press("Enter")
-    expect(page.get_by_role("dialog", name="The access token is created")).to_be_visible()
+    expect(page.get_by_role("dialog", name="Access token created")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
     expect(row(page, "ci")).to_be_visible()
@@ -138,7 +138,7 @@ def test_without_script(person, unique):  # noqa: F811
     ann.go("/account/tokens/")
     page.locator(".toolbar").get_by_role("button", name="Create").click()
     page.get_by_label("Name", exact=True).fill("ci")
-    page.get_by_label("Only chosen ones").check()
+    page.get_by_label("Selected namespaces").check()
     page.get_by_label(team).check()
     page.get_by_role("button", name="Create").click()
     secret = page.get_by_text(re.compile("^myimg_")).inner_text()
@@ -148,7 +148,7 @@ def test_without_script(person, unique):  # noqa: F811
     assert secret not in page.content()
     page.get_by_role("button", name="Revoke ci").click()
     page.get_by_role("button", name="Revoke").click()
-    expect(page.get_by_text("The access token “ci” is revoked.")).to_be_visible()
+    expect(page.get_by_text("Revoked the access token “ci”.")).to_be_visible()
 
 
 @pytest.mark.parametrize(("width", "theme"), [(1440, "light"), (390, "dark")])
@@ -167,7 +167,7 @@ def test_nobody_is_shut_out(person, unique, width, theme):  # noqa: F811
     ann.go("/account/tokens/")
     look("no token")
     dialog = open_form(ann)
-    dialog.get_by_label("Only chosen ones").check()
+    dialog.get_by_label("Selected namespaces").check()
     dialog.get_by_label("Expires").select_option("On a date")
     look("the form")
     dialog.get_by_role("button", name="Create").click()
@@ -175,9 +175,9 @@ def test_nobody_is_shut_out(person, unique, width, theme):  # noqa: F811
     look("the form with problems")
     dialog.get_by_label("Name", exact=True).fill("x" * 40)
     dialog.get_by_label("Expires").select_option("In 30 days")
-    dialog.get_by_label("All, those too").check()
+    dialog.get_by_label("All, including future ones").check()
     dialog.get_by_role("button", name="Create").click()
-    expect(page.get_by_role("dialog", name="The access token is created")).to_be_visible()
+    expect(page.get_by_role("dialog", name="Access token created")).to_be_visible()
     look("the secret")
     page.get_by_role("button", name="Done").click()
     listed = page.get_by_role("button", name=f"Revoke {'x' * 40}")

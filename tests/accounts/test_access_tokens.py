@@ -122,7 +122,7 @@ class TestCreate:
     def test_none_chosen_are_not_all(self, ann, team):
         with pytest.raises(ValidationError) as caught:
             make(ann, namespaces=[])
-        assert "Please choose among your own namespaces" in messages(caught, "namespaces")
+        assert "Please choose from your own namespaces" in messages(caught, "namespaces")
         assert not AccessToken.objects.exists()
         assert not AuditEvent.objects.filter(action="access_token.create").exists()
 
@@ -175,7 +175,7 @@ class TestCreate:
         make(ActivatedAccountFactory())
         with pytest.raises(ValidationError) as caught:
             make(ann)
-        assert "You already have an access token “ci”" in messages(caught, "name")
+        assert "You already have an access token named “ci”" in messages(caught, "name")
         access_tokens.revoke(token)
         make(ann)
         assert AccessToken.objects.visible_to(ann).count() == 1
@@ -193,13 +193,13 @@ class TestCreate:
     def test_a_time_that_is_over(self, ann, ago):
         with pytest.raises(ValidationError) as caught:
             make(ann, expires_at=timezone.now() - seconds(ago))
-        assert "This time is over already." in messages(caught, "expires_at")
+        assert "This time is in the past." in messages(caught, "expires_at")
 
     def test_quota(self, ann, settings):
         settings.MOST_ACCESS_TOKENS = 2
         make(ann, "a")
         token, _secret = make(ann, "b")
-        with pytest.raises(ValidationError, match="All 2 access tokens of this account are in use"):
+        with pytest.raises(ValidationError, match="access token limit"):
             make(ann, "c")
         make(ActivatedAccountFactory(), "c")
         access_tokens.revoke(token)
@@ -295,7 +295,7 @@ class TestAtOnce:
                 ),
             )
             assert {str(problem) for problem in problems} <= {
-                "{'namespaces': ['Please choose among your own namespaces']}"
+                "{'namespaces': ['Please choose from your own namespaces']}"
             }
         assert not NamespaceAccess.objects.exists()
 

@@ -51,7 +51,7 @@ class TestTheWalk:
         assert "ann@example.com" in text_of(browser.get("/account/"))
         assert ask(browser)["Location"] == "/account/"
         text = text_of(browser.get("/account/"))
-        assert f"Open the link that was sent to <strong>{NEW}</strong>" in text
+        assert f"Open the link sent to <strong>{NEW}</strong>" in text
         ann.refresh_from_db()
         assert ann.email == "ann@example.com"
         place = link()
@@ -68,7 +68,7 @@ class TestTheWalk:
         deliver()
         told = mail.outbox[1]
         assert told.to == ["ann@example.com"]
-        assert "has another e-mail address now" in told.body and NEW not in told.body
+        assert "e-mail address of your My Images account was changed" in told.body and NEW not in told.body
         changed = AuditEvent.objects.get(action="account.change")
         assert (changed.actor, changed.detail["changes"]) == (ann.account_id, {"email": ["ann@example.com", NEW]})
         assert sign_in(ann, username=NEW)[1].status_code == 302
@@ -96,7 +96,7 @@ class TestTheWalk:
         assert ann.email is None
         deliver()
         (told,) = mail.outbox
-        assert told.to == ["ann@example.com"] and "has no e-mail address any more" in told.body
+        assert told.to == ["ann@example.com"] and "e-mail address of your My Images account was removed" in told.body
         ask(browser, "")
         assert AuditEvent.objects.filter(action="account.change").count() == 1
 
@@ -114,7 +114,7 @@ class TestTheLink:
     def refused(self, browser, place):
         for response in (browser.get(place), browser.post(place)):
             assert response.status_code == 410
-            assert "This link was used already, is too old, or is for another account." in text_of(response)
+            assert "This link was already used, has expired, or is for another account." in text_of(response)
         return True
 
     def test_once(self, ann, browser):
@@ -273,7 +273,7 @@ class TestWhoMay:
 
 class TestTheAddress:
     @pytest.mark.parametrize(("email", "sentence"), [
-        ("ann@example.com", "This is your e-mail address already."),
+        ("ann@example.com", "This is already your e-mail address."),
         ("BEN@example.com", "Another account already uses this e-mail address."),
         ("ann", "Enter an e-mail address like"),
         ("a@b", "Enter an e-mail address like"),

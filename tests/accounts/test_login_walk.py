@@ -32,7 +32,7 @@ def test_see_where_one_is_logged_in_and_end_it(person, stack, unique):  # noqa: 
     page = ann.page
     page.locator("summary", has_text=ann.account_id).click()
     page.get_by_role("link", name="Docker logins").click()
-    expect(page.get_by_role("heading", name="Not logged in anywhere")).to_be_visible()
+    expect(page.get_by_role("heading", name="No Docker logins")).to_be_visible()
     tokens = [log_in(stack, ann.account_id, client) for client in ("docker", "laptop", "laptop")]
     page.reload()
     expect(page.get_by_role("row")).to_have_count(4)

@@ -134,7 +134,7 @@ class TestCredential:
             ("password", "too common"),
             ("9274610583", "entirely numeric"),
             ("x-username", "too similar to the user name"),
-            ("nul\x00 in the middle", "cannot be typed"),
+            ("nul\x00 in the middle", "can’t be typed"),
         ],
     )
     def test_bad_passwords(self, password, sentence):

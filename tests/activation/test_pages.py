@@ -40,7 +40,7 @@ class TestActivation:
         client.post("/activation/", self.form(fresh))
         response = client.post("/activation/steps/", headers={**HTMX, "HX-Target": "steps"})
         text = text_of(response)
-        assert "The registry does not answer." in text
+        assert "Can’t reach the registry." in text
         assert "Try again" in text
         assert "<html" not in text
         assert "Enable" in text_of(client.get("/images/?edit"))
@@ -112,16 +112,16 @@ class TestActivation:
         assert client.post("/activation/", self.form(fresh), headers=there)["HX-Redirect"] == "/activation/steps/"
 
     @pytest.mark.parametrize(
-        ("namespace", "step"), [("team", "create an image, or push one."), ("", "create a namespace")]
+        ("namespace", "step"), [("team", "create an image or push one."), ("", "create a namespace")]
     )
     def test_the_next_step_is_one_that_is_left(self, client, fresh, registry_server, namespace, step):
         client.post("/activation/", self.form(fresh, namespace=namespace))
         assert ("Create the namespace" in text_of(client.get("/activation/steps/"))) == bool(namespace)
         client.post("/activation/steps/")
         text = text_of(client.get("/images/"))
-        assert f"The service is activated. Next: {step}" in text
+        assert f"The service is activated. Next, {step}" in text
         assert ("Create a namespace first" in text) == (not namespace)
-        assert ("No image yet" in text) == bool(namespace)
+        assert ("No images yet" in text) == bool(namespace)
 
     def test_steps_before_the_form(self, client, fresh):
         assert client.get("/activation/steps/")["Location"] == "/images/"

@@ -66,7 +66,7 @@ def test_a_registry_that_is_down_is_a_sentence_and_can_be_tried_again(account, s
     settings.REGISTRY_URL = "http://127.0.0.1:9"
     report = services.finish(account)
     assert states(report) == ["done", "done", "done", "failed"]
-    assert report.problem == "The registry does not answer. Try again in a moment; what you entered is kept."
+    assert report.problem == "Can’t reach the registry. Try again in a moment; your entries are saved."
     account.refresh_from_db()
     assert not account.activated
     services.enable(account, "username2", PASSWORD, "team")
@@ -78,7 +78,7 @@ def test_a_registry_that_trusts_somebody_else(account, settings, registry_server
     services.enable(account, "username", PASSWORD)
     settings.TOKEN_ISSUER = "somebody else"
     report = services.finish(account)
-    assert "refuses the console's tokens" in report.problem
+    assert "rejects the console's tokens" in report.problem
 
 
 def test_a_signing_key_that_cannot_be_read(account, monkeypatch):
@@ -90,7 +90,7 @@ def test_a_signing_key_that_cannot_be_read(account, monkeypatch):
     monkeypatch.setattr(services, "sign", fail)
     report = services.finish(account)
     assert states(report) == ["done", "failed", "waiting"], "no step of a namespace, where none was entered"
-    assert "No test token could be issued" in report.problem
+    assert "Could not issue a test token" in report.problem
 
 
 def test_nothing_to_finish(account):

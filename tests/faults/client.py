@@ -18,9 +18,7 @@ from tests.support.stack import Stack
 _PATIENCE_SECONDS = 180
 _TOKEN_SECONDS = 120
 _ACCEPT = f"{DOCKER_MANIFEST}, {OCI_INDEX}"
-_SENTENCES = re.compile(
-    "<h1>(Something went wrong on our side|The database cannot be reached|This takes too long)</h1>"
-)
+_SENTENCES = re.compile("<h1>(Something went wrong on our side|Can’t reach the database|This took too long)</h1>")
 
 
 class Unknown(Exception):

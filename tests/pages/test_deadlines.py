@@ -33,7 +33,7 @@ class TestDeadline:
         settings.REQUEST_SECONDS = 0
         response = client.get("/images/")
         assert (response.status_code, response["Retry-After"]) == (503, "10")
-        assert "This takes too long" in text_of(response)
+        assert "This took too long" in text_of(response)
 
     def test_what_changes_something_runs_to_its_end(self, client, ann, settings):
         settings.REQUEST_SECONDS = 0
@@ -49,7 +49,7 @@ class TestDeadline:
         monkeypatch.setattr(search, "find", sleep_too_long)
         response = client.get("/images/?q=x")
         assert response.status_code == 503
-        assert "This takes too long" in text_of(response)
+        assert "This took too long" in text_of(response)
         assert [record.exc_info for record in caplog.records] == [None]
 
     def test_it_is_no_outage(self):

@@ -84,7 +84,7 @@ def test_nobody_is_sent_letters_without_end(client, account, monkeypatch):
             response = client.post("/account/reset/", {"email": email.upper()}, REMOTE_ADDR=address)
             assert response.status_code == 429
             assert int(response["Retry-After"]) == 1800
-            assert "Too many letters were asked for" in response.content.decode()
+            assert "Too many password-reset e-mails were requested" in response.content.decode()
     for minute in range(60):
         now += datetime.timedelta(minutes=1)
         client.post("/account/reset/", {"email": account.email}, REMOTE_ADDR=f"203.0.113.{minute}")

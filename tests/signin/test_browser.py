@@ -95,11 +95,11 @@ def walk(ann, account, provider):
 
     # An app, its picture under the pages' own policy.
     ann.press("Set up an authenticator app", "link")
-    picture = page.get_by_alt_text("The secret below, for a camera")
+    picture = page.get_by_alt_text("QR code of the secret below")
     expect(picture).to_be_visible()
     assert picture.evaluate("async image => { await image.decode(); return image.naturalWidth }") > 0
     phone = Phone(page.locator(".secret code").inner_text())
-    page.get_by_label("Code that the app shows").fill(phone.code(-1))
+    page.get_by_label("Code from the app").fill(phone.code(-1))
     ann.press("Set up")
     ann.sees("Recovery codes")
     expect(page.locator(".codes li")).to_have_count(10)
@@ -140,7 +140,7 @@ def walk(ann, account, provider):
     # Alone, with its owner verified; not otherwise.
     ann.cdp.send("WebAuthn.setUserVerified", {"authenticatorId": ann.device, "isUserVerified": False})
     ann.press("Sign in with a passkey")
-    expect(page.get_by_role("alert")).to_contain_text("The passkey did not answer.")
+    expect(page.get_by_role("alert")).to_contain_text("Could not use the passkey.")
     ann.cdp.send("WebAuthn.setUserVerified", {"authenticatorId": ann.device, "isUserVerified": True})
     ann.press("Sign in with a passkey")
     ann.sees("My Images")
@@ -156,7 +156,7 @@ def walk(ann, account, provider):
     ann.go("/account/security/")
     ann.press("Remove old laptop")
     page.get_by_role("dialog").get_by_role("button", name="Remove").click()
-    expect(page.get_by_text("“old laptop” is removed.")).to_be_visible()
+    expect(page.get_by_text("Removed “old laptop”.")).to_be_visible()
     ann.sign_out()
     ann.press("Sign in with a passkey")
     expect(page.get_by_text("This passkey was not accepted.")).to_be_visible()

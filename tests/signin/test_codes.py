@@ -76,7 +76,7 @@ class TestSignIn:
     def test_a_wrong_one_is_recorded_without_it(self, ben, phone):
         client, _response = sign_in(ben)
         response = client.post(PAGE, {"code": phone.code(20)})
-        assert "This code is wrong, or was used already." in text_of(response)
+        assert "This code is wrong or was already used." in text_of(response)
         event = AuditEvent.objects.get(action="second_factor.wrong")
         assert (event.actor, event.target, event.detail) == ("system", ben.account_id, {})
 

@@ -40,7 +40,7 @@ class TestApp:
         assert b"style" not in picture.content
         assert "no-store" in picture["Cache-Control"]
         page = text_of(browser.post(f"{PAGE}app/", {"code": "000000"}))
-        assert "is not the app’s present code" in page
+        assert "is not the app’s current code" in page
         # The same secret as before: it was scanned already.
         assert secret in page
         # Not even the session has it in the clear.
@@ -54,7 +54,7 @@ class TestApp:
         file = browser.get(f"{PAGE}codes/file/")
         assert "attachment" in file["Content-Disposition"]
         assert all(code in file.content.decode() for code in codes)
-        assert "10 codes are left." in text_of(browser.get(PAGE))
+        assert "10 codes left." in text_of(browser.get(PAGE))
         events = AuditEvent.objects.filter(action__startswith="second_factor.").order_by("pk")
         assert [(event.actor, event.action) for event in events] == [
             (ben.account_id, "second_factor.add"),
@@ -79,7 +79,7 @@ class TestApp:
         browser = sign_in(ben)[0]
         browser.post("/sign-in/second-factor/", {"code": phone.code()})
         path = f"{PAGE}factors/{app_of.pk}/-/remove/"
-        assert "It is your last second factor" in text_of(browser.get(path, headers=HTMX))
+        assert "This is your last second factor" in text_of(browser.get(path, headers=HTMX))
         assert browser.post(path).status_code == 302
         assert not Authenticator.objects.filter(user=ben).exists()
         event = AuditEvent.objects.get(action="second_factor.remove")
@@ -125,7 +125,7 @@ class TestConfirming:
     def test_with_the_password(self, ben, browser):
         forget(browser)
         assert browser.get(f"{PAGE}app/")["Location"] == f"{CONFIRM}?next=%2Faccount%2Fsecurity%2Fapp%2F"
-        assert "This is not your password." in text_of(browser.post(CONFIRM, {"password": "wrong"}))
+        assert "Wrong password." in text_of(browser.post(CONFIRM, {"password": "wrong"}))
         assert browser.get(f"{PAGE}app/").status_code == 302
         response = browser.post(f"{CONFIRM}?next={PAGE}app/", {"password": PASSWORD})
         assert response["Location"] == f"{PAGE}app/"
@@ -205,7 +205,7 @@ class TestAdministration:
         browser = sign_in(ben)[0]
         page = browser.get("/admin/", follow=True)
         assert page.redirect_chain[-1][0] == PAGE
-        assert "The administration needs a second factor." in text_of(page)
+        assert "The administration requires a second factor." in text_of(page)
         # Setting one up is enough: it has been shown just now.
         page = text_of(browser.get(f"{PAGE}app/"))
         secret = re.search(r'<code tabindex="0">([A-Z2-7 ]+)</code>', page)[1]
@@ -379,7 +379,8 @@ class TestPasskeysWithoutABrowser:
         assert not factors.has_passkey(ben)
 
     def test_an_address_without_a_name_has_none(self, browser):
-        assert "Passkeys need an address with a name" in text_of(browser.get(PAGE, headers={"Host": "127.0.0.1"}))
+        page = text_of(browser.get(PAGE, headers={"Host": "127.0.0.1"}))
+        assert "Passkeys need an https address with a host name" in page
         assert browser.get(f"{PAGE}passkeys/-/add/", headers={"Host": "127.0.0.1"}).status_code == 404
         assert "passkey" not in text_of(Client().get("/sign-in/", headers={"Host": "127.0.0.1"}))
         assert "Sign in with a passkey" in text_of(Client().get("/sign-in/", headers={"Host": "localhost"}))

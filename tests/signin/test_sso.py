@@ -22,7 +22,7 @@ from tests.support.responses import text_of
 from tests.support.second_factor import by_provider, come_back, forget, is_in, leave, set_up, sign_in
 
 pytestmark = pytest.mark.django_db
-USELESS = "Example gave an answer that cannot be used. Try again, or tell an administrator."
+USELESS = "Example sent an invalid response. Try again, or tell an administrator."
 
 
 def refused(client, response, sentence, status=400):
@@ -100,7 +100,7 @@ class TestSignIn:
         set_active(ben, False)
         response = by_provider(provider, client)
         assert response.status_code == 400
-        assert "Your account here is deactivated. Ask an administrator." in text_of(response)
+        assert "Your account is deactivated. Ask an administrator." in text_of(response)
         assert not is_in(client)
 
     @pytest.mark.parametrize("place", ["//evil.example.com", "https://evil.example.com/", "/\\evil.example.com", "x"])
@@ -174,7 +174,7 @@ class TestConnecting:
         by_provider(provider, Client())
         client, _response = sign_in(ben)
         response = by_provider(provider, client, "/account/security/identities/-/connect/")
-        assert "This identity belongs to another account here." in text_of(response)
+        assert "This identity belongs to another account." in text_of(response)
         assert SocialAccount.objects.get().user != ben
 
     def test_not_to_whoever_is_signed_in_by_then(self, provider, ben):
@@ -186,7 +186,7 @@ class TestConnecting:
         session = client.session
         session["socialaccount_states"] = states
         session.save()
-        assert "You have signed out meanwhile." in text_of(come_back(client, back))
+        assert "You signed out in the meantime." in text_of(come_back(client, back))
         assert not SocialAccount.objects.exists()
 
     def test_only_after_showing_again_who_one_is(self, provider, client, ben):
@@ -209,7 +209,7 @@ class TestConnecting:
         path = "/account/security/identities/-/confirm/"
         # As somebody else it does not count.
         person, provider.person = provider.person, {**provider.person, "sub": "u-2"}
-        assert "This is somebody else’s identity." in text_of(by_provider(provider, client, path))
+        assert "This identity belongs to someone else." in text_of(by_provider(provider, client, path))
         assert client.get("/account/security/app/").status_code == 302
         provider.person = person
         response = by_provider(provider, client, path, next="/account/security/app/")
@@ -245,7 +245,7 @@ class TestConnecting:
         forget(client)
         back = provider.authorize(leave(client, self.CONFIRM))
         set_up(Account.objects.get())
-        assert "Your account asks for something else by now." in text_of(come_back(client, back))
+        assert "The sign-in requirements of your account have changed." in text_of(come_back(client, back))
         assert client.get("/account/security/app/").status_code == 302
 
 
@@ -326,17 +326,17 @@ class TestComingBack:
         back = provider.authorize(leave(client))
         code = parse_qs(urlsplit(back).query)["code"][0]
         form = {"code": code} if state is None else {"code": code, "state": state}
-        refused(client, client.get("/sign-in/sso/callback/", form), "begun in another browser, or too long ago.")
+        refused(client, client.get("/sign-in/sso/callback/", form), "started in another browser or has expired.")
 
     def test_in_another_browser(self, provider, client):
         back = provider.authorize(leave(client))
-        refused(Client(), come_back(Client(), back), "begun in another browser, or too long ago.")
+        refused(Client(), come_back(Client(), back), "started in another browser or has expired.")
 
     def test_twice(self, provider, client):
         back = provider.authorize(leave(client))
         come_back(client, back)
         client.logout()
-        assert "begun in another browser" in text_of(come_back(client, back))
+        assert "started in another browser" in text_of(come_back(client, back))
         assert not is_in(client)
 
     def test_with_the_code_of_another_sign_in(self, provider, client):
@@ -351,7 +351,7 @@ class TestProviderAway:
     def test_at_the_beginning(self, provider, client, settings):
         settings.OIDC_ISSUER = "http://127.0.0.1:9"
         response = client.post("/sign-in/sso/")
-        refused(client, response, "Example does not answer. Try again later.", 503)
+        refused(client, response, "Can’t reach Example. Try again later.", 503)
 
     PATHS = ["/.well-known/openid-configuration", "/token", "/jwks", "/userinfo"]
 
@@ -371,7 +371,7 @@ class TestProviderAway:
         assert "at" not in caplog.text.split()
 
     def test_when_many_wait_for_it_others_do_not(self, provider, client, monkeypatch):
-        away = "Example does not answer. Try again later."
+        away = "Can’t reach Example. Try again later."
         places = threading.BoundedSemaphore(1)
         monkeypatch.setattr(single_sign_on, "_places", places)
         back = provider.authorize(leave(client))

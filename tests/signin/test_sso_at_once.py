@@ -23,7 +23,7 @@ from tests.support.stack import wait_until
 pytestmark = pytest.mark.django_db(transaction=True)
 
 CONNECT = "/account/security/identities/-/connect/"
-BEGUN_ELSEWHERE = "This sign-in was begun in another browser, or too long ago. Start again."
+BEGUN_ELSEWHERE = "This sign-in was started in another browser or has expired. Start again."
 
 
 def window_of(browser):
@@ -140,7 +140,7 @@ class TestTwoWindows:
         monkeypatch.setattr(provider, "answer", end_sessions)
         response = browser.post(path)
         if path == CONNECT:
-            assert (response.status_code, "You have signed out meanwhile." in text_of(response)) == (400, True)
+            assert (response.status_code, "You signed out in the meantime." in text_of(response)) == (400, True)
         else:
             assert response.status_code == 200
 
@@ -173,7 +173,7 @@ class TestOneIdentity:
         for browser, answer in zip(browsers, answers, strict=True):
             owns = SocialAccount.objects.filter(user=browser.session["_auth_user_id"]).exists()
             assert owns == (answer.status_code == 302)
-            assert owns or "This identity belongs to another account here." in text_of(answer)
+            assert owns or "This identity belongs to another account." in text_of(answer)
         assert AuditEvent.objects.filter(action="identity.connect").count() == 1
 
     def test_comes_for_the_first_time_in_two_browsers(self, provider, monkeypatch):

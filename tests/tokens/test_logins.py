@@ -215,7 +215,7 @@ class TestPage:
 
     def test_when_there_are_none(self, client, ann):
         text = text_of(client.get(LIST))
-        assert "Not logged in anywhere" in text
+        assert "No Docker logins" in text
         assert ALL not in text
 
     def test_sorted(self, client, ann):
@@ -245,7 +245,7 @@ class TestPage:
     @pytest.mark.parametrize("headers", [None, HTMX])
     def test_end_all(self, client, ann, headers):
         tokens = [log_in(ann), log_in(ann)]
-        assert "Revoke all logins with Docker?" in text_of(client.get(ALL, headers=headers))
+        assert "Revoke all Docker logins?" in text_of(client.get(ALL, headers=headers))
         client.post(ALL, headers=headers)
         assert [refresh(token) for token in tokens] == [400, 400]
         assert "2 logins are revoked." in text_of(client.get(LIST))

@@ -43,7 +43,7 @@ def test_images(token, client, team):
     for name, response in zip(names, before, strict=True):
         push(response, name, "v1")
     assert "3 of 2 images used" in text_of(client.get("/images/"))
-    assert "All 2 images of this account are in use." in text_of(client.get("/images/"))
+    assert "This account has reached its image limit (2)." in text_of(client.get("/images/"))
     assert granted(token("team/more")) == {("repository", "team/more"): {"pull"}}
     # What is there may be pushed to: it becomes no more by that.
     assert granted(token("team/app0")) == {("repository", "team/app0"): {"pull", "push"}}

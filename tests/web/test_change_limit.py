@@ -15,7 +15,7 @@ from tests.support.responses import HTMX, text_of
 
 pytestmark = pytest.mark.django_db
 
-SENTENCE = "Your account may make 3 changes a minute, so this one was not carried out. Wait a moment and try again."
+SENTENCE = "Your account can make 3 changes per minute, so this one was not made. Wait a moment and try again."
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from tests.support.responses import text_of
 pytestmark = pytest.mark.django_db
 
 MOST = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-TOO_MUCH = "no more than 2 MB in a form"
+TOO_MUCH = "at most 2 MB per form"
 
 
 class TestHost:
