@@ -56,13 +56,13 @@ class Use:
 
 
 def _asks() -> str:
-    return _("Asks for the registry password, or an access token.")
+    return _("Enter the registry password or an access token when asked.")
 
 
 def _no_image(use: Use) -> str:
     """A sentence for an image that has tags, but no container image among them."""
     other = (use.known.chart or use.known.artifact) and not use.known.image
-    return _("No tag here is a container image yet.") if other else ""
+    return _("No tag of this image is a container image yet.") if other else ""
 
 
 def _docker(use: Use) -> list[Command]:
@@ -70,12 +70,12 @@ def _docker(use: Use) -> list[Command]:
         Command(
             f"docker login --username={use.username} {use.registry.address}",
             _("Log in"),
-            _("Asks for the registry password. Under sudo, the first password asked for is the machine’s own."),
+            _("Enter the registry password when asked. With sudo, the first prompt is for the machine’s own password."),
         ),
         Command(
             f"docker tag [ImageId] {use.new}",
             _("Tag"),
-            _("[ImageId] is the local image, as “docker images” lists it; [tag] is yours to choose."),
+            _("[ImageId] is the local image, as listed by “docker images”; [tag] is any tag you choose."),
         ),
         Command(f"docker push {use.new}", _("Push")),
         Command(f"docker pull {use.pulled}", _("Pull"), _no_image(use)),
@@ -89,7 +89,7 @@ def _podman(use: Use) -> list[Command]:
         Command(
             f"podman tag [ImageId] {use.new}",
             _("Tag"),
-            _("[ImageId] is the local image, as “podman images” lists it; [tag] is yours to choose."),
+            _("[ImageId] is the local image, as listed by “podman images”; [tag] is any tag you choose."),
         ),
         Command(f"podman push{plain} {use.new}", _("Push")),
         Command(f"podman pull{plain} {use.pulled}", _("Pull"), _no_image(use)),
@@ -105,13 +105,13 @@ def _skopeo(use: Use) -> list[Command]:
         Command(
             f"skopeo copy --all{target} docker://[Image] docker://{use.new}",
             _("Copy from another registry"),
-            _("[Image] is an image there, such as quay.io/team/app:1.0; no Docker Engine is needed."),
+            _("[Image] is an image in another registry, such as quay.io/team/app:1.0. You don’t need Docker Engine."),
         ),
         Command(f"skopeo inspect{plain} docker://{use.pulled}", _("Inspect"), _no_image(use)),
         Command(
             f"skopeo copy{source} docker://{use.pulled} oci:{name}",
             _("Download"),
-            _("Stores the image in a folder, as an OCI image layout."),
+            _("Saves the image to a folder, as an OCI image layout."),
         ),
     ]
 
@@ -175,8 +175,8 @@ def _kubernetes(use: Use) -> list[Command]:
         ),
         Command(
             pod,
-            _("Name it in a pod"),
-            _("The nodes must reach %s. A local address is that of each node itself.") % use.registry.address
+            _("Use it in a pod"),
+            _("Your nodes must be able to reach %s. On a node, localhost is the node itself.") % use.registry.address
             if local
             else _no_image(use),
         ),

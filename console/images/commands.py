@@ -158,8 +158,8 @@ def commands_for(content: Content, reference: Reference) -> list[Command]:
     address, option = reference.address, reference.registry.option
     copy = Command(
         f"oras copy {address}{option('--from-plain-http')} --to-oci-layout [folder]",
-        _("Download all of it"),
-        _("Stores it in a folder, as an OCI image layout."),
+        _("Download everything"),
+        _("Saves it to a folder, as an OCI image layout."),
     )
     match content:
         case Content.IMAGE:
@@ -181,7 +181,7 @@ def commands_for(content: Content, reference: Reference) -> list[Command]:
             text = f"notation verify {reference.image}@{reference.subject}"
             return [Command(f"{text}{option('--insecure-registry')}", _("Verify")), copy]
         case Content.ARTIFACT:
-            named = _("Downloads the files that have a name. Some programs give them none: then download all of it.")
+            named = _("Downloads the files that have a name. If there are none, download everything.")
             return [Command(f"oras pull {address}{option('--plain-http')}", _("Pull"), named), copy]
         case Content.UNKNOWN:
             return [Command(f"oras manifest fetch {address}{option('--plain-http')}", _("Fetch the manifest"))]

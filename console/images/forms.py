@@ -29,7 +29,7 @@ class DescriptionForm(forms.Form):
         max_length=1000,
         widget=forms.Textarea(attrs={"rows": 5, "autocomplete": "off"}),
         help_text=_("Markdown, up to 1,000 characters."),
-        error_messages={"max_length": _("The description may have 1,000 characters.")},
+        error_messages={"max_length": _("The description can have up to 1,000 characters.")},
     )
 
 
@@ -66,11 +66,11 @@ class CopyForm(NamespaceChoiceForm):
                 "list": "known-tags",
             }
         ),
-        help_text=_("A tag that is there is replaced."),
+        help_text=_("An existing tag is replaced."),
         error_messages={"required": _("Please enter a tag")},
     )
     attached = forms.BooleanField(
-        label=_("With what is attached to it: signatures, SBOMs, attestations"), required=False, initial=True
+        label=_("Include attached signatures, SBOMs and attestations"), required=False, initial=True
     )
 
 

@@ -43,7 +43,7 @@ def create(request: Request) -> HttpResponse:
         except ValidationError as problem:
             add_errors(form, problem)
         else:
-            messages.success(request, _("The image “%s” is created. Push to it with these commands.") % image)
+            messages.success(request, _("Created the image “%s”. Push to it with these commands.") % image)
             return go(request, reverse("image-commands", args=[image.repository]))
     context = {
         "form": form,
@@ -64,10 +64,10 @@ def describe(request: Request, repository: str) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         services.update_image(request.user, image, description=form.cleaned_data["description"])
         if not request.htmx:
-            messages.success(request, _("The description is saved."))
+            messages.success(request, _("Saved the description."))
             return go(request, reverse("image-info", args=[image.repository]))
         response = page(request, "images/_description.html", {"image": image, "focus": True})
-        return trigger_client_event(response, "announce", {"text": _("The description is saved.")})
+        return trigger_client_event(response, "announce", {"text": _("Saved the description.")})
     context = {**image_context(request, image, "info"), "form": form}
     status = 422 if form.errors else 200
     return page(
@@ -86,13 +86,19 @@ def visibility(request: Request, repository: str) -> HttpResponse:
         services.set_visibility(request.user, image, form.cleaned_data["visibility"])
         messages.success(
             request,
-            _("The image is public: anybody may pull it.")
+            _("The image is now public: anyone can pull it.")
             if image.visibility == Image.Visibility.PUBLIC
-            else _("The image is private: only you may pull it."),
+            else _("The image is now private: only you can pull it."),
         )
         return go(request, reverse("image-info", args=[image.repository]))
     context = {"form": form, "image": image, "other": other, "section": "images"}
-    return dialog(request, "images/visibility.html", _("Public or private"), context, invalid=bool(form.errors))
+    return dialog(
+        request,
+        "images/visibility.html",
+        _("Make public") if other == Image.Visibility.PUBLIC else _("Make private"),
+        context,
+        invalid=bool(form.errors),
+    )
 
 
 def _deletion_dialog(request: Request, images: list[Image], problem: str) -> HttpResponse:
@@ -150,7 +156,7 @@ def delete_many(request: Request) -> HttpResponse:
         .order_by("namespace__name", "name")
     )
     if not images:
-        messages.info(request, _("Tick the images to delete first."))
+        messages.info(request, _("Select the images to delete first."))
         return go(request, reverse("images"))
     return _delete(request, images)
 
@@ -170,7 +176,7 @@ def tags_delete(request: Request, repository: str) -> HttpResponse:
     )
     if not tags:
         if request.method == "GET" and not names:
-            messages.info(request, _("Tick the tags to delete first."))
+            messages.info(request, _("Select the tags to delete first."))
             return go(request, reverse("image", args=[repository]))
         raise Http404
     problem = ""
@@ -183,8 +189,7 @@ def tags_delete(request: Request, repository: str) -> HttpResponse:
             count = len(going)
             messages.info(
                 request,
-                ngettext("%(count)d tag is being deleted.", "%(count)d tags are being deleted.", count)
-                % {"count": count},
+                ngettext("Deleting %(count)d tag.", "Deleting %(count)d tags.", count) % {"count": count},
             )
             return go(request, came_from(request, reverse("image", args=[repository])))
     going_names = {tag.name for tag in tags}

@@ -24,7 +24,7 @@ def _require(request: Request, image: Image) -> None:
     :raises ValidationError: when it may not.
     """
     if not request.user.may("image.resolve_failure", image):
-        raise ValidationError(_("This image is not yours to change."))
+        raise ValidationError(_("You can’t change this image."))
 
 
 @require_POST
@@ -39,7 +39,7 @@ def retry(request: Request, repository: str, number: int) -> HttpResponse:
     except ValidationError as problem:
         messages.error(request, " ".join(problem.messages))
     else:
-        messages.success(request, _("It is being tried again."))
+        messages.success(request, _("Trying again now."))
     return go(request, reverse("image", args=[repository]))
 
 

@@ -143,7 +143,7 @@ def _require_leave(transfer: Transfer) -> None:
     """The namespace may have changed hands since, and the account been deactivated."""
     account = Account.objects.filter(account_id=transfer.requested_by).first()
     if account is None or not account.may("image.push", transfer.image):
-        raise CannotTransfer("The image that it was to be copied to is no longer the account’s.")
+        raise CannotTransfer("You can no longer push to the image that this copy was for.")
 
 
 @contextmanager
@@ -158,8 +158,8 @@ def _failures_shown(transfer: Transfer) -> Iterator[None]:
     except credentials.Expired:
         _fail(
             transfer,
-            "The user name and password are kept for an hour, and it took longer. Import it again: what has been "
-            "copied is not copied again.",
+            "The user name and password are stored for an hour, and the import took longer. Import the image again: "
+            "parts that are already copied are not copied again.",
         )
     except CannotTransfer as error:
         _fail(transfer, str(error))
@@ -365,7 +365,7 @@ def finish(transfer_id: int, attempt: int, fetch_again: Callable[[Transfer], Non
             registry().put_manifest(target, transfer.tag, manifest.content, manifest.media_type)
         except (ManifestUnknown, ManifestBlobUnknown, NameUnknown) as error:
             if timezone.now() - transfer.requested_at > _GIVE_UP:
-                raise CannotTransfer("The image was deleted again and again while it was copied.") from error
+                raise CannotTransfer("The image was deleted repeatedly during the copy. Import it again.") from error
             with _shown(transfer) as rows:
                 rows.update(finishing=False)
                 fetch_again(transfer)

@@ -45,7 +45,7 @@ class PlatformsField(forms.CharField):
         """
         found = list(dict.fromkeys(str(super().to_python(value) or "").lower().replace(",", " ").split()))
         if len(found) > _MOST_PLATFORMS or not all(_PLATFORM.fullmatch(one) for one in found):
-            raise ValidationError(_("Write platforms like linux/amd64, linux/arm64/v8."))
+            raise ValidationError(_("Enter platforms like linux/amd64, linux/arm64/v8."))
         return found
 
 
@@ -54,7 +54,7 @@ def _platforms() -> PlatformsField:
         label=_("Platforms"),
         required=False,
         widget=forms.TextInput(attrs=_AS_IT_IS),
-        help_text=_("Like linux/amd64, linux/arm64. Empty: all, and the copy has the same digest."),
+        help_text=_("Such as linux/amd64, linux/arm64. Leave empty to copy all and keep the digest."),
     )
 
 
@@ -62,7 +62,7 @@ class OfficialCopyForm(NamespaceChoiceForm):
     """Where an official image is copied to, and which platforms of it."""
 
     name = _image_name(_("If the image does not exist, a private one is created."))
-    tag = _tag(_("A tag that is there is replaced."))
+    tag = _tag(_("An existing tag is replaced."))
     platforms: forms.Field = _platforms()
 
     def __init__(self, account: Account, known: list[str], *arguments: Any, **options: Any) -> None:
@@ -74,7 +74,7 @@ class OfficialCopyForm(NamespaceChoiceForm):
                 required=False,
                 choices=[(one, one) for one in known],
                 widget=forms.CheckboxSelectMultiple,
-                help_text=_("None ticked: all, and the copy has the same digest."),
+                help_text=_("Select none to copy all and keep the digest."),
                 error_messages={"invalid_choice": _("The tag does not have the platform %(value)s.")},
             )
 
@@ -86,21 +86,21 @@ class ImportForm(NamespaceChoiceForm):
         label=_("Image to import"),
         max_length=references.LONGEST,
         widget=forms.TextInput(attrs={**_AS_IT_IS, "autofocus": True}),
-        help_text=_("As after docker pull: registry.example.com/team/app:1, or with @sha256:…"),
+        help_text=_("The same as for docker pull: registry.example.com/team/app:1, or with @sha256:…"),
         error_messages={
-            "required": _("Please enter the name of an image"),
-            "max_length": _("This is longer than the name of any image."),
+            "required": _("Please enter an image name"),
+            "max_length": _("This image name is too long."),
         },
     )
     username = forms.CharField(
-        label=_("User name there"),
+        label=_("Source user name"),
         required=False,
         max_length=LONGEST_CREDENTIAL,
         widget=forms.TextInput(attrs=_AS_IT_IS),
-        error_messages={"max_length": _("The user name may have 4,096 characters.")},
+        error_messages={"max_length": _("The user name can have up to 4,096 characters.")},
     )
     password = forms.CharField(
-        label=_("Password there"),
+        label=_("Source password"),
         required=False,
         strip=False,
         max_length=LONGEST_CREDENTIAL,
@@ -108,16 +108,16 @@ class ImportForm(NamespaceChoiceForm):
         # sent to the other registry. Into a field for a new password nothing that is saved is filled.
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
         help_text=_(
-            "For a registry that asks for them. They are used for this import alone: kept encrypted until it ends, for "
-            "an hour at most."
+            "Only if that registry requires a login. Used for this import only, and stored encrypted until it ends, "
+            "for at most an hour."
         ),
-        error_messages={"max_length": _("The password may have 4,096 characters.")},
+        error_messages={"max_length": _("The password can have up to 4,096 characters.")},
     )
     name = _image_name(
-        _("Empty: the last part of its name there. If the image does not exist, a private one is created."),
+        _("Leave empty to use the last part of its name. If the image does not exist, a private one is created."),
         required=False,
     )
-    tag = _tag(_("Empty: the tag there. A tag that is there is replaced."), required=False)
+    tag = _tag(_("Leave empty to use the same tag. An existing tag is replaced."), required=False)
     platforms = _platforms()
     field_order = ["reference", "username", "password", "namespace", "name", "tag", "platforms"]
 
@@ -127,7 +127,7 @@ class ImportForm(NamespaceChoiceForm):
             return references.parse(self.cleaned_data["reference"])
         except ValueError:
             raise ValidationError(
-                _("This is not the name of an image. Write it like registry.example.com/team/app:1.")
+                _("This is not an image name. Enter it like registry.example.com/team/app:1.")
             ) from None
 
     def clean(self) -> dict[str, Any]:
@@ -140,7 +140,7 @@ class ImportForm(NamespaceChoiceForm):
             if "tag" not in self.errors:
                 data["tag"] = data.get("tag") or source.tag
                 if not data["tag"]:
-                    self.add_error("tag", _("Please enter a tag: a digest names none"))
+                    self.add_error("tag", _("Please enter a tag: a digest does not name one"))
         if data.get("password") and not data.get("username"):
             self.add_error("username", _("Please enter the user name too"))
         data["login"] = (data["username"], data.get("password", "")) if data.get("username") else None

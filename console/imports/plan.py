@@ -136,7 +136,7 @@ def make_plan(
     narrowed = replace(_narrowed(source, replace(root), wanted))
     _add(plan, source, read or source.manifest, narrowed, _DEEPEST)
     if plan.size > _LARGEST_SIZE:
-        raise CannotTransfer("The image’s manifests state sizes beyond belief.")
+        raise CannotTransfer("The image’s manifests state impossible sizes.")
     return plan
 
 
@@ -145,7 +145,7 @@ def _require_room(plan: Plan, manifest: Manifest) -> None:
     if length > _LARGEST_MANIFEST or plan.length + length > _LARGEST_MANIFESTS:
         raise CannotTransfer("The image’s manifests are too large.")
     if len(plan.manifests) >= _MOST_MANIFESTS:
-        raise CannotTransfer("The image consists of too many manifests.")
+        raise CannotTransfer("The image has too many manifests.")
 
 
 def _add(
@@ -153,7 +153,7 @@ def _add(
 ) -> None:
     _require_room(plan, manifest)
     if manifest.media_type not in MANIFEST_MEDIA_TYPES:
-        raise CannotTransfer("The image is of an old or unknown form that the registry does not store.")
+        raise CannotTransfer("The image has an old or unknown format that the registry does not store.")
     if manifest.is_index:
         if not depth:
             raise CannotTransfer("The image nests indexes too deeply.")
@@ -190,7 +190,7 @@ def _add_image(plan: Plan, manifest: Manifest) -> None:
 
 def _add_blob(plan: Plan, blob: Descriptor) -> None:
     if blob.digest not in plan.blobs and len(plan.blobs) >= _MOST_BLOBS:
-        raise CannotTransfer("The image consists of too many layers.")
+        raise CannotTransfer("The image has too many layers.")
     plan.blobs.setdefault(blob.digest, blob)
 
 
@@ -272,7 +272,7 @@ def _is(platform: Platform | None, asked: str) -> bool:
 def _require(asked: tuple[str, ...], there: list[Platform | None]) -> None:
     for one in asked:
         if not any(_is(platform, one) for platform in there):
-            names = ", ".join(sorted({str(platform) for platform in there if platform})) or "none that is named"
+            names = ", ".join(sorted({str(platform) for platform in there if platform})) or "no named platform"
             raise CannotTransfer(f"The image does not have the platform {one}. It has: {names[:200]}.")
 
 

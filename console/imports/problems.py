@@ -23,9 +23,9 @@ from registry_client import (
 # Of another one's name, in a sentence of a bounded length.
 _LONGEST_HOST = 60
 # An error that no rule here expects.
-BROKEN = "Something went wrong inside My Images; an administrator finds more in the log."
+BROKEN = "Something went wrong inside My Images. Ask an administrator to check the log."
 # Added to the last problem of a copy that was retried for too long.
-GIVEN_UP = "It was tried for a day."
+GIVEN_UP = "My Images retried for a day, then gave up."
 
 
 class TooSlow(RegistryUnavailable):
@@ -53,15 +53,15 @@ def of_source(transfer: Transfer, error: RegistryError) -> Problem:
     hub = not transfer.source
     name = "Docker Hub" if hub else transfer.source.partition("://")[2]
     if isinstance(error, TooSlow):
-        return Problem(f"{name} answers too slowly.", True)
+        return Problem(f"{name} is too slow.", True)
     if isinstance(error, RegistryUnavailable):
         if error.status == 429:
             return Problem(f"The rate limit of {name} is reached.", True)
         if error.status is not None and error.status >= 500:
-            return Problem(f"{name} answers with an error.", True)
+            return Problem(f"{name} returned an error.", True)
         return Problem(f"Can’t reach {name}.", True)
     if hub and isinstance(error, Unauthorized | Denied):
-        return Problem("Docker Hub, or its cache here, refuses the console.", True)
+        return Problem("Docker Hub or the local cache denies access.", True)
     if isinstance(error, NotFound):
         return _not_found(transfer, name)
     return Problem(_for_good(error, name), False)
@@ -71,13 +71,13 @@ def _not_found(transfer: Transfer, name: str) -> Problem:
     hub = not transfer.source
     # A cache that Docker Hub refuses, or that cannot reach it, says of a tag that it is not there (Distribution 2.8).
     if hub and not transfer.digest and _known(transfer):
-        return Problem(f"Docker Hub does not give “{transfer.origin}” just now, or no longer has it.", True)
+        return Problem(f"Docker Hub does not provide “{transfer.origin}” at the moment, or no longer has it.", True)
     if not transfer.digest:
-        either = ", or cannot be asked just now" if hub else ""
+        either = ", or can’t be reached" if hub else ""
         return Problem(f"{name} has no image “{transfer.origin}”{either}.", False)
     if hub:
-        return Problem("Docker Hub cannot be asked for a part of the image.", True)
-    return Problem(f"The image is not complete at {name}: a part of it is missing there.", False)
+        return Problem("Can’t get a part of the image from Docker Hub.", True)
+    return Problem(f"The image is incomplete: a part of it is missing at {name}.", False)
 
 
 def _known(transfer: Transfer) -> bool:
@@ -88,27 +88,24 @@ def _known(transfer: Transfer) -> bool:
 
 def _for_good(error: RegistryError, name: str) -> str:
     if isinstance(error, RefusedAddress):
-        return (
-            f"{name}, or where it sends its callers, is not a public address that may be called. "
-            "Ask an administrator to allow it."
-        )
+        return f"{name}, or an address that it redirects to, is not a public address. Ask an administrator to allow it."
     if isinstance(error, RefusedTokenServer):
         return _refused_token_server(error, name)
     if isinstance(error, Unauthorized | Denied):
-        return f"{name} does not let this image be pulled: it is not there, or it needs another user name and password."
+        return f"{name} denies access to this image: it does not exist, or it needs another user name and password."
     if isinstance(error, DigestMismatch):
-        return f"What {name} sent is not what its digest says. None of it was kept."
+        return f"Content from {name} does not match its digest. Nothing was stored."
     if isinstance(error, MalformedManifest):
         return "The image’s manifest cannot be understood."
     if isinstance(error, UnexpectedAnswer):
-        return f"{name} does not answer as a registry does."
+        return f"{name} does not respond like a registry."
     return f"{name} refused a step of the copy."
 
 
 def _refused_token_server(error: RefusedTokenServer, name: str) -> str:
     server = error.host if len(error.host) <= _LONGEST_HOST else "a server with a very long name"
     if error.without_tls:
-        return f"{name} wants callers to log in without TLS, at {server}. Nothing was sent there."
+        return f"{name} requires a login without TLS, at {server}. Nothing was sent there."
     return (
         f"{name} asks for your user name and password to be sent to another server, {server}. They were not sent. "
         "If that server is right, ask an administrator to allow it."
@@ -119,10 +116,10 @@ def of_target(error: RegistryError) -> Problem:
     """What is wrong at the installation's own registry."""
     if isinstance(error, RegistryUnavailable):
         if error.status is not None:
-            return Problem("The registry here answers with an error; its storage may be full.", True)
-        return Problem("Can’t reach the registry here.", True)
+            return Problem("The registry of My Images returned an error. Its storage may be full.", True)
+        return Problem("Can’t reach the registry of My Images.", True)
     if isinstance(error, Unauthorized):
-        return Problem("The registry here refuses the console.", True)
+        return Problem("The registry of My Images rejects the console.", True)
     if isinstance(error, ManifestBlobUnknown):
-        return Problem("A part of the image was deleted meanwhile.", True)
+        return Problem("A part of the image was deleted in the meantime.", True)
     return Problem("The registry refused a step of the copy.", False)

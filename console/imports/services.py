@@ -62,12 +62,12 @@ def import_image(
         guard().check_name(source.scheme, source.host, source.port)
     except RefusedAddress:
         if source.scheme == "http":
-            sentence = _("Without TLS only registries are called that an administrator allows. Use https://.")
+            sentence = _("Without TLS, only registries that an administrator allows can be used. Use https://.")
         else:
-            sentence = _("This registry is not at a public address. Ask an administrator to allow it.")
+            sentence = _("This registry does not have a public address. Ask an administrator to allow it.")
         raise ValidationError({"reference": sentence}) from None
     if login is not None and any("\x00" in part or len(part) > credentials.LONGEST_CREDENTIAL for part in login):
-        raise ValidationError({"username": _("User name and password may have 4,096 characters.")})
+        raise ValidationError({"username": _("The user name and the password can have up to 4,096 characters each.")})
     origin = {"source": source.url, "repository": source.repository, "reference": source.reference}
     return _begin(account, origin, namespace, target, tag, platforms, login)
 
@@ -125,7 +125,7 @@ def cancel(account: Account, transfer: Transfer) -> None:
     with image_locked(transfer.image_id):
         row = Transfer.objects.filter(pk=transfer.pk, state=Transfer.State.RUNNING).first()
         if row is None or row.finishing:
-            raise ValidationError(_("It is too late to cancel: the copy has ended, or ends at this moment."))
+            raise ValidationError(_("Too late to cancel: the copy is finished or about to finish."))
         Transfer.objects.filter(pk=row.pk).update(state=Transfer.State.CANCELLED, problem="")
         credentials.forget(row.pk)
         _tell(row)
@@ -144,7 +144,7 @@ def retry(account: Account, transfer: Transfer) -> Transfer:
         locked_target(account, transfer.image, transfer.tag)
         row = Transfer.objects.filter(pk=transfer.pk).first()
         if row is None or not row.can_be_retried:
-            raise ValidationError(_("This cannot be tried again. Import the image anew."))
+            raise ValidationError(_("This copy can’t be retried. Import the image again."))
         row.state, row.problem, row.finishing = Transfer.State.RUNNING, "", False
         # The tag as it is now, which may be another than it was.
         row.digest = row.result = ""
@@ -175,7 +175,7 @@ def dismiss(account: Account, transfer: Transfer) -> None:
 
 def _require(account: Account, transfer: Transfer) -> None:
     if not account.may("image.edit", transfer.image):
-        raise ValidationError(_("This image is not yours to change."))
+        raise ValidationError(_("You can’t change this image."))
 
 
 def _tell(transfer: Transfer) -> None:

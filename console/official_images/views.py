@@ -76,11 +76,11 @@ def _pending(known: Catalogue) -> bool:
 def refresh(request: Request) -> HttpResponse:
     """Have the catalogue read again, whatever its age."""
     if jobs.ask_for_catalogue():
-        messages.info(request, _("Docker Hub is asked for its official images. The list is renewed by itself."))
+        messages.info(request, _("Refreshing the catalogue. The list updates automatically."))
     elif catalogue.held_back(timezone.now(), catalogue.state()):
-        messages.warning(request, _("Docker Hub takes no more requests from here for a while. Try again later."))
+        messages.warning(request, _("Docker Hub’s rate limit is reached. Try again later."))
     else:
-        messages.info(request, _("Docker Hub was asked less than a minute ago. Try again later."))
+        messages.info(request, _("The catalogue was refreshed less than a minute ago. Try again later."))
     return go(request, reverse("docker-hub"))
 
 

@@ -16,7 +16,7 @@ class NamespaceForm(forms.Form):
             attrs={"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false", "autofocus": True}
         ),
         help_text=_(
-            "2 to 30 lowercase letters, digits and single “.”, “_” or “-” between them. Unique over all users."
+            "2 to 30 lowercase letters, digits and single “.”, “_” or “-” in between. Unique across all users."
         ),
         error_messages={
             "required": _("Please enter a name"),

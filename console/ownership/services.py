@@ -50,8 +50,8 @@ def _held(name: str) -> ValidationError:
     if not _is_given_up("release", name):
         return _taken(name)
     sentence = _(
-        "The name “%s” cannot be used: what lies under it in the registry cannot be removed. An administrator has to "
-        "look at it. Try another name."
+        "The name “%s” can’t be used: old content under it can’t be removed from the registry. Try another name, or "
+        "ask an administrator."
     )
     return ValidationError({"name": ValidationError(sentence % name, code="taken")})
 
@@ -150,7 +150,7 @@ def delete_namespace(account: Account, namespace: Namespace) -> None:
     :raises ValidationError: when the namespace still holds an image, or is not the account's.
     """
     if not account.may("namespace.delete", namespace):
-        raise ValidationError(_("This namespace is not yours to delete."))
+        raise ValidationError(_("You can’t delete this namespace."))
     try:
         with transaction.atomic():
             NamespaceHold.objects.update_or_create(
@@ -162,7 +162,9 @@ def delete_namespace(account: Account, namespace: Namespace) -> None:
             _forget_failures(namespace.name)
             record("namespace.delete", namespace.name, owner=account.account_id)
     except ProtectedError:
-        raise ValidationError(_("The namespace “%s” still holds images. Delete them first.") % namespace.name) from None
+        raise ValidationError(
+            _("The namespace “%s” still contains images. Delete them first.") % namespace.name
+        ) from None
 
 
 def transfer_namespace(namespace: Namespace, new_owner: Account) -> None:
@@ -285,9 +287,9 @@ def _repositories() -> list[str]:
 
 
 _STAYS = {
-    "release": gettext_lazy("What lies under this name in the registry cannot be removed, so the name stays held."),
+    "release": gettext_lazy("Old content under this name can’t be removed from the registry, so the name stays held."),
     "transfer": gettext_lazy(
-        "What was pushed during the transfer cannot be removed, so the namespace is not given to its new owner."
+        "Content pushed during the transfer can’t be removed, so the new owner does not get the namespace yet."
     ),
 }
 

@@ -70,7 +70,7 @@ def create(request: Request) -> HttpResponse:
         except ValidationError as problem:
             add_errors(form, problem)
         else:
-            messages.success(request, _("The namespace “%s” is created.") % namespace)
+            messages.success(request, _("Created the namespace “%s”.") % namespace)
             return go(request, reverse("namespaces"))
     context = {"form": form, "refusal": quotas.refuse_namespace(request.user), "section": "images"}
     return dialog(request, "namespaces/create.html", _("Create a Namespace"), context, invalid=bool(form.errors))
@@ -88,7 +88,7 @@ def delete(request: Request, name: str) -> HttpResponse:
         except ValidationError as error:
             problem = " ".join(error.messages)
         else:
-            messages.success(request, _("The namespace “%s” is deleted.") % name)
+            messages.success(request, _("Deleted the namespace “%s”.") % name)
             return go(request, reverse("namespaces"))
     context = {"namespace": namespace, "images": namespace.images.count(), "problem": problem, "section": "images"}
     return dialog(request, "namespaces/delete.html", _("Delete Namespace"), context, invalid=bool(problem))

@@ -23,7 +23,7 @@ Kind = WorkFailure.Kind
 MOST_TRIES = 8
 # A registry that answers 500, or only reads, may have a full disk: what writes is tried for so long.
 PATIENCE = datetime.timedelta(days=1)
-BROKEN = "Something went wrong inside My Images. An administrator finds more in the log."
+BROKEN = "Something went wrong inside My Images. Ask an administrator to check the log."
 
 
 class DeletesAreOff(Unsupported):
@@ -102,7 +102,7 @@ def leave_behind(repository: str, digests: Iterable[str]) -> None:
             Kind.LEFT,
             repository,
             digest,
-            sentence="The registry cannot delete this: its link in the storage is damaged. Nobody can pull it.",
+            sentence="The registry can’t delete this: its link in the storage is damaged. Nobody can pull it.",
         )
 
 

@@ -48,7 +48,7 @@ def create_image(
             raise ValidationError(ValidationError(refusal, code="quota"))
         # Locked, so that it is still there when this is committed.
         if not Namespace.objects.select_for_update(no_key=True).filter(pk=namespace.pk):
-            raise ValidationError(_("The namespace is no longer there. Reload the page and choose another."))
+            raise ValidationError(_("The namespace no longer exists. Reload the page and choose another."))
         if not insert(image):
             refusal = refuse_existing(namespace, image.name)
             raise ValidationError({"name": ValidationError(refusal, code="taken")})
@@ -62,7 +62,7 @@ def refuse_existing(namespace: Namespace, name: str) -> str:
     if existing is None:
         return ""
     if existing.state == Image.State.DELETING:
-        sentence = _("The image “%s” is still being deleted. Create it again when that has ended.")
+        sentence = _("The image “%s” is still being deleted. Create it again when the deletion is finished.")
     else:
         sentence = _("You already have the image “%s”.")
     return sentence % f"{namespace.name}/{name}"
@@ -77,7 +77,7 @@ def check_tag_name(tag: str) -> None:
         check_tag(tag)
     except ValueError:
         raise ValidationError(
-            _("A tag has up to 128 letters, digits, “.”, “_” or “-”, and begins with a letter, digit or “_”.")
+            _("Use up to 128 letters, digits, “.”, “_” or “-”, beginning with a letter, digit or “_”.")
         ) from None
 
 
@@ -135,7 +135,7 @@ def start_deletion(image: Image, requested_by: str) -> ImageDeletion:
     with transaction.atomic():
         locked = Image.objects.select_for_update(of=("self",)).select_related("namespace").filter(pk=image.pk).first()
         if locked is None:
-            raise ValidationError(_("The image is already gone."))
+            raise ValidationError(_("The image has already been deleted."))
         deletion, created = ImageDeletion.objects.get_or_create(image=locked, defaults={"requested_by": requested_by})
         if created:
             locked.state = Image.State.DELETING
@@ -182,7 +182,7 @@ def start_tag_deletion(image: Image, names: Iterable[str], requested_by: str) ->
         )
         if not found:
             raise ValidationError(
-                ngettext("The tag is no longer there.", "None of the tags is there any more.", len(set(names)))
+                ngettext("The tag no longer exists.", "None of these tags exist any more.", len(set(names)))
             )
         now = timezone.now()
         tags = Tag.objects.filter(image=locked, name__in=found)
@@ -197,4 +197,4 @@ def start_tag_deletion(image: Image, names: Iterable[str], requested_by: str) ->
 
 def _require(account: Account, verb: str, image: Image) -> None:
     if not account.may(verb, image):
-        raise ValidationError(_("This image is not yours to change."))
+        raise ValidationError(_("You can’t change this image."))

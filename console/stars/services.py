@@ -27,13 +27,13 @@ def set_star(account: Account, target: Image | OfficialImage, on: bool) -> Image
         rows = Image.objects.all() if isinstance(target, Image) else OfficialImage.objects.all()
         locked = rows.select_for_update(of=("self",), no_key=True).filter(pk=target.pk).first()
         if locked is None:
-            raise ValidationError(_("The image is no longer there."))
+            raise ValidationError(_("The image no longer exists."))
         if not on:
             _stars_on(locked).filter(account=account).delete()
         elif account.may("image.star", locked):
             Star.objects.bulk_create([Star(account=account, **_field_of(locked))], ignore_conflicts=True)
         else:
-            raise ValidationError(_("You may no longer see this image, or it is being deleted."))
+            raise ValidationError(_("You no longer have access to this image, or it is being deleted."))
         locked.refresh_from_db(fields=["star_count"])
     locked.starred = on  # type: ignore[union-attr]
     return locked

@@ -44,8 +44,8 @@ def test_all_is_said_at_once_and_the_passwords_stay(person, unique):
     page.keyboard.type(unique("ben"))
     page.get_by_label("Namespace").fill(unique())
     enable(page)
-    expect(page.get_by_text("The service is activated. Next: create an image, or push one.")).to_be_visible()
-    expect(page.get_by_role("heading", name="No image yet")).to_be_visible()
+    expect(page.get_by_text("The service is activated. Next, create an image or push one.")).to_be_visible()
+    expect(page.get_by_role("heading", name="No images yet")).to_be_visible()
     expect(page.get_by_text("Create a namespace")).to_have_count(0)
 
 
@@ -78,7 +78,7 @@ def test_without_script(person, unique):
     fill(page, Password=REGISTRY_PASSWORD, Confirm_password=REGISTRY_PASSWORD, Namespace="")
     enable(page)
     page.get_by_role("button", name="Continue").click()
-    expect(page.get_by_text("The service is activated. Next: create a namespace, then an image.")).to_be_visible()
+    expect(page.get_by_text("The service is activated. Next, create a namespace, then an image.")).to_be_visible()
 
 
 def test_the_password_for_an_import_stays(person, unique):
@@ -89,12 +89,12 @@ def test_the_password_for_an_import_stays(person, unique):
     page.get_by_role("button", name="Import", exact=True).click()
     dialog = page.get_by_role("dialog", name="Import")
     dialog.get_by_label("Image to import").fill("A")
-    dialog.get_by_label("User name there").fill("ann")
-    dialog.get_by_label("Password there").fill("secret there")
+    dialog.get_by_label("Source user name").fill("ann")
+    dialog.get_by_label("Source password").fill("secret there")
     dialog.get_by_role("button", name="Import").click()
-    expect(dialog.get_by_text("This is not the name of an image.")).to_be_visible()
+    expect(dialog.get_by_text("This is not an image name.")).to_be_visible()
     expect(dialog.get_by_label("Image to import")).to_be_focused()
-    expect(dialog.get_by_label("Password there")).to_have_value("secret there")
+    expect(dialog.get_by_label("Source password")).to_have_value("secret there")
 
 
 def test_name_and_address_without_script(person, stack, unique):
@@ -103,12 +103,12 @@ def test_name_and_address_without_script(person, stack, unique):
     ann.go("/account/")
     page.get_by_role("button", name="Edit name").click()
     page.get_by_label("Name").fill("Anne")
-    page.get_by_role("button", name="Save").click()
-    expect(page.get_by_text("The name is saved.")).to_be_visible()
+    page.get_by_role("button", name="Change name").click()
+    expect(page.get_by_text("Changed the name.")).to_be_visible()
     page.get_by_role("button", name="Edit e-mail").click()
     page.get_by_label("E-mail").fill(f"{word}@example.com")
-    page.get_by_role("button", name="Save").click()
+    page.get_by_role("button", name="Change e-mail").click()
     expect(page.get_by_text(f"A link was sent to {word}@example.com.")).to_be_visible()
-    expect(page.get_by_text("Until then your e-mail address stays as it is.")).to_be_visible()
+    expect(page.get_by_text("Until then, your e-mail address does not change.")).to_be_visible()
     page.get_by_role("button", name="Cancel the change").click()
-    expect(page.get_by_text("Your e-mail address stays as it is.")).to_be_visible()
+    expect(page.get_by_text("Cancelled. Your e-mail address does not change.")).to_be_visible()

@@ -46,7 +46,7 @@ def open_image(ann, repository):
 
 
 def tag_row(page, name):
-    return page.get_by_role("row").filter(has=page.get_by_label(f"Tick {name}", exact=True))
+    return page.get_by_role("row").filter(has=page.get_by_label(f"Select {name}", exact=True))
 
 
 def test_news_comes_without_reloading(ann, pusher):
@@ -57,11 +57,11 @@ def test_news_comes_without_reloading(ann, pusher):
     expect(ann.row(repository)).to_have_count(1)
     expect(ann.row(repository).get_by_role("cell", name="1", exact=True)).to_be_visible()
     # What is ticked and where the focus is stays so, although the list is replaced.
-    page.get_by_label(f"Tick {repository}").check()
+    page.get_by_label(f"Select {repository}").check()
     pusher(ann.account_id, repository, "v2")
     expect(ann.row(repository).get_by_role("cell", name="2", exact=True)).to_be_visible()
-    expect(page.get_by_label(f"Tick {repository}")).to_be_checked()
-    expect(page.get_by_label(f"Tick {repository}")).to_be_focused()
+    expect(page.get_by_label(f"Select {repository}")).to_be_checked()
+    expect(page.get_by_label(f"Select {repository}")).to_be_focused()
     expect(page.locator(".toolbar").get_by_role("button", name="Delete")).to_be_enabled()
     assert page.evaluate("window.loadedOnce")
 
@@ -123,9 +123,9 @@ def test_the_description_is_edited_in_place(ann):
     box = page.get_by_role("textbox", name="Description")
     expect(box).to_be_focused()
     box.fill("# The *app*\n<script>window.hurt = 1</script>")
-    page.get_by_role("button", name="Submit").click()
+    page.get_by_role("button", name="Save").click()
     expect(page.get_by_role("heading", name="The app")).to_be_visible()
-    expect(page.locator("#announcer")).to_have_text("The description is saved.")
+    expect(page.locator("#announcer")).to_have_text("Saved the description.")
     assert page.evaluate("window.hurt") is None
     page.get_by_role("button", name="Edit description").click()
     page.get_by_role("button", name="Cancel").click()
@@ -148,15 +148,15 @@ def test_public_and_private(ann, pusher, stack):
     ann.go(f"/images/{repository}/-/info/")
     page.get_by_role("button", name="Make public").click()
     dialog = page.get_by_role("dialog", name="Public or private")
-    expect(dialog.get_by_text("without signing in")).to_be_visible()
+    expect(dialog.get_by_text("without logging in")).to_be_visible()
     dialog.get_by_role("button", name="Cancel").click()
     page.get_by_role("button", name="Make public").click()
     dialog.get_by_role("button", name="Make public").click()
-    expect(page.get_by_text("The image is public: anybody may pull it.")).to_be_visible()
+    expect(page.get_by_text("The image is now public: anyone can pull it.")).to_be_visible()
     assert anybody_may_pull()
     page.get_by_role("button", name="Make private").click()
     dialog.get_by_role("button", name="Make private").click()
-    expect(page.get_by_text("The image is private: only you may pull it.")).to_be_visible()
+    expect(page.get_by_text("The image is now private: only you can pull it.")).to_be_visible()
     assert not anybody_may_pull()
 
 
@@ -189,14 +189,14 @@ def test_many_tags_are_deleted(ann, pusher, registry_of):
     client.put_manifest(repository, "same", pushed[0].content, client.manifest(repository, "v1").media_type)
     open_image(ann, repository)
     expect(tag_row(page, "same")).to_be_visible()
-    page.get_by_label("Tick v1", exact=True).check()
-    page.get_by_label("Tick v2", exact=True).check()
+    page.get_by_label("Select v1", exact=True).check()
+    page.get_by_label("Select v2", exact=True).check()
     page.locator(".toolbar").get_by_role("button", name="Delete").click()
     dialog = page.get_by_role("dialog", name="Delete tags")
     expect(dialog.get_by_role("listitem")).to_have_count(2)
     expect(dialog.get_by_text("Other tags of the same digest stay: same")).to_be_visible()
     dialog.get_by_role("button", name="OK").click()
-    expect(page.get_by_text("2 tags are being deleted.")).to_be_visible()
+    expect(page.get_by_text("Deleting 2 tags.")).to_be_visible()
     expect(tag_row(page, "v1")).to_have_count(0)
     expect(tag_row(page, "v2")).to_have_count(0)
     expect(tag_row(page, "same")).to_be_visible()
@@ -215,21 +215,21 @@ def test_without_script(person, pusher, unique):
     page.get_by_role("button", name="Continue").click()
     pusher(ann.account_id, f"{team}/app", "v1")
     wait_until(
-        lambda: page.goto(f"{ann.base}/images/{team}/app/") and page.get_by_label("Tick v1").count(), "the tag shows"
+        lambda: page.goto(f"{ann.base}/images/{team}/app/") and page.get_by_label("Select v1").count(), "the tag shows"
     )
     page.get_by_role("link", name="Info").click()
     page.get_by_role("button", name="Edit description").click()
     page.get_by_role("textbox", name="Description").fill("About *it*")
-    page.get_by_role("button", name="Submit").click()
-    expect(page.get_by_text("The description is saved.")).to_be_visible()
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("Saved the description.")).to_be_visible()
     page.get_by_role("button", name="Make public").click()
     page.get_by_role("button", name="Make public").click()
-    expect(page.get_by_text("The image is public: anybody may pull it.")).to_be_visible()
+    expect(page.get_by_text("The image is now public: anyone can pull it.")).to_be_visible()
     page.get_by_role("link", name="Tags").click()
     page.get_by_role("button", name="Copy v1").click()
     page.get_by_label("Tag").fill("v1-copy")
     page.get_by_role("button", name="Copy").click()
-    wait_until(lambda: page.reload() and page.get_by_label("Tick v1-copy").count(), "the copy shows")
+    wait_until(lambda: page.reload() and page.get_by_label("Select v1-copy").count(), "the copy shows")
 
 
 def test_the_reader_stays_where_they_are(ann, pusher):
@@ -250,7 +250,7 @@ def test_the_reader_stays_where_they_are(ann, pusher):
     expect(page.get_by_role("columnheader", name="Name")).to_have_attribute("aria-sort", "ascending")
     expect(page.get_by_role("link", name="Name", exact=True)).to_be_focused()
     press("10")
-    ten = page.get_by_label("Rows a page").get_by_text("10", exact=True)
+    ten = page.get_by_label("Rows per page").get_by_text("10", exact=True)
     expect(ten).to_have_attribute("aria-current", "true")
     expect(ten).to_be_focused()
     expect(tag_row(page, "v10")).to_have_count(0)
@@ -330,4 +330,4 @@ def test_a_page_whose_image_goes_leads_to_the_list(ann, pusher):
     expect(tag_row(ann.page, "v1")).to_be_visible()
     elsewhere = BrowserUser(ann.page.context.new_page(), ann.base)
     elsewhere.delete_image(repository)
-    expect(ann.page.get_by_text("No image yet")).to_be_visible()
+    expect(ann.page.get_by_text("No images yet")).to_be_visible()

@@ -41,7 +41,7 @@ def test_lists_appear_by_themselves(person, stack, hub, unique):
     expect(page).to_have_url(f"{stack.console_url}/docker-hub/?q=linux")
     page.get_by_role("link", name="debian").click()
     expect(page.get_by_text("31 in total")).to_be_visible()
-    expect(page.get_by_text("Nothing yet: the first pull puts it there.")).to_be_visible()
+    expect(page.get_by_text("Nothing yet. The first pull adds it.")).to_be_visible()
     row = page.get_by_role("row").filter(has=page.get_by_role("cell", name="latest", exact=True))
     row.locator("summary").click()
     expect(row.get_by_text("47.0 MiB")).to_be_visible()
@@ -76,10 +76,10 @@ def test_nobody_is_shut_out(person, hub, width, theme):
             found.append(f"{path}: scrolls sideways")
 
     look("/docker-hub/", "a" * 60)
-    look("/docker-hub/?q=nothing", "No official image has")
+    look("/docker-hub/?q=nothing", "No official images match")
     look("/docker-hub/debian/", "x" * 128)
-    look("/docker-hub/empty/", "has no tag of this image")
-    look("/docker-hub/debian/?q=nothing", "No tag has")
+    look("/docker-hub/empty/", "has no tags of this image")
+    look("/docker-hub/debian/?q=nothing", "No tags match")
     hub.answers = [(503, {}, b"")] * 5
     look(f"/docker-hub/{'a' * 60}/", "an error of its own")
     assert found == []

@@ -148,10 +148,10 @@ def test_the_words_are_those_of_the_device(opened, script, options, text):
 
 
 ANSWERS = {
-    "500": "Something went wrong on our side. It has been written down for the administrator.",
-    "503": "The database cannot be reached.",
-    "413": "This is too much at once. My Images takes no files and no more than 2 MB in a form.",
-    "404": "There is nothing here.",
+    "500": "Something went wrong on our side. The error was logged for the administrator.",
+    "503": "Can’t reach the database.",
+    "413": "This request is too large. My Images accepts no file uploads and at most 2 MB per form.",
+    "404": "Page not found.",
     "429": "Too many changes. Your account may make 120 changes a minute, so this one was not carried out.",
 }
 
@@ -181,7 +181,7 @@ def test_a_request_that_fails(opened):
     expect(toast).to_have_count(0)
     page.route("**/namespaces/-/create/", lambda route: route.abort())
     dialog.get_by_role("button", name="Submit").click()
-    expect(dialog.get_by_role("alert")).to_contain_text("My Images cannot be reached. Check your connection")
+    expect(dialog.get_by_role("alert")).to_contain_text("Can’t reach My Images. Check your connection")
 
 
 def test_a_form_of_another_session(opened):
@@ -207,7 +207,7 @@ def test_an_ended_session_leads_to_sign_in_and_back(opened):
 def test_a_list_that_is_no_longer_kept_up_to_date_says_so(opened):
     page = opened("/images/")
     page.route("**/images/-/version/", lambda route: route.abort())
-    expect(page.get_by_role("alert")).to_contain_text("What you see may be out of date.")
+    expect(page.get_by_role("alert")).to_contain_text("This page may be out of date.")
     page.unroute("**/images/-/version/")
     expect(page.get_by_role("alert")).to_have_count(0)
     page.context.clear_cookies(name=settings.SESSION_COOKIE_NAME)
@@ -219,7 +219,7 @@ def test_a_star_that_was_not_given_is_not_shown(opened):
     page.route("**/favorites/-/star/**", lambda route: route.abort())
     star = page.locator("tbody .star")
     star.click()
-    expect(page.get_by_role("alert")).to_contain_text("My Images cannot be reached.")
+    expect(page.get_by_role("alert")).to_contain_text("Can’t reach My Images.")
     expect(star).to_have_attribute("aria-pressed", "false")
 
 

@@ -137,7 +137,7 @@ def test_of_somebody_new(person):
     new = Typist(person("Newcomer"), own=own())
     for form in typed_forms.FRESH:
         new.check(form)
-    expect(new.page.get_by_role("heading", name="No image yet")).to_be_visible()
+    expect(new.page.get_by_role("heading", name="No images yet")).to_be_visible()
 
 
 @pytest.fixture
@@ -161,7 +161,7 @@ def test_of_somebody_with_a_second_factor(activated, stack):
     ).strip()
     page = activated.page
     activated.walker.go("/account/security/app/")
-    page.get_by_label("Code that the app shows").fill(Phone(page.locator(".secret code").inner_text()).code())
+    page.get_by_label("Code from the app").fill(Phone(page.locator(".secret code").inner_text()).code())
     page.get_by_role("button", name="Set up", exact=True).click()
     expect(page.get_by_role("heading", name="Recovery codes")).to_be_visible()
     for form in typed_forms.ENROLLED:
@@ -230,7 +230,7 @@ def test_of_searches(activated):
         page.keyboard.press("Enter")
         expect(page.locator("main table tbody tr"), path).to_have_count(0)
     activated.walker.go(f"/images/?q={'s' * 255}s")
-    expect(page.get_by_text("No image matches the search and the filters.")).to_be_visible()
+    expect(page.get_by_text("No images match your search and filters.")).to_be_visible()
     assert page.get_by_role("searchbox").first.input_value().endswith("…")
 
 

@@ -51,12 +51,12 @@ def test_the_walk(person, pusher, unique):
 
     ann.delete_image(f"{team}/web/app")
     ann.wait_until_gone(f"{team}/web/app")
-    expect(page.get_by_text("No image yet")).to_be_visible()
+    expect(page.get_by_text("No images yet")).to_be_visible()
 
     ann.go("/namespaces/")
     page.get_by_role("button", name=f"Delete {team}").click()
     page.get_by_role("dialog", name="Delete Namespace").get_by_role("button", name="OK").click()
-    expect(page.get_by_text("No namespace yet")).to_be_visible()
+    expect(page.get_by_text("No namespaces yet")).to_be_visible()
 
 
 def test_a_push_to_a_name_nobody_created(person, pusher, unique):
@@ -110,8 +110,8 @@ def test_ticked_rows_and_keyboard(person, pusher, unique):
     ann.go("/images/?sort=name")
     delete = page.locator(".toolbar").get_by_role("button", name="Delete")
     expect(delete).to_be_disabled()
-    page.get_by_label(f"Tick {team}/one").check()
-    page.get_by_label(f"Tick {team}/two").check()
+    page.get_by_label(f"Select {team}/one").check()
+    page.get_by_label(f"Select {team}/two").check()
     expect(delete).to_be_enabled()
     delete.focus()
     page.keyboard.press("Enter")
@@ -143,17 +143,17 @@ def test_reset_password(person, pusher, unique, stack):
     page.get_by_role("button", name="Reset password").click()
     dialog = page.get_by_role("dialog", name="Reset password")
     expect(dialog.get_by_label("User name")).to_have_value(ann.account_id)
-    dialog.get_by_role("button", name="Submit").click()
+    dialog.get_by_role("button", name="Reset password").click()
     expect(dialog.get_by_text("Please enter a password")).to_be_visible()
     expect(dialog.get_by_text("Please enter the password again")).to_be_visible()
     dialog.get_by_label("Password", exact=True).fill("another pass 2")
     dialog.get_by_label("Confirm password").fill("another pass 3")
-    dialog.get_by_role("button", name="Submit").click()
+    dialog.get_by_role("button", name="Reset password").click()
     expect(dialog.get_by_text("The two passwords do not match")).to_be_visible()
     dialog.get_by_label("Password", exact=True).fill("another pass 2")
     dialog.get_by_label("Confirm password").fill("another pass 2")
-    dialog.get_by_role("button", name="Submit").click()
-    expect(page.get_by_text("The registry password is changed.")).to_be_visible()
+    dialog.get_by_role("button", name="Reset password").click()
+    expect(page.get_by_text("The registry password was reset.")).to_be_visible()
     assert answers(REGISTRY_PASSWORD) == {401}
     assert answers("another pass 2") == {200}
     with pytest.raises(Unauthorized):
@@ -168,7 +168,7 @@ def test_search_sort_and_pages_keep_the_address(person, unique):
         ann.create_image(f"image{number:02}", team)
     page = ann.page
     ann.go("/images/")
-    page.get_by_role("navigation", name="Rows a page").get_by_role("link", name="10", exact=True).click()
+    page.get_by_role("navigation", name="Rows per page").get_by_role("link", name="10", exact=True).click()
     expect(page).to_have_url(re.compile("size=10"))
     expect(page.get_by_role("row")).to_have_count(11)
     page.get_by_role("columnheader", name="Name", exact=True).get_by_role("link").click()
@@ -204,14 +204,14 @@ def test_without_script(person, pusher, unique):
     expect(page.get_by_role("heading", name="app", exact=True)).to_be_visible()
     pusher(ann.account_id, f"{team}/app", "v1", "v2")
     wait_until(
-        lambda: page.goto(f"{ann.base}/images/{team}/app/") and page.get_by_label("Tick v1").count(), "the tags show"
+        lambda: page.goto(f"{ann.base}/images/{team}/app/") and page.get_by_label("Select v1").count(), "the tags show"
     )
-    page.get_by_label("Tick v1").check()
+    page.get_by_label("Select v1").check()
     page.locator(".toolbar").get_by_role("button", name="Delete").click()
     page.get_by_role("button", name="OK").click()
-    expect(page.get_by_label("Tick v2")).to_be_visible()  # the form's own answer, before anything is loaded again
-    wait_until(lambda: page.reload() and not page.get_by_label("Tick v1").count(), "the tag goes")
-    assert page.get_by_label("Tick v2").count()
+    expect(page.get_by_label("Select v2")).to_be_visible()  # the form's own answer, before anything is loaded again
+    wait_until(lambda: page.reload() and not page.get_by_label("Select v1").count(), "the tag goes")
+    assert page.get_by_label("Select v2").count()
     ann.go("/images/")
     ann.row(f"{team}/app").get_by_role("button", name=re.compile("Delete")).click()
     page.get_by_role("button", name="OK").click()
@@ -262,7 +262,7 @@ def test_nobody_is_shut_out(person, pusher, registry_of, theme, width, unique):
     repository = f"{team}/a-rather-long-name/of-an-image/that-has/components"
     pusher(ann.account_id, repository, "v1", "v" + "x" * 127)
     ann.go(f"/images/{repository}/")
-    wait_until(lambda: page.reload() and page.get_by_label("Tick v1", exact=True).count(), "the tag shows")
+    wait_until(lambda: page.reload() and page.get_by_label("Select v1", exact=True).count(), "the tag shows")
     client = registry_of(ann.account_id)
     children = [push_image(client, repository, None, config=CONFIG) for _ in range(2)]
     index = push_index(client, repository, "multi", children)

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 PASSWORD = "Typed-9-" + "p" * 56  # 64 characters: the longest registry password
 LONG_PASSWORD = "Typed-9-" + "q" * 4088  # 4,096: the longest for signing in
 NAME_30, NAME_200, TAG_128 = "n" * 30, "i" * 200, "t" * 128
-TOO_LONG = "no password has more than 4,096 characters"
+TOO_LONG = "Use at most 4,096 characters"
 NO_ADDRESS = "Enter an e-mail address like"
 IMAGE_NAME, NAMESPACE_NAME = "The name must have 2 to 200 characters.", "The name must have 2 to 30 characters."
-NO_TAG = "A tag has up to 128 letters"
+NO_TAG = "Use up to 128 letters"
 OFF = "off"
 
 
@@ -96,11 +96,11 @@ _LINES = "one line\n" + "d" * 991  # 1,000 characters, of which one is a line's 
 STRANGER = (
     Form(
         "console.accounts.forms.ResetPasswordForm", "/account/reset/", "Send the link", (email("{own}stranger"),),
-        done="Look into your mail",
+        done="Check your e-mail",
     ),
     Form(
         "console.accounts.forms.NewPasswordForm", "{letter}", "Save",
-        (new_password("new_password1"), repetition("new_password2")), done="The password is changed",
+        (new_password("new_password1"), repetition("new_password2")), done="Password changed",
     ),
     Form(
         "console.accounts.forms.SignInForm", "/sign-in/", "Sign in",
@@ -121,31 +121,31 @@ FRESH = (
             *_REGISTRY,
             Typed("namespace", "n-{own}-" + "n" * 22, NAMESPACE_NAME),
         ),
-        done="Next: create an image, or push one.",
+        done="Next, create an image or push one.",
     ),
 )  # fmt: skip
 
 # Somebody activated, with the namespace {team} and the tag v1 of the image {team}/app.
 ACTIVATED = (
     Form(
-        "console.activation.forms.RegistryPasswordForm", "/activation/password/", "Submit", _REGISTRY,
-        done="The registry password is changed.", dialog="/images/",
+        "console.activation.forms.RegistryPasswordForm", "/activation/password/", "Reset password", _REGISTRY,
+        done="The registry password was reset.", dialog="/images/",
     ),
     Form(
         "console.ownership.forms.NamespaceForm", "/namespaces/-/create/", "Submit",
-        (Typed("name", "m-{own}-" + "n" * 22, NAMESPACE_NAME),), done="is created.", dialog="/namespaces/",
+        (Typed("name", "m-{own}-" + "n" * 22, NAMESPACE_NAME),), done="Created the namespace", dialog="/namespaces/",
     ),
     Form(
         "console.images.forms.ImageForm", "/images/-/create/", "Submit",
         (
             Typed("name", NAME_200, IMAGE_NAME),
-            Typed("description", _LINES, "The description may have 1,000 characters."),
+            Typed("description", _LINES, "The description can have up to 1,000 characters."),
         ),
-        done="is created. Push to it with these commands.", dialog="/images/",
+        done="Push to it with these commands.", dialog="/images/",
     ),
     Form(
-        "console.images.forms.DescriptionForm", "/images/{team}/app/-/describe/", "Submit",
-        (Typed("description", _LINES, "The description may have 1,000 characters."),), done="one line",
+        "console.images.forms.DescriptionForm", "/images/{team}/app/-/describe/", "Save",
+        (Typed("description", _LINES, "The description can have up to 1,000 characters."),), done="one line",
         dialog="/images/{team}/app/-/info/",
     ),
     Form(
@@ -158,7 +158,7 @@ ACTIVATED = (
         (
             Typed("name", "o" * 200, IMAGE_NAME),
             Typed("tag", TAG_128, NO_TAG),
-            Typed("platforms", "linux/amd64", "Write platforms like", longer="linux/amd64, " + "a" * 31 + "/amd64"),
+            Typed("platforms", "linux/amd64", "Enter platforms like", longer="linux/amd64, " + "a" * 31 + "/amd64"),
         ),
         done="has started.",
     ),
@@ -169,38 +169,38 @@ ACTIVATED = (
             Typed(
                 "reference",
                 f"https://{'.'.join(['h' * 62] * 4)}.h:65535/{'r' * 255}:{TAG_128}@sha512:{'0' * 128}",
-                "longer than the name of any image", longer="r" * 801,
+                "image name is too long", longer="r" * 801,
             ),
-            Typed("username", "u" * 4096, "The user name may have 4,096 characters."),
+            Typed("username", "u" * 4096, "The user name can have up to 4,096 characters."),
             # Not "off", which is not heeded for passwords: the console password is not for the other registry.
-            new_password("password", "p" * 4096, "The password may have 4,096 characters."),
+            new_password("password", "p" * 4096, "The password can have up to 4,096 characters."),
             Typed("name", "j" * 200, IMAGE_NAME),
             Typed("tag", TAG_128, NO_TAG),
-            Typed("platforms", "linux/arm64/v8", "Write platforms like", longer="linux/arm64/" + "v" * 31),
+            Typed("platforms", "linux/arm64/v8", "Enter platforms like", longer="linux/arm64/" + "v" * 31),
         ),
         done="has started.", dialog="/images/",
     ),
     Form(
         "console.access_tokens.forms.AccessTokenForm", "/account/tokens/-/create/", "Create",
-        (Typed("name", "a" * 40, "Use 1 to 40 letters"),), done="The access token is created",
+        (Typed("name", "a" * 40, "Use 1 to 40 letters"),), done="Access token created",
         dialog="/account/tokens/",
     ),
     Form(
-        "console.accounts.forms.NameForm", "/account/name/", "Save",
-        (Typed("name", "Ann " + "n" * 96, "The name may have 100 characters.", "name"),), done="The name is saved.",
+        "console.accounts.forms.NameForm", "/account/name/", "Change name",
+        (Typed("name", "Ann " + "n" * 96, "up to 100 characters.", "name"),), done="Changed the name.",
         dialog="/account/",
     ),
     Form(
-        "console.login.forms_email.EmailForm", "/account/email/", "Save", (email("{own}activated"),),
+        "console.login.forms_email.EmailForm", "/account/email/", "Change e-mail", (email("{own}activated"),),
         done="A link was sent to", dialog="/account/",
     ),
     Form(
         "console.login.forms.PasswordForm", "/account/security/confirm/", "Continue",
-        (current_password("password", refused="This is not your password."),),
+        (current_password("password", refused="Wrong password."),),
     ),
     Form(
         "console.login.forms.AppForm", "/account/security/app/", "Set up",
-        (Typed("code", "1" * 40, "longer than any code", "one-time-code", refused="not the app’s present code"),),
+        (Typed("code", "1" * 40, "code is too long", "one-time-code", refused="not the app’s current code"),),
     ),
     Form(
         "console.accounts.forms.ChangePasswordForm", "/account/password/", "Change password",
@@ -216,11 +216,11 @@ ACTIVATED = (
 ENROLLED = (
     Form(
         "console.login.forms.PasskeyNameForm", "/account/security/passkeys/{factor}/-/rename/", "Rename",
-        (Typed("name", "k" * 60, "The name may have 60 characters."),), done="k" * 60, dialog="/account/security/",
+        (Typed("name", "k" * 60, "up to 60 characters."),), done="k" * 60, dialog="/account/security/",
     ),
     Form(
         "console.login.forms.CodeForm", "/account/security/confirm/", "Continue",
-        (Typed("code", "1" * 40, "longer than any code", "one-time-code", refused="This code is wrong"),),
+        (Typed("code", "1" * 40, "code is too long", "one-time-code", refused="This code is wrong"),),
     ),
 )  # fmt: skip
 

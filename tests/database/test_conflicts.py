@@ -83,7 +83,7 @@ class TestOneAfterAnother:
     def test_an_image_whose_namespace_is_gone(self):
         namespace = NamespaceFactory()
         Namespace.objects.filter(pk=namespace.pk).delete()
-        assert "no longer there" in refused(create_image, namespace.owner, namespace, "app")
+        assert "no longer exists" in refused(create_image, namespace.owner, namespace, "app")
 
     def test_an_image_that_a_push_makes(self, monkeypatch):
         image = ImageFactory()

@@ -65,7 +65,7 @@ class TestList:
         assert rows_of(text(client, "/docker-hub/?q=SERVER+data")) == ["postgres"]
         html = text(client, "/docker-hub/?q=%00%27%22%3Cb%3E")
         assert rows_of(html) == []
-        assert "&lt;b&gt;” in its name" in html
+        assert "&lt;b&gt;”." in html
         for sort in ("name", "-name", "stars", "-stars", "pulls", "-pulls", "updated", "-updated", "x", "-"):
             html = text(client, f"/docker-hub/?sort={sort}&page=99&size=7")
             order = sorted(("debian", "nginx", "postgres"), key=lambda name: html.index(f'href="/docker-hub/{name}/"'))
@@ -89,8 +89,8 @@ class TestList:
 
     def test_an_empty_one_is_asked_for(self, client, ann, hub):
         html = text(client, "/docker-hub/")
-        assert "The list is on its way" in html
-        assert "Docker Hub is being asked" in html
+        assert "Loading the catalogue" in html
+        assert "Loading from Docker Hub" in html
         text(client, "/docker-hub/")
         assert waiting("dockerhub.refresh") == 1
         assert hub.asked == []
@@ -100,7 +100,7 @@ class TestList:
         assert text(client, "/docker-hub/-/version/") != before
         html = text(client, "/docker-hub/")
         assert rows_of(html) == ["debian"]
-        assert "being asked" not in html
+        assert "Loading from Docker Hub" not in html
 
     def test_an_old_one_is_shown_and_asked_for(self, client, ann, known):
         Catalogue.objects.update(refreshed_at=SIX_HOURS_AGO, tried_at=SIX_HOURS_AGO)
@@ -110,15 +110,15 @@ class TestList:
     def test_without_the_internet_it_says_since_when(self, client, ann, known):
         Catalogue.objects.update(refreshed_at=SIX_HOURS_AGO, problem=Problem.UNREACHABLE, failures=1)
         html = text(client, "/docker-hub/")
-        assert "Docker Hub cannot be reached." in html
-        assert f"was known at {moment(SIX_HOURS_AGO)}" in html
+        assert "Can’t reach Docker Hub." in html
+        assert f"This list is from {moment(SIX_HOURS_AGO)}" in html
         assert rows_of(html) == ["debian", "nginx", "postgres"]
 
     def test_without_the_internet_and_nothing_known(self, client, ann):
         Catalogue.objects.create(pk=1, tried_at=timezone.now(), problem=Problem.UNREACHABLE, failures=1)
         html = text(client, "/docker-hub/")
-        assert "The list is not known yet" in html
-        assert "Docker Hub cannot be reached." in html
+        assert "The catalogue has not been loaded yet" in html
+        assert "Can’t reach Docker Hub." in html
 
     def test_what_is_no_longer_listed_is_not_in_it(self, client, ann, debian):
         OfficialImage.objects.filter(pk=debian.pk).update(listed=False)
@@ -132,18 +132,18 @@ class TestList:
 
 class TestRefresh:
     def test_it_is_asked_for_once_a_minute(self, client, ann, known):
-        assert "asked for its official images" in self.press(client)
+        assert "Refreshing the catalogue." in self.press(client)
         assert waiting("dockerhub.refresh") == 1
         ProcrastinateJob.objects.all().delete()
         assert "less than a minute ago" in self.press(client)
         assert waiting("dockerhub.refresh") == 0
         Catalogue.objects.update(asked_at=timezone.now() - datetime.timedelta(seconds=61))
-        assert "asked for its official images" in self.press(client)
+        assert "Refreshing the catalogue." in self.press(client)
         assert waiting("dockerhub.refresh") == 1
 
     def test_not_while_docker_hub_wants_none(self, client, ann, known):
         Catalogue.objects.update(retry_at=timezone.now() + datetime.timedelta(minutes=5))
-        assert "takes no more requests" in self.press(client)
+        assert "rate limit is reached" in self.press(client)
         assert waiting("dockerhub.refresh") == 0
 
     def test_who_may_not(self, client, known):
@@ -191,7 +191,7 @@ class TestImage:
         with django_assert_max_num_queries(12):
             html = text(client, "/docker-hub/debian/?q=V1&size=100&page=2")
         assert "111 in total" in html
-        assert "No tag has “nothing”" in text(client, "/docker-hub/debian/?q=nothing")
+        assert "No tags match “nothing”" in text(client, "/docker-hub/debian/?q=nothing")
         for sort in ("name", "-name", "size", "-size", "pushed", "-pushed"):
             html = text(client, f"/docker-hub/debian/?q=v11&sort={sort}")
             assert (html.index(">v110<") < html.index(">v111<")) == (not sort.startswith("-")), sort
@@ -204,7 +204,7 @@ class TestImage:
     def test_opening_it_has_old_tags_read_again(self, client, ann, debian, hub):
         hub.tags["debian"] = [hub_tag("12-slim")]
         html = text(client, "/docker-hub/debian/")
-        assert "The tags are on their way" in html
+        assert "Loading the tags" in html
         text(client, "/docker-hub/debian/")
         assert waiting("dockerhub.read_tags") == 1
         assert hub.asked == []
@@ -214,7 +214,7 @@ class TestImage:
         assert text(client, "/docker-hub/debian/-/version/") != before
         html = text(client, "/docker-hub/debian/")
         assert ">12-slim<" in html
-        assert "being asked" not in html
+        assert "Loading from Docker Hub" not in html
         assert waiting("dockerhub.read_tags") == 0
         hour_ago = timezone.now() - datetime.timedelta(hours=1)
         OfficialImage.objects.update(tags_known_at=hour_ago, tags_tried_at=hour_ago)
@@ -223,7 +223,7 @@ class TestImage:
 
     def test_while_they_are_read(self, client, ann, debian):
         OfficialImage.objects.update(tags_tried_at=timezone.now())
-        assert "The tags are on their way" in text(client, "/docker-hub/debian/")
+        assert "Loading the tags" in text(client, "/docker-hub/debian/")
         assert waiting("dockerhub.read_tags") == 0
 
     def test_without_the_internet_it_says_since_when(self, client, ann, debian):
@@ -232,21 +232,21 @@ class TestImage:
             tags_known_at=SIX_HOURS_AGO, tags_tried_at=timezone.now(), tags_problem=Problem.UNREACHABLE
         )
         html = text(client, "/docker-hub/debian/")
-        assert "Docker Hub cannot be reached." in html
-        assert f"was known at {moment(SIX_HOURS_AGO)}" in html
+        assert "Can’t reach Docker Hub." in html
+        assert f"This list is from {moment(SIX_HOURS_AGO)}" in html
         assert ">v2<" in html
 
     def test_without_tags(self, client, ann, debian):
         now = timezone.now()
         OfficialImage.objects.update(tags_known_at=now, tags_tried_at=now)
-        assert "Docker Hub has no tag of this image." in text(client, "/docker-hub/debian/")
+        assert "Docker Hub has no tags of this image." in text(client, "/docker-hub/debian/")
         OfficialImage.objects.update(tags_known_at=None, tags_problem=Problem.BUSY)
         html = text(client, "/docker-hub/debian/")
-        assert "The tags are not known yet" in html
-        assert "takes no more requests" in html
+        assert "The tags have not been loaded yet" in html
+        assert "rate limit is reached" in html
         OfficialImage.objects.update(tags_tried_at=None, tags_problem="")
         Catalogue.objects.update(retry_at=now + datetime.timedelta(minutes=1))
-        assert "takes no more requests" in text(client, "/docker-hub/debian/")
+        assert "rate limit is reached" in text(client, "/docker-hub/debian/")
 
     def test_it_says_when_there_are_more_tags(self, client, ann, debian):
         self.tags(debian)
@@ -267,11 +267,11 @@ class TestImage:
 def test_turned_off(client, ann, debian, settings, hub):
     settings.DOCKERHUB_ENABLED = False
     html = text(client, "/docker-hub/")
-    assert "Docker Hub is turned off here" in html
+    assert "Docker Hub is turned off" in html
     assert rows_of(html) == []
-    assert "Docker Hub’s official images are switched off here." in html
-    assert "nothing can be pulled through the cache" in text(client, "/docker-hub/debian/")
-    assert "does not answer" in text(client, "/docker-hub/debian/-/cached/")
+    assert "Docker Hub’s official images are turned off on this server." in html
+    assert "you can’t pull through the cache" in text(client, "/docker-hub/debian/")
+    assert "Can’t reach the cache." in text(client, "/docker-hub/debian/-/cached/")
     client.post("/docker-hub/-/refresh/")
     jobs.keep_up()
     assert hub.asked == []
@@ -281,9 +281,9 @@ def test_turned_off(client, ann, debian, settings, hub):
 @pytest.mark.parametrize(
     ("missing", "sentence"),
     [
-        ("port", "is off, because port 5001 is taken by another program."),
-        ("program", "is off, because no registry program was found for it."),
-        ("files", "is off, because its files could not be written."),
+        ("port", "is off: another program uses port 5001."),
+        ("program", "is off: no registry program was found for it."),
+        ("files", "is off: its files could not be written."),
     ],
 )
 def test_wanted_but_missing(client, ann, debian, settings, hub, missing, sentence):
@@ -295,4 +295,4 @@ def test_wanted_but_missing(client, ann, debian, settings, hub, missing, sentenc
         assert sentence in text(client, path), path
     assert ("DOCKERHUB_PORT" in text(client, "/docker-hub/")) == (missing == "port")
     settings.DOCKERHUB_ENABLED, settings.DOCKERHUB_MISSING = True, ""
-    assert "is off, because" not in text(client, "/admin/")
+    assert "cache is off" not in text(client, "/admin/")

@@ -98,7 +98,7 @@ def commands(walker, repository, client):
 def copied(walker, repository, tag):
     """What the copy button of a tag's row gives, once the row is there."""
     walker.go(f"/images/{repository}/")
-    row = walker.page.get_by_role("row").filter(has=walker.page.get_by_label(f"Tick {tag}"))
+    row = walker.page.get_by_role("row").filter(has=walker.page.get_by_label(f"Select {tag}"))
     wait_until(lambda: walker.page.reload() and row.count(), f"{repository}:{tag} shows", 60)
     return (
         row.get_by_label("Pull command")
@@ -231,7 +231,7 @@ def test_oras(run, ann):
     assert (run.folder / "rules.txt").read_text() == "all that is allowed"
     steps = commands(ann, repository, "oras")
     assert steps["Pull"] == pull
-    run(steps["Download all of it"], folder="layout")
+    run(steps["Download everything"], folder="layout")
     assert (run.folder / "layout" / "index.json").exists()
     assert ann.page.get_by_role("navigation", name="Client").get_by_role("link").first.inner_text() == "ORAS"
 
@@ -252,7 +252,7 @@ def test_kubernetes(run, docker, ann, skopeo):
     secret = yaml.safe_load(run(f"{create} --dry-run=client -o yaml"))
     assert (secret["type"], secret["metadata"]["name"]) == ("kubernetes.io/dockerconfigjson", "my-images")
     config = base64.b64decode(secret["data"][".dockerconfigjson"])
-    pod = yaml.safe_load(steps["Name it in a pod"])
+    pod = yaml.safe_load(steps["Use it in a pod"])
     assert pod["spec"]["imagePullSecrets"] == [{"name": "my-images"}]
     image = pod["spec"]["containers"][0]["image"]
     # What the kubelet does with it: log in as the secret says, and pull what the pod names.

@@ -55,7 +55,7 @@ class TestDocker:
 
         image_row_shows(ann, f"{ann.team}/web/app")
         ann.go(f"/images/{ann.team}/web/app/")
-        wait_until(lambda: ann.page.reload() and ann.page.get_by_label("Tick v1").count(), "the tag shows")
+        wait_until(lambda: ann.page.reload() and ann.page.get_by_label("Select v1").count(), "the tag shows")
         expect(ann.page.get_by_title(pushed)).to_be_visible()
 
         ann.delete_image(f"{ann.team}/web/app")

@@ -89,8 +89,8 @@ def test_ones_own_public_image_is_ones_own(client, ann, own):
 
 
 def test_nothing(client, ann, public):
-    assert "No favorite yet" in text_of(client.get("/favorites/"))
-    assert "No favorite matches" in text_of(client.get("/favorites/?kind=own"))
+    assert "No favorites yet" in text_of(client.get("/favorites/"))
+    assert "No favorites match" in text_of(client.get("/favorites/?kind=own"))
 
 
 def test_an_image_that_becomes_private_goes(client, ann, all_kinds, public):

@@ -74,7 +74,7 @@ class TestList:
             assert sorted(names(client, "?q=WEB")) == ["shop/web", "shop/web/admin"]
             assert len(names(client, "?q=shop/")) == 3
             assert names(client, "?q=shop admin") == ["shop/web/admin"]
-            assert "No public image has “zzz” in its name." in text_of(client.get(f"{LIST}?q=zzz"))
+            assert "No public images match “zzz”." in text_of(client.get(f"{LIST}?q=zzz"))
 
     def test_sorts(self, client, shop):
         now = timezone.now()
@@ -116,7 +116,7 @@ class TestList:
             assert client.get(f"{path}?{query}").status_code == 200
 
     def test_empty(self, client, ann):
-        assert "No public image yet" in text_of(client.get(LIST))
+        assert "No public images yet" in text_of(client.get(LIST))
 
     def test_partial(self, client, shop):
         ImageFactory(namespace=shop, name="web", visibility="public")
@@ -207,11 +207,11 @@ class TestImage:
         assert tags("") == ["v1", "v0"]
         assert tags("?sort=name") == ["v0", "v1"]
         assert tags("?q=V0") == ["v0"]
-        assert "No tag has “zzz” in its name." in text_of(client.get(f"{path}?q=zzz"))
+        assert "No tags match “zzz”." in text_of(client.get(f"{path}?q=zzz"))
 
     def test_no_tag_yet(self, client, shop):
         ImageFactory(namespace=shop, name="new", visibility="public")
-        assert "No tag yet" in text_of(client.get("/public-images/shop/new/"))
+        assert "No tags yet" in text_of(client.get("/public-images/shop/new/"))
 
     @pytest.mark.parametrize("change", [{"visibility": "private"}, {"state": "deleting"}])
     def test_what_is_not_public_is_not_found(self, client, image, change):

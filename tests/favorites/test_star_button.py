@@ -86,9 +86,9 @@ class TestWhoMayNot:
         OfficialImage.objects.create(name="gone", listed=False)
         response = client.post("/favorites/-/official-star/gone/", {"star": "on"}, headers=HTMX)
         assert response["HX-Refresh"] == "true"
-        assert "You may no longer see this image" in text_of(client.get("/favorites/"))
+        assert "You no longer have access to this image" in text_of(client.get("/favorites/"))
         response = client.post("/favorites/-/official-star/gone/", {"star": "on", "next": "/favorites/"}, follow=True)
-        assert "You may no longer see this image" in text_of(response)
+        assert "You no longer have access to this image" in text_of(response)
 
     def test_somebody_not_signed_in(self, image):
         response = Client().post(STAR, {"star": "on"})
@@ -130,7 +130,7 @@ class TestWhereItStands:
 
     def test_what_making_an_image_private_means_for_it(self, client, team):
         ImageFactory(namespace=team, name="app", visibility="public")
-        assert "their stars are gone for good" in text_of(client.get("/images/team/app/-/visibility/"))
+        assert "their stars are lost" in text_of(client.get("/images/team/app/-/visibility/"))
 
     def test_on_pages_of_official_images(self, client, ann):
         OfficialImage.objects.create(name="debian")

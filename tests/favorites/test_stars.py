@@ -67,7 +67,7 @@ class TestGiving:
             (ActivatedAccountFactory(), ImageFactory(visibility="public", state="deleting")),
             (ActivatedAccountFactory(), OfficialImage.objects.create(name="gone", listed=False)),
         ):
-            with pytest.raises(ValidationError, match="no longer see this image"):
+            with pytest.raises(ValidationError, match="no longer have access to this image"):
                 set_star(account, target, True)
         assert not Star.objects.exists()
 
@@ -84,7 +84,7 @@ class TestGiving:
         OfficialImage.objects.filter(pk=official.pk).delete()
         for target in (image, official):
             for on in (True, False):
-                with pytest.raises(ValidationError, match="no longer there"):
+                with pytest.raises(ValidationError, match="no longer exists"):
                     set_star(ActivatedAccountFactory(), target, on)
 
     def test_a_misspelt_verb_grants_nothing(self, official):

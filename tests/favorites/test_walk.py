@@ -46,7 +46,7 @@ def test_somebody_elses_image(two, pusher):  # noqa: F811
     page.get_by_label("Filter by kind").select_option("Public images")
     expect(page.get_by_role("link", name=repository)).to_be_visible()
     page.get_by_label("Filter by kind").select_option("My images")
-    expect(page.get_by_text("No favorite matches")).to_be_visible()
+    expect(page.get_by_text("No favorites match")).to_be_visible()
 
     ann.go(f"/images/{repository}/-/info/")
     expect(ann.page.get_by_role("button", name=f"Star {repository}")).to_contain_text("1")
@@ -54,7 +54,7 @@ def test_somebody_elses_image(two, pusher):  # noqa: F811
     ann.page.get_by_role("dialog").get_by_role("button", name="Make private").click()
     expect(ann.page.get_by_role("button", name=f"Star {repository}")).to_contain_text("0")
     bob.go("/favorites/")
-    expect(page.get_by_role("heading", name="No favorite yet")).to_be_visible()
+    expect(page.get_by_role("heading", name="No favorites yet")).to_be_visible()
 
 
 def test_without_script(two, person):

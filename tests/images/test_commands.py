@@ -228,7 +228,7 @@ class TestPages:
         assert self.clients(text_of(client.get(path)))[0] == ("helm", 'aria-current="true"')
         asked = text_of(client.get(f"{path}?client=docker"))
         assert ("docker", 'aria-current="true"') in self.clients(asked)
-        assert "No tag here is a container image yet." in asked
+        assert "No tag of this image is a container image yet." in asked
         self.add(image, "v1", "image")
         text = text_of(client.get(path))
         assert self.clients(text)[0] == ("docker", 'aria-current="true"')

@@ -99,8 +99,8 @@ class TestRefused:
         owner.tag_quota, owner.image_quota = 1, 1
         owner.save()
         Image.objects.filter(pk=source.pk).update(tag_count=1)
-        assert "tags of this image are in use" in self.refused(owner, tag, source.namespace, "source", "v2")
-        assert "images of this account are in use" in self.refused(owner, tag, source.namespace, "new", "v1")
+        assert "This image has reached its tag limit" in self.refused(owner, tag, source.namespace, "source", "v2")
+        assert "This account has reached its image limit" in self.refused(owner, tag, source.namespace, "new", "v1")
 
     def test_a_quota_that_what_is_attached_would_pass(self, source):
         owner = source.namespace.owner
@@ -109,7 +109,7 @@ class TestRefused:
         pushed = push(source, "v1")
         push(source, f"{pushed.digest.replace(':', '-')}.sig")
         indexed(source)
-        assert "in use" in self.refused(owner, tag_of(source, "v1"), source.namespace, "new", "v1", attached=True)
+        assert "tag limit" in self.refused(owner, tag_of(source, "v1"), source.namespace, "new", "v1", attached=True)
         assert not Image.objects.filter(name="new").exists(), "all or nothing"
 
     def test_replacing_needs_no_room(self, source):
@@ -129,7 +129,7 @@ class TestRefused:
         Image.objects.filter(pk=source.pk).update(tag_count=1)
         ask(source, "v1", "source", "v2")
         ask(source, "v1", "source", "v3")
-        with pytest.raises(ValidationError, match="in use"):
+        with pytest.raises(ValidationError, match="tag limit"):
             ask(source, "v1", "source", "v4")
 
 

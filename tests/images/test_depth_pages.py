@@ -196,7 +196,7 @@ class TestTag:
 
     def test_one_that_was_not_read_yet(self, client, app):
         TagFactory(image=app, name="v1")
-        assert "was not read yet" in text_of(client.get("/images/team/app/-/tags/v1/"))
+        assert "has not been read yet" in text_of(client.get("/images/team/app/-/tags/v1/"))
 
     @pytest.mark.parametrize(
         "content", [b"", b"\xff\xfe", b"[" * 5000, b'{"layers": 5}', b'"\\ud800"', b"{" + b" " * 70_000]
@@ -206,7 +206,7 @@ class TestTag:
         document(tag.manifest, content)
         response = client.get("/images/team/app/-/tags/v1/")
         assert response.status_code == 200
-        assert "cannot be understood" in text_of(response)
+        assert "This manifest can’t be read." in text_of(response)
         raw = client.get(f"/images/team/app/-/manifests/{tag.manifest.digest}/raw/")
         assert raw.content == content
 
@@ -239,10 +239,10 @@ class TestVisibility:
     PATH = "/images/team/app/-/visibility/"
 
     def test_it_works(self, client, app):
-        assert "without signing in" in text_of(client.get(self.PATH, headers=HTMX))
+        assert "without logging in" in text_of(client.get(self.PATH, headers=HTMX))
         assert client.post(self.PATH, {"visibility": "public"}, headers=HTMX)["HX-Redirect"].endswith("/-/info/")
         assert Image.objects.get().visibility == "public"
-        assert "only you may pull it" in text_of(client.get(self.PATH, headers=HTMX))
+        assert "Only you can pull it" in text_of(client.get(self.PATH, headers=HTMX))
         assert client.post(self.PATH, {"visibility": "private"}).status_code == 302
         assert Image.objects.get().visibility == "private"
 
@@ -261,7 +261,7 @@ class TestCopy:
     def test_it_works(self, client, app):
         TagFactory(image=app, name="v1")
         text = text_of(client.get(self.PATH, headers=HTMX))
-        assert "All platforms go along" in text
+        assert "All platforms are copied" in text
         response = client.post(self.PATH, self.form(), headers=HTMX)
         assert response["HX-Redirect"] == "/images/team/other/"
         copy = Copy.objects.get()
@@ -284,7 +284,7 @@ class TestCopy:
         [
             ({"name": "app", "tag": "v1"}, "This is the tag itself."),
             ({"tag": ""}, "Please enter a tag"),
-            ({"tag": "-x"}, "begins with a letter"),
+            ({"tag": "-x"}, "beginning with a letter"),
             ({"tag": "x" * 129}, "up to 128"),
             ({"tag": "a\x00b"}, 'class="errors"'),
             ({"name": ""}, "Please enter a name"),

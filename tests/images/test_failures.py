@@ -377,7 +377,7 @@ class TestTags:
         )
         client.post(reverse(f"failure-{verb}", args=[image.repository, WorkFailure.objects.get().pk]))
         page = client.get(reverse("image", args=[image.repository])).content.decode()
-        assert "This image is not yours to change." in page and "It cannot be read." in page
+        assert "You can’t change this image." in page and "It cannot be read." in page
 
     @pytest.mark.parametrize(("kind", "shown"), [(Kind.INDEX, True), (Kind.COPY, False), (Kind.LEFT, False)])
     def test_those_that_have_no_place_on_the_page_are_not_looked_for(self, rf, image, kind, shown):

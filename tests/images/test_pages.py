@@ -28,8 +28,8 @@ class TestList:
     def test_next_steps(self, client, ann):
         assert "Create a namespace first" in text_of(client.get("/images/"))
         NamespaceFactory(owner=ann)
-        assert "No image yet" in text_of(client.get("/images/"))
-        assert "No image matches" in text_of(client.get("/images/?q=zzz"))
+        assert "No images yet" in text_of(client.get("/images/"))
+        assert "No images match" in text_of(client.get("/images/?q=zzz"))
 
     def names(self, client, query):
         page = client.get(f"/images/{query}").content.decode()
@@ -122,7 +122,7 @@ class TestList:
         assert "app" in text_of(client.get("/images/"))
         assert "v7" in text_of(client.get("/images/team/app/"))
         assert 'hx-get="/images/-/registry/"' in text_of(client.get("/images/"))
-        assert "The registry does not answer: pushes" in text_of(client.get("/images/-/registry/", headers=HTMX))
+        assert "Can’t reach the registry. Pushes" in text_of(client.get("/images/-/registry/", headers=HTMX))
 
     def test_a_registry_that_is_up_needs_no_words(self, client, ann, registry_server):
         assert text_of(client.get("/images/-/registry/", headers=HTMX)).strip() == ""
@@ -132,9 +132,9 @@ class TestList:
         team.owner.image_quota = 1
         team.owner.save()
         text = text_of(client.get("/images/"))
-        assert "All 1 images of this account are in use." in text
+        assert "This account has reached its image limit (1)." in text
         response = client.post("/images/-/create/", {"name": "more", "namespace": "team", "visibility": "private"})
-        assert "All 1 images of this account are in use." in text_of(response)
+        assert "This account has reached its image limit (1)." in text_of(response)
         assert Image.objects.count() == 1
 
 
@@ -197,7 +197,7 @@ class TestImage:
         assert f"docker pull {image.address}:v1" in text
         assert "The registry does not answer." in text
         assert "v1" not in text_of(client.get("/images/team/app/?q=v2", headers={**HTMX, "HX-Target": "tags"}))
-        assert "No tag has “zzz”" in text_of(client.get("/images/team/app/?q=zzz"))
+        assert "No tags match “zzz”" in text_of(client.get("/images/team/app/?q=zzz"))
 
     def test_info_and_description(self, client, team):
         ImageFactory(namespace=team, name="app", description="# Head\n<script>alert(1)</script>")
@@ -228,7 +228,7 @@ class TestImage:
             assert f"docker tag [ImageId] {address}/team/web/app:[tag]" in text
             assert f"docker push {address}/team/web/app:[tag]" in text
             assert f"docker pull {address}/team/web/app:[tag]" in text
-            assert "Under sudo, the first password asked for is the machine’s own." in text
+            assert "With sudo, the first prompt is for the machine’s own password." in text
 
     @pytest.mark.parametrize(
         "verb", ["", "-/info/", "-/commands/", "-/describe/", "-/delete/", "-/delete-tags/?tag=v1"]
@@ -256,7 +256,7 @@ class TestDelete:
         text = text_of(client.get("/images/team/app/-/delete/", headers=HTMX))
         assert "Delete Image Repository" in text
         assert "Delete all tags of the image" in text
-        assert "3 tags and 2.0 KiB of storage go with it. They cannot be recovered." in text
+        assert "This deletes 3 tags and 2.0 KiB of storage. They cannot be recovered." in text
         assert 'name="typed"' not in text
         current = {"HX-Current-URL": "http://testserver/images/?page=2"}
         response = client.post("/images/team/app/-/delete/", headers={**HTMX, **current})
@@ -277,7 +277,7 @@ class TestDelete:
         theirs = ImageFactory()
         query = "&".join(f"image={image.pk}" for image in [*images, theirs])
         text = text_of(client.get(f"/images/-/delete/?{query}&image=x&image=99999999999999999999"))
-        assert "Type how many images these are, “3”" in text
+        assert "Type the number of images, “3”" in text
         form = {"image": [image.pk for image in [*images, theirs]], "typed": "3"}
         assert client.post("/images/-/delete/", form).status_code == 302
         assert Image.objects.filter(state="deleting").count() == 3
@@ -316,7 +316,7 @@ class TestDelete:
         assert response["HX-Redirect"] == "/images/team/app/"
         assert Tag.objects.get(name="v1").state == "deleting"
         assert Tag.objects.get(name="same").state == "active"
-        assert "no longer there" in text_of(client.post("/images/team/app/-/delete-tags/", {"tag": ["v1"]}))
+        assert "no longer exist" in text_of(client.post("/images/team/app/-/delete-tags/", {"tag": ["v1"]}))
         assert client.post("/images/team/app/-/delete-tags/", {"tag": ["gone"]}).status_code == 404
         assert client.get("/images/team/app/-/delete-tags/")["Location"] == "/images/team/app/"
         assert client.get("/images/team/app/-/delete-tags/?tag=%00").status_code == 404

@@ -91,7 +91,7 @@ class TestFindInAList:
             monkeypatch.setattr(search, "_MANY", many)
             for query, total in (("app", 5), ("a", 6), ("ap a", 5), ("app&type=public", 4), ("app&namespace=x", None)):
                 text = text_of(client.get(f"/images/?q={query}"))
-                assert (f"{total} in total" if total else "No image matches") in text
+                assert (f"{total} in total" if total else "No images match") in text
 
     def test_it_filters_and_sorts_further(self):
         team = NamespaceFactory()

@@ -26,8 +26,8 @@ from tests.support.token_endpoint import grants
 
 pytestmark = pytest.mark.django_db
 
-OCCUPIED = "In the registry there are images under this name already. An administrator can give them to an account."
-SILENT = "The registry does not say whether there are images under this name already. Try again in a moment."
+OCCUPIED = "The registry already has images under this name. An administrator can assign them to an account."
+SILENT = "Can’t check whether the registry already has images under this name. Try again in a moment."
 
 
 @pytest.fixture

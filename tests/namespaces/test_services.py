@@ -135,7 +135,7 @@ class TestDelete:
         image = ImageFactory()
         with pytest.raises(ValidationError) as raised:
             delete_namespace(image.namespace.owner, image.namespace)
-        assert "still holds images" in sentence_of(raised)
+        assert "still contains images" in sentence_of(raised)
         assert Namespace.objects.exists()
         assert not NamespaceHold.objects.exists()
 

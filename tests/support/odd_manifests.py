@@ -97,7 +97,7 @@ ODD = {
     "no list": lambda maker: ({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": None}, OCI_INDEX),
     "a negative size": lambda maker: index(entry(maker.blob(), size=-5), entry(maker.image().digest, OCI_MANIFEST, -5)),
     "no size": lambda maker: index({"mediaType": OCI_MANIFEST, "digest": maker.image().digest}),
-    "sizes beyond belief": lambda maker: index(entry(maker.blob(), size=LARGEST), entry(maker.blob(), size=LARGEST)),
+    "impossible sizes": lambda maker: index(entry(maker.blob(), size=LARGEST), entry(maker.blob(), size=LARGEST)),
     "a subject that is a blob": lambda maker: index(entry(maker.blob(b"both")), subject=entry(maker.blob(b"both"))),
     "a subject that is not there": lambda maker: index(entry(maker.blob()), subject=entry(GONE, OCI_MANIFEST)),
     "a subject that is none": lambda maker: index(entry(maker.blob()), subject="x"),

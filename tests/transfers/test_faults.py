@@ -104,7 +104,7 @@ class TestTheSource:
                 assert run(transfer) is None
         assert pulled(image(namespace))
 
-    @pytest.mark.parametrize(("status", "sentence"), [(429, "The rate limit of"), (503, "answers with an error")])
+    @pytest.mark.parametrize(("status", "sentence"), [(429, "The rate limit of"), (503, "returned an error")])
     def test_not_now(self, faulty, made, namespace, status, sentence):
         content, blobs = made
         faulty.answer = lambda request: error_reply(status, "TOOMANYREQUESTS")
@@ -118,11 +118,11 @@ class TestTheSource:
         faulty.answer = lambda request: error_reply(429, "TOOMANYREQUESTS")
         transfer = ask(namespace, official())
         Transfer.objects.update(requested_at=timezone.now() - datetime.timedelta(hours=25))
-        assert "It was tried for a day." in failed(transfer)
+        assert "My Images retried for a day, then gave up." in failed(transfer)
 
     def test_the_cache_refuses_the_console(self, faulty, namespace):
         faulty.answer = lambda request: error_reply(401, "UNAUTHORIZED")
-        assert "refuses the console" in waits(ask(namespace, official()))
+        assert "denies access" in waits(ask(namespace, official()))
 
     def test_there_is_no_such_image(self, hub, namespace):
         name = official()
@@ -133,7 +133,7 @@ class TestTheSource:
         name = official()
         OfficialTag.objects.create(image=OfficialImage.objects.create(name=name), name="latest")
         transfer = ask(namespace, name)
-        assert "just now, or no longer has it" in waits(transfer)
+        assert "at the moment, or no longer has it" in waits(transfer)
         pushed = push_image(upstream, f"library/{name}", "latest")
         assert run(transfer) is None
         assert pulled(image(namespace)) == pushed.digest
@@ -143,7 +143,7 @@ class TestTheSource:
         spoilt = {**blobs, layer_of(blobs): os.urandom(300_000)}
         faulty.answer = serving(content, DOCKER_MANIFEST, spoilt)
         transfer = ask(namespace, official())
-        assert "not what its digest says" in failed(transfer)
+        assert "does not match its digest" in failed(transfer)
         assert layer_of(blobs) not in disk.blobs(image(namespace).repository)
 
     def test_a_blob_of_another_size_than_the_manifest_says(self, faulty, made, namespace):
@@ -151,14 +151,14 @@ class TestTheSource:
         document = json.loads(content)
         document["layers"][0]["size"] -= 1
         faulty.answer = serving(json.dumps(document).encode(), DOCKER_MANIFEST, blobs)
-        assert "not what its digest says" in failed(ask(namespace, official()))
+        assert "does not match its digest" in failed(ask(namespace, official()))
 
     def test_a_manifest_that_is_something_else(self, faulty, made, namespace):
         content, _blobs = made
         reply = manifest_reply(content, DOCKER_MANIFEST)
         reply.headers["Docker-Content-Digest"] = digest_of(b"another")
         faulty.answer = lambda request: reply
-        assert "not what its digest says" in failed(ask(namespace, official()))
+        assert "does not match its digest" in failed(ask(namespace, official()))
 
     def test_a_blob_that_breaks_off(self, faulty, made, namespace):
         content, blobs = made
@@ -181,7 +181,7 @@ class TestTheSource:
         [
             (b"[]", DOCKER_MANIFEST, "cannot be understood"),
             (b"{}", "application/vnd.docker.distribution.manifest.v1+prettyjws", "old or unknown form"),
-            (b"<html>", "text/html", "does not answer as a registry does"),
+            (b"<html>", "text/html", "does not respond like a registry"),
             (b'{"manifests": [{"digest": "x"}]}', "application/vnd.oci.image.index.v1+json", "cannot be understood"),
         ],
     )

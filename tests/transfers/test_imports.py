@@ -105,7 +105,7 @@ class TestWhereTo:
 
     @pytest.mark.parametrize("host", ["127.0.0.1:5000", "10.0.0.1", "[::1]:5000", "[::ffff:169.254.169.254]"])
     def test_an_address_inside_is_refused_at_once(self, namespace, host):
-        assert "not at a public address" in self.refused(namespace, f"{host}/team/app")
+        assert "does not have a public address" in self.refused(namespace, f"{host}/team/app")
 
     def test_without_tls(self, namespace):
         assert "Use https://" in self.refused(namespace, "http://registry.example.com/team/app")
@@ -114,7 +114,7 @@ class TestWhereTo:
         transfer = bring(namespace, "localhost:5000/team/app:1")
         failed = run(transfer)
         assert failed.state == Transfer.State.FAILED
-        assert failed.problem.startswith("localhost:5000, or where it sends its callers, is not a public address")
+        assert failed.problem.startswith("localhost:5000, or an address that it redirects to, is not a public address")
 
     def test_a_redirect_to_the_inside(self, registry_server, namespace, settings):
         inside, outside = Server(), Server()
@@ -212,7 +212,7 @@ class TestCredentials:
     @pytest.mark.parametrize("login", [None, ("ann", "wrong"), ("eve", SECRET)])
     def test_none_or_wrong_ones(self, private, pushed, namespace, login):
         failed = run(bring(namespace, f"{private}/{pushed.repository}:1", login=login))
-        assert "does not let this image be pulled" in failed.problem
+        assert "denies access to this image" in failed.problem
         assert not Credentials.objects.exists()
         assert disk.tags(image(namespace).repository) == {}
 
@@ -233,8 +233,8 @@ class TestCredentials:
         jobs.forget_credentials()
         assert not Credentials.objects.exists()
         failed = run(transfer)
-        assert "kept for an hour" in failed.problem
-        with pytest.raises(ValidationError, match="Import the image anew"):
+        assert "stored for an hour" in failed.problem
+        with pytest.raises(ValidationError, match="Import the image again"):
             retry(namespace.owner, failed)
 
     def test_sealed_for_another_transfer_or_with_another_key(self, private, namespace, settings, pushed):

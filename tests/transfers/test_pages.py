@@ -86,9 +86,9 @@ class TestOfficial:
 
     def test_switched_off(self, client, team, settings):
         settings.DOCKERHUB_ENABLED = False
-        assert "switched off" in text_of(client.get(OFFICIAL))
+        assert "turned off" in text_of(client.get(OFFICIAL))
         response = client.post(OFFICIAL, {"namespace": "team", "name": "web", "tag": "1"})
-        assert (response.status_code, "switched off" in text_of(response)) == (422, True)
+        assert (response.status_code, "turned off" in text_of(response)) == (422, True)
 
     def test_without_a_namespace(self, client, ann):
         for address in (OFFICIAL, IMPORT):
@@ -120,7 +120,7 @@ class TestImport:
         assert (made.reference, made.tag) == (digest, "7")
         # A digest alone names no tag, and "latest" may be there.
         response = client.post(IMPORT, {**self.DATA, "reference": f"r.example.com/app@{digest}", "name": "web"})
-        assert "a digest names none" in text_of(response)
+        assert "a digest does not name one" in text_of(response)
         assert Transfer.objects.count() == 2
 
     def test_with_credentials(self, client, team):
@@ -134,15 +134,15 @@ class TestImport:
     @pytest.mark.parametrize(
         ("change", "sentence"),
         [
-            ({"reference": ""}, "Please enter the name of an image"),
-            ({"reference": "r.example.com/App"}, "not the name of an image"),
-            ({"reference": "a" * 801}, "longer than the name of any image"),
-            ({"reference": "10.0.0.1/app"}, "not at a public address"),
+            ({"reference": ""}, "Please enter an image name"),
+            ({"reference": "r.example.com/App"}, "not an image name"),
+            ({"reference": "a" * 801}, "image name is too long"),
+            ({"reference": "10.0.0.1/app"}, "does not have a public address"),
             ({"reference": "http://r.example.com/app"}, "Use https://"),
             ({"password": "s3cret"}, "user name too"),
             ({"username": "ann", "password": "s3cret", "tag": "-"}, "up to 128"),
-            ({"username": "a" * 4097}, "may have 4,096 characters"),
-            ({"platforms": "linux"}, "Write platforms like"),
+            ({"username": "a" * 4097}, "can have up to 4,096 characters"),
+            ({"platforms": "linux"}, "Enter platforms like"),
             ({"platforms": "linux/amd64 " * 51}, ""),
             ({"namespace": ""}, "choose a namespace"),
         ],
@@ -196,7 +196,7 @@ class TestOnTheImagesPage:
         transfer = ask(team, "nginx")
         Transfer.objects.update(finishing=True)
         client.post(f"/images/team/mine/-/transfers/{transfer.pk}/cancel/")
-        assert "too late to cancel" in text_of(client.get("/images/team/mine/"))
+        assert "Too late to cancel" in text_of(client.get("/images/team/mine/"))
 
     def test_not_there_and_somebody_elses(self, client, team, ann):
         transfer = ask(team, "nginx")

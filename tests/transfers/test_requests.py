@@ -41,9 +41,9 @@ class TestBegin:
         owner.tag_quota, owner.image_quota = 2, 1
         owner.save()
         ask(namespace, "nginx", tag="v1")
-        assert "images of this account are in use" in refused(ask, namespace, "nginx", target="other")
+        assert "This account has reached its image limit" in refused(ask, namespace, "nginx", target="other")
         ask(namespace, "nginx", tag="v2")
-        assert "tags of this image are in use" in refused(ask, namespace, "nginx", tag="v3")
+        assert "This image has reached its tag limit" in refused(ask, namespace, "nginx", tag="v3")
         assert Transfer.objects.count() == 2
 
     def test_replacing_needs_no_room(self, namespace):
@@ -58,7 +58,7 @@ class TestBegin:
     def test_a_limit_for_each_account(self, namespace, settings):
         settings.MOST_TRANSFERS = 1
         ask(namespace, "nginx")
-        assert "1 image is being copied already" in refused(ask, namespace, "nginx", tag="v2")
+        assert "1 copy is already running" in refused(ask, namespace, "nginx", tag="v2")
         other = NamespaceFactory(owner=ActivatedAccountFactory())
         ask(other, "nginx")
         services.cancel(namespace.owner, Transfer.objects.get(image__namespace=namespace))
@@ -86,7 +86,7 @@ class TestBegin:
 
     def test_switched_off(self, namespace, settings):
         settings.DOCKERHUB_ENABLED = False
-        assert "switched off" in refused(ask, namespace, "nginx")
+        assert "turned off" in refused(ask, namespace, "nginx")
 
     def test_one_that_failed_makes_room(self, namespace):
         first = ask(namespace, "nginx")
@@ -105,13 +105,13 @@ class TestAfterwards:
     def test_somebody_elses(self, namespace):
         transfer = ask(namespace, "nginx")
         for verb in (services.cancel, services.retry, services.dismiss):
-            assert "not yours" in refused(verb, ActivatedAccountFactory(), transfer)
+            assert "You can’t change this image." in refused(verb, ActivatedAccountFactory(), transfer)
         assert Transfer.objects.get().state == Transfer.State.RUNNING
 
     def test_cancelled_twice(self, namespace):
         transfer = ask(namespace, "nginx")
         services.cancel(namespace.owner, transfer)
-        assert "too late" in refused(services.cancel, namespace.owner, transfer)
+        assert "Too late" in refused(services.cancel, namespace.owner, transfer)
 
     def test_retried_while_it_runs(self, namespace):
         transfer = ask(namespace, "nginx")
@@ -123,9 +123,9 @@ class TestAfterwards:
         owner = namespace.owner
         owner.tag_quota = 0
         owner.save()
-        assert "in use" in refused(services.retry, owner, transfer)
+        assert "tag limit" in refused(services.retry, owner, transfer)
         settings.MOST_TRANSFERS = 0
-        assert "being copied already" in refused(services.retry, owner, transfer)
+        assert "copies are already running" in refused(services.retry, owner, transfer)
 
     def test_dismissed(self, namespace):
         transfer = ask(namespace, "nginx")
@@ -134,7 +134,7 @@ class TestAfterwards:
         services.cancel(namespace.owner, transfer)
         services.dismiss(namespace.owner, transfer)
         assert not Transfer.objects.exists()
-        assert "anew" in refused(services.retry, namespace.owner, transfer)
+        assert "Import the image again" in refused(services.retry, namespace.owner, transfer)
 
 
 @pytest.mark.django_db(transaction=True)
