@@ -30,8 +30,8 @@ def running_installation() -> Iterator[None]:
 def _sentence() -> str:
     if settings.ENVIRONMENT.embedded_database:
         return (
-            f"My Images does not run with DATA_DIR={settings.ENVIRONMENT.data_dir}: start it, or run this command with "
-            "the same DATA_DIR and other variables as make run."
+            f"My Images is not running with DATA_DIR={settings.ENVIRONMENT.data_dir}: start it, or run this command "
+            "with the same DATA_DIR and other variables as make run."
         )
     return (
         "My Images has no database at DATABASE_URL, or it cannot be reached: start My Images, or run this command with "

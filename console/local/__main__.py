@@ -192,7 +192,7 @@ def _registries(environment: Environment, keys: Keys, *, killed: bool) -> tuple[
     if not environment.registry_is_ours:
         path = registry.write_config(folder / "external.yml", registry.external_snippet(environment, keys))
         say(f"The registry at {environment.registry_url} needs the settings in {path}.")
-        say(f"What each of them is for: {BASE_DIR / 'docs' / 'registry.md'}")
+        say(f"They are explained in {BASE_DIR / 'docs' / 'registry.md'}")
         return [], None
     inner_port = ports.free()
     children, reading = [], []

@@ -28,7 +28,7 @@ def credentials_at_risk(environment: Environment, program: Registry | None) -> s
     """
     if not environment.dockerhub_username or (program is not None and program.fixed):
         return ""
-    return f"this registry does not have the fix for {ADVISORY} and sends them wherever its upstream says"
+    return f"this registry does not have the fix for {ADVISORY} and sends them to any server that its upstream names"
 
 
 def gets_credentials(environment: Environment, program: Registry | None) -> bool:

@@ -119,14 +119,14 @@ class Postgres:
         if not self.data.is_dir() or any((self.data / name).exists() for name in used) or not any(self.data.iterdir()):
             return
         if self.data.is_mount():
-            raise Problem(f"The database in {self.data} was never finished: empty that folder, then start again.")
+            raise Problem(f"The database in {self.data} is incomplete. Empty that folder, then start again.")
         aside = self.data.with_name(f"{self.data.name}.unfinished")
         for number in itertools.count(2):
             if not os.path.lexists(aside):
                 break
             aside = self.data.with_name(f"{self.data.name}.unfinished.{number}")
         self.data.rename(aside)
-        say(f"The database in {self.data} was never finished and is made anew; what was there is now {aside}.")
+        say(f"The database in {self.data} is incomplete and is created again; the old files are now in {aside}.")
 
     def _make(self, owner: pwd.struct_passwd | None) -> None:
         """Make the cluster in a draft folder and rename it: a kill leaves no part of one in the final place."""
@@ -207,7 +207,7 @@ def client_program(name: str, least: int) -> tuple[Path, int]:
     found = [folder / name for folder in folders] + [Path(path) for path in [shutil.which(name)] if path]
     usable = [(version, path) for path in found if (version := _version(path)) >= least]
     if not usable:
-        raise Problem(f"The server is PostgreSQL {least}, and there is no {name} for it: install postgresql-client.")
+        raise Problem(f"The server is PostgreSQL {least}, and no such {name} was found. Install postgresql-client.")
     version, path = min(usable, key=lambda pair: pair[0])
     return path, version
 

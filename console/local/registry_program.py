@@ -94,7 +94,7 @@ def find_or_fetch(data_dir: Path, stopped: Callable[[], bool] = lambda: False) -
 def sentence(found: Registry | None) -> str:
     """What the start says of the program; ``None`` stands for one in a container."""
     if found is None:
-        return f"Registry: the image registry:2 in a container, which is not known to have the fix for {ADVISORY}."
+        return f"Registry: the image registry:2 in a container, which may not have the fix for {ADVISORY}."
     name = f"Registry: CNCF Distribution {found.version or f'of unknown version ({found.path})'}"
     return f"{name}, {'has' if found.fixed else 'does not have'} the fix for {ADVISORY}."
 
@@ -122,7 +122,7 @@ def _fetch(data_dir: Path, fetcher: registry_package.Fetcher, found: Registry | 
     :param found: what could be run without it.
     """
     if fetcher.mirror or (found is None and registry_package.has_apt()):
-        say(f"Fetching the registry's package, with the fix for {ADVISORY} where it can be had ...")
+        say(f"Downloading the registry's package, with the fix for {ADVISORY} if available ...")
     for suite in registry_package.SUITES if fetcher.mirror else ():
         package = fetcher.from_later_release(suite)
         if package is not None and _adopt(data_dir, fetcher, package, fixed_only=True):
@@ -136,7 +136,7 @@ def _fetch(data_dir: Path, fetcher: registry_package.Fetcher, found: Registry | 
         return
     _note(data_dir).touch()
     if found is not None and fetcher.mirror:
-        say("No package with the fix could be fetched. The next attempt is made by the first start after 24 hours.")
+        say("Could not download a package with the fix. The first start after 24 hours tries again.")
 
 
 def _adopt(data_dir: Path, fetcher: registry_package.Fetcher, package: Path, *, fixed_only: bool) -> bool:

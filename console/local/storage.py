@@ -135,11 +135,11 @@ class Guard:
             child.command = command
         if read_only:
             say(
-                "The disk is nearly full: images can be pulled, and nothing can be pushed or deleted until there is "
-                f"room. Make {ENOUGH_BYTES >> 20} MB free on the file system of {self._data}."
+                "The disk is nearly full, so the registry is read-only: pulls work, pushes and deletions do not. "
+                f"Make {ENOUGH_BYTES >> 20} MB free on the file system of {self._data}."
             )
         else:
-            say("There is room on the disk again: images can be pushed and deleted.")
+            say("The disk has free space again: pushes and deletions work.")
 
     def _repair_tags(self) -> None:
         """Repair the tags that a killed process cut off, while no registry runs."""
@@ -155,9 +155,9 @@ class Guard:
 
     def _clean(self) -> None:
         if removed := remove_half_written(self._data):
-            say(f"Removed {removed} half-written files from the registry's storage; no push of them was confirmed.")
+            say(f"Removed {removed} partially written files of unconfirmed pushes from the registry's storage.")
 
 
 def _say_repaired(repaired: int, what: str) -> None:
     if repaired:
-        say(f"Repaired {repaired} {what} of the registry's storage that a killed process had cut off.")
+        say(f"Repaired {repaired} {what} of the registry's storage that a killed process had truncated.")

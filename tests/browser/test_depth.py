@@ -147,7 +147,7 @@ def test_public_and_private(ann, pusher, stack):
     assert not anybody_may_pull()
     ann.go(f"/images/{repository}/-/info/")
     page.get_by_role("button", name="Make public").click()
-    dialog = page.get_by_role("dialog", name="Public or private")
+    dialog = page.get_by_role("dialog", name="Make public")
     expect(dialog.get_by_text("without logging in")).to_be_visible()
     dialog.get_by_role("button", name="Cancel").click()
     page.get_by_role("button", name="Make public").click()
@@ -155,7 +155,7 @@ def test_public_and_private(ann, pusher, stack):
     expect(page.get_by_text("The image is now public: anyone can pull it.")).to_be_visible()
     assert anybody_may_pull()
     page.get_by_role("button", name="Make private").click()
-    dialog.get_by_role("button", name="Make private").click()
+    page.get_by_role("dialog", name="Make private").get_by_role("button", name="Make private").click()
     expect(page.get_by_text("The image is now private: only you can pull it.")).to_be_visible()
     assert not anybody_may_pull()
 

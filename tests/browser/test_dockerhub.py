@@ -81,5 +81,5 @@ def test_nobody_is_shut_out(person, hub, width, theme):
     look("/docker-hub/empty/", "has no tags of this image")
     look("/docker-hub/debian/?q=nothing", "No tags match")
     hub.answers = [(503, {}, b"")] * 5
-    look(f"/docker-hub/{'a' * 60}/", "an error of its own")
+    look(f"/docker-hub/{'a' * 60}/", "Docker Hub returned an error.")
     assert found == []

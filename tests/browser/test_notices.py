@@ -152,7 +152,7 @@ ANSWERS = {
     "503": "Can’t reach the database.",
     "413": "This request is too large. My Images accepts no file uploads and at most 2 MB per form.",
     "404": "Page not found.",
-    "429": "Too many changes. Your account may make 120 changes a minute, so this one was not carried out.",
+    "429": "Too many changes. Your account can make 120 changes per minute, so this one was not made.",
 }
 
 

@@ -106,4 +106,4 @@ def test_what_was_forgotten_does_not_count(cache, upstream, inner):
 def test_nobody_answers(client, ann, settings):
     OfficialImage.objects.create(name="debian")
     settings.DOCKERHUB_INNER_URL = f"http://127.0.0.1:{free_port()}"
-    assert "does not answer" in text(client, "/docker-hub/debian/-/cached/")
+    assert "Can’t reach the cache." in text(client, "/docker-hub/debian/-/cached/")

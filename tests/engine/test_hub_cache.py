@@ -35,7 +35,7 @@ def hub_stack(registry_program, upstream):
     try:
         started.start()
         started.manage("shell", "-c", ACTIVATE.format(password=REGISTRY_PASSWORD))
-        started.wait_for_line("Official images are fetched from")
+        started.wait_for_line("Official images are pulled from")
         yield started
     finally:
         started.stop()
@@ -99,9 +99,9 @@ def login(docker, stack):
 def away(stack, upstream, image):
     """Stop the upstream when the cache has the image, and wait until it serves without it."""
     wait_until_held(stack.data_dir, image.repository, image.blobs)
-    before = stack.log().count("served as far as they are cached")
+    before = stack.log().count("only cached official images are served")
     upstream.stop()
-    wait_until(lambda: stack.log().count("served as far as they are cached") > before, "the upstream is missed")
+    wait_until(lambda: stack.log().count("only cached official images are served") > before, "the upstream is missed")
     wait_until(lambda: answers(f"http://{stack.dockerhub_address}") == 401, "the plain one serves")
 
 

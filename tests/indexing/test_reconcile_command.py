@@ -177,7 +177,7 @@ class TestCommand:
             raise OperationalError
 
         monkeypatch.setattr(walks, "begin", fail)
-        with pytest.raises(CommandError, match="My Images does not run with DATA_DIR="):
+        with pytest.raises(CommandError, match="My Images is not running with DATA_DIR="):
             run()
 
     def test_ctrl_c(self, fake, monkeypatch):

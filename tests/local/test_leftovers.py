@@ -151,7 +151,7 @@ class TestServer:
         server.start()
         assert (server.data.with_name("postgres.unfinished.3") / left).exists()
         assert all((folder / "kept").exists() for folder in earlier), "nothing that was set aside is deleted"
-        assert "was never finished and is made anew" in capsys.readouterr().out
+        assert "is incomplete and is created again" in capsys.readouterr().out
 
     @pytest.mark.parametrize("file", ["postmaster.opts", "backup_label", "backup_manifest"])
     def test_a_cluster_that_was_used_is_never_set_aside(self, server, file):
@@ -336,7 +336,7 @@ class TestStorage:
     def test_the_list_of_what_the_cache_expires(self, registry_program, tmp_path, upstream, content):
         """With a damaged one the caching registry ends as it starts; without any it never removes what it holds."""
         with running(Cache(registry_program, tmp_path / "cache", upstream.url)) as cache:
-            cache.wait_for_line("Official images are fetched from")
+            cache.wait_for_line("Official images are pulled from")
             with upstream.client() as theirs, cache.client() as ours:
                 pushed = push_image(theirs, "library/debian", "stable")
                 manifest = ours.manifest("library/debian", "stable")
@@ -349,15 +349,15 @@ class TestStorage:
             cache.stop()
             schedule.write_bytes(content)
             cache.start()
-            cache.wait_for_line("Repaired 1 files of the cache of official images")
-            cache.wait_for_line("Official images are fetched from")
+            cache.wait_for_line("Repaired 1 files of the Docker Hub cache")
+            cache.wait_for_line("Official images are pulled from")
             after = json.loads(schedule.read_text())
             assert {key: row["EntryType"] for key, row in after.items()} == {
                 key: row["EntryType"] for key, row in before.items()
             }
             with cache.client() as ours:
                 assert ours.resolve("library/debian", "stable").digest == pushed.digest
-            assert "does not answer" not in "\n".join(cache.lines)
+            assert "Can't reach" not in "\n".join(cache.lines)
 
     def test_a_list_that_is_whole_or_missing_is_left_alone(self, tmp_path):
         assert not repair_schedule(tmp_path)

@@ -271,16 +271,16 @@ class TestSupervisor:
         supervisor = Supervisor(tmp_path)
         child = self.child("thing", "import time; time.sleep(60)")
         supervisor.start(child)
-        with pytest.raises(Problem, match="did not get ready"):
+        with pytest.raises(Problem, match="did not start within"):
             supervisor.wait_for(lambda: False, [child], seconds=1)
         supervisor.stop()
-        assert capfd.readouterr().out.count("Still waiting until the thing can be reached ...") == 1
+        assert capfd.readouterr().out.count("Still waiting for the thing ...") == 1
 
     def test_what_never_gets_ready(self, tmp_path):
         supervisor = Supervisor(tmp_path)
         child = self.child("thing", "import time; time.sleep(60)")
         supervisor.start(child)
-        with pytest.raises(Problem, match="did not get ready"):
+        with pytest.raises(Problem, match="did not start within"):
             supervisor.wait_for(lambda: False, [child], seconds=0.2)
         supervisor.stop()
         assert not child.running
@@ -298,7 +298,7 @@ time.sleep(60)
         supervisor.start(child)
         wait_until(lambda: "up" in capfd.readouterr().out, "it ignores the signal")
         supervisor.stop()
-        assert "did not stop in time and is killed" in capfd.readouterr().out
+        assert "did not stop in time and was killed" in capfd.readouterr().out
         assert not child.running
 
     def test_a_signal_while_something_is_waited_for(self, tmp_path):

@@ -118,7 +118,7 @@ class TestFetching:
         assert (found.version, found.fixed) == (OLD, False)
         assert "does not have the fix for CVE-2026-33540" in registry_program.sentence(found)
         assert not left_over(data_dir)
-        assert capsys.readouterr().out.count("Fetching the registry's package") == 1
+        assert capsys.readouterr().out.count("Downloading the registry's package") == 1
 
     def test_another_distribution_has_its_own_alone(self, data_dir, mirror):
         mirror.publish("forky", FIXED)
@@ -136,7 +136,7 @@ class TestFetching:
         for name in ("apt-get", "dpkg", "dpkg-deb"):
             (path / name).unlink()
         assert registry_program.find_or_fetch(data_dir) is None
-        assert "Fetching" not in capsys.readouterr().out, "nothing is"
+        assert "Downloading" not in capsys.readouterr().out, "nothing is"
 
     def test_several_that_want_it_at_once(self, data_dir, mirror, path):
         """One of them fetches it, and the others wait for that."""
@@ -188,7 +188,7 @@ class TestUpgrading:
     def test_without_a_network_the_older_one_runs_and_it_is_tried_once_a_day(self, data_dir, mirror, older, capsys):
         shutil.rmtree(mirror.folder / "dists")
         assert registry_program.find_or_fetch(data_dir).path == older[1]
-        assert "No package with the fix could be fetched" in capsys.readouterr().out
+        assert "Could not download a package with the fix" in capsys.readouterr().out
         mirror.publish("forky", FIXED)
         assert registry_program.find_or_fetch(data_dir).path == older[1]
         assert not capsys.readouterr().out

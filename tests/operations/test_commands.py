@@ -249,7 +249,7 @@ class TestWithoutAnInstallation:
         done = self.run(*command, DATA_DIR=str(tmp_path))
         assert done.returncode == 1
         assert done.stderr == (
-            f"CommandError: My Images does not run with DATA_DIR={tmp_path}: start it, or run this command with the "
+            f"CommandError: My Images is not running with DATA_DIR={tmp_path}: start it, or run this command with the "
             "same DATA_DIR and other variables as make run.\n"
         )
         assert done.stdout == ""

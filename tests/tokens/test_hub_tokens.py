@@ -120,7 +120,7 @@ class TestAtTheRegistries:
             push_image(theirs, "library/debian", "stable")
             push_image(theirs, "somebody/app", "v1")
             with running(Cache(registry_program, tmp_path / "cache", upstream.url)) as started:
-                started.wait_for_line("Official images are fetched from")
+                started.wait_for_line("Official images are pulled from")
                 yield started
 
     def status(self, url, path, token, method="GET"):
