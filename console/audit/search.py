@@ -29,7 +29,7 @@ SELECT action FROM found WHERE action IS NOT NULL
 
 
 def actions() -> list[str]:
-    """The actions that occur in the table: one index lookup for each (loose index scan), whatever the number of rows."""
+    """The actions that occur in the table: one index lookup for each (loose index scan), however large it is."""
     with connection.cursor() as cursor:
         cursor.execute(_ACTIONS)
         return [action for (action,) in cursor.fetchall()]
