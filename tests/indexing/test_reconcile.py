@@ -84,7 +84,7 @@ class TestMending:
         assert registry().manifest(image.repository, "v1").content == pushed.content
         assert dict(image.tags.values_list("name", "manifest__digest")) == {"v1": pushed.digest}
         assert walk.counts["put_back"] == 1
-        assert f"{image.repository}:v1: could not be read, and is back where it was" in lines
+        assert f"{image.repository}:v1: could not be read, and was restored" in lines
         assert AuditEvent.objects.get(action="index.mended").detail["put_back"] == ["v1"]
         # Of the other, nobody knows where it was.
         assert any(line.startswith(f"{image.repository}: v2 cannot be read") for line in lines)
@@ -120,7 +120,7 @@ class TestMending:
         assert still.digest in digests  # no tag names it any more, but the registry has it
         assert len(digests) == 3
         assert walk.counts["forgotten"] == 3
-        assert f"{image.repository}: 3 manifests that are gone were forgotten" in lines
+        assert f"{image.repository}: 3 manifests are gone, and were removed" in lines
         assert AuditEvent.objects.get(action="index.mended").detail["forgotten"] == 3
 
     def test_a_child_that_another_index_names_stays(self, own, image):

@@ -25,7 +25,7 @@ from console.registry import jobs as image_jobs
 from console.registry.connection import registry
 from console.registry.index import hints
 from console.registry.index import jobs as index_jobs
-from console.registry.index.reconcile import AlreadyWalking
+from console.registry.index.reconcile import AlreadyRunning
 from console.registry.index.sync import reread_image
 from console.repositories.models import Image
 from console.repositories.services import delete_image
@@ -102,7 +102,7 @@ def test_a_signal_makes_a_worker_look_at_everything_again(monkeypatch):
 
     def begin():
         looked.set()
-        raise AlreadyWalking
+        raise AlreadyRunning
 
     def send():
         # Without the worker's handler it would end this process.

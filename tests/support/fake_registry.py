@@ -98,7 +98,7 @@ class FakeRegistry:
 def walk_over(*repositories, adopt_for="", **options):
     """A walk to its end, and what it told."""
     lines = []
-    walk = reconcile.walk_on(reconcile.begin(repositories, adopt_for=adopt_for), report=lines.append, **options)
+    walk = reconcile.resume(reconcile.begin(repositories, adopt_for=adopt_for), report=lines.append, **options)
     return walk, lines
 
 
