@@ -379,7 +379,7 @@ class TestUpstream:
         seen = []
         for _ in range(10):
             wait = upstream.ask()
-            seen.append((upstream.there, wait))
+            seen.append((upstream.available, wait))
         assert seen == [
             (False, 10), (True, 60), (True, 10), (True, 10), (True, 60),
             (True, 10), (True, 10), (False, 10), (False, 10), (True, 60),
