@@ -89,7 +89,7 @@ class Guarded:
             reading.append((str(program), "serve", str(files[1])))
         self.guard = Guard(self.data, self.children, reading)
 
-    def look(self):
+    def check(self):
         """What the supervisor does in each round."""
         for child in self.children:
             if not child.running and child.retry_at is None:
