@@ -29,7 +29,7 @@ from console.urls import urlpatterns as product
 __all__ = ["handler400", "handler403", "handler404", "handler500", "urlpatterns"]
 
 EARLY = "reference-early"
-# The answer that ``constant`` repeats: what the token endpoint said once.
+# The response of ``constant``: a stored response of the token endpoint.
 ANSWER = FOLDER / "reference-answer.json"
 
 
@@ -39,12 +39,12 @@ def _answer() -> bytes:
 
 
 def constant(request: HttpRequest) -> HttpResponse:
-    """The same answer to everything."""
+    """A constant response."""
     return HttpResponse(_answer(), content_type="application/json", headers={"Cache-Control": "no-store"})
 
 
 def naive(request: HttpRequest) -> HttpResponse:
-    """A token for one scope of an own image, asked for with ``Basic`` credentials."""
+    """A token for one scope of an own image, requested with ``Basic`` credentials."""
     encoded = request.headers.get("Authorization", "").removeprefix("Basic ")
     username, _, password = base64.b64decode(encoded).decode().partition(":")
     credential = RegistryCredential.objects.filter(username=username).first()
