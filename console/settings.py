@@ -271,7 +271,7 @@ GUESSES = {
     # from one address, for all accounts that it is not known for
     "address": (100, 10),
 }
-# Rate limits that differ at some places (doors). For six-digit codes they are lower: three of a million are correct.
+# Rate limits that differ at some places. For six-digit codes they are lower: three of a million are correct.
 GUESSES_AT = {
     "second factor": {"here": (10, 1800), "network": (20, 1800), "account": (60, 3600)},
     # E-mails to one address: three, and one more each half an hour, so five in an hour.

@@ -218,14 +218,14 @@ def names(opened: psycopg.Connection[Any], beginning: str) -> list[str]:
     return [str(row[0]) for row in rows]
 
 
-def drop(opened: psycopg.Connection[Any], name: str, *, whoever_uses_it: bool = True) -> None:
+def drop(opened: psycopg.Connection[Any], name: str, *, force: bool = True) -> None:
     """Drop a database.
 
-    :param whoever_uses_it: whether to close other connections to it.
+    :param force: whether to close other connections to it.
     :raises psycopg.errors.ObjectInUse: when there are other connections, and they must not be closed.
     """
-    force = sql.SQL(" WITH (FORCE)" if whoever_uses_it else "")
-    opened.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(name)) + force)
+    option = sql.SQL(" WITH (FORCE)" if force else "")
+    opened.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(name)) + option)
 
 
 def rename(opened: psycopg.Connection[Any], old: str, new: str) -> None:

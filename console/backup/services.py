@@ -166,7 +166,7 @@ def _clear_left(target: database.Database, scratch: Path) -> None:
             if database.others(opened, name):  # of a running restore
                 continue
             with contextlib.suppress(psycopg.errors.ObjectInUse):
-                database.drop(opened, name, whoever_uses_it=False)
+                database.drop(opened, name, force=False)
 
 
 @contextlib.contextmanager

@@ -28,9 +28,9 @@ from console.local.request_buffer import Connection, State
 _SLOTS = 64
 _COUNT = struct.Struct("=q")
 _counts = mmap.mmap(-1, _SLOTS * _COUNT.size)
-_NOBODY = -1
+_UNUSED = -1
 for _slot in range(_SLOTS):
-    _COUNT.pack_into(_counts, _slot * _COUNT.size, _NOBODY)
+    _COUNT.pack_into(_counts, _slot * _COUNT.size, _UNUSED)
 
 # How long, in seconds, a process with more connections lets the others accept a new one first.
 _COURTESY = 0.001
@@ -215,4 +215,4 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]
 
     def _has_more_than_another(self) -> bool:
         self._publish()
-        return bool(self.nr_conns > min(count for (count,) in _COUNT.iter_unpack(_counts) if count != _NOBODY))
+        return bool(self.nr_conns > min(count for (count,) in _COUNT.iter_unpack(_counts) if count != _UNUSED))

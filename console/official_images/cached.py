@@ -64,10 +64,10 @@ def read_cached(repository: str) -> Cached:
     images = [top for top in tops.values() if not top.is_index] + [one for one in known.values() if one]
     sizes = {blob.digest: blob.size for image in images for blob in _stored(image)}
     checked = list(sizes)[:_MOST_BLOBS]
-    there = {digest for digest, is_cached in zip(checked, at_once(blob, checked), strict=True) if is_cached}
-    tags = [_tag(name, top, known, there) for name, top in tops.items()]
+    cached = {digest for digest, is_cached in zip(checked, at_once(blob, checked), strict=True) if is_cached}
+    tags = [_tag(name, top, known, cached) for name, top in tops.items()]
     more = len(names) > len(shown) or len(children) > len(known) or len(sizes) > len(checked)
-    return Cached([tag for tag in tags if tag.size], sum(sizes[digest] for digest in there), more)
+    return Cached([tag for tag in tags if tag.size], sum(sizes[digest] for digest in cached), more)
 
 
 def _stored(image: Manifest) -> list[Descriptor]:
@@ -75,13 +75,13 @@ def _stored(image: Manifest) -> list[Descriptor]:
     return [blob for blob in image.blobs if not blob.is_foreign]
 
 
-def _tag(name: str, top: Manifest, known: dict[str, Manifest | None], there: set[str]) -> CachedTag:
+def _tag(name: str, top: Manifest, known: dict[str, Manifest | None], cached: set[str]) -> CachedTag:
     tag, counted = CachedTag(name, 0), dict[str, int]()
     children = [(child.platform, known.get(child.digest)) for child in top.children] or [(None, top)]
     for platform, image in children:
         blobs = _stored(image) if image else []
-        counted |= {blob.digest: blob.size for blob in blobs if blob.digest in there}
-        if platform and blobs and all(blob.digest in there for blob in blobs):
+        counted |= {blob.digest: blob.size for blob in blobs if blob.digest in cached}
+        if platform and blobs and all(blob.digest in cached for blob in blobs):
             tag.platforms.append(str(platform))
     tag.size = sum(counted.values())
     return tag
