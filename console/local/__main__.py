@@ -51,7 +51,7 @@ def main() -> int:
         return 1
     except Exception:
         # Also written to the log files; the interpreter would print it only to standard error.
-        say(f"My Images ends with an error of its own.\n{traceback.format_exc().rstrip()}")
+        say(f"My Images stops because of an internal error.\n{traceback.format_exc().rstrip()}")
         return 1
 
 
@@ -66,7 +66,7 @@ def keep_private(data_dir: Path) -> None:
         if os.geteuid() in (0, folder.stat().st_uid):
             folder.chmod(0o700)
         elif folder == data_dir:
-            say(f"{data_dir} belongs to another user: whether others can read what is in it, its mode decides.")
+            say(f"{data_dir} belongs to another user: its mode decides whether others can read it.")
 
 
 def _run(environment: Environment) -> int:
@@ -75,7 +75,7 @@ def _run(environment: Environment) -> int:
     killed = orphans.was_killed(run)
     left = orphans.clear(run)
     if left:
-        say(f"Cleared away what an earlier run had left behind: {', '.join(left)}.")
+        say(f"Stopped processes that an earlier run had left running: {', '.join(left)}.")
     for host in gunicorn.hosts(environment):
         ports.check(host, environment.console_port, "CONSOLE_PORT", "the console")
     if environment.registry_is_ours:
@@ -135,7 +135,7 @@ def _start(supervisor: Supervisor, environment: Environment, keys: Keys, *, kill
     if environment.embedded_database:
         server = Postgres(environment.data_dir / "postgres", environment.socket_dir, environment.postgres_options)
         if not server.is_made:
-            say("Making the database, which takes a few seconds ...")
+            say("Creating the database, which takes a few seconds ...")
         server.initialise()
         database = Child(
             "postgres",
@@ -151,7 +151,7 @@ def _start(supervisor: Supervisor, environment: Environment, keys: Keys, *, kill
         supervisor.start(child)
     if environment.embedded_database:
         supervisor.wait_for(database.ready, [database], RECOVERY_SECONDS)
-    say("Preparing the database's tables and the pages' files ...")
+    say("Migrating the database and collecting static files ...")
     prepare = [sys.executable, str(BASE_DIR / "manage.py"), "prepare"]
     supervisor.run_once(Child("prepare", prepare, variables, lambda: True, plain=("Account ID: ", "Password: ")))
     console = Child("console", gunicorn.command(environment), variables, lambda: _answers(_health(environment), {200}))

@@ -107,7 +107,7 @@ class Cache:
         now = time.monotonic()
         ended = self.process is not None and self.process.poll() is not None
         if ended and not self.caching:
-            raise Problem("The registry that serves what is cached has ended; the lines above may say why.")
+            raise Problem("The registry that serves the cached images has exited; the lines above may say why.")
         if ended and now - self.started_at < _SETTLED_SECONDS:
             self.plain_until = now + min(self.environment.dockerhub_check_seconds, _SOON_SECONDS)
         caching = upstream_available and now >= self.plain_until
@@ -125,7 +125,7 @@ class Cache:
         repaired = remove_half_written(self.data) + repair_tags(self.data) + repair_links(self.data, time.time())
         repaired += repair_schedule(self.data)
         if repaired:
-            say(f"Repaired {repaired} files of the cache of official images that a killed process had cut off.")
+            say(f"Repaired {repaired} files of the cache of official images that a killed process had truncated.")
 
     def _start(self, caching: bool) -> None:
         upstream = self.environment.dockerhub_upstream
@@ -161,7 +161,7 @@ def _gets_credentials(environment: Environment) -> bool:
     if risk and given:
         say(f"Warning: the cache uses DOCKERHUB_USERNAME and DOCKERHUB_PASSWORD, although {risk}.")
     elif risk:
-        say(f"The cache does without DOCKERHUB_USERNAME and DOCKERHUB_PASSWORD: {risk}.")
+        say(f"The cache does not use DOCKERHUB_USERNAME and DOCKERHUB_PASSWORD: {risk}.")
     return given
 
 

@@ -155,7 +155,7 @@ class Postgres:
         )
         if result.returncode:
             last = (result.stderr.strip().splitlines() or ["no reason given"])[-1]
-            raise Problem(f"PostgreSQL's data folder {self.data} cannot be made: {last}")
+            raise Problem(f"PostgreSQL's data folder {self.data} cannot be created: {last}")
 
     def connect(self, database: str = SUPERUSER) -> psycopg.Connection[tuple[object, ...]]:
         """A connection as the server's superuser, with autocommit."""

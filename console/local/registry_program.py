@@ -136,7 +136,7 @@ def _fetch(data_dir: Path, fetcher: registry_package.Fetcher, found: Registry | 
         return
     _note(data_dir).touch()
     if found is not None and fetcher.mirror:
-        say("No package with the fix could be fetched. The next attempt is made by the first start after 24 hours.")
+        say("No package with the fix could be downloaded. The first start after 24 hours retries.")
 
 
 def _adopt(data_dir: Path, fetcher: registry_package.Fetcher, package: Path, *, fixed_only: bool) -> bool:

@@ -59,7 +59,7 @@ def _wait_until_ended(data: Path, wait_seconds: float) -> None:
                 f"stop it first ('kill -INT {first[0]}')."
             )
         if now > until_killed:
-            raise Problem(f"Process {next(iter(running))} of a killed PostgreSQL over {data} does not end.")
+            raise Problem(f"Process {next(iter(running))} of a killed PostgreSQL over {data} does not exit.")
         if now > until:
             for pid in running:
                 linux.send(pid, signal.SIGKILL)

@@ -139,7 +139,7 @@ class Guard:
                 f"room. Make {ENOUGH_BYTES >> 20} MB free on the file system of {self._data}."
             )
         else:
-            say("There is room on the disk again: images can be pushed and deleted.")
+            say("There is enough disk space again: images can be pushed and deleted.")
 
     def _repair_tags(self) -> None:
         """Repair the tags that a killed process truncated; no registry may be running."""
@@ -160,4 +160,4 @@ class Guard:
 
 def _say_repaired(repaired: int, what: str) -> None:
     if repaired:
-        say(f"Repaired {repaired} {what} of the registry's storage that a killed process had cut off.")
+        say(f"Repaired {repaired} {what} of the registry's storage that a killed process had truncated.")

@@ -72,9 +72,7 @@ class Supervisor:
                 notice_at = deadline + 1
                 say(f"Still waiting until the {names} can be reached ...")
             if time.monotonic() > deadline:
-                raise Problem(
-                    f"The {names} did not get ready within {seconds:.0f} seconds; the lines above may say why."
-                )
+                raise Problem(f"The {names} did not become ready within {seconds:.0f} seconds; the lines above may say why.")
             time.sleep(_POLL_SECONDS)
 
     def start(self, child: Child) -> None:
@@ -128,7 +126,7 @@ class Supervisor:
             return False
         for child in self.children:
             if child.reads_keys and child.running:
-                say(f"The {child.name} is started again, to read its keys.")
+                say(f"The {child.name} is restarted, to read its keys.")
                 child.ask_to_stop()
                 until = time.monotonic() + RESTART_SECONDS
                 while child.running and time.monotonic() < until and not self.signals:
@@ -148,7 +146,7 @@ class Supervisor:
         if child.retry_at is None:
             wait = child.plan_restart()
             when = f"in {wait:.0f} s" if wait >= 1 else "now"
-            say(f"The {child.name} {child.died()}. It is started again {when}.")
+            say(f"The {child.name} {child.died()}. It is restarted {when}.")
         elif child.due:
             child.start()
             return True

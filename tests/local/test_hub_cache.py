@@ -167,7 +167,7 @@ def test_it_ends_when_nothing_can_be_served(registry_program, tmp_path):
         cache.wait_for_line(AWAY)
         os.kill(cache.registry_pid(), signal.SIGKILL)
         assert cache.process.wait(20) == 1
-        cache.wait_for_line("The registry that serves what is cached has ended")
+        cache.wait_for_line("The registry that serves the cached images has exited")
 
 
 def test_it_stops_with_all_that_it_started(cache):
@@ -419,8 +419,8 @@ class TestConfiguration:
             ("2.8.3+ds1-3", "https://registry.example.com", True, ""),
             ("2.8.3+ds1-3", "http://127.0.0.1:1", True, ""),
             ("2.8.2+ds1-1", "https://registry-1.docker.io", True, "Warning: the cache uses DOCKERHUB_USERNAME"),
-            ("2.8.2+ds1-1", "https://registry.example.com", False, "The cache does without DOCKERHUB_USERNAME"),
-            ("2.8.2+ds1-1", "http://registry-1.docker.io", False, "The cache does without DOCKERHUB_USERNAME"),
+            ("2.8.2+ds1-1", "https://registry.example.com", False, "The cache does not use DOCKERHUB_USERNAME"),
+            ("2.8.2+ds1-1", "http://registry-1.docker.io", False, "The cache does not use DOCKERHUB_USERNAME"),
         ],
     )
     def test_a_registry_that_believes_any_token_server_gets_none(

@@ -271,7 +271,7 @@ class TestSupervisor:
         supervisor = Supervisor(tmp_path)
         child = self.child("thing", "import time; time.sleep(60)")
         supervisor.start(child)
-        with pytest.raises(Problem, match="did not get ready"):
+        with pytest.raises(Problem, match="did not become ready"):
             supervisor.wait_for(lambda: False, [child], seconds=1)
         supervisor.stop()
         assert capfd.readouterr().out.count("Still waiting until the thing can be reached ...") == 1
@@ -280,7 +280,7 @@ class TestSupervisor:
         supervisor = Supervisor(tmp_path)
         child = self.child("thing", "import time; time.sleep(60)")
         supervisor.start(child)
-        with pytest.raises(Problem, match="did not get ready"):
+        with pytest.raises(Problem, match="did not become ready"):
             supervisor.wait_for(lambda: False, [child], seconds=0.2)
         supervisor.stop()
         assert not child.running

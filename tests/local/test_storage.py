@@ -145,7 +145,7 @@ def test_a_push_that_found_no_room_can_be_made_again(guarded, capfd):
     assert guarded.pull(old).content == old
     guarded.disk.room()
     assert guarded.check()
-    assert "There is room on the disk again" in capfd.readouterr().out
+    assert "There is enough disk space again" in capfd.readouterr().out
     assert guarded.push(new) == 201
     assert guarded.pull(new).content == new
     assert guarded.pull(old).content == old
