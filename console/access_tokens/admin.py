@@ -1,3 +1,5 @@
+"""Access tokens in the administration."""
+
 from __future__ import annotations
 
 from typing import Any

@@ -1,3 +1,5 @@
+"""Accounts in the administration."""
+
 from __future__ import annotations
 
 import secrets

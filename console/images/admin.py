@@ -1,3 +1,5 @@
+"""Images, tags, deletions, copies and failed work in the administration."""
+
 from __future__ import annotations
 
 from typing import Any

@@ -1,3 +1,5 @@
+"""Second factors and connected identities in the administration."""
+
 from __future__ import annotations
 
 from typing import Any

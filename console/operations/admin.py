@@ -1,3 +1,5 @@
+"""Background jobs in the administration."""
+
 from __future__ import annotations
 
 import json

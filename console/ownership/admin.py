@@ -1,3 +1,5 @@
+"""Namespaces and holds in the administration."""
+
 from __future__ import annotations
 
 from typing import Any

@@ -11,7 +11,7 @@ Rules, by example:
   the version (Semantic Versioning 2.0.0, section 11).
 - ``1.0.dev1`` < ``1.0a1`` < ``1.0rc1`` < ``1.0`` < ``1.0.post1``: so do the words for pre-releases without a hyphen
   (PEP 440, "Summary of permitted suffixes and relative ordering").
-- ``1.0`` and ``1.0.0`` stand side by side, after all pre-releases of either; so do ``v1.0`` and ``1.0``.
+- ``1.0`` and ``1.0.0`` are adjacent, after all pre-releases of either; so do ``v1.0`` and ``1.0``.
 - ``1.0.0_build.5``: Helm writes ``_`` for the ``+`` of build metadata. It comes after ``1.0.0`` and before ``1.0.1``.
   What begins with a word for pre-releases is one here too: ``1.0.0_rc1``.
 - ``2026-01-31`` is a date, not a pre-release of 2026.
@@ -27,7 +27,7 @@ The key is a structure, ``$``, and the tag itself, which decides between tags of
 ``1`` ``9``   a number of so many digits, leading zeros left out, and the digits
 ``A10``       a number of 10 to 99 digits; ``B100``: of 100 or more
 ``a`` ``z``   a word, in lower case
-``!``         a development release of what stands before it
+``!``         a development release of the part before it
 ``#``         a pre-release; then its identifiers, separated by ``,``, each after ``0`` (a number) or ``1`` (any other)
 ``$``         the end
 ``+``         ``_``
