@@ -1,8 +1,7 @@
-"""What the token endpoint is measured beside: the product's addresses, and two views more on the same server.
+"""References for the token endpoint: the product's URLs, and two more views on the same server.
 
-``constant`` is what the server and the middleware of pages take by themselves; as ``early`` it is answered where the
-endpoint is, before most of that. ``naive`` is the endpoint as one writes
-it first: everything is looked up, read and verified anew for each request.
+``constant`` measures only the server and the middleware of pages; as ``early`` it is served like the endpoint, before
+most middleware. ``naive`` is a simple implementation of the endpoint without any caches.
 """
 
 from __future__ import annotations

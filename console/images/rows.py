@@ -25,7 +25,7 @@ _PLATFORMS_SHOWN = 3
 
 
 class ShownImage(NamedTuple):
-    """What the list shows of an image, with the user's star: columns of a query, or attributes of an image."""
+    """An image in the list, with the user's star: columns of a query, or attributes of an image."""
 
     pk: int
     full_name: str

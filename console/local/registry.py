@@ -36,7 +36,7 @@ FEWER_COLLECTIONS = MappingProxyType({"GOGC": "400"})
 
 @dataclass(frozen=True)
 class Program:
-    """How to run the registry; ``container`` is the name of its Docker container, if it runs in one."""
+    """A command that runs the registry; ``container`` is the name of its Docker container, if it runs in one."""
 
     command: tuple[str, ...]
     container: str = ""

@@ -72,7 +72,9 @@ class Supervisor:
                 notice_at = deadline + 1
                 say(f"Still waiting until the {names} can be reached ...")
             if time.monotonic() > deadline:
-                raise Problem(f"The {names} did not become ready within {seconds:.0f} seconds; the lines above may say why.")
+                raise Problem(
+                    f"The {names} did not become ready within {seconds:.0f} seconds; the lines above may say why."
+                )
             time.sleep(_POLL_SECONDS)
 
     def start(self, child: Child) -> None:

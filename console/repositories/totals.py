@@ -14,7 +14,7 @@ from console.repositories.models import Image
 _COUNT = """
 SELECT count(*) FILTER (WHERE NOT attached) AS tags, count(*) FILTER (WHERE attached) AS attachments,
        max(pushed_at) AS newest,
-       -- What manifests claim is not bounded in sum; the column is.
+       -- Sizes are user input: the sum could exceed the column's range.
        (
            SELECT least(coalesce(sum(size), 0), 9223372036854775807) FROM images_manifest
            WHERE id IN (SELECT manifest_id FROM images_tag WHERE image_id = {image})

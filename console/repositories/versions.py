@@ -22,7 +22,7 @@ def _text(moment: datetime.datetime) -> str:
 
 @dataclass(frozen=True)
 class Overview:
-    """What the page with the list shows about all images of the account."""
+    """Summary of all images of the account, for the page with the list."""
 
     version: str
     namespaces: tuple[str, ...]

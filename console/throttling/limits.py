@@ -36,7 +36,7 @@ def guess_limits(known: bool, secret: bool = False, door: str = "") -> dict[str,
 def guess_wait(
     limits: Mapping[str, GuessLimit], until: Mapping[str, datetime.datetime | None], now: datetime.datetime
 ) -> float:
-    """How many seconds the next guess is rate limited; 0 or less if it is allowed.
+    """Seconds until the next guess is allowed (rate limit); 0 or less if it is allowed now.
 
     :param until: for each limit the time (theoretical arrival time) that each wrong guess advances by ``seconds``.
     """

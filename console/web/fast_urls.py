@@ -12,7 +12,7 @@ _STAND_INS = {"": _COMPONENT, "/": f"{_COMPONENT}/{_COMPONENT}", ":": f"sha256:{
 
 
 def address_of(view: str, *names: str) -> str:
-    """The same as ``reverse(view, args=names)``, for names of repositories, tags, and digests, each at most once.
+    """Same result as ``reverse(view, args=names)``, for at most one repository name, one tag, and one digest.
 
     Their grammars have no characters that must be quoted in a URL.
     """

@@ -208,7 +208,7 @@ def add_config(reading: Reading, content: bytes) -> None:
 
 
 def shown_config(document: dict[str, Any]) -> dict[str, Any]:
-    """What pages show of a configuration; of environment variables only the names."""
+    """Select the part of a configuration that pages show; of environment variables only the names."""
     runtime = document.get("config")
     runtime = runtime if isinstance(runtime, dict) else {}
     shown = {
@@ -240,7 +240,7 @@ def _shortened(shown: dict[str, Any]) -> dict[str, Any]:
 
 
 def shown_chart(document: dict[str, Any]) -> dict[str, Any]:
-    """What pages show of a Helm chart. Its configuration is its ``Chart.yaml`` (Helm, "The Chart.yaml File")."""
+    """Select what pages show of a Helm chart's configuration, its ``Chart.yaml`` (Helm, "The Chart.yaml File")."""
     shown = {
         "name": _text(document.get("name")),
         "version": _text(document.get("version")),

@@ -45,7 +45,7 @@ Opened = Callable[[], AbstractContextManager[RegistryManifest | Descriptor | Non
 
 
 class Fact(NamedTuple):
-    """What an index shows of a child; ``platform`` is empty unless the child has exactly one."""
+    """Facts about a child for its index; ``platform`` is empty unless the child has exactly one."""
 
     size: int
     kind: str
