@@ -1,7 +1,7 @@
-"""What is measured, side by side with what a user would pick instead. ``python -m benchmarks`` runs all of it.
+"""Benchmarks, side by side with alternatives. ``python -m benchmarks`` runs all of them.
 
-Each run has a data folder, a PostgreSQL and a registry of its own, on free ports of the loopback address. The folder is
-temporary, unless ``BENCHMARK_DATA_DIR`` names one: that is kept, with what was seeded into it.
+Each run has its own data folder, PostgreSQL and registry, on free ports of the loopback address. The folder is
+temporary, unless ``BENCHMARK_DATA_DIR`` names one: that is kept, with the seeded data.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from console.local import ports
 GIVEN = os.environ.get("BENCHMARK_DATA_DIR", "")
 FOLDER = Path(GIVEN or tempfile.mkdtemp(prefix="my-images-benchmarks-")).resolve()
 FOLDER.mkdir(parents=True, exist_ok=True)
-# The embedded server runs as another user when we are root: it must be able to get to its own folder.
+# The embedded server runs as another user when we are root, and needs search permission on its parent folder.
 FOLDER.chmod(0o711)
 
 for _name in ("DATABASE_URL", "REGISTRY_URL", "REGISTRY_ADDRESS", "CONSOLE_URL", "ALLOWED_HOSTS", "EMAIL_HOST"):
     os.environ.pop(_name, None)
-# The settings read the environment: whoever imports a model imports this package first.
+# The settings read the environment, so this package must be imported before any model.
 os.environ["DATA_DIR"] = str(FOLDER)
 os.environ["CONSOLE_PORT"] = str(ports.free())
 os.environ["REGISTRY_PORT"] = str(ports.free())

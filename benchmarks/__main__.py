@@ -8,7 +8,7 @@ import sys
 
 
 def main() -> int:
-    """Run each in a process of its own, with a fresh installation; how many failed."""
+    """Run each in a separate process with a fresh installation; returns the number of failures."""
     environment = {name: value for name, value in os.environ.items() if name != "BENCHMARK_DATA_DIR"}
     failed = 0
     for name in (

@@ -1,8 +1,8 @@
-"""What a browser makes of the pages: how soon it paints them, how much it fetches, and whether anything jumps.
+"""Pages in a browser: time to paint, transferred bytes, layout shift.
 
-Chromium without a window, against the console as an installation serves it, on the same machine: so what a network
-would add is not in the times, but in the bytes. The first visit is made with an empty cache, the next with what the
-first left. Beside it stands how long a registry browser without an index has to ask before it knows what to paint.
+Headless Chromium against the console on the same machine, so the network is only in the bytes, not in the times. The
+first visit has an empty cache, the next visit that of the first. For comparison: how long a registry browser without an
+index needs to query the same data.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ ROUNDS = 5
 SIZES = (1000, 100_000)
 WIDTHS = (1440, 390)
 FIRST_BYTES, NEXT_BYTES = 100_000, 15_000
-# Less cannot be seen: 0.1 is what is usually called good.
+# Invisible; 0.1 is usually called good.
 MOST_SHIFT = 0.001
-# Set before the page's own scripts, so that nothing is missed.
+# Installed before the page's own scripts, so that no event is missed.
 _OBSERVE = """
 window.__shift = 0;
 new PerformanceObserver(list => {
@@ -48,7 +48,7 @@ _TIMES = """() => {
     interactive: loaded.domInteractive, load: loaded.loadEventEnd,
   };
 }"""
-# What watch.js does when something has changed: the list is fetched anew and put in the place of the old one.
+# Like watch.js after a change: reload the list and replace the old one.
 _REFRESH = """() => new Promise(done => {
   if (!document.querySelector("[data-watch]")) return done();
   document.addEventListener("htmx:afterSettle", () => requestAnimationFrame(() => requestAnimationFrame(done)),
@@ -60,7 +60,7 @@ _TIME_NAMES = ("paint", "content", "interactive", "load")
 
 @dataclass
 class Visit:
-    """What a browser saw of one visit: times in milliseconds from the beginning of the navigation."""
+    """Measurements of one visit: times in milliseconds from the beginning of the navigation."""
 
     times: dict[str, float]
     size: int
@@ -69,7 +69,7 @@ class Visit:
 
 
 def visit(context: BrowserContext, address: str) -> Visit:
-    """Open a page in a tab of its own, and let the list on it be fetched anew once.
+    """Open a page in a new tab, and reload its list once.
 
     :raises RuntimeError: when the page is not shown.
     """
@@ -86,7 +86,7 @@ def visit(context: BrowserContext, address: str) -> Visit:
         page.wait_for_function(_PAINTED)
         page.wait_for_function(_SETTLED)
         times = page.evaluate(_TIMES)
-        # What comes from the cache has no bytes.
+        # Resources from the cache have no bytes.
         fetched = [size for size in sizes if size]
         page.evaluate(_REFRESH)
         return Visit(times, int(sum(fetched)), len(fetched), page.evaluate("window.__shift"))
@@ -97,7 +97,7 @@ def visit(context: BrowserContext, address: str) -> Visit:
 def visits(
     browser: Browser, cookie: dict[str, str], width: int, address: str, rounds: int
 ) -> tuple[list[Visit], list[Visit]]:
-    """The first visits, each with an empty cache, and the next ones."""
+    """The first visits, each with an empty cache, and the next visits."""
     first, then = [], []
     for _ in range(rounds):
         context = browser.new_context(viewport={"width": width, "height": 900})
@@ -111,7 +111,7 @@ def visits(
 
 
 def addresses(account: Account) -> dict[str, str]:
-    """The pages that are looked at."""
+    """The measured pages."""
     wide = Image.objects.get(owner=account, name="wide")
     tag = Tag.objects.filter(image=wide, subject="").order_by("pk")[1]
     return {
@@ -123,7 +123,7 @@ def addresses(account: Account) -> dict[str, str]:
 
 
 def session(account: Account) -> dict[str, str]:
-    """The cookie of a session of the account's."""
+    """The cookie of a session of the account."""
     client = Client()
     client.force_login(account)
     name = settings.SESSION_COOKIE_NAME
@@ -133,7 +133,7 @@ def session(account: Account) -> dict[str, str]:
 def measure(
     size: str, browser: Browser, cookie: dict[str, str], pages: dict[str, str], rounds: int
 ) -> dict[str, float]:
-    """Look at all pages, and print what came out; the first visits' first contents in milliseconds, at full width."""
+    """Visit all pages and print the results; returns the first visits' first contentful paint in ms, at full width."""
     contents: dict[str, float] = {}
     rows, worst = [], {"first": 0.0, "next": 0.0, "shift": 0.0}
     for width in WIDTHS:
@@ -171,7 +171,7 @@ def measure(
 
 
 def compare(size: str, contents: dict[str, float], asked: dict[str, float]) -> None:
-    """Print how soon the pages are painted beside how long the registry has to be asked for the same."""
+    """Print the time to paint the pages beside the time to query the same from the registry."""
     needed = {
         "list": asked[ALL_NAMES] + asked[TAG_NUMBERS],
         "search": asked[ALL_NAMES],
@@ -193,7 +193,7 @@ def _met(kept: bool) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Seed, serve, look."""
+    """Seed, serve, and measure."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.browser", description=__doc__)
     parser.add_argument("--images", type=int, nargs="+", default=SIZES)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
@@ -210,7 +210,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 seed(account.pk, Plan(images))
                 say(f"Seeded in {seconds():.0f} s.")
             size = f"{Image.objects.count():,} images, {Tag.objects.count():,} tags"
-            # Once Playwright is there, Django takes the thread for a loop's and does not ask the database.
+            # After Playwright has started, Django believes the thread runs an event loop, and refuses queries.
             cookie, pages = session(account), addresses(account)
             connections.close_all()
             with console(), sync_playwright() as playwright:

@@ -1,4 +1,4 @@
-"""The clients that push and pull, each image of fresh random bytes: skopeo, and a Docker Engine."""
+"""Clients that push and pull images of random bytes: skopeo, and a Docker Engine."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from tests.support.docker_engine import Docker, layer
 
 
 class Client(Protocol):
-    """Something that makes an image, pushes it and pulls it. Only ``push`` and ``pull`` are timed."""
+    """A client that creates an image, pushes it and pulls it. Only ``push`` and ``pull`` are timed."""
 
     def make(self, layers: int, size: int) -> int:
-        """Make the next image: so many layers of so many random bytes; the bytes of its blobs."""
+        """Create the next image with ``layers`` of ``size`` random bytes; returns the bytes of its blobs."""
         ...
 
     def log_in(self, registry: Registry) -> None:
-        """Have the credentials for the registry."""
+        """Store the credentials for the registry."""
         ...
 
     def load(self, registry: Registry, image: str, tag: str) -> None:
-        """Whatever else comes before the push of that image."""
+        """Prepare the push of that image."""
         ...
 
     def push(self, registry: Registry, image: str, tag: str) -> None:
@@ -38,7 +38,7 @@ class Client(Protocol):
         ...
 
     def forget(self) -> None:
-        """Keep nothing that would help with the next pull or push."""
+        """Clear caches that would speed up the next pull or push."""
         ...
 
     def pull(self, registry: Registry, image: str, tag: str) -> None:
@@ -60,9 +60,9 @@ def _archives(layers: int, size: int) -> list[bytes]:
 
 
 class Skopeo:
-    """skopeo, between a registry and folders, with a cache of its own for each run.
+    """skopeo, between a registry and folders, with a separate cache for each run.
 
-    The layers are gzip already, so that it neither compresses nor changes anything.
+    The layers are compressed already, so that it does not change them.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -94,14 +94,14 @@ class Skopeo:
         registry.write_credentials(self.folder / "auth.json")
 
     def load(self, registry: Registry, image: str, tag: str) -> None:
-        """Nothing: the folder is the image."""
+        """Do nothing: the folder is the image."""
 
     def push(self, registry: Registry, image: str, tag: str) -> None:
         """Copy the folder to the registry."""
         self.copy(f"dir:{self.source}", f"docker://{repository(registry, image, tag)}")
 
     def forget(self) -> None:
-        """Remove the cache and what was pulled."""
+        """Remove the cache and the pulled image."""
         for folder in (self.folder / "home", self.folder / "pulled"):
             shutil.rmtree(folder, ignore_errors=True)
         (self.folder / "home").mkdir(parents=True)
@@ -111,16 +111,16 @@ class Skopeo:
         self.copy(f"docker://{repository(registry, image, tag)}", f"dir:{self.folder / 'pulled'}")
 
     def copy(self, source: str, target: str) -> None:
-        """Wait for one ``skopeo copy``.
+        """Run ``skopeo copy``.
 
-        :raises RuntimeError: when it fails; the message is skopeo's own.
+        :raises RuntimeError: when it fails, with skopeo's message.
         """
         _wait(self.start(source, target))
 
     def start(self, source: str, target: str, number: int = 0) -> subprocess.Popen[bytes]:
-        """Start one ``skopeo copy``.
+        """Start ``skopeo copy``.
 
-        :param number: tells apart those that run at once: each has a cache of its own.
+        :param number: of the concurrent process; each has its own cache.
         """
         home = self.folder / "home" / str(number)
         home.mkdir(parents=True, exist_ok=True)
@@ -129,7 +129,7 @@ class Skopeo:
             "HOME": str(home),
             "XDG_DATA_HOME": str(home),
             "XDG_RUNTIME_DIR": str(home),
-            # Otherwise root's cache is the machine's.
+            # Otherwise root uses the machine's cache.
             "_CONTAINERS_ROOTLESS_UID": "1000",
             "REGISTRY_AUTH_FILE": str(self.folder / "auth.json"),
         }
@@ -142,7 +142,7 @@ class Skopeo:
         )
 
     def pull_at_once(self, registry: Registry, image: str, tag: str, clients: int) -> None:
-        """So many pulls at once, a process each."""
+        """Run ``clients`` concurrent pulls, each in a process."""
         source, target = f"docker://{repository(registry, image, tag)}", f"dir:{self.folder / 'pulled'}"
         (self.folder / "pulled").mkdir(exist_ok=True)
         running = [self.start(source, f"{target}/{number}", number) for number in range(clients)]
@@ -157,7 +157,7 @@ def _wait(process: subprocess.Popen[bytes]) -> None:
 
 
 class Engine:
-    """A Docker Engine of its own."""
+    """A private Docker Engine."""
 
     def __init__(self, engine: Docker) -> None:
         self.engine = engine
@@ -165,7 +165,7 @@ class Engine:
         self.archive = engine.folder / "image.tar"
 
     def make(self, layers: int, size: int) -> int:
-        """Write the image as an archive that ``docker load`` takes."""
+        """Write the image as an archive for ``docker load``."""
         archives = _archives(layers, size)
         config = _config(archives)
         names = [f"{number}/layer.tar" for number in range(layers)]
@@ -183,7 +183,7 @@ class Engine:
         registry.write_credentials(self.engine.folder / "client" / "config.json")
 
     def load(self, registry: Registry, image: str, tag: str) -> None:
-        """Load the image and give it its address."""
+        """Load the image and tag it."""
         self.docker("load", "--input", str(self.archive))
         self.docker("tag", "made:v1", repository(registry, image, tag))
 

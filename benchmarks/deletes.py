@@ -1,8 +1,8 @@
-"""Deleting all tags of an image: the product's order against deleting one digest after another.
+"""Deletion of all tags of an image: the product's algorithm against deleting digests one by one.
 
-``python -m benchmarks.deletes [TAGS …]``: images of so many tags each (100, 1,000 and 10,000 unless given), every tag
-with a manifest, a config and a layer of its own and a layer that all share. The data is written as the registry's
-storage holds it, and read back through its API before anything is measured.
+``python -m benchmarks.deletes [TAGS …]``: images with so many tags (100, 1,000 and 10,000 by default), each tag with
+its own manifest, config and layer, and a layer that all share. The data is written to the registry's storage, and read
+back through its API before the measurement.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from console.repositories import services
 from console.repositories.models import Image, ImageDeletion, Manifest, Tag
 from registry_client import DOCKER_CONFIG, DOCKER_LAYER, DOCKER_MANIFEST
 
-# Deleting digests one by one takes most of an hour for 10,000: so many are timed, the rest is reckoned.
+# Deleting 10,000 digests one by one takes most of an hour: so many are timed, the rest is extrapolated.
 SAMPLE = 100
 CHOSEN = 100
 _LAYER_BYTES = 256
@@ -37,20 +37,20 @@ _ROWS_AT_ONCE = 2000
 
 
 class Storage:
-    """The registry's storage folder (Distribution, "storage driver paths"), written to without asking it."""
+    """The registry's storage folder (Distribution, "storage driver paths"), written directly."""
 
     def __init__(self, repository: str) -> None:
         root = FOLDER / "registry" / "data" / "docker" / "registry" / "v2"
         self.blobs, self.repository = root / "blobs" / "sha256", root / "repositories" / repository
 
     def put_blob(self, content: bytes) -> str:
-        """Store a blob with its link; its digest."""
+        """Store a blob with its link; returns its digest."""
         digest = self._store(content)
         _write(self.repository / "_layers" / "sha256" / digest / "link", f"sha256:{digest}".encode())
         return f"sha256:{digest}"
 
     def put_manifest(self, content: bytes, tag: str) -> str:
-        """Store a manifest and point ``tag`` at it; its digest."""
+        """Store a manifest with a tag; returns its digest."""
         digest = self._store(content)
         link = f"sha256:{digest}".encode()
         manifests = self.repository / "_manifests"
@@ -71,7 +71,7 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def seed(namespace: Namespace, name: str, tags: int) -> Image:
-    """An image with so many tags, in the registry and in the index."""
+    """Create an image with so many tags, in the registry and in the index."""
     image = Image.objects.create(namespace=namespace, name=name)
     storage = Storage(image.repository)
     shared = os.urandom(_LAYER_BYTES)
@@ -120,7 +120,7 @@ def seed(namespace: Namespace, name: str, tags: int) -> Image:
 
 
 def _check(image: Image, tags: int) -> None:
-    """See that the registry takes what was written for its own."""
+    """Check that the registry can read the written data."""
     assert len(registry().tags(image.repository)) == tags
     number = random.randrange(tags)
     manifest = registry().manifest(image.repository, f"build-{number:06}")
@@ -129,7 +129,7 @@ def _check(image: Image, tags: int) -> None:
 
 
 def naive(image: Image, tags: int) -> tuple[float, int]:
-    """Seconds for deleting one digest after another, and how many of them were timed."""
+    """Seconds for deleting digests one by one, and how many of them were timed."""
     sample = min(tags, SAMPLE)
     digests = list(Tag.objects.filter(image=image).order_by("name").values_list("manifest__digest", flat=True)[:sample])
     with tools.stopwatch() as seconds:
@@ -137,12 +137,12 @@ def naive(image: Image, tags: int) -> tuple[float, int]:
             registry().delete_manifest(image.repository, digest)
     if sample == tags:
         return seconds(), sample
-    # The registry reads all tags that are left: on average, half of what the first deletions read.
+    # The registry reads all remaining tags for each: on average half of what the first deletions read.
     return seconds() / sample * tags * (tags / 2) / (tags - sample / 2), sample
 
 
 def chosen(image: Image, owner: Account) -> tuple[float, int]:
-    """Seconds for deleting some tags of the image through the product, and how often their number had moved."""
+    """Seconds for deleting some tags of the image with the product, and how often their number changed."""
     names = list(Tag.objects.filter(image=image).order_by("-name").values_list("name", flat=True)[:CHOSEN])
     seen: set[int] = set()
     with tools.worker(), tools.stopwatch() as seconds:
@@ -155,7 +155,7 @@ def chosen(image: Image, owner: Account) -> tuple[float, int]:
 
 
 def product(image: Image, owner: Account) -> tuple[float, float, int]:
-    """Seconds from asking for the deletion until the image is gone, of processors too; how often its progress moved."""
+    """Seconds from the request until the image is gone, CPU seconds, and how often the progress changed."""
     seen: list[int] = []
     with tools.worker(), tools.stopwatch() as seconds:
         before = tools.cpu_seconds()

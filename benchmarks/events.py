@@ -1,7 +1,7 @@
-"""Pushes taken into the index: how many a second, and how soon, against what the registry itself takes.
+"""Throughput and latency of indexing pushes, compared with the registry's own push rate.
 
-The reference is the same registry program without authentication and without notifications. Both are pushed to by
-eight clients that keep their connections: manifests with a new tag and a new digest, whose blobs are there.
+The reference is the same registry program without authentication and notifications. Eight clients with persistent
+connections push manifests with a new tag and a new digest, whose blobs exist.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _LATEST_SECONDS = 900
 _POLL_SECONDS = 0.05
 Pushed = list[tuple[Small, float]]
 
-# One connection's body after another, each with an event's number of its own.
+# The request bodies of a connection, each with a unique event ID.
 _WRK = """
 local thread_number = 0
 function setup(thread) thread:set("number", thread_number); thread_number = thread_number + 1 end
@@ -61,7 +61,7 @@ end
 
 @contextmanager
 def bare_registry() -> Iterator[int]:
-    """The registry's program with neither authentication nor notifications; its port."""
+    """Run the registry without authentication and notifications; yields its port."""
     port = ports.free()
     configuration = bundled.configuration(settings.ENVIRONMENT, settings.KEYS)
     del configuration["notifications"], configuration["auth"]
@@ -84,19 +84,19 @@ def bare_registry() -> Iterator[int]:
 
 
 def names(number: int) -> list[str]:
-    """So many repositories of the account."""
+    """Names of so many repositories of the account."""
     return [f"{NAMESPACE}/app{at}" for at in range(number)]
 
 
 def headers_for(repositories: Sequence[str]) -> dict[str, str]:
-    """Who pushes to the product."""
+    """Authorization headers for pushes to the product."""
     return installed.token(repositories, "pull", "push")
 
 
 def indexed(pushed: Pushed) -> float:
-    """Wait until each pushed tag is a row with its digest; the time (``time.time()``) at which the last one was.
+    """Wait until each pushed tag is indexed with its digest; returns the time (``time.time()``) of the last one.
 
-    :raises RuntimeError: when they never come to be.
+    :raises RuntimeError: on timeout.
     """
     wanted = {(small.repository, small.tag): small.digest for small, _ in pushed}
     end = time.monotonic() + _LATEST_SECONDS
@@ -108,11 +108,11 @@ def indexed(pushed: Pushed) -> float:
             if all(found.get(key) == digest for key, digest in wanted.items()):
                 return done
         time.sleep(_POLL_SECONDS)
-    raise RuntimeError(f"not all of {len(wanted)} pushed tags came to be in the index")
+    raise RuntimeError(f"not all of {len(wanted)} pushed tags were indexed")
 
 
 class Watcher:
-    """Notes when tags come to be rows, by looking at new rows every 50 ms until told to stop."""
+    """Records when tags are indexed, by polling new rows every 50 ms."""
 
     def __init__(self) -> None:
         self.seen: dict[tuple[str, str], float] = {}
@@ -120,14 +120,14 @@ class Watcher:
         self.stopped = False
 
     def run(self) -> None:
-        """Look until ``stopped``."""
+        """Poll until ``stopped``."""
         while not self.stopped:
-            self.look()
+            self.poll()
             time.sleep(_POLL_SECONDS)
         connection.close()
 
-    def look(self) -> None:
-        """Note the rows that are new. A number given out may be committed late: some before the last are seen too."""
+    def poll(self) -> None:
+        """Record new rows. IDs may be committed out of order, so some before the last are read again."""
         rows = list(Tag.objects.filter(pk__gt=self._last - 200).values_list("pk", "image__full_name", "name"))
         now = time.time()
         for pk, repository, tag in rows:
@@ -135,14 +135,14 @@ class Watcher:
             self._last = max(self._last, pk)
 
     def lags(self, pushed: Pushed) -> list[float]:
-        """Milliseconds from each push's answer to its row."""
+        """Milliseconds from each push's response to its row."""
         return [max(0.0, (self.seen[small.repository, small.tag] - at) * 1000) for small, at in pushed]
 
 
 def product_row(
     label: str, stack: Stack, repositories: list[str], prefix: str, seconds: float, rate: float = 0.0
 ) -> list[Any]:
-    """Push to the product and wait until all of it is indexed: a row of the table."""
+    """Push to the product and wait until everything is indexed: a row of the table."""
     headers = headers_for(repositories)
     images = installed.small_images(stack.registry_port, headers, repositories, prefix)
     watcher = Watcher()
@@ -157,7 +157,7 @@ def product_row(
     finally:
         watcher.stopped = True
         thread.join()
-    watcher.look()
+    watcher.poll()
     used = {name: installed.cpu_of(found) - before.get(name, 0.0) for name, found in installed.parts(stack).items()}
     each = " / ".join(
         f"{used.get(name, 0) / len(pushed) * 1000:.1f}" for name in ("registry", "console", "worker", "postgres")
@@ -180,7 +180,7 @@ def product_row(
 def backlog_row(
     label: str, stack: Stack, repositories: list[str], prefix: str, seconds: float, *, own_config: bool = False
 ) -> list[Any]:
-    """Push while the worker is held, then let it go: a row of the table."""
+    """Push while the worker is stopped, then continue it: a row of the table."""
     headers = headers_for(repositories)
     images = installed.small_images(stack.registry_port, headers, repositories, prefix, own_config=own_config)
     worker = installed.parts(stack)["worker"]
@@ -204,7 +204,7 @@ def _wait_for_hints(number: int) -> None:
     end = time.monotonic() + _LATEST_SECONDS
     while Hint.objects.count() < number:
         if time.monotonic() > end:
-            raise RuntimeError("the registry did not tell of all pushes")
+            raise RuntimeError("the registry did not notify of all pushes")
         time.sleep(_POLL_SECONDS)
 
 
@@ -219,7 +219,7 @@ def own_rate(label: str, repositories: list[str], seconds: float, *, own_config:
 
 
 def envelope(action: str, number: int) -> dict[str, Any]:
-    """An envelope of so many events, as the registry sends them; ``EVENT`` and ``TAG`` stand for what differs."""
+    """An envelope of so many events, like the registry's; ``EVENT`` and ``TAG`` are placeholders."""
     digest = f"sha256:{random.randbytes(32).hex()}"
     name = f"{NAMESPACE}/app0"
     return {
@@ -253,7 +253,7 @@ def envelope(action: str, number: int) -> dict[str, Any]:
 
 
 def intake(seconds: float) -> None:
-    """What the endpoint takes in, without a worker; print it as a table."""
+    """Measure the throughput of the notifications endpoint without a worker, and print it as a table."""
     rows: list[list[Any]] = []
     with tools.installation(registry=False), tools.console(), tempfile.TemporaryDirectory() as folder:
         installed.owner()
@@ -282,7 +282,7 @@ def intake(seconds: float) -> None:
 
 
 def queries(action: str, number: int, secret: str) -> int:
-    """How many statements one envelope comes to."""
+    """Number of SQL statements for one envelope."""
     client = Client(headers={"Authorization": secret}, SERVER_NAME="127.0.0.1")
     for at in range(2):
         text = json.dumps(envelope(action, number)).replace("EVENT", f"q{at}").replace("TAG", "t1")

@@ -1,7 +1,6 @@
-"""What an installation takes at rest and under load, and how soon it is ready.
+"""Memory of an installation when idle and under load, and its start time.
 
-The reference is the registry's program alone, over a folder of its own. Memory is PSS: what several processes share is
-counted once.
+The reference is the registry alone. Memory is PSS: memory shared by several processes is counted once.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ _MOST_SECONDS = 90
 
 
 def pss(processes: Iterable[psutil.Process]) -> tuple[float, int, int]:
-    """Megabytes, how many processes, and how many threads."""
+    """Megabytes, number of processes, and number of threads."""
     total, number, threads = 0, 0, 0
     for process in processes:
         try:
@@ -44,7 +43,7 @@ def pss(processes: Iterable[psutil.Process]) -> tuple[float, int, int]:
 
 
 def at_rest(stack: Stack) -> dict[str, tuple[float, int, int]]:
-    """Of each part, when two looks a second apart see the same within two hundredths."""
+    """The idle memory of each part: when two measurements a second apart differ by less than 2 %."""
     before = 0.0
     end = time.monotonic() + _MOST_SECONDS
     while True:
@@ -63,11 +62,11 @@ def under_load(
     parts: Callable[[], Mapping[str, Iterable[psutil.Process]]],
     console_port: int | None = None,
 ) -> dict[str, float]:
-    """The most megabytes of each part while eight clients push, as many ask for lists of tags, and as many for a page.
+    """Peak megabytes of each part while eight clients push, eight list tags, and eight request a page.
 
-    :param headers: who pushes and asks.
-    :param parts: which processes each part has just now.
-    :param console_port: where pages are asked for, if there are any.
+    :param headers: authorization of the requests.
+    :param parts: returns the current processes of each part.
+    :param console_port: port of the console, if there is one.
     """
     repositories = events.names(installed.CLIENTS)
     images = installed.small_images(registry_port, headers, repositories, "load")
@@ -97,14 +96,14 @@ def under_load(
 
 
 def seconds_to_ready(stack: Stack) -> float:
-    """Start it; how long that took."""
+    """Start it; returns how long that took."""
     with tools.stopwatch() as seconds:
         stack.start()
         return seconds()
 
 
 def seconds_of_make(stack: Stack) -> float | None:
-    """The same of ``make run``; nothing where there is no make, or it would install something first."""
+    """Start time of ``make run``; ``None`` if there is no make, or it would install something first."""
     if not shutil.which("make"):
         return None
     plan = subprocess.run(["make", "-n", "run"], cwd=BASE_DIR, capture_output=True, text=True, check=True).stdout
@@ -128,7 +127,7 @@ def seconds_of_make(stack: Stack) -> float | None:
 
 
 def registry_alone(load_seconds: float) -> tuple[float, float, int, int, float]:
-    """Seconds to its first answer; megabytes, processes and threads at rest; the most megabytes under the same load."""
+    """Seconds to its first response; idle megabytes, processes and threads; peak megabytes under the same load."""
     with tools.stopwatch() as seconds, events.bare_registry() as port:
         taken = seconds()
         time.sleep(1)
@@ -139,7 +138,7 @@ def registry_alone(load_seconds: float) -> tuple[float, float, int, int, float]:
 
 
 def imports(command: Sequence[str], most: int = 12) -> list[list[object]]:
-    """What takes longest of what a process imports at its start (``python -X importtime``), in milliseconds."""
+    """The slowest imports of a process at its start (``python -X importtime``), in milliseconds."""
     err = subprocess.run(
         [sys.executable, "-X", "importtime", *command],
         capture_output=True,
@@ -216,7 +215,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.footprint", description=__doc__)
     parser.add_argument("--seconds", type=float, default=10.0, help="of load")
     parser.add_argument("--starts", type=int, default=STARTS)
-    parser.add_argument("--imports", action="store_true", help="say instead what the start of a command imports")
+    parser.add_argument("--imports", action="store_true", help="instead print the slowest imports of a command")
     given = parser.parse_args(arguments)
     try:
         if given.imports:

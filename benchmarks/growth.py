@@ -1,8 +1,8 @@
-"""What a second console and a second registry bring, and what a million pulls an hour would take.
+"""Horizontal scaling: a second console and registry, and an estimate for a million pulls an hour.
 
-Two consoles and two registries stand behind HAProxy, over one PostgreSQL and one storage folder. The reference is one
-of each without a proxy. Everything shares this machine's processors, so beside the rates stands the processor time that
-each part used for one operation: the reckoning follows from that.
+Two consoles and two registries behind HAProxy, with one PostgreSQL and one storage folder. The reference is one of each
+without a proxy. Everything shares this machine's CPUs, so the CPU time of each part for one operation is measured, too:
+the estimate is based on it.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ defaults
     timeout client 60s
     timeout server 60s
 """
-# A pull asks for the manifest by its tag, then for each blob.
+# A pull requests the manifest by its tag, then each blob.
 _WRK = """
 local paths = {%s}
 local number = 0
@@ -60,14 +60,14 @@ end
 
 @dataclass(frozen=True)
 class Figure:
-    """Operations a second, and seconds of processor time of each part for one of them."""
+    """Operations per second, and CPU seconds of each part for one operation."""
 
     rate: float
     cpu: dict[str, float]
 
 
 class Grown:
-    """The product with a second console and a second registry, and a proxy before one and before two of each."""
+    """The product with a second console and registry, and a proxy before one and before two of each."""
 
     def __init__(self, stack: Stack, folder: Path, stop: ExitStack) -> None:
         self.stack = stack
@@ -79,7 +79,7 @@ class Grown:
         self.console = stop.enter_context(_process(gunicorn.command(environment), variables))
         configuration = bundled.configuration(settings.ENVIRONMENT, settings.KEYS)
         configuration["http"]["addr"] = f"127.0.0.1:{self.second['registry']}"
-        # One of the two cleans up unfinished uploads.
+        # Only one of the two purges unfinished uploads.
         configuration["storage"]["maintenance"] = {"uploadpurging": {"enabled": False}}
         path = bundled.write_config(folder / "second.yml", configuration)
         program = [str(bundled.find_or_install(tools.CACHE)), "serve", str(path)]
@@ -104,7 +104,7 @@ class Grown:
         return text
 
     def cpu(self) -> dict[str, float]:
-        """Seconds of processor time of each part so far."""
+        """CPU seconds of each part so far."""
         found = {name: installed.cpu_of(processes) for name, processes in installed.parts(self.stack).items()}
         found["console"] += installed.cpu_of(installed.family(self.console.pid))
         found["registry"] += installed.cpu_of(installed.family(self.registry.pid))
@@ -129,7 +129,7 @@ def _ready(process: subprocess.Popen[bytes], address: str, code: int) -> None:
 
 
 def check(grown: Grown, image: installed.Small) -> list[list[str]]:
-    """See that the two of each are one to those who use them: what was tried, and how it went.
+    """Check that two consoles and registries behave like one; returns the checks and their results.
 
     :raises RuntimeError: when it does not work.
     """
@@ -150,7 +150,7 @@ def check(grown: Grown, image: installed.Small) -> list[list[str]]:
     rows.append(["an upload begun at one, gone on with at the other, ended at the first", "works"])
     text = ask_token(grown.second["console"], repository, PASSWORD)
     if text is None:
-        raise RuntimeError("the second console gives no token")
+        raise RuntimeError("the second console issues no token")
     installed.Pusher(grown.first["registry"], {"Authorization": f"Bearer {text}"}).request(
         "GET", f"/v2/{repository}/manifests/{image.tag}", Accept=DOCKER_MANIFEST
     )
@@ -174,12 +174,12 @@ def basic(password: str) -> str:
 
 
 def token_path(repository: str) -> str:
-    """Where a token to pull from ``repository`` is asked for."""
+    """The path of a token request to pull from ``repository``."""
     return f"/token/?service={settings.REGISTRY_SERVICE}&scope=repository:{repository}:pull"
 
 
 def ask_token(port: int, repository: str, password: str) -> str | None:
-    """A token of the console at ``port``; nothing when it refuses."""
+    """A token of the console at ``port``; ``None`` when it refuses."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         connection.request("GET", token_path(repository), headers={"Authorization": basic(password)})
@@ -191,9 +191,9 @@ def ask_token(port: int, repository: str, password: str) -> str | None:
 
 
 def load(grown: Grown, port: int, paths: Sequence[str], headers: dict[str, str], seconds: float, each: int) -> Figure:
-    """Ask for ``paths`` in turn; an operation is ``each`` of them.
+    """Request ``paths`` in turn; an operation is ``each`` of them.
 
-    :raises RuntimeError: when some are not answered well.
+    :raises RuntimeError: when some requests fail.
     """
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder) / "get.lua"
@@ -214,11 +214,11 @@ def load(grown: Grown, port: int, paths: Sequence[str], headers: dict[str, str],
 
 
 def reckon(token: Figure, pull: Figure, event: float, pulls_an_hour: int = PULLS_AN_HOUR) -> list[list[object]]:
-    """How many processor cores each part needs for so many pulls an hour, from seconds of processor time for each.
+    """Estimate the CPU cores of each part for so many pulls an hour, from CPU seconds for each.
 
-    A pull is one token, one manifest with its blobs, and one event that is told of.
+    A pull is one token, one manifest with its blobs, and one event.
 
-    :param event: how many commits of the database one pull comes to, beside the token, which only reads.
+    :param event: number of database commits for one pull, besides the token, which only reads.
     """
     rate = pulls_an_hour / 3600
     rows: list[list[object]] = [["pulls a second", rate]]
@@ -229,7 +229,7 @@ def reckon(token: Figure, pull: Figure, event: float, pulls_an_hour: int = PULLS
 
 
 def run(seconds: float) -> None:
-    """Measure, check, reckon, print."""
+    """Measure, check, estimate, print."""
     with ExitStack() as stop:
         stack = stop.enter_context(installed.running())
         folder = Path(stop.enter_context(tempfile.TemporaryDirectory(prefix="my-images-growth-")))

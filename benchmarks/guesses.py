@@ -1,8 +1,8 @@
-"""How long wrong passwords take, for accounts that exist and for those that do not: nobody must learn which do.
+"""Timing attack on sign-in: wrong passwords must take equally long for existing and unknown accounts.
 
-The whole request is measured, with the real hasher and PostgreSQL, in this process: that leaves out a network and
-gunicorn, which know nothing of accounts. All kinds take turns in an order that changes each time, so that whatever else
-the machine does meets all of them alike.
+The whole request is measured in this process, with the real hasher and PostgreSQL, but without network and gunicorn,
+which do not depend on accounts. All kinds take turns in random order, so that other load on the machine affects them
+equally.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ from console.audit import summaries
 
 @dataclass(frozen=True)
 class Taken:
-    """Milliseconds of one try: by the clock, and of this process's CPUs."""
+    """Milliseconds of one attempt: wall-clock time, and CPU time of this process."""
 
     clock: float
     cpu: float
 
 
 _CONSOLE, _REGISTRY = "the console password", "the registry password 1"
-# A median further from that of a wrong password than this is reported as a failure, in percent.
+# A larger difference from the median of a wrong password is a failure, in percent.
 MOST_PERCENT = 5.0
 
 
 def create_account(name: str, *, activated: bool = True, active: bool = True, usable: bool = True) -> Account:
-    """An account as the product makes them, with hashes by the product's hasher."""
+    """Create an account like the product, with its password hasher."""
     account = services.create_account(name, f"{name}@example.com", _CONSOLE if usable else None)
     if activated:
         with transaction.atomic():
@@ -56,14 +56,14 @@ def create_account(name: str, *, activated: bool = True, active: bool = True, us
 
 
 def unused_id() -> str:
-    """An Account ID that nobody has."""
+    """An unused Account ID."""
     while Account.objects.filter(account_id=(found := str(random.randrange(10**11, 10**12)))).exists():
         pass
     return found
 
 
 def kinds() -> dict[str, dict[str, tuple[str, str]]]:
-    """Of each endpoint, what is tried there: user name and password."""
+    """For each endpoint the attempts by name: user name and password."""
     ann, gone = create_account("ann"), create_account("gone", active=False)
     without, link = create_account("without", activated=False), create_account("link", usable=False)
     return {
@@ -87,14 +87,14 @@ def kinds() -> dict[str, dict[str, tuple[str, str]]]:
 
 
 def ask_for_token(username: str, password: str) -> int:
-    """Try a password at the token endpoint; the answer's status."""
+    """Try a password at the token endpoint; returns the status."""
     header = "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
     query = {"service": settings.REGISTRY_SERVICE, "account": username}
     return Client().get("/token/", query, headers={"Authorization": header}).status_code
 
 
 def sign_in(username: str, password: str) -> int:
-    """Try a password at the sign-in form; the answer's status."""
+    """Try a password at the sign-in form; returns the status."""
     return Client().post("/sign-in/", {"username": username, "password": password}).status_code
 
 
@@ -105,9 +105,9 @@ _ENDPOINTS: dict[str, tuple[Callable[[str, str], int], int]] = {
 
 
 def check(endpoint: str, name: str, username: str, password: str) -> int:
-    """Try a password once; the number of SQL queries.
+    """Try a password once; returns the number of SQL queries.
 
-    :raises RuntimeError: when it is not refused.
+    :raises RuntimeError: when it is not rejected.
     """
     call, status = _ENDPOINTS[endpoint]
     with CaptureQueriesContext(connection) as captured:
@@ -117,11 +117,11 @@ def check(endpoint: str, name: str, username: str, password: str) -> int:
 
 
 def measure(endpoint: str, asked: dict[str, tuple[str, str]], tries: int, seconds: float) -> dict[str, list[Taken]]:
-    """How long each try of each kind took; no more than ``tries`` of each, within ``seconds``."""
+    """Time each attempt of each kind; at most ``tries`` of each, within ``seconds``."""
     call, _status = _ENDPOINTS[endpoint]
     found: dict[str, list[Taken]] = {name: [] for name in asked}
     order = list(asked)
-    gc.disable()  # It would fall on one kind by chance.
+    gc.disable()  # would affect one kind by chance
     try:
         with stopwatch() as passed:
             for _ in range(tries):
@@ -140,7 +140,7 @@ def measure(endpoint: str, asked: dict[str, tuple[str, str]], tries: int, second
 
 
 def report(endpoint: str, found: dict[str, list[Taken]], queries: dict[str, int]) -> list[str]:
-    """Print a table; the kinds that are too far from a wrong password."""
+    """Print a table; returns the kinds that differ too much from a wrong password."""
     medians = {
         name: (statistics.median(one.clock for one in times), statistics.median(one.cpu for one in times))
         for name, times in found.items()
@@ -166,7 +166,7 @@ def report(endpoint: str, found: dict[str, list[Taken]], queries: dict[str, int]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Seed, measure, print; 1 when the time tells something of an account."""
+    """Seed, measure, print; 1 when the time reveals whether an account exists."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.guesses", description=__doc__)
     parser.add_argument("--tries", type=int, default=2000, help="of each kind, at most")
     parser.add_argument("--seconds", type=float, default=60, help="for each endpoint, at most")
@@ -176,9 +176,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name, value in {"time_cost": 1, "memory_cost": 8, "parallelism": 1}.items():
             setattr(Argon2PasswordHasher, name, value)
     far: list[str] = []
-    # Nobody is held back.
+    # Without rate limits.
     allowed = dict.fromkeys(settings.GUESSES, (10**6, 1))
-    # No files are collected: pages name them as they are.
+    # Static files are not collected: pages use their plain names.
     storages = {
         **settings.STORAGES,
         "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
@@ -189,13 +189,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ):
         for endpoint, asked in kinds().items():
             say(f"{endpoint} ...")
-            # Twice: the first has more to do.
+            # Twice, because the first one fills caches.
             queries = {name: check(endpoint, name, *one) for _ in range(2) for name, one in asked.items()}
             far += report(endpoint, measure(endpoint, asked, given.tries, given.seconds), queries)
         summaries.flush()
     for one in far:
         say(f"Further than {MOST_PERCENT:g} % from a wrong password: {one}")
-    # Without the hash a few hundredths of a millisecond are some percent.
+    # Without the hash tiny differences are some percent, so that is no failure.
     return int(bool(far) and not given.cheap)
 
 

@@ -1,4 +1,4 @@
-"""The whole product, started as ``make run`` starts it, for a benchmark; and small images to push into it."""
+"""The whole product, started like ``make run``, for benchmarks; and small images to push."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from registry_client import DOCKER_CONFIG, DOCKER_LAYER, DOCKER_MANIFEST
 from tests.support.environment import FOLDER as TESTS_FOLDER
 from tests.support.stack import Stack
 
-# The tests' own world is not wanted, but that nobody answers for Docker Hub is.
+# Of the tests' environment only the missing Docker Hub is used, not the data folder.
 os.environ["DATA_DIR"] = str(FOLDER)
 os.environ["CONSOLE_PORT"] = str(settings.ENVIRONMENT.console_port)
 os.environ["REGISTRY_PORT"] = str(settings.ENVIRONMENT.registry_port)
@@ -40,18 +40,18 @@ _LAYER = b"layer"
 
 
 class Installation(Stack):
-    """One that stops when this process is killed."""
+    """An installation that stops when this process is killed."""
 
     def launch(self, *arguments: str) -> None:
-        """Start it and wait for nothing."""
+        """Start it without waiting."""
         super().launch("--stop-with-parent", *arguments)
 
 
 @contextmanager
 def running(**variables: str) -> Iterator[Stack]:
-    """The product over this process's data folder, so that models and keys here are its own; stopped at the end.
+    """Run the product over this process's data folder, so that models and keys here are its own.
 
-    :param variables: of its environment.
+    :param variables: environment variables.
     """
     stack = make_stack(**variables)
     try:
@@ -63,7 +63,7 @@ def running(**variables: str) -> Iterator[Stack]:
 
 
 def make_stack(**variables: str) -> Stack:
-    """The product over this process's data folder, not started yet; with the settings of an installation."""
+    """The product over this process's data folder, not started yet, with production settings."""
     stack = Installation(
         bundled.find_or_install(tools.CACHE),
         FOLDER,
@@ -78,21 +78,21 @@ def make_stack(**variables: str) -> Stack:
 
 
 def stop(stack: Stack) -> None:
-    """Stop it, and see that nothing is left."""
+    """Stop it, and check that no process is left."""
     if stack.process is not None and stack.process.poll() is None:
         stack.signal()
         stack.wait()
 
 
 def clean_up() -> None:
-    """Remove the folders that importing made."""
+    """Remove the folders that the import has created."""
     shutil.rmtree(TESTS_FOLDER, ignore_errors=True)
     if not GIVEN:
         shutil.rmtree(FOLDER, ignore_errors=True)
 
 
 def owner() -> Account:
-    """An account that may push to ``bench/…``, made in the product's database unless it is there."""
+    """The account that may push to ``bench/…``; created if missing."""
     known = Account.objects.filter(name="Bench").first()
     if known is not None:
         return known
@@ -104,14 +104,14 @@ def owner() -> Account:
 
 
 def token(repositories: Iterable[str], *actions: str) -> dict[str, str]:
-    """The header that lets the account of ``owner`` into these repositories."""
+    """The authorization header of ``owner`` for these repositories."""
     grants = [Access("repository", name, frozenset(actions)) for name in repositories]
     return {"Authorization": f"Bearer {sign(USERNAME, grants).text}"}
 
 
 @dataclass(frozen=True)
 class Small:
-    """A manifest of one tiny config and one tiny layer; ``config`` is there when it has yet to be pushed too."""
+    """A manifest with a tiny config and layer; ``config`` is set if it has to be pushed, too."""
 
     repository: str
     tag: str
@@ -121,9 +121,9 @@ class Small:
 
 
 class Pusher:
-    """Puts manifests into a registry, over one kept connection.
+    """Pushes manifests over one persistent connection.
 
-    :param port: the registry's, on the loopback address.
+    :param port: of the registry, on the loopback address.
     :param headers: sent with each request.
     """
 
@@ -132,9 +132,9 @@ class Pusher:
         self.headers = headers or {}
 
     def request(self, method: str, path: str, body: bytes = b"", **headers: str) -> http.client.HTTPResponse:
-        """Ask and read the answer to its end.
+        """Send a request and read the whole response.
 
-        :raises RuntimeError: when it is not a success.
+        :raises RuntimeError: when it is not successful.
         """
         self.connection.request(method, path, body, {**self.headers, **headers})
         answer = self.connection.getresponse()
@@ -144,7 +144,7 @@ class Pusher:
         return answer
 
     def blob(self, repository: str, content: bytes) -> str:
-        """Upload a blob; its digest."""
+        """Upload a blob; returns its digest."""
         found = digest(content)
         location = self.request("POST", f"/v2/{repository}/blobs/uploads/").headers["Location"]
         path = location[location.index("/v2/") :]
@@ -152,7 +152,7 @@ class Pusher:
         return found
 
     def manifest(self, small: Small) -> None:
-        """Push the manifest under its tag."""
+        """Push the manifest with its tag."""
         if small.config:
             self.blob(small.repository, small.config)
         path = f"/v2/{small.repository}/manifests/{small.tag}"
@@ -171,9 +171,9 @@ def digest(content: bytes) -> str:
 def small_images(
     port: int, headers: dict[str, str], repositories: list[str], prefix: str, *, own_config: bool = False
 ) -> Iterator[Small]:
-    """Manifests without end, each with a digest of its own, spread over ``repositories``; their blobs are there.
+    """An endless sequence of different manifests, distributed over ``repositories``; their blobs exist.
 
-    :param own_config: whether each has a config of its own, which is pushed with it; else a repository's share one.
+    :param own_config: whether each has its own config, which is pushed with it; otherwise a repository's share one.
     """
     pusher = Pusher(port, headers)
     shared = json.dumps({"os": "linux", "architecture": "amd64"}).encode()
@@ -206,9 +206,9 @@ def small_images(
 def push_for(
     port: int, headers: dict[str, str], images: Iterator[Small], seconds: float, rate: float = 0.0
 ) -> list[tuple[Small, float]]:
-    """Push from ``CLIENTS`` clients at once; each image with the time (``time.time()``) at which it was acknowledged.
+    """Push from ``CLIENTS`` concurrent clients; returns each image with the time (``time.time()``) of its response.
 
-    :param rate: pushes a second of all clients together; as many as they can when not given.
+    :param rate: pushes per second of all clients together; unlimited by default.
     """
     lock, pushed, failed = threading.Lock(), list[tuple[Small, float]](), list[BaseException]()
     begun = time.monotonic()
@@ -242,7 +242,7 @@ def push_for(
 
 
 def in_parallel(call: Callable[[], None], times: int) -> None:
-    """Run ``call`` in so many threads at once, and wait for all of them."""
+    """Run ``call`` in so many concurrent threads, and wait for all of them."""
     threads = [threading.Thread(target=call) for _ in range(times)]
     for thread in threads:
         thread.start()
@@ -251,7 +251,7 @@ def in_parallel(call: Callable[[], None], times: int) -> None:
 
 
 def family(pid: int) -> list[psutil.Process]:
-    """A process with all that it started, as far as they are there."""
+    """A process with all its descendants."""
     try:
         parent = psutil.Process(pid)
         return [parent, *parent.children(recursive=True)]
@@ -260,7 +260,7 @@ def family(pid: int) -> list[psutil.Process]:
 
 
 def cpu_of(processes: Iterable[psutil.Process]) -> float:
-    """Seconds of processor time that these have used so far, with what their ended children used."""
+    """CPU seconds of these processes so far, including their ended children."""
     total = 0.0
     for process in processes:
         try:
@@ -272,7 +272,7 @@ def cpu_of(processes: Iterable[psutil.Process]) -> float:
 
 
 def parts(stack: Stack) -> dict[str, list[psutil.Process]]:
-    """The processes of a running product by the name of the part; ``supervisor`` is what started them."""
+    """The processes of a running product by the name of the part, including ``supervisor``."""
     rows = json.loads((stack.data_dir / "run" / "children.json").read_text())
     found = {row["name"]: family(row["pid"]) for row in rows}
     if stack.process is not None:

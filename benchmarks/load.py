@@ -1,8 +1,8 @@
-"""Many people at the console at once: how many pages a second it serves them, and how long they wait.
+"""Load test of the console with many concurrent users: pages per second, and latency.
 
-Each user is one open connection with a session of their own, to the console as an installation serves it. First nobody
-thinks: each asks for the next page as soon as the last one is there, which is the most that so many users can ask for.
-Then they think between pages, as people do. The load is made by ``wrk``; what is measured is what its users see.
+Each user is a persistent connection with its own session, to the console as in production. First without think time:
+each user requests the next page as soon as the last one has arrived, which is the maximum load of so many users. Then
+with think time between pages. ``wrk`` generates the load and measures what its users see.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ from console.repositories.models import Image, Tag
 
 USERS, ACCOUNTS, IMAGES, TAGS = 300, 100, 100, 50
 SECONDS = 30
-# Milliseconds from an answer to the next request, evenly spread.
+# Think time: milliseconds from a response to the next request, uniformly distributed.
 THINKING = (1000, 5000)
-# An account with so many images and tags has so many pages.
+# Rows per page, for the number of pages of an account.
 _PAGE = 20
 _HTML, _TEXT = "text/html", "text/plain"
 
 
 @dataclass(frozen=True)
 class Person:
-    """What somebody can ask for."""
+    """The pages that an account can request."""
 
     images: Sequence[str]
     tags: int
@@ -50,11 +50,11 @@ class Person:
 
     @property
     def start(self) -> str:
-        """The address of one of their images."""
+        """The URL of a random image of the account."""
         return f"/images/{self.chance.choice(self.images)}/"
 
     def page_of(self, count: int) -> int:
-        """A page of so many rows, but the first where there is another."""
+        """A random page of a list with ``count`` rows, not the first if there are several."""
         return self.chance.randint(min(2, -(-count // _PAGE)), -(-count // _PAGE))
 
     @property
@@ -64,7 +64,7 @@ class Person:
         return f"{n // 100}.{n // 10 % 10}.{n % 10}" if n else "latest"
 
 
-# Kind of page, its weight, its content type, its address.
+# Kind of page, weight, content type, URL.
 MIX: Sequence[tuple[str, int, str, Callable[[Person], str]]] = (
     ("list", 20, _HTML, lambda one: "/images/"),
     ("list, another page", 10, _HTML, lambda one: f"/images/?page={one.page_of(len(one.images))}"),
@@ -78,45 +78,45 @@ MIX: Sequence[tuple[str, int, str, Callable[[Person], str]]] = (
 LIST = MIX[:1]
 # Django answers without a session, without the database and without a page.
 NOTHING = (("nothing", 1, _TEXT, lambda one: "/healthz"),)
-# So many pages are drawn for each user; then they begin again.
+# Number of random pages for each user; then they are repeated.
 _DRAWN = 500
-# So many answers on end come at once when no process has anything left to do.
+# The server is idle when so many consecutive responses are fast.
 _QUICK_ANSWERS = 20
 
 
 @dataclass
 class Result:
-    """What all users saw."""
+    """Measurements of all users."""
 
     seconds: float
     # Milliseconds, by kind of page.
     taken: dict[str, list[float]] = field(default_factory=dict)
     refused: Counter[str] = field(default_factory=Counter)
     lost: int = 0
-    # Milliseconds that those who had no answer at the end had waited.
+    # Milliseconds of unanswered requests at the end.
     waiting: list[float] = field(default_factory=list)
-    # Answers that each user had.
+    # Number of responses of each user.
     each: list[int] = field(default_factory=list)
 
     @property
     def everything(self) -> list[float]:
-        """All kinds together."""
+        """Milliseconds of all kinds of pages."""
         return [one for kind in self.taken.values() for one in kind]
 
     @property
     def rate(self) -> float:
-        """Good answers a second."""
+        """Successful responses per second."""
         return (len(self.everything) - self.refused.total()) / self.seconds
 
     @property
     def good(self) -> float:
-        """Per cent of all requests, those whose connection was closed included."""
+        """Successful responses in per cent of all requests, including those with a closed connection."""
         asked = len(self.everything) + self.lost
         return 100 * (len(self.everything) - self.refused.total()) / max(1, asked)
 
 
 def percentiles(milliseconds: Sequence[float]) -> tuple[float, float, float]:
-    """The 50th, 95th and 99th."""
+    """The 50th, 95th and 99th percentile."""
     if len(milliseconds) < 2:
         return (*(milliseconds or [float("nan")]),) * 3
     cuts = statistics.quantiles(milliseconds, n=100, method="inclusive")
@@ -124,7 +124,7 @@ def percentiles(milliseconds: Sequence[float]) -> tuple[float, float, float]:
 
 
 def fill(accounts: int, images: int, tags: int) -> list[Account]:
-    """So many accounts with so many images each, each with so many tags."""
+    """Create so many accounts with so many images each, each with so many tags."""
     with stopwatch() as seconds:
         people = [create_account(f"Account {number}") for number in range(accounts)]
         seed(people[0].pk, Plan(accounts * images, tags, documents=1, even=accounts))
@@ -138,20 +138,20 @@ def fill(accounts: int, images: int, tags: int) -> list[Account]:
 
 @dataclass(frozen=True)
 class User:
-    """One of those who ask: whose images they see, and the cookie of a session of their own."""
+    """A user: the account, and the cookie of its session."""
 
     person: Person
     cookie: str
 
 
 def sign_in(people: Sequence[Account], users: int, tags: int) -> list[User]:
-    """Give each user a session, in turn for each account."""
+    """Create a session for each user, with the accounts in turn."""
     found = []
     for number in range(users):
         account, client = people[number % len(people)], Client()
         client.force_login(account)
         client.get("/images/", headers={"host": settings.CONSOLE_URL.partition("//")[2]})
-        # A browser sends back all that it was given.
+        # All cookies, like a browser.
         cookie = "; ".join(f"{name}={morsel.value}" for name, morsel in client.cookies.items())
         images = list(Image.objects.filter(owner=account).order_by("pk").values_list("full_name", flat=True))
         found.append(User(Person(images, tags, random.Random(number)), cookie))
@@ -159,7 +159,7 @@ def sign_in(people: Sequence[Account], users: int, tags: int) -> list[User]:
 
 
 def check(users: Sequence[User]) -> None:
-    """See that each kind of page is served.
+    """Check that each kind of page is served.
 
     :raises RuntimeError: when one is not.
     """
@@ -187,9 +187,9 @@ def run(
     seconds: int,
     thinking: tuple[int, int] | None = None,
 ) -> Result:
-    """Let all users ask for so many seconds.
+    """Run the load of all users for so many seconds.
 
-    :param thinking: milliseconds from an answer to the next request, at least and at most; none when not given.
+    :param thinking: minimum and maximum think time in milliseconds; none by default.
     """
     with _scripts(users, mix) as folder:
         count = str(len(users))
@@ -204,7 +204,7 @@ def run(
 
 
 def _wait_until_idle() -> None:
-    """What the users before asked for last is worked off although they have gone."""
+    """Wait until the last requests of the previous users are finished, although they have disconnected."""
     quick = 0
     while quick < _QUICK_ANSWERS:
         with stopwatch() as seconds, urllib.request.urlopen(f"{settings.CONSOLE_URL}/healthz", timeout=300):
@@ -243,7 +243,7 @@ _NOTES = (
 
 
 def summary(served: str, size: str, runs: Sequence[tuple[str, Result]]) -> None:
-    """Print how all runs went. The last is the reference."""
+    """Print the results of all runs. The last one is the reference."""
     reference = runs[-1][1].rate or float("nan")
     rows = [
         (
@@ -258,7 +258,7 @@ def summary(served: str, size: str, runs: Sequence[tuple[str, Result]]) -> None:
 
 
 def by_kind(title: str, result: Result) -> None:
-    """Print how long each kind of page took."""
+    """Print the latency of each kind of page."""
     rows = []
     for kind, taken in result.taken.items():
         if taken:
@@ -268,7 +268,7 @@ def by_kind(title: str, result: Result) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, dict[str, Result]]:
-    """Seed, serve, ask; all runs by how the console was served and by the kind of load."""
+    """Seed, serve, measure; returns the runs by server configuration and kind of load."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.load", description=__doc__)
     parser.add_argument("--users", type=int, default=USERS)
     parser.add_argument("--accounts", type=int, default=ACCOUNTS)
@@ -291,7 +291,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, dict[str, Result]]
             workers, _, threads = served.partition("x")
             variables = {"WEB_WORKERS": workers, "WEB_THREADS": threads} if served else {}
             name = f"{workers} processes of {threads} threads" if served else "as many processes as by itself"
-            # What is served is started by a command that is made from this process's variables.
+            # The server's command is built from this process's environment variables.
             with console(**variables):
                 check(users)
                 say(f"{name} ...")

@@ -1,10 +1,9 @@
-"""How long the server needs for each page, with a thousand images and with a hundred thousand and a million tags.
+"""Server time of each page, with a thousand images, and with a hundred thousand images and a million tags.
 
-The pages are asked for as a browser asks for them, compressed answers included, from Django in this process with the
-settings of an installation: so the figures are the server's own time, without a network and without waiting for a
-free process. "CPU" is the processor time in it, of Python and of PostgreSQL together: where a machine has other things
-to do, it says more than the clock. Beside them stands what it takes to learn the same from the registry, which is what
-a registry browser without an index does.
+The pages are requested like by a browser, with compression, from Django in this process with production settings: the
+figures are the server's own time, without network and queueing. "CPU" is the CPU time of Python and PostgreSQL, which
+is more reliable than the wall-clock time on a busy machine. For comparison: the time to query the same data from the
+registry, like a registry browser without an index.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ _COLUMNS = ("Page", "median ms", "p95 ms", "CPU ms", "queries", "bytes")
 
 @dataclass(frozen=True)
 class Figure:
-    """What a page took."""
+    """Measurements of a page."""
 
     milliseconds: list[float]
     cpu: list[float]
@@ -48,17 +47,17 @@ class Figure:
 
     @property
     def median(self) -> float:
-        """The middle one."""
+        """The median."""
         return statistics.median(self.milliseconds)
 
     @property
     def p95(self) -> float:
-        """Slower than nineteen of twenty."""
+        """The 95th percentile."""
         return statistics.quantiles(self.milliseconds, n=20, method="inclusive")[-1]
 
 
 def measure(client: Client, address: str, rounds: int = ROUNDS) -> Figure:
-    """Ask for a page again and again.
+    """Request a page repeatedly.
 
     :raises RuntimeError: when it is not shown.
     """
@@ -79,13 +78,13 @@ def measure(client: Client, address: str, rounds: int = ROUNDS) -> Figure:
 
 
 def _work() -> float:
-    """Milliseconds of processor time that this process and its PostgreSQL process have used so far."""
+    """CPU milliseconds of this process and its PostgreSQL process so far."""
     backend = Path(f"/proc/{connection.connection.info.backend_pid}/schedstat")
     return time.process_time() * 1000 + int(backend.read_text().split()[0]) / 1e6
 
 
 def list_pages(images: int, namespace: str) -> Iterator[tuple[str, str]]:
-    """What is measured of the list of images: what it is called, and its address."""
+    """The measured pages of the list of images: name and URL."""
     yield "list, first page", "/images/"
     yield "list, 100 rows", "/images/?size=100"
     yield "list, middle page", f"/images/?page={max(1, images // 40)}"
@@ -113,7 +112,7 @@ def list_pages(images: int, namespace: str) -> Iterator[tuple[str, str]]:
 
 
 def image_pages(image: Image) -> Iterator[tuple[str, str]]:
-    """What is measured of an image's pages."""
+    """The measured pages of an image: name and URL."""
     start = f"/images/{image.repository}/"
     tag = Tag.objects.filter(image=image, subject="").order_by("pk").first()
     if tag is None:
@@ -136,7 +135,7 @@ def image_pages(image: Image) -> Iterator[tuple[str, str]]:
 def report(
     title: str, client: Client, pages: Iterable[tuple[str, str]], rounds: int, notes: Sequence[str] = ()
 ) -> dict[str, Figure]:
-    """Measure pages and print them as a table; the figures by what the pages are called."""
+    """Measure pages and print them as a table; returns the figures by name."""
     rows, figures = [], {}
     for label, address in pages:
         figure = figures[label] = measure(client, address, rounds)
@@ -147,14 +146,14 @@ def report(
 
 
 def signed_in(account: Account) -> Client:
-    """A browser of the account's."""
+    """A client with a session of the account."""
     client = Client(headers={"Accept-Encoding": "gzip"}, SERVER_NAME="127.0.0.1")
     client.force_login(account)
     return client
 
 
 def hand_out(accounts: Sequence[Account]) -> None:
-    """Give the namespaces to these accounts, in turn."""
+    """Distribute the namespaces to these accounts, in turn."""
     for number, namespace in enumerate(Namespace.objects.order_by("pk")):
         owner = accounts[number % len(accounts)]
         if namespace.owner_id != owner.pk:
@@ -166,7 +165,7 @@ def hand_out(accounts: Sequence[Account]) -> None:
 
 
 def fill_registry(images: int, tags: int) -> list[str]:
-    """Put so many small images with so many tags each into the registry; the repositories' names."""
+    """Push so many small images with so many tags each to the registry; returns the repositories' names."""
     names = []
     for number in range(images):
         name = f"sample/app{number}"
@@ -191,9 +190,9 @@ TAGS_PAGE = "20 tags with size and platform"
 
 
 def ask_registry(images: int, tags: int, rounds: int) -> dict[str, float]:
-    """Measure what it takes to learn from the registry what one page shows, and print it as a table.
+    """Measure how long it takes to query the data of one page from the registry, and print it as a table.
 
-    :return: the medians in milliseconds, by what is learnt.
+    :return: the medians in milliseconds, by query.
     """
     names = fill_registry(images, tags)
     client, one = registry(), f"sample/app{images - 1}"
@@ -248,7 +247,7 @@ def ask_registry(images: int, tags: int, rounds: int) -> dict[str, float]:
 # --- the run --------------------------------------------------------------------------------------------------------
 
 
-# What is compared between the sizes. An image's pages are told apart from the list's by "image".
+# Pages that are compared between the sizes. Names of an image's pages begin with "image".
 MAIN = (
     "list, first page", "list, middle page", "list, last page", "search “gatew”, beginning of a word",
     "search “atewa”, inside a word", "sort by name, ascending", "sort by size, descending",
@@ -257,7 +256,7 @@ MAIN = (
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[int, dict[str, Figure]]:
-    """Seed, measure, print; the main pages' figures by how many images there were."""
+    """Seed, measure, print; returns the main pages' figures by number of images."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.pages", description=__doc__)
     parser.add_argument("--images", type=int, nargs="+", default=SIZES, help="one size after the other")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
@@ -303,7 +302,7 @@ def _one_size(images: int, fresh: bool, rounds: int) -> dict[str, Figure]:
 
 
 def flat(found: dict[int, dict[str, Figure]]) -> None:
-    """Print how the main pages' times grow from the smallest size to the largest."""
+    """Print the growth of the main pages' times from the smallest to the largest size."""
     least, most = min(found), max(found)
     rows = []
     for label in MAIN:

@@ -1,9 +1,9 @@
-"""Pushes at once that share manifests: how many fail, at the registry alone and in the product.
+"""Race of concurrent pushes that share manifests: how many fail, at the registry alone and in the product.
 
 ``python -m benchmarks.parallel [--pushes N] [--clients N …]``: several clients push tags of one multi-platform image to
-one repository. As Docker does, each push puts the manifests of all platforms, though they are there already, and then
-the index under a tag of the client's own. Distribution's file system driver empties and rewrites the files that name a
-manifest, so that what another client puts at this moment is refused.
+one repository. Like Docker, each push puts the manifests of all platforms, although they exist, and then the index with
+a tag of the client. Distribution's file system driver truncates and rewrites the files that name a manifest, so that a
+concurrent push of another client fails.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from registry_client.names import Digest
 REPOSITORY = f"{registries.NAMESPACE}/shared"
 PLATFORMS = ("amd64", "arm64", "arm")
 _LAYERS, _LAYER_BYTES = 4, 2000
-# Each client has so many tags, and begins with the first again.
+# Number of tags of each client, used in turn.
 _TAGS = 20
-# A push that fails is repeated so often at most.
+# Limit of retries of a failed push.
 _RETRIES = 5
 
 
@@ -37,13 +37,13 @@ class Bearer:
         self.token = token
 
     def authorization(self, scopes: tuple[str, ...], challenge: str | None) -> str | None:
-        """The token, ``None`` where none is needed."""
+        """The token, ``None`` if none is needed."""
         return f"Bearer {self.token}" if self.token else None
 
 
 @dataclass
 class Picture:
-    """The manifests of all platforms, and the index that names them."""
+    """The manifests of all platforms, and their index."""
 
     children: list[bytes]
     index: bytes
@@ -51,12 +51,12 @@ class Picture:
 
 @dataclass
 class Outcome:
-    """What so many pushes came to.
+    """Result of the pushes.
 
-    :ivar failed: of which a step was refused at the first attempt.
-    :ivar lost: that were refused at every attempt.
-    :ivar attempts: how often the worst one was tried.
-    :ivar codes: the registry's error codes, by how often each came.
+    :ivar failed: number of pushes that failed at the first attempt.
+    :ivar lost: number of pushes that failed at all attempts.
+    :ivar attempts: largest number of attempts of a push.
+    :ivar codes: number of each of the registry's error codes.
     """
 
     pushes: int = 0
@@ -67,7 +67,7 @@ class Outcome:
 
 
 def token_of(registry: registries.Registry) -> str:
-    """A token of the product's to push with, empty for the registry alone; it lasts five minutes."""
+    """A token of the product for pushes, valid for five minutes; empty for the registry alone."""
     if not registry.console_port:
         return ""
     answer = requests.get(
@@ -81,7 +81,7 @@ def token_of(registry: registries.Registry) -> str:
 
 
 def make(registry: registries.Registry) -> Picture:
-    """Push the blobs of an image of three platforms, which share their layers; its manifests."""
+    """Push the blobs of an image with three platforms that share their layers; returns its manifests."""
 
     def put(content: bytes) -> dict[str, object]:
         digest = Digest.of(content)
@@ -107,7 +107,7 @@ def make(registry: registries.Registry) -> Picture:
 
 
 class Pusher:
-    """A client that pushes again and again over one connection."""
+    """A client that pushes repeatedly over one connection."""
 
     def __init__(self, registry: registries.Registry, picture: Picture, name: str, token: str) -> None:
         self.base = f"http://{registry.address}/v2/{REPOSITORY}/manifests"
@@ -119,7 +119,7 @@ class Pusher:
             self.session.headers["Authorization"] = f"Bearer {token}"
 
     def run(self, pushes: int) -> None:
-        """Push so often; what is refused is pushed again from its first manifest on."""
+        """Push so often; a failed push is retried from its first manifest on."""
         for number in range(pushes):
             self.outcome.pushes += 1
             for attempt in range(_RETRIES + 1):
@@ -149,7 +149,7 @@ class Pusher:
 
 
 def measure(registry: registries.Registry, pushes: int, clients: int) -> Outcome:
-    """Let so many clients share so many pushes; what they came to."""
+    """Run so many pushes with so many clients; returns the result."""
     picture, token = make(registry), token_of(registry)
     pushers = [Pusher(registry, picture, f"client{number}", token) for number in range(clients)]
     threads = [threading.Thread(target=pusher.run, args=(pushes // clients,)) for pusher in pushers]

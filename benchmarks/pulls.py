@@ -1,4 +1,4 @@
-"""Many pulls at once by a client that does little itself: what a Docker Engine asks for, and nothing kept."""
+"""Concurrent pulls by a lightweight client: the requests of a Docker Engine, without storing anything."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _TIMEOUT = 600
 
 
 def at_once(registry: Registry, image: str, tag: str, clients: int) -> tuple[float, list[float]]:
-    """Let so many clients, none of which has a token yet, pull at the same moment.
+    """Pull with so many concurrent clients without a token.
 
-    :return: seconds until the last one is done, and what each took.
-    :raises RuntimeError: when one does not get everything.
+    :return: seconds until the last one has finished, and the seconds of each.
+    :raises RuntimeError: when a pull is incomplete.
     """
     start = threading.Barrier(clients + 1)
 
@@ -41,9 +41,9 @@ def at_once(registry: Registry, image: str, tag: str, clients: int) -> tuple[flo
 
 
 def pull(registry: Registry, image: str, tag: str) -> int:
-    """Pull once: challenge, token, manifest, and every blob, one after another on one connection; bytes of blobs.
+    """Pull once: challenge, token, manifest, and all blobs, sequentially on one connection; returns the bytes of blobs.
 
-    Digests are not verified, at any registry; lengths are.
+    Lengths are verified, but not digests.
     """
     name, total = f"{NAMESPACE}/{image}", 0
     connection = http.client.HTTPConnection(registry.address, timeout=_TIMEOUT)

@@ -1,8 +1,8 @@
-"""Pushes and pulls: My Images beside its own registry without authentication, and with a password file.
+"""Pushes and pulls: My Images compared with its registry without authentication, and with a password file.
 
-``python -m benchmarks.push_pull``: three shapes of images pushed and pulled with skopeo, then many pulls at once;
+``python -m benchmarks.push_pull``: three shapes of images pushed and pulled with skopeo, then many concurrent pulls;
 ``--docker`` adds a Docker Engine. The three registries are the same program with the same storage settings on the same
-disk, and take turns. Every image is new, so that no registry has any of its blobs.
+disk, measured in turn. Each image is new, so that no registry has its blobs.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _MB = 1_000_000
 
 @dataclass(frozen=True)
 class Shape:
-    """An image: so many layers of so many bytes."""
+    """The shape of an image: number and size of its layers."""
 
     layers: int
     size: int
@@ -48,7 +48,7 @@ MANY = Shape(10, 100_000)
 
 @dataclass
 class Figure:
-    """One thing done at one registry: seconds of each repetition, and what one more put on the wire."""
+    """An operation at a registry: seconds of each repetition, and the network traffic of another one."""
 
     what: str
     registry: str
@@ -58,28 +58,28 @@ class Figure:
 
     @property
     def median(self) -> float:
-        """The middle one."""
+        """The median."""
         return statistics.median(self.seconds)
 
 
 class Figures:
-    """What has been measured, in the order of its first appearance."""
+    """All figures, in order of their first measurement."""
 
     def __init__(self) -> None:
         self.rows: dict[tuple[str, str], Figure] = {}
 
     def of(self, what: str, registry: str, size: int = 0) -> Figure:
-        """The figure, made when it is not there yet."""
+        """The figure; created if missing."""
         return self.rows.setdefault((what, registry), Figure(what, registry, size))
 
     def by_what(self) -> Iterator[list[Figure]]:
-        """The figures to be compared with one another."""
+        """The figures grouped by operation."""
         for what in dict.fromkeys(figure.what for figure in self.rows.values()):
             yield [figure for figure in self.rows.values() if figure.what == what]
 
 
 def timed(figure: Figure, action: Callable[..., object], *arguments: object) -> None:
-    """Do something and note the time. What earlier runs wrote is on the disk before."""
+    """Time an action, after syncing earlier writes to the disk."""
     os.sync()
     with stopwatch() as seconds:
         action(*arguments)
@@ -89,7 +89,7 @@ def timed(figure: Figure, action: Callable[..., object], *arguments: object) -> 
 def push_and_pull(
     client: Client, label: str, shape: Shape, registries: Sequence[Registry], repeat: int, figures: Figures
 ) -> None:
-    """Push a new image to each registry and pull it again: first through the relay, then by the clock."""
+    """Push a new image to each registry and pull it again: first through the relay, then timed."""
     push, pull, image = f"{label}push {shape}", f"{label}pull {shape}", f"image{shape.layers}"
     for registry in registries:
         size = client.make(shape.layers, shape.size)
@@ -120,7 +120,7 @@ def push_and_pull(
 
 
 def alone(skopeo: Skopeo, shape: Shape, repeat: int, figures: Figures) -> None:
-    """What skopeo takes for itself: from one folder to another."""
+    """The time of skopeo itself: a copy from one folder to another."""
     for _ in range(repeat):
         size = skopeo.make(shape.layers, shape.size)
         target = f"dir:{skopeo.folder / 'pulled'}"
@@ -129,7 +129,7 @@ def alone(skopeo: Skopeo, shape: Shape, repeat: int, figures: Figures) -> None:
 
 
 def pull_at_once(skopeo: Skopeo, registries: Sequence[Registry], clients: int, repeat: int, figures: Figures) -> None:
-    """Many pulls of one image at the same moment."""
+    """Concurrent pulls of one image."""
     image, tag = "shared", "v1"
     size = skopeo.make(MANY.layers, MANY.size)
     for registry in registries:
@@ -157,7 +157,7 @@ def pull_at_once(skopeo: Skopeo, registries: Sequence[Registry], clients: int, r
 
 
 def run(shapes: Sequence[Shape], clients: int, repeat: int, cost: int, docker: bool) -> Figures:
-    """Measure everything. Each shape has fresh registries, so that the disk holds the images of one."""
+    """Measure everything. Each shape has fresh registries, so that the disk only has images of one shape."""
     figures, skopeo = Figures(), Skopeo(FOLDER / "skopeo")
     try:
         for shape in shapes:

@@ -1,8 +1,7 @@
-"""What the token endpoint is measured beside: the product's addresses, and two views more on the same server.
+"""References for the token endpoint: the product's URLs, and two more views on the same server.
 
-``constant`` is what the server and the middleware of pages take by themselves; as ``early`` it is answered where the
-endpoint is, before most of that. ``naive`` is the endpoint as one writes
-it first: everything is looked up, read and verified anew for each request.
+``constant`` measures only the server and the middleware of pages; as ``early`` it is served like the endpoint, before
+most middleware. ``naive`` is a simple implementation of the endpoint without any caches.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from console.urls import urlpatterns as product
 __all__ = ["handler400", "handler403", "handler404", "handler500", "urlpatterns"]
 
 EARLY = "reference-early"
-# The answer that ``constant`` repeats: what the token endpoint said once.
+# The response of ``constant``: a stored response of the token endpoint.
 ANSWER = FOLDER / "reference-answer.json"
 
 
@@ -39,12 +38,12 @@ def _answer() -> bytes:
 
 
 def constant(request: HttpRequest) -> HttpResponse:
-    """The same answer to everything."""
+    """A constant response."""
     return HttpResponse(_answer(), content_type="application/json", headers={"Cache-Control": "no-store"})
 
 
 def naive(request: HttpRequest) -> HttpResponse:
-    """A token for one scope of an own image, asked for with ``Basic`` credentials."""
+    """A token for one scope of an own image, requested with ``Basic`` credentials."""
     encoded = request.headers.get("Authorization", "").removeprefix("Basic ")
     username, _, password = base64.b64decode(encoded).decode().partition(":")
     credential = RegistryCredential.objects.filter(username=username).first()

@@ -1,4 +1,4 @@
-"""Three registries side by side: open to everybody, with a password file, and My Images."""
+"""Three registries side by side: without authentication, with a password file, and My Images."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ _INDEXED = (
 
 @dataclasses.dataclass(frozen=True)
 class Registry:
-    """A running registry and who may push there.
+    """A running registry with credentials for it.
 
-    :ivar name: what tables call it.
-    :ivar console_port: where its token server listens, 0 when there is none.
-    :ivar settle: waits until the server has nothing more to do for a push; called with the image's name and tag.
+    :ivar name: its name in tables.
+    :ivar console_port: port of its token server, 0 if there is none.
+    :ivar settle: waits until the server has finished processing a push; called with the image's name and tag.
     """
 
     name: str
@@ -61,11 +61,11 @@ class Registry:
 
     @property
     def address(self) -> str:
-        """Host and port, as they stand in front of a repository's name."""
+        """Host and port, as in an image reference."""
         return f"127.0.0.1:{self.port}"
 
     def write_credentials(self, file: Path) -> None:
-        """Write what ``docker login`` would: nothing for the open one."""
+        """Write credentials like ``docker login``; none for the registry without authentication."""
         pair = base64.b64encode(f"{USERNAME}:{self.password}".encode()).decode()
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps({"auths": {self.address: {"auth": pair}} if self.password else {}}))
@@ -73,9 +73,9 @@ class Registry:
 
 @contextmanager
 def three(cost: int = 0) -> Iterator[list[Registry]]:
-    """All three, on the same disk, for as long as the block runs; their data is removed at its end.
+    """Run all three on the same disk during the block; their data is removed at its end.
 
-    :param cost: of bcrypt in the password file; what ``htpasswd -B`` takes by itself when 0.
+    :param cost: bcrypt cost of the password file; the default of ``htpasswd -B`` when 0.
     """
     try:
         with ExitStack() as stack:
@@ -86,18 +86,18 @@ def three(cost: int = 0) -> Iterator[list[Registry]]:
                 stack.enter_context(_product(password)),
             ]
     finally:
-        # Importing the stack made it.
+        # Created by the import of the stack.
         shutil.rmtree(tests_environment.FOLDER, ignore_errors=True)
 
 
 @contextmanager
 def two() -> Iterator[list[Registry]]:
-    """The open one and My Images, on the same disk, for as long as the block runs; their data is removed at its end."""
+    """Run the registry without authentication and My Images on the same disk; their data is removed at the end."""
     try:
         with ExitStack() as stack:
             yield [stack.enter_context(_bare(OPEN, {}, "")), stack.enter_context(_product(secrets.token_urlsafe(18)))]
     finally:
-        # Importing the stack made it.
+        # Created by the import of the stack.
         shutil.rmtree(tests_environment.FOLDER, ignore_errors=True)
 
 
@@ -113,7 +113,7 @@ def _htpasswd(password: str, cost: int) -> dict[str, object]:
 
 @contextmanager
 def _bare(name: str, auth: dict[str, object], password: str) -> Iterator[Registry]:
-    """The product's registry with another way to authenticate, and without notifications."""
+    """The product's registry with other authentication, and without notifications."""
     folder, port = FOLDER / name.replace(" ", "-"), ports.free()
     environment = dataclasses.replace(settings.ENVIRONMENT, data_dir=folder, registry_port=port)
     configuration = bundled.configuration(environment, settings.KEYS)
@@ -150,8 +150,8 @@ def _answers(port: int) -> bool:
 
 @contextmanager
 def _product(password: str) -> Iterator[Registry]:
-    """My Images as ``make run`` starts it, with somebody activated who has a namespace."""
-    # The tests' own way to start it trades durability for speed: that would be no fair comparison.
+    """My Images, started like ``make run``, with an activated account and a namespace."""
+    # Not with the tests' settings, which trade durability for speed: that would be no fair comparison.
     product = Stack(
         bundled.find_or_install(BASE_DIR / ".cache").resolve(), data_dir=FOLDER / "my-images", POSTGRES_OPTIONS=""
     )

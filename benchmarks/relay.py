@@ -1,4 +1,4 @@
-"""What goes over the wire, counted by a relay between a client and the servers. Nothing timed goes through it."""
+"""Count network traffic with a relay between a client and the servers. Timed requests do not use it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _KEPT = 8192
 
 @dataclasses.dataclass
 class Traffic:
-    """What was counted: bytes of HTTP with all headers, in both directions, and requests."""
+    """Counters: bytes of HTTP with all headers, in both directions, and requests."""
 
     sent: int = 0
     received: int = 0
@@ -30,7 +30,7 @@ class Traffic:
 
     @property
     def bytes(self) -> int:
-        """Everything, to the registry and to the token server."""
+        """All bytes, to and from the registry and the token server."""
         return self.sent + self.received + self.token_bytes
 
 
@@ -39,7 +39,7 @@ class _Server(socketserver.ThreadingTCPServer):
     request_queue_size = 128
 
     def __init__(self, port: int, up: Callable[[int, int], None], down: Callable[[int], None]) -> None:
-        """Relay to ``port``; ``up`` is told bytes and requests of a piece, ``down`` bytes."""
+        """Relay to ``port``; ``up`` is called with bytes and requests of a piece, ``down`` with bytes."""
         super().__init__(("127.0.0.1", 0), _Handler)
         self.target, self.up, self.down = port, up, down
         self.replaced = (b"", b"")
@@ -88,7 +88,7 @@ def _close(target: socket.socket) -> None:
 
 @contextmanager
 def counting(registry: Registry) -> Iterator[tuple[Registry, Traffic]]:
-    """The registry and its token server behind relays, for as long as the block runs, and what they have counted."""
+    """Run relays for the registry and its token server during the block; yields the registry and the counters."""
     traffic, lock = Traffic(), threading.Lock()
 
     def up(size: int, requests: int) -> None:

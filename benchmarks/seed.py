@@ -1,7 +1,7 @@
-"""Fills an empty database with as many images and tags as the pages are to be measured with.
+"""Seed an empty database with many images and tags for benchmarks.
 
-Rows are made where they are stored, by ``INSERT … SELECT``: a million tags take about a minute. They obey every
-constraint, and the names for the search come from the database's own trigger.
+Rows are generated in the database with ``INSERT … SELECT``: a million tags take about a minute. All constraints hold,
+and the names for the search come from the database trigger.
 
     python -m benchmarks.seed --images 100000 --tags 10
 """
@@ -20,21 +20,21 @@ from console.accounts.models import Account, RegistryCredential
 from console.namespaces.models import Namespace
 from console.repositories.tag_order import sort_key
 
-# For a run that only seeds: what is lost with the machine is seeded again.
+# For a run that only seeds: data that is lost in a crash can be seeded again.
 FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_wal_size=8GB", "checkpoint_timeout=1h")
 NAMESPACE_SIZE = 1000
-# The first namespace is this much of everything, as one always is.
+# The first namespace has this share of everything, because real distributions are skewed.
 FIRST_SHARE = 10
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How much there is to be.
+    """How many rows to create.
 
-    :param tags: of each image, but for every twentieth image, which has none yet.
+    :param tags: of each image, except every twentieth image, which has none.
     :param wide_tags: of one more image, ``team-0/wide``.
-    :param documents: every so many-th image has its manifests' contents stored too.
-    :param even: when not 0, so many namespaces have as many images each, and all images their tags; none is wide.
+    :param documents: every so many-th image also has documents (manifest contents).
+    :param even: if not 0, so many namespaces have equally many images, all with tags, and there is no wide image.
     """
 
     images: int = 100_000
@@ -45,7 +45,7 @@ class Plan:
 
     @property
     def namespaces(self) -> int:
-        """A thousand images in each, but for the first."""
+        """A thousand images in each, except the first."""
         return self.even or max(2, self.images // NAMESPACE_SIZE)
 
 
@@ -53,7 +53,7 @@ _NAMESPACES = """
 INSERT INTO namespaces_namespace (owner_id, name, created_at, changed_at)
 SELECT %(owner)s, 'team-' || n, now() - n * interval '1 hour', now() FROM generate_series(0, %(namespaces)s - 1) AS n
 """
-# A tenth of the images lies in the first namespace. What cannot be told apart by its time of creation is there too.
+# A tenth of the images is in the first namespace. Some have equal times of creation.
 _IMAGES = """
 INSERT INTO images_image (
     namespace_id, name, visibility, description, state, created_at, tag_count, attachment_count, size, last_push_at,
@@ -84,7 +84,7 @@ INSERT INTO images_image (
 SELECT id, 'wide', 'private', 'Very many tags.', 'active', now(), 0, 0, 0, NULL, 0, NULL, 0, now()
 FROM namespaces_namespace WHERE name = 'team-0' RETURNING id
 """
-# What is to have which tags: every fifth tag is an index of two platforms with a signature under it.
+# The tags of each image: every fifth tag is an index of two platforms with a signature.
 _PLAN = """
 CREATE TEMPORARY TABLE seed_tag ON COMMIT DROP AS
 SELECT
@@ -108,7 +108,7 @@ INSERT INTO images_manifest (
 )
 """
 _SIGNED = "is_index AND n = 4"
-# What a tag points at, then the platforms of indexes and their signatures, whose keys are told apart by the sign.
+# Manifests of tags, then platforms of indexes and their signatures, whose keys differ by the sign.
 _MANIFESTS = [
     f"""{_MANIFEST}
     SELECT
@@ -167,7 +167,7 @@ _TAGS = [
     FROM seed_tag JOIN seed_key ON seed_key.name = {_SIGNATURE} WHERE {_SIGNED}
     """,
 ]
-# Ten layers and twenty steps of history, which is what an ordinary image has.
+# Ten layers and twenty steps of history, like an ordinary image.
 _DOCUMENTS = f"""
 INSERT INTO images_document (digest, media_type, content, config)
 SELECT
@@ -189,7 +189,7 @@ FROM seed_tag, (
 ) AS history
 WHERE with_document AND NOT is_index
 """
-# Every third image was pushed to or pulled from on ten of the last thirty days.
+# Every third image has pushes or pulls on ten of the last thirty days.
 _ACTIVITY = """
 INSERT INTO images_dailyactivity (image_id, day, pushes, pulls)
 SELECT id, (now() AT TIME ZONE 'UTC')::date - ((id + n * 3) % 30)::int, 1 + (id * n) % 5, (id * 7 + n) % 200
@@ -208,7 +208,7 @@ WHERE image.id = counted.image_id
 
 
 def seed(owner: int, plan: Plan) -> None:
-    """Fill the database, which holds no namespace yet; everything belongs to one account.
+    """Seed the database, which must have no namespaces; everything belongs to one account.
 
     :param owner: the account's primary key.
     """
@@ -224,7 +224,7 @@ def seed(owner: int, plan: Plan) -> None:
             cursor.execute(_WIDE)
             wide = cursor.fetchone()[0]
         cursor.execute(_PLAN, {**numbers, "wide": wide, "wide_tags": plan.wide_tags if wide else 0})
-        # The rest is made from the rows that it points at: looking each of them up again would take as long once more.
+        # Foreign keys are valid by construction: checking them would double the time.
         cursor.execute("SET LOCAL session_replication_role = replica")
         cursor.execute(_KEYS)
         cursor.execute(_NAMES)
@@ -237,14 +237,14 @@ def seed(owner: int, plan: Plan) -> None:
 
 
 def emptied() -> None:
-    """Take all accounts and all that belongs to them out of the database, as it is before anything is seeded."""
+    """Empty the database: delete all accounts and their data."""
     with connection.cursor() as cursor:
         cursor.execute(f"TRUNCATE {Account._meta.db_table}, {Namespace._meta.db_table}, images_document CASCADE")
     tidy()
 
 
 def tidy() -> None:
-    """Leave the tables as autovacuum does some minutes after they were filled."""
+    """Vacuum and analyze the tables, like autovacuum some minutes later."""
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE")
 
@@ -253,7 +253,7 @@ _HASHED = make_password("nobody signs in with this", hasher="argon2")
 
 
 def create_account(name: str) -> Account:
-    """An activated account whose quotas are out of the way."""
+    """Create an activated account with unlimited quotas."""
     account = Account(name=name, namespace_quota=1_000_000, image_quota=1_000_000, tag_quota=1_000_000)
     account.set_unusable_password()
     account.save()
@@ -264,7 +264,7 @@ def create_account(name: str) -> Account:
 
 
 def main() -> None:
-    """Seed what ``BENCHMARK_DATA_DIR`` names, and say how long it took."""
+    """Seed ``BENCHMARK_DATA_DIR``, and print how long it took."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.seed", description=__doc__)
     parser.add_argument("--images", type=int, default=Plan.images)
     parser.add_argument("--tags", type=int, default=Plan.tags, help="of each image")

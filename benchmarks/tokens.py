@@ -1,7 +1,7 @@
-"""How many tokens the token endpoint gives out, of each kind that clients ask for, under load by ``wrk``.
+"""Throughput of the token endpoint under load by ``wrk``, for each kind of token request.
 
-Everything is served by the same processes, as in an installation: the endpoint, and beside it the two views of
-``benchmarks.reference``. The requests are those that Docker sends, its wish for compressed answers included.
+The endpoint and the two views of ``benchmarks.reference`` are served by the same processes, as in production. The
+requests are those of Docker, including ``Accept-Encoding``.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ CONNECTIONS = (1, 16, 64)
 CONSTANT, NAIVE = "(a) constant answer", "(b) naive view, Basic"
 EARLY = "(c) constant, answered early"
 _APPLICATION = "benchmarks.reference_wsgi:application"
-# So many times as many requests as there are accounts: then each process has had each account's.
+# Rounds of requests of all accounts to warm up, so that each process has served each account.
 _WARM_ROUNDS = 6
 _WARM_CONNECTIONS = 16
 _ACTIONS = ("pull", "push")
@@ -47,7 +47,7 @@ _ACTIONS = ("pull", "push")
 
 @dataclass(frozen=True)
 class User:
-    """An account, the password for ``docker login``, and an image of its own."""
+    """An account with its registry password and image."""
 
     account: Account
     password: str
@@ -55,13 +55,13 @@ class User:
 
     @property
     def username(self) -> str:
-        """What it logs in as."""
+        """The registry user name."""
         return str(self.account.credential.username)
 
 
 @dataclass(frozen=True)
 class Ask:
-    """One request, and which actions on which repository its answer must allow; ``None`` where nothing is checked."""
+    """A request, and the repository and actions that its token must allow; ``None`` to check nothing."""
 
     method: str
     target: str
@@ -71,7 +71,7 @@ class Ask:
 
     @property
     def raw(self) -> bytes:
-        """The request as it goes over the wire."""
+        """The raw HTTP request."""
         headers = {"Host": urlsplit(settings.CONSOLE_URL).netloc, **self.headers}
         if self.body:
             headers["Content-Length"] = str(len(self.body))
@@ -114,14 +114,14 @@ def _naive(user: User) -> Ask:
 
 
 def access_secret(account: Account) -> str:
-    """A new access token of the account's, for pull and push everywhere; its secret."""
+    """Create an access token for pull and push in all namespaces; returns its secret."""
     return access_tokens.create(account, "benchmark", can_push=True)[1]
 
 
 def create_users(number: int) -> list[User]:
-    """Activated accounts, each with a password, a namespace and an image of its own.
+    """Create activated accounts, each with a password, a namespace and an image.
 
-    No two have the same hash: what remembers a verified password by its hash would otherwise know all of them at once.
+    All hashes differ: otherwise one entry in the cache of verified passwords would match all of them.
     """
     users = []
     for at in range(number):
@@ -137,7 +137,7 @@ def create_users(number: int) -> list[User]:
 
 
 def create_others(images: int) -> None:
-    """Images of somebody else's, so that the tables are as large as they are in use; a hundred in each namespace."""
+    """Create images of another account, for realistic table sizes; a hundred in each namespace."""
     owner = create_account("Others")
     spaces = Namespace.objects.bulk_create(Namespace(owner=owner, name=f"others-{at}") for at in range(images // 100))
     Image.objects.bulk_create(
@@ -146,13 +146,13 @@ def create_others(images: int) -> None:
 
 
 def create_public_image(owner: User) -> str:
-    """Somebody's public image; its repository."""
+    """Create a public image; returns its repository."""
     namespace = Namespace.objects.get(owner=owner.account)
     return Image.objects.create(namespace=namespace, name="public", visibility=Image.Visibility.PUBLIC).repository
 
 
 def kinds(users: Sequence[User], public: str) -> dict[str, list[Ask]]:
-    """The kinds of tokens, and the requests that ask for them; of the last kind, one for each account."""
+    """The kinds of token requests, with the requests; of the last kind one for each account."""
     one = users[0]
     asked = {"Basic, registry password": [_basic(one)]}
     asked["Basic, access secret"] = [_get(one.repository, _ACTIONS, one.username, access_secret(one.account))]
@@ -173,14 +173,14 @@ def _refresh_token(user: User) -> str:
 
 
 def _decoded(content: bytes) -> dict[str, object]:
-    """An answer's JSON, compressed or not."""
+    """The JSON of a response, compressed or not."""
     return dict(json.loads(gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content))
 
 
 def check(ask: Ask, status: int, content: bytes) -> None:
-    """Hold an answer against what was asked for.
+    """Verify a response.
 
-    :raises RuntimeError: when it is a refusal, or its token allows something else.
+    :raises RuntimeError: when it is an error, or its token allows something else.
     """
     if not 200 <= status < 300:
         raise RuntimeError(f"{ask.method} {urlsplit(ask.target).path} answers {status}")
@@ -193,7 +193,7 @@ def check(ask: Ask, status: int, content: bytes) -> None:
 
 
 def milliseconds(asks: Sequence[Ask]) -> list[float]:
-    """How long each takes, one after the other on one connection; so one process answers all of them."""
+    """Time each request, sequentially on one connection, so that one process serves all of them."""
     server = http.client.HTTPConnection(urlsplit(settings.CONSOLE_URL).netloc, timeout=60)
     taken = []
     try:
@@ -210,7 +210,7 @@ def milliseconds(asks: Sequence[Ask]) -> list[float]:
 
 
 def queries(ask: Ask) -> int:
-    """How many SQL queries one request makes, once everything is warm."""
+    """Number of SQL queries of a request with warm caches."""
     client = Client(SERVER_NAME="127.0.0.1")
 
     def send() -> None:
@@ -229,7 +229,7 @@ def queries(ask: Ask) -> int:
 
 
 def warm(asked: dict[str, list[Ask]]) -> None:
-    """Have each process answer each request some times, and hold one answer to each against what was asked for."""
+    """Warm up each process with each request, and verify one response of each."""
     for name, asks in asked.items():
         say(f"Warming: {name} ...")
         milliseconds(asks)
@@ -242,7 +242,7 @@ def warm(asked: dict[str, list[Ask]]) -> None:
 
 
 def measure(asked: dict[str, list[Ask]], connections: int, seconds: int, repeat: int) -> tuple[dict[str, Load], int]:
-    """All kinds one after the other, so many times: of each the run with the most answers; what failed in all runs."""
+    """Run all kinds in turn, ``repeat`` times; returns the best run of each, and the number of failures."""
     best: dict[str, Load] = {}
     failed = 0
     for _ in range(repeat):
@@ -256,7 +256,7 @@ def measure(asked: dict[str, list[Ask]], connections: int, seconds: int, repeat:
 
 
 def report(connections: int, best: dict[str, Load], seconds: int, repeat: int) -> None:
-    """Print a table of what was measured with so many connections."""
+    """Print the results for so many connections as a table."""
     naive = best[NAIVE].rate
 
     def against(run: Load) -> list[str]:
@@ -317,7 +317,7 @@ def report_queries(asked: dict[str, list[Ask]]) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Seed, measure, print; 1 when an answer was not what it ought to be."""
+    """Seed, measure, print; 1 when a response was wrong."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.tokens", description=__doc__)
     parser.add_argument("--seconds", type=int, default=5, help="of each run")
     parser.add_argument("--repeat", type=int, default=2, help="runs of each kind; the best is shown")
@@ -340,7 +340,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         asked |= product
         _keep_answer(product["Basic, registry password"][0])
         report_queries(asked)
-        # The reference is loaded inside gunicorn by name: it has to find the same data folder.
+        # gunicorn imports the reference by name, which must use the same data folder.
         with console(_APPLICATION, BENCHMARK_DATA_DIR=str(FOLDER)):
             warm(asked)
             for connections in given.connections:
@@ -348,7 +348,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 failed += broken
                 report(connections, best, given.seconds, given.repeat)
         with console(_APPLICATION, BENCHMARK_DATA_DIR=str(FOLDER)):
-            # Everything but the passwords is to be warm.
+            # Warm up everything except the passwords.
             warm({name: asks for name, asks in asked.items() if name in {CONSTANT, "anonymous, public image"}})
             report_cold(users)
     if failed:
@@ -357,7 +357,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _keep_answer(ask: Ask) -> None:
-    """Write down an answer of the endpoint for the view that repeats it."""
+    """Store a response of the endpoint for the view ``constant``."""
     headers = {name: value for name, value in ask.headers.items() if name != "Accept-Encoding"}
     response = Client(SERVER_NAME="127.0.0.1").get(ask.target, headers=headers)
     check(ask, response.status_code, response.content)

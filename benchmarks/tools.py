@@ -1,4 +1,4 @@
-"""What every benchmark needs: the servers, a clock, and a table of what came out."""
+"""Common tools of the benchmarks: servers, timing, and tables of results."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ from console.local.postgres import Postgres
 from console.operations.worker import CONCURRENCY
 
 _START_SECONDS = 60
-# Where the registry's program is unpacked to, where it is not installed: once for all runs.
+# The folder where the registry's program is unpacked once for all runs, if it is not installed.
 CACHE = BASE_DIR / ".cache"
 
 
 @contextmanager
 def installation(*, registry: bool = True, options: Sequence[str] = ()) -> Iterator[Path]:
-    """PostgreSQL with all tables, and the registry, for as long as the block runs; the data folder.
+    """Run PostgreSQL with all tables, and the registry, during the block; yields the data folder.
 
-    :param registry: whether the registry is wanted too. It sends no notifications.
+    :param registry: whether to run the registry, too. It sends no notifications.
     :param options: settings of PostgreSQL, like ``fsync=off``, for a run that only seeds.
     """
     children: list[subprocess.Popen[bytes]] = []
@@ -81,10 +81,10 @@ def _start_registry() -> subprocess.Popen[bytes]:
 
 @contextmanager
 def worker() -> Iterator[subprocess.Popen[bytes]]:
-    """The product's worker, from when it is ready for as long as the block runs."""
+    """Run the product's worker during the block; waits until it is ready."""
     before = set(ProcrastinateWorker.objects.values_list("pk", flat=True))
-    # The first thing that it does is to look at everything once.
-    walks = ProcrastinateJob.objects.filter(task_name="indexing.reconcile", status__in=["todo", "doing"])
+    # It reconciles when it starts.
+    reconciles = ProcrastinateJob.objects.filter(task_name="indexing.reconcile", status__in=["todo", "doing"])
     process = subprocess.Popen([sys.executable, str(BASE_DIR / "manage.py"), "worker"])
     try:
         wait(
@@ -92,7 +92,7 @@ def worker() -> Iterator[subprocess.Popen[bytes]]:
             lambda: ProcrastinateWorker.objects.exclude(pk__in=before).count() == len(CONCURRENCY),
             "the worker",
         )
-        wait(process, lambda: not walks.exists(), "the worker's first walk", 1200)
+        wait(process, lambda: not reconciles.exists(), "the worker's first walk", 1200)
         yield process
     finally:
         process.terminate()
@@ -101,10 +101,10 @@ def worker() -> Iterator[subprocess.Popen[bytes]]:
 
 @contextmanager
 def console(application: str = "console.wsgi:application", **variables: str) -> Iterator[subprocess.Popen[bytes]]:
-    """The console as it is served in an installation, at ``settings.CONSOLE_URL``, for as long as the block runs.
+    """Run the console as in production, at ``settings.CONSOLE_URL``, during the block.
 
-    :param application: what gunicorn serves.
-    :param variables: of the environment, beside those that this process has.
+    :param application: the WSGI application for gunicorn.
+    :param variables: further environment variables.
     """
     given = {**os.environ, **variables}
     process = subprocess.Popen(gunicorn.command(environment.load(given), application), env=given, cwd=BASE_DIR)
@@ -121,7 +121,7 @@ def _registry_answers() -> bool:
 
 
 def answers(address: str, codes: set[int]) -> bool:
-    """Whether a server answers there, with one of these status codes."""
+    """Whether a server answers with one of these status codes."""
     try:
         with urllib.request.urlopen(address, timeout=2) as response:
             return response.status in codes
@@ -132,9 +132,9 @@ def answers(address: str, codes: set[int]) -> bool:
 
 
 def wait(process: subprocess.Popen[bytes], ready: Callable[[], bool], name: str, most: float = _START_SECONDS) -> None:
-    """Wait until ``ready`` says so.
+    """Wait until ``ready`` returns true.
 
-    :raises RuntimeError: when the process ends, or ``most`` seconds are over.
+    :raises RuntimeError: when the process exits, or after ``most`` seconds.
     """
     deadline = time.monotonic() + most
     while not ready():
@@ -145,7 +145,7 @@ def wait(process: subprocess.Popen[bytes], ready: Callable[[], bool], name: str,
 
 @contextmanager
 def stopwatch() -> Iterator[Callable[[], float]]:
-    """Seconds since the block began; after its end, how long it took."""
+    """Yields a function that returns the seconds since the block began; after its end, its duration."""
     begun = time.monotonic()
     ended: list[float] = []
     try:
@@ -155,7 +155,7 @@ def stopwatch() -> Iterator[Callable[[], float]]:
 
 
 def cpu_seconds() -> float:
-    """Processor time that the servers and the worker have used so far: all processes that this one has started."""
+    """CPU time of the servers and the worker so far: all processes that this one has started."""
     parents, used = {}, {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -172,12 +172,12 @@ def cpu_seconds() -> float:
 
 
 def say(text: str) -> None:
-    """Tell what is being done, beside the results."""
+    """Print progress to standard error."""
     print(text, file=sys.stderr, flush=True)
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], notes: Sequence[str] = ()) -> None:
-    """Print a table in Markdown: the first column to the left, figures to the right."""
+    """Print a Markdown table: the first column left-aligned, figures right-aligned."""
     texts = [[_text(cell) for cell in row] for row in rows]
     widths = [max(len(row[at]) for row in [list(columns), *texts]) for at in range(len(columns))]
 
@@ -196,7 +196,7 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], 
 
 
 def machine() -> str:
-    """What the figures were measured on."""
+    """Description of this machine."""
     return f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}."
 
 

@@ -1,4 +1,4 @@
-"""Load by ``wrk``: whole HTTP requests in turn over connections that stay open."""
+"""Load with ``wrk``: raw HTTP requests in turn over persistent connections."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmarks.tools import cpu_seconds
 
 _SCRIPT = Path(__file__).with_name("wrk.lua")
-# Fewer answers than this say nothing: the run is done again for twice as long.
+# A run with fewer responses is repeated with twice the length.
 LEAST_ANSWERS = 20
 _LONGEST_SECONDS = 60
 _IDLE_SECONDS = 0.25
@@ -21,12 +21,12 @@ _IDLE_SECONDS = 0.25
 
 @dataclass(frozen=True)
 class Load:
-    """What one run of ``wrk`` saw.
+    """Result of a run of ``wrk``.
 
-    :param p50: milliseconds; half of the answers took longer.
-    :param p99: milliseconds; one answer of a hundred took longer.
-    :param failed: answers of 400 and above, and requests that got none.
-    :param cpu: processor time of the servers, in milliseconds an answer.
+    :param p50: median latency in milliseconds.
+    :param p99: 99th percentile of the latency in milliseconds.
+    :param failed: responses with status 400 and above, and requests without response.
+    :param cpu: CPU time of the servers in milliseconds per response.
     """
 
     rate: float
@@ -41,12 +41,12 @@ def load(address: str, requests: Sequence[bytes], connections: int, seconds: int
     """Send ``requests`` in turn for some seconds.
 
     :param address: scheme, host and port.
-    :param requests: whole HTTP/1.1 requests, which are sent as they are.
-    :param seconds: longer, where the server is so slow that almost no answer came.
-    :param least: so many answers are wanted; with fewer the run is done again for twice as long.
+    :param requests: raw HTTP/1.1 requests.
+    :param seconds: length of the run; longer if the server is very slow.
+    :param least: minimum number of responses; with fewer the run is repeated with twice the length.
     :raises subprocess.CalledProcessError: when ``wrk`` cannot run.
     """
-    # A file that nobody else can read: the requests carry passwords, and a command line does not hide them.
+    # A private file: the requests contain passwords, which would be visible on a command line.
     with tempfile.NamedTemporaryFile(prefix="my-images-wrk-") as file:
         file.write(b"".join(request + b"\0" for request in requests))
         file.flush()
@@ -59,7 +59,7 @@ def load(address: str, requests: Sequence[bytes], connections: int, seconds: int
 
 def _run(address: str, file: str, connections: int, seconds: int) -> Load:
     before = cpu_seconds()
-    # One thread is enough to keep the servers busy, and sends the requests in the order of the file.
+    # One thread is enough for full load, and keeps the order of the requests.
     command = ["wrk", "--latency", "--timeout", "120s", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(_SCRIPT)]
     output = subprocess.run([*command, address, "--", file], check=True, capture_output=True, text=True).stdout
     used = cpu_seconds() - before
@@ -77,9 +77,9 @@ def _run(address: str, file: str, connections: int, seconds: int) -> Load:
 
 
 def wait_until_idle() -> None:
-    """Wait until the servers have worked off what was asked of them and nobody waits for any more.
+    """Wait until the servers are idle, because they still process requests of disconnected clients.
 
-    :raises RuntimeError: when they do not come to rest.
+    :raises RuntimeError: on timeout.
     """
     deadline = time.monotonic() + 120
     used = cpu_seconds()
@@ -88,4 +88,4 @@ def wait_until_idle() -> None:
         before, used = used, cpu_seconds()
         if used - before <= 0.1 * _IDLE_SECONDS:
             return
-    raise RuntimeError("the servers do not come to rest")
+    raise RuntimeError("the servers do not become idle")

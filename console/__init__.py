@@ -1,1 +1,1 @@
-"""The console: a Django project with one room for each thing a person sees or a client calls."""
+"""The console: the Django project of My Images. Each folder is a room; docs/architecture.md lists them."""

@@ -1,4 +1,4 @@
-"""My Images, the first page: the list of images, or the activation form until the service is activated."""
+"""The first page, My Images: the list of images, or the activation form until the service is activated."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ from console.web.rendering import signed_in
 @require_GET
 @signed_in
 def my_images(request: Request) -> HttpResponse:
-    """The list of images; until the service is activated, the activation form and nothing else."""
+    """The list of images; until the service is activated, the activation form."""
     return views.listing(request) if request.user.activated else activation_page(request)

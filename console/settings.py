@@ -1,4 +1,4 @@
-"""Settings. What depends on the machine comes from ``console.installation``."""
+"""Django settings. Values that depend on the machine come from ``console.installation``."""
 
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -19,7 +19,7 @@ _console = urlsplit(CONSOLE_URL)
 _https = _console.scheme == "https"
 ALLOWED_HOSTS = sorted({"127.0.0.1", "localhost", "[::1]", str(_console.hostname), *ENVIRONMENT.allowed_hosts})
 CSRF_TRUSTED_ORIGINS = [f"{_console.scheme}://{_console.netloc}"]
-# Whose X-Forwarded-For and X-Forwarded-Proto are believed; gunicorn, which reads the latter, is told the same.
+# Proxies whose X-Forwarded-For and X-Forwarded-Proto are trusted; gunicorn, which reads the latter, has the same list.
 TRUSTED_PROXIES = ENVIRONMENT.trusted_proxies
 
 INSTALLED_APPS = [
@@ -66,17 +66,17 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "console.web.request_bodies.CompressedMiddleware",
-    # What follows is for people's pages alone.
-    "console.web.api_endpoints.ProgramsMiddleware",
+    # API endpoints skip everything below, which is for browsers.
+    "console.web.api_endpoints.ApiEndpointsMiddleware",
     "django.middleware.gzip.GZipMiddleware",
     "console.web.deadlines.DeadlineMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "console.web.concurrency_limit.ShareMiddleware",
+    "console.web.concurrency_limit.ConcurrencyLimitMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "console.web.application.StorableMiddleware",
+    "console.web.application.AdminInputMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "console.audit.middleware.ActorMiddleware",
@@ -130,28 +130,28 @@ LOGIN_URL = "sign-in"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "sign-in"
 
-# Whether there are passwords for signing in, and who else says who somebody is (OpenID Connect).
+# Whether sign-in with a password is enabled, and the identity provider for single sign-on (OpenID Connect).
 LOCAL_ACCOUNTS = ENVIRONMENT.local_accounts
 OIDC_ISSUER = ENVIRONMENT.oidc_issuer
 OIDC_CLIENT_ID = ENVIRONMENT.oidc_client_id
 OIDC_CLIENT_SECRET = ENVIRONMENT.oidc_client_secret
 OIDC_NAME = ENVIRONMENT.oidc_name
-# Whether the administration is open only to those who have signed in with a second factor, or by single sign-on.
+# Whether the administration requires a second factor or single sign-on.
 REQUIRE_SECOND_FACTOR = ENVIRONMENT.require_second_factor
-# So many seconds somebody who has given the right password has for the second factor, and a link of signinlink lasts;
-# and so long after proving who one is one may change how one signs in.
+# Seconds to enter the second factor after the password; lifetime of a sign-in link; and how long a reauthentication
+# permits changes of sign-in methods.
 SECOND_FACTOR_SECONDS = SIGN_IN_LINK_SECONDS = CONFIRMED_SECONDS = 600
-# So long the link is good that confirms a new e-mail address.
+# Lifetime of the link that confirms a new e-mail address.
 EMAIL_LINK_SECONDS = 24 * 3600
-# How long what was asked for at sign-in is kept of somebody who never comes back.
+# Lifetime of anonymous sessions, which contain the state of an unfinished sign-in.
 STRANGERS_SESSION_SECONDS = 3600
 
-# django-allauth: its factors and its OpenID Connect, none of its pages. What is typed console.throttling counts.
+# django-allauth: only its second factors and OpenID Connect, none of its pages. console.throttling has the rate limits.
 MFA_ADAPTER = "console.login.adapters.SecondFactors"
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes", "webauthn"]
 MFA_WEBAUTHN_USER_VERIFICATION = "required"
 MFA_TOTP_ISSUER = "My Images"
-# One code before and one after the present one, for clocks that differ (RFC 6238, 5.2).
+# Clock drift of TOTP: one code before and one after the current one (RFC 6238, 5.2).
 MFA_TOTP_TOLERANCE = 1
 SOCIALACCOUNT_ADAPTER = "console.login.adapters.SingleSignOn"
 SOCIALACCOUNT_REQUESTS_TIMEOUT = 5
@@ -165,25 +165,25 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _https
 SESSION_ENGINE = "console.accounts.sessions"
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
-# Cookies do not tell ports apart: names of our own keep a second site on the same host from signing us out.
+# Cookies are shared by all ports of a host: our own names avoid conflicts with a second site on the same host.
 # With TLS no other host of the same domain can set them either (RFC 6265bis, 4.1.3.2).
 _prefix = "__Host-" if _https else ""
 SESSION_COOKIE_NAME = f"{_prefix}my_images_session"
 CSRF_COOKIE_NAME = f"{_prefix}my_images_csrf"
 CSRF_FAILURE_VIEW = "console.views.csrf_failure"
 
-# With an https address plain http leads there, but for what is asked from inside.
+# With an https URL, plain http is redirected to it, except for internal endpoints.
 SECURE_SSL_REDIRECT = _https
 SECURE_SSL_HOST = _console.netloc
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^indexing/notifications/$"]
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if _https else 0
-# What else lies under the console's domain, and whether browsers are to know of it in advance, is not ours to decide.
+# HSTS for subdomains, and preloading, are the operator's decision.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
-# Everything that a page shows or runs is a file of ours: no inline script or style, no eval, nothing from elsewhere.
+# Pages only use our own files: no inline scripts or styles, no eval, no other origins.
 SECURE_CSP = {
     "default-src": ["'none'"],
     "script-src": ["'self'"],
@@ -194,14 +194,14 @@ SECURE_CSP = {
     "frame-ancestors": ["'none'"],
     "base-uri": ["'none'"],
 }
-# Who may use what of the browser: nobody, or pages of ours.
+# Browser features: disabled, or only for our own pages.
 PERMISSIONS_POLICY = {
     **dict.fromkeys(("camera", "display-capture", "geolocation", "microphone", "midi", "payment", "serial", "usb"), ""),
     "clipboard-write": "self",
     "publickey-credentials-create": "self",
     "publickey-credentials-get": "self",
 }
-# A form, and what the registry tells at once. The largest form deletes a page's hundred tags; there are no files.
+# Limit of a form, and of one envelope of notifications. The largest form deletes a page's hundred tags; no uploads.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000
 DATA_UPLOAD_MAX_NUMBER_FILES = 0
@@ -209,7 +209,7 @@ FILE_UPLOAD_HANDLERS = ["console.web.uploads.NoUploads"]
 
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", _("English"))]
-# With one language there is nothing to look up: a page has hundreds of texts.
+# With one language there are no translations to look up, which saves time: a page has hundreds of texts.
 USE_I18N = len(LANGUAGES) > 1
 LOCALE_PATHS = [BASE_DIR / "locale"]
 TIME_ZONE = "UTC"
@@ -224,7 +224,7 @@ STORAGES = {
 }
 WHITENOISE_KEEP_ONLY_HASHED_FILES = False
 
-# Without a mail server, letters (a password reset) are kept as files that the operator can read and pass on.
+# Without a mail server, e-mails (password resets) are written to files that the operator can read and pass on.
 EMAIL_HOST = ENVIRONMENT.email_host
 EMAIL_PORT = ENVIRONMENT.email_port
 EMAIL_HOST_USER = ENVIRONMENT.email_user
@@ -240,27 +240,27 @@ DEFAULT_FROM_EMAIL = ENVIRONMENT.email_from
 # The registry and its tokens.
 REGISTRY_URL = ENVIRONMENT.registry_url
 REGISTRY_IS_OURS = ENVIRONMENT.registry_is_ours
-# The same registry, for the console's own calls: by a process that sends no notifications, where there is one.
+# The same registry for the console's own calls: a process that sends no notifications, if there is one.
 CONSOLE_REGISTRY_URL = ENVIRONMENT.console_registry_url
 CONSOLE_REGISTRY_SERVICE = ENVIRONMENT.console_registry_service
 REGISTRY_ADDRESS = ENVIRONMENT.registry_address
 REGISTRY_SERVICE = ENVIRONMENT.registry_service
 TOKEN_ISSUER = ENVIRONMENT.token_issuer
 TOKEN_SECONDS = ENVIRONMENT.token_seconds
-# The registry accepts a token this long past its end (its allowance for clocks that differ).
+# The registry accepts a token so long after it has expired (clock skew).
 REGISTRY_CLOCK_SKEW_SECONDS = 60
-# A freed name is kept from everybody else until no token given out for it can be valid any more.
+# A freed name is held for its former owner until all tokens for it have expired.
 NAME_HOLD_SECONDS = TOKEN_SECONDS + REGISTRY_CLOCK_SKEW_SECONDS
 REFRESH_TOKEN_SECONDS = 90 * 24 * 3600
 
-# How many logins with Docker an account may have, and how many of them by one client from one address: of more, the one
-# that was used longest ago ends.
+# Limits of Docker logins of an account, and of those by one client from one address; the least recently used are
+# revoked.
 MOST_LOGINS = 100
 MOST_LOGINS_OF_A_CLIENT = 20
-# Access tokens that are revoked or over are kept so many days, for administrators to see.
+# Revoked or expired access tokens are kept so many days, for administrators to see.
 OLD_TOKENS_DAYS = 90
 
-# Wrong passwords: so many at once, and one more each so many seconds.
+# Rate limits for wrong passwords: burst, and seconds for each further one.
 GUESSES = {
     # for an account, from one address (IPv6: from a /64)
     "here": (10, 60),
@@ -271,30 +271,30 @@ GUESSES = {
     # from one address, for all accounts that it is not known for
     "address": (100, 10),
 }
-# Wrong codes of six digits have numbers of their own where these say so, by door: three of a million are right.
+# Rate limits that differ at some places. For six-digit codes they are lower: three of a million are correct.
 GUESSES_AT = {
     "second factor": {"here": (10, 1800), "network": (20, 1800), "account": (60, 3600)},
     # E-mails to one address: three, and one more each half an hour, so five in an hour.
-    "password reset": {"here": (3, 1800), "network": (3, 1800), "account": (3, 1800)},
-    # New e-mail addresses that one account asks for: ten in an hour.
+    "letter": {"here": (3, 1800), "network": (3, 1800), "account": (3, 1800)},
+    # New e-mail addresses that one account requests: ten in an hour.
     "email change": {"here": (5, 720), "network": (5, 720), "account": (5, 720)},
 }
-# So many changing requests an account may send at once, and each minute; 0: as many as it likes.
+# Rate limit of changing requests of an account: burst, and number each minute; 0 for no limit.
 CHANGES_PER_MINUTE = ENVIRONMENT.changes_per_minute
-# Each process writes down what it counted, such as tokens granted, every so many seconds (console/audit/summaries.py).
+# Interval in seconds at which each process writes aggregated audit events (console/audit/summaries.py).
 AUDIT_SUMMARY_SECONDS = ENVIRONMENT.audit_summary_seconds
-# For so many days after a right password an address is known for the account.
+# An address is known for an account so many days after a correct password.
 KNOWN_ADDRESS_DAYS = 30
-# Whether connections are told how long a statement may take (console/database/statements.py).
+# Whether connections set a statement timeout (console/database/statements.py).
 STATEMENT_TIMEOUT = ENVIRONMENT.statement_timeout
-# A page that is not there after so many seconds is given up, and its thread goes to another request.
+# Request timeout of pages in seconds.
 REQUEST_SECONDS = 15
-# Threads in each process, see console/local/gunicorn.py: half of them may hash passwords of strangers.
+# Threads in each process (console/local/gunicorn.py): at most half of them hash passwords from unknown addresses.
 WEB_THREADS = ENVIRONMENT.web_threads
 
-# Docker Hub's official images: the cache, the plain process over what it holds, and where the catalogue comes from.
+# Docker Hub's official images: the cache, the plain registry process over its storage, and the source of the catalogue.
 DOCKERHUB_ENABLED = ENVIRONMENT.dockerhub and not ENVIRONMENT.dockerhub_missing
-# Why this run has no cache although it is wanted, as console/local found out: "port", "program", "files", or empty.
+# Why the cache is enabled but not running, according to console/local: "port", "program", "files", or empty.
 DOCKERHUB_MISSING = ENVIRONMENT.dockerhub_missing
 DOCKERHUB_PORT = ENVIRONMENT.dockerhub_port
 DOCKERHUB_URL = ENVIRONMENT.dockerhub_url
@@ -306,20 +306,20 @@ DOCKERHUB_INNER_SERVICE = (
 )
 DOCKERHUB_API = ENVIRONMENT.dockerhub_api
 
-# Hosts (“host” or “host:port”) that images may be imported from although they are inside the network, or have no TLS.
+# Hosts (“host” or “host:port”) for imports that may be in the internal network, or without TLS.
 ALLOWED_IMPORT_HOSTS = ENVIRONMENT.import_allowed_hosts
-# Regular expressions for the addresses that the bundled registry lets foreign layers have.
+# Regular expressions for the URLs of foreign layers that the bundled registry allows.
 FOREIGN_LAYER_URLS = ENVIRONMENT.foreign_layer_urls if ENVIRONMENT.registry_is_ours else None
-# Pairs of a registry's and a token server's host name that belong together although their names do not say so.
+# Pairs of a registry's and a token server's host name that are trusted although their names are not related.
 IMPORT_TOKEN_SERVERS = ENVIRONMENT.import_token_servers
-# How many images an account may have under way from other registries.
+# Limit of running imports of an account.
 MOST_TRANSFERS = 20
-# How many access tokens an account may have that are not revoked.
+# Limit of access tokens of an account that are not revoked.
 MOST_ACCESS_TOKENS = 50
-# How many passkeys an account may have: each is read when one of them signs in.
+# Limit of passkeys of an account: all are read at sign-in.
 MOST_PASSKEYS = 20
 
-# What an account may have unless its own row says otherwise.
+# Default quotas, unless an account has its own.
 DEFAULT_NAMESPACE_QUOTA = 10
 DEFAULT_IMAGE_QUOTA = 500
 DEFAULT_TAG_QUOTA = 1000
@@ -338,7 +338,7 @@ LOGGING = {
     "loggers": {
         "procrastinate": {"level": "WARNING"},
         "django.request": {"level": "ERROR"},
-        # A stranger's doing, which would fill the log, with a trace of our calls each time.
+        # Caused by clients: would fill the log, with a traceback each time.
         **{
             f"django.security.{name}": {"level": "CRITICAL"}
             for name in ("DisallowedHost", "RequestDataTooBig", "TooManyFieldsSent", "TooManyFilesSent")

@@ -1,4 +1,4 @@
-"""URL configuration."""
+"""URL configuration of the project."""
 
 from django.contrib import admin
 from django.urls import include, path, register_converter
@@ -23,7 +23,7 @@ for name, converter in (
 urlpatterns = [
     path("", require_safe(RedirectView.as_view(pattern_name="images")), name="home"),
     path("healthz", views.healthz, name="healthz"),
-    # What registries and their clients ask comes before what people do: addresses are tried in this order.
+    # API endpoints first: URL patterns are tried in this order.
     path("token/", include("console.token_server.urls")),
     path("indexing/", include("console.registry.index.urls")),
     path("", include("console.login.urls")),

@@ -19,12 +19,12 @@ from console.web.deadlines import given_up
 @never_cache
 @require_safe
 def healthz(request: HttpRequest) -> HttpResponse:
-    """Whether this process serves requests; asks nobody else."""
+    """Health check: whether this process serves requests. Uses neither database nor registry."""
     return HttpResponse("ok\n", content_type="text/plain")
 
 
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
-    """400; 413 for a request that is too long; what ``console.web.deadlines`` says of one that was given up."""
+    """400; 413 for a request that is too long; 503 or 499 for a cancelled one (``console.web.deadlines``)."""
     if exception is not None and (response := given_up(exception)):
         return response
     if isinstance(exception, DisallowedHost):
@@ -35,17 +35,17 @@ def bad_request(request: HttpRequest, exception: Exception | None = None) -> Htt
 
 
 def permission_denied(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
-    """403."""
+    """403: permission denied."""
     return HttpResponse(render_to_string("errors/403.html"), status=403)
 
 
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
-    """404; the same for what is not there and for what is somebody else's."""
+    """404; identical for objects that do not exist and objects of other accounts."""
     return HttpResponse(render_to_string("errors/404.html"), status=404)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """500; 503 when the database cannot be reached, or takes too long. Asks neither database nor session."""
+    """500; 503 when the database cannot be reached, or times out. Uses neither database nor session."""
     problem = sys.exc_info()[1]
     if response := given_up(problem):
         return response
@@ -57,5 +57,5 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
-    """403 for a form that does not come from our own page, or came too late."""
+    """403 for a form that fails the CSRF check: from another site, or too old."""
     return render(request, "errors/csrf.html", status=403)

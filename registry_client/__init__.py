@@ -1,4 +1,4 @@
-"""A client of the Registry HTTP API v2. It knows nothing of Django, nor of who owns what."""
+"""Client of the Registry HTTP API v2, independent of Django."""
 
 from registry_client.authentication import Anonymous, Authentication, Challenged, SignedTokens
 from registry_client.client import RegistryClient

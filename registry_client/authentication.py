@@ -1,4 +1,4 @@
-"""The one seam through which a call gets its ``Authorization`` header, and the ways to fill it."""
+"""Authentication of calls: the interface for the ``Authorization`` header, and its implementations."""
 
 from __future__ import annotations
 
@@ -17,64 +17,64 @@ from registry_client.json_documents import parse
 from registry_client.realms import check_realm
 
 _RENEWED_SECONDS_BEFORE_EXPIRY = 30
-_KEPT_TOKENS = 1000
+_MOST_TOKENS = 1000
 _TOKEN_ANSWER_LIMIT = 1 << 20
 _DEFAULT_LIFE = 60
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 
 
 class Authentication(Protocol):
-    """Gives a call what it is authorised with."""
+    """Provides the ``Authorization`` header of a call."""
 
     def authorization(self, scopes: tuple[str, ...], challenge: str | None) -> str | None:
-        """The value of the ``Authorization`` header, ``None`` for none. Called from many threads.
+        """The value of the ``Authorization`` header, ``None`` for none. Must be thread-safe.
 
-        :param scopes: what the call needs, in the grammar of Distribution's token scopes.
-        :param challenge: ``None`` before the call. After a 401 the method is called once more, with the value of the
-            answer's ``WWW-Authenticate`` header; when it gives another value, the call is repeated with that.
+        :param scopes: the scopes of the call, in the grammar of Distribution's token scopes.
+        :param challenge: ``None`` before the call. After a 401 the method is called again with the response's
+            ``WWW-Authenticate`` header; if it returns another value, the call is retried with that.
         """
         ...
 
 
 class Anonymous:
-    """No credentials at all."""
+    """No credentials."""
 
     def authorization(self, scopes: tuple[str, ...], challenge: str | None) -> str | None:
-        """Nothing, whatever is asked for."""
+        """Always ``None``."""
         return None
 
 
 class _Tokens:
-    """Tokens by the set of scopes they are for, each until shortly before it expires."""
+    """Cache of tokens by their set of scopes, each until shortly before it expires. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._kept: dict[frozenset[str], tuple[str, float]] = {}
+        self._cached: dict[frozenset[str], tuple[str, float]] = {}
 
     def get(self, scopes: tuple[str, ...]) -> str | None:
         with self._lock:
-            token, renewed_at = self._kept.get(frozenset(scopes), ("", 0.0))
+            token, renewed_at = self._cached.get(frozenset(scopes), ("", 0.0))
         return token if token and monotonic() < renewed_at else None
 
     def put(self, scopes: tuple[str, ...], token: str, asked_at: float, life: float) -> None:
         key = frozenset(scopes)
         with self._lock:
-            # Oldest first, so that a walk over all repositories does not fill the memory with tokens.
-            self._kept.pop(key, None)
-            while len(self._kept) >= _KEPT_TOKENS:
-                del self._kept[next(iter(self._kept))]
-            self._kept[key] = (token, asked_at + life - _RENEWED_SECONDS_BEFORE_EXPIRY)
+            # Evict the oldest first, so that calls to all repositories do not fill the memory with tokens.
+            self._cached.pop(key, None)
+            while len(self._cached) >= _MOST_TOKENS:
+                del self._cached[next(iter(self._cached))]
+            self._cached[key] = (token, asked_at + life - _RENEWED_SECONDS_BEFORE_EXPIRY)
 
     def drop(self, scopes: tuple[str, ...]) -> None:
         with self._lock:
-            self._kept.pop(frozenset(scopes), None)
+            self._cached.pop(frozenset(scopes), None)
 
 
 class SignedTokens:
-    """Tokens that this process signs itself, because it is the registry's authorization server.
+    """Tokens that this process signs itself, as the registry's authorization server.
 
-    :param sign: makes a token for scopes and returns it with its life in seconds. Tokens are kept, for each set of
-        scopes, until 30 s before they expire, and dropped when the registry refuses one.
+    :param sign: creates a token for scopes, and returns it with its lifetime in seconds. Tokens are cached for each set
+        of scopes until 30 s before they expire, and dropped when the registry rejects one.
     """
 
     def __init__(self, sign: Callable[[tuple[str, ...]], tuple[str, float]]) -> None:
@@ -94,14 +94,14 @@ class SignedTokens:
 
 
 class Challenged:
-    """Does what the registry's challenge says: fetch a token (Distribution token authentication), or send Basic.
+    """Answers the registry's challenge: fetch a token (Distribution token authentication), or send Basic.
 
-    The realm is where the registry says it is. It is sent the credentials only when it belongs to the registry that
-    they were given for (``realms.check_realm``).
+    The registry's challenge names the realm (token server). It gets the credentials only if it belongs to the registry
+    that they are for (``realms.check_realm``).
 
-    :param username: who to be, ``None`` to be nobody; tokens are then asked for without credentials.
-    :param trusted_realms: pairs of a registry's and a token server's host name that belong together all the same.
-    :param connections: what the realm is asked through; the usual time-outs and retries when not given.
+    :param username: ``None`` for anonymous: tokens are then requested without credentials.
+    :param trusted_realms: pairs of a registry's and a token server's host name that are trusted although unrelated.
+    :param connections: connections for the realm; by default with the usual timeouts and retries.
     """
 
     def __init__(
@@ -122,22 +122,22 @@ class Challenged:
         self._learnt: Challenge | None = None
 
     def bind(self, registry: str) -> None:
-        """Say which registry the credentials were given for; its client does so.
+        """Bind the credentials to a registry; called by its client.
 
-        :param registry: scheme, host and perhaps port.
-        :raises ValueError: when they were given for another one.
+        :param registry: scheme, host and optional port.
+        :raises ValueError: when they are bound to another one.
         """
         if self._registry not in ("", registry):
             raise ValueError("These credentials were given for another registry.")
         self._registry = registry
 
     def authorization(self, scopes: tuple[str, ...], challenge: str | None) -> str | None:
-        """What the challenge asks for; before one, what the last challenge taught.
+        """The header for the challenge; before the first request, according to the last challenge.
 
-        :raises RefusedTokenServer: when the realm is another's than the registry's.
-        :raises Unauthorized: when the realm refuses the credentials.
+        :raises RefusedTokenServer: when the realm does not belong to the registry.
+        :raises Unauthorized: when the realm rejects the credentials.
         :raises RegistryUnavailable: when the realm does not answer.
-        :raises UnexpectedAnswer: when it answers with anything but a token.
+        :raises UnexpectedAnswer: when its response has no token.
         """
         if challenge is not None:
             self._tokens.drop(scopes)
@@ -149,7 +149,7 @@ class Challenged:
             return self._basic
         token = self._tokens.get(scopes)
         if token is None:
-            # A challenge may name a scope differently from us; only the answer to our own call concerns it.
+            # A challenge may write a scope differently; its scope is only valid for the call that was challenged.
             named = learnt.parameters.get("scope", "").split() if challenge is not None else []
             now = monotonic()
             token, life = self._fetch(learnt, list(dict.fromkeys([*scopes, *named])))
@@ -166,7 +166,7 @@ class Challenged:
         return None
 
     def _fetch(self, challenge: Challenge, scopes: list[str]) -> tuple[str, float]:
-        """Ask the realm for a token (Distribution token specification, "Requesting a Token")."""
+        """Request a token from the realm (Distribution token specification, "Requesting a Token")."""
         url, where = _realm(challenge, scopes)
         check_realm(self._registry, url, credentials=self._basic is not None, trusted=self._trusted)
         headers = {} if self._basic is None else {"Authorization": self._basic}
@@ -186,7 +186,7 @@ class Challenged:
 
 
 def _realm(challenge: Challenge, scopes: list[str]) -> tuple[str, str]:
-    """The address to ask, and the same without its query for a message."""
+    """The URL of the token request, and the URL without its query for messages."""
     try:
         parts = urlsplit(challenge.parameters["realm"])
         usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and "@" not in parts.netloc

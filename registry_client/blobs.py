@@ -1,4 +1,4 @@
-"""Reading blobs: whether one is there, and its content."""
+"""Read blobs: check whether one exists, and get its content."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def stream_blob(transport: Transport, repository: Repository, digest: Digest, ch
 
 
 def read_blob(transport: Transport, repository: Repository, digest: Digest, limit: int) -> bytes:
-    """A blob that fits into memory, whole."""
+    """Read a small blob into memory."""
     content = bytearray()
     for piece in stream_blob(transport, repository, digest, min(limit + 1, 1 << 16)):
         content += piece

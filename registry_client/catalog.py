@@ -1,4 +1,4 @@
-"""Which repositories are there?"""
+"""List the registry's repositories."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading ``WWW-Authenticate`` (RFC 9110, section 11.6.1)."""
+"""Parse ``WWW-Authenticate`` headers (RFC 9110, section 11.6.1)."""
 
 from __future__ import annotations
 
@@ -15,17 +15,16 @@ _ESCAPED = re.compile(r"\\(.)")
 
 @dataclass(frozen=True)
 class Challenge:
-    """One way to authenticate that a server offers. The scheme and the parameters' names are in lower case."""
+    """An authentication challenge. The scheme and the parameters' names are in lower case."""
 
     scheme: str
     parameters: dict[str, str]
 
 
 def parse_challenges(header: str) -> list[Challenge]:
-    """The challenges of a ``WWW-Authenticate`` header's value, in its order.
+    """The challenges in the value of a ``WWW-Authenticate`` header, in its order.
 
-    The value may hold several; parameters may stand in any order, quoted or not. What follows something malformed is
-    left out.
+    There may be several; parameters may be in any order, quoted or not. Parsing stops at the first malformed part.
     """
     challenges: list[Challenge] = []
     position = 0

@@ -1,4 +1,4 @@
-"""The client: each call of the Registry HTTP API v2 as a method."""
+"""The registry client: each call of the Registry HTTP API v2 as a method."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from registry_client.transport import MANIFEST_LIMIT, Transport
 
 
 class RegistryClient:
-    """A registry (Distribution, or any that speaks Registry HTTP API v2 or the OCI distribution specification).
+    """A registry (Distribution, or any with the Registry HTTP API v2 or the OCI distribution specification).
 
-    One client is for all threads of a process; connections are kept open and reused. Each method raises
-    :class:`RegistryError`: ``RegistryUnavailable`` when there is no answer, ``Unauthorized`` or ``Denied`` when the
-    registry does not allow the call, ``UnexpectedAnswer`` when the answer is not a registry's, and ``InvalidName``
-    before anything is sent. Calls that may be made twice are repeated a few times before ``RegistryUnavailable``.
+    Thread-safe: one client for all threads of a process, with reused connections. Each method raises
+    :class:`RegistryError`: ``RegistryUnavailable`` when there is no response, ``Unauthorized`` or ``Denied`` when the
+    registry does not allow the call, ``UnexpectedAnswer`` when the response is not from a registry, and ``InvalidName``
+    before anything is sent. Idempotent calls are retried a few times before ``RegistryUnavailable``.
 
-    :param base_url: scheme, host and perhaps port, like ``http://127.0.0.1:5000``.
-    :param authentication: where the authorization comes from; none when not given.
-    :param connect_timeout: seconds until a connection must stand.
-    :param read_timeout: seconds an answer, or its next piece, may keep the caller waiting.
-    :param retries: how often a call is repeated that may be.
-    :param connections: connections to use instead of ones with these time-outs; closed with the client.
-    :raises ValueError: when ``base_url`` is not such an address.
+    :param base_url: scheme, host and optional port, like ``http://127.0.0.1:5000``.
+    :param authentication: provides the authorization; anonymous by default.
+    :param connect_timeout: timeout of a connection in seconds.
+    :param read_timeout: timeout of a response, or its next piece, in seconds.
+    :param retries: number of retries of idempotent calls.
+    :param connections: connections to use instead of ones with these timeouts; closed with the client.
+    :raises ValueError: when ``base_url`` is not such a URL.
     """
 
     def __init__(
@@ -56,41 +56,41 @@ class RegistryClient:
         return f"<RegistryClient {self._transport.origin}>"
 
     def close(self) -> None:
-        """Close the connections that are kept open."""
+        """Close all open connections."""
         self._connections.close()
 
     def ping(self) -> None:
-        """Make sure that there is a registry and that it accepts our authorization."""
+        """Health check: whether the registry answers, and accepts our authorization."""
         ping.ping(self._transport)
 
     def catalog(self, page_size: int = 1000, after: str = "") -> Iterator[str]:
-        """All repositories, fetched in pages as they are wanted.
+        """Iterate over all repositories, fetched lazily in pages.
 
-        :param page_size: repositories a page; a registry may refuse too large a one (400).
-        :param after: only those that come after this name in the registry's order; there need not be one of that name.
+        :param page_size: repositories per page; a registry may reject a large number (400).
+        :param after: only repositories after this name in the registry's order; it does not have to exist.
         """
         return catalog.catalog(self._transport, page_size, after)
 
     def tags(self, repository: str) -> list[str]:
-        """All tags of a repository, in the registry's order.
+        """List all tags of a repository, in the registry's order.
 
-        :raises NameUnknown: when there is no such repository.
+        :raises NameUnknown: when the repository does not exist.
         """
         return tags.tags(self._transport, check_repository(repository))
 
     def resolve(self, repository: str, reference: str) -> Descriptor:
-        """What a tag or a digest points at, without its content.
+        """The descriptor of a tag's or a digest's manifest, without its content.
 
-        :raises ManifestUnknown: when there is no such manifest, tag or repository.
-        :raises DigestMismatch: when the registry answers with another digest than was asked for.
+        :raises ManifestUnknown: when the manifest, tag or repository does not exist.
+        :raises DigestMismatch: when the registry answers with another digest than the requested one.
         """
         return fetch.resolve(self._transport, check_repository(repository), check_reference(reference))
 
     def manifest(self, repository: str, reference: str, *, limit: int = MANIFEST_LIMIT) -> Manifest:
-        """The manifest of a tag or a digest, its content verified.
+        """The manifest of a tag or a digest, with verified content.
 
-        :param limit: the most bytes that it may have.
-        :raises AnswerTooLarge: when it has more.
+        :param limit: maximum size in bytes.
+        :raises AnswerTooLarge: when it is larger.
         :raises ManifestUnknown: when there is no such manifest, tag or repository.
         :raises DigestMismatch: when the content does not have the digest asked for or stated.
         """
@@ -100,58 +100,58 @@ class RegistryClient:
     def content_of(
         self, repository: str, digest: str, media_type: str = "", *, limit: int = MANIFEST_LIMIT
     ) -> Manifest | Descriptor | None:
-        """What a repository holds under a digest: a manifest, a blob (its descriptor), or nothing.
+        """The content of a digest in a repository: a manifest, a blob (its descriptor), or ``None``.
 
-        :param media_type: what a descriptor says of it; decides what is asked for first, and nothing else.
-        :param limit: the most bytes that a manifest may have.
-        :raises AnswerTooLarge: when it has more, and ``limit`` is less than what registries take.
-        :raises UnreadableContent: when there is something that the registry cannot give out.
+        :param media_type: the media type in a descriptor; decides only which request is sent first.
+        :param limit: maximum size of a manifest in bytes.
+        :raises AnswerTooLarge: when it is larger, and ``limit`` is lower than the limit of registries.
+        :raises UnreadableContent: when the registry has it, but cannot read it.
         """
         checked = check_digest(digest)
         return contents.content_of(self._transport, check_repository(repository), checked, media_type, limit)
 
     def put_manifest(self, repository: str, reference: str, content: bytes, media_type: str) -> str:
-        """Store a manifest under a tag or its digest, and return its digest.
+        """Push a manifest with a tag or by its digest; returns its digest.
 
         :raises ManifestBlobUnknown: when it names a blob or a child that the repository does not have.
         :raises DigestMismatch: when ``reference`` is a digest, but not that of ``content``.
-        :raises ValueError: when ``media_type`` is none.
+        :raises ValueError: when ``media_type`` is invalid.
         """
         return put.put_manifest(
             self._transport, check_repository(repository), check_reference(reference), content, media_type
         )
 
     def delete_manifest(self, repository: str, digest: str, missing_ok: bool = False) -> None:
-        """Delete a manifest and **every** tag that points at it.
+        """Delete a manifest and **all** its tags.
 
-        :param missing_ok: whether it is fine that it is not there.
-        :raises NotFound: when it is not, as ``ManifestUnknown`` or ``NameUnknown``.
-        :raises Unsupported: when the registry does not delete.
+        :param missing_ok: ignore a manifest that does not exist.
+        :raises NotFound: when it does not exist, as ``ManifestUnknown`` or ``NameUnknown``.
+        :raises Unsupported: when deletes are disabled.
         """
         delete.delete_manifest(self._transport, check_repository(repository), check_digest(digest), missing_ok)
 
     def stat_blob(self, repository: str, digest: str) -> Descriptor:
-        """Whether a repository has a blob, and its size.
+        """Check that a repository has a blob; returns its descriptor with the size.
 
-        :raises BlobUnknown: when it has not.
+        :raises BlobUnknown: when it does not exist.
         """
         return blobs.stat_blob(self._transport, check_repository(repository), check_digest(digest))
 
     def blob(self, repository: str, digest: str, chunk_size: int = 1 << 20) -> Iterator[bytes]:
-        """The content of a blob, fetched as it is consumed; nothing is sent before the first piece is wanted.
+        """Stream the content of a blob lazily; the request is sent when the first piece is consumed.
 
-        Content is verified at its end: until the iterator ends without an exception, do not trust what it gave.
+        The digest is verified at the end: do not trust the content before the iterator ends without an exception.
 
-        :param chunk_size: the most bytes in a piece.
+        :param chunk_size: maximum size of a piece in bytes.
         :raises BlobUnknown: when the repository does not have it.
         :raises DigestMismatch: at the end, when the content does not have the digest.
         """
         return blobs.stream_blob(self._transport, check_repository(repository), check_digest(digest), chunk_size)
 
     def read_blob(self, repository: str, digest: str, limit: int) -> bytes:
-        """The content of a small blob, verified.
+        """The verified content of a small blob.
 
-        :param limit: the most bytes it may have.
+        :param limit: maximum size in bytes.
         :raises BlobUnknown: when the repository does not have it.
         :raises DigestMismatch: when the content does not have the digest.
         :raises UnexpectedAnswer: when it is larger than ``limit``.
@@ -159,19 +159,19 @@ class RegistryClient:
         return blobs.read_blob(self._transport, check_repository(repository), check_digest(digest), limit)
 
     def upload_blob(self, repository: str, digest: str, chunks: Iterable[bytes], size: int | None = None) -> None:
-        """Store a blob, sent as ``chunks`` gives it.
+        """Upload a blob, streamed from ``chunks``.
 
-        When ``chunks`` raises, the upload is cancelled and the exception passed on.
+        When ``chunks`` raises, the upload is cancelled and the exception is re-raised.
 
-        :param size: how many bytes ``chunks`` must give in all, when that is known.
-        :raises DigestMismatch: when ``chunks`` gives something else; nothing is stored then.
+        :param size: total size of ``chunks`` in bytes, if known.
+        :raises DigestMismatch: when ``chunks`` has another size or digest; nothing is stored then.
         """
         upload.upload_blob(self._transport, check_repository(repository), check_digest(digest), chunks, size)
 
     def mount_blob(self, repository: str, digest: str, source_repository: str) -> bool:
-        """Let a repository share a blob that another has.
+        """Mount a blob of another repository, without copying it.
 
-        :return: ``False`` when the registry wants it to be uploaded instead.
+        :return: ``False`` when the registry requires an upload instead.
         """
         return upload.mount_blob(
             self._transport,
@@ -181,10 +181,10 @@ class RegistryClient:
         )
 
     def delete_blob(self, repository: str, digest: str, missing_ok: bool = False) -> None:
-        """Unlink a blob from a repository; its bytes stay until the registry collects its garbage.
+        """Unlink a blob from a repository; its bytes stay until the registry's garbage collection.
 
-        :param missing_ok: whether it is fine that it is not there.
-        :raises BlobUnknown: when it is not.
-        :raises Unsupported: when the registry does not delete.
+        :param missing_ok: ignore a blob that does not exist.
+        :raises BlobUnknown: when it does not exist.
+        :raises Unsupported: when deletes are disabled.
         """
         delete.delete_blob(self._transport, check_repository(repository), check_digest(digest), missing_ok)

@@ -1,4 +1,4 @@
-"""Sessions, connection reuse, time-outs and retries: what every call has, whatever it says."""
+"""HTTP connections: sessions, connection pools, timeouts and retries."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ _PIECE = 1 << 16
 
 
 class _Session(requests.Session):
-    """A session that leaves redirects alone; the original reads one whole even when told not to follow it."""
+    """A session without redirects; the original reads their body even with ``allow_redirects=False``."""
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
-        """Nowhere."""
+        """Always ``None``."""
         return None
 
 
 class Connections:
-    """HTTP connections that are kept open and shared by all threads.
+    """Persistent HTTP connections, shared by all threads.
 
-    Each thread has sessions of its own (a session is not promised to be safe between threads); the pools of connections
-    below them are shared, so that a thread that begins finds connections already open.
+    Each thread has its own sessions (sessions are not guaranteed to be thread-safe); they share connection pools, so
+    that a new thread finds open connections.
 
-    :param connect_timeout: seconds until a connection must stand.
-    :param read_timeout: seconds an answer, or its next piece, may keep us waiting.
-    :param retries: how often a call is repeated that may be: after a failed connection, a time-out, a 429 or a 5xx.
-    :param guard: says where connections may go, for addresses that somebody typed; the environment's proxies are not
-        used then, for they would resolve names by themselves.
+    :param connect_timeout: timeout of a connection in seconds.
+    :param read_timeout: timeout of a response, or its next piece, in seconds.
+    :param retries: number of retries of idempotent calls: after a failed connection, a timeout, a 429 or a 5xx.
+    :param guard: restricts the target addresses, for URLs from users (SSRF); the environment's proxies are not used
+        then, because they resolve names themselves.
 
-    ``asked_at`` is when something was last asked for, by the monotonic clock.
+    ``asked_at`` is the time of the last request, by the monotonic clock.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Connections:
         self.asked_at = monotonic()
         self._user_agent = user_agent
         backoff = {"backoff_factor": _BACKOFF_SECONDS, "backoff_max": _LONGEST_BACKOFF_SECONDS}
-        # Retry-After is not obeyed: it may say an hour, and somebody waits for our answer.
+        # Retry-After is ignored: it may be an hour, and the caller waits.
         repeating = Retry(
             total=retries,
             other=0,
@@ -74,7 +74,7 @@ class Connections:
             respect_retry_after_header=False,
             **backoff,  # type: ignore[arg-type]
         )
-        # A connection that never stood has carried nothing, so trying that again is safe for every call.
+        # A failed connection has sent nothing, so a retry is safe for every call.
         single = Retry(
             total=retries,
             read=False,
@@ -101,11 +101,11 @@ class Connections:
         *,
         repeatable: bool = True,
     ) -> requests.Response:
-        """Send one request and return its answer with the body still unread; redirects are not followed.
+        """Send a request and return its response with an unread body; redirects are not followed.
 
-        :param repeatable: whether sending it twice does no harm.
-        :raises RegistryUnavailable: when there is no answer.
-        :raises RefusedAddress: when the guard refuses the address, also one that an answer named.
+        :param repeatable: whether it is idempotent, so that it may be retried.
+        :raises RegistryUnavailable: when there is no response.
+        :raises RefusedAddress: when the guard refuses the address.
         """
         self.asked_at = monotonic()
         proxies, verify = _surroundings(_origin(url))
@@ -126,17 +126,17 @@ class Connections:
         except (requests.ConnectionError, requests.Timeout) as error:
             raise RegistryUnavailable(self._what_happened(error, url)) from error
         except (requests.RequestException, urllib3.exceptions.HTTPError):
-            # Such a message may repeat the header it complains of, and with it a token.
+            # The message may contain the invalid header, and with it a token.
             raise RegistryError(f"the request to {_origin(url)} cannot be sent") from None
 
     def interrupt(self) -> None:
-        """End all connections of a guard's, also those that somebody waits for: they read that it broke."""
+        """Close all connections of the guard, also those in use: waiting readers get an error."""
         for adapter in self._adapters.values():
             if isinstance(adapter, GuardedAdapter):
                 adapter.interrupt()
 
     def close(self) -> None:
-        """Close the connections that are kept open."""
+        """Close all open connections."""
         for adapter in self._adapters.values():
             adapter.close()
 
@@ -145,10 +145,10 @@ class Connections:
         session = sessions.get(repeatable)
         if session is None:
             session = sessions[repeatable] = _Session()
-            # The environment's proxies are applied here; its .netrc must not replace our credentials.
+            # The environment's proxies are set explicitly; its .netrc must not replace our credentials.
             session.trust_env = False
             session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
-            # Digests are of the bytes as they are stored.
+            # No compression: digests are of the stored bytes.
             session.headers.update({"User-Agent": self._user_agent, "Accept-Encoding": "identity"})
             for scheme in ("http://", "https://"):
                 session.mount(scheme, self._adapters[repeatable])
@@ -172,9 +172,9 @@ class Connections:
 
 
 def pieces(response: requests.Response, size: int = _PIECE) -> Iterator[bytes]:
-    """The body of an answer in pieces of at most ``size`` bytes.
+    """The body of a response in pieces of at most ``size`` bytes.
 
-    :raises RegistryUnavailable: when it ends before it is whole.
+    :raises RegistryUnavailable: when it is incomplete.
     """
     try:
         yield from response.iter_content(size)
@@ -186,16 +186,16 @@ def pieces(response: requests.Response, size: int = _PIECE) -> Iterator[bytes]:
 
 
 def content_length(response: requests.Response) -> int | None:
-    """The length an answer declares, in bytes; ``None`` without a usable one."""
+    """The ``Content-Length`` of a response in bytes; ``None`` if missing or invalid."""
     text = response.headers.get("Content-Length", "")
     return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
 
 
 def read(response: requests.Response, limit: int) -> bytes:
-    """The whole body, after which the connection is free for the next call.
+    """Read the whole body, which returns the connection to the pool.
 
-    :param limit: the most bytes it may have.
-    :raises AnswerTooLarge: when it has more; no more than that is read.
+    :param limit: maximum size in bytes.
+    :raises AnswerTooLarge: when it is larger; not more than that is read.
     """
     with response:
         content = bytearray()
@@ -216,7 +216,7 @@ def _origin(url: str) -> str:
 
 @functools.lru_cache(maxsize=64)
 def _surroundings(origin: str) -> tuple[tuple[tuple[str, str], ...], str | bool]:
-    """The environment's proxies and certificate authorities for ``origin``; nobody proxies to his own machine."""
+    """The environment's proxies and certificate authorities for ``origin``; no proxy for this machine itself."""
     host = urlsplit(origin).hostname or ""
     try:
         loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback

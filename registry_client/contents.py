@@ -1,8 +1,8 @@
-"""What a repository really holds under a digest, whatever the descriptor says that names it.
+"""Find out what a repository has under a digest, a manifest or a blob, whatever its descriptor says.
 
-Registries check that the entries of an index are there, not what they are: BuildKit's cache is an index of layers and
-one JSON file, and an entry may call itself a manifest and be a layer. Distribution answers 500 when it is asked for a
-layer as a manifest, as it does when its storage is damaged, so the status alone does not tell.
+Registries check that the entries of an index exist, but not what they are: BuildKit's cache is an index of layers and
+one JSON file, and an entry with a manifest's media type may be a layer. Distribution answers 500 when a layer is
+requested as a manifest, and also when its storage is damaged, so the status alone is ambiguous.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from registry_client.transport import MANIFEST_LIMIT, Transport
 def content_of(
     transport: Transport, repository: Repository, digest: Digest, media_type: str, limit: int = MANIFEST_LIMIT
 ) -> Manifest | Descriptor | None:
-    """Ask for what the media type promises first: one call for what is as it says."""
+    """Request first what the media type says, so that one call is enough if it is correct."""
     if media_type not in {"", *MANIFEST_MEDIA_TYPES}:
         return _blob(transport, repository, digest) or _manifest(transport, repository, digest, limit)
     try:
-        # Not repeated: for a blob it would be answered 500 each time.
+        # No retry: for a blob the response would be 500 each time.
         return manifest(transport, repository, digest, limit=limit, repeatable=False)
     except RegistryError as error:
         if isinstance(error, AnswerTooLarge) and limit < MANIFEST_LIMIT:
@@ -66,7 +66,7 @@ def _manifest(transport: Transport, repository: Repository, digest: Digest, limi
 
 
 def _judged(error: RegistryError) -> RegistryError:
-    """A 500, and a success that is no manifest, are about this content; everything else is about the registry."""
+    """Classify: a 500, or a success that is no manifest, concerns this content; all other errors the registry."""
     return _unreadable(error) if error.status in {HTTPStatus.OK, HTTPStatus.INTERNAL_SERVER_ERROR} else error
 
 

@@ -1,4 +1,4 @@
-"""Deleting manifests and blobs."""
+"""Delete manifests and blobs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can go wrong when talking to a registry, with the registry's own code and message where it gave them."""
+"""Exceptions of calls to a registry, with the registry's own error code and message if it sent them."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ _SECRET = re.compile(r"\b(?:bearer|basic)\s+[\w.~+/=-]+|\beyJ[\w-]+\.[\w-]+(?:\.
 
 
 def _fit_for_a_log(text: str) -> str:
-    """One line of bounded length without anything that looks like a token: registries repeat what they were sent."""
+    """One line of bounded length, without tokens: registries may echo what they received."""
     line = "".join(character if character.isprintable() else " " for character in text)
     return _SECRET.sub("[removed]", line)[:_LONGEST_MESSAGE].strip()
 
 
 class RegistryError(Exception):
-    """A call to the registry failed. ``str()`` of it is one line for a log and holds no credentials.
+    """A call to the registry failed. ``str()`` is one line for a log, without credentials.
 
-    ``status`` is the HTTP status, ``None`` when there was no answer; ``code`` the registry's error code such as
-    ``MANIFEST_UNKNOWN``, or empty; ``message`` a sentence; ``detail`` what the registry added, as it came; ``request``
-    the method and path of the call.
+    ``status`` is the HTTP status, ``None`` if there was no response; ``code`` the registry's error code such as
+    ``MANIFEST_UNKNOWN``, or empty; ``message`` a sentence; ``detail`` the registry's detail, unchanged; ``request`` the
+    method and path of the call.
     """
 
     def __init__(
@@ -47,69 +47,70 @@ class RegistryError(Exception):
 
 
 class RegistryUnavailable(RegistryError):
-    """No connection, a time-out, or a registry that says it cannot answer now (5xx, 429)."""
+    """No connection, a timeout, a server error (5xx) or a rate limit (429)."""
 
 
 class Unauthorized(RegistryError):
-    """401: no credentials, or none the registry accepts for this."""
+    """401: no credentials, or the registry rejects them."""
 
 
 class Denied(RegistryError):
-    """403: known, but not allowed."""
+    """403: authenticated, but not allowed."""
 
 
 class NotFound(RegistryError):
-    """404, in the registry's own words: what was asked for is not there."""
+    """404 in the registry's format: the requested item does not exist."""
 
 
 class ManifestUnknown(NotFound):
-    """There is no such manifest or tag."""
+    """The manifest or tag does not exist."""
 
 
 class NameUnknown(NotFound):
-    """There is no such repository."""
+    """The repository does not exist."""
 
 
 class BlobUnknown(NotFound):
-    """There is no such blob in this repository."""
+    """The blob does not exist in this repository."""
 
 
 class ManifestBlobUnknown(RegistryError):
-    """A manifest was refused because it names a blob or a child the repository does not have."""
+    """A manifest was rejected because it names a blob or a child that the repository does not have."""
 
 
 class Unsupported(RegistryError):
-    """405: this registry does not do that, for example because deletes are switched off."""
+    """405: the registry does not support this, for example because deletes are disabled."""
 
 
 class UnexpectedAnswer(RegistryError):
-    """The answer is not one of a registry: HTML, a redirect, no JSON, the wrong shape, too large."""
+    """The response is not from a registry: HTML, a redirect, invalid JSON, a wrong structure, too large."""
 
 
 class AnswerTooLarge(UnexpectedAnswer):
-    """The answer has more bytes than the caller wants to hold."""
+    """The response is larger than the caller's limit."""
 
 
 class DigestMismatch(RegistryError):
-    """Content does not have the digest or the size it was said to have."""
+    """Content does not have the expected digest or size."""
 
 
 class MalformedManifest(RegistryError):
-    """A manifest's content cannot be understood."""
+    """A manifest's content is malformed."""
 
 
 class UnreadableContent(RegistryError):
-    """A repository holds something under a digest that the registry, which otherwise works, cannot give out."""
+    """The registry has the content, but cannot read it; other calls work."""
 
 
 class RefusedAddress(RegistryError):
-    """A call was not made, because its address is not one that may be called (``registry_client.guard``)."""
+    """A call was not sent, because its address is not allowed (SSRF guard, ``registry_client.guard``)."""
 
 
 class RefusedTokenServer(RegistryError):
-    """No token was asked for, because the registry named a token server that is not its own (``realms``).
+    """No token was requested, because the token server does not belong to the registry (``realms``).
 
-    ``host`` is the host name of that server, bounded and printable; ``without_tls`` says that this is what is wrong.
+    ``host`` is the host name of that server, bounded and printable; ``without_tls`` says that missing TLS is the
+    reason.
     """
 
     def __init__(self, message: str, *, host: str, without_tls: bool = False) -> None:
@@ -119,7 +120,7 @@ class RefusedTokenServer(RegistryError):
 
 
 class InvalidName(RegistryError, ValueError):
-    """Not the name of a repository, a tag or a digest."""
+    """An invalid name of a repository, tag or digest."""
 
 
 _BY_CODE: dict[tuple[int, str], type[RegistryError]] = {
@@ -143,7 +144,7 @@ _IMPLIED_CODE: dict[type[RegistryError], str] = {
 
 
 def _first_error(content: bytes) -> dict[str, Any] | None:
-    """The first entry of an error body (Distribution specification, "Errors"), ``None`` when it is no such body."""
+    """The first entry of an error body (Distribution specification, "Errors"); ``None`` for another body."""
     try:
         document = json.loads(content)
     except (ValueError, RecursionError):
@@ -164,12 +165,12 @@ def _phrase(status: int) -> str:
 def from_answer(
     status: int, content: bytes, media_type: str, request: str, missing: type[NotFound] | None = None
 ) -> RegistryError:
-    """The exception for an answer that is not the one hoped for.
+    """The exception for an error response.
 
-    A 404 counts as the registry's word that something is not there only when it comes in the registry's form: a proxy's
-    page that says "not found" must not make anybody believe that an image is gone.
+    A 404 counts as ``NotFound`` only in the registry's format: a proxy's "not found" page does not prove that an image
+    is gone.
 
-    :param missing: what a 404 without a body means, for a HEAD request.
+    :param missing: the exception for a 404 without a body, for HEAD requests.
     """
     error = _first_error(content)
     if error is not None:

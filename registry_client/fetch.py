@@ -1,4 +1,4 @@
-"""Reading manifests: what a reference points at, and its content."""
+"""Read manifests: resolve a reference, and get its content."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from registry_client.media_types import MANIFEST_MEDIA_TYPES
 from registry_client.names import Digest, Repository, Tag
 from registry_client.transport import MANIFEST_LIMIT, Answer, Transport
 
-# Without all of them the registry converts a manifest to a type that is named, and its digest with it.
+# All types: otherwise the registry would convert a manifest to an accepted type, with another digest.
 _ACCEPT = {"Accept": ", ".join(MANIFEST_MEDIA_TYPES)}
 _JSON = re.compile(r"application/(?:[\w.+-]+[+.])?(?:json|prettyjws|jws)")
 
@@ -31,7 +31,7 @@ def resolve(transport: Transport, repository: Repository, reference: Tag | Diges
             raise DigestMismatch(f"asked for {reference}, given {stated}", request=answer.request)
         stated = reference
     if stated is None or answer.length is None:
-        # Both headers may be left out; the content then tells.
+        # Both headers are optional; without them the content is needed.
         found = manifest(transport, repository, reference)
         return Descriptor(found.digest, found.media_type, len(found.content))
     return Descriptor(stated, media_type, answer.length)
@@ -47,8 +47,8 @@ def manifest(
 ) -> Manifest:
     """GET ``/v2/NAME/manifests/REFERENCE`` (Distribution specification, "Pulling an Image Manifest").
 
-    :param limit: the most bytes that it may have.
-    :param repeatable: whether a call that fails is made again.
+    :param limit: maximum size in bytes.
+    :param repeatable: whether a failed call is retried.
     """
     answer = transport.call(
         "GET",
@@ -67,9 +67,9 @@ def manifest(
 
 
 def stated_digest(answer: Answer) -> Digest | None:
-    """The digest an answer states of its content, ``None`` without one.
+    """The digest in a response's ``Docker-Content-Digest``, ``None`` if missing.
 
-    :raises UnexpectedAnswer: when what it states is no digest.
+    :raises UnexpectedAnswer: when it is not a digest.
     """
     text = answer.headers.get("Docker-Content-Digest")
     try:

@@ -1,9 +1,9 @@
-"""Calling addresses that somebody typed: only public ones, and exactly the ones that were looked at.
+"""SSRF guard: connections to user-supplied hosts only go to public addresses, and to the addresses that were checked.
 
-Whoever may name a registry could otherwise make this machine call what only it can reach: its own services, its
-neighbours, a cloud's metadata. So the guard stands where a connection is made. It resolves the name, refuses the call
-unless every address is a public one, and connects to an address that it has just looked at. Redirects, token servers
-and names that resolve differently the second time pass through the same place.
+Otherwise a user who names a registry could make this machine call its own services, the internal network, or a cloud's
+metadata service. The guard works where a connection is made: it resolves the name, refuses the call unless all
+addresses are public, and connects to one of the checked addresses. This also covers redirects, token servers and DNS
+rebinding.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ _FIRST_FREE_PORT = 1024
 
 
 class AddressGuard:
-    """Says where a connection may go.
+    """Restricts the target addresses of connections.
 
-    :param allowed: hosts that an administrator allows wherever they are, each ``host`` (any port) or ``host:port``.
+    :param allowed: hosts that an administrator allows at any address, each ``host`` (any port) or ``host:port``.
     """
 
     def __init__(self, allowed: Iterable[str] = ()) -> None:
@@ -44,10 +44,10 @@ class AddressGuard:
         return any(name in self._allowed or f"{name}:{port}" in self._allowed for name in names)
 
     def check_name(self, scheme: str, host: str, port: int | None) -> None:
-        """Refuse what needs no look at the network to be refused. Nothing is resolved.
+        """Check a URL without resolving the name.
 
-        :raises RefusedAddress: for a port that registries do not have, HTTP without TLS, or an address of no public
-            network, unless the host is allowed.
+        :raises RefusedAddress: for a port that is not used by registries, HTTP without TLS, or an address that is not
+            public, unless the host is allowed.
         """
         port = port or _DEFAULT_PORTS[scheme]
         if self.allows(host, port):
@@ -63,16 +63,16 @@ class AddressGuard:
             raise RefusedAddress(f"{host} is not a public address")
 
     def addresses(self, host: str, port: int) -> list[str]:
-        """The addresses that a connection to ``host`` may be made to, resolved now.
+        """Resolve ``host`` now to the addresses that a connection may use.
 
-        :raises RefusedAddress: when one of them is not public, or the port is a system's, unless the host is allowed.
+        :raises RefusedAddress: when one of them is not public, or the port is not allowed, unless the host is allowed.
         :raises OSError: when the name cannot be resolved.
         """
         found = list(dict.fromkeys(str(entry[4][0]) for entry in _resolve(host, port)))
         if self.allows(host, port):
             return found
         self._check_port(host, port)
-        # One that is not public among others that are is what an attack looks like.
+        # All must be public: a mixture is typical for an attack.
         if not found or not all(is_public(address) for address in found):
             raise RefusedAddress(f"{host} is not at a public address")
         return found
@@ -90,7 +90,7 @@ def _resolve(host: str, port: int) -> list[Any]:
 
 
 class GuardedAdapter(HTTPAdapter):
-    """An adapter of ``requests`` whose connections all go where the guard says, and never through a proxy."""
+    """An adapter of ``requests`` whose connections use the guard, and never a proxy."""
 
     def __init__(self, guard: AddressGuard, **options: Any) -> None:
         self._opened: WeakSet[socket.socket] = WeakSet()
@@ -98,15 +98,15 @@ class GuardedAdapter(HTTPAdapter):
         super().__init__(**options)
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
-        """Make the pools with connections of our own."""
+        """Create the pools with guarded connections."""
         super().init_poolmanager(*arguments, **options)
         self.poolmanager.pool_classes_by_scheme = self._pools
 
     def interrupt(self) -> None:
-        """End all connections; whoever waits for one reads that it broke."""
+        """Close all connections; waiting readers get an error."""
         for opened in list(self._opened):
             with suppress(OSError):
-                # Of one with TLS the connection below it: nobody waits for the other side to say goodbye.
+                # With TLS the underlying socket, so that it does not wait for the TLS shutdown.
                 socket.socket.shutdown(opened, socket.SHUT_RDWR)
 
 

@@ -1,7 +1,7 @@
-"""What a registry answers with, as values: descriptors, platforms, manifests.
+"""Values in a registry's responses: descriptors, platforms, manifests.
 
-A manifest is whatever somebody pushed. Its content is read when it is asked about, and everything in it is doubted:
-whoever asks gets a value of the type that is promised, or :class:`MalformedManifest`.
+A manifest is untrusted user input. It is parsed lazily and validated: each property has a value of the documented type,
+or raises :class:`MalformedManifest`.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from registry_client.media_types import FOREIGN_LAYERS, IMAGE_MEDIA_TYPES, INDEX
 from registry_client.names import Digest
 
 _LARGEST_SIZE = (1 << 63) - 1
-# Finds what a manifest names without parsing it.
+# Finds the digests in a manifest without parsing it.
 _NAMED = re.compile(rb'"digest"\s*:\s*"(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})"')
 
 
 @dataclass(frozen=True)
 class Descriptor:
-    """Points at content: its digest, its media type and its size in bytes (OCI image specification, "Descriptor").
+    """A content descriptor: digest, media type and size in bytes (OCI image specification, "Descriptor").
 
-    ``urls`` are further places to get it from; a registry stores a manifest that names content with some of them also
-    when it does not have the content.
+    ``urls`` are further download locations; for content with URLs a registry accepts a manifest even if it does not
+    have the content.
     """
 
     digest: str
@@ -39,13 +39,13 @@ class Descriptor:
 
     @property
     def is_foreign(self) -> bool:
-        """Whether it is a layer that clients download from its ``urls`` and that need not be in the registry."""
+        """Whether it is a foreign layer: clients download it from its ``urls``, and the registry may not have it."""
         return bool(self.urls) and self.media_type in FOREIGN_LAYERS
 
 
 @dataclass(frozen=True)
 class Platform:
-    """What an image runs on; ``str()`` of it is Docker's way to write it, ``linux/arm64/v8``."""
+    """The platform of an image; ``str()`` is Docker's notation, ``linux/arm64/v8``."""
 
     os: str
     architecture: str
@@ -57,7 +57,7 @@ class Platform:
 
 @dataclass(frozen=True)
 class Child:
-    """A manifest that an index names: where it is, what it runs on, what is noted about it."""
+    """A child of an index: its descriptor, platform and annotations."""
 
     descriptor: Descriptor
     platform: Platform | None = None
@@ -71,7 +71,7 @@ class Child:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A manifest as it was pushed. What is asked of broken ``content`` raises ``MalformedManifest``."""
+    """A manifest as pushed. With malformed ``content`` the properties raise ``MalformedManifest``."""
 
     repository: str
     digest: str
@@ -80,34 +80,34 @@ class Manifest:
 
     @cached_property
     def is_index(self) -> bool:
-        """Whether it names other manifests instead of layers. The media type decides where it is a known one."""
+        """Whether it names other manifests instead of layers. A known media type decides; otherwise the content."""
         if self.media_type in INDEX_MEDIA_TYPES:
             return True
         return self.media_type not in IMAGE_MEDIA_TYPES and "manifests" in self._document
 
     @cached_property
     def config(self) -> Descriptor | None:
-        """The image's configuration; ``None`` for an index."""
+        """The descriptor of the image's configuration; ``None`` for an index."""
         return None if self.is_index else self._descriptor("config")
 
     @cached_property
     def layers(self) -> tuple[Descriptor, ...]:
-        """The image's layers, the lowest first; none for an index."""
+        """The image's layers, lowest first; none for an index."""
         return () if self.is_index else tuple(_descriptor(entry) for entry in self._list("layers"))
 
     @cached_property
     def children(self) -> tuple[Child, ...]:
-        """The manifests an index names; none for an image."""
+        """The children of an index; none for an image."""
         return tuple(_child(entry) for entry in self._list("manifests")) if self.is_index else ()
 
     @cached_property
     def subject(self) -> Descriptor | None:
-        """The manifest this one says something about, as a signature does."""
+        """The subject: the manifest that this one refers to, as a signature does."""
         return self._descriptor("subject")
 
     @property
     def subject_digest(self) -> str:
-        """The digest of the subject as far as it can be read; empty without one. Raises nothing."""
+        """The digest of the subject; empty if missing or malformed. Raises nothing."""
         try:
             subject = _lenient_descriptor(self._document.get("subject"))
         except MalformedManifest:
@@ -116,13 +116,13 @@ class Manifest:
 
     @cached_property
     def artifact_type(self) -> str | None:
-        """What kind of artifact it is, if it says so."""
+        """The stated artifact type, if any."""
         value = self._document.get("artifactType")
         return None if value is None else _text(value)
 
     @cached_property
     def annotations(self) -> Mapping[str, str]:
-        """What is noted about it."""
+        """The annotations."""
         return _annotations(self._document)
 
     @cached_property
@@ -132,19 +132,19 @@ class Manifest:
 
     @cached_property
     def references(self) -> tuple[str, ...]:
-        """The digests that it names, each once: of an image its blobs, of an index its children."""
+        """The digests that it names, without duplicates: of an image its blobs, of an index its children."""
         if self.is_index:
             return tuple(dict.fromkeys(child.digest for child in self.children))
         return tuple(dict.fromkeys(blob.digest for blob in self.blobs))
 
     @cached_property
     def entries(self) -> tuple[Descriptor, ...]:
-        """Everything that it says must be there with it: config and layers, or what an index lists, each digest once.
+        """All content that it names: config and layers, or the entries of an index, without duplicates.
 
-        For finding, copying or deleting all of it, however odd it is: nothing is raised. What is not a
-        descriptor with a digest is left out, a size that cannot be true is 0, a media type that is no text is empty.
-        An entry may be something else than its media type says (``RegistryClient.content_of``). Of a manifest with more
-        values than are parsed, it is every digest in it, without sizes and media types.
+        For finding, copying or deleting everything, also of a malformed manifest: raises nothing. Descriptors without a
+        digest are skipped, an invalid size is 0, an invalid media type is empty. An entry may differ from its media
+        type (``RegistryClient.content_of``). For a manifest with too many values to parse, these are all digests in it,
+        without sizes and media types.
         """
         try:
             document, index = self._document, self.is_index
@@ -158,7 +158,7 @@ class Manifest:
 
     @property
     def has_too_many_values(self) -> bool:
-        """Whether it is not read because it has too many values (``json_documents``); its ``entries`` are found."""
+        """Whether it has too many values to be parsed (``json_documents``); ``entries`` works nevertheless."""
         try:
             _ = self._document
         except MalformedManifest as error:
@@ -172,14 +172,14 @@ class Manifest:
 
     @property
     def names_all_entries(self) -> bool:
-        """Whether everything that it lists has a digest; a registry refuses a manifest of which something has none."""
+        """Whether all its descriptors have a digest; registries reject other manifests."""
         listed = self._document.get("manifests" if self.is_index else "layers")
         values = listed if isinstance(listed, list) else [listed] * (listed is not None)
         return all(_lenient_descriptor(value) is not None for value in values)
 
     @cached_property
     def total_size(self) -> int:
-        """Bytes of an image's configuration and layers, foreign ones left out; 0 for an index, which has none."""
+        """Bytes of an image's configuration and layers, without foreign layers; 0 for an index."""
         total = sum(blob.size for blob in self.blobs if not blob.is_foreign)
         if total > _LARGEST_SIZE:
             raise MalformedManifest("the manifest's sizes are beyond belief")
@@ -218,7 +218,7 @@ def _object(value: Any) -> dict[str, Any]:
 
 
 def _text(value: Any) -> str:
-    """A string that can be stored and sent: JSON can also write halves of characters and NUL."""
+    """A string that can be stored and sent: without lone surrogates and NUL, which JSON allows."""
     if not isinstance(value, str) or "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
         raise MalformedManifest("a part of the manifest is not a text")
     return value
@@ -237,13 +237,13 @@ def _descriptor(value: Any) -> Descriptor:
 
 
 def _urls(value: Any) -> tuple[str, ...]:
-    """The addresses of a descriptor; what is none is left out, for nothing here depends on it."""
+    """The URLs of a descriptor; invalid ones are skipped, since nothing depends on them."""
     texts = value if isinstance(value, list) else []
     return tuple(url for url in texts if isinstance(url, str) and url.isprintable())
 
 
 def _lenient_descriptor(value: Any) -> Descriptor | None:
-    """The descriptor in ``value`` as far as it can be read; ``None`` without a digest."""
+    """Parse a descriptor leniently; ``None`` without a digest."""
     if not isinstance(value, dict):
         return None
     try:

@@ -1,4 +1,4 @@
-"""The media types of manifests, as Docker and the OCI name them."""
+"""Media types of manifests, of Docker and the OCI."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DOCKER_CONFIG: Final = "application/vnd.docker.container.image.v1+json"
 DOCKER_LAYER: Final = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 OCI_CONFIG: Final = "application/vnd.oci.image.config.v1+json"
 OCI_LAYER: Final = "application/vnd.oci.image.layer.v1.tar+gzip"
-# Layers that are left where they come from, such as those of Windows' base images.
+# Foreign layers, such as those of Windows base images.
 DOCKER_FOREIGN_LAYER: Final = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
 _DOCKER_FOREIGN_LAYER_PLAIN: Final = "application/vnd.docker.image.rootfs.foreign.diff.tar"
 _OCI_FOREIGN_LAYER: Final = "application/vnd.oci.image.layer.nondistributable.v1.tar"

@@ -1,7 +1,7 @@
-"""Names that go into a registry's addresses: checked once, into types that cannot be wrong later.
+"""Validated types for names in a registry's URLs: repository, tag, digest.
 
-The grammar is Distribution's ``reference`` package; of the algorithms it allows in a digest, only those are taken
-that this client can verify. Each type is a ``str``, so it may be used wherever its text is wanted.
+The grammar is that of Distribution's ``reference`` package; for digests only algorithms that this client can verify.
+Each type is a subclass of ``str``.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ def _shown(value: object) -> str:
 
 
 class Repository(str):
-    """A repository's name: lower-case components between slashes, 255 characters at most, no host."""
+    """A repository's name: lower-case components between slashes, at most 255 characters, without host."""
 
     __slots__ = ()
 
     def __new__(cls, value: str) -> Self:
-        """Check ``value``.
+        """Validate ``value``.
 
-        :raises InvalidName: when it is not one.
+        :raises InvalidName: when it is invalid.
         """
         if not isinstance(value, str) or len(value) > REPOSITORY_MAX_LENGTH or not _REPOSITORY.fullmatch(value):
             raise InvalidName(f"{_shown(value)} is not a repository's name")
@@ -47,14 +47,14 @@ class Repository(str):
 
 
 class Tag(str):
-    """A tag's name: 1 to 128 letters, digits, ``_``, ``.`` and ``-``, the first no ``.`` or ``-``."""
+    """A tag: 1 to 128 letters, digits, ``_``, ``.`` and ``-``, not beginning with ``.`` or ``-``."""
 
     __slots__ = ()
 
     def __new__(cls, value: str) -> Self:
-        """Check ``value``.
+        """Validate ``value``.
 
-        :raises InvalidName: when it is not one.
+        :raises InvalidName: when it is invalid.
         """
         if not isinstance(value, str) or not _TAG.fullmatch(value):
             raise InvalidName(f"{_shown(value)} is not a tag")
@@ -62,14 +62,14 @@ class Tag(str):
 
 
 class Digest(str):
-    """The digest of some content, ``algorithm:hex``, of an algorithm that can be verified (SHA-256 or SHA-512)."""
+    """A digest, ``algorithm:hex``, of an algorithm that can be verified (SHA-256 or SHA-512)."""
 
     __slots__ = ()
 
     def __new__(cls, value: str) -> Self:
-        """Check ``value``.
+        """Validate ``value``.
 
-        :raises InvalidName: when it is not one.
+        :raises InvalidName: when it is invalid.
         """
         if not isinstance(value, str) or not _DIGEST.fullmatch(value):
             raise InvalidName(f"{_shown(value)} is not a digest")
@@ -91,17 +91,17 @@ class Digest(str):
         return self.partition(":")[2]
 
     def hasher(self) -> _Hash:
-        """A new hash object of this digest's algorithm, to feed content to and ask :meth:`is_of` about."""
+        """A new hash object of this digest's algorithm; compare it with :meth:`is_of`."""
         return hashlib.new(self.algorithm)
 
     def is_of(self, content: bytes | _Hash) -> bool:
-        """Whether this is the digest of ``content``, given whole or as the hash object it was fed to."""
+        """Whether this is the digest of ``content``, given as bytes or as a hash object."""
         hasher = hashlib.new(self.algorithm, content) if isinstance(content, bytes) else content
         return hasher.hexdigest() == self.hex
 
 
 def check_repository(value: str) -> Repository:
-    """``value`` as a repository's name.
+    """Validate a repository's name.
 
     :raises InvalidName: when it is not one.
     """
@@ -109,7 +109,7 @@ def check_repository(value: str) -> Repository:
 
 
 def check_tag(value: str) -> Tag:
-    """``value`` as a tag.
+    """Validate a tag.
 
     :raises InvalidName: when it is not one.
     """
@@ -117,7 +117,7 @@ def check_tag(value: str) -> Tag:
 
 
 def check_digest(value: str) -> Digest:
-    """``value`` as a digest.
+    """Validate a digest.
 
     :raises InvalidName: when it is not one, or one of an algorithm that cannot be verified.
     """
@@ -130,7 +130,7 @@ def is_digest(value: str) -> bool:
 
 
 def check_reference(value: str) -> Tag | Digest:
-    """``value`` as what may stand behind ``/manifests/``: a digest or a tag. A tag has no colon, so they never mix.
+    """Validate a reference (after ``/manifests/``): a digest or a tag. Tags have no colon, so this is unambiguous.
 
     :raises InvalidName: when it is neither.
     """

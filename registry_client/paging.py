@@ -1,4 +1,4 @@
-"""Lists that come in pages (Distribution specification, "Pagination"; RFC 5988)."""
+"""Paginated lists (Distribution specification, "Pagination"; RFC 5988)."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from registry_client.transport import Answer, Transport
 
 
 def paged(transport: Transport, path: str, scopes: tuple[str, ...], key: str) -> Iterator[str]:
-    """The strings under ``key`` of the answer at ``path`` and of the pages its ``Link`` header leads to.
+    """The strings under ``key`` in the response for ``path``, and in the following pages (``Link`` header).
 
-    A registry writes ``null`` for an empty list.
+    A registry may send ``null`` for an empty list.
     """
     seen: set[str] = set()
     following: str | None = path

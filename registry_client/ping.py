@@ -1,4 +1,4 @@
-"""Is there a registry?"""
+"""Health check of a registry."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""Which IP addresses belong to the public Internet.
+"""Decide whether an IP address is public (SSRF guard).
 
-The answer does not depend on the Python version: ``ipaddress.is_global`` follows IANA's registries as they were when
-that Python was released, and a security fix changed it within 3.11 and 3.12 (CVE-2024-4032). The networks are listed
-here instead, from the IANA IPv4 and IPv6 Special-Purpose Address Registries (RFC 6890), state of 2025. Every entry of
-these registries is refused, also the few that IANA marks as globally reachable: those are anycast services of the
-network itself, and no registry of images is served at any of them.
+Independent of the Python version: ``ipaddress.is_global`` uses IANA's registries as of that Python's release, and a
+security fix changed it within 3.11 and 3.12 (CVE-2024-4032). The networks are listed here instead, from the IANA IPv4
+and IPv6 Special-Purpose Address Registries (RFC 6890), as of 2025. All entries of these registries are refused, also
+the few that IANA marks as globally reachable: those are anycast services of the network itself, without image
+registries.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _SPECIAL_IPV4 = tuple(
         "10.0.0.0/8",  # private use (RFC 1918)
         "100.64.0.0/10",  # shared address space of providers (RFC 6598); Alibaba Cloud's metadata service
         "127.0.0.0/8",  # loopback (RFC 1122)
-        "168.63.129.16/32",  # Azure's own services; in no registry of IANA, public by its number alone
+        "168.63.129.16/32",  # Azure's internal services; not in IANA's registries
         "169.254.0.0/16",  # link-local (RFC 3927); the metadata services of most clouds
         "172.16.0.0/12",  # private use (RFC 1918)
         "192.0.0.0/24",  # protocol assignments (RFC 6890); Oracle Cloud's metadata service
@@ -59,13 +59,13 @@ _ISATAP = frozenset({0x00005EFE, 0x02005EFE})
 
 
 def is_public(text: str) -> bool:
-    """Whether an IP address is one of the public Internet.
+    """Whether an IP address is public.
 
     IPv6 addresses of tunnels and translators that contain an IPv4 address (6to4, Teredo, ISATAP, IPv4-mapped and
     IPv4-compatible, local NAT64) are never public. NAT64's well-known prefix is the one exception, because machines
     with IPv6 alone reach every IPv4 host through it: there the contained IPv4 address decides.
 
-    :param text: an address as ``ipaddress`` reads it; anything else, also an address with a zone (``%eth0``), is not
+    :param text: an address that ``ipaddress`` can parse; anything else, also an address with a zone (``%eth0``), is not
         public.
     """
     if "%" in text:

@@ -1,4 +1,4 @@
-"""Writing manifests."""
+"""Push manifests."""
 
 from __future__ import annotations
 

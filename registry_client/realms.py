@@ -1,7 +1,7 @@
-"""Which token servers may be sent the credentials that were given for a registry.
+"""Check that a token server (realm) belongs to the registry before it gets the registry's credentials.
 
-A registry names its token server itself (``realm`` of its challenge). Believed without a question, a registry that is
-hostile or was broken into has its callers send their passwords to anybody (CVE-2020-15157, CVE-2026-33540).
+A registry names its token server itself (``realm`` of its challenge). Without a check, a malicious or compromised
+registry could have its clients send their passwords to any server (CVE-2020-15157, CVE-2026-33540).
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from urllib.parse import urlsplit
 
 from registry_client.errors import RefusedTokenServer
 
-# Docker Hub's registry and its token server are siblings, as any two customers of one hosting company may be.
+# Docker Hub's registry and token server are sibling domains, which are not trusted in general.
 _KNOWN = {("registry-1.docker.io", "auth.docker.io")}
 
 
 def check_realm(registry: str, realm: str, *, credentials: bool, trusted: Collection[tuple[str, str]] = ()) -> None:
     """Refuse a token server that does not belong to the registry.
 
-    It belongs to it when it has the same host name (on whatever port), or one that is above or below it in the name
-    system, where one owner decides about both, or when both are this machine.
+    It belongs to it if it has the same host name (on any port), a parent or child domain (which have the same owner),
+    or if both are this machine.
 
-    :param registry: the registry's address; empty when it is not known, which is for callers without credentials alone.
-    :param realm: the token server's address, out of the registry's challenge.
-    :param credentials: whether it is to be sent any.
-    :param trusted: further pairs of a registry's and a token server's host name that somebody has allowed.
-    :raises RefusedTokenServer: for one that does not, and for one without TLS of a registry with TLS.
+    :param registry: the registry's URL; empty if not known, which is only allowed without credentials.
+    :param realm: the token server's URL in the registry's challenge.
+    :param credentials: whether credentials would be sent.
+    :param trusted: further allowed pairs of a registry's and a token server's host name.
+    :raises RefusedTokenServer: if it does not belong to it, or has no TLS although the registry has.
     """
     ours, theirs = urlsplit(registry), urlsplit(realm)
     host = _name(theirs.hostname)
@@ -41,10 +41,10 @@ def _related(registry: str, realm: str) -> bool:
     if registry == realm:
         return bool(registry)
     if _is_loopback(registry) and _is_loopback(realm):
-        return True  # both are this machine, whichever of its names each goes by
+        return True  # both are this machine, by whatever name
     if _is_address(registry) or _is_address(realm):
         return False
-    # A name without a dot may be the whole of "com".
+    # A name without a dot may be a top-level domain.
     above = realm if len(realm) < len(registry) else registry
     return "." in above and (registry.endswith(f".{realm}") or realm.endswith(f".{registry}"))
 
@@ -54,7 +54,7 @@ def _name(host: str | None) -> str:
 
 
 def _is_loopback(host: str) -> bool:
-    """Whether a host is this machine itself (RFC 6761, section 6.3: "localhost" is never another one)."""
+    """Whether a host is this machine (RFC 6761, section 6.3: "localhost" is always the local machine)."""
     return host == "localhost" or (_is_address(host) and ipaddress.ip_address(host).is_loopback)
 
 

@@ -1,4 +1,4 @@
-"""Which tags has a repository?"""
+"""List the tags of a repository."""
 
 from __future__ import annotations
 

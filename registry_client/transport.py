@@ -1,4 +1,4 @@
-"""A call to the registry: its address, its authorization, its answer or the exception that stands for it."""
+"""Calls to a registry: URL, authorization, redirects, and conversion of errors to exceptions."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from registry_client.authentication import Authentication, Challenged
 from registry_client.connections import Connections, content_length, read
 from registry_client.errors import NotFound, UnexpectedAnswer
 
-# A repository of 100,000 tags is listed in one answer.
+# A repository with 100,000 tags is listed in one response.
 LISTING_LIMIT = 32 << 20
-# What Distribution takes of a manifest (registry/handlers/manifests.go, maxManifestBodySize).
+# Distribution's limit of a manifest (registry/handlers/manifests.go, maxManifestBodySize).
 MANIFEST_LIMIT = 4 << 20
 _ERROR_LIMIT = 64 << 10
 _MOST_REDIRECTS = 5
@@ -27,7 +27,7 @@ _REDIRECTS = (301, 302, 303, 307, 308)
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer that was read to its end."""
+    """A response that was read completely."""
 
     request: str
     status: int
@@ -41,9 +41,9 @@ class Answer:
         return media_type(self.headers)
 
     def json(self) -> dict[str, Any]:
-        """The JSON object in it.
+        """The body as a JSON object.
 
-        :raises UnexpectedAnswer: when it is something else.
+        :raises UnexpectedAnswer: when it is not one.
         """
         try:
             document = json.loads(self.content)
@@ -54,7 +54,7 @@ class Answer:
         return document
 
     def unexpected(self, message: str) -> UnexpectedAnswer:
-        """The exception for an answer of which ``message`` says what is wrong with it."""
+        """An exception for this response with ``message``."""
         return UnexpectedAnswer(message, status=self.status, request=self.request)
 
 
@@ -66,16 +66,16 @@ def media_type(headers: Mapping[str, str]) -> str:
 class Transport:
     """Calls one registry.
 
-    :param base_url: scheme, host and perhaps port, like ``http://127.0.0.1:5000``.
-    :raises ValueError: when ``base_url`` is anything else: a path would stand before ``/v2/``, where no registry client
-        looks, and credentials belong to ``authentication``. Also when those were given for another registry.
+    :param base_url: scheme, host and optional port, like ``http://127.0.0.1:5000``.
+    :raises ValueError: when ``base_url`` has anything else: registry clients do not support a path before ``/v2/``, and
+        credentials belong in ``authentication``. Also if those are bound to another registry.
     """
 
     def __init__(self, base_url: str, authentication: Authentication, connections: Connections) -> None:
         parts = urlsplit(base_url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ValueError("A registry's address looks like http://127.0.0.1:5000.")
-        # Reading the port raises what is to be raised when it is none.
+        # Reading the port raises ValueError if it is invalid.
         if parts.port == 0 or parts.username is not None or parts.path.strip("/") or parts.query or parts.fragment:
             raise ValueError("A registry's address has no user, path or query.")
         self.origin = f"{parts.scheme}://{parts.netloc}"
@@ -98,16 +98,16 @@ class Transport:
         follow: bool = False,
         missing: type[NotFound] | None = None,
     ) -> Answer:
-        """Make a call and read its answer.
+        """Make a call and read its response.
 
-        :param path: path and query below the registry's address, of checked names.
-        :param body: what to send; an iterable is sent as it comes, and can be sent only once.
-        :param expect: the statuses that are success.
-        :param limit: the most bytes the answer may have.
-        :param repeatable: whether making the call twice does no harm, so that it may be retried.
-        :param follow: whether a redirect is followed.
-        :param missing: what a 404 without a body means, for a HEAD request.
-        :raises RegistryError: for everything else.
+        :param path: path and query below the registry's URL, with validated names.
+        :param body: the request body; an iterable is streamed, and can be sent only once.
+        :param expect: the statuses of success.
+        :param limit: maximum size of the response in bytes.
+        :param repeatable: whether the call is idempotent, so that it may be retried.
+        :param follow: whether redirects are followed.
+        :param missing: the exception for a 404 without a body, for HEAD requests.
+        :raises RegistryError: for all other responses.
         """
         request = f"{method} {path.partition('?')[0]}"
         with _about(request):
@@ -120,7 +120,7 @@ class Transport:
 
     @contextmanager
     def stream(self, path: str, scopes: tuple[str, ...]) -> Iterator[requests.Response]:
-        """GET a body of any size, following redirects; what is left unread when the block ends is not read."""
+        """GET a body of any size, following redirects; the unread rest is discarded when the block ends."""
         request = f"GET {path}"
         with _about(request):
             response = self._send("GET", path, scopes, {}, None, True, True)
@@ -130,10 +130,12 @@ class Transport:
                 yield response
 
     def path_of(self, answer: Answer, header: str, target: str) -> str:
-        """Path and query of an address an answer points to, relative or absolute. Its host is of no interest: behind a
-        proxy the registry may not know its own name, and no answer may send our tokens elsewhere.
+        """Path and query of a relative or absolute URL in a response.
 
-        :raises UnexpectedAnswer: when it is no address.
+        Its host is ignored: behind a proxy the registry may not know its own name, and no response may send our tokens
+        elsewhere.
+
+        :raises UnexpectedAnswer: when it is not a URL.
         """
         try:
             parts = urlsplit(urljoin(self.origin + answer.request.partition(" ")[2], target))
@@ -158,7 +160,7 @@ class Transport:
         response = self._connections.send(method, url, _with(headers, value), body, repeatable=repeatable)
         if response.status_code == 401:
             fresh = self._authentication.authorization(scopes, response.headers.get("WWW-Authenticate", ""))
-            # A body that came as it was made is gone; another try with what was just refused is pointless.
+            # A streamed body cannot be sent again, and a retry with the same authorization is pointless.
             if fresh is not None and fresh != value and (body is None or isinstance(body, bytes)):
                 value = fresh
                 _body_of_refusal(response)
@@ -168,7 +170,7 @@ class Transport:
     def _follow(
         self, method: str, response: requests.Response, headers: Mapping[str, str], value: str | None
     ) -> requests.Response:
-        """Go where redirects lead: registries keep blobs in object stores. No other host learns our authorization."""
+        """Follow redirects to object stores, which have the blobs. Our authorization is not sent to other hosts."""
         allowed = {"https", urlsplit(self.origin).scheme}
         for _ in range(_MOST_REDIRECTS):
             if response.status_code not in _REDIRECTS:
@@ -195,7 +197,7 @@ class Transport:
 
 
 def _not_followed(response: requests.Response) -> UnexpectedAnswer:
-    # Where it leads stays unsaid: the addresses of object stores carry signatures.
+    # Without the target: URLs of object stores contain signatures.
     return UnexpectedAnswer("the answer is a redirect that is not followed", status=response.status_code)
 
 
@@ -203,13 +205,13 @@ def _body_of_refusal(response: requests.Response) -> bytes:
     try:
         return read(response, _ERROR_LIMIT)
     except errors.RegistryError:
-        # The status alone already says what matters.
+        # The status alone is sufficient.
         return b""
 
 
 @contextmanager
 def _about(request: str) -> Iterator[None]:
-    """Let an error say which call it is about."""
+    """Add the request to errors that do not have one."""
     try:
         yield
     except errors.RegistryError as error:

@@ -1,4 +1,4 @@
-"""Uploading blobs, and mounting those another repository has."""
+"""Upload blobs, and mount blobs of another repository."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from registry_client.transport import Answer, Transport
 
 
 class _Source:
-    """The chunks of a blob, hashed as they pass, with what went wrong in them.
+    """The chunks of a blob, which are hashed while they are sent; stores the failure of the source.
 
-    A source that fails ends the body instead of breaking the connection: the registry then tells where the upload
-    stands, and it lets us cancel only an upload on whose state we agree.
+    A failing source ends the body instead of breaking the connection: the registry then returns the upload's state,
+    which is needed to cancel it.
     """
 
     def __init__(self, chunks: Iterable[bytes], digest: Digest, size: int | None) -> None:
@@ -106,6 +106,6 @@ def _location(transport: Transport, answer: Answer) -> str:
 
 
 def _cancel(transport: Transport, location: str, rights: tuple[str, ...]) -> None:
-    """Give up an upload; one that stays is purged by the registry, so this failing is no news to the caller."""
+    """Cancel an upload; errors are ignored, because the registry purges abandoned uploads."""
     with suppress(RegistryError):
         transport.call("DELETE", location, scopes=rights, expect=(200, 202, 204))

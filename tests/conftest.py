@@ -1,4 +1,4 @@
-"""What all tests have: the fixtures and marks of ``tests.support``, and what is switched off in this process."""
+"""Configuration of all tests: plugins with fixtures and marks, and features that are switched off."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.faults import tally as faults
 from tests.fuzz import tally as fuzz
 from tests.support.factories import ActivatedAccountFactory, NamespaceFactory
 
-# What imports another of them comes after it.
+# In the order of imports: a plugin comes after those that it imports.
 pytest_plugins = [
     "tests.support.marks",
     "tests.support.static_files",
@@ -25,26 +25,26 @@ pytest_plugins = [
 
 
 def pytest_terminal_summary(terminalreporter):
-    """What the fault tests and the fuzzing came to."""
+    """Print the results of the fault tests and the fuzzing."""
     faults.pytest_terminal_summary(terminalreporter)
     fuzz.summary(terminalreporter)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _cheap_hashes():
-    """The same algorithm with the least memory and time: the tests hash some thousand passwords."""
+    """The same password hasher with the lowest cost: the tests hash some thousand passwords."""
     Argon2PasswordHasher.time_cost, Argon2PasswordHasher.memory_cost, Argon2PasswordHasher.parallelism = 1, 64, 1
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_summaries():
-    """What is summarised is written down when a test asks for it."""
+    """Aggregated audit events are only written when a test flushes them."""
     summaries._begin = lambda: None
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_clock():
-    """No job is queued by the time of day, so that a test comes to the same at any minute; the whole product's are."""
+    """No periodic jobs are queued, so that tests do not depend on the time; only in tests of the whole product."""
 
     async def never(self):
         return
@@ -54,7 +54,7 @@ def _no_clock():
 
 @pytest.fixture
 def ann(client):
-    """Somebody activated, signed in with the Django client."""
+    """An activated account, signed in with the Django client."""
     account = ActivatedAccountFactory(name="Ann")
     client.force_login(account)
     return account
@@ -62,5 +62,5 @@ def ann(client):
 
 @pytest.fixture
 def team(ann):
-    """A namespace of hers."""
+    """A namespace of ``ann``."""
     return NamespaceFactory(owner=ann, name="team")

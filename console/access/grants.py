@@ -1,4 +1,4 @@
-"""What of a registry token's scopes is granted: the rules that the token endpoint asks."""
+"""Authorization rules of the token endpoint: which requested scopes are granted."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from console.access.quotas import allowed, has_room
 # Docker Hub's official images are in one namespace, and none of their names is nested.
 _OFFICIAL_IMAGE = re.compile(r"library/[^/]+")
 
-# What the owner of an image may ask the registry for.
+# Actions that the owner of an image may do at the registry.
 OWNER_ACTIONS = frozenset({"pull", "push", "delete"})
 READER_ACTIONS = frozenset({"pull"})
 CATALOG_ACTIONS = frozenset({"*"})
@@ -21,7 +21,7 @@ CATALOG_ACTIONS = frozenset({"*"})
 
 @dataclass(frozen=True)
 class Access:
-    """Actions on one resource of the registry, asked for or granted.
+    """Actions on one resource of the registry, requested or granted.
 
     Distribution token specification, "scope": ``type:name:actions``.
     """
@@ -33,7 +33,7 @@ class Access:
 
 @dataclass(frozen=True)
 class TokenLimits:
-    """What an access token leaves of what its account may do."""
+    """The restrictions of an access token on its account's permissions."""
 
     can_push: bool
     all_namespaces: bool
@@ -41,17 +41,17 @@ class TokenLimits:
 
     @property
     def actions(self) -> frozenset[str]:
-        """What may be done with it on the account's own repositories that it opens."""
+        """The actions that the token allows on the account's own repositories in its namespaces."""
         return frozenset({"pull"} | ({"push"} if self.can_push else set()) | ({"delete"} if self.can_delete else set()))
 
 
 @dataclass(frozen=True)
 class Caller:
-    """The account that asks for a registry token, as it was read for this one request.
+    """The account that requests a registry token, as read from the database for this request.
 
     ``account`` is the primary key; ``version`` and ``password`` (its hash) are the credential's. ``images`` is how many
-    images the account has, counted up to its quota, and only where it matters: when a push might make a new one.
-    ``token`` is there when an access token was shown in place of the password.
+    images the account has, counted up to its quota, and only when a push might create a new one. ``token`` is set when
+    an access token was presented in place of the password.
     """
 
     account: int
@@ -75,10 +75,10 @@ class Caller:
 
 @dataclass(frozen=True)
 class Repository:
-    """What is known of a repository in somebody's namespace. ``owner`` is the primary key of the namespace's account.
+    """Facts about a repository in an existing namespace. ``owner`` is the primary key of the namespace's account.
 
-    ``chosen`` says whether the namespace is among those that the caller's access token was made for. ``tags`` counts
-    towards the quota of tags; it and what stands before it say nothing when no such image ``exists``.
+    ``chosen`` says whether the caller's access token is restricted to this namespace. ``tags`` counts towards the quota
+    of tags; it and the fields before it have no meaning unless the image ``exists``.
     """
 
     owner: int
@@ -93,31 +93,31 @@ class Repository:
 def registry_grants(
     caller: Caller | None, asked: Iterable[Access], repositories: Mapping[str, Repository]
 ) -> list[Access]:
-    """What of ``asked`` the caller may do at the registry: the asked that is also allowed.
+    """The scopes granted at the registry: the intersection of the requested and the allowed actions. No side effects.
 
-    Nobody is granted ``push`` who asks for ``delete`` with it on the same repository and may not delete. Clients delete
-    a tag by pushing an empty image to it and deleting that one's digest (regctl, because Distribution 2.8 deletes by
-    digest only). Without this, the tag would be overwritten before the refusal. The client gets a token all the same,
-    as Distribution's ``spec/auth/token`` wants it, for less than the intersection that is described there.
+    ``push`` is not granted if ``delete`` is requested with it on the same repository but not allowed. Clients delete a
+    tag by pushing an empty image to it and deleting that digest (regctl, because Distribution 2.8 deletes by digest
+    only): with ``push`` alone the tag would be overwritten before the delete fails. The client gets a token anyway, as
+    Distribution's ``spec/auth/token`` requires, for less than the intersection described there.
 
-    :param caller: who asks, already authenticated; ``None`` for somebody anonymous, who may pull public images.
-    :param repositories: what is known of those asked for; what is missing is in nobody's namespace.
-    :return: grants in the order asked, without those that come to nothing. Asking changes nothing.
+    :param caller: the authenticated account; ``None`` for anonymous requests, which may pull public images.
+    :param repositories: facts about the requested repositories; a missing one is in no existing namespace.
+    :return: grants in the requested order, without empty ones.
     """
     if caller is not None and not caller.usable:
         return []
-    # Images that this one answer lets come into being: together they must fit into the quota.
-    coming = 0
+    # New images that this response allows to create: together they must fit into the quota.
+    new_images = 0
     grants = []
     for access in asked:
         granted: frozenset[str] = frozenset()
         if access.type == "repository":
             repository = repositories.get(access.name)
             if repository is not None:
-                granted = _allowed_on(caller, repository, coming)
-                coming += not repository.exists and "push" in granted
+                granted = _allowed_on(caller, repository, new_images)
+                new_images += not repository.exists and "push" in granted
         elif access.type == "registry" and access.name == "catalog":
-            # The catalogue names everybody's repositories.
+            # The catalogue lists the repositories of all accounts.
             superuser = caller is not None and caller.is_superuser and caller.token is None
             granted = CATALOG_ACTIONS if superuser else granted
         actions = access.actions & granted
@@ -128,8 +128,8 @@ def registry_grants(
     return grants
 
 
-def _allowed_on(caller: Caller | None, repository: Repository, coming: int) -> frozenset[str]:
-    """The actions that the caller may do on a repository, when so many images are about to come into being."""
+def _allowed_on(caller: Caller | None, repository: Repository, new_images: int) -> frozenset[str]:
+    """The actions that the caller may do on a repository, given ``new_images`` that this response already allows."""
     if repository.in_transfer or (repository.exists and not repository.active):
         return frozenset()
     token = caller.token if caller is not None else None
@@ -138,7 +138,7 @@ def _allowed_on(caller: Caller | None, repository: Repository, coming: int) -> f
         room = (
             has_room(repository.tags, allowed(caller.tag_quota, settings.DEFAULT_TAG_QUOTA))
             if repository.exists
-            else has_room(caller.images + coming, allowed(caller.image_quota, settings.DEFAULT_IMAGE_QUOTA))
+            else has_room(caller.images + new_images, allowed(caller.image_quota, settings.DEFAULT_IMAGE_QUOTA))
         )
         actions = OWNER_ACTIONS if token is None else token.actions
         return actions if room else actions - {"push"}
@@ -146,10 +146,10 @@ def _allowed_on(caller: Caller | None, repository: Repository, coming: int) -> f
 
 
 def dockerhub_grants(caller: Caller | None, asked: Iterable[Access]) -> list[Access]:
-    """What of ``asked`` the caller may do at the cache of Docker Hub: pull official images, where it is activated.
+    """The scopes granted at the cache of Docker Hub: activated accounts may pull official images.
 
-    :param caller: who asks, already authenticated; ``None`` for somebody anonymous, who may do nothing there.
-    :return: grants in the order asked, without those that come to nothing.
+    :param caller: the authenticated account; ``None`` for anonymous requests, which get nothing.
+    :return: grants in the requested order, without empty ones.
     """
     if caller is None or not caller.usable:
         return []
@@ -163,5 +163,5 @@ def dockerhub_grants(caller: Caller | None, asked: Iterable[Access]) -> list[Acc
 
 
 def console_grants(asked: Iterable[Access]) -> list[Access]:
-    """What the console itself may do at the registries it runs: whatever its own code asks for."""
+    """The scopes granted to the console itself at its registries: everything that it requests."""
     return list(asked)

@@ -1,4 +1,4 @@
-"""Quotas: how much an account may have, and the sentence that says why it may not have more."""
+"""Quotas: how much an account may have, and the error message when a quota is exceeded."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-# Transfers of one account that are fetched at a time, so that those with slow sources leave others a place.
+# Imports of one account that run at the same time, so that those from slow sources do not block other accounts.
 FETCHED_AT_ONCE = 2
 
 
 def allowed(own: int | None, default: int) -> int:
-    """The quota in force: the account's own, or the installation's default where it has none."""
+    """The effective quota: the account's own, or the installation's default."""
     return default if own is None else own
 
 
 def has_room(used: int, quota: int) -> bool:
-    """Whether one more fits into a quota of which ``used`` are taken. Every quota is compared here."""
+    """Whether one more fits into a quota of which ``used`` are taken. All quotas are compared here."""
     return used < quota
 
 
 def refuse_namespace(used: int, quota: int) -> str:
-    """Why an account may not have one more namespace, as a sentence; empty when it may."""
+    """Error message if an account may not have one more namespace; empty if it may."""
     if has_room(used, quota):
         return ""
     return _(
@@ -30,7 +30,7 @@ def refuse_namespace(used: int, quota: int) -> str:
 
 
 def refuse_image(used: int, quota: int) -> str:
-    """Why an account may not have one more image, as a sentence; empty when it may."""
+    """Error message if an account may not have one more image; empty if it may."""
     if has_room(used, quota):
         return ""
     return _("This account has reached its image limit (%(allowed)d). Delete an image, or ask an administrator.") % {
@@ -39,7 +39,7 @@ def refuse_image(used: int, quota: int) -> str:
 
 
 def refuse_tag(used: int, quota: int) -> str:
-    """Why an image may not have one more tag, as a sentence; empty when it may."""
+    """Error message if an image may not have one more tag; empty if it may."""
     if has_room(used, quota):
         return ""
     return _("This image has reached its tag limit (%(allowed)d). Delete a tag, or ask an administrator.") % {
@@ -48,9 +48,9 @@ def refuse_tag(used: int, quota: int) -> str:
 
 
 def refuse_transfer(under_way: int) -> str:
-    """Why an account may not begin one more copy from another registry, as a sentence; empty when it may.
+    """Error message if an account may not start one more import; empty if it may.
 
-    :param under_way: how many of its own are not finished.
+    :param under_way: how many of its imports are not finished.
     """
     if has_room(under_way, settings.MOST_TRANSFERS):
         return ""
@@ -62,7 +62,7 @@ def refuse_transfer(under_way: int) -> str:
 
 
 def refuse_access_token(used: int) -> str:
-    """Why an account may not have one more access token, as a sentence; empty when it may."""
+    """Error message if an account may not have one more access token; empty if it may."""
     if has_room(used, settings.MOST_ACCESS_TOKENS):
         return ""
     return _("This account has reached its access token limit (%(allowed)d). Revoke a token first.") % {

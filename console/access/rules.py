@@ -1,4 +1,4 @@
-"""What an account may do with a namespace, an image or an official image: every question of a page is answered here."""
+"""Authorization rules of pages: what an account may do with a namespace, an image or an official image."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 @dataclass(frozen=True)
 class Actor:
-    """Who asks. ``account`` is the primary key; ``activated`` whether the service is activated for it."""
+    """The account that acts. ``account`` is the primary key; ``activated`` whether its service is activated."""
 
     account: int
     active: bool
@@ -20,7 +20,7 @@ class Actor:
 
 @dataclass(frozen=True)
 class NamespaceFacts:
-    """What a namespace is, for the rules. ``owner`` is the primary key of its account."""
+    """Facts about a namespace. ``owner`` is the primary key of its account."""
 
     owner: int
     in_transfer: bool
@@ -28,7 +28,7 @@ class NamespaceFacts:
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """What an image is, for the rules; ``active`` unless it is being deleted."""
+    """Facts about an image; ``active`` unless it is being deleted."""
 
     owner: int
     in_transfer: bool
@@ -38,7 +38,7 @@ class ImageFacts:
 
 @dataclass(frozen=True)
 class OfficialImageFacts:
-    """What an official image is, for the rules: ``listed`` while Docker Hub lists it."""
+    """Facts about an official image: ``listed`` while Docker Hub lists it."""
 
     listed: bool
 
@@ -47,21 +47,21 @@ Facts = NamespaceFacts | ImageFacts | OfficialImageFacts
 
 
 class Target(Protocol):
-    """A model that says the facts about itself."""
+    """A model that provides its facts for the rules."""
 
     @property
     def facts(self) -> Facts:
-        """What the rules know of it."""
+        """The facts for the rules."""
 
 
 def may(actor: Actor | None, verb: str, facts: Facts | None = None) -> bool:
-    """Whether somebody may do ``verb``.
+    """Whether an account may do ``verb``.
 
-    :param actor: ``None`` for somebody anonymous.
+    :param actor: ``None`` for anonymous requests.
     :param verb: ``access_token.create``, ``namespace.create``, ``namespace.delete``, ``image.create`` (on the
-        namespace), ``image.view``, ``image.edit``, ``image.delete``, ``image.resolve_failure`` (retry or dismiss what
-        was given up), ``image.push``, ``image.star`` (on an official image, too).
-    :raises ValueError: for a verb that is not known, so that a misspelling never grants anything.
+        namespace), ``image.view``, ``image.edit``, ``image.delete``, ``image.resolve_failure`` (retry or dismiss failed
+        work), ``image.push``, ``image.star`` (also on an official image).
+    :raises ValueError: for an unknown verb, so that a misspelling never grants anything.
     """
     if actor is None or not actor.active or not actor.activated:
         return False
@@ -83,22 +83,22 @@ def may(actor: Actor | None, verb: str, facts: Facts | None = None) -> bool:
 
 
 def refuse_namespace_name(occupied: bool | None) -> str:
-    """Why nobody may take a free namespace's name as the registry is now, as a sentence; empty when somebody may.
+    """Error message if a free namespace's name cannot be taken because of the registry's content; empty if it can.
 
-    The account that gets the name owns what lies under it, and can read and delete it.
+    The account that gets the name could read and delete all images under it.
 
-    :param occupied: whether the registry has images under the name; ``None`` when it did not say.
+    :param occupied: whether the registry has images under the name; ``None`` if the registry did not answer.
     """
     if occupied:
         return _("The registry already has images under this name. An administrator can assign them to an account.")
-    # A registry of the console's own has what the console let in, and nothing else.
+    # The bundled registry contains only what the console has authorized.
     if occupied is None and not settings.REGISTRY_IS_OURS:
         return _("Can’t check whether the registry already has images under this name. Try again in a moment.")
     return ""
 
 
 def refuse_docker_hub() -> str:
-    """Why nobody can use Docker Hub's official images here, as a sentence; empty when accounts can."""
+    """Error message if the cache of Docker Hub's official images is not available; empty if it is."""
     if settings.DOCKERHUB_ENABLED:
         return ""
     if settings.DOCKERHUB_MISSING == "port":

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from console.access.grants import Access
 
-# More than one push or pull ever needs; tokens of this many entries still pass the registry's header limit.
+# More than any push or pull needs; a token with this many entries is still below the registry's header limit.
 MOST_SCOPES = 100
 
 _TYPE = r"[a-z0-9]+(?:\([a-z0-9]+\))?"
@@ -23,11 +23,11 @@ _LONGEST_SCOPE = _LONGEST_NAME + 200
 
 
 class TooManyScopes(ValueError):
-    """More scopes than one answer can carry."""
+    """More scopes than one token can contain."""
 
 
 def parse_scope(text: str) -> Access | None:
-    """One resource scope, or ``None`` when ``text`` is not one.
+    """Parse one resource scope; ``None`` if it is malformed.
 
     A name may begin with a host and port and may be nested; the type may carry a class in brackets.
     """
@@ -40,12 +40,11 @@ def parse_scope(text: str) -> Access | None:
 
 
 def parse_scopes(values: Iterable[str]) -> list[Access]:
-    """All scopes of a request: the parameter may be repeated, and each value may hold several between spaces.
+    """Parse all scopes of a request: the parameter may be repeated, and a value may have several separated by spaces.
 
-    What is malformed is left out and does not void the rest; a resource that is named twice is asked for once, with
-    the actions of both.
+    Malformed scopes are ignored; scopes of the same resource are merged.
 
-    :raises TooManyScopes: when more than ``MOST_SCOPES`` resources are left.
+    :raises TooManyScopes: when there are more than ``MOST_SCOPES`` resources.
     """
     merged: dict[tuple[str, str], frozenset[str]] = {}
     for value in values:
@@ -61,5 +60,5 @@ def parse_scopes(values: Iterable[str]) -> list[Access]:
 
 
 def format_scope(access: Access) -> str:
-    """The scope as text, its actions in a settled order."""
+    """The scope as text, with its actions in a fixed order."""
     return f"{access.type}:{access.name}:{','.join(sorted(access.actions))}"

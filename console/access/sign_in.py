@@ -1,4 +1,4 @@
-"""How an account signs in, and what it may do as it has signed in."""
+"""Rules for sign-in methods, and what they permit."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from django.utils.translation import gettext as _
 
 
 def signs_in_with_password(has_password: bool) -> bool:
-    """Whether an account signs in with a password.
+    """Whether an account can sign in with a password.
 
-    :param has_password: whether one is stored for it.
+    :param has_password: whether the account has one.
     """
     return settings.LOCAL_ACCOUNTS and has_password
 
 
 def provider_may_confirm(*, enrolled: bool, with_password: bool) -> bool:
-    """Whether an answer of the identity provider shows once more that it is the account's owner who sits here.
+    """Whether single sign-on may be used for reauthentication.
 
-    Not where something else is asked for: somebody who finds a session open may find the provider's open as well.
+    Not if the account has a password or second factor: an attacker at an open session may also find the provider's
+    session open.
 
     :param enrolled: whether the account has a second factor here.
     :param with_password: whether it signs in with a password.
@@ -28,17 +29,17 @@ def provider_may_confirm(*, enrolled: bool, with_password: bool) -> bool:
 
 
 def refuse_disconnect(*, with_password: bool) -> str:
-    """Why an account's identity at the provider cannot be taken off it, as a sentence; empty when it can."""
+    """Error message if an account's identity at the provider cannot be disconnected; empty if it can."""
     if with_password:
         return ""
     return _("This is your only way to sign in. Ask an administrator to set a password first.")
 
 
 def refuse_administration(ways: Iterable[str]) -> str:
-    """Why an administrator may not use the administration as signed in now, as a sentence; empty when they may.
+    """Error message if the sign-in method is not sufficient for the administration; empty if it is.
 
-    :param ways: how they have signed in, see ``console.login.sign_in``. What single sign-on asks for is the
-        provider's to decide.
+    :param ways: the methods of the current session, see ``console.login.sign_in``. For single sign-on the identity
+        provider decides which factors it asks for.
     """
     if not settings.REQUIRE_SECOND_FACTOR or set(ways) & {"code", "recovery code", "passkey", "single sign-on"}:
         return ""
@@ -46,9 +47,9 @@ def refuse_administration(ways: Iterable[str]) -> str:
 
 
 def may_administer(superuser: bool, target_superuser: bool) -> bool:
-    """Whether an administrator may change an account and what belongs to it: a superuser's only as a superuser.
+    """Whether an administrator may change an account and its data: a superuser's only as a superuser.
 
-    Who administers accounts must not be able to open a superuser's.
+    Otherwise an administrator of accounts could take over a superuser's account (privilege escalation).
 
     :param superuser: whether the administrator is a superuser.
     :param target_superuser: whether the account is a superuser's.

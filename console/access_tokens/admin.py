@@ -1,3 +1,5 @@
+"""Access tokens in the administration."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -55,7 +57,7 @@ class AccessTokenAdmin(AuditedAdmin):
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        # Django offers actions only to those who may change; the form itself stays read-only.
+        # Django offers actions only with the change permission; the form itself is read-only.
         if obj is not None and not may_administer(request.user.is_superuser, obj.account.is_superuser):
             return False
         return super().has_change_permission(request, obj)

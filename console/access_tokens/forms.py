@@ -17,9 +17,9 @@ _ON_A_DATE, _NEVER = "date", "never"
 
 
 class AccessTokenForm(forms.Form):
-    """Name, what the token may do, where, and for how long.
+    """Name, permissions, namespaces and expiry of a new access token.
 
-    What belongs to one choice alone (the namespaces, the date) is read only with that choice, whatever else was sent.
+    Fields that belong to one choice (the namespaces, the date) are ignored unless that choice is selected.
     """
 
     name = forms.CharField(
@@ -93,7 +93,7 @@ class AccessTokenForm(forms.Form):
     )
 
     def __init__(self, account: Account, *arguments: Any, **options: Any) -> None:
-        """Offer the account's own namespaces, less those that change hands; without any there is nothing to choose."""
+        """Offer the account's own namespaces, except those being transferred; hide the choice if there are none."""
         super().__init__(*arguments, **options)
         self.account = account
         own = Namespace.objects.visible_to(account).filter(new_owner=None).order_by("name")
@@ -102,9 +102,9 @@ class AccessTokenForm(forms.Form):
             del self.fields["reach"], self.fields["namespaces"]
 
     def clean_name(self) -> str:
-        """Hold the name against the rules of names, and see that no other token of the account has it.
+        """Validate the name, and check that no other token of the account has it.
 
-        :raises ValidationError: with a sentence for what is wrong.
+        :raises ValidationError: with one sentence for the broken rule.
         """
         name: str = self.cleaned_data["name"]
         AccessToken._meta.get_field("name").run_validators(name)
@@ -113,12 +113,12 @@ class AccessTokenForm(forms.Form):
         return name
 
     def clean(self) -> dict[str, Any]:
-        """Bring the choices to the service's arguments, such as ``can_push``, ``namespaces`` and ``expires_at``."""
+        """Convert the choices to the service's arguments, such as ``can_push`` and ``expires_at``."""
         data = super().clean() or self.cleaned_data
         data["can_push"] = data.get("access") in {"push", "delete"}
         data["can_delete"] = data.get("access") == "delete"
         if "reach" not in self.fields and self.data.get("reach", "all") != "all":
-            # Those that were chosen went while the form was open: it must not come to mean all that come later.
+            # The selected namespaces were deleted meanwhile; an empty selection must not mean all namespaces.
             self.add_error(None, _("Please choose from your own namespaces"))
         if data.get("reach", "all") == "all":
             data["namespaces"] = None
@@ -129,7 +129,7 @@ class AccessTokenForm(forms.Form):
         return data
 
     def _end(self, data: dict[str, Any]) -> datetime.datetime | None:
-        """From when on the token opens nothing."""
+        """When the token expires."""
         choice, now = data.get("expires", ""), timezone.now()
         if choice.isdecimal():
             return now + datetime.timedelta(days=int(choice))

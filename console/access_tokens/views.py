@@ -1,4 +1,4 @@
-"""The access tokens page."""
+"""Pages for listing, creating and revoking access tokens."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from console.web.sorting import sorting
 
 COLUMNS = {
     "name": "name",
-    # Fewest rights first.
+    # Fewest permissions first.
     "access": Cast("can_push", IntegerField()) + Cast("can_delete", IntegerField()),
     "expires": OrderBy(F("expires_at"), nulls_last=True),
     "used": OrderBy(F("last_used_at"), nulls_first=True),
@@ -41,7 +41,7 @@ COLUMNS = {
 @require_GET
 @activated
 def listing(request: Request) -> HttpResponse:
-    """One's access tokens."""
+    """List the account's access tokens."""
     sort, order = sorting(request.GET, COLUMNS, "-created")
     tokens = AccessToken.objects.visible_to(request.user).prefetch_related("namespaces").order_by(*order)
     rows = paged(tokens, request.GET)
@@ -61,7 +61,7 @@ def listing(request: Request) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @activated
 def create(request: Request) -> HttpResponse:
-    """Create access token. The answer shows the secret: it is in no address, no session and no other answer."""
+    """Create an access token. Only this response contains the secret: no URL, session or other response does."""
     form = AccessTokenForm(request.user, request.POST or None)
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data
@@ -103,8 +103,8 @@ def revoke(request: Request, pk: int) -> HttpResponse:
     expired = token.expired
     if request.method == "POST":
         access_tokens.revoke(token)
-        said = _("Removed the access token “%s”.") if expired else _("Revoked the access token “%s”.")
-        messages.success(request, said % token)
+        text = _("Removed the access token “%s”.") if expired else _("Revoked the access token “%s”.")
+        messages.success(request, text % token)
         return go(request, came_from(request, reverse("access-tokens")))
     context = {
         "token": token,

@@ -1,3 +1,5 @@
+"""Accounts in the administration."""
+
 from __future__ import annotations
 
 import secrets
@@ -25,7 +27,7 @@ from console.audit.admin_base import AuditedAdmin
 admin.site.unregister(Group)
 
 
-# Somebody else's: a browser would fill in the administrator's own.
+# Another person's data: a browser would fill in the administrator's own.
 _NOT_FILLED = {"autocomplete": "off"}
 # As text: see ``EmailAddressField``.
 _WIDGETS = {"name": AdminTextInputWidget(attrs=_NOT_FILLED), "email": AdminTextInputWidget(attrs=_NOT_FILLED)}
@@ -39,7 +41,7 @@ class AccountCreationForm(FirstPasswordChecked, AdminUserCreationForm):  # type:
 
 
 class AccountPasswordForm(FirstPasswordChecked, AdminPasswordChangeForm):  # type: ignore[type-arg]
-    """Another password for somebody else's account."""
+    """Set the password of another account."""
 
 
 class AccountChangeForm(UserChangeForm):  # type: ignore[type-arg]
@@ -94,15 +96,15 @@ class AccountAdmin(AuditedAdmin, UserAdmin):  # type: ignore[type-arg]
         return account.activated
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False  # an Account ID is never used twice: accounts are deactivated, not deleted
+        return False  # accounts are deactivated, not deleted: an Account ID is never reused
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         fields = tuple(self.readonly_fields)
         if not request.user.is_superuser:
-            # Who may administer accounts must not be able to make themselves more than that.
+            # Against privilege escalation: an administrator of accounts must not extend their own permissions.
             fields += ("is_staff", "is_superuser")
         if obj is not None and obj.pk == request.user.pk:
-            # One's own is changed on the Account page, which asks once more who it is: an open session is not enough.
+            # Their own is changed on the Account page, which requires reauthentication: an open session is not enough.
             fields += ("email",)
         return fields
 
@@ -112,7 +114,7 @@ class AccountAdmin(AuditedAdmin, UserAdmin):  # type: ignore[type-arg]
         return super().has_change_permission(request, obj)
 
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
-        # One's own is set by whoever knows the former: an open session is not enough.
+        # Changing their own password requires the old one: an open session is not enough.
         if self.get_object(request, unquote(id)) == request.user:
             messages.info(request, _("Change your own password here."))
             return redirect("admin:password_change")
@@ -121,7 +123,7 @@ class AccountAdmin(AuditedAdmin, UserAdmin):  # type: ignore[type-arg]
     def save_model(self, request: HttpRequest, obj: Account, form: forms.ModelForm[Account], change: bool) -> None:
         turned = change and "is_active" in form.changed_data
         if turned:
-            obj.is_active = not obj.is_active  # the service below turns it, with all that hangs on it
+            obj.is_active = not obj.is_active  # restored: the service below changes it, with all consequences
         super().save_model(request, obj, form, change)
         if turned:
             set_active(obj, not obj.is_active)

@@ -13,6 +13,6 @@ from console.audit.services import record
 
 @receiver(user_logged_out)
 def signed_out(user: Account | None, **_rest: Any) -> None:
-    """Write down that somebody signed out, unless nobody was signed in."""
+    """Record an audit event for signing out; nothing for an anonymous session."""
     if isinstance(user, Account):
         record("account.sign_out", user.account_id, actor=user.account_id)

@@ -22,10 +22,10 @@ from console.throttling.hashing import TryAgainLater
 def check_console_password(
     account: Account | None, name: str, request: HttpRequest | None, compare: Callable[[], bool]
 ) -> bool:
-    """Whether ``compare`` finds an account's console password right; wrong ones are counted, wherever they are typed.
+    """Verify an account's console password with ``compare``, under the rate limits for password guesses.
 
-    :param name: what was typed as the account, where there is no such account.
-    :raises TryAgainLater: when it cannot be tried now.
+    :param name: the sign-in name that was entered, if there is no such account.
+    :raises TryAgainLater: when rate limited.
     """
     address = client_address(request) if request is not None else None
     if account is None:
@@ -45,10 +45,10 @@ class AccountBackend(ModelBackend):
         password: str | None = None,
         **kwargs: Any,
     ) -> Account | None:
-        """The account, or ``None``. An unknown name costs the time of a wrong password.
+        """The account, or ``None``. An unknown name takes as long as a wrong password, against timing attacks.
 
-        :raises console.throttling.hashing.TryAgainLater: when no password can be tried now, which Django takes for a
-            refusal; ``request.later`` says so to the view.
+        :raises console.throttling.hashing.TryAgainLater: when rate limited; Django handles it as rejected credentials,
+            and the view finds it in ``request.later``.
         """
         if username is None or password is None or not settings.LOCAL_ACCOUNTS:
             return None
@@ -69,35 +69,35 @@ class AccountBackend(ModelBackend):
             return account.check_password(password) and self.user_can_authenticate(account)
 
         try:
-            right = check_console_password(account, name, request, compare)
+            correct = check_console_password(account, name, request, compare)
         except TryAgainLater as later:
             if request is not None:
                 request.later = later  # type: ignore[attr-defined]
             raise
-        return account if right else None
+        return account if correct else None
 
     def get_user(self, user_id: int) -> Account | None:
-        """The account of a session with its registry credential, which nearly every page asks for.
+        """The account of a session, with its registry credential, which nearly every page needs.
 
-        Nobody's where passwords and passkeys have been switched off since.
+        ``None`` if passwords and passkeys have been disabled since the sign-in.
         """
         return self.find(user_id) if settings.LOCAL_ACCOUNTS else None
 
     def find(self, user_id: int) -> Account | None:
-        """The account with this primary key, if it may sign in at all."""
+        """The account with this primary key, if it is active."""
         for found in _with_credential(user_id):
             return found if self.user_can_authenticate(found) else None
         return None
 
 
 class VouchedBackend(AccountBackend):
-    """For sessions of those whom somebody else vouched for: the identity provider, or who made a link."""
+    """For sessions that began with single sign-on or a sign-in link."""
 
     def authenticate(self, request: HttpRequest | None, *_arguments: Any, **_options: Any) -> None:
-        """No password opens these."""
+        """Never authenticates: such sessions do not begin with a password."""
 
     def get_user(self, user_id: int) -> Account | None:
-        """As for any session, whether or not there are passwords."""
+        """The account of a session, also when passwords are disabled."""
         return self.find(user_id)
 
 

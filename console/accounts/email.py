@@ -13,9 +13,9 @@ from django.template.loader import render_to_string
 def send(name: str, address: str, context: Mapping[str, Any]) -> None:
     """Send the e-mail whose templates are ``accounts/NAME_subject.txt`` and ``accounts/NAME_email.txt``.
 
-    :param context: for the templates, beside ``protocol`` and ``domain``: those of the console's own address, whatever
-        address it was asked at.
-    :raises OSError: when the mail server cannot be reached, or refuses it (``smtplib.SMTPException``).
+    :param context: for the templates, which also get ``protocol`` and ``domain`` of ``CONSOLE_URL``, whatever the
+        ``Host`` of the request.
+    :raises OSError: when the mail server cannot be reached, or rejects the e-mail (``smtplib.SMTPException``).
     """
     protocol, _, domain = settings.CONSOLE_URL.partition("://")
     values = {**context, "protocol": protocol, "domain": domain}

@@ -1,7 +1,7 @@
-"""Changing an account's e-mail address: its owner asks for it, and the link sent to the new address confirms it.
+"""Change an account's e-mail address: requested by its owner, confirmed by the link sent to the new address.
 
-The link works in a session of the account alone: a stranger who gets it because the address was mistyped can do nothing
-with it. A later request ends it, and so does each change of the account's address, password or sessions.
+The link works only in a session of the account: a stranger who gets it because of a typing mistake cannot use it. It
+becomes invalid with a later request, and with each change of the account's address, password or sessions.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ _NONCE_LENGTH = 32
 
 
 class Outdated(Exception):
-    """The link is not good, or is not for this account."""
+    """The link is invalid or expired, or belongs to another account."""
 
 
 def pending(account: Account) -> EmailChange | None:
-    """The account's change that waits for its link to be opened."""
+    """The account's unconfirmed change of address, if any."""
     change = EmailChange.objects.filter(account=account).first()
     if change is None:
         return None
@@ -35,7 +35,7 @@ def pending(account: Account) -> EmailChange | None:
 
 
 def check_address(account: Account, email: str) -> None:
-    """See that the account can have the address; addresses are compared without regard to upper and lower case.
+    """Check that the account can have the address; addresses are compared case-insensitively.
 
     :raises ValidationError: with one sentence.
     """
@@ -50,7 +50,7 @@ def _require_free(account: Account, email: str) -> None:
 
 
 def request(account: Account, email: str) -> EmailChange:
-    """Ask for another address: a job sends it the link. Links of earlier requests are good no more.
+    """Request another address: a job e-mails the link to it. Links of earlier requests become invalid.
 
     :raises ValidationError: when the account cannot have the address.
     """
@@ -70,9 +70,9 @@ def request(account: Account, email: str) -> EmailChange:
 
 
 def read(account: Account, token: str) -> EmailChange:
-    """The change that a link is for.
+    """The change that a link confirms.
 
-    :raises Outdated: when the link is not good, or is not for this account.
+    :raises Outdated: when the link is invalid or expired, or belongs to another account.
     """
     change = pending(account)
     if change is None or not is_token_of(change, token):
@@ -81,12 +81,12 @@ def read(account: Account, token: str) -> EmailChange:
 
 
 def confirm(account: Account, token: str) -> str:
-    """Give the account the address that the link is for, once. The former address gets an e-mail.
+    """Confirm a change: set the account's new address, and notify the former address by e-mail.
 
-    Links for a new password that were sent before are good no more: they are for the address that the account had.
+    Password-reset links sent before become invalid: they went to the former address.
 
     :return: the address.
-    :raises Outdated: when the link is not good, or is not for this account.
+    :raises Outdated: when the link is invalid or expired, or belongs to another account.
     :raises ValidationError: when another account has taken the address meanwhile.
     """
     with transaction.atomic():
@@ -98,7 +98,7 @@ def confirm(account: Account, token: str) -> str:
 
 
 def remove(account: Account) -> None:
-    """Let the account have no address."""
+    """Remove the account's e-mail address."""
     with transaction.atomic():
         locked = Account.objects.select_for_update(no_key=True).get(pk=account.pk)
         if locked.email:
@@ -119,7 +119,7 @@ def _set(account: Account, email: str | None) -> None:
 
 
 def cancel(account: Account) -> bool:
-    """Forget the change that waits for its link to be opened; whether there was one."""
+    """Cancel the unconfirmed change; returns whether there was one."""
     with transaction.atomic():
         _rows, deleted = EmailChange.objects.filter(account=account).delete()
         if deleted:

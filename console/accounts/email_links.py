@@ -1,4 +1,4 @@
-"""The link that confirms a new e-mail address: signed, good for some hours, and for one request of one account."""
+"""Link that confirms a new e-mail address: signed, valid for some hours and for one request of one account."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ def state_of(account: Account) -> str:
 
 
 def hours() -> int:
-    """For how many hours a link is good."""
+    """Lifetime of a link in hours."""
     return settings.EMAIL_LINK_SECONDS // 3600
 
 
 def is_good(change: EmailChange) -> bool:
-    """Whether the link of a change can still be opened."""
+    """Whether the link of a change is still valid."""
     end = change.created_at + datetime.timedelta(seconds=settings.EMAIL_LINK_SECONDS)
     return timezone.now() < end and constant_time_compare(change.state, state_of(change.account))
 
 
 def make_token(change: EmailChange) -> str:
-    """What stands in the link of a change."""
+    """The signed token in the link of a change."""
     return signing.dumps([change.account_id, change.email, change.nonce], salt=_SALT)
 
 
 def is_token_of(change: EmailChange, token: str) -> bool:
-    """Whether ``token`` stands in the link of this change, and the link can still be opened."""
+    """Whether ``token`` belongs to this change, and is still valid."""
     try:
         account, email, nonce = signing.loads(token, salt=_SALT, max_age=settings.EMAIL_LINK_SECONDS)
     except signing.BadSignature:

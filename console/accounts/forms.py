@@ -22,14 +22,14 @@ _NO_ADDRESS = _("Enter an e-mail address like ann@example.com, with up to 254 ch
 
 
 class EmailAddressField(forms.EmailField):
-    """An e-mail address that arrives as it was typed.
+    """An e-mail address, submitted exactly as typed.
 
-    The input's type is ``text``: with ``email`` browsers write the name of an international domain in another way
-    (punycode), which is no longer the address that is stored or that is typed at sign-in.
+    The input's type is ``text``: with ``email`` browsers convert international domain names to punycode, which would
+    differ from the stored address.
     """
 
     def __init__(self, **options: Any) -> None:
-        """Take the options of a field; the length is the one that an account's address may have."""
+        """Set the maximum length of an account's address."""
         widget = forms.TextInput(
             attrs={"autocomplete": "email", "inputmode": "email", "autocapitalize": "none", "spellcheck": "false"}
         )
@@ -43,7 +43,7 @@ class EmailAddressField(forms.EmailField):
     def run_validators(self, value: Any) -> None:
         """Check the address.
 
-        :raises ValidationError: one sentence, also for one that breaks two rules.
+        :raises ValidationError: one sentence, also for two broken rules.
         """
         try:
             super().run_validators(value)
@@ -54,7 +54,7 @@ class EmailAddressField(forms.EmailField):
 class SignInForm(AuthenticationForm):
     """Account ID or e-mail, and the console password.
 
-    What can be neither an Account ID nor an e-mail address is refused without trying the password: it is no guess.
+    A name that is neither an Account ID nor an e-mail address is rejected without counting a password guess.
     """
 
     error_messages = {
@@ -77,13 +77,13 @@ class SignInForm(AuthenticationForm):
     )
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
-        """Undo what Django does to the field: it takes the length of an Account ID for the longest name."""
+        """Raise the field's maximum length: Django sets that of an Account ID, too short for an e-mail address."""
         super().__init__(*arguments, **options)
         self.fields["username"].max_length = 254  # type: ignore[attr-defined]
         del self.fields["username"].widget.attrs["maxlength"]
 
     def clean_username(self) -> str:
-        """Check that it can be the name of an account.
+        """Check the sign-in name.
 
         :raises ValidationError: when it is neither twelve digits nor an e-mail address.
         """
@@ -93,13 +93,13 @@ class SignInForm(AuthenticationForm):
         return name
 
     def get_invalid_login_error(self) -> ValidationError:
-        """Say when a password can be tried again, where none can be now."""
+        """The error message; when rate limited it says when to try again."""
         later: TryAgainLater | None = getattr(self.request, "later", None)
         return ValidationError(later.message, code="later") if later else super().get_invalid_login_error()
 
 
 class NameForm(forms.Form):
-    """What the account is called on the pages."""
+    """The account's display name."""
 
     name = forms.CharField(
         label=_("Name"),
@@ -113,9 +113,9 @@ class NameForm(forms.Form):
     )
 
     def clean_name(self) -> str:
-        """Hold the name against its rules.
+        """Validate the name.
 
-        :raises ValidationError: when it has characters that cannot be shown.
+        :raises ValidationError: when it has invisible characters.
         """
         name: str = self.cleaned_data["name"]
         check_name(name)
@@ -123,29 +123,29 @@ class NameForm(forms.Form):
 
 
 class FirstPasswordChecked:
-    """Checks the new password itself and not its repetition: what is wrong with both is said at once."""
+    """Validates the first of the two password fields, so that all errors are reported at once."""
 
     def validate_password_for_user(self, user: Any, *names: str, **options: Any) -> None:
-        """Check the password in the first of the two fields, and put what is wrong with it there."""
+        """Validate the password in the first of the two fields, and add its errors there."""
         second = names[0] if names else options.get("password_field_name", "password2")
         first = second.replace("password2", "password1")
         super().validate_password_for_user(user, password_field_name=first)  # type: ignore[misc]
 
 
 class NewPasswordForm(FirstPasswordChecked, SetPasswordForm):  # type: ignore[type-arg]
-    """A new console password, of somebody who opened the link of a password reset."""
+    """Set a new console password with a password-reset link."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
-        """Put the focus into the first field: there is nothing else on the page."""
+        """Put the focus on the first field."""
         super().__init__(*arguments, **options)
         self.fields["new_password1"].widget.attrs["autofocus"] = True
 
 
 class ChangePasswordForm(FirstPasswordChecked, PasswordChangeForm):
-    """Guesses at the old password count as those at sign-in do: a session may be somebody else's."""
+    """Change the console password. Guesses of the old one are rate limited: an attacker may use an open session."""
 
     def __init__(self, *arguments: Any, request: HttpRequest, **options: Any) -> None:
-        """Take the request as well, for where it comes from."""
+        """Take the request for the client's address."""
         super().__init__(*arguments, **options)
         self.request = request
 
@@ -158,27 +158,27 @@ class ChangePasswordForm(FirstPasswordChecked, PasswordChangeForm):
     )
 
     def clean_old_password(self) -> str:
-        """Check the old password.
+        """Verify the old password.
 
-        :raises ValidationError: when it is wrong, or cannot be tried now.
+        :raises ValidationError: when it is wrong, or when rate limited.
         """
         password: str = self.cleaned_data["old_password"]
         account: Any = self.user
         try:
-            right = check_console_password(account, "", self.request, lambda: account.check_password(password))
+            correct = check_console_password(account, "", self.request, lambda: account.check_password(password))
         except TryAgainLater as later:
             self.request.later = later  # type: ignore[attr-defined]
             raise ValidationError(later.message, code="later") from None
-        if not right:
+        if not correct:
             raise ValidationError(self.error_messages["password_incorrect"], code="password_incorrect")
         return password
 
 
 class ResetPasswordForm(PasswordResetForm):
-    """The address that a letter is to be sent to."""
+    """Request a password-reset e-mail."""
 
     email = EmailAddressField(label=_("E-mail"))
 
     def queue_password_reset(self) -> None:
-        """Queue a job that sends them: it is queued for nobody, too, and takes the same time then."""
+        """Queue a job that sends the e-mails; also without a match, so that the timing does not reveal accounts."""
         jobs.send_password_resets.defer(accounts=[account.pk for account in self.get_users(self.cleaned_data["email"])])

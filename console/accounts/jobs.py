@@ -9,15 +9,15 @@ from console.accounts import email, email_links, password_reset_email
 from console.accounts.models import Account, EmailChange
 from console.jobs.queue import WORK_QUEUE
 
-# A mail server that is away is tried for half an hour: whoever waits for a letter asks for another then.
+# Retries for half an hour while the mail server is down; after that people request another e-mail.
 _TRIES = RetryStrategy(max_attempts=10, exponential_wait=2)
 
 
 @app.task(name="accounts.send_letters", queue=WORK_QUEUE, retry=_TRIES)
 def send_password_resets(accounts: list[int]) -> None:
-    """Send each of these accounts the letter for choosing another password.
+    """Send a password-reset e-mail to each of these accounts.
 
-    :param accounts: primary keys. What is in the letter is made here, and in no job's arguments.
+    :param accounts: primary keys. The link is created here, so that it is not stored in the job's arguments.
     """
     for account in Account.objects.filter(pk__in=accounts, is_active=True):
         password_reset_email.send(account)
@@ -25,9 +25,10 @@ def send_password_resets(accounts: list[int]) -> None:
 
 @app.task(name="accounts.send_email_link", queue=WORK_QUEUE, retry=_TRIES)
 def send_email_link(change: int) -> None:
-    """Send the link that confirms a new e-mail address to that address, unless the change is over by now.
+    """Send the confirmation link to a new e-mail address, unless the change was cancelled or replaced.
 
-    :param change: primary key of the ``EmailChange``. The link is made here, and is in no job's arguments.
+    :param change: primary key of the ``EmailChange``. The link is created here, so that it is not stored in the job's
+        arguments.
     """
     for row in EmailChange.objects.select_related("account").filter(pk=change, account__is_active=True):
         if email_links.is_good(row):
@@ -37,10 +38,10 @@ def send_email_link(change: int) -> None:
 
 @app.task(name="accounts.send_email_changed", queue=WORK_QUEUE, retry=_TRIES)
 def send_email_changed(account: int, former: str) -> None:
-    """Say to the address that an account had that it has another one now, or none.
+    """Notify the former address that the account's e-mail address was changed or removed.
 
     :param account: primary key.
-    :param former: the address that it had.
+    :param former: the former address.
     """
     for row in Account.objects.filter(pk=account):
         email.send("email_changed", former, {"user": row})

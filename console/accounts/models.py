@@ -27,12 +27,12 @@ ACCESS_TOKEN_NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$"  # noqa: S105
 
 
 def new_account_id() -> str:
-    """Twelve random digits that do not begin with 0. Uniqueness is the database's to say."""
+    """Twelve random digits that do not begin with 0. The database ensures uniqueness."""
     return str(10**11 + secrets.randbelow(9 * 10**11))
 
 
 class AccountManager(BaseUserManager["Account"]):
-    """Finds accounts for the authentication framework."""
+    """Manager for Django's authentication framework."""
 
     def get_by_natural_key(self, username: str | None) -> Account:
         """The account with this Account ID."""
@@ -40,7 +40,7 @@ class AccountManager(BaseUserManager["Account"]):
 
 
 class Account(AbstractBaseUser, PermissionsMixin):
-    """A person (or a team) who signs in. Never deleted, only deactivated: so no Account ID is ever used twice."""
+    """A person or team who signs in. Never deleted, only deactivated, so that no Account ID is reused."""
 
     account_id = models.CharField(
         _("Account ID"),
@@ -51,7 +51,7 @@ class Account(AbstractBaseUser, PermissionsMixin):
         help_text=_("Twelve digits, given at creation and never reused."),
     )
     name = models.CharField(_("name"), max_length=100)
-    # None, not "": of many accounts without an address, none may stand in the way of another's uniqueness.
+    # NULL, not "": the column is unique, and many accounts may have no address.
     email = models.EmailField(_("e-mail"), null=True, blank=True)  # noqa: DJ001
     is_active = models.BooleanField(
         _("active"),
@@ -60,7 +60,7 @@ class Account(AbstractBaseUser, PermissionsMixin):
     )
     is_staff = models.BooleanField(_("administrator"), default=False, help_text=_("May use this administration."))
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
-    # How often all its sessions were ended.
+    # Counter of how often all sessions were ended; part of the session hash.
     sessions_ended = models.PositiveIntegerField(_("sessions ended"), default=0, db_default=0, editable=False)
     namespace_quota = models.PositiveIntegerField(_("namespaces allowed"), null=True, blank=True)
     image_quota = models.PositiveIntegerField(_("images allowed"), null=True, blank=True)
@@ -70,7 +70,7 @@ class Account(AbstractBaseUser, PermissionsMixin):
     EMAIL_FIELD = "email"
     REQUIRED_FIELDS = ["name"]
 
-    # Whether the password was taken away since the account was stored.
+    # Whether the password was removed since the last save.
     _password_disabled = False
 
     objects = AccountManager()
@@ -92,10 +92,9 @@ class Account(AbstractBaseUser, PermissionsMixin):
         return f"{self.name} ({self.account_id})"
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Store the account; an empty e-mail is stored as none, so that many accounts may have none.
+        """Save the account; an empty e-mail is stored as NULL.
 
-        Here, where all of them come by, a new password goes into the audit trail, however it was given, and so does
-        that it has none any more.
+        Changes of the password are recorded in the audit log here, because every way of changing it calls ``save``.
         """
         self.email = self.email or None
         disabled = self._password_disabled and not self.has_usable_password()
@@ -110,12 +109,12 @@ class Account(AbstractBaseUser, PermissionsMixin):
         self._password_disabled = False
 
     def set_unusable_password(self) -> None:
-        """Let no password sign in any more; ``save`` records it."""
+        """Disable sign-in with a password; ``save`` records it."""
         self._password_disabled = self._password_disabled or self.has_usable_password()
         super().set_unusable_password()
 
     def clean(self) -> None:
-        """Normalise what was typed."""
+        """Normalise the name and e-mail."""
         self.email = (self.email or "").strip() or None
 
     def get_full_name(self) -> str:
@@ -127,11 +126,11 @@ class Account(AbstractBaseUser, PermissionsMixin):
         return self.name
 
     def get_session_auth_hash(self) -> str:
-        """What a session has to know to be the account's: it changes with the password, and when sessions are ended."""
+        """Hash that each session stores: it changes with the password, and when all sessions are ended."""
         return self._of_now(super().get_session_auth_hash())
 
     def get_session_auth_fallback_hash(self) -> Iterator[str]:
-        """The same under earlier secret keys."""
+        """The session hashes with earlier secret keys (``SECRET_KEY_FALLBACKS``)."""
         return map(self._of_now, super().get_session_auth_fallback_hash())
 
     def _of_now(self, known: str) -> str:
@@ -139,7 +138,7 @@ class Account(AbstractBaseUser, PermissionsMixin):
 
     @property
     def registry_credential(self) -> RegistryCredential | None:
-        """The credential, or ``None`` before *Enable* was ever pressed."""
+        """The registry credential, or ``None`` before the first activation."""
         try:
             return self.credential
         except RegistryCredential.DoesNotExist:
@@ -147,13 +146,13 @@ class Account(AbstractBaseUser, PermissionsMixin):
 
     @property
     def activated(self) -> bool:
-        """Whether the service is activated: *Enable* was pressed and the initialization went through."""
+        """Whether the service is activated: *Enable* was pressed, and the initialization succeeded."""
         credential = self.registry_credential
         return credential is not None and credential.activated_at is not None
 
     @property
     def actor(self) -> Actor:
-        """The account as the rules know it."""
+        """The account for the authorization rules."""
         return Actor(self.pk, self.is_active, self.is_active and self.activated)
 
     def may(self, verb: str, target: Target | None = None) -> bool:
@@ -162,15 +161,15 @@ class Account(AbstractBaseUser, PermissionsMixin):
 
     @property
     def signs_in_with_password(self) -> bool:
-        """Whether there is a password that the account signs in with."""
+        """Whether the account can sign in with a password."""
         return signs_in_with_password(self.has_usable_password())
 
 
 class EmailChange(models.Model):
-    """A new e-mail address of an account that waits for the link sent to it to be opened. An account has one at most.
+    """An unconfirmed new e-mail address of an account. An account has at most one.
 
-    ``state`` is what the account was when the change was asked for (``email_changes``): the link ends with the next
-    change of address or password. ``nonce`` names the one link that is good.
+    ``state`` is a hash of the account at the time of the request (``email_links.state_of``): a later change of address,
+    password or sessions makes the link invalid. ``nonce`` identifies the only valid link.
     """
 
     account = models.OneToOneField(Account, on_delete=models.CASCADE, related_name="email_change")
@@ -188,10 +187,10 @@ class EmailChange(models.Model):
 
 
 class RegistryCredential(models.Model):
-    """User name and password for ``docker login``: apart from the console password, and made by activation.
+    """User name and password for ``docker login``, created by activation. The password is not the console password.
 
-    ``version`` grows with each change of the password. Refresh tokens name the version they were made under, so
-    that a changed password ends them at once in every process.
+    ``version`` increases with each change of the password. Refresh tokens contain the version, so that a new password
+    invalidates them immediately in every process.
     """
 
     account = models.OneToOneField(Account, on_delete=models.PROTECT, related_name="credential")
@@ -221,7 +220,7 @@ class RegistryCredential(models.Model):
         return self.username
 
     def set_password(self, raw: str) -> None:
-        """Store the hash of ``raw`` and end whatever was derived from the old password."""
+        """Set the hash of ``raw``, and invalidate all refresh tokens of the old password."""
         self.password = make_password(raw, hasher="argon2")
         self.version = models.F("version") + 1 if self.pk else 1
 
@@ -231,20 +230,19 @@ class RegistryCredential(models.Model):
 
 
 class AccessTokenQuerySet(models.QuerySet["AccessToken"]):
-    """Finds access tokens."""
+    """Query access tokens."""
 
     def visible_to(self, account: Account) -> Self:
-        """Those that the account's page shows: its own, expired ones too, until they are revoked."""
+        """The tokens on the account's page: its own, including expired ones, until they are revoked."""
         return self.filter(account=account, revoked_at=None)
 
 
 class AccessToken(models.Model):
-    """A secret for a program that uses the registry on the account's behalf, in place of the registry password.
+    """A secret for a program that uses the registry for the account, in place of the registry password.
 
-    It opens what its account may open and no more: ``can_push``, ``can_delete`` (which includes pushing) and the
-    namespaces narrow that down. Which namespaces
-    were chosen is the other room's to keep (``Namespace.access_tokens``, from here ``namespaces``); one without any
-    left opens nothing. A revoked one stays for administrators to see, and its name is free.
+    Its permissions are those of the account, restricted by ``can_push``, ``can_delete`` (which includes pushing) and
+    the selected namespaces (``Namespace.access_tokens``, from here ``namespaces``); if all selected namespaces are
+    gone it has no access. A revoked token (soft delete) stays visible to administrators; its name can be reused.
     """
 
     account = models.ForeignKey(
@@ -260,7 +258,7 @@ class AccessToken(models.Model):
             )
         ],
     )
-    # One fast hash is enough: what is hashed has 256 random bits, which nobody can try through.
+    # A fast hash is enough: the secret has 256 random bits, so it cannot be guessed.
     secret_hash = models.CharField(_("hash of the secret"), max_length=64, unique=True, editable=False)
     hint = models.CharField(_("last characters"), max_length=4, editable=False)
     can_push = models.BooleanField(_("may push"), default=False)
@@ -285,12 +283,12 @@ class AccessToken(models.Model):
             models.CheckConstraint(
                 condition=models.Q(name__regex=ACCESS_TOKEN_NAME_PATTERN), name="access_token_name_pattern"
             ),
-            # So that no secret can be stored where its hash belongs.
+            # No plain secret can be stored in place of its hash.
             models.CheckConstraint(
                 condition=models.Q(secret_hash__regex=r"^[0-9a-f]{64}$"),  # noqa: S106
                 name="access_token_hashed",
             ),
-            # Clients delete a tag by first pushing another manifest to it.
+            # Clients delete a tag by first pushing another manifest to it, so deleting requires pushing.
             models.CheckConstraint(
                 condition=models.Q(can_delete=False) | models.Q(can_push=True), name="access_token_delete_needs_push"
             ),
@@ -301,17 +299,17 @@ class AccessToken(models.Model):
 
     @property
     def access(self) -> str:
-        """What it may do, in words."""
+        """The permissions as text."""
         if self.can_delete:
             return gettext("Pull, push and delete")
         return gettext("Pull and push") if self.can_push else gettext("Pull")
 
     @property
     def expired(self) -> bool:
-        """Whether its time is over."""
+        """Whether the token has expired."""
         return self.expires_at is not None and self.expires_at <= timezone.now()
 
     @property
     def expires_soon(self) -> bool:
-        """Whether its time is over within a week."""
+        """Whether the token expires within a week."""
         return self.expires_at is not None and self.expires_at <= timezone.now() + datetime.timedelta(days=7)

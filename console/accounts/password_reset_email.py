@@ -11,13 +11,13 @@ from console.accounts.models import Account
 
 
 class PasswordResetTokens(PasswordResetTokenGenerator):
-    """Django's, but that a letter opens nothing while its account is deactivated, nor ever after.
+    """Django's tokens, but deactivating the account invalidates them for ever.
 
-    Otherwise whoever holds a letter from before would have the password ready for the day the account is let back in.
+    Otherwise an old password-reset e-mail would become valid again when the account is reactivated.
     """
 
     def check_token(self, user: Account | None, token: str | None) -> bool:
-        """Whether the letter with this ``token`` is good for the account."""
+        """Whether ``token`` is valid for the account."""
         return user is not None and user.is_active and super().check_token(user, token)
 
     def _make_hash_value(self, user: Account, timestamp: int) -> str:
@@ -28,9 +28,9 @@ reset_tokens = PasswordResetTokens()
 
 
 def send(account: Account) -> None:
-    """Send the letter to an account's address.
+    """Send the password-reset e-mail to an account's address.
 
-    :raises OSError: when the mail server cannot be reached, or refuses it (``smtplib.SMTPException``).
+    :raises OSError: when the mail server cannot be reached, or rejects the e-mail (``smtplib.SMTPException``).
     """
     context = {
         "user": account,

@@ -1,4 +1,4 @@
-"""The request of somebody who is signed in."""
+"""Type of requests with a signed-in account."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from console.accounts.models import Account
 
 
 class Request(HttpRequest):
-    """A request of somebody signed in, as the pages see it."""
+    """A request whose ``user`` is an account."""
 
     user: Account
     htmx: HtmxDetails

@@ -17,17 +17,17 @@ from console.audit.services import record
 from console.database.conflicts import lock_value
 
 PASSWORD_LENGTHS = (8, 64)
-# Zero width non-joiner and joiner: names are written with them.
+# Zero width non-joiner and joiner: some scripts need them in names.
 _JOINERS = "\u200c\u200d"
 
 
 def create_account(
     name: str, email: str | None, password: str | None, *, is_staff: bool = False, is_superuser: bool = False
 ) -> Account:
-    """Make an account.
+    """Create an account.
 
-    :param password: the console password; checked with the password validators. ``None``: it signs in another way.
-    :raises ValidationError: one sentence a field: ``name``, ``email``, ``password``.
+    :param password: the console password; checked with the password validators. ``None``: another sign-in method.
+    :raises ValidationError: one sentence per field: ``name``, ``email``, ``password``.
     """
     account = Account(name=name.strip(), email=email or None, is_staff=is_staff, is_superuser=is_superuser)
     if password is not None:
@@ -55,7 +55,7 @@ def create_account(
 
 
 def rename(account: Account, name: str) -> None:
-    """Give the account another name.
+    """Change the account's display name.
 
     :raises ValidationError: keyed ``name``.
     """
@@ -73,12 +73,12 @@ def rename(account: Account, name: str) -> None:
 
 
 def check_name(name: str) -> None:
-    """Hold an account's name against its rules.
+    """Validate an account's display name.
 
-    Characters that are not shown, or that turn the direction of what stands beside them, would let one account pass for
-    another on the pages of others. The joiners of some scripts are no such characters.
+    Invisible characters, or those that change the text direction, could make one account look like another (spoofing).
+    The joiners of some scripts are allowed.
 
-    :raises ValidationError: with one sentence for each rule that it breaks.
+    :raises ValidationError: with one sentence for each broken rule.
     """
     Account._meta.get_field("name").clean(name, None)
     if any(not char.isprintable() and char not in _JOINERS for char in name):
@@ -86,7 +86,7 @@ def check_name(name: str) -> None:
 
 
 def is_sign_in_name(text: str) -> bool:
-    """Whether somebody could sign in with ``text``: it is an Account ID, or an e-mail address as accounts have them."""
+    """Whether ``text`` has the form of a sign-in name: an Account ID or an e-mail address."""
     if re.fullmatch(ACCOUNT_ID_PATTERN, text):
         return True
     try:
@@ -96,12 +96,11 @@ def is_sign_in_name(text: str) -> bool:
 
 
 def set_active(account: Account, active: bool) -> None:
-    """Deactivate an account, or let it back in.
+    """Deactivate or reactivate an account.
 
-    Sessions end because the authentication backend gives out no inactive account, and are not those of the account
-    any more when it is let back in; the token endpoint asks for ``is_active`` on each request; raising the credential's
-    version ends its refresh tokens for good. Access tokens stay, open nothing meanwhile, and work again when the
-    account is let back in.
+    Deactivation ends all sessions for good; the token endpoint checks ``is_active`` on each request; incrementing the
+    credential's version invalidates all refresh tokens for good. Access tokens do not work while the account is
+    inactive, and work again after reactivation.
     """
     with transaction.atomic():
         old, account.is_active = account.is_active, active
@@ -120,9 +119,9 @@ def set_active(account: Account, active: bool) -> None:
 
 
 def check_registry_password(password: str, account: Account, username: str) -> None:
-    """Hold a registry password against its rules: 8 to 64 characters and Django's validators.
+    """Validate a registry password: 8 to 64 characters, and Django's validators.
 
-    :raises ValidationError: with one sentence for each rule that it breaks.
+    :raises ValidationError: with one sentence for each broken rule.
     """
     least, most = PASSWORD_LENGTHS
     if not password:
@@ -141,18 +140,18 @@ def check_registry_password(password: str, account: Account, username: str) -> N
 
 
 def account_ids(usernames: Iterable[str]) -> dict[str, str]:
-    """The Account IDs of those who have these user names at the registry."""
+    """Map registry user names to Account IDs."""
     wanted = {username for username in usernames if username}
     found = RegistryCredential.objects.filter(username__in=wanted) if wanted else RegistryCredential.objects.none()
     return dict(found.values_list("username", "account__account_id"))
 
 
 def check_username(account: Account, username: str) -> None:
-    """Hold a user name for ``docker login`` against its rules, and see that nobody else has it.
+    """Validate a user name for ``docker login``, and check that it is free.
 
-    :raises ValidationError: with one sentence for each rule that it breaks.
+    :raises ValidationError: with one sentence for each broken rule.
     """
-    # Somebody else's Account ID is theirs to use as user name, whether they have done so yet or not.
+    # Each Account ID is reserved as user name for its own account.
     if re.match(ACCOUNT_ID_PATTERN, username) and username != account.account_id:
         raise ValidationError(_("A user name of twelve digits can only be your own Account ID."))
     RegistryCredential._meta.get_field("username").clean(username, None)
@@ -166,9 +165,9 @@ def _require_free_username(account: Account, username: str) -> None:
 
 
 def store_credential(account: Account, username: str, password: str) -> RegistryCredential:
-    """Make the account's credential, not yet activated, or overwrite one whose activation never ended.
+    """Create the account's credential (not activated yet), or overwrite one whose activation did not finish.
 
-    Call it inside a transaction.
+    Must be called in a transaction.
 
     :raises ValidationError: keyed ``username`` and ``password``; also when the service is already activated.
     """
@@ -201,7 +200,7 @@ def store_credential(account: Account, username: str, password: str) -> Registry
 
 
 def mark_activated(account: Account) -> None:
-    """Write down that the account's initialization went through."""
+    """Mark the account's service as activated."""
     with transaction.atomic():
         changed = RegistryCredential.objects.filter(account=account, activated_at=None).update(
             activated_at=timezone.now()
@@ -211,7 +210,7 @@ def mark_activated(account: Account) -> None:
 
 
 def change_registry_password(account: Account, password: str) -> RegistryCredential:
-    """Give the account a new registry password. The old one, and every refresh token, stops at once.
+    """Change the registry password. The old one and all refresh tokens become invalid immediately.
 
     :raises ValidationError: keyed ``password``; or when the service is not activated.
     """

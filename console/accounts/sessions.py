@@ -1,6 +1,6 @@
-"""Sessions, kept in the database by Django, and read with a query that is not made anew for each page.
+"""Session engine: Django's database sessions, read with a compiled query.
 
-Named by ``SESSION_ENGINE``; Django asks for this module's ``SessionStore``.
+``SESSION_ENGINE`` names this module; Django loads ``SessionStore`` from it.
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ def _sessions(key: str) -> QuerySet[Session]:
 
 
 class SessionStore(db.SessionStore):
-    """Django's, but for how it finds a session, and that one that is gone takes no cookie away.
+    """Django's session store with a compiled query; an unknown session does not delete the cookie.
 
-    Its browser may have another one's by then: a request that was sent before somebody signed in, and is answered after
-    that, would sign them out.
+    Against a race: the response to a request sent before a sign-in, but answered after it, would delete the new
+    session's cookie.
     """
 
-    # Whether it was asked for by a key that is nobody's.
+    # Whether the session key is unknown.
     _is_gone = False
 
     def is_empty(self) -> bool:
-        """Whether the browser's cookie is to be removed."""
+        """Whether the response deletes the session cookie."""
         return super().is_empty() and not self._is_gone
 
     def flush(self) -> None:
-        """End the session; its cookie goes, too."""
+        """End the session and delete its cookie."""
         super().flush()
         self._is_gone = False
 
     def lock(self) -> SessionStore:
-        """Wait until no other transaction holds this session, and hold it to the end of this one.
+        """Lock the session's row until the end of the transaction, waiting for other transactions.
 
-        :return: the session as it is by then: empty when it has ended meanwhile; this one when it never was stored.
+        :return: the session as read under the lock: empty if it has ended meanwhile; ``self`` if it was never stored.
         """
         key = self.session_key
         if key is None:

@@ -7,13 +7,13 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
-# Characters. Sign-in refuses longer ones without hashing them, so none may be chosen either.
+# Characters. Sign-in rejects longer passwords without hashing them, so they cannot be set either.
 LONGEST_PASSWORD = 4096
 TOO_LONG = _("The password is too long. Use at most 4,096 characters.")
 
 
 class MaximumLengthValidator:
-    """Named by ``AUTH_PASSWORD_VALIDATORS``: refuses a password that could be set and never be typed at sign-in."""
+    """Password validator (``AUTH_PASSWORD_VALIDATORS``): rejects passwords too long for sign-in."""
 
     def validate(self, password: str, user: Any = None) -> None:
         """Check the length.
@@ -24,5 +24,5 @@ class MaximumLengthValidator:
             raise ValidationError(TOO_LONG, code="password_too_long")
 
     def get_help_text(self) -> str:
-        """What stands beside the field where a password is chosen."""
+        """Help text of the password field."""
         return str(_("Your password can have up to 4,096 characters."))

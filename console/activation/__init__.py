@@ -1,1 +1,1 @@
-"""Activation: from a fresh account to one that can docker login, step by step."""
+"""Activation: the steps from a new account to one that can use ``docker login``."""

@@ -31,12 +31,12 @@ class RegistryPasswordForm(forms.Form):
     )
 
     def __init__(self, account: Account, *arguments: Any, **options: Any) -> None:
-        """Take whose password it becomes."""
+        """Take the account, for its password rules."""
         super().__init__(*arguments, **options)
         self.account = account
 
     def clean(self) -> dict[str, Any]:
-        """Both must be the same, and the password good: what is wrong is said of all fields at once."""
+        """Both passwords must be equal and valid; errors of all fields are reported at once."""
         data = super().clean() or self.cleaned_data
         if "password" in data and "confirm" in data and data["password"] != data["confirm"]:
             self.add_error("confirm", _("The two passwords do not match"))
@@ -44,7 +44,7 @@ class RegistryPasswordForm(forms.Form):
         return data
 
     def check(self, data: dict[str, Any]) -> None:
-        """Hold what was entered against the rules of the service."""
+        """Validate the input with the rules of the service."""
         credential = self.account.registry_credential
         if credential is not None and "password" in data:
             try:
@@ -54,7 +54,7 @@ class RegistryPasswordForm(forms.Form):
 
 
 class ActivationForm(RegistryPasswordForm):
-    """User name, password and, if wanted, the first namespace."""
+    """User name, password and, optionally, the first namespace."""
 
     username = forms.CharField(
         label=_("User name"),
@@ -77,7 +77,7 @@ class ActivationForm(RegistryPasswordForm):
     field_order = ["username", "password", "confirm", "namespace"]
 
     def check(self, data: dict[str, Any]) -> None:
-        """Hold what was entered against the rules of the service, and see that both names are free."""
+        """Validate the input with the rules of the service, and check that both names are free."""
         entered = (data.get(name) for name in ("username", "password", "namespace"))
         for name, sentences in services.find_problems(self.account, *entered).items():
             self.add_error(name, [ValidationError(one) for one in sentences])

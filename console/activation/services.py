@@ -1,4 +1,4 @@
-"""Activation: credential, namespace, a test token, a call to the registry with it."""
+"""Activation: create credential and namespace, issue a test token, and call the registry with it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Report:
-    """How far the initialization is."""
+    """Progress of the initialization."""
 
     steps: list[Step]
 
@@ -50,19 +50,19 @@ class Report:
 
     @property
     def problem(self) -> str:
-        """What failed, as a sentence; empty when nothing did."""
+        """The error message of the failed step; empty if none failed."""
         return next((step.message for step in self.steps if step.state == "failed"), "")
 
 
 def find_problems(
     account: Account, username: str | None, password: str | None, namespace: str | None
 ) -> dict[str, list[str]]:
-    """Everything that is wrong with what was entered, so that a person reads all of it at once.
+    """Validate all fields, so that all errors are reported at once.
 
-    ``enable`` decides: a name may be taken meanwhile.
+    ``enable`` decides: in a race a name may be taken meanwhile.
 
-    :param username: ``None``, as for the others, when it is known to be wrong already.
-    :return: sentences, keyed ``username``, ``password`` and ``namespace``; empty when nothing is wrong.
+    :param username: ``None``, as for the others, if it is known to be invalid already.
+    :return: error messages, keyed ``username``, ``password`` and ``namespace``; empty if all are valid.
     """
     found: dict[str, list[str]] = {}
     if username is not None:
@@ -80,7 +80,7 @@ def find_problems(
 
 @contextmanager
 def _noted(found: dict[str, list[str]], key: str) -> Iterator[None]:
-    """Write down under ``key`` what the block refuses."""
+    """Collect the validation errors of the block under ``key``."""
     try:
         yield
     except ValidationError as problem:
@@ -88,9 +88,9 @@ def _noted(found: dict[str, list[str]], key: str) -> Iterator[None]:
 
 
 def enable(account: Account, username: str, password: str, namespace: str = "") -> RegistryCredential:
-    """Begin the initialization: store the credential and the first namespace, both or neither.
+    """Start the initialization: store the credential and the first namespace in one transaction.
 
-    It may be repeated, with other values, until the initialization has ended.
+    It may be repeated, also with other values, until the initialization has finished.
 
     :raises ValidationError: keyed ``username``, ``password`` or ``namespace``.
     """
@@ -110,7 +110,7 @@ def enable(account: Account, username: str, password: str, namespace: str = "") 
 
 @contextmanager
 def _about_the_namespace() -> Iterator[None]:
-    """Let what is wrong with a namespace's name stand at the field it was typed into."""
+    """Assign validation errors of the namespace's name to the field ``namespace``."""
     try:
         yield
     except ValidationError as problem:
@@ -119,21 +119,21 @@ def _about_the_namespace() -> Iterator[None]:
 
 
 def report(account: Account) -> Report:
-    """What is known of the account's initialization, without asking anybody."""
+    """The account's initialization according to the database, without calling the registry."""
     credential = account.registry_credential
     begun = "done" if credential else "waiting"
     ended = "done" if credential and credential.activated_at else "waiting"
     steps = [Step(_("Store the user name and password"), begun)]
-    # The namespace is optional: no step says that one was created where none was.
+    # The namespace is optional: its step is shown only if one was created.
     if credential is None or account.namespaces.exists():
         steps.append(Step(_("Create the namespace"), begun))
     return Report([*steps, Step(_("Issue a test token"), ended), Step(_("Call the registry with it"), ended)])
 
 
 def finish(account: Account) -> Report:
-    """Try the new credential at the registry and, when it opens it, mark the service activated.
+    """Try the new credential at the registry and, if it works, mark the service as activated.
 
-    A registry that does not answer is a failed step in the report, never an exception: it can be tried again.
+    A registry that does not answer is a failed step in the report, not an exception: users can retry.
     """
     now = report(account)
     credential = account.registry_credential
@@ -156,7 +156,7 @@ def finish(account: Account) -> Report:
 
 
 def _try_token(account: Account, token: str) -> str:
-    """Call the registry with ``token``; what is wrong, as a sentence, or nothing."""
+    """Call the registry with ``token``; returns an error message, empty on success."""
     try:
         with registry_with_token(token) as client:
             client.ping()
@@ -164,7 +164,7 @@ def _try_token(account: Account, token: str) -> str:
         log.warning("activation of %s: %s", account.account_id, error)
         return _("Can’t reach the registry. Try again in a moment; your entries are saved.")
     except Unauthorized as error:
-        log.error("activation of %s: the registry refuses the console's tokens: %s", account.account_id, error)
+        log.error("activation of %s: the registry rejects the console's tokens: %s", account.account_id, error)
         return _(
             "The registry rejects the console's tokens. Ask an administrator to check its configuration, "
             "then try again."
@@ -176,7 +176,7 @@ def _try_token(account: Account, token: str) -> str:
 
 
 def reset_password(account: Account, password: str) -> RegistryCredential:
-    """Give the account a new registry password; the old one stops at once, in every process.
+    """Change the registry password; the old one becomes invalid immediately, in every process.
 
     :raises ValidationError: keyed ``password``, or when the service is not activated.
     """

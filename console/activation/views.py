@@ -1,4 +1,4 @@
-"""Activation, and changing the registry password."""
+"""Pages for activation, and for changing the registry password."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from console.web.rendering import add_errors, dialog, go, page, signed_in
 
 
 def activation_page(request: Request, form: ActivationForm | None = None) -> HttpResponse:
-    """The activation form and nothing else: what My Images shows until the service is activated."""
+    """The activation form, which My Images shows until the service is activated."""
     account = request.user
     if form is None:
         begun = account.registry_credential
@@ -34,7 +34,7 @@ def activation_page(request: Request, form: ActivationForm | None = None) -> Htt
 @require_http_methods(["GET", "POST"])
 @signed_in
 def activate(request: Request) -> HttpResponse:
-    """Enable: store what was entered, then show the steps."""
+    """Enable: store the input, then show the steps."""
     if request.method != "POST" or request.user.activated:
         return go(request, reverse("images"))
     form = ActivationForm(request.user, request.POST)
@@ -52,7 +52,7 @@ def activate(request: Request) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @signed_in
 def steps(request: Request) -> HttpResponse:
-    """The steps of the initialization; ``POST`` takes those that are left."""
+    """The steps of the initialization; ``POST`` runs the remaining ones."""
     if request.user.registry_credential is None:
         return redirect("images")
     report = services.finish(request.user) if request.method == "POST" else services.report(request.user)
@@ -70,7 +70,7 @@ def steps(request: Request) -> HttpResponse:
 
 
 def _activated(account: Account) -> str:
-    """That the service is activated, and the next step that is left."""
+    """Message that the service is activated, with the next step for the user."""
     if Namespace.objects.visible_to(account).exists():
         return _("The service is activated. Next, create an image or push one.")
     return _("The service is activated. Next, create a namespace, then an image.")
@@ -79,7 +79,7 @@ def _activated(account: Account) -> str:
 @require_http_methods(["GET", "POST"])
 @signed_in
 def registry_password(request: Request) -> HttpResponse:
-    """Reset password: a new registry password; the old one stops at once."""
+    """Reset the registry password; the old one becomes invalid immediately."""
     credential = request.user.registry_credential
     if credential is None or credential.activated_at is None:
         return go(request, reverse("images"))

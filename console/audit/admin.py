@@ -1,3 +1,5 @@
+"""The audit log in the administration: list with search, details, CSV export."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -23,7 +25,7 @@ from console.audit.models import AuditEvent
 from console.audit.search import FilterForm
 from console.audit.services import record
 
-# So many are counted and can be paged through; older ones are found by their time.
+# So many events are counted and can be paged through; older ones are found by time.
 MOST_PAGED = 10_000
 
 
@@ -34,8 +36,8 @@ class FewPages(Paginator):  # type: ignore[type-arg]
         return int(found.order_by()[:MOST_PAGED].count())
 
 
-class Trail(ChangeList):
-    """The list, with a form of its own in place of Django's filters, which would read the whole table."""
+class AuditLogChangeList(ChangeList):
+    """The list, with its own filter form: Django's filters would read the whole table."""
 
     def __init__(self, request: HttpRequest, *arguments: Any, **options: Any) -> None:
         self.form = FilterForm({name: request.GET.get(name, "") for name in FilterForm.base_fields})
@@ -48,7 +50,7 @@ class Trail(ChangeList):
         return {name: value for name, value in rest.items() if name not in FilterForm.base_fields}
 
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[AuditEvent]:
-        # The list shows no details, of which a thousand names may be part.
+        # The list does not show the details, which may contain a thousand names.
         return self.form.find(super().get_queryset(request, exclude_parameters)).defer("detail")
 
 
@@ -97,14 +99,14 @@ class AuditEventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return format_html('<table class="audit-detail"><tbody>{}</tbody></table>', rows)
 
     def get_changelist(self, request: HttpRequest, **_rest: Any) -> type[ChangeList]:
-        return Trail
+        return AuditLogChangeList
 
     def get_urls(self) -> list[URLPattern]:
         export = require_POST(self.admin_site.admin_view(self.export))
         return [path("export/", export, name="audit_auditevent_export"), *super().get_urls()]
 
     def export(self, request: HttpRequest) -> HttpResponseBase:
-        """The events that the list's filter finds, as CSV; that somebody took them is recorded first."""
+        """Export the filtered events as CSV; the export itself is recorded first."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         form = FilterForm(request.POST)

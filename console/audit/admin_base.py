@@ -1,4 +1,4 @@
-"""Base classes of the administration that write audit events: field by field, old and new."""
+"""Base classes of the administration that write audit events with the old and new value of each field."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from django.http import HttpRequest, HttpResponse
 
 from console.audit.services import MOST_NAMED, record
 
-# What such a field holds is not written down, but that it changed.
+# Of these fields only the fact of a change is recorded, not the value.
 _SECRET = ("password", "secret", "hash", "token")
 
 
 class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """An administration whose changes are recorded, in their transaction.
+    """A ``ModelAdmin`` that records each change as an audit event, in the same transaction.
 
-    ``recorded_as`` is the noun of the actions; the model's name when empty. ``form_is_recorded`` and
-    ``actions_are_recorded`` are for those that go through services which write to the trail by themselves.
+    ``recorded_as`` is the noun of the actions; the model's name when empty. Set ``form_is_recorded`` and
+    ``actions_are_recorded`` if the form or the actions call services that write the audit events.
     """
 
     recorded_as = ""
@@ -28,7 +28,7 @@ class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     actions_are_recorded = False
 
     def formfield_for_dbfield(self, db_field: models.Field[Any, Any], request: HttpRequest, **options: Any) -> Any:
-        """A field as Django makes it, without ``maxlength``: what is too long is said, and not cut by the browser."""
+        """Django's form field without ``maxlength``: validation reports a long value, the browser would cut it."""
         field = super().formfield_for_dbfield(db_field, request, **options)
         if field is not None:
             field.widget.attrs.pop("maxlength", None)
@@ -41,7 +41,7 @@ class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return str(getattr(obj, "account_id", None) or obj)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
-        """Store what belongs to the row, and record what the form changed; nothing when that is nothing."""
+        """Save related rows, and record the changed fields, if any."""
         super().save_related(request, form, formsets, change)
         if self.form_is_recorded or (change and not form.changed_data):
             return
@@ -62,10 +62,7 @@ class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             super().delete_queryset(request, queryset)
 
     def response_action(self, request: HttpRequest, queryset: Any, *rest: Any) -> HttpResponse | None:
-        """Do what was chosen for the rows that were ticked, and record it, where no service does.
-
-        An action and its record are in one transaction.
-        """
+        """Run an action on the selected rows, and record it, in one transaction, unless a service records it."""
         action = request.POST.get("action", "")
         if self.actions_are_recorded or action not in self.get_actions(request) or action == "delete_selected":
             return super().response_action(request, queryset, *rest)
@@ -99,21 +96,21 @@ def _text(value: Any) -> str | None:
 
 
 class ReadOnlyAdmin(AuditedAdmin):
-    """Rows that only the console's own verbs may change."""
+    """Rows that the administration shows but cannot change."""
 
     actions_are_recorded = True
 
-    # Counting a million rows to say how many there are would make the page wait.
+    # Counting a million rows would make the page slow.
     show_full_result_count = False
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Nobody adds a row."""
+        """Always false."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody changes a row."""
+        """Always false."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody deletes a row."""
+        """Always false."""
         return False

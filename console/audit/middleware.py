@@ -12,14 +12,14 @@ from console.audit.origin import ANONYMOUS, Origin, set_origin
 
 
 def client_address(request: HttpRequest) -> str | None:
-    """The address the request came from, or ``None`` when the server did not say (a Unix socket)."""
-    return _written(request.META.get("REMOTE_ADDR", ""))
+    """The client's IP address, or ``None`` if there is none (a Unix socket)."""
+    return _normalised(request.META.get("REMOTE_ADDR", ""))
 
 
 @functools.lru_cache(4096)
-def _written(address: str) -> str | None:
+def _normalised(address: str) -> str | None:
     try:
-        # Less the name of the interface (RFC 4007, 11), which PostgreSQL's inet does not take.
+        # Without the zone (RFC 4007, 11), which PostgreSQL's inet does not accept.
         found = ipaddress.ip_address(address.partition("%")[0])
         return str(getattr(found, "ipv4_mapped", None) or found)
     except ValueError:
@@ -27,13 +27,13 @@ def _written(address: str) -> str | None:
 
 
 class ActorMiddleware:
-    """Sets the origin for the time of a request."""
+    """Sets the origin (account and IP address) of audit events during a request."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        """Answer ``request`` with its origin known."""
+        """Answer ``request`` with its origin set."""
 
         def actor() -> str:
             return request.user.account_id if request.user.is_authenticated else ANONYMOUS

@@ -5,7 +5,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class AuditEvent(models.Model):
-    """One thing that somebody did. Rows are written once; a database trigger refuses to change or delete them.
+    """An audit event. Append-only: a database trigger rejects updates and deletes.
 
     A migration adds an index on the words of target, actor and detail (``audit_event_words``), which the search asks.
     """

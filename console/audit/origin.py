@@ -1,4 +1,4 @@
-"""Actor and IP address of what is done. Nothing here needs Django to be set up."""
+"""Actor and IP address of audit events. Does not need Django to be set up."""
 
 from __future__ import annotations
 
@@ -7,39 +7,39 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-# What no person asked for, and whoever is not signed in.
+# Actors of background work, and of requests without a session.
 SYSTEM, ANONYMOUS = "system", "anonymous"
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Who is acting in this thread or task, and from which address.
+    """The actor in this thread or task, and its IP address.
 
-    ``actor`` is asked only when an event is written: reading a session's account costs a query.
+    ``actor`` is called only when an event is written: reading the account of a session costs a query.
     """
 
     actor: Callable[[], str]
     address: str | None = None
 
 
-_NOBODY = Origin(lambda: SYSTEM)
-_origin: ContextVar[Origin] = ContextVar("audit_origin", default=_NOBODY)
+_NO_ORIGIN = Origin(lambda: SYSTEM)
+_origin: ContextVar[Origin] = ContextVar("audit_origin", default=_NO_ORIGIN)
 
 
 def origin() -> Origin:
-    """Who acts here; the system when nobody has said so."""
+    """The current origin; the system if none is set."""
     return _origin.get()
 
 
 def set_origin(origin: Origin | None) -> None:
-    """Say who acts from here on in this context (a request, a command); ``None`` forgets it."""
-    _origin.set(origin or _NOBODY)
+    """Set the origin in this context (a request, a command); ``None`` removes it."""
+    _origin.set(origin or _NO_ORIGIN)
 
 
 def command() -> Origin:
-    """The operator at the command line, by the name that they have there."""
+    """The origin of a management command: the operator's user name on this machine."""
     try:
         user = getpass.getuser()
-    except (KeyError, OSError):  # no user has this process's number
+    except (KeyError, OSError):  # this process's user ID has no name
         user = "?"
     return Origin(lambda: f"command:{user}"[:64])

@@ -14,7 +14,8 @@ from django.utils.translation import gettext_lazy as _
 
 from console.audit.models import AuditEvent
 
-# As the index has them (``audit_event_words`` in the migration): what stands between ASCII's other characters.
+# The same words as in the index (``audit_event_words`` in the migration): split at ASCII characters that are no letters
+# or digits.
 _WORD = re.compile(r"[^\x00-/:-@\[-`{-\x7f]+")
 _ACTIONS = """
 WITH RECURSIVE found (action) AS (
@@ -28,14 +29,14 @@ SELECT action FROM found WHERE action IS NOT NULL
 
 
 def actions() -> list[str]:
-    """The actions that there are events of: one look into an index for each, however many rows there are."""
+    """The actions that occur in the table: one index lookup for each (loose index scan), however large it is."""
     with connection.cursor() as cursor:
         cursor.execute(_ACTIONS)
         return [action for (action,) in cursor.fetchall()]
 
 
 class FilterForm(forms.Form):
-    """What events are looked for. All of it may be left empty. Times are UTC."""
+    """The filter of the audit log. Every field is optional. Times are UTC."""
 
     words = forms.CharField(
         label=_("Words"),
@@ -51,20 +52,20 @@ class FilterForm(forms.Form):
     until = forms.DateTimeField(label=_("Before (UTC)"), required=False)
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
-        """Offer the actions that there are."""
+        """Offer the existing actions as choices."""
         super().__init__(*arguments, **options)
         self.fields["action"].choices = [("", _("All")), *((one, one) for one in actions())]  # type: ignore[attr-defined]
         for field in self.fields.values():
-            # A browser would cut what is longer, and the rest be looked for instead; here it is said.
+            # A browser would cut a longer text silently; validation reports it.
             field.widget.attrs.pop("maxlength", None)
             field.widget.attrs["autocomplete"] = "off"
         for name in ("since", "until"):
             self.fields[name].widget = forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M")
 
     def clean(self) -> dict[str, Any]:
-        """Refuse what the database would not take.
+        """Validate the time span.
 
-        :raises ValidationError: for a time span that ends before it begins.
+        :raises ValidationError: when it ends before it begins.
         """
         data = super().clean() or {}
         since, until = data.get("since"), data.get("until")
@@ -73,12 +74,12 @@ class FilterForm(forms.Form):
         return data
 
     def shown(self) -> dict[str, Any]:
-        """What was asked for, less what was left empty, for the audit trail."""
+        """The filter's values without the empty ones, for the audit event of an export."""
         given = {name: value for name, value in self.cleaned_data.items() if value}
         return {name: utc(one) if isinstance(one, datetime.datetime) else one for name, one in given.items()}
 
     def find(self, events: QuerySet[AuditEvent]) -> QuerySet[AuditEvent]:
-        """Those of ``events`` that are looked for; none when something of it is wrong."""
+        """Filter ``events``; none if the form is invalid."""
         if not self.is_valid():
             return events.none()
         data = self.cleaned_data
@@ -94,12 +95,12 @@ class FilterForm(forms.Form):
 
 
 def having(events: QuerySet[AuditEvent], words: list[str]) -> QuerySet[AuditEvent]:
-    """Those of ``events`` with a word that begins so, for each of ``words``, in lower case."""
+    """Filter ``events`` by word prefixes in lower case; each of ``words`` must match."""
     if not words:
         return events
     asked = Value(" & ".join(f"'{word}':*" for word in words))
-    words_there = Func(F("target"), F("actor"), F("detail"), function="audit_event_words", output_field=TextField())
-    return events.filter(_Matches(words_there, asked))
+    indexed_words = Func(F("target"), F("actor"), F("detail"), function="audit_event_words", output_field=TextField())
+    return events.filter(_Matches(indexed_words, asked))
 
 
 class _Matches(Func):
@@ -109,5 +110,5 @@ class _Matches(Func):
 
 
 def utc(moment: datetime.datetime) -> str:
-    """A moment as the CSV has it."""
+    """A time in ISO 8601 with milliseconds, in UTC."""
     return moment.astimezone(datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

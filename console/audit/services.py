@@ -13,12 +13,12 @@ from django.utils import timezone
 from console.audit.models import AuditEvent
 from console.audit.origin import origin
 
-# Of long lists this many are written down, beside how many there were.
+# Of longer lists only so many names are recorded, and the number of all.
 MOST_NAMED = 1000
 
 
 class Event(NamedTuple):
-    """One thing that happened, for ``record_all``."""
+    """One audit event, for ``record_all``."""
 
     action: str
     target: str
@@ -28,13 +28,13 @@ class Event(NamedTuple):
 
 
 def record(action: str, target: object, *, actor: str | None = None, **detail: Any) -> AuditEvent:
-    """Write one event, in the caller's transaction: what is rolled back was not done and is not recorded.
+    """Write one audit event, in the caller's transaction: a rolled back change is not recorded.
 
     :param action: ``noun.verb``, such as ``image.delete``.
-    :param target: what it was done to, as people name it.
-    :param actor: Account ID or part of the system; whoever acts in this context when not given.
-    :param detail: further facts; never a password, a hash or a token. What was changed is told by ``old`` and ``new``,
-        or, of several fields, by ``changes``: for each its name, with a pair of the old and the new value.
+    :param target: the name of what was changed.
+    :param actor: Account ID or part of the system; by default the actor of the current origin.
+    :param detail: further facts; never a password, a hash or a token. A change is given as ``old`` and ``new``, or, of
+        several fields, as ``changes``: a pair of the old and the new value by field name.
     """
     here = origin()
     return AuditEvent.objects.create(
@@ -53,7 +53,7 @@ SELECT %s, event.* FROM unnest(%s::text[], %s::text[], %s::text[], %s::jsonb[], 
 
 
 def record_all(events: Iterable[Event]) -> None:
-    """Write many events, in order and with one statement, in the caller's transaction."""
+    """Write a batch of audit events, in order and with one statement, in the caller's transaction."""
     rows = [
         (event.action, event.target[:400], event.actor, json.dumps(event.detail, cls=DjangoJSONEncoder), event.address)
         for event in events
@@ -64,6 +64,6 @@ def record_all(events: Iterable[Event]) -> None:
 
 
 def named(names: Iterable[str]) -> dict[str, Any]:
-    """A list for ``record``'s detail: the first of ``names``, and their number where that is not all."""
+    """Detail for ``record``: the first of ``names``, and how many there are if the list was cut."""
     names = list(names)
     return {"tags": names[:MOST_NAMED], **({"number": len(names)} if len(names) > MOST_NAMED else {})}

@@ -1,8 +1,8 @@
-"""Shutdown flag, set on SIGTERM. Nothing here needs Django to be set up."""
+"""Shutdown flag, set on SIGTERM. Does not need Django to be set up."""
 
 from __future__ import annotations
 
 import threading
 
-# Set when the process is told to, by which it may still answer for some seconds, and may be killed after these.
+# After SIGTERM the process may still answer requests for some seconds, and may then be killed.
 over = threading.Event()

@@ -1,9 +1,9 @@
-"""Audit events that are summed up: counted in this process's memory, written every few minutes.
+"""Aggregated audit events: counted in this process's memory, written every few minutes.
 
-A token is given out for each pull and push, with one query and no insert. So each process counts who was granted what,
-and a thread writes one row for each kind of event, with how often it happened, first and last. A process that is killed
-loses what it has counted since (``SECONDS``, at most); one that is stopped writes it down when it is told to, for an
-open connection may keep it until it is killed, and once more when it ends.
+Each pull and push needs a token, which is issued with one query and no INSERT. So each process counts the grants, and
+a thread writes one row for each kind of event, with the count and the first and last time. A killed process loses at
+most ``SECONDS`` of counts. A stopped process flushes them on SIGTERM, because an open connection may keep it running
+until it is killed, and again when it exits.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from console.audit.services import Event, record_all
 log = logging.getLogger(__name__)
 
 SECONDS = settings.AUDIT_SUMMARY_SECONDS
-# With 0, rows are written as they come, without asking the database in an endless loop.
+# Lower bound for ``SECONDS = 0``, so that the thread does not query the database in a busy loop.
 _LEAST_SECONDS = 0.1
-# So many kinds are kept apart between two rows: about 5 MB. What comes on top is counted without saying who and what.
+# Limit of different kinds in memory: about 5 MB. Further events are counted without actor and target.
 MOST = 5000
-# So many of them are one actor's, that nobody uses all of them up: of theirs on top, the actor and the action are kept.
+# Limit for one actor, so that one cannot use up all; further events are counted without target.
 MOST_OF_ONE = 500
 OTHERS = "others"
-# What says that a row can never be written, as it is: half a character is refused before the database sees it.
-_REFUSED = (DataError, UnicodeError)
+# Errors of rows that can never be written (UnicodeError: a lone surrogate).
+_INVALID_ROW = (DataError, UnicodeError)
 
 
 class _Kind(NamedTuple):
-    """What is counted together."""
+    """Events that are counted together."""
 
     action: str
     target: str
@@ -47,20 +47,20 @@ class _Kind(NamedTuple):
     facts: tuple[tuple[str, object], ...]
 
 
-# How often, and when first and last.
+# Count, first time and last time of each kind.
 _counts: dict[_Kind, tuple[int, float, float]] = {}
-# How many of these are whose.
+# Number of kinds of each actor.
 _kinds_of: Counter[str] = Counter()
 _lock = threading.Lock()
-# Held while rows are written: a process that ends waits for the thread, so that nothing is written twice or not at all.
+# Held while rows are written: an exiting process waits for the thread, so that no count is written twice or lost.
 _writing = threading.Lock()
 _thread: threading.Thread | None = None
 
 
 def count(action: str, target: str, *, actor: str, address: str | None, **facts: object) -> None:
-    """Count one event; it is in the trail some minutes later. Asks nobody.
+    """Count one event without a query; it is in the audit log some minutes later.
 
-    :param facts: what else is told apart, by hashable values; of few kinds, or the memory for them runs out.
+    :param facts: further hashable values that distinguish events; only with few different values, to save memory.
     """
     now = time.time()
     _add(_Kind(action, target[:400], actor[:64], address, tuple(facts.items())), (1, now, now))
@@ -81,22 +81,22 @@ def _add(kind: _Kind, more: tuple[int, float, float]) -> None:
 
 
 def flush() -> int:
-    """Write down what was counted; how many rows that took. What the database refuses is dropped, and logged.
+    """Write the counts to the audit log; returns the number of rows. Invalid rows are dropped and logged.
 
-    :raises django.db.DatabaseError: when it cannot be written; it is kept for the next time.
+    :raises django.db.DatabaseError: when they cannot be written; the counts stay in memory for the next attempt.
     """
     with _writing:
         with _lock:
             taken = dict(_counts)
             _clear()
-        left = dict(taken)
+        remaining = dict(taken)
         try:
             try:
                 _record(taken)
-            except _REFUSED:
-                return _record_each(left)
+            except _INVALID_ROW:
+                return _record_each(remaining)
         except BaseException:
-            for kind, counted in left.items():
+            for kind, counted in remaining.items():
                 _add(kind, counted)
             raise
         return len(taken)
@@ -107,22 +107,22 @@ def _record(counted: Mapping[_Kind, tuple[int, float, float]]) -> None:
         record_all(_event(kind, *counted[kind]) for kind in counted)
 
 
-def _record_each(left: dict[_Kind, tuple[int, float, float]]) -> int:
-    """Write row by row, and take from ``left`` what is dealt with: one that is refused must not hold up all others."""
+def _record_each(remaining: dict[_Kind, tuple[int, float, float]]) -> int:
+    """Write row by row, removing each from ``remaining``: an invalid row must not block the others."""
     written = 0
-    for kind, counted in list(left.items()):
+    for kind, counted in list(remaining.items()):
         try:
             _record({kind: counted})
             written += 1
-        except _REFUSED as error:
-            # Not what it says: that has the value in it.
-            log.error("%s of %s is not written to the audit log: %s", counted[0], kind.action, type(error).__name__)
-        del left[kind]
+        except _INVALID_ROW as error:
+            # Not the error's message: it contains the value.
+            log.error("dropped %s audit events %s: %s", counted[0], kind.action, type(error).__name__)
+        del remaining[kind]
     return written
 
 
 def forget() -> None:
-    """Forget what was counted and not written down."""
+    """Drop all counts that are not written yet."""
     with _lock:
         _clear()
 
@@ -142,31 +142,31 @@ def _moment(seconds: float) -> str:
 
 
 def _begin() -> None:
-    """Start the thread that writes, once in each process, and see that a process that ends writes the rest."""
+    """Start the writer thread once in each process, and register a last flush at exit."""
     global _thread
     with _lock:
         if _thread is not None:
             return
-        _thread = threading.Thread(target=_write_for_ever, name="audit summaries", daemon=True)
+        _thread = threading.Thread(target=_write_until_shutdown, name="audit summaries", daemon=True)
     atexit.register(_write)
     _thread.start()
 
 
-def _write_for_ever() -> None:
+def _write_until_shutdown() -> None:
     while not shutdown.over.wait(max(SECONDS, _LEAST_SECONDS)):
         _write()
     _write()
 
 
 def _write() -> None:
-    """Write, on a connection that is closed again; what fails is tried the next time."""
+    """Flush on a connection that is closed afterwards; a failure is retried the next time."""
     try:
         try:
             flush()
         finally:
             connection.close()
     except (DatabaseError, InterfaceError) as error:
-        log.warning("%s kinds of summarised events are not in the audit log yet: %s", len(_counts), error)
+        log.warning("%s aggregated audit events are not written yet; retrying: %s", len(_counts), error)
     except Exception:
-        # Whatever it is: there is one thread, and nothing would be written any more without it.
-        log.exception("summarised events are not in the audit log yet")
+        # Any error: without this thread nothing would be written any more.
+        log.exception("aggregated audit events are not written yet; retrying")

@@ -1,1 +1,1 @@
-"""Database and keys in one file, and back again: ``manage.py backup`` and ``manage.py restore``."""
+"""Backup of database and keys in one file, and restore: ``manage.py backup`` and ``manage.py restore``."""

@@ -1,8 +1,8 @@
-"""The backup's file: a tar with a manifest, the database's dump and the keys.
+"""The backup file: a tar with a manifest, the database dump and the keys.
 
-``manifest.json`` comes first and says what else is there, with size and SHA-256 of each; ``manifest.sha256`` is the
-manifest's own. Nothing is read that the manifest does not name, and no name in the file decides where anything is
-written. The checksums find damage. They are no signature: whoever can write to a backup can write a whole one.
+``manifest.json`` is the first member and lists the others with size and SHA-256; ``manifest.sha256`` is its own
+checksum. Members that are not listed are not read, and names in the file never become paths. The checksums detect
+damage; they are no signature, because an attacker who can write to the file could replace all of it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import IO, Any
 
 from console.local.problems import Problem
 
-# Raised when a file of a new kind could not be read by earlier versions.
+# Increment when earlier versions cannot read the new format.
 FORMAT = 1
 MANIFEST, MANIFEST_SUM, DUMP = "manifest.json", "manifest.sha256", "database.dump"
 _KEY = re.compile(r"keys/[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
@@ -33,11 +33,11 @@ _BLOCK = 1024 * 1024
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a backup says of itself.
+    """The backup's manifest.
 
-    :param migrations: those that the database had, as ``app.name``.
-    :param postgres: major version of the PostgreSQL it comes from, and of the ``pg_dump`` that wrote it.
-    :param storage: where the registry kept the images themselves, in words; they are not in the file.
+    :param migrations: the applied migrations, as ``app.name``.
+    :param postgres: major version of the PostgreSQL server, and of the ``pg_dump`` that was used.
+    :param storage: description of the registry's storage with the images, which are not in the file.
     :param files: size and SHA-256 of each further member.
     """
 
@@ -53,7 +53,7 @@ class Manifest:
 
 @contextmanager
 def atomically(path: Path) -> Iterator[IO[bytes]]:
-    """A new file, mode 0600, that takes ``path``'s place when it is whole and on the disk, and else leaves no trace."""
+    """Atomic write: a temporary file, mode 0600, that is synced and renamed to ``path``, or removed on an error."""
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         with os.fdopen(os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "w+b") as file:
@@ -67,7 +67,7 @@ def atomically(path: Path) -> Iterator[IO[bytes]]:
 
 
 def sync_folder(folder: Path) -> None:
-    """See that the names in a folder outlive a power failure."""
+    """Sync a folder to the disk, so that its entries survive a power failure."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -76,11 +76,11 @@ def sync_folder(folder: Path) -> None:
 
 
 def write(file: IO[bytes], manifest: Manifest, dump: IO[bytes], keys: dict[str, bytes]) -> None:
-    """Write the whole backup.
+    """Write the backup.
 
-    :param manifest: with everything but ``files``.
-    :param dump: the database's dump, read from its beginning.
-    :param keys: contents of the files in ``keys/``, by their names.
+    :param manifest: complete except ``files``, which is filled in.
+    :param dump: the database dump, read from its beginning.
+    :param keys: contents of the files in ``keys/``, by name.
     """
     members = {f"keys/{name}": content for name, content in sorted(keys.items())}
     size = dump.seek(0, os.SEEK_END)
@@ -88,10 +88,10 @@ def write(file: IO[bytes], manifest: Manifest, dump: IO[bytes], keys: dict[str, 
     manifest.files[DUMP] = {"size": size, "sha256": hashlib.file_digest(dump, "sha256").hexdigest()}  # type: ignore[arg-type]
     for name, content in members.items():
         manifest.files[name] = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-    said = json.dumps(asdict(manifest), indent=1).encode()
+    encoded = json.dumps(asdict(manifest), indent=1).encode()
     with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        _add(tar, MANIFEST, len(said), io.BytesIO(said))
-        total = hashlib.sha256(said).hexdigest().encode()
+        _add(tar, MANIFEST, len(encoded), io.BytesIO(encoded))
+        total = hashlib.sha256(encoded).hexdigest().encode()
         _add(tar, MANIFEST_SUM, len(total), io.BytesIO(total))
         for name, content in members.items():
             _add(tar, name, len(content), io.BytesIO(content))
@@ -106,17 +106,17 @@ def _add(tar: tarfile.TarFile, name: str, size: int, content: IO[bytes]) -> None
 
 
 class Damaged(Problem):
-    """The file is not a whole backup."""
+    """The file is not a complete backup."""
 
     def __init__(self, path: Path, what: str) -> None:
         super().__init__(f"{path} cannot be restored: it is damaged or not a backup ({what}). Use another one.")
 
 
 def read(path: Path, dump_to: Path) -> tuple[Manifest, dict[str, bytes]]:
-    """Read and check a backup; the dump is written to ``dump_to``, mode 0600.
+    """Read and verify a backup; the dump is written to ``dump_to``, mode 0600.
 
-    :returns: the manifest, and the contents of the key files by their names.
-    :raises Problem: when the file is not there, is damaged, or was made by a later version.
+    :returns: the manifest, and the contents of the key files by name.
+    :raises Problem: when the file does not exist, is damaged, or was made by a later version.
     """
     try:
         with tarfile.open(path, mode="r:") as tar:
@@ -137,11 +137,11 @@ def read(path: Path, dump_to: Path) -> tuple[Manifest, dict[str, bytes]]:
 
 
 def _manifest(path: Path, tar: tarfile.TarFile) -> Manifest:
-    said = _member(path, tar, MANIFEST, _LARGEST_MANIFEST)
-    if _member(path, tar, MANIFEST_SUM, 64).decode("ascii", "replace") != hashlib.sha256(said).hexdigest():
-        raise Damaged(path, "the checksum of its manifest does not match")
+    encoded = _member(path, tar, MANIFEST, _LARGEST_MANIFEST)
+    if _member(path, tar, MANIFEST_SUM, 64).decode("ascii", "replace") != hashlib.sha256(encoded).hexdigest():
+        raise Damaged(path, "the checksum of its manifest is wrong")
     try:
-        content = json.loads(said)
+        content = json.loads(encoded)
         if content["format"] > FORMAT:
             raise Problem(
                 f"{path} was made by My Images {content['product']}, in a format that this version does not "
@@ -150,7 +150,7 @@ def _manifest(path: Path, tar: tarfile.TarFile) -> Manifest:
         manifest = Manifest(**{name: content[name] for name in Manifest.__dataclass_fields__})
         named = all(name == DUMP or _KEY.fullmatch(name) for name in manifest.files)
     except (ValueError, KeyError, TypeError):
-        raise Damaged(path, "its manifest is not valid") from None
+        raise Damaged(path, "its manifest is invalid") from None
     if not named or DUMP not in manifest.files:
         raise Damaged(path, "its manifest lists files that do not belong to a backup")
     return manifest
@@ -175,7 +175,7 @@ def _open(path: Path, tar: tarfile.TarFile, name: str, largest: int | None) -> I
 def _checked(path: Path, tar: tarfile.TarFile, name: str, manifest: Manifest, largest: int) -> bytes:
     content = _member(path, tar, name, largest)
     if hashlib.sha256(content).hexdigest() != manifest.files[name]["sha256"]:
-        raise Damaged(path, f"the checksum of {name} does not match")
+        raise Damaged(path, f"the checksum of {name} is wrong")
     return content
 
 
@@ -187,4 +187,4 @@ def _extract(path: Path, tar: tarfile.TarFile, manifest: Manifest, target: Path)
             seen.update(block)
             file.write(block)
     if seen.hexdigest() != manifest.files[DUMP]["sha256"]:
-        raise Damaged(path, f"the checksum of {DUMP} does not match")
+        raise Damaged(path, f"the checksum of {DUMP} is wrong")

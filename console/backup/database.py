@@ -1,4 +1,4 @@
-"""PostgreSQL's own ``pg_dump`` and ``pg_restore``, at the embedded server or at one of the operator's."""
+"""Dump and restore with ``pg_dump`` and ``pg_restore``, for the embedded server or an external one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from psycopg import sql
 from console.local import orphans, postgres
 from console.local.problems import Problem
 
-# Whoever reads a backup must not find open sessions in it, and one that has ended meanwhile must not open again.
+# Sessions are not in a backup: they could be stolen from it, and ended ones would be valid again after a restore.
 WITHOUT_ROWS = ("django_session",)
 _START_SECONDS = 60.0
 _MAINTENANCE = ("postgres", "template1")
@@ -29,13 +29,13 @@ _WORDS = frozenset(option.keyword.decode() for option in psycopg.pq.Conninfo.get
 
 @dataclass(frozen=True)
 class Database:
-    """How to reach one database: libpq's parameters."""
+    """A database, by its libpq connection parameters."""
 
     parameters: dict[str, str]
 
     @property
     def name(self) -> str:
-        """Its name at the server."""
+        """The database's name."""
         return self.parameters["dbname"]
 
     def named(self, name: str) -> Database:
@@ -43,9 +43,9 @@ class Database:
         return replace(self, parameters={**self.parameters, "dbname": name})
 
     def connect(self, **options: Any) -> psycopg.Connection[tuple[Any, ...]]:
-        """A connection, in autocommit unless ``options`` say otherwise.
+        """A connection, with autocommit unless ``options`` say otherwise.
 
-        :raises Problem: when the server does not answer, or refuses.
+        :raises Problem: when the server does not answer, or rejects it.
         """
         try:
             return psycopg.connect(**{**self.parameters, "autocommit": True, **options})
@@ -54,9 +54,10 @@ class Database:
             raise Problem(f"The database {self.name} cannot be reached: {reason}.") from None
 
     def run(self, program: Path, *arguments: str, output: IO[bytes] | None = None) -> None:
-        """Run one of PostgreSQL's programs at it. The password goes by the environment, which others cannot read.
+        """Run one of PostgreSQL's programs with this database. The password is in the environment, not on the command
+        line, which other users could read.
 
-        :raises Problem: with the last line that the program wrote, when it fails.
+        :raises Problem: when it fails, with the last line of its output.
         """
         shown = {name: value for name, value in self.parameters.items() if name != "password"}
         variables = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
@@ -76,14 +77,14 @@ class Database:
 
 
 def configured() -> Database:
-    """The database that the settings name."""
+    """The database in the settings."""
     given = connection.get_connection_params()
     return Database({name: str(value) for name, value in given.items() if name in _WORDS and value not in (None, "")})
 
 
 @contextlib.contextmanager
 def served(*, exclusively: bool) -> Iterator[None]:
-    """See that the embedded server answers meanwhile: the running installation's, or one started for this alone.
+    """Ensure that the embedded server is running in this block: that of the running installation, or a temporary one.
 
     :param exclusively: no installation may be running over this data, nor start meanwhile.
     :raises Problem: when one is running and must not, or the server does not start.
@@ -127,7 +128,7 @@ def major(opened: psycopg.Connection[Any]) -> int:
 
 
 def applied(opened: psycopg.Connection[Any]) -> list[str]:
-    """The migrations that a database has, as ``app.name``; none when it has no tables of ours."""
+    """The applied migrations of a database, as ``app.name``; none if it does not have our tables."""
     if opened.execute("SELECT to_regclass('django_migrations')").fetchone() == (None,):
         return []
     rows = opened.execute("SELECT app || '.' || name FROM django_migrations ORDER BY 1")
@@ -135,14 +136,14 @@ def applied(opened: psycopg.Connection[Any]) -> list[str]:
 
 
 def dump(database: Database, file: IO[bytes]) -> tuple[list[str], int, int]:
-    """Write everything in the database to ``file``, as it is at one moment; nobody is kept waiting for it.
+    """Write a consistent dump of the database to ``file``, without blocking others.
 
-    :returns: its migrations at that moment, the server's major version, and that of the program used.
-    :raises Problem: when it cannot be done.
+    :returns: the applied migrations in the same snapshot, the server's major version, and that of ``pg_dump``.
+    :raises Problem: when it fails.
     """
     with database.connect(autocommit=False) as opened:
         opened.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-        # Both see the same moment.
+        # ``pg_dump`` uses the same snapshot.
         snapshot = str((opened.execute("SELECT pg_export_snapshot()").fetchone() or ("",))[0])
         migrations = applied(opened)
         if not migrations:
@@ -155,7 +156,7 @@ def dump(database: Database, file: IO[bytes]) -> tuple[list[str], int, int]:
 
 
 def is_empty(opened: psycopg.Connection[Any]) -> bool:
-    """Whether a database has no table, view or sequence that is not PostgreSQL's own."""
+    """Whether a database has no tables, views and sequences except PostgreSQL's own."""
     query = (
         "SELECT 1 FROM pg_class JOIN pg_namespace AS schema ON schema.oid = relnamespace "
         "WHERE schema.nspname !~ '^pg_' AND schema.nspname <> 'information_schema' LIMIT 1"
@@ -164,13 +165,13 @@ def is_empty(opened: psycopg.Connection[Any]) -> bool:
 
 
 def others(opened: psycopg.Connection[Any], name: str) -> int:
-    """How many connections to the database ``name`` there are beside this one."""
+    """Number of other connections to the database ``name``."""
     query = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()"
     return int((opened.execute(query, [name]).fetchone() or (0,))[0])
 
 
 def maintenance(database: Database) -> psycopg.Connection[tuple[Any, ...]]:
-    """A connection to another database of the same server, from where ``database`` can be renamed.
+    """A connection to another database of the same server, in order to rename ``database``.
 
     :raises Problem: when there is none.
     """
@@ -185,9 +186,9 @@ def maintenance(database: Database) -> psycopg.Connection[tuple[Any, ...]]:
 
 
 def create_like(opened: psycopg.Connection[Any], name: str, like: str) -> None:
-    """Make an empty database with the encoding and the collation of another.
+    """Create an empty database with the encoding and the collation of another.
 
-    :raises Problem: when the role may not.
+    :raises Problem: when the role may not create databases.
     """
     columns = "pg_encoding_to_char(encoding), datcollate, datctype, datlocprovider::text"
     locale = {15: "daticulocale", 16: "daticulocale"}.get(major(opened), "datlocale" if major(opened) > 16 else "NULL")
@@ -206,26 +207,27 @@ def create_like(opened: psycopg.Connection[Any], name: str, like: str) -> None:
         opened.execute(sql.SQL("CREATE DATABASE {} ").format(sql.Identifier(name)) + sql.SQL(" ").join(clauses))
     except psycopg.errors.InsufficientPrivilege:
         raise Problem(
-            "A restore first creates a temporary database, and this role may not. "
-            "Give it CREATEDB (ALTER ROLE … CREATEDB), then try again."
+            "A restore is prepared in a separate database, and this role may not create one: "
+            "give it CREATEDB (ALTER ROLE … CREATEDB), then try again."
         ) from None
 
 
 def names(opened: psycopg.Connection[Any], beginning: str) -> list[str]:
-    """The server's databases whose names begin so."""
+    """The server's databases whose names have this prefix."""
     rows = opened.execute("SELECT datname FROM pg_database WHERE starts_with(datname::text, %s)", [beginning])
     return [str(row[0]) for row in rows]
 
 
-def drop(opened: psycopg.Connection[Any], name: str, *, whoever_uses_it: bool = True) -> None:
-    """Remove a database.
+def drop(opened: psycopg.Connection[Any], name: str, *, force: bool = True) -> None:
+    """Drop a database.
 
-    :raises psycopg.errors.ObjectInUse: when somebody is connected to it, unless they shall lose it.
+    :param force: whether to close other connections to it.
+    :raises psycopg.errors.ObjectInUse: when there are other connections, and they must not be closed.
     """
-    force = sql.SQL(" WITH (FORCE)" if whoever_uses_it else "")
-    opened.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(name)) + force)
+    option = sql.SQL(" WITH (FORCE)" if force else "")
+    opened.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(name)) + option)
 
 
 def rename(opened: psycopg.Connection[Any], old: str, new: str) -> None:
-    """Give a database another name, in the caller's transaction."""
+    """Rename a database, in the caller's transaction."""
     opened.execute(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(old), sql.Identifier(new)))

@@ -1,4 +1,4 @@
-"""Making a backup, and restoring one: all of it or nothing."""
+"""Make a backup, and restore one atomically."""
 
 from __future__ import annotations
 
@@ -36,23 +36,23 @@ _SCRATCH = ".restore."
 
 @dataclass(frozen=True)
 class Made:
-    """What was written, or restored."""
+    """The backup that was written or restored."""
 
     manifest: archive.Manifest
     size: int
 
 
 def storage(environment: Environment) -> str:
-    """Where the images themselves are, in words: a backup does not have them."""
+    """Description of the registry's storage with the images, which are not in a backup."""
     if environment.registry_is_ours:
         return str(environment.data_dir / "registry" / "data")
     return f"the storage of the registry at {environment.registry_url}"
 
 
 def make(path: Path) -> Made:
-    """Write database and keys to ``path``, as they are at one moment, while everything runs.
+    """Write a consistent backup of database and keys to ``path``, also while everything is running.
 
-    :raises Problem: when that cannot be done; a file that was there before is then still there.
+    :raises Problem: when it fails; an existing file is then not changed.
     """
     environment = settings.ENVIRONMENT
     if path.is_dir():
@@ -60,7 +60,7 @@ def make(path: Path) -> Made:
     if not path.parent.is_dir():
         raise Problem(f"There is no folder {path.parent}.")
     try:
-        # Beside the backup, where there must be room for it anyway.
+        # The temporary file is in the same folder, which needs the space anyway.
         with archive.atomically(path) as file, tempfile.TemporaryFile(dir=path.parent) as dump:
             now = timezone.now()
             with database.served(exclusively=False):
@@ -81,22 +81,23 @@ def make(path: Path) -> Made:
 
 
 def _record(path: Path) -> None:
-    """Write down that somebody takes a copy of everything, keys included."""
+    """Record an audit event of the backup."""
     try:
-        # A name that is not UTF-8 is nothing that a database holds, and no reason to have no backup.
+        # A path that is not UTF-8 cannot be stored unchanged, but must not prevent a backup.
         record("backup.make", os.fsencode(path).decode(errors="replace"))
     except (DatabaseError, InterfaceError) as error:
-        # A database of an earlier version, before its upgrade, may have another table or none: it can be kept, too.
-        log.warning("the backup is not in the audit log: %s", error)
+        # Also backs up a database of an earlier version before its upgrade, where the table may differ or be missing.
+        log.warning("the backup is not recorded in the audit log: %s", error)
 
 
 def restore(path: Path, *, force: bool = False) -> Made:
-    """Put database and keys back as they were, and bring the database to this version.
+    """Restore database and keys, and migrate the database to this version.
 
-    Everything is prepared beside what is there, the migrations included, and takes its place in one step.
+    Everything, including the migrations, is prepared beside the current database and keys, and replaces them in one
+    step.
 
-    :param force: replace a database that is not empty, which is gone then.
-    :raises Problem: when that cannot be done; everything is then as it was.
+    :param force: also if the current database is not empty; it is then lost.
+    :raises Problem: when it fails; then nothing is changed.
     """
     environment = settings.ENVIRONMENT
     with contextlib.ExitStack() as stack:
@@ -110,7 +111,7 @@ def restore(path: Path, *, force: bool = False) -> Made:
             _refuse_target(target, manifest, force)
             _clear_left(target, scratch)
             folder = keys.write_folder(scratch / "keys", key_files)
-            keys.ensure_folder(folder)  # what a later version keeps beside them
+            keys.ensure_folder(folder)  # adds keys of later versions
             with _prepared(target, dump, manifest) as name:
                 _take_places(target, name, folder)
             record("backup.restore", manifest.made_at, product=manifest.product)
@@ -122,7 +123,7 @@ def restore(path: Path, *, force: bool = False) -> Made:
 
 
 def _refuse_newer(path: Path, manifest: archive.Manifest) -> None:
-    """:raises Problem: when the backup has a migration that this version does not know."""
+    """Refuse a backup of a later version. :raises Problem: when it has an unknown migration."""
     known: set[str] = set()
     for (app, name), migration in (MigrationLoader(None).disk_migrations or {}).items():
         known.add(f"{app}.{name}")
@@ -136,7 +137,7 @@ def _refuse_newer(path: Path, manifest: archive.Manifest) -> None:
 
 
 def _refuse_target(target: database.Database, manifest: archive.Manifest, force: bool) -> None:
-    """:raises Problem: when the database cannot be replaced, or must not without ``force``."""
+    """Check the database to replace. :raises Problem: when that is not possible, or not without ``force``."""
     with target.connect() as opened:
         if database.major(opened) < manifest.postgres:
             raise Problem(
@@ -156,21 +157,21 @@ def _refuse_target(target: database.Database, manifest: archive.Manifest, force:
 
 
 def _clear_left(target: database.Database, scratch: Path) -> None:
-    """Remove what restores that were killed have prepared; keys that one had put aside already are kept."""
+    """Remove temporary databases and folders of killed restores; keys that one has already set aside are kept."""
     for left in scratch.parent.glob(f"{_SCRATCH}*"):
         if left != scratch and not (left / "keys.before").exists():
             shutil.rmtree(left, ignore_errors=True)
     with database.maintenance(target) as opened:
         for name in database.names(opened, f"{target.name[:40]}_restore_"):
-            if database.others(opened, name):  # another one's, under way; the server would wait for it first
+            if database.others(opened, name):  # of a running restore
                 continue
             with contextlib.suppress(psycopg.errors.ObjectInUse):
-                database.drop(opened, name, whoever_uses_it=False)
+                database.drop(opened, name, force=False)
 
 
 @contextlib.contextmanager
 def _prepared(target: database.Database, dump: Path, manifest: archive.Manifest) -> Iterator[str]:
-    """A database beside the target with everything in it, brought to this version; its name. Gone in the end."""
+    """A temporary database with the migrated restored data; yields its name, and drops it at the end."""
     name = f"{target.name[:40]}_restore_{secrets.token_hex(4)}"
     with database.maintenance(target) as opened:
         database.create_like(opened, name, target.name)
@@ -189,7 +190,7 @@ def _prepared(target: database.Database, dump: Path, manifest: archive.Manifest)
 
 
 def _migrate(name: str) -> None:
-    """Run the migrations that are new since the backup, in the database ``name``, as a start does."""
+    """Run the migrations since the backup in the database ``name``."""
     parts = urlsplit(settings.ENVIRONMENT.database_url)
     address = urlunsplit(parts._replace(path=f"/{name}"))
     result = subprocess.run(
@@ -205,7 +206,7 @@ def _migrate(name: str) -> None:
 
 
 def _take_places(target: database.Database, name: str, folder: Path) -> None:
-    """Let the prepared database and keys take the places of the present ones."""
+    """Replace the current database and keys with the prepared ones."""
     before = f"{target.name[:40]}_before_{secrets.token_hex(4)}"
     present = settings.KEYS.folder
     aside = folder.with_name("keys.before")
@@ -218,7 +219,7 @@ def _take_places(target: database.Database, name: str, folder: Path) -> None:
                 folder.rename(present)
                 archive.sync_folder(present.parent)
         except BaseException:
-            if aside.exists():  # the database is what it was, so the keys are
+            if aside.exists():  # the database is unchanged, so restore the keys
                 if present.exists():
                     present.rename(folder)
                 aside.rename(present)

@@ -1,1 +1,1 @@
-"""Django's PostgreSQL backend, with two things of our own: see ``base``."""
+"""Django's PostgreSQL backend with prepared statements and pipelines (``base``), and helpers for SQL."""

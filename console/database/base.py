@@ -1,7 +1,6 @@
-"""Django's PostgreSQL backend, without a round trip for each request's health check, with prepared statements and
-pipelines.
+"""Django's PostgreSQL backend, with prepared statements, pipelines, and a health check without a round trip.
 
-Named by ``DATABASES["default"]["ENGINE"]``; Django asks for this module's ``DatabaseWrapper``.
+``DATABASES["default"]["ENGINE"]`` names this package; Django loads ``DatabaseWrapper`` from this module.
 """
 
 from __future__ import annotations
@@ -19,10 +18,10 @@ from console.database.statements import statement_seconds
 
 
 class _PreparedCursor(psycopg.Cursor[Any]):
-    """Binds on the server and lets it keep the plan: psycopg prepares the statement once for each connection."""
+    """A server-side cursor that prepares its statement: once for each connection, with a cached plan."""
 
     def execute(self, query: Any, params: Any = None, **options: Any) -> _PreparedCursor:
-        # Allowed for this one alone: otherwise psycopg keeps the text of a hundred others, however long, to count them.
+        # Set for this statement only: otherwise psycopg stores the text of a hundred other statements to count them.
         self.connection.prepare_threshold = 0
         try:
             super().execute(query, params, prepare=True, **options)
@@ -34,28 +33,28 @@ class _PreparedCursor(psycopg.Cursor[Any]):
 class DatabaseWrapper(base.DatabaseWrapper):
     """A connection to PostgreSQL."""
 
-    # Django's own, which its type stubs leave out.
+    # Django's attributes, missing in its type stubs.
     health_check_enabled: bool
     health_check_done: bool
 
     def close_if_health_check_failed(self) -> None:
-        """Before a request's first query: close the connection if the server has left.
+        """Health check before a request's first query: close the connection if the server has closed its side.
 
-        Django asks the server (``SELECT 1``). A server that has ended, or was killed, has closed its side, and that the
-        kernel can tell without asking anybody. Whoever has vanished without a word would not answer either.
+        Django sends ``SELECT 1``. Here the kernel says without a round trip whether the server's end is closed, as it
+        is after the server has stopped or was killed.
         """
         checked = self.health_check_done or not self.health_check_enabled
         if self.connection is None or checked:
             return
-        if _has_left(self.connection):
+        if _is_closed_by_server(self.connection):
             self.close()
         self.health_check_done = True
 
     def init_connection_state(self) -> None:
-        """Django's own, and: no statement takes longer than it may, and a prepared one keeps its plan.
+        """Set the statement timeout, and generic plans for prepared statements.
 
-        Left to itself, PostgreSQL plans it anew each time as long as it thinks that a plan for just these values is
-        worth that, and takes three times as long. Whoever prepares one here asks for rows by their keys.
+        By default PostgreSQL plans a prepared statement again for each set of values if it expects a better plan, which
+        takes three times as long. Our prepared statements select rows by their keys, so one plan is enough.
         """
         super().init_connection_state()
         with self.connection.cursor() as cursor:
@@ -64,9 +63,9 @@ class DatabaseWrapper(base.DatabaseWrapper):
                 cursor.execute(f"SET statement_timeout = '{seconds}s'")
 
     def prepared_cursor(self) -> CursorWrapper:
-        """A cursor for the few statements that are asked so often that planning them each time would show.
+        """A cursor for prepared statements: for the few that run so often that planning them would be noticeable.
 
-        :raises django.db.OperationalError: when there is no connection and none can be made.
+        :raises django.db.OperationalError: when the database cannot be reached.
         """
         self.close_if_health_check_failed()
         self.ensure_connection()
@@ -76,12 +75,12 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     @contextmanager
     def pipeline(self) -> Iterator[None]:
-        """Statements in this block are sent without waiting for the answer to each of them.
+        """Pipeline mode: statements in this block are sent without waiting for the result of each.
 
-        Waiting is most of what a short statement costs. Whatever needs an answer (a fetched row, the end of a
-        transaction) waits for all that was sent before; a failure may show as late as that.
+        Waiting is most of the time of a short statement. Fetching a row, or ending a transaction, waits for all
+        statements before it; an error may be raised as late as that.
 
-        :raises django.db.DatabaseError: at the end, for what failed and was not asked about.
+        :raises django.db.DatabaseError: at the end, for failed statements whose result was not fetched.
         """
         self.close_if_health_check_failed()
         self.ensure_connection()
@@ -89,8 +88,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
             yield
 
 
-def _has_left(connection: psycopg.Connection[Any]) -> bool:
-    """Whether something can be read although nothing was asked: the end, or the server's last words."""
+def _is_closed_by_server(connection: psycopg.Connection[Any]) -> bool:
+    """Whether there is something to read although no statement is running: end of file, or a final error message."""
     if connection.closed:
         return True
     poll = select.poll()

@@ -1,4 +1,4 @@
-"""What management commands say when there is no installation to work on."""
+"""Error message of management commands when the database cannot be reached or is not set up."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from psycopg.errors import UndefinedTable
 
 @contextmanager
 def running_installation() -> Iterator[None]:
-    """Let a command end with one sentence when My Images does not run where its environment says.
+    """Turn a missing database into an error message for the operator.
 
-    :raises CommandError: when the database cannot be reached, or has none of the tables of My Images.
+    :raises CommandError: when the database cannot be reached, or does not have the tables of My Images.
     """
     try:
         yield

@@ -1,8 +1,7 @@
-"""Queries that nearly every page asks: Django writes each of them once, and from then on only values are filled in.
+"""Cache of compiled queries: Django builds the SQL once, and later calls only fill in the values.
 
-Half of what such a query costs is Django's making of its SQL, which comes out the same each time. Only the queries are
-written so that a page, or the question whether a list has changed, would otherwise take a third longer
-(docs/decisions/0042).
+Half of the time of such a query is spent on building its SQL, which is the same each time. Used only for queries that
+would otherwise make a page, or the poll for changes of a list, a third slower (docs/decisions/0042).
 """
 
 from __future__ import annotations
@@ -17,19 +16,19 @@ from django.db.models.query import ModelIterable, get_related_populators
 
 Row = TypeVar("Row")
 
-# Stand in for values while the SQL is made: nobody has such a primary key, and no text has such a character.
+# Placeholders for values while the SQL is built: no row has such a primary key, and no text such a character.
 _FIRST_NUMBER = 1 << 61
 _TEXT = "\ue000{}\ue001"
-# Statements that are kept of each query, one for each shape.
+# Cached statements of each query, one for each shape.
 _SHAPES = 64
 
 
 class Compiled(Generic[Row]):
-    """A query whose SQL is made once for each shape.
+    """A query whose SQL is built once for each shape.
 
-    :param build: makes the query, for models or for tuples (``values_list``), of values and, after these, of whatever
-        else decides what its SQL looks like. A value is a primary key or a text that something is equal to, and may
-        not be looked at: ``build`` gets a stand-in.
+    :param build: returns the queryset, of models or of tuples (``values_list``), for values and, after these, the
+        arguments that change its SQL (the shape). A value is a primary key or a text that a column is compared with;
+        ``build`` gets placeholders, so it must not depend on the values.
     """
 
     def __init__(self, build: Callable[..., QuerySet[Any, Row]]) -> None:
@@ -39,29 +38,29 @@ class Compiled(Generic[Row]):
     def __call__(self, *values: int | str, shape: tuple[Hashable, ...] = ()) -> list[Row]:
         """The rows of the query for these values.
 
-        :param shape: what else ``build`` is given.
+        :param shape: the other arguments of ``build``.
         :raises TypeError: when a value is neither a number nor a text.
-        :raises ValueError: when a value is found nowhere in the query, or ``build`` has changed it.
+        :raises ValueError: when the query does not use a value, or ``build`` has changed it.
         """
         kinds = tuple([type(value) for value in values])
         return self._statement(kinds, shape).rows(values)
 
 
 class _Statement:
-    """The SQL of one shape, where each value goes, and how its rows become objects."""
+    """The SQL of one shape, the position of each value, and the conversion of its rows to objects."""
 
     def __init__(
         self, build: Callable[..., QuerySet[Any, Any]], kinds: tuple[type, ...], shape: tuple[Any, ...]
     ) -> None:
         if other := set(kinds) - {int, str}:
-            raise TypeError(f"a value is a number or a text, no {other.pop().__name__}")
+            raise TypeError(f"a value must be a number or a text, not a {other.pop().__name__}")
         marks = [_FIRST_NUMBER + n if kind is int else _TEXT.format(n) for n, kind in enumerate(kinds)]
         queryset = build(*marks, *shape)
         compiler = queryset.query.get_compiler(connection=connection)
         self._sql, parameters = compiler.as_sql()
         places = {mark: number for number, mark in enumerate(marks)}
         if missing := places.keys() - set(filter(_can_be_mark, parameters)):
-            raise ValueError(f"the query has no place for {len(missing)} of its values")
+            raise ValueError(f"the query does not use {len(missing)} of its values")
         self._parameters = [
             (True, places[one]) if _can_be_mark(one) and one in places else (False, one) for one in parameters
         ]
@@ -86,7 +85,7 @@ class _Statement:
 
 
 class _Objects:
-    """Makes models of rows, as Django's ``ModelIterable`` does."""
+    """Converts rows to models, as Django's ``ModelIterable`` does."""
 
     def __init__(self, queryset: QuerySet[Any, Any], compiler: Any) -> None:
         self._database = queryset.db

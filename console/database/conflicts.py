@@ -1,7 +1,7 @@
-"""INSERT with ON CONFLICT DO NOTHING, and advisory locks, for unique values that may be taken.
+"""INSERT with ON CONFLICT DO NOTHING, and advisory locks: races for unique values.
 
-A failed INSERT costs a rolled back transaction and a line in the database server's log, and anybody who types names
-can cause as many of them as they like.
+A failed INSERT rolls back the transaction and writes a line to the database server's log, and any user could cause
+many of them by typing names.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from django.db import connection, models, transaction
 
 
 def insert(row: models.Model) -> bool:
-    """Insert ``row`` unless a unique constraint of its table stands in the way (``ON CONFLICT DO NOTHING``).
+    """Insert ``row`` unless that violates a unique constraint (``ON CONFLICT DO NOTHING``).
 
-    Like Django's ``bulk_create`` it calls no ``save`` and sends no signals. It waits for transactions that are just
-    inserting or deleting such a row, as a plain INSERT does.
+    Like Django's ``bulk_create`` it calls no ``save`` and sends no signals. Like a plain INSERT it waits for concurrent
+    transactions that insert or delete a row with the same unique value.
 
-    :param row: a new row of a table with an automatic primary key; it has its key afterwards where it was inserted.
+    :param row: a new row of a table with an automatic primary key, which is set if the row was inserted.
     :return: whether it was inserted.
-    :raises django.db.IntegrityError: when another kind of constraint refuses the row.
+    :raises django.db.IntegrityError: when another kind of constraint is violated.
     """
     table, key = row._meta.db_table, row._meta.pk.column
     with transaction.atomic():
-        # Django does not say which rows a conflict kept out; the key, which nobody else gets, shows it.
+        # Django does not say which rows were skipped, so the row gets a new key first, and is then selected by it.
         with connection.cursor() as cursor:
             cursor.execute("SELECT nextval(pg_get_serial_sequence(%s, %s))", [f'"{table}"', key])
             row.pk = cursor.fetchone()[0]
@@ -37,11 +37,11 @@ def insert(row: models.Model) -> bool:
 
 
 def lock_value(kind: str, value: str) -> None:
-    """Wait until no other transaction holds the lock of this value, and hold it to the end of this transaction.
+    """Take a transaction-level advisory lock on a unique value, waiting for other transactions that hold it.
 
-    For a unique value that an UPDATE sets: what is looked up after this stays true until the commit.
+    Against races when an UPDATE sets a unique value: a query after this stays true until the commit.
 
-    :param kind: of which unique column, so that the same text in two of them has two locks.
+    :param kind: name of the unique column, so that equal texts in two columns have different locks.
     """
     digest = hashlib.sha256(f"{kind}\x00{value}".encode(errors="surrogatepass")).digest()
     with connection.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""What the PostgreSQL server writes of our statements into its own log."""
+"""Checks which settings make the PostgreSQL server write values of our statements to its log."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Callable
 
 from django.db import connection
 
-# A statement that fails is logged as text from this level down, and our statements hold hashes of passwords.
+# With these levels a failed statement is not logged: our statements contain password hashes.
 _STATEMENT_LEVELS = {"log", "fatal", "panic"}
 
 
 def settings_that_log_values() -> dict[str, str]:
-    """The server's settings by which values of ours get into its log, each with what it should be.
+    """The server's settings that write our values to its log, each with the value that it should have; may be empty.
 
-    Empty where nothing does. Only a superuser of the database may change them, so they are the operator's to set.
+    Only a superuser of the database can change them, so the operator has to.
     """
     wanted: dict[str, tuple[str, Callable[[str], bool]]] = {
         "log_min_error_statement": ("fatal", lambda value: value in _STATEMENT_LEVELS),
@@ -23,7 +23,7 @@ def settings_that_log_values() -> dict[str, str]:
         "log_parameter_max_length_on_error": ("0", lambda value: value in {"0", "0B"}),
     }
     with connection.cursor() as cursor:
-        # A server that does not have a setting does not log by it.
+        # Older servers do not have all of these settings.
         cursor.execute("SELECT name, setting FROM pg_settings WHERE name = ANY (%s)", [list(wanted)])
         present = dict(cursor.fetchall())
     return {name: value for name, (value, good) in wanted.items() if name in present and not good(present[name])}

@@ -1,6 +1,6 @@
 """PostgreSQL's ``statement_timeout`` for the connections of this process.
 
-A management command has none: its operator sees that it takes long, and can end it.
+Management commands have none: the operator sees that one takes long, and can stop it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _limit = {"seconds": 0}
 
 
 def limit_statements(seconds: int) -> None:
-    """Let no statement of this process take longer, on connections that are made from now on.
+    """Set the statement timeout of this process, for new connections; open ones are closed.
 
     :param seconds: 0 for no limit.
     """
@@ -29,13 +29,13 @@ def limit_statements(seconds: int) -> None:
 
 
 def statement_seconds() -> int:
-    """What ``limit_statements`` was told last; 0 for no limit, or where ``STATEMENT_TIMEOUT`` is off."""
+    """The statement timeout in seconds; 0 for no limit, or if ``STATEMENT_TIMEOUT`` is off."""
     return _limit["seconds"] if settings.STATEMENT_TIMEOUT else 0
 
 
 @contextmanager
 def long_statements() -> Iterator[None]:
-    """Let each statement of this block take as long as one of a job; where there is a limit it is a transaction."""
+    """Use the statement timeout of jobs in this block; if there is a timeout, the block is a transaction."""
     if not statement_seconds():
         yield
         return
@@ -46,5 +46,5 @@ def long_statements() -> Iterator[None]:
 
 
 def took_too_long(error: BaseException) -> bool:
-    """Whether PostgreSQL ended a statement because it took too long."""
+    """Whether PostgreSQL cancelled a statement because of the statement timeout."""
     return isinstance(error, psycopg.errors.QueryCanceled) or isinstance(error.__cause__, psycopg.errors.QueryCanceled)

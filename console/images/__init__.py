@@ -1,1 +1,1 @@
-"""Images, manifests and tags: list, create, look into, delete."""
+"""Pages of images, manifests and tags: list, create, show, delete."""

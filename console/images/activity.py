@@ -16,7 +16,7 @@ _MOST_IMAGES = 10
 
 @dataclass(frozen=True)
 class Day:
-    """One day (UTC) and what happened on it."""
+    """Number of pushes and pulls on one day (UTC)."""
 
     date: datetime.date
     pushes: int
@@ -24,7 +24,7 @@ class Day:
 
 
 def last_days(activity: QuerySet[DailyActivity]) -> list[Day]:
-    """The last thirty days up to today, those without anything included."""
+    """The last thirty days up to today, including days without activity."""
     today = timezone.now().date()
     first = today - datetime.timedelta(days=DAYS - 1)
     sums = {
@@ -39,7 +39,7 @@ def last_days(activity: QuerySet[DailyActivity]) -> list[Day]:
 
 @dataclass(frozen=True)
 class Share:
-    """An image's part of the storage; ``image`` is ``None`` for all the others together."""
+    """An image's share of the storage; ``image`` is ``None`` for all others together."""
 
     image: Image | None
     size: int
@@ -48,7 +48,7 @@ class Share:
 
 
 def storage_shares(images: QuerySet[Image]) -> list[Share]:
-    """The largest images, and the rest as one; two queries, however many there are."""
+    """The largest images, and the rest as one; always two queries."""
     largest = list(images.filter(size__gt=0).select_related("namespace").order_by("-size", "name")[: _MOST_IMAGES + 1])
     if not largest:
         return []

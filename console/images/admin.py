@@ -1,3 +1,5 @@
+"""Images, tags, deletions, copies and failed work in the administration."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -38,7 +40,7 @@ class ImageAdmin(ReadOnlyAdmin):
     actions = ("delete_with_all_tags",)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        # Django offers actions only to those who may change; the form itself stays read-only.
+        # Django offers actions only with the change permission; the form itself is read-only.
         return bool(request.user.has_perm("images.delete_image"))
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
@@ -94,7 +96,7 @@ class CopyAdmin(ReadOnlyAdmin):
 
 @admin.register(WorkFailure)
 class WorkFailureAdmin(ReadOnlyAdmin):
-    """Everything that the worker could not do, of all kinds of work."""
+    """Failed background work of all kinds."""
 
     list_display = ("kind", "repository", "reference", "sentence", "detail", "tries", "last_at", "given_up_at")
     list_filter = ("kind", ("given_up_at", admin.EmptyFieldListFilter))

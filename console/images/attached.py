@@ -1,7 +1,7 @@
-"""Referrers of a manifest: signatures, attestations, SBOMs, whatever else names it as its subject.
+"""Referrers (attachments) of a manifest: signatures, attestations, SBOMs, and others with it as their subject.
 
-Tagged so, named by a list that is tagged so, or naming it as their subject (OCI distribution specification 1.1,
-"Listing Referrers" and "Referrers Tag Schema"). Anybody who may push can attach any number: lists show the first.
+By their tag, by an index with such a tag, or by their ``subject`` (OCI distribution specification 1.1, "Listing
+Referrers" and "Referrers Tag Schema"). Their number is not limited, so lists show only the first ones.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from console.web.excerpts import shorten
 
 @dataclass
 class Attachment:
-    """A tag or an untagged manifest that is about another one."""
+    """A tag or an untagged manifest whose subject is another manifest."""
 
     kind: str
     digest: str
@@ -34,11 +34,11 @@ class Attached:
     more: int = 0
 
     def __len__(self) -> int:
-        """How many there are, those that are not shown included."""
+        """How many there are, including those that are not shown."""
         return len(self.rows) + self.more
 
 
-# For each digest asked for, the first tags about it, and the first untagged manifests: no more rows are read of either.
+# For each digest the first tags with this subject, and the first untagged manifests; no more rows of either are read.
 _ABOUT = """
 SELECT asked.subject, about.* FROM unnest(%(digests)s::text[]) AS asked (subject)
 CROSS JOIN LATERAL (
@@ -63,7 +63,7 @@ SELECT digest, size, artifact_type FROM images_manifest WHERE image_id = %s AND 
 
 
 def first_attached(image: Image, digests: Collection[str], most: int) -> dict[str, Attached]:
-    """The first ``most`` attachments of each of these digests that has any; one query, two where there are lists."""
+    """The first ``most`` attachments of each digest that has any; one query, two if there are referrers indexes."""
     found: dict[str, Attached] = {}
     lists: dict[str, list[str]] = {}
     with connection.cursor() as cursor:
@@ -96,7 +96,7 @@ def first_attached(image: Image, digests: Collection[str], most: int) -> dict[st
 
 
 def _add(to: Attached, one: Attachment) -> None:
-    """Move an attachment from those that are counted to those that are shown, unless it is shown already."""
+    """Move an attachment from the counted to the shown ones, unless it is shown already."""
     to.more -= 1
     if one.tag or all(one.digest != other.digest for other in to.rows):
         to.rows.append(one)
@@ -123,7 +123,7 @@ SELECT
 
 
 def number_attached(image: Image, manifests: Iterable[Manifest], names: Iterable[str]) -> int:
-    """How many attachments these manifests and what they name have, without the tags of these names."""
+    """Number of attachments of these manifests and their children, without tags of these names."""
     values: dict[str, Any] = {"image": image.pk, "manifests": [one.pk for one in manifests], "names": list(names)}
     with connection.cursor() as cursor:
         cursor.execute(_NUMBER, values)
@@ -150,7 +150,7 @@ SELECT DISTINCT ON (digest) digest, name, size, artifact_type FROM every ORDER B
 
 
 class AllAttached:
-    """Everything about one manifest, each digest once, by digest; for ``django.core.paginator.Paginator``."""
+    """All attachments of one manifest, each digest once, sorted by digest; for ``django.core.paginator.Paginator``."""
 
     def __init__(self, image: Image, digest: str) -> None:
         self._asked: dict[str, int | str] = {"image": image.pk, "digest": digest}
@@ -162,7 +162,7 @@ class AllAttached:
             return int(cursor.fetchone()[0])
 
     def __getitem__(self, rows: slice) -> list[Attachment]:
-        """Those of one page."""
+        """The attachments of one page."""
         with connection.cursor() as cursor:
             asked = self._asked | {"limit": rows.stop - rows.start, "offset": rows.start}
             cursor.execute(f"{_PAGE} LIMIT %(limit)s OFFSET %(offset)s", asked)
@@ -172,7 +172,7 @@ class AllAttached:
             ]
 
 
-# Characters of a type that has no name here, which may be any text.
+# Longest unknown type, in characters; it may be any text.
 _LONGEST_KIND = 40
 # cosign's tags, then the types that signing, scanning and building tools write.
 _KINDS_BY_TAG = {"sig": "signature", "att": "attestation", "sbom": "SBOM"}
@@ -191,11 +191,11 @@ _KINDS_BY_TYPE = (
 
 
 def kind_of(artifact_type: str, tag: str = "") -> str:
-    """What an attachment is called on pages, by its tag, else by its artifact type."""
+    """The name of an attachment's kind, by its tag, else by its artifact type."""
     stem, _dot, suffix = tag.rpartition(".")
     kind = _KINDS_BY_TAG.get(suffix, "") if stem else ""
     if kind:
         return kind
     named = (name for start, name in _KINDS_BY_TYPE if artifact_type.startswith(start))
-    # A manifest's media type says nothing of what is in it.
+    # A manifest's media type says nothing about its content.
     return next(named, shorten(artifact_type, _LONGEST_KIND) or "artifact")

@@ -1,4 +1,4 @@
-"""Commands from login to pull, for each client of the registry."""
+"""Commands from login to pull, for each registry client (Docker, Podman, Skopeo, Helm, ORAS, Kubernetes)."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _SECRET = "my-images"  # noqa: S105
 
 @dataclass(frozen=True)
 class Known:
-    """The tags that commands name: for each kind of content one that is there, or empty.
+    """Tags for the commands: for each kind of content an existing tag, or empty.
 
-    :param digest: the digest of ``chart``, for a tag that is no version.
+    :param digest: the digest of ``chart``, if its tag is not a version.
     """
 
     image: str = ""
@@ -28,7 +28,7 @@ class Known:
 
 @dataclass(frozen=True)
 class Use:
-    """Who uses what.
+    """Parameters of the commands.
 
     :param username: for the login.
     :param repository: ``namespace/name``.
@@ -41,17 +41,17 @@ class Use:
 
     @property
     def image(self) -> str:
-        """The repository's address."""
+        """The image reference without tag."""
         return f"{self.registry.address}/{self.repository}"
 
     @property
     def new(self) -> str:
-        """The address to push to, with a tag to choose."""
+        """The image reference to push to, with a placeholder as tag."""
         return f"{self.image}:[tag]"
 
     @property
     def pulled(self) -> str:
-        """The address to pull from, with the tag of a container image."""
+        """The image reference to pull from, with the tag of a container image."""
         return f"{self.image}:{self.known.image or '[tag]'}"
 
 
@@ -60,7 +60,7 @@ def _asks() -> str:
 
 
 def _no_image(use: Use) -> str:
-    """A sentence for an image that has tags, but no container image among them."""
+    """A message for a repository that has tags, but no container image."""
     other = (use.known.chart or use.known.artifact) and not use.known.image
     return _("No tag of this image is a container image yet.") if other else ""
 
@@ -198,7 +198,7 @@ _CLIENTS: dict[str, tuple[str, Callable[[Use], list[Command]]]] = {
 
 
 def clients(known: Known) -> list[tuple[str, str]]:
-    """The clients as pairs of key and label, first the one that fits what an image holds."""
+    """The clients as pairs of key and label; first the one for the image's kind of content."""
     first = "docker"
     if not known.image:
         first = "helm" if known.chart else "oras" if known.artifact else first
@@ -209,6 +209,6 @@ def clients(known: Known) -> list[tuple[str, str]]:
 def client_commands(client: str, use: Use) -> list[Command]:
     """The commands of a client, from login to pull.
 
-    :param client: one of the keys that ``clients`` gives.
+    :param client: one of the keys from ``clients``.
     """
     return _CLIENTS[client][1](use)

@@ -1,7 +1,7 @@
-"""Which commands fetch or use what a manifest is: an image, a Helm chart, a build cache, a signature, an artifact.
+"""Commands to pull or use a manifest, by its kind: image, Helm chart, build cache, signature, artifact.
 
-One place decides: lists, pages of tags, public images and the Commands page all ask here. Nothing here reads the
-database; ``console.images.clients`` has the commands from login to pull, client by client.
+Used by lists, pages of tags, public images and the Commands page. Does not read the database.
+``console.images.clients`` has the commands from login to pull for each client.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from console.repositories.media_types import BUILD_CACHE, COSIGN_SIGNATURES, HEL
 from console.repositories.models import Manifest
 from registry_client import DOCKER_MANIFEST, DOCKER_MANIFEST_LIST
 
-# What Helm takes for a version (its library for Semantic Versioning lets the last numbers and a "v" be): anything else
-# after --version it takes for a constraint, and searches all tags.
+# A version as Helm's library for Semantic Versioning parses it (optional "v", minor and patch). Helm treats any other
+# text after --version as a constraint, and searches all tags.
 _NUMBER = r"(?:0|[1-9][0-9]{0,17})"
 _IDENTIFIER = r"(?:0|[1-9][0-9]{0,17}|[0-9]*[A-Za-z-][0-9A-Za-z-]*)"
 _HELM_VERSION = re.compile(
@@ -31,7 +31,7 @@ _RELEASE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,51}[a-z0-9])?")
 
 
 class Content(enum.Enum):
-    """What a manifest is, as far as it decides which program can use it."""
+    """The kind of a manifest's content, which decides which client can use it."""
 
     IMAGE = "image"
     CHART = "chart"
@@ -45,9 +45,9 @@ class Content(enum.Enum):
 
 @dataclass(frozen=True)
 class Command:
-    """What to type.
+    """A command line.
 
-    :param title: what it does, where several stand together.
+    :param title: what it does, if there are several.
     :param help: a sentence below it.
     """
 
@@ -58,18 +58,18 @@ class Command:
 
 @dataclass(frozen=True)
 class Registry:
-    """Where clients find the registry.
+    """The registry's address for clients.
 
-    :param address: host and port, as in the name of an image.
-    :param plain_http: whether it is served without TLS. Docker takes plain HTTP for this machine's own addresses by
-        itself; all other clients have an option for it.
+    :param address: host and port, as in an image reference.
+    :param plain_http: whether it is served without TLS. Docker accepts plain HTTP for loopback addresses without an
+        option; all other clients need one.
     """
 
     address: str
     plain_http: bool = False
 
     def option(self, option: str) -> str:
-        """``option`` with a blank before it where plain HTTP needs it."""
+        """``option`` with a space before it if plain HTTP is used; otherwise empty."""
         return f" {option}" if self.plain_http else ""
 
 
@@ -77,7 +77,7 @@ class Registry:
 class Reference:
     """A manifest in a repository, by its tag if it has one.
 
-    :param subject: the digest of the manifest that this one says something about, if it does.
+    :param subject: the digest of its subject, if it has one.
     """
 
     registry: Registry
@@ -88,12 +88,12 @@ class Reference:
 
     @property
     def image(self) -> str:
-        """The repository's address."""
+        """The image reference without tag."""
         return f"{self.registry.address}/{self.repository}"
 
     @property
     def address(self) -> str:
-        """The manifest's address, by its tag or else by its digest."""
+        """The image reference with the tag, or with the digest if there is no tag."""
         return f"{self.image}:{self.tag}" if self.tag else f"{self.image}@{self.digest}"
 
 
@@ -102,7 +102,7 @@ def this_registry() -> Registry:
     address, url = settings.REGISTRY_ADDRESS, urlsplit(settings.REGISTRY_URL)
     host = urlsplit(f"//{address}").hostname or ""
     local = host in {"localhost", "::1"} or host.startswith("127.")
-    # Under another address there is somebody in front of it, who speaks TLS.
+    # If the address differs, there is a reverse proxy with TLS in front of it.
     return Registry(address, url.scheme == "http" and (local or url.netloc == address))
 
 
@@ -115,18 +115,18 @@ def content_of(
     children: bool = False,
     layer_types: Collection[str] = (),
 ) -> Content:
-    """What a manifest is.
+    """The kind of a manifest's content.
 
-    :param kind: the manifest's (``Manifest.Kind``); when it was not read yet, the media type decides.
-    :param artifact_type: its artifact type, or its config's media type where it has none.
-    :param tag: the tag that it is seen under: cosign writes into its tags what they hold.
+    :param kind: the manifest's ``Manifest.Kind``; if it is not read yet, the media type decides.
+    :param artifact_type: its artifact type, or its config's media type if it has none.
+    :param tag: the tag: cosign's tags contain the kind.
     :param children: whether it is an index of other manifests.
-    :param layer_types: the media types of its layers, where they are known.
+    :param layer_types: the media types of its layers, if known.
     """
     if layer_types and set(layer_types) == {IN_TOTO}:
         return Content.ATTACHMENT
     if kind == Manifest.Kind.UNREAD:
-        # Docker's own media types are used for images alone.
+        # Docker's own media types are only used for images.
         docker = media_type in (DOCKER_MANIFEST, DOCKER_MANIFEST_LIST)
         kind = Manifest.Kind.ARTIFACT if artifact_type else Manifest.Kind.IMAGE if docker else Manifest.Kind.OTHER
     if kind in (Manifest.Kind.IMAGE, Manifest.Kind.INDEX):
@@ -136,7 +136,7 @@ def content_of(
     if artifact_type == BUILD_CACHE:
         return Content.BUILD_CACHE
     if children:
-        return Content.UNKNOWN  # a list of artifacts: nothing fetches all of them
+        return Content.UNKNOWN  # an index of artifacts: no client pulls all of them
     if artifact_type == HELM_CHART:
         return Content.CHART
     if artifact_type.startswith(COSIGN_SIGNATURES):
@@ -147,14 +147,14 @@ def content_of(
 
 
 def _by_tag(tag: str) -> Content | None:
-    """What cosign stores in the form of an image: ``sha256-<hex>.sig`` and the like."""
+    """The kind of cosign's tags such as ``sha256-<hex>.sig``, whose manifests look like images."""
     if not re.fullmatch(r"sha256-[0-9a-f]{64}\.(sig|att|sbom)", tag):
         return None
     return Content.COSIGN_SIGNATURE if tag.endswith(".sig") else Content.ATTACHMENT
 
 
 def commands_for(content: Content, reference: Reference) -> list[Command]:
-    """The commands that fetch or use a manifest, the usual one first; there is always one."""
+    """The commands to pull or use a manifest, the usual one first; at least one."""
     address, option = reference.address, reference.registry.option
     copy = Command(
         f"oras copy {address}{option('--from-plain-http')} --to-oci-layout [folder]",
@@ -189,10 +189,10 @@ def commands_for(content: Content, reference: Reference) -> list[Command]:
 
 
 def helm_chart(reference: Reference) -> str:
-    """What names a chart to Helm, with its options: the repository's last component is the chart's name.
+    """The reference of a chart for Helm, with its options: the repository's last component is the chart's name.
 
-    Helm writes a version's ``+`` as ``_`` in the tag, and takes the version after ``--version``. A tag that is no
-    version can be fetched by its digest alone.
+    Helm writes the ``+`` of a version as ``_`` in the tag, and expects the version after ``--version``. A chart whose
+    tag is not a version can only be pulled by its digest.
     """
     version = helm_version(reference.tag)
     option = reference.registry.option("--plain-http")
@@ -202,13 +202,13 @@ def helm_chart(reference: Reference) -> str:
 
 
 def helm_version(tag: str) -> str:
-    """The chart's version that Helm stores under a tag; empty for a tag that Helm does not take for a version."""
+    """The chart's version for a tag; empty if Helm does not accept the tag as a version."""
     version = tag.replace("_", "+", 1)
     return version if _HELM_VERSION.fullmatch(version) else ""
 
 
 def release_name(repository: str) -> str:
-    """A name for a release of a chart: the chart's, where Helm takes it."""
+    """A release name for a chart: the chart's name, if Helm accepts it."""
     name = repository.rpartition("/")[2]
     return name if _RELEASE.fullmatch(name) else "my-release"
 
@@ -216,7 +216,7 @@ def release_name(repository: str) -> str:
 def manifest_commands(
     repository: str, manifest: Manifest, tag: str = "", subject: str = "", layer_types: Collection[str] = ()
 ) -> list[Command]:
-    """The commands for a row of the index, under a tag or by its digest (see ``content_of``)."""
+    """The commands for a manifest in the index, by a tag or by its digest (see ``content_of``)."""
     content = content_of(
         manifest.kind,
         manifest.artifact_type,

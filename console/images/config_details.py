@@ -1,7 +1,7 @@
-"""Details of a manifest for its page: configuration, layers with the history that made them, raw JSON.
+"""Details of a manifest for its page: configuration, layers with their history, raw JSON.
 
-How much that is, the client that pushes decides. A page shows the beginning of each list; the rest has pages of its own
-(``console.images.parts``). What somebody wrote takes a page of 1 MB at most, whatever it is, escaped as HTML.
+The content is user input of any size. A page shows the beginning of each list; further pages have the rest
+(``console.images.parts``). User input is limited so that a page has at most 1 MB, escaped as HTML.
 """
 
 from __future__ import annotations
@@ -23,39 +23,39 @@ from registry_client import Descriptor, MalformedManifest
 from registry_client import Manifest as RegistryManifest
 from registry_client.json_documents import parse
 
-# Of each list so many entries, with so many characters; of steps, which everybody has, more.
+# Limits of entries and characters of each list; more for history steps, which every image has.
 _MOST_LINES, _LINE_CHARACTERS = 100, 6000
 _MOST_STEPS, _STEP_CHARACTERS = 100, 24_000
 # Characters of one text.
 LONGEST_TEXT = 2000
-# Longer manifests are shown in part, and given as a whole by a link. They are indented when they are not too long.
+# Longer manifests are cut, with a link to the whole. Very long ones are not indented.
 _RAW_CHARACTERS, _MOST_INDENTED = 24 << 10, 256 << 10
 
 
 @dataclass
 class Step:
-    """A step of an image's history, with the layer it made, if it made one."""
+    """A step of an image's history, with the layer that it created, if any."""
 
     command: str
     digest: str = ""
     size: int | None = None
     media_type: str = ""
     created: str = ""
-    # Where clients download it from, of a foreign layer.
+    # URL of a foreign layer.
     elsewhere: str = ""
 
 
 @dataclass(frozen=True)
 class Line:
-    """An entry of one of a configuration's lists; ``value`` is what stands beside it, of labels and the like."""
+    """An entry of one of a configuration's lists; ``value`` is the value of a label and the like."""
 
     text: str
     value: str = ""
 
 
 @dataclass
-class Said:
-    """All that a manifest and its configuration say, ``lists`` by the names that ``Content`` has them by."""
+class Details:
+    """All details of a manifest and its configuration; ``lists`` has the same names as in ``Content``."""
 
     config: dict[str, Any]
     whole: bytes
@@ -66,11 +66,11 @@ class Said:
 
 @dataclass
 class Content:
-    """What a manifest's page shows below its head.
+    """The details on a manifest's page.
 
-    ``config`` and ``chart`` are single texts by their names, ``lists`` the beginnings of lists: ``entrypoint``,
-    ``command``, ``ports``, ``volumes``, ``environment``, ``labels``, ``annotations``; of a Helm chart ``keywords``,
-    ``sources``, ``maintainers`` and ``dependencies``.
+    ``config`` and ``chart`` have single texts by name, ``lists`` the beginnings of lists: ``entrypoint``, ``command``,
+    ``ports``, ``volumes``, ``environment``, ``labels``, ``annotations``; for a Helm chart ``keywords``, ``sources``,
+    ``maintainers`` and ``dependencies``.
     """
 
     config: dict[str, Any]
@@ -83,7 +83,7 @@ class Content:
 
     @property
     def is_configured(self) -> bool:
-        """Whether there is a configuration to show, other than a chart's, or annotations."""
+        """Whether there is an image configuration or annotations to show."""
         of_chart = _CHART_PAIRS.keys() | _CHART_TEXTS
         return bool(self.config) or any(name not in of_chart for name in self.lists)
 
@@ -93,24 +93,24 @@ def _documents(digest: str) -> QuerySet[Document]:
     return Document.objects.filter(digest=digest).order_by()
 
 
-def said(manifest: Manifest) -> Said | None:
-    """All of it; ``None`` when the manifest was not read yet. A process reads one large manifest at a time.
+def read_details(manifest: Manifest) -> Details | None:
+    """Read all details; ``None`` if the manifest is not read yet. A process reads one large manifest at a time.
 
-    Of an index, the blobs that it names itself stand where an image's layers do.
+    For an index, its own blobs are in the place of layers.
     """
     document = next(iter(_documents(manifest.digest)), None)
     if document is None:
         return None
     config = document.config
-    found = Said(config, bytes(document.content), lists=_lists(config))
+    found = Details(config, bytes(document.content), lists=_lists(config))
     with one_at_a_time() if len(found.whole) > SMALL_BYTES else nullcontext():
         _add_manifest(found, manifest)
     return found
 
 
-def _add_manifest(found: Said, manifest: Manifest) -> None:
-    """Add what the manifest itself says."""
-    # The image's own media type: others may have pushed the same bytes under another.
+def _add_manifest(found: Details, manifest: Manifest) -> None:
+    """Add the details of the manifest itself."""
+    # The media type of this image: another account may have pushed the same bytes with another one.
     parsed = RegistryManifest("", manifest.digest, manifest.media_type, found.whole)
     try:
         if not (layers := parsed.layers) and parsed.is_index:
@@ -124,8 +124,8 @@ def _add_manifest(found: Said, manifest: Manifest) -> None:
 
 
 def content(manifest: Manifest) -> Content | None:
-    """What its page shows; ``None`` when the manifest was not read yet."""
-    found = said(manifest)
+    """The details for the manifest's page; ``None`` if the manifest is not read yet."""
+    found = read_details(manifest)
     if found is None:
         return None
     return Content(
@@ -143,23 +143,23 @@ def content(manifest: Manifest) -> Content | None:
 
 
 def short_step(step: Step) -> Step:
-    """The step with as much of its command as a page shows."""
+    """The step with its command cut for the page."""
     return replace(step, command=shorten(step.command, LONGEST_TEXT), media_type=shorten(step.media_type, 100))
 
 
 def short_line(line: Line) -> Line:
-    """The entry with as much of its texts as a page shows."""
+    """The entry with its texts cut for the page."""
     return Line(shorten(line.text, LONGEST_TEXT), shorten(line.value, LONGEST_TEXT))
 
 
 _TEXTS = ("entrypoint", "command", "ports", "volumes", "environment")
 _CHART_TEXTS = {"keywords", "sources"}
-# Of a chart's lists of objects: what is shown of each, and what stands beside it.
+# A chart's lists of objects: the keys of the text, and the key of the value.
 _CHART_PAIRS = {"maintainers": (("name",), "email"), "dependencies": (("name", "version"), "repository")}
 
 
 def _texts(config: dict[str, Any]) -> dict[str, Any]:
-    """The single texts, and truths."""
+    """The single texts and booleans."""
     return {
         name: shorten(value, LONGEST_TEXT) if isinstance(value, str) else value
         for name, value in config.items()
@@ -184,7 +184,7 @@ def _pairs(texts: Mapping[str, str]) -> list[Line]:
 
 
 def _steps(named: Iterable[Descriptor], history: list[dict[str, Any]]) -> list[Step]:
-    """Each step of the history takes the next layer, unless it says that it made none."""
+    """The history steps: each gets the next layer, unless it is marked as empty."""
     layers = iter(named)
     steps = []
     for entry in history:
@@ -202,7 +202,7 @@ def _add_layer(step: Step, layer: Descriptor) -> Step:
 
 
 def _indented(value: Any) -> str:
-    """The beginning of the value as indented JSON: what is nested deeply would be indented by more than all it says."""
+    """The beginning of the value as indented JSON: deeply nested values would have more indentation than content."""
     pieces, left = [], _RAW_CHARACTERS + 1
     for piece in json.JSONEncoder(indent=2, ensure_ascii=False).iterencode(value):
         pieces.append(piece)
@@ -213,7 +213,7 @@ def _indented(value: Any) -> str:
 
 
 def _pretty(whole: bytes) -> str:
-    """The manifest for reading: indented if it is JSON of a usual length, and cut if it is very long."""
+    """The manifest's text for the page: indented if it is JSON of a usual length, cut if it is very long."""
     text = whole[: 4 * _RAW_CHARACTERS].decode("utf-8", "replace")
     if len(whole) <= _MOST_INDENTED:
         with suppress(ValueError, RecursionError):

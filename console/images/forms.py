@@ -13,15 +13,15 @@ from console.repositories.services import refuse_existing
 
 
 class LinesField(forms.CharField):
-    """Text of several lines. A line end, which browsers send as two characters, is one and counts as one."""
+    """Multi-line text. Browsers send a line end as CR LF; it is stored and counted as one character."""
 
     def to_python(self, value: Any) -> str:
-        """The text with its line ends as they are stored."""
+        """The text with normalised line ends."""
         return str(super().to_python(value)).replace("\r\n", "\n")
 
 
 class DescriptionForm(forms.Form):
-    """The description alone."""
+    """Edit the description."""
 
     description = LinesField(
         label=_("Description"),
@@ -34,7 +34,7 @@ class DescriptionForm(forms.Form):
 
 
 class VisibilityForm(forms.Form):
-    """Public or private."""
+    """Change the visibility: public or private."""
 
     visibility = forms.ChoiceField(
         label=_("Type"),
@@ -48,7 +48,7 @@ class VisibilityForm(forms.Form):
 
 
 class CopyForm(NamespaceChoiceForm):
-    """Where a tag is copied to."""
+    """Target of a copy of a tag."""
 
     name = ImageNameField(
         label=_("Image"),
@@ -75,7 +75,7 @@ class CopyForm(NamespaceChoiceForm):
 
 
 class ImageForm(NamespaceChoiceForm, DescriptionForm):
-    """A new image."""
+    """Create an image."""
 
     name = ImageNameField(
         label=_("Name"),
@@ -97,7 +97,7 @@ class ImageForm(NamespaceChoiceForm, DescriptionForm):
     field_order = ["name", "visibility", "namespace", "description"]
 
     def clean(self) -> dict[str, Any]:
-        """See whether the name is free, so that this is said together with what else is wrong."""
+        """Check that the name is free, so that all errors are reported at once."""
         data = super().clean() or self.cleaned_data
         if "name" in data and "namespace" in data:
             refusal = refuse_existing(data["namespace"], data["name"])

@@ -1,4 +1,4 @@
-"""Pages of one long list of a manifest each: layers, history, labels, children."""
+"""Pages for the long lists of a manifest: layers, history, labels, children."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from console.images.attached import AllAttached
 from console.images.tags import Platform
 from console.repositories.models import Image, Manifest, Tag
 
-# What somebody wrote takes up to 12 kB of HTML an entry, twice that where it is a pair: 1 MB a page at most.
+# User input takes up to 12 kB of HTML for an entry, twice that for a pair: at most 1 MB a page.
 PAGE_SIZE = 40
 
 
 class _Children:
-    """The manifests that an index names, in its order."""
+    """The children of an index, in its order."""
 
     def __init__(self, image: Image, manifest: Manifest) -> None:
         self._image, self._manifest = image, manifest
@@ -48,7 +48,7 @@ WHERE manifest.id = %s ORDER BY child.at
 
 
 class _Listed:
-    """A list that is there as a whole, of which a page's rows are shortened."""
+    """A complete list; the rows of a page are cut."""
 
     def __init__(self, rows: Sequence[Any], show: Callable[[Any], Any]) -> None:
         self._rows, self._show = rows, show
@@ -62,7 +62,7 @@ class _Listed:
 
 @dataclass(frozen=True)
 class Part:
-    """A list that has pages of its own: its title, and what its rows are made of (``images/_part.html``)."""
+    """A list with its own pages: its title, and the columns of its rows (``images/_part.html``)."""
 
     title: str | Promise
     kind: str = "lines"
@@ -88,7 +88,7 @@ PARTS = {
 
 
 def part_page(image: Image, manifest: Manifest, name: str, number: str) -> Page[Any]:
-    """One page of the part ``name`` of ``PARTS``; the nearest one there is, whatever ``number`` is asked for."""
+    """One page of the part ``name`` of ``PARTS``; the nearest existing page for an invalid ``number``."""
     return Paginator(_rows(image, manifest, name), PAGE_SIZE).get_page(number)
 
 
@@ -99,7 +99,7 @@ def _rows(image: Image, manifest: Manifest, name: str) -> Any:
         return _Children(image, manifest)
     if name == "attached":
         return AllAttached(image, manifest.digest)
-    found = config_details.said(manifest)
+    found = config_details.read_details(manifest)
     if found is None:
         return _Listed([], str)
     if name == "layers":

@@ -1,4 +1,4 @@
-"""Rows of the lists of images and of tags, as texts (``console.web.fragments``)."""
+"""Rows of the lists of images and tags, as texts for ``console.web.fragments``."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from console.web.excerpts import shorten
 from console.web.fast_urls import address_of
 from console.web.templatetags.console import moment, number, short_digest, size
 
-# Characters of a platform.
+# Longest platform, in characters.
 _LONGEST = 40
-# The rest of an image's platforms is counted.
+# Number of platforms in a row; the rest is only counted.
 _PLATFORMS_SHOWN = 3
 
 
 class ShownImage(NamedTuple):
-    """All that the list needs to know of an image, and of its reader's star: columns of a query, or an image's."""
+    """An image in the list, with the user's star: columns of a query, or attributes of an image."""
 
     pk: int
     full_name: str
@@ -40,12 +40,12 @@ class ShownImage(NamedTuple):
 
     @classmethod
     def of(cls, image: Image) -> ShownImage:
-        """The same of ``image``, whose ``starred`` is set (``console.stars.services.mark``)."""
+        """From ``image``, whose ``starred`` must be set (``console.stars.services.mark``)."""
         return cls(*[getattr(image, name) for name in cls._fields])
 
 
 def image_row(image: ShownImage) -> dict[str, Any]:
-    """What the list shows of an image, but for its star."""
+    """The texts of an image's row, without its star."""
     repository = image.full_name
     namespace, _slash, name = repository.partition("/")
     return {
@@ -66,7 +66,7 @@ def image_row(image: ShownImage) -> dict[str, Any]:
 
 
 def tag_row(image: Image, tag: Tag) -> dict[str, Any]:
-    """What an image's page shows of a tag, whose manifest ``console.images.tags.decorate`` has seen."""
+    """The texts of a tag's row; its manifest must be decorated (``console.images.tags.decorate``)."""
     manifest, repository = tag.manifest, image.repository
     page = address_of("tag", repository, tag.name)
     return {

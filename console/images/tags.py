@@ -24,11 +24,11 @@ from console.web.keyset import KeysetPage, keyset
 from console.web.sorting import sort_name
 
 _NEVER = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
-# Pulls by tag, and those by the digest that it points at: clients resolve a tag first and then fetch the digest.
+# Pulls by tag and by digest: clients resolve a tag first, and then pull the digest.
 PULLS = F("pull_count") + F("manifest__pull_count")
 LAST_PULL = Greatest(F("last_pull_at"), F("manifest__last_pull_at"), output_field=DateTimeField())
 _DIGEST = re.compile(DigestConverter.regex)
-# Of the manifests that indexes name, and of attachments, all rows of a page show so many together, and each so many.
+# Limits of children and attachments: for all rows of a page together, and for each row.
 _MOST_CHILDREN, _MOST_ATTACHED, _FIRST_ATTACHED = 200, 100, 10
 TAG_SORTS: dict[str, tuple[Any, type]] = {
     "name": ("sort_key", str),
@@ -40,20 +40,20 @@ TAG_SORTS: dict[str, tuple[Any, type]] = {
 
 
 def shown_tags(image: Image) -> QuerySet[Tag]:
-    """The tags that stand in the list: those that are about another manifest of the image stand under it."""
+    """The tags in the list, without those that are shown under their subject."""
     about = Manifest.objects.filter(image=image, digest=OuterRef("subject"))
     return all_tags(image).filter(Q(subject="") | ~Exists(about))
 
 
 def all_tags(image: Image) -> QuerySet[Tag]:
-    """All tags, those included that stand under another one, with what they point at and how often that was pulled."""
-    # What a manifest names can be megabytes long.
+    """All tags, including those that are shown under their subject, with their manifests and pull counts."""
+    # The deferred columns can be megabytes long.
     tags = Tag.objects.filter(image=image).select_related("manifest").defer("manifest__children", "manifest__blobs")
     return tags.annotate(pulls=PULLS, last_pull=LAST_PULL)
 
 
 def tag_named(image: Image, name: str) -> Tag | None:
-    """The image's tag of this name, if there is one, as ``all_tags`` has it."""
+    """The image's tag of this name, like ``all_tags``; ``None`` if it does not exist."""
     return next(iter(_tags_named(image.pk, name)), None)
 
 
@@ -63,12 +63,12 @@ def _tags_named(image: int, name: str) -> QuerySet[Tag]:
 
 
 def names_of(manifest: Manifest, most: int) -> list[str]:
-    """The names of the tags that point at the manifest, the first ``most`` of them."""
+    """The first ``most`` names of the manifest's tags."""
     return list(Tag.objects.filter(manifest=manifest).order_by("sort_key").values_list("name", flat=True)[:most])
 
 
 def names(manifest: Manifest, digest: str) -> bool:
-    """Whether the manifest is an index that names this digest, with a query where it is not among the first."""
+    """Whether the manifest is an index that names this digest; needs a query if it is not among the first."""
     if any(child["digest"] == digest for child in manifest.first_children):
         return True
     if not _DIGEST.fullmatch(digest) or manifest.child_count == len(manifest.first_children):
@@ -77,18 +77,18 @@ def names(manifest: Manifest, digest: str) -> bool:
 
 
 def last_names(image: Image, most: int) -> list[str]:
-    """The names of the last tags in the order of versions, the newest version first."""
+    """The names of the tags with the highest versions, the newest version first."""
     tags = Tag.objects.filter(image=image, subject="", state=Tag.State.ACTIVE)
     return list(tags.order_by("-sort_key").values_list("name", flat=True)[:most])
 
 
 _IMAGE_KINDS = (Manifest.Kind.IMAGE, Manifest.Kind.INDEX)
-# So many of the newest charts are looked through for one that Helm finds by its version.
+# Limit of the newest charts that are searched for one whose tag is a version.
 _CHARTS = 20
 
 
 def known_tags(image: Image) -> Known:
-    """A tag of each kind of content that the image has, for commands that name one; at most four queries."""
+    """A tag of each kind of content in the image, for the commands; at most four queries."""
     tags = Tag.objects.filter(image=image, subject="", state=Tag.State.ACTIVE, missing_at=None)
     newest = tags.order_by("-pushed_at", "-pk")
     images = newest.filter(manifest__kind__in=_IMAGE_KINDS).values_list("name", flat=True)
@@ -107,7 +107,7 @@ def known_tags(image: Image) -> Known:
 
 @dataclass
 class Platform:
-    """A manifest that an index names."""
+    """A child of an index."""
 
     platform: str
     digest: str
@@ -116,7 +116,7 @@ class Platform:
 
 
 def tag_page(image: Image, query: QueryDict, text: str) -> tuple[KeysetPage[Tag], str]:
-    """One page of the tags with their platforms and attachments, and the sort in force; a fixed number of queries."""
+    """One page of the tags with platforms and attachments, and the sort in use; a fixed number of queries."""
     sort = sort_name(query, TAG_SORTS, "-pushed")
     column, kind = TAG_SORTS[sort.removeprefix("-")]
     tags = shown_tags(image)
@@ -130,17 +130,19 @@ def tag_page(image: Image, query: QueryDict, text: str) -> tuple[KeysetPage[Tag]
 
 
 def decorate(image: Image, manifests: Collection[Manifest]) -> None:
-    """Give each manifest what pages show of it beside its own row, two queries for all of them, three at most.
+    """Set further attributes on each manifest for pages, with two or three queries for all of them.
 
-    ``children_shown``: the first manifests that it names; ``children_more``: how many more these are; ``attached``.
-    The more rows a page has, the fewer of both each shows.
+    ``children_shown``: its first children; ``children_more``: how many more there are; ``attached``: its attachments.
+    The more rows a page has, the fewer children and attachments each shows.
     """
     most_children = min(FIRST_CHILDREN, _MOST_CHILDREN // max(len(manifests), 1))
     most_attached = min(_FIRST_ATTACHED, _MOST_ATTACHED // max(len(manifests), 1))
     shown = {manifest.pk: manifest.first_children[:most_children] for manifest in manifests}
     children = {child["digest"] for first in shown.values() for child in first}
-    said = {child["digest"] for manifest in manifests for child in manifest.first_attestations}
-    known = Manifest.objects.filter(image=image, digest__in=children | said).values_list("digest", "size")
+    attestation_digests = {child["digest"] for manifest in manifests for child in manifest.first_attestations}
+    known = Manifest.objects.filter(image=image, digest__in=children | attestation_digests).values_list(
+        "digest", "size"
+    )
     sizes: dict[str, int] = dict(known)
     attached = first_attached(image, children | {manifest.digest for manifest in manifests}, most_attached)
     for manifest in manifests:
@@ -159,7 +161,7 @@ def decorate(image: Image, manifests: Collection[Manifest]) -> None:
 
 
 def _attestations(index: Manifest, sizes: dict[str, int]) -> dict[str, list[Attachment]]:
-    """What BuildKit says of platforms, in the same index."""
+    """BuildKit's attestations of platforms in the same index."""
     found: dict[str, list[Attachment]] = {}
     for child in index.first_attestations:
         this = Attachment("attestation", child["digest"], sizes.get(child["digest"], 0))

@@ -1,4 +1,4 @@
-"""URLs of everybody's public images."""
+"""URLs of public images."""
 
 from django.urls import path
 

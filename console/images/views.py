@@ -1,4 +1,4 @@
-"""The list of images, an image's page, the usage guide."""
+"""Pages: the list of images, an image, the usage guide."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ from console.web.sorting import sorting
 
 
 def own_image(request: Request, repository: str, *, under_way: bool = False) -> Image:
-    """The image with this name among one's own, with the reader's star; anybody else's is not found.
+    """The account's own image with this name, annotated with ``starred``; other accounts' images are not found.
 
-    :param under_way: also says whether it ``has_copies``, ``has_transfers`` and ``has_failures``.
-    :raises Http404: when there is none.
+    :param under_way: also annotate ``has_copies``, ``has_transfers`` and ``has_failures``.
+    :raises Http404: when the account has no such image.
     """
     for image in _own_images(request.user.pk, repository, shape=(under_way,)):
         return image
@@ -43,26 +43,26 @@ def own_image(request: Request, repository: str, *, under_way: bool = False) -> 
 
 @Compiled
 def _own_images(account: int, repository: str, under_way: bool) -> QuerySet[Image]:
-    reader = Account(pk=account)
-    images = Image.objects.visible_to(reader).select_related("namespace__owner", "deletion")
+    owner = Account(pk=account)
+    images = Image.objects.visible_to(owner).select_related("namespace__owner", "deletion")
     if under_way:
         images = images.annotate(has_copies=_has("copies"), has_transfers=_has("transfers"), has_failures=_FAILURES)
-    return images.annotate(starred=starred_by(reader)).filter(full_name=repository).order_by()
+    return images.annotate(starred=starred_by(owner)).filter(full_name=repository).order_by()
 
 
 _FAILURES = Exists(shown_failures(OuterRef("full_name")))
 
 
 def _has(relation: str) -> Exists:
-    """Whether there is anything of the kind about an image."""
+    """Subquery: whether the image has related rows of this kind."""
     rows: Any = Image._meta.get_field(relation).related_model
     return Exists(rows.objects.filter(image=OuterRef("pk")))
 
 
 def _filtered(request: Request, images: QuerySet[Image]) -> tuple[QuerySet[Image], int | None, dict[str, Any]]:
-    """Apply search, namespace and type from the address.
+    """Apply the filters in the URL: search, namespace and type.
 
-    :return: the images; how many they are, where that is known; and what is in force, for the page.
+    :return: the images; their number, if known; and the active filters, for the page.
     """
     text = search_text(request.GET)
     namespace = request.GET.get("namespace", "").replace("\x00", "")
@@ -80,7 +80,7 @@ def _filtered(request: Request, images: QuerySet[Image]) -> tuple[QuerySet[Image
 
 
 def _shown(found: Iterable[tuple[Any, ...]]) -> list[ShownImage | Image]:
-    """The rows of a page: those that are being deleted with all that they have, to show how far that is."""
+    """The rows of a page; images that are being deleted as whole objects, to show their progress."""
     rows = list(map(ShownImage._make, found))
     deleting = [row.pk for row in rows if row.state == Image.State.DELETING]
     if not deleting:
@@ -91,7 +91,7 @@ def _shown(found: Iterable[tuple[Any, ...]]) -> list[ShownImage | Image]:
 
 def listing(request: Request) -> HttpResponse:
     """The list of images (``console.home.my_images``)."""
-    overview = versions.overview(request.user)  # read first: what changes from here on is fetched again
+    overview = versions.overview(request.user)  # read first: later changes make the page reload
     quota = quotas.quota(request.user, images_used=overview.images)
     images, total, chosen = _filtered(request, Image.objects.visible_to(request.user))
     sort, order = sorting(request.GET, search.SORTS, "-created")
@@ -119,9 +119,9 @@ def listing(request: Request) -> HttpResponse:
 @require_GET
 @activated
 def row(request: Request, repository: str) -> HttpResponse:
-    """One row of the list, asked for again and again while the image is being deleted.
+    """One row of the list, polled while the image is being deleted.
 
-    When the image is gone the answer is empty, so that the row goes, and the list is told.
+    When the image is gone, the response is empty, which removes the row, and triggers a reload of the list.
     """
     namespace, _slash, name = repository.partition("/")
     images = Image.objects.visible_to(request.user).select_related("namespace", "deletion")
@@ -136,9 +136,9 @@ def row(request: Request, repository: str) -> HttpResponse:
 @require_GET
 @activated
 def registry_status(request: Request) -> HttpResponse:
-    """Says in one sentence that the registry does not answer; nothing when it does.
+    """A message if the registry does not answer; otherwise empty.
 
-    Asked for by the page after it is shown, so that no page waits for the registry.
+    Loaded by htmx afterwards, so that no page waits for the registry.
     """
     return page(request, "images/_registry_status.html", {"answers": registry_answers()})
 
@@ -146,7 +146,7 @@ def registry_status(request: Request) -> HttpResponse:
 @require_GET
 @activated
 def guide(request: Request) -> HttpResponse:
-    """Usage guide: the commands from login to pull. A link to another client renews the commands alone."""
+    """Usage guide: the commands from login to pull. Selecting another client reloads only the commands."""
     first = Image.objects.visible_to(request.user).select_related("namespace").order_by("-created_at").first()
     namespace = Namespace.objects.visible_to(request.user).order_by("name").first()
     repository = first.repository if first else f"{namespace or '[namespace]'}/[image]"
@@ -157,7 +157,7 @@ def guide(request: Request) -> HttpResponse:
 
 
 def _client_context(request: Request, repository: str, image: Image | None) -> dict[str, Any]:
-    """The commands of the client that the address names, or of the one that fits what the image holds."""
+    """The commands of the client in the URL, or of the one for the image's kind of content."""
     known = tags.known_tags(image) if image else clients.Known()
     choices = clients.clients(known)
     asked = request.GET.get("client", "")
@@ -168,14 +168,14 @@ def _client_context(request: Request, repository: str, image: Image | None) -> d
 
 
 def image_context(request: Request, image: Image, tab: str) -> dict[str, Any]:
-    """What every tab of an image's page needs."""
+    """Context of every tab of an image's page."""
     return {"image": image, "tab": tab, "section": "images", "credential": request.user.registry_credential}
 
 
 @require_GET
 @activated
 def info(request: Request, repository: str) -> HttpResponse:
-    """What the image is: description, type, owner, totals, and what happened lately."""
+    """The image's main tab: description, type, owner, totals, recent activity."""
     image = own_image(request, repository)
     days = activity.last_days(DailyActivity.objects.filter(image=image))
     context = {**image_context(request, image, "info"), "days": days}
@@ -185,7 +185,7 @@ def info(request: Request, repository: str) -> HttpResponse:
 @require_GET
 @activated
 def commands(request: Request, repository: str) -> HttpResponse:
-    """The exact commands for this image, client by client."""
+    """The commands for this image, for each client."""
     image = own_image(request, repository)
     context = {**image_context(request, image, "commands"), **_client_context(request, image.repository, image)}
     return page(request, "images/commands.html", context, part="commands", partial="images/_commands.html")
@@ -194,7 +194,7 @@ def commands(request: Request, repository: str) -> HttpResponse:
 @require_GET
 @activated
 def storage(request: Request, namespace: str) -> HttpResponse:
-    """What is stored in a namespace, image by image, and what happened there lately."""
+    """The storage of a namespace by image, and its recent activity."""
     own = get_object_or_404(Namespace.objects.visible_to(request.user), name=namespace)
     images = Image.objects.filter(namespace=own)
     context = {
@@ -210,14 +210,14 @@ def storage(request: Request, namespace: str) -> HttpResponse:
 @require_GET
 @activated
 def version(request: Request) -> HttpResponse:
-    """The version of the list: an open page polls it, and fetches the list when it changes."""
+    """Version of the list: an open page polls it every second, and reloads the list when it changes."""
     return _version(versions.list_version(request.user))
 
 
 @require_GET
 @activated
 def image_version(request: Request, repository: str) -> HttpResponse:
-    """The same for an image's page."""
+    """Version of an image's page."""
     return _version(versions.image_version(own_image(request, repository)))
 
 

@@ -1,4 +1,4 @@
-"""Create, describe and delete images and tags."""
+"""Pages that create, edit and delete images, and delete tags."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from console.repositories.models import Image, Tag
 from console.web.activated import activated
 from console.web.rendering import add_errors, came_from, dialog, go, page
 
-# Above so many tags, the name must be typed before they are deleted.
+# Deleting more tags requires typing the name.
 MOST_WITHOUT_TYPING = 10
 _MOST_AT_ONCE = 100
 _MOST_NAMED = 20
@@ -32,7 +32,7 @@ _MOST_NAMED = 20
 @require_http_methods(["GET", "POST"])
 @activated
 def create(request: Request) -> HttpResponse:
-    """Create Image."""
+    """Create an image."""
     form = ImageForm(request.user, request.POST or None, initial={"namespace": request.GET.get("namespace")})
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data
@@ -57,7 +57,7 @@ def create(request: Request) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @activated
 def describe(request: Request, repository: str) -> HttpResponse:
-    """Edit the description where it stands; without script, on a page of its own."""
+    """Edit the description in place; without JavaScript on a separate page."""
     image = own_image(request, repository)
     form = DescriptionForm(request.POST or None, initial={"description": image.description})
     form.fields["description"].widget.attrs["autofocus"] = True
@@ -78,7 +78,7 @@ def describe(request: Request, repository: str) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @activated
 def visibility(request: Request, repository: str) -> HttpResponse:
-    """Make the image public or private; the dialog says what that means."""
+    """Change the image's visibility; the dialog explains it."""
     image = own_image(request, repository)
     other = Image.Visibility.PRIVATE if image.visibility == Image.Visibility.PUBLIC else Image.Visibility.PUBLIC
     form = VisibilityForm(request.POST or None, initial={"visibility": other})
@@ -115,7 +115,7 @@ def _deletion_dialog(request: Request, images: list[Image], problem: str) -> Htt
 
 
 def _to_type(images: list[Image]) -> str:
-    """What must be typed before these are deleted: a single image's name, or how many they are; mostly nothing."""
+    """The text to type before these are deleted: the image's name, or their number; empty if there are few tags."""
     if sum(image.tag_count for image in images) <= MOST_WITHOUT_TYPING:
         return ""
     return images[0].name if len(images) == 1 else str(len(images))
@@ -139,14 +139,14 @@ def _delete(request: Request, images: list[Image]) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @activated
 def delete(request: Request, repository: str) -> HttpResponse:
-    """Delete Image Repository: begins to delete all tags of the image."""
+    """Delete Image Repository: starts the deletion of all tags of the image."""
     return _delete(request, [own_image(request, repository)])
 
 
 @require_http_methods(["GET", "POST"])
 @activated
 def delete_many(request: Request) -> HttpResponse:
-    """The same for the ticked rows."""
+    """Delete the selected images."""
     ticked = (request.POST if request.method == "POST" else request.GET).getlist("image")[:_MOST_AT_ONCE]
     numbers = {int(number) for number in ticked if number.isascii() and number.isdigit() and len(number) < 19}
     images = list(
@@ -164,13 +164,13 @@ def delete_many(request: Request) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @activated
 def tags_delete(request: Request, repository: str) -> HttpResponse:
-    """Delete tags: names the other tags of the same digests, which stay."""
+    """Delete tags; the dialog lists the other tags of the same digests, which are not deleted."""
     image = own_image(request, repository)
     names = (request.POST if request.method == "POST" else request.GET).getlist("tag")
     tags = list(
         Tag.objects.filter(image=image, name__in=[name for name in names if "\x00" not in name])
         .select_related("manifest")
-        # What they name can be megabytes each, and is counted in the database.
+        # The deferred columns can be megabytes each, and are counted in the database.
         .defer("manifest__children", "manifest__blobs", "manifest__platforms")
         .order_by("sort_key")
     )
@@ -196,9 +196,9 @@ def tags_delete(request: Request, repository: str) -> HttpResponse:
     staying = Tag.objects.filter(image=image, manifest__in=[tag.manifest_id for tag in tags]).exclude(
         name__in=going_names
     )
-    kept = set(staying.order_by().values_list("manifest_id", flat=True).distinct())
+    still_tagged = set(staying.order_by().values_list("manifest_id", flat=True).distinct())
     total = staying.count()
-    gone = [tag.manifest for tag in tags if tag.manifest_id not in kept]
+    gone = [tag.manifest for tag in tags if tag.manifest_id not in still_tagged]
     context = {
         "image": image,
         "tags": tags,

@@ -1,4 +1,4 @@
-"""Copy a tag."""
+"""Pages for copying a tag."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _MOST_SUGGESTED = 100
 @require_http_methods(["GET", "POST"])
 @activated
 def copy(request: Request, repository: str, tag: str) -> HttpResponse:
-    """Copy to another tag of the image, or to another image of one's own."""
+    """Copy a tag to another tag, or to another image of the account."""
     image = own_image(request, repository)
     source = get_object_or_404(Tag.objects.select_related("manifest", "image__namespace"), image=image, name=tag)
     initial = {"namespace": image.namespace.name, "name": image.name}
@@ -57,7 +57,7 @@ def copy(request: Request, repository: str, tag: str) -> HttpResponse:
 @require_POST
 @activated
 def dismiss(request: Request, repository: str, number: int) -> HttpResponse:
-    """Take the notice of a copy that failed away."""
+    """Dismiss the notice of a failed copy."""
     image = own_image(request, repository)
     copying.dismiss(image, number)
     return go(request, reverse("image", args=[repository]))

@@ -1,4 +1,4 @@
-"""Retry or dismiss work of an image that was given up."""
+"""Retry or dismiss failed work of an image."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _require(request: Request, image: Image) -> None:
 @require_POST
 @activated
 def retry(request: Request, repository: str, number: int) -> HttpResponse:
-    """Try once more what was given up."""
+    """Retry failed work."""
     image = own_image(request, repository)
     failure = get_object_or_404(retry_work.failures_of(image), pk=number)
     try:
@@ -46,7 +46,7 @@ def retry(request: Request, repository: str, number: int) -> HttpResponse:
 @require_POST
 @activated
 def dismiss(request: Request, repository: str, number: int) -> HttpResponse:
-    """Take the notice away."""
+    """Dismiss the notice."""
     image = own_image(request, repository)
     failure = retry_work.failures_of(image).filter(pk=number).first()
     try:

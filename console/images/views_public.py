@@ -1,4 +1,4 @@
-"""Public images of all accounts."""
+"""Pages of public images of all accounts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SORTS = {
 @require_GET
 @activated
 def listing(request: Request) -> HttpResponse:
-    """Everybody's public images."""
+    """List all public images."""
     images: QuerySet[Image] = Image.objects.public()
     text = search_text(request.GET)
     if text:
@@ -43,7 +43,7 @@ def listing(request: Request) -> HttpResponse:
 @require_GET
 @activated
 def image(request: Request, repository: str) -> HttpResponse:
-    """A public image as others see it: what it says of itself, its tags, how to pull it. The registry is not asked."""
+    """A public image for other accounts: description, tags, pull command. Does not call the registry."""
     shown = get_object_or_404(Image.objects.public().select_related("namespace"), full_name=repository)
     text = search_text(request.GET)
     rows, sort = tag_list.tag_page(shown, request.GET, text)
@@ -64,6 +64,6 @@ def image(request: Request, repository: str) -> HttpResponse:
 
 
 def _tag_to_pull(image: Image) -> Tag | None:
-    """The tag that the command names: ``latest``, or the newest where there is none of that name."""
-    there = tag_list.shown_tags(image).filter(state=Tag.State.ACTIVE, missing_at=None)
-    return there.filter(name="latest").first() or there.order_by("-pushed_at", "-pk").first()
+    """The tag in the pull command: ``latest``, or the newest if there is none."""
+    active = tag_list.shown_tags(image).filter(state=Tag.State.ACTIVE, missing_at=None)
+    return active.filter(name="latest").first() or active.order_by("-pushed_at", "-pk").first()

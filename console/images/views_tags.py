@@ -1,4 +1,4 @@
-"""The tags of an image, and the page of a tag or manifest."""
+"""Pages: the tags of an image, a tag, a manifest."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from console.repositories.models import Document, Image, Manifest
 from console.web.activated import activated
 from console.web.rendering import page, search_text
 
-# Tags that point at a manifest, on its page.
+# Limit of tags of a manifest on its page.
 _MOST_NAMES = 50
 
 
 @require_GET
 @activated
 def tags(request: Request, repository: str) -> HttpResponse:
-    """An image's tags. Everything comes from the index: the registry is not asked."""
-    # Two queries less for nearly every image: nothing is on its way to it.
+    """An image's tags, from the index. Does not call the registry."""
+    # Saves two queries for most images, which have no copies or imports in progress.
     image = own_image(request, repository, under_way=True)
     text = search_text(request.GET)
     rows, sort = tag_list.tag_page(image, request.GET, text)
@@ -52,7 +52,7 @@ def tags(request: Request, repository: str) -> HttpResponse:
 @require_GET
 @activated
 def tag(request: Request, repository: str, tag: str) -> HttpResponse:
-    """A tag's page: where it points, and everything about that."""
+    """A tag's page, with the details of its manifest."""
     image = own_image(request, repository)
     row = tag_list.tag_named(image, tag)
     if row is None:
@@ -63,7 +63,7 @@ def tag(request: Request, repository: str, tag: str) -> HttpResponse:
 @require_GET
 @activated
 def manifest(request: Request, repository: str, digest: str) -> HttpResponse:
-    """The page of a manifest by its digest: a platform, an attachment, or one that lost its tag."""
+    """The page of a manifest by its digest: a platform, an attachment, or an untagged manifest."""
     image = own_image(request, repository)
     row = get_object_or_404(Manifest.objects.defer("children", "blobs"), image=image, digest=digest)
     return _manifest_page(request, image, row, {})
@@ -81,7 +81,7 @@ def _manifest_page(request: Request, image: Image, manifest: Manifest, context: 
     found, tag = content(shown), context.get("tag")
     names = tag_list.names_of(manifest, _MOST_NAMES + 2)
     others = [one for one in names if tag is None or one != tag.name]
-    # Of an index the layers shown are a platform's.
+    # For an index the layers of a platform are shown.
     layers = [] if chosen or found is None else [step.media_type for step in found.steps.rows if step.digest]
     name, subject = (tag.name, tag.subject) if tag else ("", "")
     context |= {
@@ -104,7 +104,7 @@ def _manifest_page(request: Request, image: Image, manifest: Manifest, context: 
 @require_GET
 @activated
 def part(request: Request, repository: str, digest: str, name: str) -> HttpResponse:
-    """One of the lists of a manifest, page by page: what its own page shows the beginning of."""
+    """One of the lists of a manifest, page by page; the manifest's page shows its beginning."""
     image = own_image(request, repository)
     row = get_object_or_404(Manifest.objects.defer("children", "blobs"), image=image, digest=digest)
     if name not in parts.PARTS:
@@ -121,7 +121,7 @@ def part(request: Request, repository: str, digest: str, name: str) -> HttpRespo
 @require_GET
 @activated
 def raw(request: Request, repository: str, digest: str) -> HttpResponse:
-    """The manifest's bytes as they were pushed."""
+    """The manifest's bytes as pushed."""
     image = own_image(request, repository)
     if not Manifest.objects.filter(image=image, digest=digest).exists():
         raise Http404

@@ -1,1 +1,1 @@
-"""Images that come from another registry: Docker Hub's official ones, and any that somebody imports."""
+"""Imports: copies of images from other registries, and of Docker Hub's official images."""

@@ -1,3 +1,5 @@
+"""Imports in the administration."""
+
 from django.contrib import admin
 
 from console.audit.admin_base import ReadOnlyAdmin

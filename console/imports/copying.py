@@ -1,9 +1,8 @@
 """Import an image from another registry, in two steps.
 
-*Fetch* brings what the registry does not have: blobs first, streamed and checked, then the manifests by their digests,
-which no tag names. It may take hours, and holds up nothing else. *Finish* points the tag at the last of the manifests;
-it takes its turn with what else changes the image. Both can be done again after they were killed: what is there already
-is not sent again.
+*Fetch* copies what the registry does not have: first the blobs, streamed and verified, then the manifests by digest,
+without tags. It may take hours, and blocks nothing else. *Finish* writes the tag; it holds the repository's lock, like
+other jobs on the image. Both steps are idempotent and resume after a kill: existing blobs are not copied again.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from console.accounts.models import Account, RegistryCredential
 from console.audit.services import record
 from console.imports import credentials, problems
 from console.imports.models import Transfer
-from console.imports.plan import CannotTransfer, Kept, Plan, make_plan
+from console.imports.plan import CannotTransfer, ManifestCache, Plan, make_plan
 from console.imports.problems import SourceFailure, TooSlow
 from console.imports.sources import Source, source_of
 from console.registry.connection import at_once, registry
@@ -43,41 +42,41 @@ from registry_client import (
 
 log = logging.getLogger(__name__)
 
-# A piece is the most that is held in memory of a blob.
+# Bytes of a blob in memory at a time.
 _PIECE = 1 << 16
-# How often progress is written down, and looked whether to go on.
-_TELL_SECONDS = 2.0
+# Interval of saving the progress, and checking for cancellation.
+_PROGRESS_SECONDS = 2.0
 _GIVE_UP = datetime.timedelta(days=1)
-# So many blobs are asked after at a time: each that waits for its turn takes room.
-_LOOKED_UP = 200
-# A source that sends slowly would keep a place from others for days. It may begin slowly.
+# Blobs that are checked in one batch, to limit memory.
+_BATCH = 200
+# A slow source would occupy a slot for days. Its speed is checked after this time.
 _PATIENCE_SECONDS = 120.0
 _SLOWEST = 16 << 10
-# How long a source may take to name what an image consists of.
+# Timeout for reading all manifests of an image from the source.
 _LONGEST_PLANNING = 600.0
-_kept = Kept()
+_manifest_cache = ManifestCache()
 
 
 class TurnOver(Exception):
-    """Something is left, and others wait."""
+    """The turn is over before the work is finished."""
 
 
 class Stopped(Exception):
-    """Somebody cancelled the transfer, or deleted what it copies to."""
+    """The transfer was cancelled, or its image deleted."""
 
 
 def running(transfer_id: int, attempt: int) -> QuerySet[Transfer]:
-    """The transfer's row, if it is still to be worked on."""
+    """The transfer's row, if it is still running."""
     return Transfer.objects.filter(
         pk=transfer_id, attempt=attempt, state=Transfer.State.RUNNING, image__state=Image.State.ACTIVE
     )
 
 
 @contextmanager
-def _shown(transfer: Transfer) -> Iterator[QuerySet[Transfer]]:
-    """The row, to be changed so that open pages see it.
+def _update(transfer: Transfer) -> Iterator[QuerySet[Transfer]]:
+    """A transaction that changes the row under the image's lock, and makes open pages reload.
 
-    :raises Stopped: when there is nothing to be done any more; what was changed is undone.
+    :raises Stopped: when the transfer is not running any more; the transaction is rolled back.
     """
     with image_locked(transfer.image_id):
         rows = running(transfer.pk, transfer.attempt)
@@ -88,67 +87,68 @@ def _shown(transfer: Transfer) -> Iterator[QuerySet[Transfer]]:
 
 
 class _Progress:
-    """Counts bytes, and writes them down now and then; a transfer that was stopped ends there."""
+    """Counts bytes, and saves the count periodically; raises ``Stopped`` if the transfer was stopped."""
 
     def __init__(self, transfer: Transfer, total: int, done: int) -> None:
         self.transfer, self.total, self.done = transfer, total, done
-        self._told = time.monotonic()
+        self._saved = time.monotonic()
 
     def add(self, count: int) -> None:
         self.done += count
-        if time.monotonic() - self._told >= _TELL_SECONDS:
-            self.tell()
+        if time.monotonic() - self._saved >= _PROGRESS_SECONDS:
+            self.save()
 
-    def tell(self) -> None:
-        with _shown(self.transfer) as rows:
+    def save(self) -> None:
+        with _update(self.transfer) as rows:
             rows.update(bytes_done=min(self.done, self.total), problem="")
-        self._told = time.monotonic()
+        self._saved = time.monotonic()
 
 
 def fetch(transfer_id: int, attempt: int, over: Callable[[], bool], finish: Callable[[Transfer], None]) -> None:
-    """Bring all that the tag will need, then ask for ``finish``, in one transaction with the last look.
+    """Copy all blobs and manifests that the tag needs, then queue ``finish``.
 
-    :param over: whether the turn is over; asked after each manifest and each blob.
-    :raises TurnOver: when it was.
-    :raises registry_client.RegistryError, SourceFailure: when it may succeed later.
+    :param over: whether the turn is over; called after each manifest and each blob.
+    :param finish: queues the second step, in one transaction with the last check for cancellation.
+    :raises TurnOver: when the turn is over.
+    :raises registry_client.RegistryError, SourceFailure: when it is to be retried.
     """
     transfer = running(transfer_id, attempt).select_related("image__namespace").first()
     if transfer is None:
         credentials.forget(transfer_id)
         return
-    with _failures_shown(transfer):
-        _require_leave(transfer)
+    with _report_failures(transfer):
+        _require_permission(transfer)
         with source_of(transfer) as source:
             plan = _planned(transfer, source, over)
             _bring_blobs(transfer, source, plan, over)
         _put_manifests(transfer, plan)
-        with _shown(transfer):
+        with _update(transfer):
             finish(transfer)
-        _kept.forget(_copy(transfer))
+        _manifest_cache.forget(_copy(transfer))
 
 
-def _look(transfer: Transfer) -> None:
-    """Look once more whether to go on; much may have happened since the last time.
+def _raise_if_stopped(transfer: Transfer) -> None:
+    """Check again whether the transfer may continue.
 
-    :raises Stopped: when somebody cancelled the transfer, or deleted the image.
-    :raises CannotTransfer: when it is no longer the account's.
+    :raises Stopped: when the transfer was cancelled, or its image deleted.
+    :raises CannotTransfer: when the account may not push to the image any more.
     """
     now = running(transfer.pk, transfer.attempt).select_related("image__namespace").first()
     if now is None:
         raise Stopped
-    _require_leave(now)
+    _require_permission(now)
 
 
-def _require_leave(transfer: Transfer) -> None:
-    """The namespace may have changed hands since, and the account been deactivated."""
+def _require_permission(transfer: Transfer) -> None:
+    """Check that the account may still push: the namespace may be transferred, or the account deactivated."""
     account = Account.objects.filter(account_id=transfer.requested_by).first()
     if account is None or not account.may("image.push", transfer.image):
         raise CannotTransfer("You can no longer push to the image that this copy was for.")
 
 
 @contextmanager
-def _failures_shown(transfer: Transfer) -> Iterator[None]:
-    """Say on the page what went wrong; raise what may succeed later, end what cannot."""
+def _report_failures(transfer: Transfer) -> Iterator[None]:
+    """Record errors for the page; re-raise those to be retried, and end the transfer for others."""
     try:
         yield
     except TurnOver:
@@ -172,22 +172,22 @@ def _failures_shown(transfer: Transfer) -> Iterator[None]:
         if not problem.passes:
             _fail(transfer, problem.sentence, str(error))
             return
-        if _again(transfer, problem.sentence, str(error)):
+        if _may_retry(transfer, problem.sentence, str(error)):
             raise
     except Exception as error:
-        # Nobody thought of it. Without a word the page would show a copy that goes on, for ever.
-        log.exception("transfer %s met what nobody thought of", transfer)
-        if _again(transfer, problems.BROKEN, f"{type(error).__name__}: {error}"):
+        # A bug. Without this the page would show a running copy for ever.
+        log.exception("transfer %s failed with an unexpected error", transfer)
+        if _may_retry(transfer, problems.BROKEN, f"{type(error).__name__}: {error}"):
             raise
 
 
-def _again(transfer: Transfer, sentence: str, detail: str) -> bool:
-    """Show what keeps the copy waiting; whether it is to be tried again."""
+def _may_retry(transfer: Transfer, sentence: str, detail: str) -> bool:
+    """Record the error of a retry; after a day the transfer fails instead. Returns whether to retry."""
     if timezone.now() - transfer.requested_at > _GIVE_UP:
         _fail(transfer, f"{sentence} {problems.GIVEN_UP}", detail)
         return False
     try:
-        with _shown(transfer) as rows:
+        with _update(transfer) as rows:
             rows.update(problem=sentence[:300])
     except Stopped:
         return False
@@ -195,9 +195,9 @@ def _again(transfer: Transfer, sentence: str, detail: str) -> bool:
 
 
 def _fail(transfer: Transfer, sentence: str, detail: str = "") -> None:
-    _kept.forget(_copy(transfer))
+    _manifest_cache.forget(_copy(transfer))
     try:
-        with _shown(transfer) as rows:
+        with _update(transfer) as rows:
             credentials.forget(transfer.pk)
             rows.update(state=Transfer.State.FAILED, problem=sentence[:300])
             failures.give_up(
@@ -214,42 +214,42 @@ def _planned(transfer: Transfer, source: Source, over: Callable[[], bool]) -> Pl
     try:
         root = reading.read(transfer.repository, transfer.digest or transfer.reference)
         if not transfer.digest:
-            with _shown(transfer) as rows:
+            with _update(transfer) as rows:
                 rows.update(digest=root.digest)
             transfer.digest = root.digest
         plan = make_plan(source.client, root, transfer.platforms, reading.read)
     except RegistryError as error:
         raise SourceFailure(error) from error
-    # In a later turn it is the same again, and what is done stays done.
+    # In a later turn the plan is the same, so the progress is not reset.
     if (transfer.result, transfer.bytes_total) != (plan.root.digest, plan.size):
         transfer.result, transfer.bytes_total = plan.root.digest, plan.size
-        with _shown(transfer) as rows:
+        with _update(transfer) as rows:
             rows.update(result=plan.root.digest, bytes_total=plan.size, bytes_done=0)
     return plan
 
 
 class _Reading:
-    """Asks the source for manifests, but for those that an earlier turn has read."""
+    """Reads manifests from the source, or from the cache if an earlier turn has read them."""
 
     def __init__(self, transfer: Transfer, source: Source, over: Callable[[], bool]) -> None:
         self._transfer, self._source, self._over = transfer, source, over
         self._end = time.monotonic() + _LONGEST_PLANNING
-        self._asked, self._all_kept = 0, True
+        self._asked, self._all_cached = 0, True
 
     def read(self, repository: str, reference: str) -> Manifest:
-        """A manifest; the turn may end before it is asked for, when nothing that was read gets lost by that."""
+        """Read a manifest; the turn may end before that if all manifests so far are cached."""
         copy = _copy(self._transfer)
-        if (known := _kept.get(copy, reference)) is not None:
+        if (known := _manifest_cache.get(copy, reference)) is not None:
             return known
         if self._asked:
-            _look(self._transfer)
+            _raise_if_stopped(self._transfer)
             if time.monotonic() > self._end:
                 raise TooSlow("the manifests come too slowly")
-            if self._all_kept and self._over():
+            if self._all_cached and self._over():
                 raise TurnOver
         manifest = self._source.client.manifest(repository, reference)
         self._asked += 1
-        self._all_kept = _kept.add(copy, manifest) and self._all_kept
+        self._all_cached = _manifest_cache.add(copy, manifest) and self._all_cached
         return manifest
 
 
@@ -262,7 +262,7 @@ def _bring_blobs(transfer: Transfer, source: Source, plan: Plan, over: Callable[
     sizes = _sizes_at(target, list(plan.blobs))
     missing = [blob for blob, size in zip(plan.blobs.values(), sizes, strict=True) if size != blob.size]
     progress = _Progress(transfer, plan.size, plan.size - sum(blob.size for blob in missing))
-    progress.tell()
+    progress.save()
     elsewhere = _own_repositories_with(transfer.image, [blob.digest for blob in missing])
     for number, blob in enumerate(missing):
         if number and over():
@@ -271,8 +271,8 @@ def _bring_blobs(transfer: Transfer, source: Source, plan: Plan, over: Callable[
             progress.add(blob.size)
         else:
             _upload(source, transfer, blob, progress)
-        # Also between blobs, for the next may keep us waiting.
-        progress.tell()
+        # Also between blobs, because the next one may be slow to start.
+        progress.save()
 
 
 def _upload(source: Source, transfer: Transfer, blob: Descriptor, progress: _Progress) -> None:
@@ -280,14 +280,14 @@ def _upload(source: Source, transfer: Transfer, blob: Descriptor, progress: _Pro
     try:
         registry().upload_blob(transfer.image.repository, blob.digest, pieces, blob.size)
     except DigestMismatch as error:
-        # The manifest states another size than what came with the digest has.
+        # The size in the manifest differs from that of the received blob.
         raise SourceFailure(error) from error
 
 
 def _sizes_at(repository: str, digests: list[str]) -> list[int | None]:
     sizes: list[int | None] = []
-    for start in range(0, len(digests), _LOOKED_UP):
-        sizes += at_once(lambda digest: _size_at(repository, digest), digests[start : start + _LOOKED_UP])
+    for start in range(0, len(digests), _BATCH):
+        sizes += at_once(lambda digest: _size_at(repository, digest), digests[start : start + _BATCH])
     return sizes
 
 
@@ -299,7 +299,7 @@ def _size_at(repository: str, digest: str) -> int | None:
 
 
 def _pieces(source: Source, transfer: Transfer, blob: Descriptor, progress: _Progress) -> Iterator[bytes]:
-    # Only while the source is waited for: it cannot help it when our own registry takes its time.
+    # Measures only the time of waiting for the source, not for our own registry.
     came, waited, asked = 0, 0.0, time.monotonic()
     try:
         for piece in source.client.blob(transfer.repository, blob.digest, _PIECE):
@@ -314,7 +314,7 @@ def _pieces(source: Source, transfer: Transfer, blob: Descriptor, progress: _Pro
         raise SourceFailure(error) from error
 
 
-# Only the owner's: what others have is not given away to whoever can name its digest.
+# Only the owner's repositories: otherwise a known digest would give access to other accounts' blobs.
 _OWN = """
 SELECT blob, min(image.full_name)
 FROM images_image AS image
@@ -326,7 +326,7 @@ GROUP BY blob
 
 
 def _own_repositories_with(image: Image, digests: list[str]) -> dict[str, str]:
-    """For each blob another repository of the same owner's that has it, where there is one."""
+    """For each blob another repository of the same owner that has it, if any."""
     if not digests:
         return {}
     with connection.cursor() as cursor:
@@ -337,41 +337,41 @@ def _own_repositories_with(image: Image, digests: list[str]) -> dict[str, str]:
 def _put_manifests(transfer: Transfer, plan: Plan) -> None:
     target = transfer.image.repository
     for manifest in plan.manifests:
-        # An image that was deleted or given away meanwhile gets nothing more.
-        _look(transfer)
-        # Before: a copy that ends here leaves manifests that no tag names, and the image's deletion takes them along.
+        # Nothing is pushed any more if the image was deleted or transferred meanwhile.
+        _raise_if_stopped(transfer)
+        # Stored before the push: if the copy stops here, the image's deletion finds the untagged manifests by it.
         pushed_digests.remember([(target, manifest.digest)])
         registry().put_manifest(target, manifest.digest, manifest.content, manifest.media_type)
 
 
 def finish(transfer_id: int, attempt: int, fetch_again: Callable[[Transfer], None]) -> None:
-    """Point the tag at what was fetched, write it into the index and forget the transfer.
+    """Write the tag, sync it to the index, and delete the transfer.
 
-    :param fetch_again: asked for when something of it was deleted meanwhile.
-    :raises registry_client.RegistryError: when it may succeed later.
+    :param fetch_again: queues the first step again, if a part was deleted meanwhile.
+    :raises registry_client.RegistryError: when it is to be retried.
     """
     transfer = running(transfer_id, attempt).select_related("image__namespace").first()
     if transfer is None:
         credentials.forget(transfer_id)
         return
-    with _failures_shown(transfer):
-        _require_leave(transfer)
+    with _report_failures(transfer):
+        _require_permission(transfer)
         target = transfer.image.repository
         try:
             manifest = registry().manifest(target, transfer.result)
-            with _shown(transfer) as rows:
+            with _update(transfer) as rows:
                 rows.update(finishing=True)
             pushed_digests.remember([(target, manifest.digest)])
             registry().put_manifest(target, transfer.tag, manifest.content, manifest.media_type)
         except (ManifestUnknown, ManifestBlobUnknown, NameUnknown) as error:
             if timezone.now() - transfer.requested_at > _GIVE_UP:
-                raise CannotTransfer("The image was deleted repeatedly during the copy. Import it again.") from error
-            with _shown(transfer) as rows:
+                raise CannotTransfer("The image was deleted again and again while it was copied.") from error
+            with _update(transfer) as rows:
                 rows.update(finishing=False)
                 fetch_again(transfer)
             return
         _index(transfer)
-        with _shown(transfer) as rows:
+        with _update(transfer) as rows:
             rows.delete()
             _record("tag.imported", transfer, digest=transfer.result)
 

@@ -1,7 +1,7 @@
-"""Credentials of one import: stored encrypted until the job has used them, an hour at most.
+"""Credentials of one import: stored encrypted until the job has used them, for an hour at most.
 
-A job's arguments can be read by whoever reads the queue, and the worker is another process than the one that got them.
-So they lie beside the transfer, encrypted with a key that comes from ``SECRET_KEY`` and is not in the database.
+The worker is another process, and a job's arguments are readable in the queue. So the credentials are in a table,
+encrypted with a key derived from ``SECRET_KEY``, which is not in the database.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LONGEST_CREDENTIAL = 4096
 
 
 class Expired(Exception):
-    """They were there and are not kept any longer."""
+    """The credentials have expired, or cannot be decrypted."""
 
 
 def _fernet() -> Fernet:
@@ -33,24 +33,24 @@ def _fernet() -> Fernet:
 
 
 def keep(transfer: Transfer, username: str, password: str) -> None:
-    """Keep them for ``transfer`` until it ends, for an hour at most."""
-    # The number inside keeps what was sealed for one transfer from being used for another.
+    """Store credentials for ``transfer`` until it ends, for an hour at most."""
+    # The transfer's ID is encrypted with them, so that a row cannot be used for another transfer.
     content = json.dumps([transfer.pk, username, password]).encode()
     Credentials.objects.create(transfer=transfer, sealed=_fernet().encrypt(content), expires_at=timezone.now() + LIFE)
 
 
 def of(transfer: Transfer) -> tuple[str, str] | None:
-    """User name and password for ``transfer``; ``None`` when it was asked for without.
+    """User name and password for ``transfer``; ``None`` if it has none.
 
-    :raises Expired: when it was asked for with some that are gone by now, or cannot be read any more.
+    :raises Expired: when they have expired, or cannot be decrypted any more.
     """
     if not transfer.with_credentials:
         return None
-    kept = Credentials.objects.filter(transfer=transfer, expires_at__gt=timezone.now()).first()
-    if kept is None:
+    stored = Credentials.objects.filter(transfer=transfer, expires_at__gt=timezone.now()).first()
+    if stored is None:
         raise Expired
     try:
-        content = _fernet().decrypt(bytes(kept.sealed), ttl=int(LIFE.total_seconds()))
+        content = _fernet().decrypt(bytes(stored.sealed), ttl=int(LIFE.total_seconds()))
     except InvalidToken:
         raise Expired from None
     number, username, password = json.loads(content)
@@ -60,10 +60,10 @@ def of(transfer: Transfer) -> tuple[str, str] | None:
 
 
 def forget(transfer_id: int) -> None:
-    """Remove those of a transfer that has ended."""
+    """Delete the credentials of a transfer that has ended."""
     Credentials.objects.filter(transfer_id=transfer_id).delete()
 
 
 def forget_expired() -> None:
-    """Remove all whose time is over."""
+    """Delete all expired credentials."""
     Credentials.objects.filter(expires_at__lte=timezone.now()).delete()

@@ -39,9 +39,9 @@ class PlatformsField(forms.CharField):
     """Platforms, separated by commas or spaces; nothing for all."""
 
     def to_python(self, value: Any) -> Any:
-        """A list, each platform once.
+        """A list of platforms without duplicates.
 
-        :raises ValidationError: when one of them is none.
+        :raises ValidationError: when one of them is malformed.
         """
         found = list(dict.fromkeys(str(super().to_python(value) or "").lower().replace(",", " ").split()))
         if len(found) > _MOST_PLATFORMS or not all(_PLATFORM.fullmatch(one) for one in found):
@@ -59,14 +59,14 @@ def _platforms() -> PlatformsField:
 
 
 class OfficialCopyForm(NamespaceChoiceForm):
-    """Where an official image is copied to, and which platforms of it."""
+    """Target and platforms of a copy of an official image."""
 
     name = _image_name(_("If the image does not exist, a private one is created."))
     tag = _tag(_("An existing tag is replaced."))
     platforms: forms.Field = _platforms()
 
     def __init__(self, account: Account, known: list[str], *arguments: Any, **options: Any) -> None:
-        """Offer the platforms that are ``known``; without any they are typed."""
+        """Offer the ``known`` platforms; if there are none, a text field."""
         super().__init__(account, *arguments, **options)
         if known:
             self.fields["platforms"] = forms.MultipleChoiceField(
@@ -80,7 +80,7 @@ class OfficialCopyForm(NamespaceChoiceForm):
 
 
 class ImportForm(NamespaceChoiceForm):
-    """What is imported from where, and where to."""
+    """Source and target of an import."""
 
     reference = forms.CharField(
         label=_("Image to import"),
@@ -104,8 +104,8 @@ class ImportForm(NamespaceChoiceForm):
         required=False,
         strip=False,
         max_length=LONGEST_CREDENTIAL,
-        # "off" is not heeded for passwords: a password manager would fill in the console password, which would then be
-        # sent to the other registry. Into a field for a new password nothing that is saved is filled.
+        # Browsers ignore "off" for passwords: a password manager would fill in the console password, which would be
+        # sent to the other registry. "new-password" prevents that.
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
         help_text=_(
             "Only if that registry requires a login. Used for this import only, and stored encrypted until it ends, "
@@ -122,7 +122,7 @@ class ImportForm(NamespaceChoiceForm):
     field_order = ["reference", "username", "password", "namespace", "name", "tag", "platforms"]
 
     def clean_reference(self) -> references.Reference:
-        """What was typed, taken apart."""
+        """Parse the image reference."""
         try:
             return references.parse(self.cleaned_data["reference"])
         except ValueError:
@@ -131,7 +131,7 @@ class ImportForm(NamespaceChoiceForm):
             ) from None
 
     def clean(self) -> dict[str, Any]:
-        """Fill in what was left empty; a password is nobody's without a user name."""
+        """Fill in empty fields; a password requires a user name."""
         data = super().clean() or self.cleaned_data
         source = data.get("reference")
         if source is not None:
@@ -147,7 +147,7 @@ class ImportForm(NamespaceChoiceForm):
         return data
 
     def _take_name(self, name: str) -> None:
-        """Call the copy as the image is called there, where that is a name here."""
+        """Use the image's name at the source for the copy, if it is valid here."""
         try:
             self.cleaned_data["name"] = self.fields["name"].clean(name)
         except ValidationError as problem:

@@ -19,11 +19,11 @@ from console.jobs.queue import LATER_PRIORITY, TRANSFER_QUEUE, WORK_QUEUE, KeepT
 from console.repositories.fairness import priority_of
 from console.repositories.models import Image
 
-# Longer work gives its place to others after so many seconds, between two blobs, and waits for the next.
+# Length of a turn; after it, between two blobs, the job is queued again behind others.
 _TURN_SECONDS = 20
-# Others' registries are asked less often than our own.
+# Longest backoff; external registries are retried less often than our own.
 _LONGEST_WAIT = 60
-# When an account's places are taken, its other transfers ask again after so long.
+# Delay of further transfers while all of the account's slots are taken.
 _WAIT_SECONDS = 5
 
 
@@ -32,7 +32,7 @@ def _lock(transfer: Transfer) -> str:
 
 
 def start(transfer: Transfer, *, later: bool = False, in_seconds: int = 0) -> None:
-    """Queue the first step, in the caller's transaction. An earlier attempt of the same transfer ends first."""
+    """Queue the first step, in the caller's transaction. It waits for an earlier attempt of the same transfer."""
     lock = _lock(transfer)
     priority = LATER_PRIORITY if later else 0
     if in_seconds:
@@ -43,16 +43,16 @@ def start(transfer: Transfer, *, later: bool = False, in_seconds: int = 0) -> No
 
 
 def seconds_until_next_try(transfers: Iterable[Transfer]) -> dict[int, int]:
-    """When blocked copies are tried again, by their ids: in whole seconds, 0 while one is being tried.
+    """When blocked copies are retried, by ID: in whole seconds, 0 while a retry is running.
 
-    A copy is missing here when nothing is known: its last step waits for other work on its image.
+    A copy is missing if that is not known, because its last step waits for another job on its image.
     """
     locks = {_lock(transfer): transfer.pk for transfer in transfers}
     if not locks:
         return {}
     jobs = ProcrastinateJob.objects.filter(lock__in=locks, status__in=["todo", "doing"])
     now = timezone.now()
-    # The one under way and the one that waits have the same lock: the earliest counts.
+    # The running and the waiting job have the same lock; the earliest counts.
     found: dict[int, int] = {}
     for job in jobs:
         due = job.scheduled_at if job.status == "todo" else None
@@ -69,10 +69,10 @@ def _start_finish(transfer: Transfer) -> None:
 
 
 @contextlib.contextmanager
-def _place(account_id: str) -> Iterator[bool]:
-    """One of the places that an account has; whether one was free.
+def _slot(account_id: str) -> Iterator[bool]:
+    """Take one of the account's slots (concurrency limit); yields whether one was free.
 
-    A lock of the database's, which goes with the connection when the worker dies.
+    An advisory lock, which is released with the connection when the worker dies.
     """
     taken = None
     with connection.cursor() as cursor:
@@ -91,17 +91,17 @@ def _place(account_id: str) -> Iterator[bool]:
 
 
 def _others_wait(transfer: Transfer) -> bool:
-    """Whether the account has more under way than places."""
+    """Whether the account has more running transfers than slots."""
     under_way = Transfer.objects.filter(requested_by=transfer.requested_by, state=Transfer.State.RUNNING)
     return under_way.count() > FETCHED_AT_ONCE
 
 
 @app.task(name="transfers.fetch", queue=TRANSFER_QUEUE, retry=KeepTrying(_LONGEST_WAIT))
 def fetch(transfer_id: int, attempt: int) -> None:
-    """Bring blobs and manifests; begins or goes on."""
+    """First step: copy blobs and manifests; starts or resumes."""
     transfer = copying.running(transfer_id, attempt).first()
-    # What is no longer to be worked on needs no place.
-    with _place(transfer.requested_by) if transfer else contextlib.nullcontext(True) as free:
+    # A transfer that is not running any more needs no slot.
+    with _slot(transfer.requested_by) if transfer else contextlib.nullcontext(True) as free:
         over = not free or _turn_is_over(transfer_id, attempt)
     transfer = copying.running(transfer_id, attempt).first() if over else None
     if transfer is None:
@@ -109,12 +109,12 @@ def fetch(transfer_id: int, attempt: int) -> None:
     if not free:
         start(transfer, later=True, in_seconds=_WAIT_SECONDS)
     else:
-        # The account's others, which ask now and then, come in between.
+        # Queued late enough that the account's other transfers get the slot first.
         start(transfer, later=True, in_seconds=_WAIT_SECONDS + 1 if _others_wait(transfer) else 0)
 
 
 def _turn_is_over(transfer_id: int, attempt: int) -> bool:
-    """Work for a turn; whether something is left."""
+    """Work for a turn; returns whether work is left."""
     end = time.monotonic() + _TURN_SECONDS
     try:
         copying.fetch(transfer_id, attempt, lambda: time.monotonic() > end, _start_finish)
@@ -125,12 +125,12 @@ def _turn_is_over(transfer_id: int, attempt: int) -> bool:
 
 @app.task(name="transfers.finish", queue=WORK_QUEUE, retry=KeepTrying())
 def finish(transfer_id: int, attempt: int) -> None:
-    """Point the tag at what was fetched."""
+    """Second step: write the tag."""
     copying.finish(transfer_id, attempt, start)
 
 
 @app.periodic(cron="* * * * *")
 @app.task(name="transfers.forget_credentials", queue=WORK_QUEUE, queueing_lock="transfers.forget_credentials")
 def forget_credentials(timestamp: int = 0) -> None:
-    """Remove the credentials of imports whose time is over."""
+    """Delete expired credentials of imports."""
     credentials.forget_expired()

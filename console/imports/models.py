@@ -1,4 +1,4 @@
-"""Imports under way, and their credentials."""
+"""Imports in progress, and their credentials."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from console.repositories.models import Image
 
 
 class Transfer(models.Model):
-    """An image that is being copied from another registry to ``image:tag``: what its page shows until it has ended.
+    """An image that is being copied from another registry to ``image:tag``, for the image's page.
 
-    One that succeeded has no row any more; one that failed or was cancelled stays until somebody tries it again or
-    dismisses it. ``attempt`` counts how often somebody asked for it: a job of an earlier one has nothing left to do.
-    ``digest`` is what ``reference`` was found to point at, so that a copy that goes on later is of the same thing;
-    ``result`` what the tag will point at, another digest where not all platforms were chosen. While ``finishing`` the
-    tag is being put, and it is too late to cancel.
+    The row is deleted when the import succeeds; if it failed or was cancelled, it stays until a user retries or
+    dismisses it. ``attempt`` counts the user's requests: jobs of an earlier attempt do nothing. ``digest`` is the
+    digest of ``reference`` at the first read, so that later turns copy the same image; ``result`` is the digest that
+    the tag will name, a different one if not all platforms are copied. While ``finishing``, the tag is being written,
+    and it is too late to cancel.
     """
 
     class State(models.TextChoices):
@@ -63,16 +63,16 @@ class Transfer(models.Model):
 
     @property
     def origin(self) -> str:
-        """Where it comes from, as people type it."""
+        """The image reference of the source, as used with ``docker pull``."""
         between = "@" if ":" in self.reference else ":"
         host = self.source.partition("://")[2]
-        # Docker Hub's official images are known by their name alone.
+        # Docker Hub's official images have only a name.
         name = f"{host}/{self.repository}" if host else self.repository.removeprefix("library/")
         return f"{name}{between}{self.reference}"
 
     @property
     def progress(self) -> str:
-        """What the copy is doing: the state, and of one that runs ``starting``, ``copying`` or ``blocked``."""
+        """The state; while running ``starting``, ``copying`` or ``blocked``."""
         if self.state != self.State.RUNNING:
             return self.state
         if self.problem:
@@ -81,12 +81,12 @@ class Transfer(models.Model):
 
     @property
     def percent(self) -> int:
-        """Progress in whole percent; 0 while it is not known how much there is to copy."""
+        """Progress in whole percent; 0 while the total is not known yet."""
         return self.bytes_done * 100 // self.bytes_total if self.bytes_total else 0
 
     @property
     def again(self) -> str:
-        """The address of the form that asks for the same once more."""
+        """The URL of the form for the same import."""
         scheme = self.source.partition("://")[0]
         namespace, _slash, name = self.image.repository.partition("/")
         given = {
@@ -100,14 +100,14 @@ class Transfer(models.Model):
 
     @property
     def can_be_retried(self) -> bool:
-        """Whether it can be tried again as it is: credentials are not kept for that."""
+        """Whether it can be retried unchanged: not with credentials, which are not stored for that."""
         return self.state != self.State.RUNNING and not self.with_credentials
 
 
 class Credentials(models.Model):
-    """The user name and password that a transfer was asked for with, encrypted (``console.imports.credentials``).
+    """User name and password of a transfer, encrypted (``console.imports.credentials``).
 
-    They go when the transfer ends, and at ``expires_at`` whatever becomes of it.
+    Deleted when the transfer ends, and at ``expires_at`` at the latest.
     """
 
     transfer = models.OneToOneField(Transfer, on_delete=models.CASCADE, primary_key=True, related_name="credentials")

@@ -1,4 +1,4 @@
-"""Plan of an import: the manifests to put, and the blobs that they need."""
+"""Plan of an import: the manifests to push, and the blobs that they need."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ from registry_client.names import Digest
 
 _DEEPEST = 3
 _MOST_MANIFESTS = 1000
-# A plan is held in memory whole, and anybody's own registry may send whatever it likes.
+# Limits: a plan is completely in memory, and the source is an untrusted registry.
 _LARGEST_MANIFEST = 4 << 20
 _LARGEST_MANIFESTS = 8 << 20
 _MOST_BLOBS = 10_000
 _LARGEST_CONFIG = 4 << 20
 _LARGEST_SIZE = (1 << 63) - 1
-# What BuildKit attests of a platform names it so, and has itself the platform "unknown/unknown".
+# Annotation of BuildKit's attestations with the digest of their platform's manifest.
 _ABOUT = "vnd.docker.reference.digest"
 
 
 class CannotTransfer(Exception):
-    """The copy can never succeed; the message is the sentence for the page."""
+    """The copy can never succeed; the message is for the page."""
 
 
 @dataclass
 class Plan:
-    """``manifests`` stand after those that they name: the last is what the tag will point at.
+    """The manifests and blobs to copy. ``manifests`` has children first, the root last.
 
-    ``length`` is how many bytes the manifests have together.
+    ``length`` is the total size of the manifests in bytes.
     """
 
     manifests: list[Manifest] = field(default_factory=list)
@@ -55,7 +55,7 @@ class Plan:
 
     @property
     def root(self) -> Manifest:
-        """What the tag will point at."""
+        """The manifest that the tag will name."""
         return self.manifests[-1]
 
     @property
@@ -64,14 +64,14 @@ class Plan:
         return sum(blob.size for blob in self.blobs.values())
 
 
-class Kept:
-    """Manifests of copies that go on in another turn, so that their sources are not asked for them each time.
+class ManifestCache:
+    """Cache of manifests between the turns of a copy, so that the source is not asked again each time.
 
-    Each copy finds only what it read itself: what one may read, another may not. What does not fit is not kept, and
-    nobody's has to go for another's; what nobody asks about for a while does.
+    Each copy gets only manifests that it has read itself: other accounts may not have access to them. There is no
+    eviction in favour of another copy: what does not fit is not cached. Unused copies expire after a while.
     """
 
-    _ROOM = 16 << 20
+    _LIMIT = 16 << 20
     _SECONDS = 600.0
 
     def __init__(self) -> None:
@@ -80,34 +80,34 @@ class Kept:
         self._used: dict[Hashable, float] = {}
 
     def get(self, copy: Hashable, digest: str) -> Manifest | None:
-        """What the copy has read, if it is still here."""
+        """A manifest that the copy has read before, if cached."""
         with self._lock:
             found = self._manifests.get(copy, {}).get(digest)
             if found is not None:
                 self._used[copy] = time.monotonic()
-        # Not the kept one itself, which would keep the values that are read out of it.
+        # A copy of the object, so that its cached properties do not stay in memory.
         return replace(found) if found else None
 
     def add(self, copy: Hashable, manifest: Manifest) -> bool:
-        """Keep what the copy has read; whether there was room."""
+        """Cache a manifest; returns whether it fits."""
         with self._lock:
             now = time.monotonic()
             for old in [one for one, used in self._used.items() if now - used > self._SECONDS]:
                 self._drop(old)
-            if self.length + len(manifest.content) > self._ROOM:
+            if self.length + len(manifest.content) > self._LIMIT:
                 return False
             self._manifests.setdefault(copy, {})[manifest.digest] = replace(manifest)
             self._used[copy] = now
             return True
 
     def forget(self, copy: Hashable) -> None:
-        """The copy does not go on."""
+        """Remove all manifests of a copy that has ended."""
         with self._lock:
             self._drop(copy)
 
     @property
     def length(self) -> int:
-        """Bytes of all that is kept."""
+        """Total size in bytes."""
         return sum(len(one.content) for some in self._manifests.values() for one in some.values())
 
     def _drop(self, copy: Hashable) -> None:
@@ -121,16 +121,16 @@ def make_plan(
     platforms: Iterable[str],
     read: Callable[[str, str], Manifest] | None = None,
 ) -> Plan:
-    """Read what hangs from ``root``, and leave out what is not wanted.
+    """Read ``root`` with its children, without platforms that are not wanted.
 
-    :param platforms: those to copy, as ``linux/arm64/v8`` or without the variant; none for all.
-    :param read: reads a manifest of a repository by its digest; ``source.manifest`` when nothing is given.
-    :raises CannotTransfer: when the image has not all of them, or is of a form that cannot be copied.
-    :raises registry_client.RegistryError: when the source fails, or sends what cannot be understood.
+    :param platforms: the platforms to copy, as ``linux/arm64/v8`` or without the variant; none for all.
+    :param read: reads a manifest of a repository by its digest; ``source.manifest`` by default.
+    :raises CannotTransfer: when a platform is missing, or the image cannot be copied.
+    :raises registry_client.RegistryError: when the source fails, or sends an invalid answer.
     """
     plan = Plan()
-    # Before anything in it is looked at: values take many times the room of their text. For the same reason they are
-    # read out of copies, which go when they have been looked at.
+    # Checked before parsing: parsed values take much more memory than their text. For the same reason copies are
+    # parsed, which are freed afterwards.
     _require_room(plan, root)
     wanted = tuple(dict.fromkeys(platforms))
     narrowed = replace(_narrowed(source, replace(root), wanted))
@@ -167,14 +167,14 @@ def _add(
                 _add_entry(plan, source, read, manifest.repository, entry, depth)
     else:
         _add_image(plan, manifest)
-    # Those below an index have been added after the index was read.
+    # Again: the children of an index have been added since.
     _require_room(plan, manifest)
     plan.manifests.append(manifest)
     plan.length += len(manifest.content)
 
 
 def _turn_for(content: bytes) -> AbstractContextManager[None]:
-    """The turn to take something large apart (``console.registry.large_content``); what is small needs none."""
+    """The lock for parsing large content (``console.registry.large_content``); none for small content."""
     return one_at_a_time() if len(content) > SMALL_BYTES else nullcontext()
 
 
@@ -202,9 +202,9 @@ def _add_entry(
     entry: Descriptor,
     depth: int,
 ) -> None:
-    """Add what an index names: a manifest with all below it, or a blob, as BuildKit's cache names its layers.
+    """Add an entry of an index: a manifest with its children, or a blob, as in BuildKit's cache.
 
-    The source says which it is; of two that are possible, what the media type says is tried first.
+    The source decides which it is; the media type decides which request is sent first.
     """
     if entry.media_type not in {"", *MANIFEST_MEDIA_TYPES} and (blob := _blob_at(source, repository, entry)):
         _add_blob(plan, blob)
@@ -212,7 +212,7 @@ def _add_entry(
     try:
         manifest = read(repository, entry.digest)
     except RegistryError as error:
-        # Distribution answers 500 when it is asked for a layer as a manifest, others 404 or with the layer itself.
+        # For a layer requested as a manifest Distribution answers 500, others 404 or the layer itself.
         if error.status is None and not isinstance(error, DigestMismatch):
             raise
         blob = _blob_at(source, repository, entry)
@@ -224,7 +224,7 @@ def _add_entry(
 
 
 def _blob_at(source: RegistryClient, repository: str, entry: Descriptor) -> Descriptor | None:
-    """The blob at the source, with the size that it has there; ``None`` when there is none."""
+    """The blob at the source with its actual size; ``None`` if it does not exist."""
     try:
         return source.stat_blob(repository, entry.digest)
     except NotFound:
@@ -232,10 +232,10 @@ def _blob_at(source: RegistryClient, repository: str, entry: Descriptor) -> Desc
 
 
 def _narrowed(source: RegistryClient, root: Manifest, platforms: tuple[str, ...]) -> Manifest:
-    """``root`` itself when all of it is wanted, else an index of the same form with the platforms that are.
+    """``root`` itself if all platforms are wanted, else an index with only the wanted platforms.
 
-    The same choice gives the same bytes, and so the same digest, each time. Also of one platform an index is made: what
-    the index says of the image, and what is attested of the platform, would be lost with it.
+    The same choice always gives the same bytes, and so the same digest. Also for one platform the result is an index:
+    otherwise annotations of the index and attestations of the platform would be lost.
     """
     if not platforms:
         return root
@@ -246,14 +246,14 @@ def _narrowed(source: RegistryClient, root: Manifest, platforms: tuple[str, ...]
     _require(platforms, [child.platform for child in shown])
     wanted = {child.digest for child in shown if any(_is(child.platform, one) for one in platforms)}
     document = parse(root.content)
-    kept = [
+    selected = [
         entry
         for entry, child in zip(document["manifests"], root.children, strict=True)
         if child.digest in wanted or _about(child) in wanted
     ]
-    if len(kept) == len(root.children):
+    if len(selected) == len(root.children):
         return root
-    content = json.dumps({**document, "manifests": kept}, separators=(",", ":")).encode()
+    content = json.dumps({**document, "manifests": selected}, separators=(",", ":")).encode()
     return replace(root, digest=Digest.of(content), content=content)
 
 
@@ -263,21 +263,21 @@ def _about(child: Child) -> str:
 
 
 def _is(platform: Platform | None, asked: str) -> bool:
-    """Whether a platform is the one asked for; without a variant every variant is meant."""
+    """Whether a platform matches the requested one; without a variant any variant matches."""
     if platform is None:
         return False
     return asked in {str(platform), f"{platform.os}/{platform.architecture}"}
 
 
-def _require(asked: tuple[str, ...], there: list[Platform | None]) -> None:
+def _require(asked: tuple[str, ...], available: list[Platform | None]) -> None:
     for one in asked:
-        if not any(_is(platform, one) for platform in there):
-            names = ", ".join(sorted({str(platform) for platform in there if platform})) or "no named platform"
+        if not any(_is(platform, one) for platform in available):
+            names = ", ".join(sorted({str(platform) for platform in available if platform})) or "none that is named"
             raise CannotTransfer(f"The image does not have the platform {one}. It has: {names[:200]}.")
 
 
 def _platform_of(source: RegistryClient, manifest: Manifest) -> Platform | None:
-    """The platform of a single image, which its configuration says (OCI image specification, "Image Configuration")."""
+    """The platform of a single image, from its configuration (OCI image specification, "Image Configuration")."""
     if manifest.config is None:
         return None
     try:

@@ -20,20 +20,20 @@ from registry_client import (
     UnexpectedAnswer,
 )
 
-# Of another one's name, in a sentence of a bounded length.
+# Longest host name in a message, in characters.
 _LONGEST_HOST = 60
-# An error that no rule here expects.
-BROKEN = "Something went wrong inside My Images. Ask an administrator to check the log."
-# Added to the last problem of a copy that was retried for too long.
-GIVEN_UP = "My Images retried for a day, then gave up."
+# Message for an unexpected error.
+BROKEN = "Something went wrong inside My Images; an administrator finds more in the log."
+# Added to the last message of a copy that was retried for too long.
+GIVEN_UP = "It was tried for a day."
 
 
 class TooSlow(RegistryUnavailable):
-    """A registry that answers, but so slowly that it would keep a place from others."""
+    """The registry answers so slowly that it would block others."""
 
 
 class SourceFailure(Exception):
-    """The registry that is copied from failed; ``error`` says how."""
+    """The source registry failed with ``error``."""
 
     def __init__(self, error: RegistryError) -> None:
         super().__init__(str(error))
@@ -42,14 +42,14 @@ class SourceFailure(Exception):
 
 @dataclass(frozen=True)
 class Problem:
-    """The sentence for the page: the cause alone. The page adds that what ``passes`` is retried, and when."""
+    """The message for the page, only with the cause. If it ``passes``, the page adds when it is retried."""
 
     sentence: str
     passes: bool
 
 
 def of_source(transfer: Transfer, error: RegistryError) -> Problem:
-    """What is wrong at the registry that is copied from."""
+    """The problem for an error of the source registry."""
     hub = not transfer.source
     name = "Docker Hub" if hub else transfer.source.partition("://")[2]
     if isinstance(error, TooSlow):
@@ -69,7 +69,7 @@ def of_source(transfer: Transfer, error: RegistryError) -> Problem:
 
 def _not_found(transfer: Transfer, name: str) -> Problem:
     hub = not transfer.source
-    # A cache that Docker Hub refuses, or that cannot reach it, says of a tag that it is not there (Distribution 2.8).
+    # Distribution 2.8 as a cache answers "not found" for a tag when Docker Hub rejects it or cannot be reached.
     if hub and not transfer.digest and _known(transfer):
         return Problem(f"Docker Hub does not provide “{transfer.origin}” at the moment, or no longer has it.", True)
     if not transfer.digest:
@@ -81,7 +81,7 @@ def _not_found(transfer: Transfer, name: str) -> Problem:
 
 
 def _known(transfer: Transfer) -> bool:
-    """Whether Docker Hub's catalogue has the tag."""
+    """Whether the stored catalogue of Docker Hub has the tag."""
     name = transfer.repository.removeprefix("library/")
     return OfficialTag.objects.filter(image__name=name, name=transfer.reference).exists()
 
@@ -113,7 +113,7 @@ def _refused_token_server(error: RefusedTokenServer, name: str) -> str:
 
 
 def of_target(error: RegistryError) -> Problem:
-    """What is wrong at the installation's own registry."""
+    """The problem for an error of our own registry."""
     if isinstance(error, RegistryUnavailable):
         if error.status is not None:
             return Problem("The registry of My Images returned an error. Its storage may be full.", True)

@@ -1,4 +1,4 @@
-"""Parse image references of other registries, as people type them after ``docker pull``."""
+"""Parse image references of other registries, as used with ``docker pull``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _REFERENCE = re.compile(
     rf"(?::(?P<tag>{TAG_PATTERN}))?(?:@(?P<digest>{DIGEST_PATTERN}))?"
 )
 _LONGEST_HOST = 253
-# Characters: scheme, host, port, repository, tag and digest at their longest are a few less.
+# Characters: the longest scheme, host, port, repository, tag and digest together have a few less.
 LONGEST = 800
 
 
@@ -25,7 +25,7 @@ LONGEST = 800
 class Reference:
     """An image on a registry: its scheme, host with port, repository, and tag or digest.
 
-    ``tag`` is the tag that was named, also beside a digest; empty for a digest alone.
+    ``tag`` is the given tag, also beside a digest; empty if there is only a digest.
     """
 
     scheme: str
@@ -37,7 +37,7 @@ class Reference:
 
     @property
     def url(self) -> str:
-        """The registry's address."""
+        """The registry's URL."""
         return f"{self.scheme}://{self.host}" + (f":{self.port}" if self.port else "")
 
 
@@ -50,17 +50,17 @@ def _is_ipv6(text: str) -> bool:
 
 
 def parse(text: str) -> Reference:
-    """What ``text`` names, by Docker's rules: without a registry's name it is Docker Hub, without a tag ``latest``.
+    """Parse ``text`` by Docker's rules: the default registry is Docker Hub, the default tag ``latest``.
 
-    ``https://`` may stand in front, or ``http://`` for a registry without TLS.
+    It may begin with ``https://``, or ``http://`` for a registry without TLS.
 
-    :raises ValueError: when it is no image's name.
+    :raises ValueError: when it is not an image reference.
     """
     match = _REFERENCE.fullmatch(text.strip()) if len(text) <= LONGEST else None
     if match is None:
         raise ValueError("not the name of an image")
     host, port, repository = match["host"], match["port"], match["repository"]
-    # "team/app" is an image of Docker Hub's, "localhost/app" and "team.example/app" are on hosts of these names.
+    # "team/app" is on Docker Hub; "localhost/app" and "team.example/app" begin with a host name.
     if host and not (port or match["scheme"] or "." in host or host[0] == "[" or host == "localhost"):
         host, repository = None, f"{host}/{repository}"
     first = repository.partition("/")[0]

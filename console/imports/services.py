@@ -28,12 +28,12 @@ from registry_client import RefusedAddress
 def copy_official(
     account: Account, name: str, reference: str, namespace: Namespace, target: str, tag: str, platforms: Iterable[str]
 ) -> Transfer:
-    """Begin to copy an official image of Docker Hub's, out of the cache, to ``namespace/target:tag``.
+    """Start a copy of an official image of Docker Hub, from the cache, to ``namespace/target:tag``.
 
-    The image is created, private, when there is none of that name; a tag that is there is replaced.
+    If the image does not exist, a private one is created; an existing tag is replaced.
 
-    :param name: the official image's, without ``library/``.
-    :param platforms: those to copy; none for all.
+    :param name: of the official image, without ``library/``.
+    :param platforms: the platforms to copy; none for all.
     :raises ValidationError: keyed by field.
     """
     if refusal := rules.refuse_docker_hub():
@@ -51,11 +51,11 @@ def import_image(
     platforms: Iterable[str],
     login: tuple[str, str] | None = None,
 ) -> Transfer:
-    """Begin to copy an image from any registry to ``namespace/target:tag``, as ``copy_official`` does.
+    """Start an import of an image from any registry to ``namespace/target:tag``, like ``copy_official``.
 
-    Nothing is asked of the network here: what the registry's name resolves to is looked at by the job.
+    Does not use the network: the job resolves the registry's name.
 
-    :param login: user name and password for that registry; kept encrypted for the job alone, for an hour at most.
+    :param login: user name and password for that registry; stored encrypted for the job, for an hour at most.
     :raises ValidationError: keyed by field.
     """
     try:
@@ -84,7 +84,7 @@ def _begin(
     tag = tag.strip()
     require_tag(tag)
     with transaction.atomic():
-        # One request at a time for one account, or two at once could pass the limit together.
+        # Lock the account: otherwise two concurrent requests could exceed the limit (race).
         Account.objects.select_for_update(no_key=True).get(pk=account.pk)
         _require_room(account)
         image = locked_target(account, target_image(account, namespace, target), tag)
@@ -117,9 +117,9 @@ def _require_room(account: Account) -> None:
 
 
 def cancel(account: Account, transfer: Transfer) -> None:
-    """Stop a transfer: the tag is left as it is.
+    """Cancel a transfer; the tag is not changed.
 
-    :raises ValidationError: when it has ended, or the tag is being put at this moment.
+    :raises ValidationError: when it has ended, or the tag is being written.
     """
     _require(account, transfer)
     with image_locked(transfer.image_id):
@@ -133,9 +133,9 @@ def cancel(account: Account, transfer: Transfer) -> None:
 
 
 def retry(account: Account, transfer: Transfer) -> Transfer:
-    """Try once more what failed or was cancelled; what has been copied is not copied again.
+    """Retry a failed or cancelled transfer; blobs that are copied already are not copied again.
 
-    :raises ValidationError: when it cannot be tried again as it is, or may not.
+    :raises ValidationError: when it cannot be retried, or the account may not.
     """
     _require(account, transfer)
     with transaction.atomic():
@@ -146,7 +146,7 @@ def retry(account: Account, transfer: Transfer) -> Transfer:
         if row is None or not row.can_be_retried:
             raise ValidationError(_("This copy can’t be retried. Import the image again."))
         row.state, row.problem, row.finishing = Transfer.State.RUNNING, "", False
-        # The tag as it is now, which may be another than it was.
+        # Reads the tag again, which may have changed.
         row.digest = row.result = ""
         row.bytes_done = row.bytes_total = 0
         row.attempt += 1
@@ -160,7 +160,7 @@ def retry(account: Account, transfer: Transfer) -> Transfer:
 
 
 def dismiss(account: Account, transfer: Transfer) -> None:
-    """Forget a transfer that failed or was cancelled; nothing happens while it runs.
+    """Dismiss a failed or cancelled transfer; no effect while it is running.
 
     :raises ValidationError: when it is not the account's.
     """

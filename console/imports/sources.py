@@ -15,32 +15,31 @@ from console.imports.models import Transfer
 from console.registry import connection
 from registry_client import AddressGuard, Challenged, Connections, RegistryClient
 
-# A registry that sends a byte now and then would keep a worker's place for ever: what brings less than a piece in so
-# many seconds is broken off.
+# Timeout without a piece of data: a registry that sends single bytes would block a thread of the worker for ever.
 _LONGEST_SILENCE = 300.0
 
 
 @dataclass(frozen=True)
 class Source:
-    """A registry to copy from. ``came`` is to be called with each piece that has come."""
+    """A registry to copy from. Call ``came`` after each received piece (heartbeat of the timeout)."""
 
     client: RegistryClient
     came: Callable[[], None] = lambda: None
 
 
 def guard() -> AddressGuard:
-    """Where imports may go: to public addresses, and to the hosts that the administrator allows."""
+    """Address guard against SSRF: imports may connect to public addresses, and to allowed hosts."""
     return AddressGuard(settings.ALLOWED_IMPORT_HOSTS)
 
 
 @contextmanager
 def source_of(transfer: Transfer) -> Iterator[Source]:
-    """The registry that ``transfer`` copies from.
+    """Connect to the source registry of ``transfer``.
 
-    Docker Hub's official images come from the cache, which is ours. Anybody else's registry is called through the
-    guard, its token server and the addresses that it redirects to as well.
+    Docker Hub's official images come from our own cache. Other registries are called through the address guard, and so
+    are their token servers and redirects.
 
-    :raises console.imports.credentials.Expired: when the credentials for it are not kept any longer.
+    :raises console.imports.credentials.Expired: when its credentials have expired.
     """
     if not transfer.source:
         yield Source(connection.hub())
@@ -62,7 +61,7 @@ def source_of(transfer: Transfer) -> Iterator[Source]:
 
 @contextmanager
 def _watched(connections: Connections) -> Iterator[Callable[[], None]]:
-    """Break off what brings nothing for too long; gives what is to be called when something has come."""
+    """Watchdog: closes the connections if nothing is received for too long; yields the heartbeat function."""
     last, ended = time.monotonic(), threading.Event()
 
     def came() -> None:

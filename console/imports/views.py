@@ -1,4 +1,4 @@
-"""Import images, and copy official images."""
+"""Pages for imports, and for copies of official images."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from console.web.rendering import add_errors, dialog, go
 @require_http_methods(["GET", "POST"])
 @activated
 def official(request: Request, name: str, tag: str) -> HttpResponse:
-    """Copy an official image to a namespace of one's own. Docker Hub is not asked: the page shows what is known."""
+    """Copy an official image to an own namespace. The page uses stored data; it does not call Docker Hub."""
     form = OfficialCopyForm(
         request.user, _platforms_known(name, tag), request.POST or None, initial={"name": name, "tag": tag}
     )
@@ -54,7 +54,7 @@ def official(request: Request, name: str, tag: str) -> HttpResponse:
 
 def _platforms_known(name: str, tag: str) -> list[str]:
     row = OfficialTag.objects.filter(image__name=name, name=tag).first()
-    # A Windows platform is listed with its version, which no copy chooses by.
+    # A Windows platform is listed with its version, which cannot be selected.
     names = [str(one.get("name", "")).partition(" ")[0] for one in row.platforms] if row else []
     return list(dict.fromkeys(one for one in names if one and not one.startswith("unknown")))
 
@@ -63,7 +63,7 @@ def _platforms_known(name: str, tag: str) -> list[str]:
 @require_http_methods(["GET", "POST"])
 @activated
 def importing(request: Request) -> HttpResponse:
-    """Copy an image from any registry. What it is called there may be given in the address."""
+    """Import an image from any registry. The URL may contain the image reference."""
     given = {
         key: request.GET[key] for key in ("reference", "namespace", "name", "tag", "platforms") if key in request.GET
     }
@@ -89,7 +89,7 @@ def importing(request: Request) -> HttpResponse:
 
 
 def _begun(request: Request, made: Transfer) -> HttpResponse:
-    # Green is for what has succeeded, and this has only begun.
+    # Not "success", because the copy has only started.
     messages.info(request, _("The copy of “%s” has started. It will appear here when finished.") % made.origin)
     return go(request, reverse("image", args=[made.image.repository]))
 
@@ -97,21 +97,21 @@ def _begun(request: Request, made: Transfer) -> HttpResponse:
 @require_POST
 @activated
 def cancel(request: Request, repository: str, number: int) -> HttpResponse:
-    """Stop a copy under way."""
+    """Cancel a running copy."""
     return _done(request, repository, number, services.cancel)
 
 
 @require_POST
 @activated
 def retry(request: Request, repository: str, number: int) -> HttpResponse:
-    """Try once more."""
+    """Retry a failed or cancelled copy."""
     return _done(request, repository, number, services.retry)
 
 
 @require_POST
 @activated
 def dismiss(request: Request, repository: str, number: int) -> HttpResponse:
-    """Take the notice of a copy that failed or was cancelled away."""
+    """Dismiss the notice of a failed or cancelled copy."""
     return _done(request, repository, number, services.dismiss)
 
 

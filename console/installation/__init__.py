@@ -1,1 +1,1 @@
-"""What is set and stored on this machine: environment variables, keys, files, what the log leaves out."""
+"""Configuration and secrets of this machine: environment variables, keys, files, log formatting."""

@@ -1,4 +1,4 @@
-"""Environment variables: every variable the product reads, typed and checked."""
+"""Configuration: every environment variable that the product reads, typed and validated."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BASE_DIR = Path(__file__).resolve().parents[2]
 
 RESTART_REQUEST = "restart_registries"
 
-# The registry that Docker Hub's images come from.
+# Docker Hub's registry.
 DOCKER_HUB = "https://registry-1.docker.io"
 
 # A Unix socket's path may have 107 bytes; PostgreSQL adds "/.s.PGSQL.5432.lock" to the folder.
@@ -26,13 +26,13 @@ _LONGEST_SOCKET_DIR = 107 - len("/.s.PGSQL.5432.lock")
 
 @dataclass(frozen=True)
 class Environment:
-    """The program's configuration as given by environment variables, with defaults filled in."""
+    """The configuration from environment variables, with defaults."""
 
     data_dir: Path
     database_url: str = field(repr=False)
     embedded_database: bool
     postgres_options: tuple[str, ...]
-    # Empty for the one in the data folder.
+    # Empty: use the key in the data folder.
     secret_key: str = field(repr=False)
     admin_password: str = field(repr=False)
     allowed_hosts: tuple[str, ...]
@@ -59,7 +59,7 @@ class Environment:
     token_seconds: int
     trusted_proxies: tuple[str, ...]
     dockerhub: bool
-    # Why the running My Images serves no cache although it is wanted: "port", "program", "files", or empty.
+    # Why the cache of Docker Hub is enabled but not running: "port", "program", "files", or empty.
     dockerhub_missing: str
     dockerhub_port: int
     dockerhub_url: str
@@ -77,7 +77,7 @@ class Environment:
     changes_per_minute: int
     audit_summary_seconds: float
     statement_timeout: bool
-    # The log's files in DATA_DIR/log, all together, in megabytes; 0 for none.
+    # Total size of the log files in DATA_DIR/log, in megabytes; 0 for none.
     log_files_mb: int
     local_accounts: bool
     require_second_factor: bool
@@ -93,36 +93,36 @@ class Environment:
 
     @property
     def console_registry_service(self) -> str:
-        """The name, and so the audience of tokens, of the registry process that answers the console's own calls.
+        """The service name (audience of tokens) of the registry process that the console itself calls.
 
-        The inner process has a name of its own: a token that a person was given opens nothing there.
+        The inner process has its own name, so that a user's token is not valid there.
         """
         is_inner = self.console_registry_url != self.registry_url
         return self.inner_registry_service if is_inner else self.registry_service
 
     @property
     def inner_registry_service(self) -> str:
-        """The name of the bundled registry's inner process."""
+        """The service name of the bundled registry's inner process."""
         return f"{self.registry_service}-inner"
 
     @property
     def dockerhub_inner_service(self) -> str:
-        """The name of the process that serves what Docker Hub's cache holds, for the console alone."""
+        """The service name of the process that serves the content of Docker Hub's cache, only for the console."""
         return f"{self.dockerhub_service}-inner"
 
     @property
     def inner_registry_file(self) -> Path:
-        """Where a running My Images writes the address of its inner registry, for commands started beside it."""
+        """The file with the address of the inner registry, for management commands while My Images runs."""
         return inner_registry_file(self.data_dir)
 
     @property
     def dockerhub_inner_file(self) -> Path:
-        """Where it writes the address of the process that serves what Docker Hub's cache holds, and asks nobody."""
+        """The file with the address of the process that serves the cache's content without contacting Docker Hub."""
         return dockerhub_inner_file(self.data_dir)
 
     @property
     def dockerhub_missing_file(self) -> Path:
-        """Where it writes why it serves no cache of Docker Hub's images: see ``dockerhub_missing``."""
+        """The file that says why the cache of Docker Hub is not running: see ``dockerhub_missing``."""
         return dockerhub_missing_file(self.data_dir)
 
     @property
@@ -132,7 +132,7 @@ class Environment:
 
 
 def socket_dir(data_dir: Path) -> Path:
-    """Where the embedded PostgreSQL puts its socket: under ``data_dir`` unless that path is too long for one."""
+    """Folder of the embedded PostgreSQL's socket: under ``data_dir`` unless that path is too long for a socket."""
     inside = data_dir / "run" / "postgres"
     if len(os.fsencode(inside)) <= _LONGEST_SOCKET_DIR:
         return inside
@@ -156,7 +156,7 @@ def dockerhub_missing_file(data_dir: Path) -> Path:
 
 
 def _written(file: Path, otherwise: str) -> str:
-    """The address in a file of a running My Images."""
+    """Read a file that a running My Images has written; ``otherwise`` if it does not exist."""
     try:
         return file.read_text().strip() or otherwise
     except OSError:
@@ -164,14 +164,14 @@ def _written(file: Path, otherwise: str) -> str:
 
 
 def _token_realm(console_url: str, given: bool, port: int) -> str:
-    """The token endpoint's address, which the registries name as their realm.
+    """The URL of the token endpoint: the realm of the registries.
 
     Without ``CONSOLE_URL`` it is on ``localhost``: clients built on go-containerregistry 0.21.4 or later (crane, ko,
     kaniko) refuse a realm whose host is a private or loopback IP address, unless it is the registry's own host and port
     (``validateRealmURL`` in ``pkg/v1/remote/transport/bearer.go``). The console listens on both addresses of that name,
     see ``console.local.gunicorn.hosts``.
 
-    :param given: whether ``console_url`` was configured; then it is used as it is.
+    :param given: whether ``console_url`` was configured; then it is used unchanged.
     """
     base = console_url if given else f"http://localhost:{port}"
     return f"{base}/token/"
@@ -181,8 +181,7 @@ def load(environ: Mapping[str, str] | None = None) -> Environment:
     """Read the environment.
 
     :param environ: the variables, ``os.environ`` when not given.
-    :raises EnvironmentProblem: when values cannot be used: with all of them, or, when each can be used, with those that
-        cannot be used together.
+    :raises EnvironmentProblem: with all invalid values, or, if each is valid, with those that contradict each other.
     """
     variables = Variables(os.environ if environ is None else environ)
     found = _read(variables)
@@ -205,7 +204,7 @@ def _read(variables: Variables) -> Environment:
     service = variables.text("REGISTRY_SERVICE", "my-images-registry")
     dockerhub = variables.switch("DOCKERHUB", True)
     dockerhub_port = variables.port("DOCKERHUB_PORT", 5001)
-    # The cache is always one of ours, on this machine.
+    # The cache always runs on this machine.
     dockerhub_url = f"http://127.0.0.1:{dockerhub_port}"
     return Environment(
         data_dir=data_dir,
@@ -236,7 +235,7 @@ def _read(variables: Variables) -> Environment:
         registry_service=service,
         token_issuer=variables.text("TOKEN_ISSUER", "my-images-console"),
         token_seconds=variables.token_seconds("TOKEN_SECONDS", 300),
-        # We speak no TLS: with an https address there is somebody before us who does, on this machine unless told.
+        # gunicorn does not terminate TLS: an https URL implies a reverse proxy, by default on this machine.
         trusted_proxies=variables.networks("TRUSTED_PROXIES", "127.0.0.1,::1" if console.scheme == "https" else ""),
         dockerhub=dockerhub,
         dockerhub_missing=_written(dockerhub_missing_file(data_dir), "") if dockerhub else "",
@@ -267,7 +266,7 @@ def _read(variables: Variables) -> Environment:
 
 
 def _contradictions(found: Environment) -> Iterator[str]:
-    """A sentence for each set of values that cannot be used together."""
+    """An error message for each set of values that contradict each other."""
     if found.dockerhub and found.dockerhub_port == found.console_port:
         yield _same_port("CONSOLE_PORT", found.dockerhub_port)
     if found.dockerhub and found.registry_is_ours and found.dockerhub_port == found.registry_port:
@@ -289,5 +288,5 @@ def _same_port(name: str, port: int) -> str:
 
 
 def no_colours(environ: Mapping[str, str] | None = None) -> bool:
-    """Whether what is written to a terminal is to have no colours (no-color.org); asked before all else is read."""
+    """Whether terminal output has no colours (``NO_COLOR``, no-color.org); called before the rest is read."""
     return bool((os.environ if environ is None else environ).get("NO_COLOR"))

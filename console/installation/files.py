@@ -1,4 +1,4 @@
-"""Atomic writes of files: a reader, and a start after a crash, finds the old content or the new."""
+"""Atomic file writes: after a crash, and for concurrent readers, a file has the old content or the new."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _draft(path: Path, content: bytes) -> Iterator[Path]:
 
 
 def create_file(path: Path, content: bytes) -> None:
-    """Write ``path`` with mode 0600 unless it exists. Of two processes that create it at once, one wins whole.
+    """Write ``path`` with mode 0600 unless it exists. In a race of two processes one of them writes all of it.
 
     :raises OSError: when it cannot be written.
     """
@@ -40,7 +40,7 @@ def create_file(path: Path, content: bytes) -> None:
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Write ``path`` with mode 0600, atomically: a reader finds the old content or the new.
+    """Write ``path`` with mode 0600, atomically: readers see the old content or the new.
 
     :raises OSError: when it cannot be written.
     """
@@ -49,7 +49,7 @@ def replace_file(path: Path, content: bytes) -> None:
 
 
 def remove_stale_drafts(folder: Path) -> None:
-    """Remove the temporary files that killed processes left in ``folder``: those older than an hour."""
+    """Remove temporary files older than an hour: killed processes leave them in ``folder``."""
     oldest = time.time() - _DRAFT_SECONDS
     with contextlib.suppress(OSError):
         for entry in os.scandir(folder):

@@ -1,8 +1,8 @@
-"""The installation's secrets: made once under ``DATA_DIR/keys``, mode 0600, and read from there ever after.
+"""Secrets and signing keys of the installation: created once in ``DATA_DIR/keys``, mode 0600.
 
-Registry tokens are signed with one key. The registries, which read what they trust when they start, trust that one, the
-one that will sign next, and those that signed before, for as long as their tokens live. So the key can be changed
-without starting any registry again (``rotate``), and the former one is refused from their next start after that on.
+Registry tokens are signed with one key. The registries read their trusted certificates when they start: of the current
+key, of the next one, and of former ones until their tokens expire. So the key can be rotated without restarting the
+registries (``rotate``); a former key is rejected after their next restart.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from console.installation.files import create_file, remove_stale_drafts, replace
 
 _CERTIFICATE_LIFE = datetime.timedelta(days=3650)
 _CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
-# Certificates of former keys, each until the second in its name.
+# Certificates of former keys; the number is when they expire, in seconds since 1970.
 _RETIRED = "token_retired_{}.pem"
 
 
 @dataclass(frozen=True)
 class Keys:
-    """Where the secrets lie. ``token_certificate`` is what the registry trusts (``rootcertbundle``)."""
+    """Paths of the secrets. ``token_certificate`` has the certificates that registries trust (``rootcertbundle``)."""
 
     folder: Path
     secret_key: str
@@ -43,13 +43,13 @@ class Keys:
 
     @property
     def next_token_key(self) -> Path:
-        """The key that will sign next; the registries trust it already."""
+        """The signing key after the next rotation; the registries trust it already."""
         return self.folder / "token_next.pem"
 
 
 @contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Nobody else changes which keys there are meanwhile."""
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold a file lock, so that only one process changes the keys."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -75,7 +75,7 @@ def _damaged(path: Path, how: str) -> EnvironmentProblem:
 
 
 def _new_signing_pair() -> bytes:
-    """A P-256 key and its self-signed certificate, as one PEM text so that the two always belong together."""
+    """A new P-256 key and its self-signed certificate, in one PEM text so that they always match."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "My Images token signing")])
     now = datetime.datetime.now(datetime.UTC)
@@ -110,9 +110,9 @@ def _new_signing_pair() -> bytes:
 
 
 def _certificate(pair: Path) -> bytes:
-    """The certificate of a signing key and its certificate in one file.
+    """Read the certificate from a file with a signing key and its certificate.
 
-    :raises EnvironmentProblem: when the file does not hold both.
+    :raises EnvironmentProblem: when the file does not contain both.
     """
     text = pair.read_bytes()
     try:
@@ -124,13 +124,13 @@ def _certificate(pair: Path) -> bytes:
 
 
 def _retired(folder: Path) -> list[tuple[int, Path]]:
-    """Certificates of former keys and until when they are trusted, in seconds since 1970; the latest first."""
+    """Certificates of former keys with their expiry in seconds since 1970; the latest first."""
     found = ((path.stem.rpartition("_")[2], path) for path in folder.glob(_RETIRED.format("*")))
     return sorted(((int(end), path) for end, path in found if end.isdigit()), reverse=True)
 
 
 def _renew_bundle(keys: Keys, now: float) -> bool:
-    """See :func:`renew_bundle`; the caller is alone."""
+    """See :func:`renew_bundle`; the caller holds the lock."""
     trusted = [_certificate(keys.token_key), _certificate(keys.next_token_key)]
     for end, path in _retired(keys.folder):
         text = path.read_bytes()
@@ -146,31 +146,31 @@ def _renew_bundle(keys: Keys, now: float) -> bool:
 
 
 def renew_bundle(keys: Keys) -> bool:
-    """Leave out of what the registries trust those former keys whose time is over; whether that changed anything.
+    """Remove expired former keys from the trusted certificates; returns whether the file changed.
 
-    Registries read it when they start.
+    Registries read the file when they start.
     """
     remove_stale_drafts(keys.folder)
-    with _alone(keys.folder):
+    with _locked(keys.folder):
         return _renew_bundle(keys, time.time())
 
 
 def retires_at(keys: Keys) -> float | None:
-    """Until when the key that signed before is trusted, in seconds since 1970; ``None`` when there is none."""
+    """When the previous signing key stops being trusted, in seconds since 1970; ``None`` if there is none."""
     return next((float(end) for end, _ in _retired(keys.folder)), None)
 
 
 def rotate(keys: Keys, overlap: float) -> float:
-    """Sign with the next key from now on, and make another one to follow it.
+    """Rotate the signing key: sign with the next key, and create another next one.
 
-    Every step leaves the signing key among those that the bundle names, wherever this is interrupted.
+    After each step the bundle contains the signing key, so this may be interrupted anywhere.
 
-    :param overlap: for how many seconds what the present key has signed is still to be trusted.
-    :returns: when that ends, in seconds since 1970.
+    :param overlap: how many seconds the former key stays trusted.
+    :returns: when it stops being trusted, in seconds since 1970.
     """
-    with _alone(keys.folder):
+    with _locked(keys.folder):
         end = int(time.time() + overlap) + 1
-        while (keys.folder / _RETIRED.format(end)).exists():  # another was retired in this second
+        while (keys.folder / _RETIRED.format(end)).exists():  # another key has this expiry
             end += 1
         create_file(keys.folder / _RETIRED.format(end), _certificate(keys.token_key))
         keys.next_token_key.replace(keys.token_key)
@@ -180,8 +180,8 @@ def rotate(keys: Keys, overlap: float) -> float:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Every file of the keys' folder, as they are together at one moment: for a backup."""
-    with _alone(folder):
+    """A consistent snapshot of all files in the keys' folder, for a backup."""
+    with _locked(folder):
         return {
             path.name: path.read_bytes()
             for path in folder.iterdir()
@@ -190,9 +190,9 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def write_folder(folder: Path, files: Mapping[str, bytes]) -> Path:
-    """Make a folder of keys out of a backup's, private as the first was.
+    """Restore a folder of keys from a backup, with private permissions.
 
-    :raises OSError: when it cannot be written, or is there.
+    :raises OSError: when it cannot be written, or exists.
     """
     folder.mkdir(mode=0o700)
     for name, content in files.items():
@@ -201,17 +201,17 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> Path:
 
 
 def ensure_keys(data_dir: Path) -> Keys:
-    """Read the installation's secrets, making those that are not there yet.
+    """Read the installation's secrets, and create the missing ones.
 
-    :param data_dir: the installation's data folder; made when missing.
+    :param data_dir: the installation's data folder; created if missing.
     :raises OSError: when the folder cannot be written.
-    :raises EnvironmentProblem: when a secret is damaged; it names the file.
+    :raises EnvironmentProblem: when a secret is damaged; the message names the file.
     """
     return ensure_folder(data_dir / "keys")
 
 
 def ensure_folder(folder: Path) -> Keys:
-    """The same, for a folder of keys wherever it is."""
+    """Like ``ensure_keys``, for any folder of keys."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     pair, certificate = folder / "token_signing.pem", folder / "token_certificate.pem"
     if not pair.exists():
@@ -223,9 +223,9 @@ def ensure_folder(folder: Path) -> Keys:
         token_key=pair,
         token_certificate=certificate,
     )
-    # An installation of before there were two keys has neither the second nor its certificate in the bundle.
+    # Installations of versions with one key have no next key, and no certificate of it in the bundle.
     if not (keys.next_token_key.exists() and certificate.exists()):
-        with _alone(folder):
+        with _locked(folder):
             if not keys.next_token_key.exists():
                 create_file(keys.next_token_key, _new_signing_pair())
             _renew_bundle(keys, time.time())

@@ -1,4 +1,4 @@
-"""Log formatter and filters: no secrets, bounded length, one line for a lost database."""
+"""Log formatter and filter: no secrets, bounded length, one line for a database outage."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ _LOST = re.compile(
     r"|server closed the connection|terminating connection due to (administrator command|unexpected postmaster exit)"
 )
 _SECONDS = 10
-# Characters of a record, its traceback included: the beginning says what happened, the end what went wrong.
+# Longest record with its traceback, in characters. The middle is cut: beginning and end say most.
 LONGEST_RECORD = 16 << 10
-# Addresses in e-mails and sign-in links: the rest of the path is a secret that opens the account.
-_OPENING = re.compile(r"(/sign-in/link/|/account/reset/[^/\s]+/|/account/email/(?!-/))(?!set-password/)[^/\s]+")
+# Paths of links in e-mails and of sign-in links: the rest of the path is a secret that gives access to the account.
+_SECRET_PATH = re.compile(r"(/sign-in/link/|/account/reset/[^/\s]+/|/account/email/(?!-/))(?!set-password/)[^/\s]+")
 
 
 class WithoutSecrets(logging.Formatter):
-    """Cuts what is very long, and leaves out what opens an account.
+    """Removes secrets from log records, and cuts very long ones.
 
-    That is in addresses, which Django logs of each failed or refused request, and in what PostgreSQL says of a failed
-    statement beyond its message (``DETAIL`` holds the whole row, hashes included).
+    Secrets occur in URLs, which Django logs for failed requests, and in the ``DETAIL`` of PostgreSQL's errors, which
+    contains the whole row with its hashes.
     """
 
     def format(self, record: logging.LogRecord) -> str:
@@ -34,17 +34,17 @@ class WithoutSecrets(logging.Formatter):
         for error in _chained(logged):
             if isinstance(error, psycopg.Error) and (message := error.diag.message_primary):
                 text = text.replace(str(error), message)
-        return _cut(_OPENING.sub(r"\1…", text))
+        return _cut(_SECRET_PATH.sub(r"\1…", text))
 
 
 def _cut(text: str) -> str:
-    """At most ``LONGEST_RECORD`` characters of a text, and what says how many were left out."""
+    """Cut a text to ``LONGEST_RECORD`` characters, with a note of how many were removed."""
     half, left_out = LONGEST_RECORD // 2, len(text) - LONGEST_RECORD
     return text if left_out <= 0 else f"{text[:half]} … [{left_out:,} characters left out] … {text[-half:]}"
 
 
 def _chained(errors: Iterable[BaseException | None]) -> Iterator[BaseException]:
-    """These errors, and those that they were raised from or while handling."""
+    """These errors, and their causes and contexts."""
     waiting, seen = list(errors), set[int]()
     while waiting:
         error = waiting.pop()
@@ -55,16 +55,16 @@ def _chained(errors: Iterable[BaseException | None]) -> Iterator[BaseException]:
 
 
 class DatabaseAway(logging.Filter):
-    """Says that the database is away in one line of each process, now and then.
+    """Log filter: shortens errors of a lost database connection to one line per process and interval.
 
-    When it is started again, all that is under way fails at once, each with several tracebacks that say the same.
-    What fails for any other reason is left as it is.
+    When the database restarts, all running requests and jobs fail at once, with several identical tracebacks each.
+    Other errors are logged unchanged.
     """
 
     _told_at = 0.0
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Shorten a record that tells of a lost connection; leave it out when one was told of just before."""
+        """Shorten a record about a lost connection; drop it if another was logged just before."""
         reason = _reason(record)
         if not reason:
             return True
@@ -81,10 +81,10 @@ class DatabaseAway(logging.Filter):
 
 
 def _reason(record: logging.LogRecord) -> str:
-    """How a connection to the database was lost, where that is what the record tells of."""
+    """The error message of a lost database connection; empty if the record is about something else."""
     if record.exc_info and record.exc_info[1]:
         return _loss(record.exc_info[1])
-    # The connection pool logs errors, and connections that broke, without a traceback.
+    # The connection pool logs errors and broken connections without a traceback.
     args = record.args if isinstance(record.args, tuple) else ()
     return next((reason for arg in args if (reason := _loss(arg))), "")
 
@@ -92,7 +92,7 @@ def _reason(record: logging.LogRecord) -> str:
 def _loss(problem: object) -> str:
     if isinstance(problem, psycopg.Connection | psycopg.AsyncConnection):
         return "a connection broke" if problem.broken else ""
-    # What was raised from the loss, not merely after it: that would be another error.
+    # Only __cause__: an exception in __context__ would be another error.
     while isinstance(problem, BaseException):
         if isinstance(problem, psycopg.OperationalError) and _LOST.search(str(problem)):
             return str(problem).splitlines()[0]

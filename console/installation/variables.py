@@ -1,4 +1,4 @@
-"""Environment variables as typed values: each validator names what it expects, and all problems are gathered."""
+"""Parse and validate environment variables; all errors are collected and reported together."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 _SWITCH = {"on": True, "1": True, "true": True, "yes": True, "off": False, "0": False, "false": False, "no": False}
-# What dj-database-url takes for PostgreSQL's.
+# URL schemes that dj-database-url maps to PostgreSQL.
 _DATABASES = {"postgres", "postgresql", "pgsql", "postgis", "timescale", "timescalegis"}
-# It is a part of the key of each identity.
+# Characters: it is part of the key of each identity.
 _LONGEST_ISSUER = 200
 _LONGEST_NUMBER = 9
-# A user name and password in an address.
+# User name and password in a URL.
 _CREDENTIALS = re.compile(r"//[^/@\s]*@")
 
 T = TypeVar("T")
 
 
 class EnvironmentProblem(Exception):
-    """Variables have values that cannot be used. The message is for the operator: one sentence a line for each."""
+    """Environment variables have invalid values. The message is for the operator: one sentence per line for each."""
 
 
 class Variables:
-    """Reads variables; what cannot be used is noted in ``problems``, and read as its default meanwhile."""
+    """Reads variables; an invalid one is added to ``problems``, and its default is returned."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
         self.problems: list[str] = []
 
     def check(self) -> None:
-        """See that all that was read could be used.
+        """Report invalid variables.
 
-        :raises EnvironmentProblem: with all problems, when there are any.
+        :raises EnvironmentProblem: with all problems, if there are any.
         """
         if self.problems:
             raise EnvironmentProblem("\n".join(self.problems))
@@ -46,11 +46,11 @@ class Variables:
         return self._environ.get(name, "").strip() or default
 
     def password(self, name: str) -> str:
-        """A secret, to the letter."""
+        """A secret, including spaces around it."""
         return self._environ.get(name, "")
 
     def secret(self, name: str) -> str:
-        """A secret, or what the file that ``name_FILE`` names has in its place, without spaces around it."""
+        """A secret, or the content of the file in the variable ``name_FILE``, without spaces around it."""
         given, file = self.text(name), self.text(f"{name}_FILE")
         if not file:
             return given
@@ -79,9 +79,9 @@ class Variables:
         return self._number(name, default, lambda count: count > 0, "a whole number above zero")
 
     def token_seconds(self, name: str, default: int) -> int:
-        """How long a token lives; tests shorten a life to seconds by a number below zero.
+        """Lifetime of a token in seconds; tests use negative numbers for a very short one.
 
-        The registry takes a token for a minute longer than it says: a life of three seconds is -57.
+        The registry accepts a token for a minute after it has expired: -57 gives a lifetime of three seconds.
         """
         return self._number(name, default, bool, "a whole number above zero")
 
@@ -100,11 +100,11 @@ class Variables:
         return self._read(name, default, parse, f"a number of seconds, {'zero or more' if zero else 'above zero'}")
 
     def switch(self, name: str, default: bool) -> bool:
-        """On or off, in whatever word."""
+        """A boolean: on or off, in several spellings."""
         return self._read(name, default, lambda raw: _SWITCH[raw.lower()], "on or off")
 
     def level(self, name: str, default: str) -> str:
-        """The name of a level of the log, in capitals."""
+        """The name of a log level, in capitals."""
 
         def parse(raw: str) -> str:
             logging.getLevelNamesMapping()[raw.upper()]
@@ -117,7 +117,7 @@ class Variables:
         return self._read(name, default, _url, "an address like http://127.0.0.1:5000").rstrip("/")
 
     def database(self, name: str, default: str) -> str:
-        """The address of a PostgreSQL database; one that cannot be used is not shown, for its password's sake."""
+        """The URL of a PostgreSQL database; an invalid one is not logged, because it may contain a password."""
         raw = self.text(name, default)
         try:
             parts = urlsplit(raw)
@@ -129,7 +129,7 @@ class Variables:
         return raw
 
     def issuer(self, name: str) -> str:
-        """An identity provider's address; by plain http on this machine alone (OpenID Connect Discovery 1.0, 3)."""
+        """An identity provider's URL; plain http only on this machine (OpenID Connect Discovery 1.0, 3)."""
         return self._read(name, "", _issuer, "an address like https://login.example.com")
 
     def words(self, name: str, default: str = "") -> tuple[str, ...]:
@@ -137,7 +137,7 @@ class Variables:
         return tuple(part.strip() for part in self.text(name, default).split(",") if part.strip())
 
     def options(self, name: str) -> tuple[str, ...]:
-        """Settings of another program, ``name=value``, separated by spaces; what has no ``=`` is left out."""
+        """Settings of another program, ``name=value``, separated by spaces; parts without ``=`` are ignored."""
         return tuple(part for part in self.text(name).split() if "=" in part)
 
     def networks(self, name: str, default: str) -> tuple[str, ...]:
@@ -160,15 +160,15 @@ class Variables:
         return frozenset(pairs)
 
     def prefixes(self, name: str) -> tuple[str, ...]:
-        """Regular expressions for addresses that begin as is given, each in the syntax that Go and Python share.
+        """Regular expressions for URL prefixes, in the syntax that Go and Python share.
 
-        :return: one for any address over http or https when nothing is given, and none for ``none``.
+        :return: one for any http or https URL when the variable is empty, and none for ``none``.
         """
         given = [part for part in re.split(r"[\s,]+", self.text(name)) if part]
         if given == ["none"]:
             return ()
         for prefix in given:
-            # With the slash: "https://example.com" is also the beginning of "https://example.com.evil.example".
+            # The slash is required: "https://example.com" is also a prefix of "https://example.com.evil.example".
             if not re.fullmatch(r"https?://[A-Za-z0-9.:\[\]-]+/[!-~]*", prefix):
                 self._unusable(name, "has", prefix, "beginnings of addresses like https://mcr.microsoft.com/, or none")
         return tuple(f"^{re.escape(prefix)}" for prefix in given) or (r"(?i)^https?://",)
@@ -182,7 +182,7 @@ class Variables:
         return self._read(name, default, parse, expected)
 
     def _read(self, name: str, default: T, parse: Callable[[str], T], expected: str) -> T:
-        """What ``parse`` makes of a variable, which raises ``LookupError`` or ``ValueError`` for what is none."""
+        """Parse a variable; ``parse`` raises ``LookupError`` or ``ValueError`` for an invalid value."""
         raw = self.text(name)
         try:
             return parse(raw) if raw else default

@@ -1,1 +1,1 @@
-"""Background jobs: how they are queued, retried, and which errors are an outage."""
+"""Background jobs: queues, retries, and which errors count as an outage."""

@@ -1,4 +1,4 @@
-"""Classify errors: outages of the registry or the database, which are retried without an end."""
+"""Classify errors: outages of the registry or the database, which are retried without limit."""
 
 from __future__ import annotations
 
@@ -11,20 +11,19 @@ from registry_client import RegistryUnavailable, Unauthorized
 
 
 def is_of_one_tag(error: BaseException) -> bool:
-    """Whether a registry that works answers so because of a single tag that it cannot read (500), and will again."""
+    """Whether the registry answered 500 because it cannot read a single tag: a permanent error, not an outage."""
     return isinstance(error, RegistryUnavailable) and error.status == HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 def is_outage(error: BaseException) -> bool:
-    """Whether the registry does not answer, or does not let the console in: what is asked for is not at fault."""
+    """Whether the registry does not answer, or rejects the console's own token: not the fault of the requested item."""
     return isinstance(error, Unauthorized) or (isinstance(error, RegistryUnavailable) and not is_of_one_tag(error))
 
 
 def is_database_outage(error: BaseException) -> bool:
-    """Whether the database does not answer or is short of something; a row or statement that it refuses is no outage.
+    """Whether the database does not answer or lacks a resource; a rejected row or statement is no outage.
 
-    A statement that takes too long, is too long or too complex (PostgreSQL's errors of class 54) stays so, however
-    often it is tried.
+    A statement that times out, or is too long or complex (PostgreSQL's errors of class 54), would fail at each retry.
     """
     refused = took_too_long(error) or (getattr(error.__cause__, "sqlstate", None) or "").startswith("54")
     return isinstance(error, (OperationalError, InterfaceError)) and not refused

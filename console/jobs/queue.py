@@ -1,7 +1,7 @@
 """Job queues, locks, retries with backoff, and deduplication of jobs.
 
-The queue is Procrastinate's, in PostgreSQL: a job is deferred in the transaction that makes it necessary, and one
-whose worker died is started again (``console.operations.jobs``).
+The queue is Procrastinate's, in PostgreSQL: a job is deferred in the transaction that makes it necessary. A job whose
+worker died is retried (``console.operations.jobs``).
 """
 
 from __future__ import annotations
@@ -22,70 +22,70 @@ from console.jobs.outages import is_database_outage, is_outage
 
 log = logging.getLogger(__name__)
 
-# Several queues, so that long deletions never keep a push from showing on the pages, nor slow registries elsewhere a
-# deletion from beginning.
+# Several queues, so that long deletions never delay the sync of pushes, and slow external registries never delay
+# deletions.
 INDEX_QUEUE = "index"
 WORK_QUEUE = "work"
 TRANSFER_QUEUE = "transfer"
-# Of work that has failed: whatever else can be done comes first, also what has the same lock. Fresh work has 0, or less
-# where its account has much of it waiting (console.repositories.fairness), and always more than this.
+# Priority of retries: all new jobs come first, also those with the same lock. New jobs have 0, or less if their account
+# has many waiting jobs (console.repositories.fairness), but always more than this.
 LATER_PRIORITY = -2000
 _QUEUE_AGAIN_SECONDS = 0.5
-# Two days of tries. What was not given up before, as it should be, ends as a failed job in the administration.
+# Two days of retries. Jobs should give up earlier themselves; after this one is listed as failed in the administration.
 _MOST_ATTEMPTS = 5000
 
 
 def repository_lock(repository: str) -> str:
-    """Jobs with this lock run one after another: by priority, then in the order they were asked for."""
+    """The lock that serialises the jobs of one repository: by priority, then in the order they were queued."""
     return f"repository:{repository}"
 
 
 def busy_repositories(repositories: Iterable[str]) -> set[str]:
-    """Those of these repositories that a job with the repository's lock is at work on, or waits for."""
+    """Those of these repositories that have a waiting or running job with the repository's lock."""
     locks = {repository_lock(repository): repository for repository in repositories}
     jobs = ProcrastinateJob.objects.filter(lock__in=locks, status__in=["todo", "doing"])
     return {locks[lock] for lock in jobs.values_list("lock", flat=True) if lock}
 
 
 class KeepTrying(BaseRetryStrategy):
-    """Tries again after 1, 2, 4 … at most ``longest`` seconds: for work that must end some day.
+    """Retry strategy with exponential backoff: after 1, 2, 4 … at most ``longest`` seconds.
 
-    For ever while the registry or the database is away (``console.jobs.outages``): not where it is there and refuses.
-    Work that fails otherwise is given up by the job itself, which says so on the pages
-    (``console.repositories.failures``).
+    Without limit during an outage of the registry or the database (``console.jobs.outages``). For other errors the job
+    itself gives up after some attempts, and pages show that (``console.repositories.failures``).
     """
 
     def __init__(self, longest: int = 30) -> None:
         self.longest = longest
 
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
-        """When to try again after ``exception``; not at all where it was tried very often and is no outage."""
+        """When to retry after ``exception``; never after very many attempts, unless it is an outage."""
         if job.attempts >= _MOST_ATTEMPTS and not (is_outage(exception) or is_database_outage(exception)):
             return None
         seconds = min(self.longest, 2 ** min(job.attempts, 10))
-        # Of what has failed, too, those come first whose account has less.
+        # Fair scheduling among retries, too: accounts with fewer waiting jobs come first.
         priority = job.priority if job.priority <= LATER_PRIORITY else LATER_PRIORITY + min(job.priority, 0)
         return RetryDecision(retry_in={"seconds": seconds}, priority=priority)
 
 
-_WAITS = "SELECT EXISTS (SELECT FROM procrastinate_jobs WHERE queueing_lock = %s AND status = 'todo')"
+_IS_WAITING = "SELECT EXISTS (SELECT FROM procrastinate_jobs WHERE queueing_lock = %s AND status = 'todo')"
 
 
 def defer_once(
     task: Task[Any, Any, Any], key: str, *, lock: str, in_seconds: int = 0, priority: int = 0, **arguments: Any
 ) -> bool:
-    """Queue ``task`` unless the same is waiting already; whether it was queued.
+    """Queue ``task`` unless a job with the same ``key`` is waiting (deduplication).
 
-    :param key: what makes two jobs the same.
+    :param key: the queueing lock.
+    :return: whether it was queued.
     """
-    # Mostly it can be seen beforehand: a refused row is an error in the database's log.
+    # Checked first: a violated constraint would be an error in the database's log. A race is handled below.
     with connection.cursor() as cursor:
-        cursor.execute(_WAITS, [key])
+        cursor.execute(_IS_WAITING, [key])
         if cursor.fetchone()[0]:
             return False
     schedule: dict[str, Any] = {"schedule_in": {"seconds": in_seconds}} if in_seconds else {}
     try:
-        # A refused row would spoil the caller's transaction, were it not in a savepoint of its own.
+        # A savepoint: a violated constraint would abort the caller's transaction.
         with transaction.atomic():
             task.configure(lock=lock, queueing_lock=key, priority=priority, **schedule).defer(**arguments)
     except AlreadyEnqueued:
@@ -96,30 +96,31 @@ def defer_once(
 def defer_again(
     task: Task[Any, Any, Any], key: str, *, lock: str, attempt: int, longest: int = 30, **arguments: Any
 ) -> None:
-    """Queue what has failed once more, after 1, 2, 4 … at most ``longest`` seconds, unless that is waiting already.
+    """Queue a retry of a failed job, after 1, 2, 4 … at most ``longest`` seconds, unless one is waiting already.
 
-    A job that was queued under a key cannot be retried when the same was queued while it ran: there may be one of them,
-    Procrastinate's retry fails, and the job's row would hold its lock for ever.
+    Procrastinate's own retry fails for a job with a queueing lock if another with the same key was queued while it ran;
+    the job's row would then hold its lock for ever.
 
-    A database that is there and has no room is asked until it has: nobody else would do what has failed.
+    If the database lacks a resource (such as disk space), this waits until it is back: the retry would be lost
+    otherwise.
 
-    :param key: what the job was queued under; this one waits under another, so that news need not wait with it.
-    :param attempt: how often it has failed before; ``task`` is given one more.
-    :raises django.db.DatabaseError: when the connection is lost. The worker that lost it ends, and whoever takes its
-        place looks at everything.
+    :param key: the queueing lock of the job; the retry has another, so that new events are not blocked behind it.
+    :param attempt: how many attempts have failed before; ``task`` is given one more.
+    :raises django.db.DatabaseError: when the connection is lost. The worker then exits, and the next one reconciles
+        everything when it starts.
     """
-    refused = False
+    logged = False
     while True:
-        # What failed may have been the connection, and would fail here again.
+        # A broken connection may be why the job failed; it would fail here again.
         close_old_connections()
         try:
             _defer_again(task, key, lock, attempt, longest, arguments)
         except (DatabaseError, ConnectorException) as error:
-            if connection.in_atomic_block or not _has_no_room(error):
+            if connection.in_atomic_block or not _lacks_resources(error):
                 raise
-            if not refused:
+            if not logged:
                 log.warning("%s cannot be queued again yet: %s", task.name, error.__cause__ or error)
-            refused = True
+            logged = True
             time.sleep(_QUEUE_AGAIN_SECONDS)
         else:
             return
@@ -143,8 +144,8 @@ def _defer_again(
         pass
 
 
-def _has_no_room(error: BaseException) -> bool:
-    """Whether the database is there and short of something, such as its disk (PostgreSQL's errors of class 53)."""
+def _lacks_resources(error: BaseException) -> bool:
+    """Whether the database lacks a resource such as disk space (PostgreSQL's errors of class 53)."""
     while error.__cause__ is not None:
         error = error.__cause__
     return (getattr(error, "sqlstate", None) or "").startswith("53")

@@ -1,1 +1,1 @@
-"""One machine, one command: embedded PostgreSQL, registry, gunicorn and worker under one supervisor."""
+"""Supervisor for one machine: runs embedded PostgreSQL, registry, gunicorn and worker."""

@@ -1,4 +1,4 @@
-"""``python -m console.local``: the whole of My Images on this machine, in the foreground."""
+"""``python -m console.local``: run all of My Images on this machine, in the foreground."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from console.installation.environment import BASE_DIR, Environment, EnvironmentP
 from console.installation.files import remove_stale_drafts, replace_file
 from console.installation.keys import Keys, ensure_keys, renew_bundle
 from console.local import gunicorn, hub_configuration, linux, orphans, ports, registry
-from console.local.children import LOOK_AGAIN_SIGNAL, Child
+from console.local.children import RECONCILE_SIGNAL, Child
 from console.local.log import LOG, say
 from console.local.postgres import Postgres
 from console.local.problems import Problem
 from console.local.storage import Guard
 from console.local.supervisor import RECOVERY_SECONDS, Stopped, Supervisor
 
-# What the parts write of every day's work: a start, a client that has no token yet, a manifest that is not there.
+# Routine log lines that are left out: of a start, a client without token, a missing manifest.
 _POSTGRES_ROUTINE = re.compile(r"^LOG:  |^FATAL:  the database system is |^DETAIL:  Consistent recovery state")
 _REGISTRY_ROUTINE = re.compile(r"http\.response\.status=4\d\d|authorization token required")
 
 
 def main() -> int:
-    """Start everything, run until told to stop; the exit code."""
+    """Start everything, and run until a signal to stop; returns the exit code."""
     arguments = argparse.ArgumentParser(prog="python -m console.local", description=__doc__)
     arguments.add_argument("--stop-with-parent", action="store_true", help="stop when the parent process dies")
     if arguments.parse_args().stop_with_parent:
@@ -41,7 +41,7 @@ def main() -> int:
         os.umask(0o077)
         with orphans.lock(environment.data_dir / "run"):
             keep_private(environment.data_dir)
-            LOG.keep(environment.data_dir / "log", environment.log_files_mb * 1_000_000)
+            LOG.add_files(environment.data_dir / "log", environment.log_files_mb * 1_000_000)
             return _run(environment)
     except (Problem, EnvironmentProblem) as problem:
         say(str(problem))
@@ -50,23 +50,23 @@ def main() -> int:
         say(f"My Images cannot start: {error}.")
         return 1
     except Exception:
-        # Not by the interpreter alone, on standard error: the log's files have to say it.
+        # Also written to the log files; the interpreter would print it only to standard error.
         say(f"My Images stops because of an internal error.\n{traceback.format_exc().rstrip()}")
         return 1
 
 
 def keep_private(data_dir: Path) -> None:
-    """Let no other user of this machine into the data folder and what is in it.
+    """Remove the permissions of other users on the data folder and the folders in it.
 
-    An earlier version made folders that everybody could read. PostgreSQL's own user is let in where its server is
-    prepared (``Postgres.initialise``). A folder that is not ours (``lost+found``, a volume of another user) stays as it
-    is, and this is said where it is the data folder itself.
+    Earlier versions created folders that everybody could read. PostgreSQL's own user gets access in
+    ``Postgres.initialise``. Folders of another user (``lost+found``, a mounted volume) are not changed; if that is the
+    data folder itself, a message is logged.
     """
     for folder in (data_dir, *(entry for entry in data_dir.iterdir() if entry.is_dir() and not entry.is_symlink())):
         if os.geteuid() in (0, folder.stat().st_uid):
             folder.chmod(0o700)
         elif folder == data_dir:
-            say(f"{data_dir} belongs to another user. Its permissions decide whether others can read it.")
+            say(f"{data_dir} belongs to another user: its mode decides whether others can read it.")
 
 
 def _run(environment: Environment) -> int:
@@ -75,7 +75,7 @@ def _run(environment: Environment) -> int:
     killed = orphans.was_killed(run)
     left = orphans.clear(run)
     if left:
-        say(f"Removed leftovers of an earlier run: {', '.join(left)}.")
+        say(f"Stopped processes that an earlier run had left running: {', '.join(left)}.")
     for host in gunicorn.hosts(environment):
         ports.check(host, environment.console_port, "CONSOLE_PORT", "the console")
     if environment.registry_is_ours:
@@ -90,15 +90,15 @@ def _run(environment: Environment) -> int:
     supervisor.listen()
     code = 0
     try:
-        look = _start(supervisor, environment, keys, killed=killed)
+        check = _start(supervisor, environment, keys, killed=killed)
         say("")
         say(f"My Images is ready at {environment.console_url}")
         say(f"Registry address: {environment.registry_address}")
         if environment.dockerhub_inner_file.exists():
             say(f"Docker Hub's official images: {environment.dockerhub_address}/library")
         elif environment.dockerhub:
-            say("Docker Hub's official images: off (see the lines above)")
-        supervisor.watch(look)
+            say("Docker Hub's official images: off, the lines above say why")
+        supervisor.watch(check)
         say("Stopping.")
     except Stopped:
         say("Stopping.")
@@ -114,23 +114,23 @@ def _run(environment: Environment) -> int:
 
 
 def _run_files(environment: Environment) -> list[Path]:
-    """What is true while this run lasts, for the console and for commands started beside it."""
+    """Files that describe the running installation, for the console and management commands."""
     return [environment.inner_registry_file, environment.dockerhub_inner_file, environment.dockerhub_missing_file]
 
 
 def _start(supervisor: Supervisor, environment: Environment, keys: Keys, *, killed: bool) -> Callable[[], bool]:
-    """Start everything; what is to be looked after from then on, again and again (``Supervisor.watch``).
+    """Start everything; returns the check that ``Supervisor.watch`` calls in each round.
 
-    :param killed: whether the last run was not stopped in good order.
+    :param killed: whether the last run was killed (not stopped cleanly).
     """
     variables = {**os.environ, "DJANGO_SETTINGS_MODULE": "console.settings", "PYTHONUNBUFFERED": "1"}
-    # Only the cache talks to Docker Hub as somebody.
+    # Only the cache uses credentials for Docker Hub.
     variables.pop("DOCKERHUB_PASSWORD", None)
     if environment.registry_is_ours or environment.dockerhub:
         registry.prepare(environment, lambda: bool(supervisor.signals))
     bundled, guard = _registries(environment, keys, killed=killed)
     hub = _hub(environment, keys) if environment.dockerhub else []
-    # The inner one is waited for, which asks nobody; the other has to do with the Internet, and the start has not.
+    # The start waits for the plain registry of the cache, but not for the caching one, which needs the Internet.
     bundled += hub[:1]
     if environment.embedded_database:
         server = Postgres(environment.data_dir / "postgres", environment.socket_dir, environment.postgres_options)
@@ -151,7 +151,7 @@ def _start(supervisor: Supervisor, environment: Environment, keys: Keys, *, kill
         supervisor.start(child)
     if environment.embedded_database:
         supervisor.wait_for(database.ready, [database], RECOVERY_SECONDS)
-    say("Preparing the database's tables and the pages' files ...")
+    say("Migrating the database and collecting static files ...")
     prepare = [sys.executable, str(BASE_DIR / "manage.py"), "prepare"]
     supervisor.run_once(Child("prepare", prepare, variables, lambda: True, plain=("Account ID: ", "Password: ")))
     console = Child("console", gunicorn.command(environment), variables, lambda: _answers(_health(environment), {200}))
@@ -161,32 +161,32 @@ def _start(supervisor: Supervisor, environment: Environment, keys: Keys, *, kill
     waited_for = [*bundled, console, worker]
     supervisor.wait_for(lambda: all(child.ready() for child in waited_for), waited_for)
 
-    return _look_after(supervisor, guard, worker)
+    return _storage_check(supervisor, guard, worker)
 
 
-def _look_after(supervisor: Supervisor, guard: Guard | None, worker: Child) -> Callable[[], bool]:
-    """What looks after the storage in each round; the worker hears of every registry that is started anew."""
+def _storage_check(supervisor: Supervisor, guard: Guard | None, worker: Child) -> Callable[[], bool]:
+    """The check of the storage in each round; the worker is notified of every restart of a registry."""
 
-    def look_again() -> None:
-        # What the registry had not told yet is gone with its memory.
-        worker.send(LOOK_AGAIN_SIGNAL)
+    def reconcile() -> None:
+        # A registry's pending notifications are lost with its memory.
+        worker.send(RECONCILE_SIGNAL)
 
-    def look() -> bool:
-        if guard is None or not guard.look():
+    def check() -> bool:
+        if guard is None or not guard.check():
             return False
-        look_again()
+        reconcile()
         return True
 
-    supervisor.keys_read = look_again
-    return look
+    supervisor.keys_read = reconcile
+    return check
 
 
 def _registries(environment: Environment, keys: Keys, *, killed: bool) -> tuple[list[Child], Guard | None]:
-    """The bundled registry and the inner one over the same storage, with what looks after that.
+    """The bundled registry and the inner one over the same storage, with the guard of the storage.
 
-    There are none when one running elsewhere was named.
+    There are none if an external registry is configured.
 
-    :param killed: whether the last run was not stopped in good order.
+    :param killed: whether the last run was killed (not stopped cleanly).
     """
     folder = environment.data_dir / "registry"
     if not environment.registry_is_ours:
@@ -206,7 +206,7 @@ def _registries(environment: Environment, keys: Keys, *, killed: bool) -> tuple[
             registry.FEWER_COLLECTIONS,
         ),
     ):
-        # Both are written now: later there may be no room for it.
+        # Both configurations are written now: later the disk may be full.
         read_only = registry.write_config(folder / f"{file}-reading.yml", registry.reading_only(whole))
         config = registry.write_config(folder / f"{file}.yml", whole)
         program = registry.choose(environment, config, name)
@@ -219,10 +219,10 @@ def _registries(environment: Environment, keys: Keys, *, killed: bool) -> tuple[
 
 
 def _hub(environment: Environment, keys: Keys) -> list[Child]:
-    """A plain registry over the cache of Docker Hub's images, for the console's own questions, and the cache itself.
+    """The cache of Docker Hub's images, and a plain registry over its storage for the console's own requests.
 
-    Nothing else needs the cache, so what it lacks does not stop the start: then there are none, this is said, and the
-    console finds the reason in ``dockerhub_missing_file``.
+    The cache is optional, so a problem with it does not stop the start: it is logged, and written to
+    ``dockerhub_missing_file`` for the console.
     """
     missing = "port"
     try:
@@ -264,7 +264,7 @@ def _health(environment: Environment) -> str:
 
 
 def _answers(address: str, codes: set[int]) -> bool:
-    """Whether ``address`` answers with one of ``codes``, asked directly and not through any proxy."""
+    """Health check: whether ``address`` answers with one of ``codes``, without a proxy."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(address, timeout=2) as response:

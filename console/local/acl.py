@@ -1,4 +1,4 @@
-"""POSIX access control lists: let one other user pass through a folder (acl(5))."""
+"""POSIX access control lists: search permission on a folder for one other user (acl(5))."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import stat
 import struct
 from pathlib import Path
 
-# The extended attribute that Linux keeps a POSIX access control list in: a version, then entries of tag, permissions
-# and user or group number (linux/posix_acl_xattr.h). Entries stand in the order of their tags, then of their numbers.
+# The extended attribute with a POSIX access control list on Linux: a version, then entries of tag, permissions and user
+# or group ID (linux/posix_acl_xattr.h), sorted by tag and ID.
 _ATTRIBUTE = "system.posix_acl_access"
 _VERSION = struct.Struct("<I")
 _ENTRY = struct.Struct("<HHI")
@@ -22,13 +22,13 @@ _Entries = dict[tuple[int, int], int]
 
 
 def let_pass(folder: Path, user: int, group: int) -> None:
-    """Let a user search (not list) a folder, and change nothing for anybody else.
+    """Give a user search (not list) permission on a folder, without changing permissions of others.
 
-    By an access control list; on a file system without them by the folder's group, where that is not in use.
+    With an access control list; on a file system without them with the folder's group, if that is not in use.
 
-    :param user: the user's number.
-    :param group: the number of that user's own group.
-    :raises OSError: when the folder cannot be changed that way.
+    :param user: the user ID.
+    :param group: the ID of that user's own group.
+    :raises OSError: when the folder cannot be changed this way.
     """
     mode = stat.S_IMODE(folder.stat().st_mode)
     if mode & stat.S_IXOTH:
@@ -40,7 +40,7 @@ def let_pass(folder: Path, user: int, group: int) -> None:
         if granted != entries:
             os.setxattr(folder, _ATTRIBUTE, _packed(granted))
     except OSError as error:
-        # Members of the present group must lose nothing, and the new group must not get more than to pass.
+        # Members of the current group must keep their permissions, and the new group must only get search permission.
         free = mode & stat.S_IRWXG == 0 or (mode & stat.S_IRWXG == stat.S_IXGRP and folder.stat().st_gid == group)
         if error.errno not in _NOT_SUPPORTED or not free:
             raise
@@ -49,7 +49,7 @@ def let_pass(folder: Path, user: int, group: int) -> None:
 
 
 def _read(folder: Path, mode: int) -> _Entries:
-    """The folder's list, by tag and number; the one that its mode stands for where there is none."""
+    """The folder's list, by tag and ID; if there is none, the equivalent of its mode."""
     try:
         packed = os.getxattr(folder, _ATTRIBUTE)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Child process of the supervisor: started in its own process group, watched, stopped whole."""
+"""Child process of the supervisor: runs in its own process group, is restarted, and is stopped with its group."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from console.installation.environment import BASE_DIR
 from console.local import linux
 from console.local.log import follow
 
-# One that ran at least this long is started again at once; one that dies sooner waits longer each time.
+# A child that ran at least this long is restarted immediately; one that dies sooner with exponential backoff.
 _SETTLED_SECONDS = 20.0
 _LONGEST_WAIT = 10.0
-# Tells the worker to look at the whole registry again.
-LOOK_AGAIN_SIGNAL = signal.SIGUSR1
+# Signal to the worker to reconcile the index with the registry.
+RECONCILE_SIGNAL = signal.SIGUSR1
 
 
 @dataclass
 class Child:
-    """What to run, and the process that runs it now.
+    """A program of the supervisor, and its current process.
 
-    :param ready: whether it does its work; asked again and again after a start.
-    :param stop_signal: what asks it to end in good order.
-    :param reads_keys: it is started again when the keys that registries trust have changed and somebody asks for it.
+    :param ready: readiness check; called repeatedly after a start.
+    :param stop_signal: signal for a graceful stop.
+    :param reads_keys: whether it must be restarted after a rotation of the signing key, if that is requested.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Child:
     _log: threading.Thread | None = field(default=None, repr=False)
 
     def start(self) -> None:
-        """Start the process. It dies with us, however we die."""
+        """Start the process. It dies with the supervisor (parent-death signal)."""
         self.process = subprocess.Popen(
             list(self.command),
             env=dict(self.environment),
@@ -83,7 +83,7 @@ class Child:
         return f"ended with exit code {code}"
 
     def plan_restart(self) -> float:
-        """Decide when to start it again; the wait in seconds. What is left of its group is ended first."""
+        """Kill the rest of its process group, and plan the restart; returns the backoff in seconds."""
         if self.process is not None:
             linux.signal_group(self.process.pid, signal.SIGKILL)
         if time.monotonic() - self.started_at >= _SETTLED_SECONDS:
@@ -95,11 +95,11 @@ class Child:
 
     @property
     def due(self) -> bool:
-        """Whether it died, that was told of, and the wait before its next start is over."""
+        """Whether it died, a restart is planned, and the backoff is over."""
         return self.retry_at is not None and time.monotonic() >= self.retry_at
 
     def stop(self, seconds: float = 1.0) -> None:
-        """Ask it to end, wait for that no longer than ``seconds``, and end it."""
+        """Stop it gracefully, wait at most ``seconds``, then kill it."""
         self.ask_to_stop()
         if self.process is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -107,7 +107,7 @@ class Child:
         self.kill_rest()
 
     def ask_to_stop(self) -> None:
-        """Send the signal that asks it to end in good order."""
+        """Send the signal for a graceful stop."""
         self.send(self.stop_signal)
 
     def send(self, number: signal.Signals) -> None:
@@ -116,7 +116,7 @@ class Child:
             os.kill(self.process.pid, number)
 
     def kill_rest(self) -> None:
-        """End whatever is left of its process group, and finish its log."""
+        """Kill the rest of its process group, and finish its log."""
         if self.process is None:
             return
         linux.signal_group(self.process.pid, signal.SIGKILL)

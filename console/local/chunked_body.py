@@ -10,9 +10,9 @@ _SIZE = re.compile(rb"[0-9a-fA-F]{1,15}")
 
 
 class ChunkScanner:
-    """Follows the chunks of a body that arrives in pieces, without decoding them.
+    """Scans the chunks of a body that arrives in pieces, without decoding them.
 
-    ``count`` is how many chunks have begun.
+    ``count`` is the number of chunks so far.
 
     :param start: the offset of the body's first byte.
     """
@@ -23,11 +23,11 @@ class ChunkScanner:
         self.count = 0
 
     def end(self, received: bytearray) -> int | None:
-        """The offset behind the body and its trailers, or ``None`` while they are incomplete.
+        """The offset after the body and its trailers, or ``None`` while they are incomplete.
 
-        A body that is not well formed ends where the received bytes end: the HTTP parser will refuse it.
+        A malformed body ends at the end of the received bytes: the HTTP parser will reject it.
 
-        :param received: the same bytes as in the last call, and what has arrived since.
+        :param received: the bytes of the last call, and those received since.
         """
         while not self._in_trailers:
             line_end = received.find(b"\r\n", self._at, self._at + _LONGEST_SIZE_LINE)
@@ -51,6 +51,6 @@ class ChunkScanner:
         found = received.find(b"\r\n\r\n", self._searched)
         if found >= 0:
             return found + 4
-        # The end may be in pieces too.
+        # The end may be split between two pieces.
         self._searched = max(self._at, len(received) - 3)
         return None

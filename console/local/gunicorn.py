@@ -1,4 +1,4 @@
-"""Configuration of gunicorn."""
+"""Command line of gunicorn, and the addresses that it listens on."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from pathlib import Path
 
 from console.installation.environment import BASE_DIR, Environment
 
-# Listening on one of these, the console is what ``localhost`` means to a client that asks by IPv4.
+# With one of these addresses the console is reachable as ``localhost`` by IPv4.
 _IPV4_LOOPBACK = {"127.0.0.1", "localhost", "0.0.0.0"}  # noqa: S104  # nosec B104
 
 
 def hosts(environment: Environment) -> list[str]:
     """The addresses that the console listens on: ``CONSOLE_HOST``, and ``::1`` beside an IPv4 loopback address.
 
-    Clients are sent to ``localhost`` with their passwords (``Environment.token_realm``), and many try ``::1`` first
-    (RFC 6724, 6). So the console holds that address too, and no other program of this machine can.
+    The token realm is on ``localhost`` (``Environment.token_realm``), where clients send their passwords, and many try
+    ``::1`` first (RFC 6724, 6). So the console listens there too, and no other program of this machine can.
     """
     if environment.console_host not in _IPV4_LOOPBACK or not _has_ipv6_loopback():
         return [environment.console_host]
@@ -44,14 +44,14 @@ def command(environment: Environment, application: str = "console.wsgi:applicati
         "--timeout": "60",
         "--graceful-timeout": "3",
         "--keep-alive": "5",
-        # No limit of gunicorn's, which cannot be above 8,190: the loop has its own (``request_buffer.LONGEST_LINE``).
+        # gunicorn's limit cannot be above 8,190, so it is off: ``request_buffer.LONGEST_LINE`` is used instead.
         "--limit-request-line": "0",
         "--limit-request-fields": "100",
         "--limit-request-field_size": "8190",
-        # A process may usually have 1,024 files open: some are left for the database and for answers.
+        # The usual limit of open files is 1,024: this leaves some for the database and for responses.
         "--worker-connections": "800",
         "--forwarded-allow-ips": ",".join(environment.trusted_proxies),
-        # No header may say under which path the site lies.
+        # No header may set SCRIPT_NAME.
         "--forwarder-headers": "",
         "--log-level": "warning",
         "--chdir": str(BASE_DIR),

@@ -1,8 +1,8 @@
-"""``python -m console.local.hub``: serves the cache of Docker Hub's official images, with and without Internet.
+"""``python -m console.local.hub``: serves the cache of Docker Hub's official images, also without Internet.
 
-The caching registry ends when its upstream does not answer at its start, waits without end for one that falls silent
-later, and goes on removing what it cannot fetch again. So while the upstream is away a plain registry serves what the
-cache holds, on the same port.
+The caching registry exits if its upstream does not answer at its start, waits without timeout for an upstream that
+stops answering later, and still evicts content that it cannot fetch again. So during an outage of the upstream a plain
+registry serves the cached content on the same port.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ from console.local.storage_repair import repair_links, repair_schedule, repair_t
 
 _POLL_SECONDS = 0.1
 _ASK_SECONDS = 5
-# The first answer is not waited for longer: what is cached can be served meanwhile.
+# Timeout of the first check: cached content can be served meanwhile.
 _FIRST_SECONDS = 2.0
-# An upstream that did not answer is asked again after so long at most; it is away when it fails so often in a row.
+# Longest time until an upstream that did not answer is checked again; and how many failures in a row are an outage.
 _SOON_SECONDS = 10.0
 _FAILURES = 3
-# A caching process that ends sooner than this did not get on with its upstream.
+# If a caching process exits sooner than this, its upstream is not usable.
 _SETTLED_SECONDS = 5.0
 
 
 def answers(upstream: str) -> bool:
-    """Whether a registry answers at ``upstream`` (Distribution specification, "API version check").
+    """Health check of the registry at ``upstream`` (Distribution specification, "API version check").
 
-    Asked as the registry's program asks, through the proxy that the environment names. One that has enough of us (429),
-    or is in trouble itself (5xx), counts as away.
+    Uses the proxy in the environment, as the registry's program does. A rate limit (429) or a server error (5xx) counts
+    as an outage.
     """
     try:
         with urllib.request.urlopen(f"{upstream}/v2/", timeout=_ASK_SECONDS) as response:  # noqa: S310  # nosec B310
@@ -49,29 +49,29 @@ def answers(upstream: str) -> bool:
     except urllib.error.HTTPError as error:
         return error.code == 401
     except (OSError, ValueError, http.client.HTTPException):
-        return False  # an answer that is no HTTP comes from something else that stands between
+        return False  # not HTTP: the answer of something else in between
 
 
 class Upstream:
-    """Whether the upstream is there, as it was last seen: it is away when it failed several times in a row."""
+    """State of the upstream: unavailable after several failed checks in a row."""
 
     def __init__(self, address: str, seconds: float) -> None:
         self.address = address
         self.seconds = seconds
-        self.there = False
+        self.available = False
         self.asked = threading.Event()
         self._failures = 0
 
     def ask(self) -> float:
-        """Ask once; in how many seconds to ask again."""
+        """Check once; returns the seconds until the next check."""
         good = answers(self.address)
         self._failures = 0 if good else self._failures + 1
-        self.there = good or (self.there and self._failures < _FAILURES)
+        self.available = good or (self.available and self._failures < _FAILURES)
         self.asked.set()
         return self.seconds if good else min(self.seconds, _SOON_SECONDS)
 
     def watch(self) -> None:
-        """Ask now and then, from a thread of its own: looking up a name can take longer than a stop may."""
+        """Check periodically in a separate thread: a DNS lookup can take longer than a stop may."""
         threading.Thread(target=self._run, name="upstream", daemon=True).start()
 
     def _run(self) -> None:
@@ -80,7 +80,7 @@ class Upstream:
 
 
 class Cache:
-    """The one registry process that has the cache's port just now: a caching one, or a plain one."""
+    """The registry process on the cache's port: a caching one, or a plain one during an outage."""
 
     def __init__(self, environment: Environment) -> None:
         keys = ensure_keys(environment.data_dir)
@@ -94,23 +94,23 @@ class Cache:
         }
         self.data = folder / "data"
         self.process: subprocess.Popen[bytes] | None = None
-        # The last process may have been killed in the middle of a file: so may the one of an earlier run.
+        # The process of an earlier run may have been killed while writing a file.
         self.to_repair = True
         self.caching = False
         self.started_at = self.plain_until = 0.0
 
-    def tend(self, upstream_is_there: bool) -> None:
-        """See that a process of the right kind serves; one of the other kind ends first.
+    def ensure_running(self, upstream_available: bool) -> None:
+        """Ensure that a process of the required kind is running; one of the other kind is stopped first.
 
-        :raises Problem: when there is no program to run, or the plain registry has ended.
+        :raises Problem: when there is no program to run, or the plain registry has exited.
         """
         now = time.monotonic()
         ended = self.process is not None and self.process.poll() is not None
         if ended and not self.caching:
-            raise Problem("The registry of the Docker Hub cache has stopped; the lines above may say why.")
+            raise Problem("The registry that serves the cached images has exited; the lines above may say why.")
         if ended and now - self.started_at < _SETTLED_SECONDS:
             self.plain_until = now + min(self.environment.dockerhub_check_seconds, _SOON_SECONDS)
-        caching = upstream_is_there and now >= self.plain_until
+        caching = upstream_available and now >= self.plain_until
         if self.process is None or ended or caching != self.caching:
             self.to_repair |= ended
             self.stop()
@@ -118,14 +118,14 @@ class Cache:
             self._start(caching)
 
     def _repair(self) -> None:
-        """Mend the cache's storage if a process may have been killed in the middle of a file. None runs now."""
+        """Repair the cache's storage if a process may have been killed while writing. None may be running."""
         if not self.to_repair:
             return
         self.to_repair = False
         repaired = remove_half_written(self.data) + repair_tags(self.data) + repair_links(self.data, time.time())
         repaired += repair_schedule(self.data)
         if repaired:
-            say(f"Repaired {repaired} files of the Docker Hub cache that a killed process had truncated.")
+            say(f"Repaired {repaired} files of the cache of official images that a killed process had truncated.")
 
     def _start(self, caching: bool) -> None:
         upstream = self.environment.dockerhub_upstream
@@ -141,7 +141,7 @@ class Cache:
         self.caching, self.started_at = caching, time.monotonic()
 
     def stop(self) -> None:
-        """End the process; the answers it has begun get a moment."""
+        """Stop the process gracefully."""
         if self.process is None:
             return
         self.process.terminate()
@@ -154,7 +154,7 @@ class Cache:
 
 
 def _gets_credentials(environment: Environment) -> bool:
-    """Whether the caching registry is given ``DOCKERHUB_USERNAME``; says so when that is risky or it is not."""
+    """Whether the caching registry gets ``DOCKERHUB_USERNAME``; logs a message if not, or if that is risky."""
     program = registry_program.find(environment.data_dir)
     given = hub_configuration.gets_credentials(environment, program)
     risk = hub_configuration.credentials_at_risk(environment, program)
@@ -170,7 +170,7 @@ def _on_signal(number: int, frame: FrameType | None) -> None:
 
 
 def main() -> int:
-    """Serve until told to stop; the exit code."""
+    """Serve until a signal to stop; returns the exit code."""
     signal.signal(signal.SIGTERM, _on_signal)
     signal.signal(signal.SIGINT, _on_signal)
     try:
@@ -181,7 +181,7 @@ def main() -> int:
         upstream.asked.wait(_FIRST_SECONDS)
         try:
             while True:
-                cache.tend(upstream.there)
+                cache.ensure_running(upstream.available)
                 time.sleep(_POLL_SECONDS)
         finally:
             cache.stop()

@@ -1,4 +1,4 @@
-"""The cache of Docker Hub's official images: the configurations of the registry processes that serve it."""
+"""Configurations of the registry processes for the cache of Docker Hub's official images."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from console.installation.keys import Keys
 from console.local import registry
 from console.local.registry_program import ADVISORY, Registry
 
-# How long a process that is to end goes on with the answers it has begun.
+# Graceful stop: how long running responses may take.
 DRAIN_SECONDS = 3
 
 
 def folder(environment: Environment) -> Path:
-    """Where the cache's configurations and its storage are."""
+    """Folder of the cache's configurations and storage."""
     return environment.data_dir / "dockerhub"
 
 
 def credentials_at_risk(environment: Environment, program: Registry | None) -> str:
-    """What is wrong with giving the cache the credentials for its upstream, empty when nothing is.
+    """Why it is not safe to give the cache the credentials for its upstream; empty if it is safe.
 
-    A registry without the fix for CVE-2026-33540 sends them to whatever token server the upstream names.
+    A registry without the fix for CVE-2026-33540 sends them to any token server that the upstream names.
 
     :param program: what will run; ``None`` for a container.
     """
@@ -32,20 +32,20 @@ def credentials_at_risk(environment: Environment, program: Registry | None) -> s
 
 
 def gets_credentials(environment: Environment, program: Registry | None) -> bool:
-    """Whether the cache is given the credentials: with the fix, or where Docker Hub itself, by TLS, is the upstream.
+    """Whether the cache gets the credentials: with the fix, or if the upstream is Docker Hub itself over TLS.
 
-    From there the credentials go to Docker Hub's own token server, unless Docker Hub or TLS is broken.
+    Docker Hub sends clients to its own token server, unless it or TLS is compromised.
     """
     return not credentials_at_risk(environment, program) or environment.dockerhub_upstream == DOCKER_HUB
 
 
 def caching(environment: Environment, keys: Keys, *, credentials: bool = True) -> dict[str, Any]:
-    """The pull-through cache (Distribution, "Registry as a pull through cache"): what is missing comes from upstream.
+    """The pull-through cache (Distribution, "Registry as a pull through cache"): fetches missing content upstream.
 
-    It takes no pushes. What it fetched it removes a week later, for which it must be allowed to delete, and fetches
-    it anew when somebody asks. When it starts, the upstream must answer: it ends otherwise.
+    It accepts no pushes. It evicts content after a week, for which deletes must be enabled, and fetches it again on
+    demand. The upstream must answer when it starts: it exits otherwise.
 
-    :param credentials: whether it is given those for the upstream, where there are any.
+    :param credentials: whether it gets the credentials for the upstream, if there are any.
     """
     whole = _common(environment, keys, environment.dockerhub_port)
     whole["storage"]["delete"] = {"enabled": True}
@@ -56,11 +56,11 @@ def caching(environment: Environment, keys: Keys, *, credentials: bool = True) -
 
 
 def plain(environment: Environment, keys: Keys, port: int, service: str = "") -> dict[str, Any]:
-    """A registry that serves what the cache holds, takes nothing and asks nobody.
+    """A read-only registry that serves the cached content without an upstream.
 
-    In the cache's place while the upstream is away, and beside it for the console's own questions.
+    It replaces the cache during an outage of the upstream, and runs beside it for the console's own requests.
 
-    :param service: its name, the audience of tokens for it; the cache's when not given.
+    :param service: its service name (audience of tokens); that of the cache by default.
     """
     whole = _common(environment, keys, port)
     whole["auth"]["token"]["service"] = service or environment.dockerhub_service
@@ -69,7 +69,7 @@ def plain(environment: Environment, keys: Keys, port: int, service: str = "") ->
 
 
 def _common(environment: Environment, keys: Keys, port: int) -> dict[str, Any]:
-    """What all of them have: the storage, and tokens that the console signs for this service and no other."""
+    """The common part: storage, and tokens that the console signs for this service."""
     whole = registry.configuration(environment, keys)
     token = {**whole["auth"]["token"], "service": environment.dockerhub_service}
     return {

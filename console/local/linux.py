@@ -14,9 +14,9 @@ _PR_SET_PDEATHSIG = 1
 
 
 def die_with_parent(number: int = signal.SIGTERM) -> Callable[[], None]:
-    """A function for a new process to call: the kernel then sends it ``number`` when its parent dies.
+    """A function to call in a new process: the kernel then sends it the signal ``number`` when its parent dies.
 
-    prctl(2), PR_SET_PDEATHSIG. It is forgotten when the user changes, so it must be called after that.
+    prctl(2), PR_SET_PDEATHSIG. It is reset when the user changes, so it must be called after that.
     """
     if not sys.platform.startswith("linux"):
         return lambda: None
@@ -25,21 +25,23 @@ def die_with_parent(number: int = signal.SIGTERM) -> Callable[[], None]:
 
     def ask() -> None:
         libc.prctl(_PR_SET_PDEATHSIG, int(number), 0, 0, 0)
-        if os.getppid() != parent:  # it died before we could ask
+        if os.getppid() != parent:  # the parent died before the call
             os.kill(os.getpid(), number)
 
     return ask
 
 
 def stop_with_parent(number: int = signal.SIGTERM) -> None:
-    """Have the kernel send this very process ``number`` when its parent dies; Linux only, else nothing."""
+    """Have the kernel send this process the signal ``number`` when its parent dies; only on Linux."""
     if sys.platform.startswith("linux"):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(number), 0, 0, 0)
 
 
 def start_time(pid: int) -> int | None:
-    """When a process started, in clock ticks since boot (proc(5), stat field 22): tells a process from a later one
-    with the same number. ``None`` when there is no such process, or only its remains."""
+    """When a process started, in clock ticks since boot (proc(5), stat field 22): with the PID it identifies a process.
+
+    ``None`` if there is no such process, or it is a zombie.
+    """
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -48,7 +50,7 @@ def start_time(pid: int) -> int | None:
 
 
 def boot_id() -> str:
-    """What tells this boot of the machine from any other (random(4), boot_id); empty where the kernel has none."""
+    """The ID of the current boot (random(4), boot_id); empty if the kernel has none."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
@@ -56,7 +58,7 @@ def boot_id() -> str:
 
 
 def processes() -> Iterator[int]:
-    """The numbers of all processes that can be seen from here; none where there is no ``/proc``."""
+    """The PIDs of all visible processes; none if there is no ``/proc``."""
     try:
         names = [entry.name for entry in Path("/proc").iterdir()]
     except OSError:
@@ -65,9 +67,9 @@ def processes() -> Iterator[int]:
 
 
 def first_environment(pid: int) -> dict[str, str]:
-    """The environment that a process began with (proc(5), environ); empty when it cannot be read.
+    """The initial environment of a process (proc(5), environ); empty if it cannot be read.
 
-    It cannot for another user's process (unless by root), and for one that has overwritten that memory with its title.
+    That is so for another user's process (unless we are root), and if the process has overwritten it with its title.
     """
     try:
         text = Path(f"/proc/{pid}/environ").read_bytes().decode(errors="surrogateescape")
@@ -77,7 +79,7 @@ def first_environment(pid: int) -> dict[str, str]:
 
 
 def command_line(pid: int) -> list[str]:
-    """The arguments of a process, its program first (proc(5), cmdline); one empty text when they cannot be read."""
+    """The arguments of a process, its program first (proc(5), cmdline); one empty text if they cannot be read."""
     try:
         text = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="surrogateescape")
     except OSError:
@@ -86,7 +88,7 @@ def command_line(pid: int) -> list[str]:
 
 
 def group(pid: int) -> int:
-    """The process group of a process; 0 when there is no such process."""
+    """The process group of a process; 0 if there is no such process."""
     try:
         return os.getpgid(pid)
     except OSError:
@@ -94,7 +96,7 @@ def group(pid: int) -> int:
 
 
 def program(pid: int) -> str:
-    """The path of the program that a process runs (proc(5), exe); empty when it is gone or cannot be read."""
+    """The path of a process's program (proc(5), exe); empty if it is gone or cannot be read."""
     try:
         return str(Path(f"/proc/{pid}/exe").readlink())
     except OSError:
@@ -102,7 +104,7 @@ def program(pid: int) -> str:
 
 
 def working_folder(pid: int) -> Path | None:
-    """The folder that a process works in (proc(5), cwd); ``None`` when it is gone or cannot be read."""
+    """The working directory of a process (proc(5), cwd); ``None`` if it is gone or cannot be read."""
     try:
         return Path(f"/proc/{pid}/cwd").readlink()
     except OSError:
@@ -110,19 +112,19 @@ def working_folder(pid: int) -> Path | None:
 
 
 def send(pid: int, number: int) -> None:
-    """Send a process a signal; nothing when it is gone or another user's."""
+    """Send a signal to a process; no effect if it is gone or another user's."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.kill(pid, number)
 
 
 def signal_group(pid: int, number: int) -> None:
-    """Send a signal to the process group that ``pid`` leads; nothing when it is gone."""
+    """Send a signal to the process group that ``pid`` leads; no effect if it is gone."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, number)
 
 
 def group_is_alive(pid: int) -> bool:
-    """Whether any process of the group that ``pid`` leads is alive (remains do not count)."""
+    """Whether any process of the group that ``pid`` leads is alive (zombies do not count)."""
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue

@@ -1,7 +1,7 @@
-"""One tidy log for everything: each line with the name of the part that wrote it.
+"""One log of all processes: each line with the name of the part that wrote it.
 
-It goes to standard output and, once :meth:`Log.keep` was told where, to files below ``DATA_DIR``. How much of it there
-can be is decided before both, for each part (``log_limit``).
+It goes to standard output and, after :meth:`Log.add_files`, to files below ``DATA_DIR``. Each part is rate limited
+before both (``log_limit``).
 """
 
 from __future__ import annotations
@@ -22,54 +22,54 @@ from console.local.log_limit import BURST, RATE, ByteLimit
 
 _WIDTH = 8
 _COLOURS = {"postgres": 34, "registry": 35, "hub": 35, "console": 36, "worker": 33, "prepare": 32}
-# Bytes of a line of output, of each child process. What strangers cause to be logged must not fill a disk.
+# Longest line of output of a child process, in bytes. Requests of strangers must not fill a disk by being logged.
 LONGEST_LINE = 8 << 10
-# What would end a line, hide it, or move a terminal's cursor, is written as it is in Python: "\x1b".
+# Control characters are escaped as in Python ("\x1b"): they could end or hide a line, or move a terminal's cursor.
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) != "\t"}
 _CONTROLS |= {code: f"\\u{code:04x}" for code in (0x2028, 0x2029)}
 
 
 class Log:
-    """Where lines go, and how many of each part."""
+    """Writes lines to standard output and files, rate limited for each part."""
 
     def __init__(self, burst: int = BURST, rate: int = RATE, clock: Callable[[], float] = time.monotonic) -> None:
-        """Begin without files.
+        """Start without files.
 
         :param burst: bytes that a part may write at once.
         :param rate: bytes that it may write each second after that.
-        :param clock: seconds, from any moment on, for the limits.
+        :param clock: monotonic clock of the limits, in seconds.
         """
         self._limit: Callable[[], ByteLimit] = lambda: ByteLimit(burst, rate, clock)
         self._limits: dict[str, ByteLimit] = {}
         self._files: LogFiles | None = None
         self._lock = threading.Lock()
 
-    def keep(self, folder: Path, total: int) -> None:
-        """Write all lines from now on to files as well.
+    def add_files(self, folder: Path, total: int) -> None:
+        """Write all lines to files as well, from now on.
 
-        :param folder: where to.
+        :param folder: the folder of the files.
         :param total: bytes of all files together; 0 for no files.
         """
         with self._lock:
             self._files = LogFiles(folder, total) if total else None
 
-    def write(self, text: str, part: str = "", *, kept: bool = True) -> None:
-        """Write one line, at once, whole: lines of different parts never mix.
+    def write(self, text: str, part: str = "", *, to_files: bool = True) -> None:
+        """Write one line immediately and atomically: lines of different parts never mix.
 
-        A full disk is no reason to fail: then the line is lost.
+        If the disk is full, the line is lost, without an error.
 
-        :param part: who says it; empty for My Images itself.
-        :param kept: whether files have it too.
+        :param part: the part that wrote it; empty for My Images itself.
+        :param to_files: whether it is written to files, too.
         """
         with self._lock:
             if part not in self._limits:
                 self._limits[part] = self._limit()
             if sentence := self._limits[part].left_out():
                 self._write(sentence, part)
-            self._write(text, part, kept=kept)
+            self._write(text, part, to_files=to_files)
 
-    def tell_left_out(self) -> None:
-        """Say how many lines were left out, of each part that may write again; nothing waits for this."""
+    def report_dropped(self) -> None:
+        """Log how many lines were dropped, for each part that may write again; does not block."""
         if not self._lock.acquire(blocking=False):
             return
         try:
@@ -79,20 +79,20 @@ class Log:
         finally:
             self._lock.release()
 
-    def _write(self, text: str, part: str, *, kept: bool = True) -> None:
+    def _write(self, text: str, part: str, *, to_files: bool = True) -> None:
         lines = [line.translate(_CONTROLS) for line in text.split("\n")]
-        # What is counted is what the files have, with the time: very short lines are no way around the limit.
+        # The limit counts bytes as in the files, including the time, so it also holds for many very short lines.
         stamped = [f"{_now()} {_named(part)}{line}\n".encode(errors="replace") for line in lines]
         if not self._limits[part].takes(sum(map(len, stamped))):
             return
-        if kept and text and self._files is not None:
+        if to_files and text and self._files is not None:
             for line in stamped:
                 self._files.write(line)
         _print("\n".join(lines), part)
 
 
 def _now() -> str:
-    """The time as files have it: UTC, ISO 8601, with milliseconds."""
+    """The time for the files: UTC, ISO 8601, with milliseconds."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -108,13 +108,13 @@ def _print(text: str, part: str) -> None:
         line = f"{name}{text}\n"
         try:
             sys.stdout.write(line)
-        except UnicodeEncodeError:  # where our characters cannot be shown, the rest of the line can
+        except UnicodeEncodeError:  # the terminal's encoding lacks some characters
             sys.stdout.write(line.encode("ascii", "backslashreplace").decode())
         sys.stdout.flush()
     except (BrokenPipeError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader is gone; keep working
     except OSError:
-        pass  # a log on a full disk: the line is lost, and whoever wrote it must not wait for ever
+        pass  # a full disk: the line is lost, but the writer must not block
 
 
 def _coloured() -> bool:
@@ -131,9 +131,9 @@ def say(text: str, *, part: str = "") -> None:
 
 
 def bounded_lines(stream: IO[bytes], longest: int = LONGEST_LINE) -> Iterator[bytes]:
-    """The lines of a stream; one that is longer than ``longest`` bytes is cut, and says how much was left out.
+    """The lines of a stream; lines longer than ``longest`` bytes are cut, with a note of how much was removed.
 
-    No more of it than that is held.
+    Not more than ``longest`` bytes of a line are held in memory.
     """
     while line := stream.readline(longest):
         if len(line) < longest or line.endswith(b"\n"):
@@ -150,10 +150,10 @@ def bounded_lines(stream: IO[bytes], longest: int = LONGEST_LINE) -> Iterator[by
 def follow(
     stream: IO[bytes], part: str, plain: tuple[str, ...] = (), silent: re.Pattern[str] | None = None
 ) -> threading.Thread:
-    """Write to the log what a child writes, from a thread of its own, until it closes its end; long lines are cut.
+    """Copy a child's output to the log in a separate thread, until the child closes it; long lines are cut.
 
-    :param plain: lines that begin with one of these are printed as they are, and are in no file: the first password.
-    :param silent: lines in which this is found are left out.
+    :param plain: lines with one of these prefixes are printed unchanged, and not written to files: the first password.
+    :param silent: lines that match this are left out.
     """
 
     def run() -> None:
@@ -161,7 +161,7 @@ def follow(
             for raw in bounded_lines(stream):
                 line = raw.decode(errors="replace").rstrip()
                 if plain and line.startswith(plain):
-                    LOG.write(line, kept=False)
+                    LOG.write(line, to_files=False)
                 elif line and not (silent and silent.search(line)):
                     LOG.write(line, part)
 

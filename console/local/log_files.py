@@ -1,7 +1,7 @@
-"""Log files with a total size: when the newest is full it is renamed, and the oldest are removed.
+"""Log rotation with a limit of the total size: a full file is renamed, and the oldest are deleted.
 
-Lines are written by the system call itself. ``logging.handlers.RotatingFileHandler`` counts characters where the limit
-is bytes, and keeps a part of a line in its buffer when the disk is full, which it writes before a later one.
+Each line is one system call. ``logging.handlers.RotatingFileHandler`` counts characters instead of bytes, and if the
+disk is full, it keeps a part of a line in its buffer and writes it before a later one.
 """
 
 from __future__ import annotations
@@ -18,14 +18,13 @@ FILES = 10
 class LogFiles:
     """Appends lines to ``folder/my-images.log``; all files together never have more than ``total`` bytes.
 
-    Not for several threads at once. Nothing is raised: a line that a full disk does not take is lost, and the next one
-    is tried again.
+    Not thread-safe. Raises nothing: if the disk is full, the line is lost, and the next one is tried again.
     """
 
     def __init__(self, folder: Path, total: int) -> None:
         """Open the newest file.
 
-        :param folder: made when it is missing; nobody else can read what is written to it.
+        :param folder: created if missing; other users cannot read the files.
         :param total: bytes of all files together.
         """
         self.folder = folder
@@ -40,9 +39,9 @@ class LogFiles:
                 self._rotate()
 
     def write(self, line: bytes) -> bool:
-        """Append one line, whole or not at all.
+        """Append one line, atomically.
 
-        :param line: with its end; what is longer than a file may be is left out.
+        :param line: with its end; a line longer than a file's limit is dropped.
         :return: whether it was written.
         """
         if len(line) > self.largest:
@@ -71,9 +70,10 @@ class LogFiles:
         return self._file
 
     def _rotate(self) -> int:
-        """Rename each file to the next number; the new, empty one.
+        """Rename each file to the next number; returns the new, empty file.
 
-        :raises OSError: when a file cannot be renamed or made. Nothing is written then: the full one does not grow.
+        :raises OSError: when a file cannot be renamed or created. Then nothing is written, so that the full one does
+            not grow.
         """
         self.close()
         for number in reversed(range(FILES)):
@@ -89,7 +89,7 @@ class LogFiles:
         return self.folder / (f"{NAME}.{number}" if number else NAME)
 
     def _remove_oldest(self) -> None:
-        """Remove those that leave no room for one more full file."""
+        """Delete the oldest files, to leave space for one more full file."""
         left = self._total - self.largest
         for number in range(1, FILES):
             with contextlib.suppress(FileNotFoundError):

@@ -1,4 +1,4 @@
-"""Rate limit for what one part writes to the log, in bytes (a token bucket)."""
+"""Rate limit for the log output of one part, in bytes (token bucket)."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ RATE = 64 << 10
 
 
 class ByteLimit:
-    """Decides line by line. Not for several threads at once.
+    """Decides for each line. Not thread-safe.
 
-    When the limit is reached, lines are left out until a second's worth may be written again. So a part that never
-    stops is heard of each second: in one line that says how many are missing, and some that follow each other.
+    When the limit is reached, lines are dropped until a second's worth may be written again. So a part that writes
+    without end still gets some consecutive lines each second, and one line that says how many were dropped.
     """
 
     def __init__(self, burst: int = BURST, rate: int = RATE, clock: Callable[[], float] = time.monotonic) -> None:
-        """Begin with the whole burst.
+        """Start with the whole burst.
 
         :param burst: bytes at once.
         :param rate: bytes a second.
-        :param clock: seconds, from any moment on.
+        :param clock: monotonic clock in seconds.
         """
         self._burst, self._rate, self._clock = burst, rate, clock
         self._left = float(burst)
@@ -31,7 +31,7 @@ class ByteLimit:
         self._left_out = 0
 
     def takes(self, size: int) -> bool:
-        """Whether a line of so many bytes is written. One that is not is counted."""
+        """Whether a line of so many bytes is written; otherwise it is counted as dropped."""
         self._refill()
         if self._is_over or size > self._left:
             self._is_over = True
@@ -41,7 +41,7 @@ class ByteLimit:
         return True
 
     def left_out(self) -> str:
-        """How many lines were left out, in a sentence, once writing resumes; empty when none were, or too soon."""
+        """Message with the number of dropped lines, once writing resumes; empty if there are none, or too soon."""
         if not self._left_out:
             return ""
         self._refill()

@@ -1,9 +1,8 @@
-"""Stop processes that a killed supervisor left running, before the next start.
+"""Stop processes that a killed supervisor left running (orphans), before the next start.
 
-Every process that a supervisor starts inherits ``MARK`` in its environment, which names the data folder by its device
-and inode. That is what finds them again: a file with process numbers may be missing or damaged, it does not have what
-was started a moment before the kill, and its numbers may belong to other processes by now. The record beside it
-(``children.json``) adds which signal each of them stops at.
+Every process that a supervisor starts inherits ``MARK`` in its environment, which identifies the data folder by device
+and inode. A PID file alone would not be enough: it may be missing or damaged, it lacks processes that were started just
+before the kill, and PIDs may be reused. The record in ``children.json`` adds the stop signal of each process.
 """
 
 from __future__ import annotations
@@ -24,17 +23,17 @@ from console.local.problems import Problem
 
 MARK = "MY_IMAGES_STARTED_FOR"
 _PATIENCE_SECONDS = 5.0
-# What is killed is gone within this, unless the kernel itself holds it up.
+# A killed process is gone within this time, unless it is blocked in the kernel.
 _KILL_SECONDS = 5.0
-# A child that was not executed yet when its supervisor was killed still has the supervisor's lock, for a moment.
+# A child that was forked, but not executed yet, when its supervisor was killed holds the lock for a moment.
 _LOCK_SECONDS = 1.0
 _POLL_SECONDS = 0.05
 
 
 def lock(folder: Path) -> IO[str]:
-    """Take the lock of this data folder, which the kernel frees when we die; keep what is returned.
+    """Take the file lock of this data folder; it is held while the returned file is open.
 
-    :raises Problem: when another supervisor that is alive has it.
+    :raises Problem: when another running supervisor holds it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     file = (folder / "lock").open("a+", errors="replace")
@@ -59,7 +58,7 @@ def lock(folder: Path) -> IO[str]:
 
 
 def was_killed(folder: Path) -> bool:
-    """Whether the last run over this data was not stopped in good order: its record is still there."""
+    """Whether the last run over this data was killed: its record still exists."""
     return (folder / "children.json").exists()
 
 
@@ -73,7 +72,7 @@ def mark(folder: Path) -> dict[str, str]:
 
 
 def record(folder: Path, children: Iterable[Child]) -> None:
-    """Write down which processes are ours, with the start time of each: the number alone may be reused."""
+    """Record our processes with PID and start time, because PIDs may be reused."""
     boot = linux.boot_id()
     rows = [
         {
@@ -90,7 +89,7 @@ def record(folder: Path, children: Iterable[Child]) -> None:
 
 
 def _recorded(folder: Path) -> dict[int, dict[str, Any]]:
-    """The record's rows by process number; none of a record that is missing or damaged, or of an earlier boot."""
+    """The record's rows by PID; empty if the record is missing or damaged, or from an earlier boot."""
     try:
         rows = json.loads((folder / "children.json").read_bytes())
         boot = linux.boot_id()
@@ -104,7 +103,7 @@ def _recorded(folder: Path) -> dict[int, dict[str, Any]]:
 
 
 def _left_running(folder: Path, groups: set[int]) -> dict[int, int]:
-    """What is still alive of an earlier run: process numbers with their start times.
+    """The running processes of an earlier run: PIDs with their start times.
 
     :param groups: process groups that are known to be ours.
     """
@@ -127,9 +126,10 @@ def _name(pid: int, rows: dict[int, dict[str, Any]]) -> str:
 
 
 def clear(folder: Path) -> list[str]:
-    """End what an earlier run over this data left running; the names of what was. The caller has the lock.
+    """Stop the processes that an earlier run over this data left running; returns their names.
 
-    Each is asked to end (the death of their supervisor has asked them already), and killed when it does not.
+    The caller holds the lock. Each process gets its stop signal (again, after the parent-death signal), and is killed
+    if it does not stop.
 
     :param folder: ``DATA_DIR/run``.
     """
@@ -139,7 +139,7 @@ def clear(folder: Path) -> list[str]:
     asked: set[tuple[int, int]] = set()
     until_asked = time.monotonic() + _PATIENCE_SECONDS
     until_killed = until_asked + _KILL_SECONDS
-    # What ends may have started something meanwhile, so it is asked again who is there.
+    # Repeated, because a process may have started another one before it stopped.
     while left := _left_running(folder, groups):
         now = time.monotonic()
         if now > until_killed:

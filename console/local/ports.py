@@ -16,11 +16,11 @@ _LOWEST, _HIGHEST = 10_000, 30_000
 
 
 def check(host: str, port: int, variable: str, what: str) -> None:
-    """Try to bind ``port``.
+    """Check that ``port`` is free by binding it.
 
-    :param variable: what to set for another port.
-    :param what: what wants to listen there.
-    :raises Problem: when somebody else listens there, or we may not.
+    :param variable: the environment variable that sets the port.
+    :param what: the part that needs the port.
+    :raises Problem: when another program listens there, or it is not permitted.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
@@ -37,9 +37,9 @@ def check(host: str, port: int, variable: str, what: str) -> None:
 
 
 def free() -> int:
-    """A port of the loopback address that nobody listens on just now.
+    """A free port of the loopback address.
 
-    It stays free when whoever listens there is started anew: it is none that the system gives to connections.
+    It is outside the ephemeral range, so that no connection takes it while the program that listens there restarts.
 
     :raises Problem: when there is none.
     """
@@ -51,7 +51,7 @@ def free() -> int:
 
 
 def candidates() -> Iterable[int]:
-    """Ports in no order that the system does not give to connections as their own end (ip(7), ip_local_port_range)."""
+    """Ports outside the ephemeral range, in random order (ip(7), ip_local_port_range)."""
     try:
         first = int(_EPHEMERAL.read_text().split()[0])
     except (OSError, ValueError):

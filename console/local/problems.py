@@ -1,5 +1,5 @@
-"""Errors that prevent a start, as sentences."""
+"""Errors that prevent a start, as messages for the operator."""
 
 
 class Problem(Exception):
-    """The start cannot go on. The message is one sentence for the operator: what is wrong and what to do."""
+    """The start fails. The message is one sentence for the operator: what is wrong and what to do."""

@@ -15,7 +15,7 @@ BODY_TOO_LONG = HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The request is too large."
 TOO_MANY_CHUNKS = HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The request comes in too many chunks. Send larger ones."
 HEAD_TOO_LONG = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "The header of the request is too long."
 
-# What gunicorn's parser raises; the first that fits counts.
+# Exceptions of gunicorn's parser; the first match counts.
 _PROBLEMS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], tuple[HTTPStatus, str]], ...] = (
     (errors.LimitRequestLine, LINE_TOO_LONG),
     (errors.LimitRequestHeaders, HEAD_TOO_LONG),
@@ -33,30 +33,31 @@ _PROBLEMS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], tuple[HTTP
     ),
     (errors.ParseException, (HTTPStatus.BAD_REQUEST, "The request cannot be read: it is not valid HTTP/1.1.")),
 )
-# The application's own mistakes, although gunicorn derives them from a client's.
+# Errors of the application, although gunicorn derives them from client errors.
 _OURS = errors.InvalidResponseHeader, errors.InvalidResponseHeaderName, errors.ConfigurationProblem
 
 
 def of(problem: Exception) -> tuple[HTTPStatus, str] | None:
-    """Status and sentence for what gunicorn's parser found wrong; ``None`` for any other exception."""
+    """Status and message for an exception of gunicorn's parser; ``None`` for any other exception."""
     if isinstance(problem, _OURS):
         return None
     return next((answer for kinds, answer in _PROBLEMS if isinstance(problem, kinds)), None)
 
 
 def path(received: bytes | bytearray) -> str:
-    """The path that a request's first line asks for, or what has arrived of it; empty when there is none."""
+    """The path in the request line, as far as received; empty if there is none."""
     line = bytes(received[:4096]).lstrip(b"\r\n").split(b"\n", 1)[0]
     parts = line.split(b" ")
     return parts[1].split(b"?", 1)[0].decode("latin-1") if len(parts) > 1 else ""
 
 
 def answer(status: HTTPStatus, sentence: str, path: str) -> bytes:
-    """A whole HTTP/1.1 answer after which the connection closes.
+    """A complete HTTP/1.1 response that closes the connection.
 
-    Programs get the protocol's error body (``console.web.protocol_errors``), everybody else the sentence as plain text.
+    API endpoints get the protocol's error body (``console.web.protocol_errors``), other paths the message as plain
+    text.
 
-    :param path: of the request, as ``path`` has it.
+    :param path: of the request, from ``path``.
     """
     if path in protocol_errors.ADDRESSES:
         kind, body = "application/json", json.dumps(protocol_errors.content("UNSUPPORTED", sentence))

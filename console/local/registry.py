@@ -1,4 +1,4 @@
-"""The bundled registry: where its program comes from, and its configuration."""
+"""The bundled registry: its program and its configuration."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ NOTHING_FOUND = (
 # ``token_urlsafe(32)`` has 43 characters.
 _SECRET_LENGTH = 43
 
-# Go's garbage collector (package runtime, "Environment Variables"). The registry takes 4 MiB for each blob that it
-# reads, so that with the little it holds otherwise, the default of 100 has it collect more than read.
+# Go's garbage collection (package runtime, "Environment Variables"). The registry allocates 4 MiB for each blob that it
+# reads, but uses little memory otherwise: with the default of 100 it would spend most time on garbage collection.
 FEWER_COLLECTIONS = MappingProxyType({"GOGC": "400"})
 
 
 @dataclass(frozen=True)
 class Program:
-    """A way to run the registry; ``container`` is the Docker container's name where it runs in one."""
+    """A command that runs the registry; ``container`` is the name of its Docker container, if it runs in one."""
 
     command: tuple[str, ...]
     container: str = ""
 
 
 def find_or_install(data_dir: Path) -> Path:
-    """The registry's program, fetched where there is none with the fix (``registry_program.find_or_fetch``).
+    """The registry's program, downloaded if there is none with the fix (``registry_program.find_or_fetch``).
 
     :param data_dir: packages are unpacked below it; nothing is installed into the system and no service started.
-    :raises Problem: when there is none and none can be had; the sentence says what to install.
+    :raises Problem: when there is none and the download fails; the message says what to install.
     """
     found = registry_program.find_or_fetch(data_dir)
     if found is None:
@@ -55,11 +55,11 @@ def find_or_install(data_dir: Path) -> Path:
 
 
 def prepare(environment: Environment, stopped: Callable[[], bool]) -> None:
-    """Fetch the program where that is needed, and print which version runs and whether it has the fix.
+    """Download the program if needed, and log its version and whether it has the fix.
 
-    Where there is no program at all, ``choose`` raises what to do about it.
+    If there is no program at all, ``choose`` raises an error that says what to do.
 
-    :param stopped: whether to fetch nothing any more; asked again and again.
+    :param stopped: whether to abort the download; called repeatedly.
     """
     found = registry_program.find_or_fetch(environment.data_dir, stopped)
     if found is not None or _engine_answers():
@@ -67,13 +67,12 @@ def prepare(environment: Environment, stopped: Callable[[], bool]) -> None:
 
 
 def choose(environment: Environment, config: Path, name: str = "registry") -> Program:
-    """How to run the registry here, with ``config``.
+    """Choose how to run the registry here, with ``config``.
 
-    :param name: tells the containers of one installation apart, where there are any.
-
-    :raises Problem: when there is no way.
+    :param name: distinguishes the containers of one installation, if any.
+    :raises Problem: when it cannot be run.
     """
-    # A package is fetched by the start alone (``prepare``).
+    # Packages are only downloaded by ``prepare``.
     found = registry_program.find(environment.data_dir)
     if found is not None:
         return Program((str(found.path), "serve", str(config)))
@@ -83,7 +82,7 @@ def choose(environment: Environment, config: Path, name: str = "registry") -> Pr
     subprocess.run(["docker", "rm", "--force", name], capture_output=True, check=False)
     # The storage is beside the configuration.
     mounts = [f"--volume={folder}:{folder}" for folder in (config.parent, environment.data_dir / "keys")]
-    # We print what it writes: the engine need not keep that in a file as well, which has no limit by default.
+    # The supervisor logs its output, so the engine must not write it to a file, which has no size limit by default.
     options = ["--rm", "--name", name, "--network=host", "--log-driver=none"]
     run = ["docker", "run", *options, *mounts, "registry:2", "serve", str(config)]
     return Program(tuple(run), container=name)
@@ -99,13 +98,13 @@ def _engine_answers() -> bool:
 
 
 def configuration(environment: Environment, keys: Keys, *, host: str = "127.0.0.1") -> dict[str, Any]:
-    """The registry's configuration (Distribution, "Configuring a registry"); only what 2.8 and 3 both know.
+    """The registry's configuration (Distribution, "Configuring a registry"), valid for 2.8 and 3.
 
-    There is no cache of blob descriptors: with one, a collected blob would still be said to be there.
+    There is no cache of blob descriptors: with one, a garbage-collected blob would still be reported as existing.
     """
     storage = environment.data_dir / "registry"
     secret = storage / "http_secret"
-    # It signs the state of unfinished uploads, and nothing that lasts: a damaged one is replaced.
+    # It only signs the state of unfinished uploads: a damaged one can be replaced.
     if not secret.is_file() or len(secret.read_bytes().strip()) < _SECRET_LENGTH:
         storage.mkdir(parents=True, exist_ok=True)
         replace_file(secret, secrets.token_urlsafe(32).encode())
@@ -116,7 +115,7 @@ def configuration(environment: Environment, keys: Keys, *, host: str = "127.0.0.
         "storage": {
             "filesystem": {"rootdirectory": str(storage / "data")},
             "delete": {"enabled": True},
-            # They count towards nobody's quota: what is left of pushes that broke off goes within a day and an hour.
+            # Unfinished uploads do not count towards a quota, so they are purged within a day and an hour.
             "maintenance": {"uploadpurging": {"enabled": True, "age": "24h", "interval": "1h", "dryrun": False}},
         },
         "http": {
@@ -151,42 +150,42 @@ def configuration(environment: Environment, keys: Keys, *, host: str = "127.0.0.
 
 
 def _validation(environment: Environment) -> dict[str, Any]:
-    """Which addresses layers may have that are left where they come from: none unless something is said."""
+    """Allowed URLs of foreign layers: none by default."""
     allowed = list(environment.foreign_layer_urls)
     return {"validation": {"manifests": {"urls": {"allow": allowed}}}} if allowed else {}
 
 
 def inner_configuration(environment: Environment, keys: Keys, port: int) -> dict[str, Any]:
-    """The configuration of a second process over the same storage, for the console's own calls alone.
+    """The configuration of a second process over the same storage, only for the console's own calls.
 
-    What the console reads, buries and deletes is no news to it: this process tells of nothing, so that the walk over a
-    large registry does not stand in the way of the notification of somebody's push. Distribution's own documentation
-    runs several processes over one storage ("Deploying a registry server", "Load balancing considerations").
+    It sends no notifications: the console does not need events of its own changes, and those of a reconcile or a large
+    deletion would block the notifications of pushes. Distribution supports several processes over one storage
+    ("Deploying a registry server", "Load balancing considerations").
     """
     whole = configuration(environment, keys)
     del whole["notifications"]
     whole["auth"]["token"]["service"] = environment.inner_registry_service
-    # One of the two cleans up unfinished uploads.
+    # Only one of the two processes purges unfinished uploads.
     whole["storage"]["maintenance"] = {"uploadpurging": {"enabled": False}}
     whole["http"]["addr"] = f"127.0.0.1:{port}"
     return whole
 
 
 def reading_only(whole: Mapping[str, Any]) -> dict[str, Any]:
-    """The same configuration for a process that writes nothing (Distribution, ``maintenance.readonly``)."""
+    """The same configuration in read-only mode (Distribution, ``maintenance.readonly``)."""
     storage = {**whole["storage"], "maintenance": {"uploadpurging": {"enabled": False}, "readonly": {"enabled": True}}}
     return {**whole, "storage": storage}
 
 
 def write_config(path: Path, content: Mapping[str, Any]) -> Path:
-    """Write a configuration, mode 0600: it carries secrets."""
+    """Write a configuration with mode 0600: it contains secrets."""
     path.parent.mkdir(parents=True, exist_ok=True)
     replace_file(path, yaml.safe_dump(dict(content), sort_keys=False).encode())
     return path
 
 
 def external_snippet(environment: Environment, keys: Keys) -> dict[str, Any]:
-    """What the configuration of a registry that somebody else runs needs for the console to work with it."""
+    """The part of an external registry's configuration that the console needs."""
     whole = configuration(environment, keys)
     return {
         "storage": {"delete": {"enabled": True}},
@@ -204,8 +203,8 @@ def external_snippet(environment: Environment, keys: Keys) -> dict[str, Any]:
     }
 
 
-# What programs read that are none of ours: where to find things, language and time, proxies and certificates, Go's
-# runtime, and the address of a Docker Engine, where the registry runs in a container.
+# Environment variables for the registry and PostgreSQL: paths, locale and time, proxies and certificates, Go's runtime,
+# and the address of a Docker Engine, if the registry runs in a container.
 _PASSED_ON = re.compile(
     r"PATH|HOME|USER|LOGNAME|TMPDIR|TZ|LANG|LANGUAGE|LC_[A-Z]+|XDG_RUNTIME_DIR|LD_LIBRARY_PATH"
     r"|(?:HTTPS?|NO)_PROXY|(?:https?|no)_proxy|SSL_CERT_(?:FILE|DIR)|GO(?:GC|MEMLIMIT|MAXPROCS|DEBUG|TRACEBACK)"
@@ -214,11 +213,11 @@ _PASSED_ON = re.compile(
 
 
 def clean_environment(variables: Mapping[str, str]) -> dict[str, str]:
-    """Those of the variables that the registry and PostgreSQL need; all others are kept from them.
+    """Filter the environment variables: only those that the registry and PostgreSQL need.
 
-    Distribution takes each ``REGISTRY_…`` for a part of its configuration, its S3 client reads ``AWS_…`` (the registry
-    panics at its start with ``AWS_CA_BUNDLE``), and 3.x sends traces where ``OTEL_…`` says; PostgreSQL reads ``PG…``.
-    Secrets of the console, such as the password for Docker Hub, are none of their business either. The mark of the data
-    folder stays: by it the next start finds a process that outlived a killed supervisor (``orphans``).
+    Distribution reads each ``REGISTRY_…`` as configuration, its S3 client reads ``AWS_…`` (the registry panics at its
+    start with ``AWS_CA_BUNDLE``), and 3.x sends traces according to ``OTEL_…``; PostgreSQL reads ``PG…``. Secrets of
+    the console, such as the password for Docker Hub, are not passed either. The mark of the data folder is passed: by
+    it the next start finds processes that a killed supervisor left running (``orphans``).
     """
     return {name: value for name, value in variables.items() if name == orphans.MARK or _PASSED_ON.fullmatch(name)}

@@ -1,11 +1,11 @@
 """Download Debian's package of the registry in the version with the fix for CVE-2026-33540.
 
-A Debian release keeps the version it was made with. The fixed one is in the releases that come after it, so it is
-fetched with an apt configuration of our own: the machine's own mirror and keyring, and sources, lists and cache in a
-folder that is removed afterwards. The system's configuration and its lists stay as they are, and no root is needed.
+A Debian release never changes a package's upstream version, and only later releases have the fixed one. So it is
+downloaded with our own apt configuration: the machine's mirror and keyring, with sources, lists and cache in a
+temporary folder. The system's configuration and lists are not changed, and no root is needed.
 
-``python -m console.local.registry_package SUITE FOLDER PACKAGE...`` downloads other packages in the same way, into an
-empty folder, and prints where they are: the tests' clients (``.ci/clients``).
+``python -m console.local.registry_package SUITE FOLDER PACKAGE...`` downloads other packages in the same way into an
+empty folder and prints their paths: for the tests' clients (``.ci/clients``).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from console.local import linux
 PACKAGE = "docker-registry"
 # Debian releases that have the fix, the more stable one first.
 SUITES = ("forky", "sid")
-# How a machine's sources may call the release that it runs, besides the release's code name.
+# Names of the running release in a machine's apt sources, besides its code name.
 _ALIASES = {"stable", "oldstable", "testing", "unstable", "sid"}
 # A line of "apt-get update --print-uris".
 _INDEX = re.compile(r"^'(?P<mirror>[^'\s]+)/dists/(?P<suite>[^/']+)/InRelease'", re.MULTILINE)
@@ -36,16 +36,15 @@ KEYRINGS = (
     Path("/usr/share/keyrings/debian-archive-keyring.pgp"),
     Path("/usr/share/keyrings/debian-archive-keyring.gpg"),
 )
-# How long the fixed package may take altogether. Measured on a fast network: 6 to 10 s, most of it for the list of all
-# packages (10 MB).
+# Timeout for the fixed package. On a fast network it takes 6 to 10 s, most of it for the list of all packages (10 MB).
 ATTEMPT_SECONDS = 90.0
-# Without the distribution's own package nothing runs at all, so a slow network gets more time for that.
+# Timeout for the distribution's own package: longer, because nothing runs without it.
 OWN_SECONDS = 600.0
-# A mirror that accepts a connection and then falls silent.
+# Timeout for a mirror that accepts a connection and then sends nothing.
 _SILENCE_SECONDS = 15
 _POLL_SECONDS = 0.1
 
-# Commands that the machine runs after each update concern its own lists. Nothing is taken without a valid signature.
+# The machine's post-update commands are disabled, because they are for its own lists. Signatures are required.
 _CONFIGURATION = """\
 #clear APT::Update::Pre-Invoke;
 #clear APT::Update::Post-Invoke;
@@ -72,15 +71,15 @@ Dir::Cache "{folder}/cache";
 
 
 def has_apt() -> bool:
-    """Whether packages can be fetched and unpacked here."""
+    """Whether packages can be downloaded and unpacked here."""
     return bool(shutil.which("apt-get") and shutil.which("dpkg-deb"))
 
 
 class Fetcher:
-    """One attempt to fetch the package.
+    """One attempt to download the package.
 
-    :param folder: an empty folder for everything that is fetched; the caller removes it.
-    :param stopped: whether to give up; asked again and again.
+    :param folder: an empty folder for all downloads; the caller removes it.
+    :param stopped: whether to abort; called repeatedly.
     """
 
     def __init__(self, folder: Path, stopped: Callable[[], bool] = lambda: False) -> None:
@@ -89,14 +88,14 @@ class Fetcher:
         self._deadline = time.monotonic() + ATTEMPT_SECONDS
 
     def from_later_release(self, suite: str) -> Path | None:
-        """The package of another Debian release from ``mirror``, ``None`` when it cannot be had.
+        """Download the package of another Debian release from ``mirror``; ``None`` on failure.
 
         :param suite: a code name out of ``SUITES``.
         """
         return next(iter(self.download(suite, PACKAGE)), None)
 
     def download(self, suite: str, *packages: str) -> list[Path]:
-        """Those of the packages that can be had from another Debian release."""
+        """Download packages from another Debian release; returns those that are available."""
         keyring = next((f"[signed-by={path}] " for path in KEYRINGS if path.exists()), "")
         place = self.folder / suite
         for part in ("state/lists/partial", "cache/archives/partial"):
@@ -115,7 +114,7 @@ class Fetcher:
         ]
 
     def from_own_release(self) -> Path | None:
-        """The package of the distribution that this machine runs, by the machine's own apt configuration."""
+        """Download the package of this machine's distribution, with the machine's own apt configuration."""
         if not has_apt():
             return None
         self._deadline = time.monotonic() + OWN_SECONDS
@@ -130,7 +129,7 @@ class Fetcher:
     def unpack(self, package: Path) -> tuple[str, Path] | None:
         """Unpack a package without installing it.
 
-        :return: its version and the folder, ``None`` when it is damaged.
+        :return: its version and the folder, ``None`` if it is damaged.
         """
         version = (self._run(["dpkg-deb", "--field", str(package), "Version"], self.folder) or "").strip()
         target = package.parent / "unpacked"
@@ -144,7 +143,7 @@ class Fetcher:
 
     @functools.cached_property
     def mirror(self) -> str:
-        """Where this machine gets Debian from, by its own apt sources; empty when it is not Debian that it runs."""
+        """The Debian mirror in this machine's apt sources; empty if it does not run Debian."""
         if not has_apt():
             return ""
         try:
@@ -154,13 +153,13 @@ class Fetcher:
         if release.get("ID") != "debian":
             return ""
         known = {release.get("VERSION_CODENAME", ""), *SUITES, *_ALIASES} - {""}
-        # Works without root, and also where no list has been fetched yet.
+        # Works without root, and also if no list has been downloaded yet.
         listing = self._run(["apt-get", "update", "--print-uris"], self.folder) or ""
         found = (match for match in _INDEX.finditer(listing) if match["suite"] in known)
         return next((match["mirror"] for match in found), "")
 
     def _run(self, command: Sequence[str], folder: Path) -> str | None:
-        """What a command prints, ``None`` when it fails, is stopped or there is no time left; nothing of it runs on."""
+        """The output of a command; ``None`` if it fails, is aborted or times out. Its child processes are killed."""
         with subprocess.Popen(
             command,
             cwd=folder,

@@ -23,21 +23,21 @@ from console.local import registry_package
 from console.local.log import say
 
 NAMES = ("registry", "docker-registry")
-# In pull-through mode the registry sends its upstream's credentials to whatever token server the upstream names.
+# In pull-through mode the registry sends its upstream's credentials to any token server that the upstream names.
 ADVISORY = "CVE-2026-33540"
 _FIXED_UPSTREAM = (3, 1, 0)
 # Debian's 2.8.3+ds1-3.
 _FIXED_IN_DEBIAN = (2, 8, 3, 1, 3)
-# After an attempt that failed, the next start waits for nothing as long as there is a program that runs.
+# After a failed download the next starts do not retry for so long, if there is a program that runs.
 _NEXT_ATTEMPT_SECONDS = 24 * 3600.0
 _RUN_SECONDS = 10
 
 
 @dataclass(frozen=True)
 class Registry:
-    """A registry's program.
+    """A program of the registry.
 
-    :param version: of its package, or what the program itself says; empty when neither is known.
+    :param version: of its package, or from ``--version``; empty if unknown.
     :param fixed: whether it is known to have the fix for ``ADVISORY``.
     """
 
@@ -47,10 +47,10 @@ class Registry:
 
 
 def find(data_dir: Path) -> Registry | None:
-    """The program to run, of those that are on this machine. Nothing is fetched.
+    """Choose a program on this machine; nothing is downloaded.
 
-    One with the fix comes first, then the PATH. A program on the PATH that is not a 2.x is somebody's choice and is
-    taken whatever it is.
+    One with the fix comes first, then the PATH. A program on the PATH that is not a 2.x was installed on purpose, and
+    is always used.
     """
     on_path = next((_known(Path(found)) for name in NAMES if (found := shutil.which(name))), None)
     if on_path is not None and (on_path.fixed or not on_path.version.startswith("2.")):
@@ -61,14 +61,14 @@ def find(data_dir: Path) -> Registry | None:
 
 
 def find_or_fetch(data_dir: Path, stopped: Callable[[], bool] = lambda: False) -> Registry | None:
-    """The program to run; a package with the fix is fetched when there is none here.
+    """Choose a program; a package with the fix is downloaded if there is none here.
 
-    What runs so far is replaced by it: the folders of earlier versions are removed. Safe to kill at any time, and
-    several processes may do this at once.
+    It replaces earlier versions, whose folders are removed. Safe to kill at any time, and safe for concurrent calls in
+    several processes.
 
     :param data_dir: packages are unpacked below it; nothing is installed into the system and no service started.
-    :param stopped: whether to give up an attempt; asked again and again.
-    :return: ``None`` when there is no program and none can be had.
+    :param stopped: whether to abort the download; called repeatedly.
+    :return: ``None`` if there is no program and the download failed.
     """
     found = find(data_dir)
     if not _worth_an_attempt(data_dir, found):
@@ -80,7 +80,7 @@ def find_or_fetch(data_dir: Path, stopped: Callable[[], bool] = lambda: False) -
         found = find(data_dir)
         if not _worth_an_attempt(data_dir, found):
             return found
-        # Left there by an attempt that was killed.
+        # Left by a killed download.
         scratch = folder / "fetching"
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir()
@@ -92,7 +92,7 @@ def find_or_fetch(data_dir: Path, stopped: Callable[[], bool] = lambda: False) -
 
 
 def sentence(found: Registry | None) -> str:
-    """What the start says of the program; ``None`` stands for one in a container."""
+    """The log message about the program; ``None`` is a program in a container."""
     if found is None:
         return f"Registry: the image registry:2 in a container, which may not have the fix for {ADVISORY}."
     name = f"Registry: CNCF Distribution {found.version or f'of unknown version ({found.path})'}"
@@ -112,14 +112,14 @@ def _worth_an_attempt(data_dir: Path, found: Registry | None) -> bool:
 
 
 def _note(data_dir: Path) -> Path:
-    """A file whose time of change is that of the last attempt that brought no fix."""
+    """A file whose modification time is that of the last download without success."""
     return data_dir / "registry" / "package.tried"
 
 
 def _fetch(data_dir: Path, fetcher: registry_package.Fetcher, found: Registry | None) -> None:
-    """Fetch and unpack a package; everything stays as it was when none can be had.
+    """Download and unpack a package; on failure nothing is changed.
 
-    :param found: what could be run without it.
+    :param found: the program without it.
     """
     if fetcher.mirror or (found is None and registry_package.has_apt()):
         say(f"Downloading the registry's package, with the fix for {ADVISORY} if available ...")
@@ -136,17 +136,17 @@ def _fetch(data_dir: Path, fetcher: registry_package.Fetcher, found: Registry | 
         return
     _note(data_dir).touch()
     if found is not None and fetcher.mirror:
-        say("Could not download a package with the fix. The first start after 24 hours tries again.")
+        say("No package with the fix could be downloaded. The first start after 24 hours retries.")
 
 
 def _adopt(data_dir: Path, fetcher: registry_package.Fetcher, package: Path, *, fixed_only: bool) -> bool:
-    """Unpack a package and let it take its place, if it runs here; whether it did."""
+    """Unpack a package and install it if it runs here; returns whether it was installed."""
     unpacked = fetcher.unpack(package)
     if unpacked is None:
         return False
     version, folder = unpacked
     program = folder / _IN_PACKAGE
-    if not _says(program) or (fixed_only and not _is_fixed(version, program)):
+    if not _version_output(program) or (fixed_only and not _is_fixed(version, program)):
         return False
     target = _programs(data_dir) / version
     target.parent.mkdir(exist_ok=True)
@@ -162,12 +162,12 @@ _IN_PACKAGE = Path("usr", "bin", registry_package.PACKAGE)
 
 
 def _programs(data_dir: Path) -> Path:
-    """Where packages are unpacked, each in a folder that is called as its version is."""
+    """The folder of unpacked packages, each in a folder named by its version."""
     return data_dir / "registry" / "programs"
 
 
 def _first_layout(data_dir: Path) -> Path:
-    """Where earlier versions of My Images unpacked the package."""
+    """The folder where earlier versions of My Images unpacked the package."""
     return data_dir / "registry" / "package"
 
 
@@ -187,16 +187,16 @@ def _known(program: Path) -> Registry:
 
 @functools.lru_cache(maxsize=16)
 def _known_at(program: Path, changed_at: int) -> Registry:
-    """What is known of a program.
+    """Version and fix of a program, cached.
 
-    :param changed_at: the file's time of change, so that another file under the same name is looked up anew.
+    :param changed_at: the file's modification time, so that a replaced file is not found in the cache.
     """
     version = _package_version(program) or _upstream_version(program)
     return Registry(program, version, _is_fixed(version, program))
 
 
 def _package_version(program: Path) -> str:
-    """The version of the Debian package that ``program`` came with, empty when it came otherwise."""
+    """The version of the Debian package with ``program``; empty if it is not from a package."""
     root = program.parent.parent.parent
     if root.parent.name == "programs":
         return root.name
@@ -212,7 +212,7 @@ def _package_version(program: Path) -> str:
 
 
 def _changelog(program: Path) -> str:
-    """The changelog of the Debian package that ``program`` came with, where it was unpacked beside it."""
+    """The changelog of the Debian package with ``program``, if it was unpacked beside it."""
     folder = program.parent.parent / "share" / "doc" / registry_package.PACKAGE
     try:
         return gzip.decompress((folder / "changelog.Debian.gz").read_bytes()).decode(errors="replace")
@@ -220,8 +220,8 @@ def _changelog(program: Path) -> str:
         return ""
 
 
-def _says(program: Path) -> str:
-    """What ``program --version`` prints, empty when it does not run here."""
+def _version_output(program: Path) -> str:
+    """The output of ``program --version``; empty if it does not run here."""
     if not os.access(program, os.X_OK):
         return ""
     try:
@@ -232,9 +232,9 @@ def _says(program: Path) -> str:
 
 
 def _upstream_version(program: Path) -> str:
-    """The version out of "registry github.com/distribution/distribution/v3 v3.1.1"."""
-    said = re.search(r"\sv?(\d+\.\d+\S*)$", _says(program))
-    return said[1] if said else ""
+    """Parse the version in "registry github.com/distribution/distribution/v3 v3.1.1"."""
+    match = re.search(r"\sv?(\d+\.\d+\S*)$", _version_output(program))
+    return match[1] if match else ""
 
 
 def _is_fixed(version: str, program: Path) -> bool:
@@ -242,7 +242,7 @@ def _is_fixed(version: str, program: Path) -> bool:
     changelog names it.
     """
     numbers = tuple(int(part) for part in re.findall(r"\d+", version))
-    # Without a Debian revision a 2.8 is Distribution's own, of which none has the fix.
+    # A 2.8 without a Debian revision is Distribution's own release; none of them has the fix.
     if numbers >= _FIXED_UPSTREAM or ("-" in version and _FIXED_IN_DEBIAN <= numbers < (3,)):
         return True
     return program.name == registry_package.PACKAGE and ADVISORY in _changelog(program)

@@ -1,10 +1,10 @@
-"""Remove lock files of an embedded PostgreSQL that was killed, once none of its processes runs.
+"""Remove stale lock files of a killed embedded PostgreSQL, when none of its processes is running.
 
-PostgreSQL has three checks of its own (``miscinit.c``, ``CreateLockFile``): the process number in ``postmaster.pid``,
-the one in the socket's ``.lock``, and whether a process is attached to the old server's shared memory. The first two
-are numbers in files, and another process of the same user may have the number by now: PostgreSQL then refuses to start
-for as long as that process lives. So the kernel is asked here: which processes of PostgreSQL work in that data folder
-(each server process does, all its life), and whether anything listens on the socket.
+PostgreSQL has three checks (``miscinit.c``, ``CreateLockFile``): the PID in ``postmaster.pid``, the PID in the socket's
+``.lock``, and whether a process is attached to the old server's shared memory. PIDs may be reused by another process of
+the same user: PostgreSQL then refuses to start while that process lives. So the kernel is asked here: which processes
+of PostgreSQL have that data folder as working directory (all server processes do), and whether any listens on the
+socket.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from pathlib import Path
 from console.local import linux
 from console.local.problems import Problem
 
-# How long a server that is shutting down, or what is left of one, may take to end, in seconds.
+# Timeout in seconds for a server that is shutting down, and for the remaining processes of a killed one.
 WAIT_SECONDS = 10.0
 _KILL_SECONDS = 5.0
 _POLL_SECONDS = 0.05
-# Every process of a server but the first one has this title.
+# Title prefix of all server processes except the first.
 _PART = "postgres: "
 
 
 def remove_lock_files(data: Path, sockets: Path, wait_seconds: float = WAIT_SECONDS) -> None:
-    """Remove what a killed server left: ``postmaster.pid``, the socket, and the socket's lock file.
+    """Remove the files of a killed server: ``postmaster.pid``, the socket, and the socket's lock file.
 
-    Server processes whose first process was killed end by themselves, unless they are busy: those are killed after
-    ``wait_seconds``. A whole server is only waited for.
+    Server processes whose first process was killed exit on their own, unless they are busy: those are killed after
+    ``wait_seconds``. A complete server is never killed, only waited for.
 
     :param data: the server's data folder.
     :param sockets: the folder of its socket, which no other server uses.
@@ -59,7 +59,7 @@ def _wait_until_ended(data: Path, wait_seconds: float) -> None:
                 f"stop it first ('kill -INT {first[0]}')."
             )
         if now > until_killed:
-            raise Problem(f"Process {next(iter(running))} of a killed PostgreSQL over {data} does not end.")
+            raise Problem(f"Process {next(iter(running))} of a killed PostgreSQL over {data} does not exit.")
         if now > until:
             for pid in running:
                 linux.send(pid, signal.SIGKILL)
@@ -67,7 +67,7 @@ def _wait_until_ended(data: Path, wait_seconds: float) -> None:
 
 
 def _server_processes(data: Path) -> dict[int, str]:
-    """The processes of a PostgreSQL that work in ``data``, with their titles."""
+    """The processes of a PostgreSQL with ``data`` as working directory, with their titles."""
     found = {}
     for pid in linux.processes():
         if linux.start_time(pid) is None or linux.working_folder(pid) != data:
@@ -78,7 +78,7 @@ def _server_processes(data: Path) -> dict[int, str]:
 
 
 def _listens(endpoint: Path) -> bool:
-    """Whether a process accepts connections at a Unix socket. A file that a killed one left is refused."""
+    """Whether a process accepts connections at a Unix socket; not for a stale socket file."""
     with socket.socket(socket.AF_UNIX) as probe, contextlib.suppress(OSError):
         probe.settimeout(2)
         probe.connect(str(endpoint))

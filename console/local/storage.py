@@ -1,9 +1,9 @@
-"""Free-space guard of the bundled registry's storage, and repair of half-written files.
+"""Free-space guard of the bundled registry's storage, and removal of half-written files.
 
-Distribution 2.8 writes a manifest into its place, not beside it. Where the disk is full, or the process dies, an empty
-or shortened file is left under the digest. Whoever pushes the same manifest again is then told that it is stored (there
-is a file of that name), and nobody can pull it. So the registry takes no writes while there is little room, and such
-files are removed before it takes any again: after it died, and after the disk was full.
+Distribution 2.8 does not write manifests atomically. If the disk is full, or the process dies, an empty or truncated
+file is left under the digest. A later push of the same manifest then seems to succeed (the file exists), but it cannot
+be pulled. So the registry is read-only while the disk is nearly full, and such files are removed before it accepts
+writes again: after it died, and after the disk was full.
 """
 
 from __future__ import annotations
@@ -21,42 +21,42 @@ from console.local.children import Child
 from console.local.log import say
 from console.local.storage_repair import repair_links, repair_tags
 
-# A disk that takes a gigabyte a second takes less than this between two looks.
+# More than a disk with a gigabyte per second can write between two checks.
 LOW_BYTES = 64 * 1024 * 1024
 ENOUGH_BYTES = 2 * LOW_BYTES
 _LOW_FILES, _ENOUGH_FILES = 1000, 2000
-# A write that breaks off does so between two pages; Distribution takes no manifest that is longer.
+# An interrupted write ends at a page boundary; and the longest manifest that Distribution accepts.
 _PAGE = 4096
 _LONGEST_MANIFEST = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True)
 class Room:
-    """What is free on a file system: bytes, and how many more files it can have."""
+    """Free bytes and inodes of a file system."""
 
     bytes: int
     files: int
 
     @classmethod
     def on(cls, folder: Path) -> Room:
-        """What is free where ``folder`` is."""
+        """The free space of the file system with ``folder``."""
         state = os.statvfs(folder)
-        # Some file systems make room for files as they need it, and say that there is none at all.
+        # Some file systems allocate inodes dynamically, and report none.
         return cls(state.f_bavail * state.f_frsize, state.f_favail if state.f_files else _ENOUGH_FILES)
 
     @property
     def low(self) -> bool:
-        """Whether it is too little to write safely."""
+        """Whether there is too little space to write safely."""
         return self.bytes < LOW_BYTES or self.files < _LOW_FILES
 
     @property
     def enough(self) -> bool:
-        """Whether writing may begin again."""
+        """Whether there is enough space to accept writes again."""
         return self.bytes >= ENOUGH_BYTES and self.files >= _ENOUGH_FILES
 
 
 def remove_half_written(data: Path) -> int:
-    """Remove blobs whose content is not all there; how many. Nobody may write meanwhile.
+    """Remove truncated blobs; returns how many. There must be no concurrent writes.
 
     :param data: the registry's storage, its ``rootdirectory``.
     """
@@ -81,11 +81,11 @@ def _blobs(data: Path) -> Iterator[Path]:
 
 
 class Guard:
-    """Looks after the storage that ``registries`` share. Called again and again by the supervisor, in its thread.
+    """Guards the storage that ``registries`` share. Called periodically by the supervisor, in its thread.
 
     :param data: the registry's storage, its ``rootdirectory``.
     :param registries: the processes that write there.
-    :param reading: for each, the command that starts it so that it writes nothing.
+    :param reading: for each, the command that starts it in read-only mode.
     """
 
     def __init__(self, data: Path, registries: Sequence[Child], reading: Sequence[Sequence[str]]) -> None:
@@ -95,9 +95,9 @@ class Guard:
         self.read_only = False
 
     def begin(self, *, killed: bool = False) -> None:
-        """Before the first start: remove what the last run left, and find out whether there is room.
+        """Before the first start: repair the storage, and check the free space.
 
-        :param killed: whether the last run was not stopped in good order.
+        :param killed: whether the last run was killed (not stopped cleanly).
         """
         self._data.mkdir(parents=True, exist_ok=True)
         self._clean()
@@ -105,10 +105,10 @@ class Guard:
             self._repair_tags()
             self._repair_links(time.time())
         if Room.on(self._data).low:
-            self._tell(read_only=True)
+            self._set_read_only(True)
 
-    def look(self) -> bool:
-        """Start the registries anew when one died, or when room ran out or is there again; whether it did."""
+    def check(self) -> bool:
+        """Restart the registries if one died, or to change read-only mode; returns whether it did."""
         room = Room.on(self._data)
         died = any(not child.running and child.due for child in self._registries)
         changed = room.enough if self.read_only else room.low
@@ -117,7 +117,7 @@ class Guard:
         for child in self._registries:
             child.stop()
         if changed:
-            self._tell(read_only=not self.read_only)
+            self._set_read_only(not self.read_only)
         if not self.read_only:
             self._clean()
         if died:
@@ -129,7 +129,7 @@ class Guard:
             self._repair_links(before)
         return True
 
-    def _tell(self, *, read_only: bool) -> None:
+    def _set_read_only(self, read_only: bool) -> None:
         self.read_only = read_only
         for child, command in zip(self._registries, self._commands[read_only], strict=True):
             child.command = command
@@ -139,14 +139,14 @@ class Guard:
                 f"Make {ENOUGH_BYTES >> 20} MB free on the file system of {self._data}."
             )
         else:
-            say("The disk has free space again: pushes and deletions work.")
+            say("There is enough disk space again: images can be pushed and deleted.")
 
     def _repair_tags(self) -> None:
-        """Repair the tags that a killed process cut off, while no registry runs."""
+        """Repair the tags that a killed process truncated; no registry may be running."""
         _say_repaired(repair_tags(self._data), "tags")
 
     def _repair_links(self, before: float) -> None:
-        """Repair what else it cut off, beside the registries: a large storage takes minutes."""
+        """Repair other truncated links in the background: a large storage takes minutes."""
 
         def repair() -> None:
             _say_repaired(repair_links(self._data, before), "links")

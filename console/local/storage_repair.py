@@ -1,8 +1,8 @@
-"""Repairing small files of a registry's storage that a killed process left empty or cut off.
+"""Repair links in a registry's storage that a killed process left empty or truncated.
 
-Distribution 2.8's file system driver empties a file as it opens it, and then writes it (``PutContent``). A kill between
-the two leaves an empty file where a complete one was: every request for that tag, manifest or layer is then answered
-500, and a push that asks for the layer first fails for ever.
+Distribution 2.8's file system driver truncates a file when it opens it, and then writes it (``PutContent``). A kill
+between the two leaves an empty file in place of a complete one: every request for that tag, manifest or layer is then
+answered with 500, and pushes of the layer fail for ever.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from console.installation.files import replace_file
 
 _HEX = re.compile(r"[0-9a-f]{64}")
 _LINK_LENGTH = len("sha256:") + 64
-# How long the caching registry keeps what it fetched (``proxy``, ``repositoryTTL``), and its two kinds of entries.
-_KEPT = datetime.timedelta(days=7)
+# Time to live in the caching registry (``proxy``, ``repositoryTTL``), and its two kinds of entries.
+_TTL = datetime.timedelta(days=7)
 _BLOB, _MANIFEST = 0, 1
 SCHEDULE = "scheduler-state.json"
 
 
 def repair_links(data: Path, before: float) -> int:
-    """Write the links of manifests, layers and the tags' histories that are empty or cut off again; how many.
+    """Rewrite empty or truncated links of manifests, layers and the tags' histories; returns how many.
 
-    A registry may be running over the storage: no file is created, and each link holds what its folder is called
-    after, whoever writes it.
+    A registry may be running over the storage: no file is created, and the content of each link is the name of its
+    folder, so a race is harmless.
 
     :param data: the registry's storage, its ``rootdirectory``.
-    :param before: when no registry ran, in seconds since 1970: only files that were changed earlier are repaired.
+    :param before: a time when no registry was running, in seconds since 1970: only older files are repaired.
     """
     repaired = 0
     for repository in _repositories(data):
@@ -45,9 +45,9 @@ def repair_links(data: Path, before: float) -> int:
 
 
 def repair_tags(data: Path) -> int:
-    """Point the tags again whose link is empty or cut off, at what was pushed last; how many.
+    """Restore tags with an empty or truncated link to the last pushed digest; returns how many.
 
-    No registry may run over the storage: a tag that is pushed at the same time would be pointed back.
+    No registry may be running over the storage: a concurrent push of the tag would be overwritten.
 
     :param data: the registry's storage, its ``rootdirectory``.
     """
@@ -55,17 +55,17 @@ def repair_tags(data: Path) -> int:
     for repository in _repositories(data):
         for tag in _folders(repository / "_manifests" / "tags"):
             current = tag / "current" / "link"
-            # A push writes to the tag's index before it points the tag.
+            # A push writes the tag's history before the tag's link.
             if _is_cut_off(current) and (past := list(_links(tag / "index"))):
                 repaired += _repair(current, max(past, key=_changed).parent.name)
     return repaired
 
 
 def repair_schedule(data: Path) -> bool:
-    """Make the list of when cached content expires anew if it is damaged; whether it was.
+    """Rebuild the cache's expiry schedule if it is damaged; returns whether it was.
 
-    The caching registry does not start with a damaged one, and never removes what is in none. No registry may run
-    over the storage.
+    The caching registry does not start with a damaged schedule, and never evicts content that is missing in it. No
+    registry may be running over the storage.
 
     :param data: the storage of the cache.
     """
@@ -77,7 +77,7 @@ def repair_schedule(data: Path) -> bool:
         return False
     except (OSError, ValueError, RecursionError):
         pass
-    expiry = (datetime.datetime.now(datetime.UTC) + _KEPT).strftime("%Y-%m-%dT%H:%M:%SZ")
+    expiry = (datetime.datetime.now(datetime.UTC) + _TTL).strftime("%Y-%m-%dT%H:%M:%SZ")
     entries = {}
     root = _root(data)
     for repository in _repositories(data):
@@ -94,7 +94,7 @@ def _root(data: Path) -> Path:
 
 
 def _repositories(data: Path) -> Iterator[Path]:
-    """The folders of all repositories: those with folders of the registry's own, whose names begin with ``_``."""
+    """The folders of all repositories: those with the registry's internal folders, whose names begin with ``_``."""
     waiting = [_root(data)]
     while waiting:
         folder = waiting.pop()
@@ -112,7 +112,7 @@ def _folders(folder: Path) -> Iterator[Path]:
 
 
 def _links(folder: Path) -> Iterator[Path]:
-    """The links below ``folder/sha256``, each in a folder named by the digest that it holds."""
+    """The links below ``folder/sha256``, each in a folder named by its digest."""
     return (digest / "link" for digest in _folders(folder / "sha256") if _HEX.fullmatch(digest.name))
 
 
@@ -124,7 +124,7 @@ def _changed(file: Path) -> float:
 
 
 def _is_cut_off(link: Path | int, before: float = math.inf) -> bool:
-    """Whether a file, or what a descriptor has open, is shorter than a link and was changed before ``before``."""
+    """Whether a file (or open descriptor) is shorter than a link, and was changed before ``before``."""
     try:
         status = os.fstat(link) if isinstance(link, int) else link.stat()
     except OSError:
@@ -136,7 +136,7 @@ def _repair(link: Path, hex_digest: str, before: float = math.inf) -> bool:
     if not _is_cut_off(link, before):
         return False
     try:
-        # In place: of one that is deleted meanwhile nothing comes back.
+        # In place, so that a link that is deleted meanwhile is not created again.
         descriptor = os.open(link, os.O_WRONLY | os.O_NOFOLLOW)
     except OSError:
         return False
@@ -145,7 +145,7 @@ def _repair(link: Path, hex_digest: str, before: float = math.inf) -> bool:
             return False
         changed = os.fstat(descriptor).st_mtime_ns
         os.pwrite(descriptor, f"sha256:{hex_digest}".encode(), 0)
-        # The time tells which digest a tag named last.
+        # The modification time is kept: it decides which digest a tag named last.
         os.utime(descriptor, ns=(changed, changed))
     except OSError:  # A full disk: the next repair tries again.
         return False

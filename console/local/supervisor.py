@@ -10,54 +10,54 @@ from types import FrameType
 
 from console.installation.environment import RESTART_REQUEST
 from console.local import orphans
-from console.local.children import LOOK_AGAIN_SIGNAL, Child
+from console.local.children import RECONCILE_SIGNAL, Child
 from console.local.log import LOG, say
 from console.local.problems import Problem
 
 _POLL_SECONDS = 0.05
 START_SECONDS = 60.0
-# A database that was killed replays its log first, which takes minutes after heavy writing or on a slow disk.
+# Timeout of crash recovery: a killed database replays its log, which takes minutes after heavy writing.
 RECOVERY_SECONDS = 1800.0
-# After this long a wait is mentioned, once.
+# A longer wait is logged once.
 NOTICE_SECONDS = 10.0
-# All of a stop must fit into ten seconds: each child in turn gets what is left of nine.
+# A stop must take less than ten seconds in total.
 STOP_SECONDS = 9.0
 HURRIED_SECONDS = 1.5
-# A registry that is started again may end what it has begun for so long.
+# Timeout of a registry's graceful stop before a restart.
 RESTART_SECONDS = 5.0
 
 
 class Stopped(Exception):
-    """A signal asked us to stop while something was being waited for."""
+    """A signal to stop arrived during a wait."""
 
 
 class Supervisor:
-    """Owns the children. Everything happens in the main thread: the kernel ties a child's life to its thread."""
+    """Owns the child processes. Uses only the main thread: the parent-death signal depends on the thread."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.children: list[Child] = []
         self.signals = 0
-        # Called when what reads the registries' keys has been started again.
+        # Called after the restart of all children that read the registries' keys.
         self.keys_read: Callable[[], None] = lambda: None
         self._recorded = True
 
     def listen(self) -> None:
-        """Take SIGINT, SIGTERM and SIGHUP as the wish to stop; a second one as the wish to hurry."""
+        """Handle SIGINT, SIGTERM and SIGHUP as a request to stop; a second signal shortens the timeouts."""
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._on_signal)
-        # The children begin with that: a worker that does not listen to it yet would be killed by it. It looks at
-        # everything as it starts.
-        signal.signal(LOOK_AGAIN_SIGNAL, signal.SIG_IGN)
+        # Children inherit this: otherwise the signal would kill a worker that has not installed its handler yet. A
+        # starting worker reconciles anyway.
+        signal.signal(RECONCILE_SIGNAL, signal.SIG_IGN)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self.signals += 1
 
     def wait_for(self, condition: Callable[[], bool], children: list[Child], seconds: float = START_SECONDS) -> None:
-        """Wait until ``condition`` holds. A long wait is mentioned once.
+        """Wait until ``condition`` is true. A long wait is logged once.
 
         :raises Stopped: when a signal arrives meanwhile.
-        :raises Problem: when one of ``children`` dies, or the time is over.
+        :raises Problem: when one of ``children`` dies, or on timeout.
         """
         began = time.monotonic()
         deadline, notice_at = began + seconds, began + NOTICE_SECONDS
@@ -72,11 +72,13 @@ class Supervisor:
                 notice_at = deadline + 1
                 say(f"Still waiting for the {names} ...")
             if time.monotonic() > deadline:
-                raise Problem(f"The {names} did not start within {seconds:.0f} seconds; the lines above may say why.")
+                raise Problem(
+                    f"The {names} did not become ready within {seconds:.0f} seconds; the lines above may say why."
+                )
             time.sleep(_POLL_SECONDS)
 
     def start(self, child: Child) -> None:
-        """Start a child and put it on record; it is not waited for."""
+        """Start a child and record it, without waiting until it is ready."""
         if self.signals:
             raise Stopped
         self.children.append(child)
@@ -84,7 +86,7 @@ class Supervisor:
         orphans.record(self.folder, self.children)
 
     def run_once(self, child: Child) -> None:
-        """Run something that ends by itself.
+        """Run a program until it exits.
 
         :raises Problem: when it fails.
         """
@@ -101,32 +103,32 @@ class Supervisor:
         if child.process is not None and child.process.returncode:
             raise Problem(f"The start could not be prepared ({child.died()}); the lines above say why.")
 
-    def watch(self, look: Callable[[], bool] = lambda: False) -> None:
-        """Start again what dies, until a signal arrives.
+    def watch(self, check: Callable[[], bool] = lambda: False) -> None:
+        """Restart children that die, until a signal arrives.
 
-        :param look: called in each round; whether it has started something anew.
+        :param check: called in each round; returns whether it has restarted a child.
         """
         while not self.signals:
-            started = look()
+            started = check()
             for child in self.children:
-                started |= self._look_at(child)
+                started |= self._restart_if_dead(child)
             started |= self._restart_as_asked()
             if started or not self._recorded:
                 self._record()
-            LOG.tell_left_out()
+            LOG.report_dropped()
             time.sleep(_POLL_SECONDS)
 
     def _restart_as_asked(self) -> bool:
-        """Start again, one after another, what reads the registries' keys, when there is a file that asks for it.
+        """Restart, one after another, the children that read the registries' keys, if a file requests that.
 
-        :return: whether something was.
+        :return: whether any was restarted.
         """
         request = self.folder / RESTART_REQUEST
         if not request.exists():
             return False
         for child in self.children:
             if child.reads_keys and child.running:
-                say(f"The {child.name} restarts to read its keys.")
+                say(f"The {child.name} is restarted, to read its keys.")
                 child.ask_to_stop()
                 until = time.monotonic() + RESTART_SECONDS
                 while child.running and time.monotonic() < until and not self.signals:
@@ -140,20 +142,20 @@ class Supervisor:
         self.keys_read()
         return True
 
-    def _look_at(self, child: Child) -> bool:
+    def _restart_if_dead(self, child: Child) -> bool:
         if child.running:
             return False
         if child.retry_at is None:
             wait = child.plan_restart()
             when = f"in {wait:.0f} s" if wait >= 1 else "now"
-            say(f"The {child.name} {child.died()}. It restarts {when}.")
+            say(f"The {child.name} {child.died()}. It is restarted {when}.")
         elif child.due:
             child.start()
             return True
         return False
 
     def _record(self) -> None:
-        """Put the children on record, now or, on a full disk, in a later round: that must not end everything."""
+        """Record the children; if the disk is full, it is retried in a later round."""
         try:
             orphans.record(self.folder, self.children)
         except OSError:
@@ -162,13 +164,13 @@ class Supervisor:
             self._recorded = True
 
     def stop(self) -> None:
-        """Stop the children in reverse order, each whole, within ``STOP_SECONDS`` altogether."""
+        """Stop the children with their process groups in reverse order, within ``STOP_SECONDS`` in total."""
         seen = self.signals
         deadline = time.monotonic() + STOP_SECONDS
         for position, child in enumerate(reversed(self.children)):
             left = len(self.children) - position - 1
             child.ask_to_stop()
-            # Those still to come keep a second each.
+            # One second is reserved for each remaining child.
             until = deadline - left
             while child.running and time.monotonic() < until:
                 if self.signals > seen:

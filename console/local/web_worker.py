@@ -1,9 +1,9 @@
-"""Gunicorn worker that accepts connections without lending them a thread, fairly among processes.
+"""Gunicorn worker that assigns threads only to complete requests, against slow clients (Slowloris).
 
 Gunicorn's own threaded worker gives each new connection a thread, which waits up to five seconds for the first request,
-and then without end for the rest of it. Browsers open connections that they may need later, and whoever opens sixteen
-of them, or sends sixteen halves of a request, would hold up everybody. So a thread is given to a request that is whole
-(``console.local.request_buffer``).
+and then without timeout for the rest of it. Browsers open spare connections, and a client with sixteen open
+connections, or sixteen incomplete requests, would block everybody. So a request gets a thread when it is complete
+(``console.local.request_buffer``). Connections are balanced among processes.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from console.audit import shutdown
 from console.local import refusals
 from console.local.request_buffer import Connection, State
 
-# Shared by all processes, which are forked after this module is read: how many connections each of them has.
+# Shared memory of all processes, which are forked after this module is imported: the connection count of each.
 _SLOTS = 64
 _COUNT = struct.Struct("=q")
 _counts = mmap.mmap(-1, _SLOTS * _COUNT.size)
-_NOBODY = -1
+_UNUSED = -1
 for _slot in range(_SLOTS):
-    _COUNT.pack_into(_counts, _slot * _COUNT.size, _NOBODY)
+    _COUNT.pack_into(_counts, _slot * _COUNT.size, _UNUSED)
 
-# So long, in seconds, a process with more connections leaves a new one to the others. They need not take it.
+# How long, in seconds, a process with more connections lets the others accept a new one first.
 _COURTESY = 0.001
-# Bytes of unfinished requests that a process keeps. Beyond that the one that has taken longest is given up.
+# Limit of incomplete requests in a process, in bytes. Above it the oldest one is dropped.
 _MOST_HELD = 64 * 1024 * 1024
-# Seconds between two looks at who is too slow; how long, and for how many bytes, one who has been answered may go on
-# sending; and how long a thread waits for what is left of a body that the application did not want.
-_LOOK_SECONDS = 0.5
+# Seconds between two checks for slow connections; how long, and how many bytes, a client may still send after the
+# response; and how long a thread waits for the rest of a body that the application did not read.
+_CHECK_SECONDS = 0.5
 _LEAVE_SECONDS, _LEAVE_BYTES = 2.0, 16 * 1024 * 1024
 _DRAIN_SECONDS = 0.1
 _REFUSALS = {
@@ -50,26 +50,26 @@ _REFUSALS = {
 
 
 class WebWorker(ThreadWorker):  # type: ignore[misc]
-    """Gunicorn's threaded worker, but for how it takes connections and requests."""
+    """Gunicorn's threaded worker with buffered requests and balanced connections."""
 
     def init_process(self) -> None:
-        """Begin with no connection."""
-        # In the order in which their requests began to be waited for.
+        """Initialise the process without connections."""
+        # Connections with an incomplete request, oldest first.
         self._arriving: dict[Connection, None] = {}
         self._held = 0
-        # When, and after how many bytes, those go who have been answered.
+        # Answered connections that are being closed: the time limit, and the remaining bytes.
         self._leaving: dict[socket.socket, tuple[float, int]] = {}
-        self._next_look = 0.0
-        # Numbers grow with every restart. Of a process that died the last count stays, which costs the others a
-        # millisecond for each connection until its slot is used again.
+        self._next_check = 0.0
+        # The number grows with every restart. The last count of a dead process stays, which delays each connection by
+        # a millisecond until its slot is reused.
         self._slot = self.age % _SLOTS
         self._publish()
         super().init_process()
 
     def accept(self, listener: socket.socket) -> None:
-        """Take a new connection, and wait for its first request together with all others, as for any later one."""
+        """Accept a new connection, and wait for its request in the event loop."""
         if self._has_more_than_another():
-            # All processes are told of a new connection at once, and the quickest would have nearly all of a burst.
+            # All processes are woken by a new connection, and the fastest would accept nearly all of a burst.
             time.sleep(_COURTESY)
         try:
             client, address = listener.accept()
@@ -87,17 +87,17 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]
             self._make_room()
 
     def enqueue_req(self, conn: Connection) -> None:
-        """Wait for a connection's next request, and give it a thread when it is whole."""
+        """Wait for a connection's next request, and assign a thread when it is complete."""
         conn.begin()
         self._take(conn)
 
     def _on_piece(self, conn: Connection, _client: Any) -> None:
-        # It may have been given up since the loop was told, for another one's sake.
+        # It may have been dropped since the event, to make room for another.
         if conn in self._arriving:
             self._take(conn)
 
     def _take(self, conn: Connection) -> None:
-        """Take what has come of a request."""
+        """Receive available bytes of a request."""
         waited = conn in self._arriving
         before = len(conn.received) if waited else 0
         state = conn.gather()
@@ -111,14 +111,14 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]
             return
         if waited:
             self._forget(conn, before)
-        if state is State.WHOLE:
+        if state is State.COMPLETE:
             conn.data_ready = True
             super().enqueue_req(conn)
             return
         self.nr_conns -= 1
         refusal = _REFUSALS.get(state)
         if refusal:
-            conn.say(refusals.answer(*refusal, refusals.path(conn.received)))
+            conn.send_now(refusals.answer(*refusal, refusals.path(conn.received)))
         conn.close(graceful=bool(refusal))
 
     def _forget(self, conn: Connection, held: int) -> None:
@@ -127,31 +127,31 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]
         self.poller.unregister(conn.sock)
 
     def _give_up(self, conn: Connection) -> None:
-        """End a connection whose request does not come."""
+        """Close a connection whose request is not completed in time."""
         self._forget(conn, len(conn.received))
         self.nr_conns -= 1
         if conn.received:
-            conn.say(refusals.answer(*refusals.TOO_SLOW, refusals.path(conn.received)))
+            conn.send_now(refusals.answer(*refusals.TOO_SLOW, refusals.path(conn.received)))
         conn.close(graceful=bool(conn.received))
 
     def _make_room(self) -> None:
-        """Give up whoever has been waited for longest, if anybody: who means it has sent a request at once."""
+        """Drop the oldest incomplete request, if any: honest clients send a request at once."""
         if self._arriving:
             self._give_up(next(iter(self._arriving)))
 
     def murder_pending(self) -> None:
-        """End the connections that are too slow. Called in each round of the loop, at least once a second."""
+        """Close connections that are too slow. Called in each round of the loop, at least once a second."""
         now = time.monotonic()
-        if now < self._next_look:
+        if now < self._next_check:
             return
-        self._next_look = now + _LOOK_SECONDS
+        self._next_check = now + _CHECK_SECONDS
         for conn in [conn for conn in self._arriving if conn.until <= now]:
             self._give_up(conn)
         for client in [client for client, (until, _bytes) in self._leaving.items() if until <= now]:
             self._let_go(client)
 
     def _leave(self, client: socket.socket) -> None:
-        """Close a connection after its answer. Gunicorn's own loop would wait for the client meanwhile."""
+        """Close a connection after its response, without blocking the loop as gunicorn's own does."""
         try:
             client.setblocking(False)
             client.shutdown(socket.SHUT_WR)
@@ -162,7 +162,7 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]
         self._leaving[client] = time.monotonic() + _LEAVE_SECONDS, _LEAVE_BYTES
 
     def _drain(self, client: socket.socket) -> None:
-        """Throw away what is sent by somebody who has been answered."""
+        """Discard data that is sent after the response."""
         until, left = self._leaving[client]
         try:
             piece = client.recv(65536)
@@ -181,16 +181,16 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]
         client.close()
 
     def _keepalive_after(self, conn: Connection, keepalive: bool) -> bool:
-        """Whether the connection stays for another request: unless much of this one's body is yet to come."""
+        """Whether to keep the connection alive: not if much of this request's body is still to come."""
         if not keepalive or not conn.parser.finish_body(deadline=time.monotonic() + _DRAIN_SECONDS):
             return False
-        conn.keep_rest()
+        conn.unread_rest()
         return True
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
-        """Answer a request that gunicorn's parser cannot read, in the format that its address has.
+        """Answer a request that gunicorn's parser rejects, in the format for its path.
 
-        The log has the kind of the problem and no part of the request, which may hold a secret.
+        Only the kind of the problem is logged, no part of the request, which may contain a secret.
         """
         refusal = refusals.of(exc)
         if refusal is None:
@@ -201,12 +201,12 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]
             client.sendall(refusals.answer(*refusal, getattr(client, "path", "")))
 
     def handle_exit(self, sig: int, frame: Any) -> None:
-        """Begin to end. What must be kept is written at once: who is killed after the grace period writes nothing."""
+        """Start a graceful stop. Sets the shutdown flag first, because the process may be killed after the timeout."""
         shutdown.over.set()
         super().handle_exit(sig, frame)
 
     def notify(self) -> None:
-        """Say that this process is alive, and how many connections it has: once in each round of its loop."""
+        """Heartbeat: report that this process is alive, and its connection count, in each round of the loop."""
         self._publish()
         super().notify()
 
@@ -215,4 +215,4 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]
 
     def _has_more_than_another(self) -> bool:
         self._publish()
-        return bool(self.nr_conns > min(count for (count,) in _COUNT.iter_unpack(_counts) if count != _NOBODY))
+        return bool(self.nr_conns > min(count for (count,) in _COUNT.iter_unpack(_counts) if count != _UNUSED))

@@ -1,1 +1,1 @@
-"""Signing in: second factors, passkeys and an identity provider, by django-allauth's parts with pages of our own."""
+"""Sign-in: password, second factors, passkeys and single sign-on, with parts of django-allauth and our own pages."""

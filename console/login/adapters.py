@@ -25,43 +25,43 @@ def _fernet(secret: str) -> Fernet:
 
 
 def host(asked: HttpRequest) -> str:
-    """The host name that a browser asked at, without the port."""
+    """The host name of a request, without the port."""
     return request.split_domain_port(asked.get_host())[0].strip("[]")
 
 
 class SecondFactors(DefaultMFAAdapter):  # type: ignore[misc]
-    """Named by ``MFA_ADAPTER``. Secrets lie in the database encrypted with a key that comes from ``SECRET_KEY``."""
+    """``MFA_ADAPTER``: secrets are stored encrypted, with a key derived from ``SECRET_KEY``."""
 
     def encrypt(self, text: str) -> str:
-        """What is stored of a secret."""
+        """Encrypt a secret for the database."""
         return _fernet(settings.SECRET_KEY).encrypt(text.encode()).decode()
 
     def decrypt(self, encrypted_text: str) -> str:
-        """The secret.
+        """Decrypt a secret.
 
-        :raises cryptography.fernet.InvalidToken: when it was stored under another ``SECRET_KEY``, or is none.
+        :raises cryptography.fernet.InvalidToken: when it was encrypted with another ``SECRET_KEY``, or is invalid.
         """
         return _fernet(settings.SECRET_KEY).decrypt(encrypted_text.encode()).decode()
 
     def get_totp_label(self, user: AbstractBaseUser) -> str:
-        """What an authenticator app shows: the Account ID, which never changes."""
+        """The label in an authenticator app: the Account ID, which never changes."""
         return user.get_username()
 
     def get_public_key_credential_rp_entity(self) -> dict[str, str]:
-        """What passkeys belong to: the name in the address (Web Authentication, 5.4.2)."""
+        """The relying party of passkeys: the host name (Web Authentication, 5.4.2)."""
         return {"id": host(context.request), "name": "My Images"}
 
 
 class SingleSignOn(DefaultSocialAccountAdapter):  # type: ignore[misc]
-    """Named by ``SOCIALACCOUNT_ADAPTER``. There is one provider, from the settings, and none in the database.
+    """``SOCIALACCOUNT_ADAPTER``: one identity provider, configured in the settings, not in the database.
 
-    An identity is an issuer's ``sub`` (OpenID Connect Core 1.0, 5.7), so the issuer names the provider.
+    An identity is an issuer's ``sub`` (OpenID Connect Core 1.0, 5.7), so the provider's key is the issuer.
     """
 
     def get_app(self, request: HttpRequest, provider: str, client_id: str | None = None) -> SocialApp:
         """The provider's configuration.
 
-        :raises SocialApp.DoesNotExist: when there is none.
+        :raises SocialApp.DoesNotExist: when no such provider is configured.
         """
         if not settings.OIDC_ISSUER:
             raise SocialApp.DoesNotExist
@@ -77,8 +77,8 @@ class SingleSignOn(DefaultSocialAccountAdapter):  # type: ignore[misc]
     def list_apps(
         self, request: HttpRequest, provider: str | None = None, client_id: str | None = None
     ) -> list[SocialApp]:
-        """All of them."""
+        """All configured providers."""
         return [self.get_app(request, "")] if settings.OIDC_ISSUER else []
 
     def send_notification_mail(self, *args: Any, **kwargs: Any) -> None:
-        """No letter: the audit trail says it."""
+        """Do nothing: the audit log has it."""

@@ -1,3 +1,5 @@
+"""Second factors and connected identities in the administration."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -19,7 +21,7 @@ from console.access.sign_in import may_administer
 from console.audit.admin_base import AuditedAdmin
 from console.login import factors, single_sign_on
 
-# What django-allauth registers shows secrets, or is not used here.
+# django-allauth's admin pages show secrets, or are not used here.
 _REGISTERED = (_account_admin, _mfa_admin, _social_admin)
 for model in (EmailAddress, Authenticator, SocialAccount, SocialApp, SocialToken):
     if admin.site.is_registered(model):
@@ -27,9 +29,9 @@ for model in (EmailAddress, Authenticator, SocialAccount, SocialApp, SocialToken
 
 
 class _Removable(AuditedAdmin):
-    """A list of what people have set up themselves: an administrator may look at it, and remove of it."""
+    """Rows that users set up themselves; administrators may only view and delete them."""
 
-    # The services below write down what was removed.
+    # The services below record the audit events.
     form_is_recorded = actions_are_recorded = True
     list_select_related = ("user",)
     search_fields = ("user__account_id", "user__name", "user__email")
@@ -43,7 +45,7 @@ class _Removable(AuditedAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         if obj is not None and not may_administer(request.user.is_superuser, obj.user.is_superuser):
             return False
-        # One's own are removed by whoever shows once more who they are: an open session is not enough.
+        # Deleting their own requires reauthentication on the account's page: an open session is not enough.
         if obj is not None and obj.user_id == request.user.pk:
             return False
         return super().has_delete_permission(request, obj)
@@ -75,7 +77,7 @@ class SecondFactorAdmin(_Removable):
     ordering = ("-created_at", "-pk")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        # Recovery codes go with what they stand in for.
+        # Recovery codes are deleted with the last factor.
         return super().get_queryset(request).exclude(type=factors.RECOVERY_CODES)
 
     @admin.display(description=_("name"))

@@ -4,6 +4,6 @@ from django.contrib.admin.apps import AdminConfig
 
 
 class AdministrationConfig(AdminConfig):
-    """Open to those who have signed in as it asks for."""
+    """Uses ``console.login.administration.Administration`` as the default site."""
 
     default_site = "console.login.administration.Administration"

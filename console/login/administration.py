@@ -1,4 +1,4 @@
-"""Access to the administration: signed in as everywhere, and with a second factor where it is required."""
+"""Access to the administration: requires a session, and a second factor if that is configured."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from console.web import administration
 
 
 class Administration(administration.Administration):
-    """The site, which asks how somebody has signed in as well."""
+    """The ``AdminSite`` that also checks the sign-in methods of the session."""
 
     def has_permission(self, request: HttpRequest) -> bool:
-        """Whether somebody may look at any of its pages."""
+        """Whether the user may open pages of the administration."""
         return super().has_permission(request) and not refuse_administration(sign_in.ways(request))

@@ -1,7 +1,7 @@
-"""Second factors: codes of an authenticator app, recovery codes, and passkeys.
+"""Second factors: codes of an authenticator app (TOTP), recovery codes, and passkeys (WebAuthn).
 
-The rows and the cryptography are django-allauth's (``allauth.mfa``). What is added here: wrong codes are counted by
-``console.throttling``, no code of an app is good twice in any process, and what happens is recorded.
+Models and cryptography are django-allauth's (``allauth.mfa``). Added here: rate limits for wrong codes
+(``console.throttling``), replay protection for TOTP codes over all processes, and audit events.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 TOTP, RECOVERY_CODES, PASSKEY = Authenticator.Type.TOTP, Authenticator.Type.RECOVERY_CODES, Authenticator.Type.WEBAUTHN
 DOOR = "second factor"
 LONGEST_NAME = 60
-# What a browser sends can be anything, and what the library raises then is not written down anywhere.
+# Errors of the library for malformed input from a browser; it does not document them.
 _MALFORMED = (
     ValidationError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, AssertionError,
     NotImplementedError, RecursionError, UnsupportedAlgorithm, struct.error,
@@ -50,30 +50,30 @@ _LONGEST_ANSWER = 65_536
 
 
 def is_enrolled(account: Account) -> bool:
-    """Whether the account has a second factor. Recovery codes alone are none."""
+    """Whether the account has a second factor. Recovery codes alone do not count."""
     return bool(Authenticator.objects.filter(user=account, type__in=[TOTP, PASSKEY]).exists())
 
 
 def has_passkey(account: Account) -> bool:
-    """Whether a passkey can be asked for."""
+    """Whether the account has a passkey."""
     return bool(Authenticator.objects.filter(user=account, type=PASSKEY).exists())
 
 
 def name_of(factor: Authenticator) -> str:
-    """What a person calls it."""
+    """The factor's name on pages."""
     if factor.type == PASSKEY:
         return str(factor.wrap().name)
     return _("Authenticator app") if factor.type == TOTP else _("Recovery codes")
 
 
 def check_code(request: HttpRequest, account: Account, code: str) -> Authenticator | None:
-    """The app or the recovery codes that a code is of; it is used up. Wrong ones are counted.
+    """Verify and consume a TOTP or recovery code; returns its factor, or ``None`` for a wrong code, which is counted.
 
-    :raises console.throttling.guesses.RateLimited: after too many wrong ones.
+    :raises console.throttling.guesses.HeldBack: when rate limited after too many wrong codes.
     """
     attempt = Attempt(DOOR, f"account:{account.pk}", client_address(request), account.account_id)
     with transaction.atomic():
-        # One at a time for an account: neither is a code good twice, nor are more tried at once than may be.
+        # Lock the account: no code is accepted twice, and concurrent requests cannot exceed the rate limit (race).
         Account.objects.select_for_update(no_key=True).get(pk=account.pk)
         marks = guesses.read_marks(attempt)
         guesses.raise_if_limited(marks, door=DOOR)
@@ -94,9 +94,9 @@ def _is_of(factor: Authenticator, code: str) -> bool:
             return bool(factor.wrap().validate_code(code))
         counter = _counter(decrypt(factor.data["secret"]), code)
     except InvalidToken:
-        log.error("the second factor %s cannot be read: it was stored under another SECRET_KEY", factor.pk)
+        log.error("the second factor %s cannot be decrypted: it was stored with another SECRET_KEY", factor.pk)
         return False
-    # Neither the same code again nor one of before it (RFC 6238, 5.2).
+    # Replay protection: neither the same code again nor an earlier one (RFC 6238, 5.2).
     if counter is None or counter <= factor.data.get("used", 0):
         return False
     factor.data["used"] = counter
@@ -105,7 +105,7 @@ def _is_of(factor: Authenticator, code: str) -> bool:
 
 
 def _counter(secret: str, code: str) -> int | None:
-    """Which of the codes of about now it is."""
+    """The TOTP counter of a code, within the allowed clock drift; ``None`` for a wrong code."""
     for counter in totp.yield_hotp_counters_from_time():
         if totp.compare_user_code(actual=code, expected=totp.format_hotp_value(totp.hotp_value(secret, counter))):
             return int(counter)
@@ -116,29 +116,29 @@ def _counter(secret: str, code: str) -> int | None:
 
 
 def new_secret() -> str:
-    """A secret for an authenticator app, encrypted, for the session to keep until a code of it was typed."""
+    """A new TOTP secret, encrypted, to store in the session until it is confirmed with a code."""
     return str(encrypt(totp.generate_totp_secret()))
 
 
-def shown_secret(kept: str) -> str:
-    """The secret itself, to be typed into the app."""
-    return str(decrypt(kept))
+def shown_secret(encrypted: str) -> str:
+    """The decrypted secret, to be typed into the app."""
+    return str(decrypt(encrypted))
 
 
-def add_app(account: Account, kept: str, code: str) -> None:
-    """Set up the authenticator app that has the secret, as a code of it shows.
+def add_app(account: Account, encrypted: str, code: str) -> None:
+    """Set up an authenticator app with its secret, confirmed by a code.
 
-    :raises ValidationError: when the code is wrong, or there is an app already.
+    :raises ValidationError: when the code is wrong, or the account has an app already.
     """
-    counter = _counter(shown_secret(kept), code)
+    counter = _counter(shown_secret(encrypted), code)
     if counter is None:
         raise ValidationError(_("This is not the app’s current code. Check that your device’s clock is right."))
     with transaction.atomic():
-        # One at a time for one account, or a second app at once would be refused by the database.
+        # Lock the account: in a race the second app would violate a constraint.
         Account.objects.select_for_update(no_key=True).get(pk=account.pk)
         if Authenticator.objects.filter(user=account, type=TOTP).exists():
             raise ValidationError(_("You already have an authenticator app. Remove it first."))
-        factor = totp.TOTP.activate(account, shown_secret(kept)).instance
+        factor = totp.TOTP.activate(account, shown_secret(encrypted)).instance
         factor.data["used"] = counter
         factor.save(update_fields=["data"])
         _added(account, factor)
@@ -151,9 +151,9 @@ def _added(account: Account, factor: Authenticator) -> None:
 
 
 def new_recovery_codes(account: Account) -> None:
-    """Give the account ten new recovery codes; former ones are good no more.
+    """Create ten new recovery codes; former ones become invalid.
 
-    :raises ValidationError: when there is nothing that they could stand in for.
+    :raises ValidationError: when the account has no other factor.
     """
     with transaction.atomic():
         Account.objects.select_for_update(no_key=True).get(pk=account.pk)
@@ -165,16 +165,16 @@ def new_recovery_codes(account: Account) -> None:
 
 
 def recovery_codes(account: Account) -> list[str]:
-    """Those that are left."""
-    kept = Authenticator.objects.filter(user=account, type=RECOVERY_CODES).first()
+    """The unused recovery codes."""
+    factor = Authenticator.objects.filter(user=account, type=RECOVERY_CODES).first()
     try:
-        return list(kept.wrap().get_unused_codes()) if kept else []
+        return list(factor.wrap().get_unused_codes()) if factor else []
     except InvalidToken:
         return []
 
 
 def remove(factor: Authenticator, **detail: Any) -> None:
-    """Take a factor off its account; with the last one the recovery codes go, which stand in for nothing then."""
+    """Delete a factor; with the last one also the recovery codes."""
     account = Account.objects.get(pk=factor.user_id)
     with transaction.atomic():
         record("second_factor.remove", account.account_id, kind=factor.type, name=name_of(factor), **detail)
@@ -184,7 +184,7 @@ def remove(factor: Authenticator, **detail: Any) -> None:
 
 
 def remove_all(account: Account, **detail: Any) -> int:
-    """Take all factors off an account, for somebody who has lost them; how many there were."""
+    """Delete all factors of an account, whose user has lost them; returns how many there were."""
     found = list(Authenticator.objects.filter(user=account).exclude(type=RECOVERY_CODES))
     with transaction.atomic():
         for factor in found:
@@ -196,40 +196,41 @@ def remove_all(account: Account, **detail: Any) -> int:
 
 
 def _read(answer: str) -> Any:
-    """A browser's answer about a passkey.
+    """Parse a browser's WebAuthn response.
 
-    :raises ValueError: when it is none, or longer than any.
+    :raises ValueError: when it is malformed or too long.
     """
     if len(answer) > _LONGEST_ANSWER:
         raise ValueError
     return json.loads(answer)
 
 
-def _check_origin(request: HttpRequest, said: CollectedClientData) -> None:
-    """Refuse what was asked for by another host's page, or inside of one (Web Authentication, 13.4.9).
+def _check_origin(request: HttpRequest, client_data: CollectedClientData) -> None:
+    """Check that the page was on our host, and not embedded in another one (Web Authentication, 13.4.9).
 
-    The library takes each host below ours for ours, and whoever has one of those could pass our questions on.
+    The library accepts subdomains of our host, whose owners could relay our challenges (phishing).
 
-    :raises ValueError: when it was.
+    :raises ValueError: for another origin.
     """
-    if urlsplit(said.origin).hostname != host(request).lower() or said.cross_origin:
+    if urlsplit(client_data.origin).hostname != host(request).lower() or client_data.cross_origin:
         raise ValueError
 
 
 def passkey_options(account: Account | None) -> str:
-    """What a browser is to ask for: one of the account's passkeys, or whichever somebody has here; JSON."""
+    """WebAuthn request options (JSON): for one of the account's passkeys, or for any passkey on this host."""
     return json.dumps(webauthn.begin_authentication(account))
 
 
 def new_passkey_options(account: Account) -> str:
-    """What a browser is to make a passkey with, one that signs in by itself; JSON."""
+    """WebAuthn creation options (JSON), for a discoverable passkey, which signs in without an account name."""
     return json.dumps(webauthn.begin_registration(account, True))
 
 
 def check_passkey(request: HttpRequest, account: Account | None, answer: str) -> Authenticator | None:
-    """The passkey that has answered what was asked for, with its owner present and verified; each question once.
+    """Verify a browser's response with user presence and verification; each challenge is accepted once.
 
-    :param account: whose it has to be; ``None``: whoever the answer says, who has to be active.
+    :param account: the owner of the passkey; ``None``: the account in the response, which must be active.
+    :return: the passkey, or ``None`` if the response is invalid.
     """
     try:
         credential = _read(answer)
@@ -249,9 +250,9 @@ def check_passkey(request: HttpRequest, account: Account | None, answer: str) ->
 
 
 def add_passkey(request: HttpRequest, account: Account, name: str, answer: str) -> None:
-    """Keep a passkey that the browser has made.
+    """Add a passkey that the browser has created.
 
-    :raises ValidationError: when it is not what was asked for, or there are too many.
+    :raises ValidationError: when the response is invalid, or the account has too many passkeys.
     """
     try:
         credential = _read(answer)
@@ -260,16 +261,16 @@ def add_passkey(request: HttpRequest, account: Account, name: str, answer: str) 
         made = webauthn.complete_registration(credential)
         if not made.is_user_verified() or made.credential_data is None:
             raise ValueError
-        # Nothing that it signs could be checked.
+        # Its signatures could not be verified.
         if isinstance(made.credential_data.public_key, UnsupportedKey):
             raise ValueError
     except _MALFORMED:
         raise ValidationError(_("Could not add the passkey. Try again.")) from None
     finally:
         request.session.pop(webauthn.STATE_SESSION_KEY, None)
-    # Nothing of what was sent is kept but what was checked.
+    # Only verified parts of the response are stored.
     key = websafe_encode(made.credential_data.credential_id)
-    kept = {
+    data = {
         "id": key,
         "rawId": key,
         "type": "public-key",
@@ -283,11 +284,11 @@ def add_passkey(request: HttpRequest, account: Account, name: str, answer: str) 
         Account.objects.select_for_update(no_key=True).get(pk=account.pk)
         if Authenticator.objects.filter(user=account, type=PASSKEY).count() >= settings.MOST_PASSKEYS:
             raise ValidationError(_("You have reached the limit of passkeys. Remove one first."))
-        _added(account, webauthn.WebAuthn.add(account, name, kept).instance)
+        _added(account, webauthn.WebAuthn.add(account, name, data).instance)
 
 
 def rename_passkey(factor: Authenticator, name: str) -> None:
-    """Call a passkey something else."""
+    """Rename a passkey."""
     account = Account.objects.get(pk=factor.user_id)
     with transaction.atomic():
         record("second_factor.rename", account.account_id, kind=factor.type, old=name_of(factor), new=name)

@@ -1,4 +1,4 @@
-"""What people type about signing in."""
+"""Forms for second factors and reauthentication."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _too_many_codes(later: TryAgainLater) -> str:
 
 
 class CodeForm(forms.Form):
-    """A code of the authenticator app or a recovery code; ``factor`` is whose it was."""
+    """A code of the authenticator app or a recovery code; sets ``factor``."""
 
     code = forms.CharField(
         label=gettext_lazy("Code"),
@@ -39,15 +39,15 @@ class CodeForm(forms.Form):
     )
 
     def __init__(self, *arguments: Any, account: Account, request: HttpRequest, **options: Any) -> None:
-        """Take whose code it has to be, and the request, for where it comes from."""
+        """Take the account, and the request for the client's address."""
         super().__init__(*arguments, **options)
         self.account, self.request = account, request
         self.factor: Any = None
 
     def clean_code(self) -> str:
-        """Check the code.
+        """Verify the code.
 
-        :raises ValidationError: when it is wrong, or cannot be tried now.
+        :raises ValidationError: when it is wrong, or when rate limited.
         """
         code: str = self.cleaned_data["code"]
         try:
@@ -61,7 +61,7 @@ class CodeForm(forms.Form):
 
 
 class PasswordForm(forms.Form):
-    """One's own password once more; guesses count as those at sign-in do."""
+    """Reauthentication with the console password; guesses are rate limited as at sign-in."""
 
     password = forms.CharField(
         label=gettext_lazy("Password"),
@@ -72,24 +72,24 @@ class PasswordForm(forms.Form):
     )
 
     def __init__(self, *arguments: Any, account: Account, request: HttpRequest, **options: Any) -> None:
-        """Take whose password it has to be, and the request, for where it comes from."""
+        """Take the account, and the request for the client's address."""
         super().__init__(*arguments, **options)
         self.account, self.request = account, request
 
     def clean_password(self) -> str:
-        """Check the password.
+        """Verify the password.
 
-        :raises ValidationError: when it is wrong, or cannot be tried now.
+        :raises ValidationError: when it is wrong, or when rate limited.
         """
         password: str = self.cleaned_data["password"]
         try:
-            right = check_console_password(
+            correct = check_console_password(
                 self.account, "", self.request, lambda: self.account.check_password(password)
             )
         except TryAgainLater as later:
             self.request.later = later  # type: ignore[attr-defined]
             raise ValidationError(later.message, code="later") from None
-        if not right:
+        if not correct:
             raise ValidationError(_("Wrong password. Try again."), code="wrong")
         return password
 
@@ -106,7 +106,7 @@ class AppForm(forms.Form):
 
 
 class PasskeyNameForm(forms.Form):
-    """What a passkey is called."""
+    """The name of a passkey."""
 
     name = forms.CharField(
         label=gettext_lazy("Name"),

@@ -1,4 +1,4 @@
-"""What people type about their e-mail address."""
+"""Form for changing the e-mail address."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from console.accounts.forms import EmailAddressField
 
 
 class EmailForm(forms.Form):
-    """Another e-mail address, or none. Whether another account uses it is not checked here, but behind a rate limit."""
+    """A new e-mail address, or none. Whether it is taken is checked later, behind a rate limit (user enumeration)."""
 
     email = EmailAddressField(
         label=_("E-mail"),
@@ -18,6 +18,6 @@ class EmailForm(forms.Form):
     )
 
     def __init__(self, *arguments: object, **options: object) -> None:
-        """Put the cursor into the field."""
+        """Put the focus on the field."""
         super().__init__(*arguments, **options)  # type: ignore[arg-type]
         self.fields["email"].widget.attrs["autofocus"] = True

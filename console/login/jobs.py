@@ -1,4 +1,4 @@
-"""What time brings about for sessions."""
+"""Background job that deletes expired sessions."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ from console.jobs.queue import INDEX_QUEUE
 @app.periodic(cron="17 * * * *")
 @app.task(name="signin.forget_sessions", queue=INDEX_QUEUE, queueing_lock="signin.forget_sessions")
 def forget_sessions(timestamp: int = 0) -> None:
-    """Remove sessions whose time is over, most of them of strangers who pressed a button at sign-in."""
+    """Delete expired sessions; most are anonymous ones that began on the sign-in page."""
     SessionStore.clear_expired()

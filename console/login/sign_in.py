@@ -1,7 +1,7 @@
-"""Sign-in steps: from a right password, passkey, link or identity to a session.
+"""Sign-in steps: from a verified password, passkey, link or identity to a session.
 
-Every way in ends in :func:`begin`. It goes on to the second factor where the account has one, and only :func:`finish`
-signs anybody in.
+Every sign-in method calls :func:`begin`, which redirects to the second factor if the account has one. Only
+:func:`finish` starts a session of the account.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ _LONGEST_ADDRESS = 2048
 
 
 def inside(request: HttpRequest, address: Any) -> str:
-    """``address`` when it is one of this site, whole or from its root on, else nothing.
+    """``address`` if it is a URL of this site, absolute or beginning with ``/``; otherwise empty (open redirect).
 
-    Nor is it one when it leads to where it was asked for, again and again, or is longer than Django redirects to.
+    Also empty for the URL of the request itself (redirect loop), and if it is too long for Django's redirects.
     """
     address = address.strip() if isinstance(address, str) else ""
     good = len(iri_to_uri(address)) <= _LONGEST_ADDRESS and url_has_allowed_host_and_scheme(
@@ -47,21 +47,21 @@ def inside(request: HttpRequest, address: Any) -> str:
 
 
 def for_a_while(request: HttpRequest) -> None:
-    """Let a stranger's session, which holds nothing but what was asked for at sign-in, end soon."""
+    """Set a short lifetime for an anonymous session, which contains only the state of the sign-in."""
     if not request.user.is_authenticated:
         request.session.set_expiry(settings.STRANGERS_SESSION_SECONDS)
 
 
 def begin(request: HttpRequest, account: Account, way: str, place: str = "") -> HttpResponse:
-    """Go on with somebody who has shown who they are in one way.
+    """Continue after the first factor was verified: to the second factor, or to a session.
 
-    :param way: one of the constants above.
-    :param place: where to in the end; an address that is not one of this site is left out.
+    :param way: the sign-in method, one of the constants above.
+    :param place: the URL to redirect to in the end; ignored if it is not on this site.
     """
     place = inside(request, place)
     if way == PASSKEY or not factors.is_enrolled(account):
         return finish(request, account, [way], place)
-    # Nobody who knew this session's key before knows it now.
+    # Against session fixation.
     request.session.cycle_key()
     for_a_while(request)
     request.session[_PENDING] = {
@@ -75,21 +75,21 @@ def begin(request: HttpRequest, account: Account, way: str, place: str = "") -> 
 
 
 def pending(request: HttpRequest) -> tuple[Account, str, str] | None:
-    """Who has shown one factor in this session and not yet the second, how, and where they go in the end."""
-    kept = request.session.get(_PENDING)
-    if not kept or time.time() - kept["at"] > settings.SECOND_FACTOR_SECONDS:
+    """The sign-in in progress after the first factor: account, sign-in method, and final URL; or ``None``."""
+    stored = request.session.get(_PENDING)
+    if not stored or time.time() - stored["at"] > settings.SECOND_FACTOR_SECONDS:
         request.session.pop(_PENDING, None)
         return None
-    account = auth.load_backend(_backend([kept["way"]])).get_user(kept["account"])
-    # A new password, a deactivation or the end of all sessions ends this, too.
-    if account is None or account.get_session_auth_hash() != kept["known"]:
+    account = auth.load_backend(_backend([stored["way"]])).get_user(stored["account"])
+    # A new password, a deactivation or ending all sessions cancels it, too.
+    if account is None or account.get_session_auth_hash() != stored["known"]:
         del request.session[_PENDING]
         return None
-    return account, kept["way"], kept["place"]
+    return account, stored["way"], stored["place"]
 
 
 def finish(request: HttpRequest, account: Account, used: list[str], place: str = "") -> HttpResponse:
-    """Sign somebody in who has shown all that is asked for; the session gets a new key.
+    """Start the account's session after all factors were verified; the session gets a new key.
 
     :raises PermissionDenied: when the account is deactivated.
     """
@@ -97,7 +97,7 @@ def finish(request: HttpRequest, account: Account, used: list[str], place: str =
         raise PermissionDenied
     request.session.pop(_PENDING, None)
     if auth.SESSION_KEY in request.session and not request.user.is_authenticated:
-        # One that is over: it does not begin again, for whoever else has its key.
+        # An expired session: it must not be revived for others who know its key.
         request.session.flush()
     record("account.sign_in", account.account_id, actor=account.account_id, by=used)
     auth.login(request, account, backend=_backend(used))
@@ -108,26 +108,26 @@ def finish(request: HttpRequest, account: Account, used: list[str], place: str =
 
 
 def _backend(used: list[str]) -> str:
-    """Which backend keeps the session of somebody who came in so."""
+    """The authentication backend for these sign-in methods."""
     return _VOUCHED if used[0] in {LINK, SINGLE_SIGN_ON} else _BACKEND
 
 
 def ways(request: HttpRequest) -> list[str]:
-    """How somebody has signed in in this session."""
+    """The sign-in methods that were used in this session."""
     return list(request.session.get(_WAYS, []))
 
 
 def add_ways(request: HttpRequest, used: Iterable[str]) -> None:
-    """Write down that somebody has shown more in this session."""
+    """Add sign-in methods to the session."""
     request.session[_WAYS] = list(dict.fromkeys([*ways(request), *used]))
 
 
 def confirm(request: HttpRequest) -> None:
-    """Write down that it is the account's owner who sits here, just now."""
+    """Store in the session that the user has just reauthenticated."""
     request.session[_CONFIRMED] = time.time()
 
 
 def is_confirmed(request: HttpRequest) -> bool:
-    """Whether that was shown within the last minutes."""
+    """Whether the user has reauthenticated within the last minutes."""
     confirmed_at: float = request.session.get(_CONFIRMED, 0.0)
     return time.time() - confirmed_at < settings.CONFIRMED_SECONDS

@@ -1,4 +1,4 @@
-"""Links that sign in once, for when there is no other way in. Only who may run commands on the server can make one."""
+"""Sign-in links, which work once: account recovery by an operator who can run commands on the server."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ _SALT = "console.signin.links"
 
 
 def _state(account: Account) -> str:
-    """What is another after each sign-in, new password and end of sessions."""
+    """State that changes with each sign-in, new password and end of all sessions, which invalidates the link."""
     known = f"{account.last_login}.{account.get_session_auth_hash()}"
     return salted_hmac(_SALT, known, algorithm="sha256").hexdigest()
 
 
 def make(account: Account) -> str:
-    """A link for ``account``, good once, for ten minutes."""
+    """A sign-in link for ``account``, which works once within ten minutes."""
     token = signing.dumps([account.pk, _state(account)], salt=_SALT)
     return settings.CONSOLE_URL + reverse("sign-in-link", args=[token])
 
 
 def read(token: str, *, lock: bool = False) -> Account | None:
-    """The account that a link is for, while it is good.
+    """The account of a valid link; otherwise ``None``.
 
-    :param lock: whether nobody else is to use it meanwhile; inside a transaction.
+    :param lock: whether to lock the account's row, so that the link works only once in a race; needs a transaction.
     """
     try:
         pk, state = signing.loads(token, salt=_SALT, max_age=settings.SIGN_IN_LINK_SECONDS)

@@ -1,7 +1,7 @@
-"""Who an identity provider says somebody is (OpenID Connect Core 1.0, authorization code flow with PKCE).
+"""Single sign-on with an identity provider (OpenID Connect Core 1.0, authorization code flow with PKCE).
 
-The requests are django-allauth's (``allauth.socialaccount``). What comes back is checked here: signature, issuer,
-audience, time and nonce of the ``id_token``, and that what else is read of the person is of the same one.
+The requests are django-allauth's (``allauth.socialaccount``). The response is verified here: signature, issuer,
+audience, time and nonce of the ``id_token``, and that the user info has the same subject.
 """
 
 from __future__ import annotations
@@ -41,41 +41,41 @@ from console.login import sign_in
 
 log = logging.getLogger(__name__)
 
-# None that is made with a secret both sides have, or with none at all.
+# Only asymmetric algorithms: no HMAC, and not "none".
 _ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 _CLOCK_SECONDS = 60
 _LONGEST_SUBJECT = 191
-# For how long what the provider says of itself, and its keys, are remembered in a process.
+# How long the provider's configuration and keys are cached in a process.
 _REMEMBERED_SECONDS = 300
-# Half of a process's threads may wait for the provider: one that does not answer leaves the others to everybody.
-_places = threading.BoundedSemaphore(max(1, settings.WEB_THREADS // 2))
+# Concurrency limit: at most half of a process's threads wait for the provider, in case it does not answer.
+_slots = threading.BoundedSemaphore(max(1, settings.WEB_THREADS // 2))
 _ENDPOINTS = ("authorization_endpoint", "token_endpoint", "jwks_uri")
 
 
 class Problem(Exception):
-    """Single sign-on does not come to an end. The message is one sentence for whoever signs in, ``status`` HTTP's."""
+    """Single sign-on failed. The message is one sentence for the user, ``status`` the HTTP status."""
 
     def __init__(self, message: str, status: int = 400) -> None:
-        """Take what to tell."""
+        """Take the message and the status."""
         super().__init__(message)
         self.status = status
 
 
 class SignedOut(Problem):
-    """The session of whoever began is another one, or has ended."""
+    """The session in which it was started has ended, or belongs to another account."""
 
     def __init__(self) -> None:
-        """With what to tell."""
+        """Set the message."""
         super().__init__(_("You signed out in the meantime. Start again."))
 
 
 class _Untrusted(Exception):
-    """What the provider has answered is not as it has to be; the message is for the log."""
+    """The provider's response is invalid; the message is for the log."""
 
 
 @dataclass(frozen=True)
 class Identity:
-    """Somebody as the provider names them; ``email`` only when the provider has verified it."""
+    """A verified identity; ``email`` only if the provider has verified it."""
 
     issuer: str
     subject: str
@@ -84,15 +84,15 @@ class Identity:
 
 
 class _Provider(OpenIDConnectOAuth2Adapter):  # type: ignore[misc]
-    """The provider, its configuration checked (OpenID Connect Discovery 1.0, 4.3)."""
+    """The provider, with its configuration verified (OpenID Connect Discovery 1.0, 4.3)."""
 
     def get_callback_url(self, request: HttpRequest, app: Any) -> str:
-        """Where the provider sends people back to: the console's own address, whatever address it was asked at."""
+        """The redirect URI: always on ``CONSOLE_URL``, whatever the ``Host`` of the request."""
         return settings.CONSOLE_URL + reverse("sso-callback")
 
     @property
     def openid_config(self) -> dict[str, Any]:
-        """What the provider says of itself."""
+        """The provider's configuration document."""
         key = f"signin.configuration:{settings.OIDC_ISSUER}"
         known: dict[str, Any] | None = cache.get(key)
         if known is not None:
@@ -115,22 +115,22 @@ def _provider(request: HttpRequest) -> _SignIn:
 
 
 def ask(request: HttpRequest, purpose: str, place: str = "") -> str:
-    """The provider's address to send a browser to; the session remembers what for.
+    """The provider's URL to redirect the browser to; the purpose is stored in the session.
 
-    :param purpose: ``login``, ``connect`` or ``confirm``, the latter two for whoever is signed in.
+    :param purpose: ``login``, ``connect`` or ``confirm``; the latter two need a signed-in account.
     :raises SignedOut: when the session ends meanwhile.
     :raises Problem: when the provider does not answer.
     """
     nonce = secrets.token_urlsafe(24)
     account = request.user.pk if purpose != "login" else None
-    # "prompt" asks for it; "max_age" has the answer say when it was (OpenID Connect Core 1.0, 3.1.2.1).
+    # "prompt" requests reauthentication; "max_age" adds "auth_time" to the response (OpenID Connect Core 1.0, 3.1.2.1).
     again = {"prompt": "login", "max_age": "0"} if purpose == "confirm" else {}
     provider = _provider(request)
-    with _Told():
-        # Fetched before the session is locked, and remembered: nobody waits for the provider under a lock.
+    with _ProviderCall():
+        # Fetched and cached before the session is locked: no lock is held while waiting for the provider.
         provider.get_oauth2_adapter(request).openid_config  # noqa: B018
-    # Two windows that begin at once: each keeps what the other has stored.
-    with _Told(), _locked_session(request):
+    # Lock against a race of two windows: each keeps the state of the other.
+    with _ProviderCall(), _locked_session(request):
         if account is not None and get_user(request).pk != account:
             raise SignedOut
         answer = provider.redirect(
@@ -147,23 +147,23 @@ def ask(request: HttpRequest, purpose: str, place: str = "") -> str:
 
 
 def receive(request: HttpRequest) -> tuple[Identity, dict[str, Any]]:
-    """Who has come back from the provider, and what :func:`ask` was told.
+    """Verify the provider's redirect back; returns the identity, and the arguments of :func:`ask`.
 
-    :raises Problem: when that cannot be known.
+    :raises Problem: when it is invalid, or the provider does not answer.
     """
     provider = _provider(request)
     try:
-        # Of two requests with the same answer one finds it.
+        # In a race of two requests with the same state only one finds it.
         with _locked_session(request):
             state = provider.unstash_redirect_state(request, request.GET.get("state", ""))
     except PermissionDenied:
         raise Problem(_("This sign-in was started in another browser or has expired. Start again.")) from None
     if request.GET.get("error") == "access_denied":
         raise Problem(_("Signing in was cancelled."))
-    with _Told():
-        # RFC 9207: an answer of another provider.
+    with _ProviderCall():
+        # RFC 9207: the response of another provider (mix-up attack).
         if request.GET.get("iss", settings.OIDC_ISSUER).rstrip("/") != settings.OIDC_ISSUER:
-            raise _Untrusted("the answer is another issuer's")
+            raise _Untrusted("the response is from another issuer")
         if "error" in request.GET or not request.GET.get("code"):
             raise _Untrusted(f"it answered {request.GET.get('error', 'no code')[:100]!r}")
         server = provider.get_oauth2_adapter(request)
@@ -174,10 +174,10 @@ def receive(request: HttpRequest) -> tuple[Identity, dict[str, Any]]:
 
 @contextmanager
 def _locked_session(request: HttpRequest) -> Iterator[None]:
-    """Read the session anew under a lock, and store it before that ends.
+    """Read the session again under a lock, and save it before the lock is released.
 
-    What was changed before and not stored is lost. At the end of the request it is stored again only if it is new, for
-    its cookie, or changed again: others may have changed it by then.
+    Unsaved changes from before are lost. At the end of the request it is saved again only if it is new, for its cookie,
+    or was changed again: other requests may have changed it by then.
     """
     before: Any = request.session
     key = before.session_key
@@ -189,21 +189,21 @@ def _locked_session(request: HttpRequest) -> Iterator[None]:
             request.session.modified = request.session.session_key != key
 
 
-class _Told:
-    """A place to ask the provider in. Tells people of whatever goes wrong in one sentence, and the log why."""
+class _ProviderCall:
+    """Holds a slot for a call to the provider; turns errors into a ``Problem`` for the user, with a log entry."""
 
     def __enter__(self) -> None:
-        """Begin.
+        """Take a slot.
 
-        :raises Problem: when all places are taken: waiting for one would take a thread as well.
+        :raises Problem: when all slots are taken: waiting for one would occupy a thread as well.
         """
-        if not _places.acquire(blocking=False):
-            log.warning("single sign-on: too many wait for %s", settings.OIDC_ISSUER)
+        if not _slots.acquire(blocking=False):
+            log.warning("single sign-on: too many requests wait for %s", settings.OIDC_ISSUER)
             raise _away()
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        """Raise a ``Problem`` in the place of what was raised."""
-        _places.release()
+        """Release the slot, and replace the exception with a ``Problem``."""
+        _slots.release()
         if isinstance(error, requests.ConnectionError | requests.Timeout):
             log.warning("single sign-on: %s does not answer: %s", settings.OIDC_ISSUER, kind.__name__)
             raise _away() from None
@@ -212,7 +212,7 @@ class _Told:
             AttributeError, ArithmeticError, NotImplementedError, RecursionError, UnsupportedAlgorithm,
         )  # fmt: skip
         if isinstance(error, known):
-            # An OAuth2Error holds the whole answer, which may hold a token.
+            # An OAuth2Error contains the whole response, which may contain a token.
             why = error if isinstance(error, _Untrusted | jwt.PyJWTError) else ""
             log.warning("single sign-on: %s is not trusted: %s %s", settings.OIDC_ISSUER, kind.__name__, why)
             raise Problem(_("%s sent an invalid response. Try again, or tell an administrator.") % _named())
@@ -229,22 +229,22 @@ def _named() -> str:
 def _identity(server: _Provider, tokens: dict[str, Any], asked: dict[str, Any]) -> Identity:
     claims = _claims(server, tokens["id_token"], asked["nonce"])
     if asked["process"] == "confirm":
-        # Whoever has only found the provider's session open was not asked for anything.
+        # An attacker who only found the provider's session open was not asked to sign in again.
         at = claims.get("auth_time")
         if type(at) is not int or at < asked["asked_at"] - _CLOCK_SECONDS:
-            raise _Untrusted("it has not asked again who it is")
+            raise _Untrusted("it did not reauthenticate the user")
     if "userinfo_endpoint" in server.openid_config and not {"name", "email"} <= claims.keys():
         more = server._fetch_user_info(tokens["access_token"])
         if more.get("sub") != claims["sub"]:  # OpenID Connect Core 1.0, 5.3.2
-            raise _Untrusted("what it tells of the person is of somebody else")
+            raise _Untrusted("the user info has another subject")
         claims = {**more, **claims}
     subject = claims["sub"]
     if not isinstance(subject, str) or not 0 < len(subject) <= _LONGEST_SUBJECT or "\x00" in subject:
-        raise _Untrusted("its name for the person is too long, or none")
+        raise _Untrusted("the subject is missing or too long")
     email = claims.get("email")
-    # Half a character (a lone surrogate) is none that can be kept: a ValueError.
+    # A lone surrogate cannot be stored: ValueError.
     f"{subject}{email}".encode()
-    # As it is, or not at all: another spelling would be another address.
+    # Used only if it is valid unchanged: a normalised one could be another address.
     verified = isinstance(email, str) and claims.get("email_verified") is True
     names = (claims.get(name) for name in ("name", "preferred_username", "email"))
     name = next((text for text in map(_text, names) if text), "")
@@ -252,15 +252,15 @@ def _identity(server: _Provider, tokens: dict[str, Any], asked: dict[str, Any]) 
 
 
 def _text(value: Any) -> str:
-    """What can be shown of a claim."""
+    """A claim as text without control characters."""
     return "".join(char for char in value if char.isprintable()).strip()[:100] if isinstance(value, str) else ""
 
 
-def _keys(server: _Provider, kid: str | None, *, anew: bool = False) -> list[jwt.PyJWK]:
-    """The provider's keys of that name."""
+def _keys(server: _Provider, kid: str | None, *, refresh: bool = False) -> list[jwt.PyJWK]:
+    """The provider's keys with that key ID, from the cache unless ``refresh``."""
     address = server.openid_config["jwks_uri"]
     remembered = f"signin.keys:{address}"
-    shown: Any = None if anew else cache.get(remembered)
+    shown: Any = None if refresh else cache.get(remembered)
     fetch = shown is None
     if fetch:
         with get_adapter().get_requests_session() as session:
@@ -274,15 +274,15 @@ def _keys(server: _Provider, kid: str | None, *, anew: bool = False) -> list[jwt
 
 
 def _claims(server: _Provider, token: str, nonce: str) -> dict[str, Any]:
-    """What an ``id_token`` says, checked (OpenID Connect Core 1.0, 3.1.3.7)."""
+    """The verified claims of an ``id_token`` (OpenID Connect Core 1.0, 3.1.3.7)."""
     kid = jwt.get_unverified_header(token).get("kid")
-    # A key that is not among those remembered may be new.
-    fitting = _keys(server, kid) or _keys(server, kid, anew=True)
-    if len(fitting) != 1:
-        raise _Untrusted("it has signed with a key that it does not show")
+    # A key that is not in the cache may be new.
+    matching = _keys(server, kid) or _keys(server, kid, refresh=True)
+    if len(matching) != 1:
+        raise _Untrusted("it has signed with a key that it does not publish")
     claims: dict[str, Any] = jwt.decode(
         token,
-        fitting[0],
+        matching[0],
         algorithms=_ALGORITHMS,
         audience=settings.OIDC_CLIENT_ID,
         issuer=server.openid_config["issuer"],
@@ -290,9 +290,9 @@ def _claims(server: _Provider, token: str, nonce: str) -> dict[str, Any]:
         options={"require": ["iss", "sub", "aud", "exp", "iat", "nonce"]},
     )
     if not hmac.compare_digest(str(claims["nonce"]).encode(), nonce.encode()):
-        raise _Untrusted("its answer belongs to another sign-in")
+        raise _Untrusted("its response belongs to another sign-in")
     if claims.get("azp", settings.OIDC_CLIENT_ID) != settings.OIDC_CLIENT_ID:
-        raise _Untrusted("its answer was made for another program")
+        raise _Untrusted("its response was issued for another client")
     return claims
 
 
@@ -300,18 +300,18 @@ def _claims(server: _Provider, token: str, nonce: str) -> dict[str, Any]:
 
 
 def account_of(identity: Identity) -> Account | None:
-    """The account that an identity belongs to."""
+    """The account that is connected to an identity."""
     found = SocialAccount.objects.filter(provider=identity.issuer, uid=identity.subject).select_related("user").first()
     return found.user if found else None
 
 
 def account_for(identity: Identity) -> Account:
-    """The same; made now, when somebody comes for the first time.
+    """The account that is connected to an identity; created at the first sign-in.
 
-    An account that has the same e-mail address stays its owner's, who may connect the identity when signed in: the
-    new one is without that address.
+    An existing account with the same e-mail address is not connected automatically (account takeover): its owner can do
+    that when signed in. The new account then has no address.
 
-    :raises Problem: when it cannot be made just now.
+    :raises Problem: when it cannot be created now.
     """
     found = account_of(identity)
     if found is not None:
@@ -328,7 +328,7 @@ def account_for(identity: Identity) -> Account:
             account = create_account(identity.name or _("New user"), email, None)
             _connect(account, identity)
     except (_Connected, ValidationError):
-        # Somebody was quicker: the same person in another window, most likely.
+        # Race: probably the same person in another window.
         found = account_of(identity)
         if found is None:
             raise Problem(_("Could not create the account. Try again.")) from None
@@ -337,7 +337,7 @@ def account_for(identity: Identity) -> Account:
 
 
 def connect(account: Account, identity: Identity) -> None:
-    """Let an identity sign in to the account.
+    """Connect an identity to the account, as a sign-in method.
 
     :raises Problem: when it belongs to another account.
     """
@@ -354,7 +354,7 @@ def connect(account: Account, identity: Identity) -> None:
 
 
 class _Connected(Exception):
-    """The identity has been connected to an account meanwhile."""
+    """The identity was connected to an account meanwhile (race)."""
 
 
 def _connect(account: Account, identity: Identity) -> None:
@@ -365,9 +365,9 @@ def _connect(account: Account, identity: Identity) -> None:
 
 
 def disconnect(identity: SocialAccount, **detail: Any) -> None:
-    """Let an identity sign in to its account no more."""
+    """Disconnect an identity from its account."""
     with transaction.atomic():
-        # Of two who do so at once, one.
+        # In a race only one request records the event.
         deleted, _rows = SocialAccount.objects.filter(pk=identity.pk).delete()
         if deleted:
             record("identity.disconnect", identity.user.account_id, issuer=identity.provider, **detail)

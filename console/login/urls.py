@@ -1,4 +1,4 @@
-"""Addresses of signing in, and of how one signs in."""
+"""URLs of sign-in and of sign-in methods."""
 
 from django.urls import path
 from django.views.decorators.http import require_http_methods

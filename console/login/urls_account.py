@@ -1,4 +1,4 @@
-"""Addresses of signing out and of the account."""
+"""URLs of sign-out and of the account."""
 
 from django.contrib.auth import views as auth
 from django.urls import path
@@ -10,11 +10,11 @@ from console.accounts.password_reset_email import reset_tokens
 from console.login import views_account
 from console.login.views_account import with_passwords
 
-# Django's views would take a PUT for a POST, or answer what is not allowed only to those who are signed in.
+# Django's views handle a PUT like a POST, or answer 405 only to signed-in users.
 form = require_http_methods(["GET", "HEAD", "POST"])
 
 urlpatterns = [
-    # The administration's door for passwords is ours, too: there a guess counts as elsewhere.
+    # The administration's sign-in and password pages are ours, too, with the same rate limits.
     path(
         "admin/password_change/",
         require_safe(RedirectView.as_view(pattern_name="password_change")),

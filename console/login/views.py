@@ -1,4 +1,4 @@
-"""The doors: password, second factor, passkey, link, and the administration's."""
+"""Sign-in pages: password, second factor, passkey, link, single sign-on, administration."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from console.login.views_account import with_status
 
 
 def passkeys_work(request: HttpRequest) -> bool:
-    """Whether browsers have passkeys for this address: they belong to a name, and want TLS (WebAuthn, 5.1)."""
+    """Whether browsers support passkeys for this URL: they need a host name and TLS (WebAuthn, 5.1)."""
     name = host(request)
     try:
         ipaddress.ip_address(name)
@@ -39,25 +39,25 @@ def passkeys_work(request: HttpRequest) -> bool:
 
 
 class SignIn(auth.LoginView):
-    """Signing in with a password, and the way to the other ways."""
+    """The sign-in page: password form, and links to the other sign-in methods."""
 
     template_name = "signin/sign_in.html"
     authentication_form = SignInForm
     redirect_authenticated_user = True
 
     def get_redirect_url(self, request: HttpRequest | None = None) -> str:
-        """Where to in the end, when that was said and is an address of this site."""
+        """The URL to redirect to in the end, if given and on this site."""
         name = self.redirect_field_name
         return sign_in_steps.inside(self.request, self.request.POST.get(name, self.request.GET.get(name)))
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """Try the password, where there are passwords."""
+        """Verify the password; 404 if passwords are disabled."""
         if not settings.LOCAL_ACCOUNTS:
             raise Http404
         return super().post(request, *args, **kwargs)
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        """With the ways in that there are."""
+        """Add the available sign-in methods."""
         ways = {
             "with_passwords": settings.LOCAL_ACCOUNTS,
             "with_passkeys": settings.LOCAL_ACCOUNTS and passkeys_work(self.request),
@@ -66,7 +66,7 @@ class SignIn(auth.LoginView):
         return super().get_context_data(**kwargs, **ways)
 
     def form_valid(self, form: Any) -> HttpResponse:
-        """Go on to the second factor, or in."""
+        """Continue with the second factor, or start the session."""
         return sign_in_steps.begin(self.request, form.get_user(), sign_in_steps.PASSWORD, self.get_redirect_url())
 
     def form_invalid(self, form: Any) -> HttpResponse:
@@ -77,7 +77,7 @@ class SignIn(auth.LoginView):
 @never_cache
 @require_http_methods(["GET", "POST"])
 def second_factor(request: HttpRequest) -> HttpResponse:
-    """After the right password, link or identity: a code or a passkey."""
+    """The second step of a sign-in: a code or a passkey."""
     found = sign_in_steps.pending(request)
     if found is None:
         return redirect("sign-in")
@@ -102,7 +102,7 @@ def second_factor(request: HttpRequest) -> HttpResponse:
 
 
 def asked_for(request: HttpRequest, account: Account) -> dict[str, Any]:
-    """What a page needs to ask for one of the account's passkeys."""
+    """Context of a page that asks for one of the account's passkeys."""
     possible = passkeys_work(request) and factors.has_passkey(account)
     return {"passkey_options": factors.passkey_options(account) if possible else ""}
 
@@ -110,7 +110,7 @@ def asked_for(request: HttpRequest, account: Account) -> dict[str, Any]:
 @never_cache
 @require_POST
 def passkey(request: HttpRequest) -> HttpResponse:
-    """Signing in with a passkey alone: first what to ask the browser for, then its answer."""
+    """Sign in with a passkey only: first the request options for the browser, then its response."""
     if not settings.LOCAL_ACCOUNTS:
         raise Http404
     if not request.POST.get("credential"):
@@ -126,7 +126,7 @@ def passkey(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_http_methods(["GET", "POST"])
 def link(request: HttpRequest, token: str) -> HttpResponse:
-    """A link of ``manage.py signinlink``: looking at it does nothing, the button signs in."""
+    """A link of ``manage.py signinlink``: GET changes nothing (link previews), the button signs in."""
     with transaction.atomic():
         account = sign_in_links.read(token, lock=request.method == "POST")
         if account is None:
@@ -140,9 +140,10 @@ def link(request: HttpRequest, token: str) -> HttpResponse:
 @never_cache
 @require_POST
 def sso(request: HttpRequest, purpose: str = "login") -> HttpResponse:
-    """On to the identity provider.
+    """Send the browser to the identity provider.
 
-    By a page and not by a redirect: the pages' policy lets no form lead to another site (``form-action``).
+    With a page instead of a redirect: the content security policy forbids forms that lead to another site
+    (``form-action``).
     """
     if not settings.OIDC_ISSUER:
         raise Http404
@@ -158,7 +159,7 @@ def sso(request: HttpRequest, purpose: str = "login") -> HttpResponse:
 @never_cache
 @require_GET
 def sso_callback(request: HttpRequest) -> HttpResponse:
-    """Back from the identity provider."""
+    """The callback of the identity provider."""
     if not settings.OIDC_ISSUER:
         raise Http404
     try:
@@ -175,7 +176,7 @@ def _come_back(request: HttpRequest, identity: single_sign_on.Identity, asked: d
             raise single_sign_on.Problem(_("Your account is deactivated. Ask an administrator."))
         return sign_in_steps.begin(request, account, sign_in_steps.SINGLE_SIGN_ON, asked.get("next", ""))
     user: Any = request.user
-    # Whoever began has to be who comes back.
+    # The account must be the same as when it was started.
     if not user.is_authenticated or user.pk != asked["account"]:
         raise single_sign_on.SignedOut
     if asked["process"] == "connect":
@@ -191,14 +192,14 @@ def _come_back(request: HttpRequest, identity: single_sign_on.Identity, asked: d
 
 
 def failed(request: HttpRequest, problem: str, status: int = 400) -> HttpResponse:
-    """A page with one sentence, and the way back."""
+    """An error page with one sentence and a link back."""
     return render(request, "signin/failed.html", {"problem": problem}, status=status)
 
 
 @never_cache
 @require_safe
 def administration(request: HttpRequest) -> HttpResponse:
-    """The administration's door leads to everybody's: there is none without the second factor."""
+    """The administration's sign-in: redirects to the common sign-in page, so that no factor can be skipped."""
     place = sign_in_steps.inside(request, request.GET.get("next", "")) or resolve_url("admin:index")
     user: Any = request.user
     if not user.is_authenticated:

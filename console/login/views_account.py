@@ -1,4 +1,4 @@
-"""One's own account, and its password for signing in."""
+"""Pages of the account, its name and its console password."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from console.web.rendering import dialog, go, page, signed_in
 
 
 def with_status(request: HttpRequest, response: HttpResponse) -> HttpResponse:
-    """429 for a page that says that a password cannot be tried now (RFC 6585, 4)."""
+    """Set status 429 (RFC 6585, 4) if the request was rate limited."""
     later: TryAgainLater | None = getattr(request, "later", None)
     if later is not None:
         response.status_code = 429
@@ -36,7 +36,7 @@ def with_status(request: HttpRequest, response: HttpResponse) -> HttpResponse:
 
 
 def with_passwords(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
-    """A view about passwords for signing in: 404 where there are none, or where the account has none."""
+    """View decorator: 404 if passwords are disabled, or the account has none."""
 
     @functools.wraps(view)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -49,13 +49,13 @@ def with_passwords(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpR
 
 
 class ChangePassword(auth.PasswordChangeView):
-    """Changing one's console password."""
+    """Change the console password."""
 
     template_name = "accounts/password_change.html"
     form_class = ChangePasswordForm
 
     def get_form_kwargs(self) -> dict[str, Any]:
-        """With the request, for its address."""
+        """Add the request, for the client's address."""
         return {**super().get_form_kwargs(), "request": self.request}
 
     def form_invalid(self, form: Any) -> HttpResponse:
@@ -64,16 +64,16 @@ class ChangePassword(auth.PasswordChangeView):
 
 
 class ResetPassword(auth.PasswordResetView):
-    """Asking for a letter by which another console password is chosen.
+    """Request a password-reset e-mail.
 
-    What is done here is the same whether an account has the address or not: a job sends the letter, if any.
+    Behaves the same whether an account has the address or not (user enumeration): a job sends the e-mail, if any.
     """
 
     template_name = "accounts/password_reset.html"
     form_class = ResetPasswordForm
 
     def form_valid(self, form: Any) -> HttpResponse:
-        """Have the letter sent, unless too many were asked for."""
+        """Queue the e-mail, unless rate limited."""
         try:
             guesses.count_request(
                 Attempt(PASSWORD_RESET, form.cleaned_data["email"].casefold(), client_address(self.request))
@@ -89,7 +89,7 @@ class ResetPassword(auth.PasswordResetView):
 @require_GET
 @signed_in
 def account(request: Request) -> HttpResponse:
-    """Who one is here: name, Account ID, e-mail, user name for the registry, quotas."""
+    """The account's page: name, Account ID, e-mail, registry user name, quotas."""
     context = {
         "change": email_changes.pending(request.user),
         "quota": quotas.quota(request.user),
@@ -102,7 +102,7 @@ def account(request: Request) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @signed_in
 def rename(request: Request) -> HttpResponse:
-    """Give one's account another name."""
+    """Change the account's name."""
     form = NameForm(request.POST or None, initial={"name": request.user.name})
     if request.method == "POST" and form.is_valid():
         services.rename(request.user, form.cleaned_data["name"])

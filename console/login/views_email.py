@@ -1,4 +1,4 @@
-"""Changing one's e-mail address, which one signs in with and which links for a new password are sent to."""
+"""Change the account's e-mail address, which is used for sign-in and password resets."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SECTION = {"section": "account"}
 @require_http_methods(["GET", "POST"])
 @confirmed_before("email-change")
 def change(request: Request) -> HttpResponse:
-    """Ask for another address, which a link is sent to; an empty one is removed at once."""
+    """Request another address, which gets a confirmation link; with an empty one the address is removed."""
     form = EmailForm(request.POST or None, initial={"email": request.user.email})
     if request.method == "POST" and form.is_valid():
         email = form.cleaned_data["email"]
@@ -44,15 +44,15 @@ def change(request: Request) -> HttpResponse:
             return go(request, reverse("account"))
     context = {"form": form, **_SECTION}
     response = dialog(request, "signin/email_change.html", _("Change e-mail"), context, invalid=bool(form.errors))
-    # A dialog is shown with the status of a form that has errors, and with no other.
+    # htmx swaps in a dialog only with the status of a form with errors (422).
     return response if request.htmx else with_status(request, response)
 
 
 def _change(request: Request, email: str) -> None:
-    """Do what the form asks for.
+    """Request or remove the address.
 
     :raises ValidationError: when the account cannot have the address.
-    :raises TryAgainLater: when the account tried too many addresses, or the mailbox got too many e-mails.
+    :raises TryAgainLater: when rate limited: too many addresses of the account, or too many e-mails to the mailbox.
     """
     if not email:
         if request.user.email:
@@ -60,10 +60,10 @@ def _change(request: Request, email: str) -> None:
             messages.success(request, _("Removed the e-mail address from your account."))
         return
     address = client_address(request)
-    # Before other accounts are looked at: the answer says which addresses have one.
+    # Counted first: the response reveals which addresses have an account.
     guesses.count_request(Attempt(EMAIL_CHANGE, f"account:{request.user.pk}", address))
     email_changes.check_address(request.user, email)
-    # E-mails to one mailbox.
+    # Rate limit of e-mails to one mailbox.
     guesses.count_request(Attempt(PASSWORD_RESET, email.casefold(), address))
     email_changes.request(request.user, email)
     messages.success(request, _("A link was sent to %s. Open it to confirm the address.") % email)
@@ -72,7 +72,7 @@ def _change(request: Request, email: str) -> None:
 @require_POST
 @signed_in
 def cancel(request: Request) -> HttpResponse:
-    """Forget the address that waits to be confirmed."""
+    """Cancel the unconfirmed change of address."""
     if email_changes.cancel(request.user):
         messages.success(request, _("Cancelled. Your e-mail address does not change."))
     return go(request, reverse("account"))
@@ -82,7 +82,7 @@ def cancel(request: Request) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @signed_in
 def confirm(request: Request, token: str) -> HttpResponse:
-    """The link sent to a new address: programs that open links change nothing, the button confirms."""
+    """The confirmation link: GET changes nothing (link previews), the button confirms."""
     try:
         if request.method == "POST":
             email = email_changes.confirm(request.user, token)

@@ -1,4 +1,4 @@
-"""One's own factors and identities: *Sign-in and security*."""
+"""*Sign-in and security*: the account's second factors and identities."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from console.login.forms import AppForm, CodeForm, PasskeyNameForm, PasswordForm
 from console.login.views_account import with_status
 from console.web.rendering import dialog, go, page, signed_in
 
-_SECRET = "signin.new_app"  # noqa: S105 # where the session keeps it
+_SECRET = "signin.new_app"  # noqa: S105 # session key
 _SECTION = {"section": "security"}
 
 
@@ -35,9 +35,9 @@ _View = Callable[..., HttpResponse]
 
 
 def confirmed_before(back: str) -> Callable[[_View], _View]:
-    """Views that need a recent confirmation of who is there: an open session may be used by somebody else.
+    """View decorator: require recent reauthentication, because an attacker may use an open session.
 
-    :param back: the name of the address that comes after the confirmation when a form or a dialog was asked for.
+    :param back: name of the URL after reauthentication if the request was for a form or a dialog.
     """
 
     def decorate(view: _View) -> _View:
@@ -46,7 +46,7 @@ def confirmed_before(back: str) -> Callable[[_View], _View]:
         def guarded(request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
             if sign_in.is_confirmed(request):
                 return view(request, *args, **kwargs)
-            # What was asked for by a form, or by a dialog, is asked for once more.
+            # Forms and dialogs cannot be repeated, so the user has to open them again.
             plain = request.method == "GET" and not request.htmx
             place = request.get_full_path() if plain else reverse(back)
             return go(request, f"{reverse('confirm')}?{urlencode({'next': place})}")
@@ -63,7 +63,7 @@ confirmed = confirmed_before("security")
 @require_http_methods(["GET", "POST"])
 @signed_in
 def confirm(request: Request) -> HttpResponse:
-    """Ask once more who sits here: the second factor where there is one, else the password, else the provider."""
+    """Reauthentication: with the second factor if there is one, else the password, else the provider."""
     place = sign_in.inside(request, request.GET.get("next", "")) or reverse("security")
     enrolled = factors.is_enrolled(request.user)
     form: CodeForm | PasswordForm | None = None
@@ -98,7 +98,7 @@ def _go_on(request: Request, way: str, place: str) -> HttpResponse:
 @require_GET
 @signed_in
 def security(request: Request) -> HttpResponse:
-    """How one signs in."""
+    """List the account's sign-in methods."""
     mine = Authenticator.objects.filter(user=request.user).order_by("created_at", "pk")
     shown = [{"factor": one, "name": factors.name_of(one)} for one in mine if one.type != factors.RECOVERY_CODES]
     context = {
@@ -119,7 +119,7 @@ def security(request: Request) -> HttpResponse:
 @confirmed
 def app(request: Request) -> HttpResponse:
     """Set up an authenticator app."""
-    # Another one each time: somebody may have looked at the former. A wrong code leaves the one that was scanned.
+    # A new secret each time, because another person may have seen the former. A wrong code keeps the scanned one.
     if request.method == "GET" or _SECRET not in request.session:
         request.session[_SECRET] = factors.new_secret()
     form = AppForm(request.POST or None)
@@ -132,7 +132,7 @@ def app(request: Request) -> HttpResponse:
             del request.session[_SECRET]
             return _added(request, sign_in.CODE)
     secret = factors.shown_secret(request.session[_SECRET])
-    # In fours, as it is typed.
+    # In groups of four, for typing.
     spelled = " ".join(secret[at : at + 4] for at in range(0, len(secret), 4))
     return page(request, "signin/app.html", {"form": form, "secret": spelled, **_SECTION})
 
@@ -140,7 +140,7 @@ def app(request: Request) -> HttpResponse:
 @require_GET
 @confirmed
 def app_picture(request: Request) -> HttpResponse:
-    """The secret of the app that is being set up, as a picture for its camera."""
+    """The secret of the app that is being set up, as a QR code."""
     if _SECRET not in request.session:
         raise Http404
     adapter = get_adapter()
@@ -159,7 +159,7 @@ def _added(request: Request, way: str) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @confirmed
 def recovery_codes(request: Request) -> HttpResponse:
-    """See those that are left, or make new ones."""
+    """Show unused recovery codes, or create new ones."""
     if request.method == "POST":
         try:
             factors.new_recovery_codes(request.user)
@@ -174,7 +174,7 @@ def recovery_codes(request: Request) -> HttpResponse:
 @require_GET
 @confirmed
 def recovery_codes_file(request: Request) -> HttpResponse:
-    """Them as a file to keep."""
+    """Download the recovery codes as a file."""
     lines = [_("My Images, recovery codes of %s. Each works once.") % request.user.account_id, ""]
     text = "\n".join([*lines, *factors.recovery_codes(request.user), ""])
     response = HttpResponse(text, content_type="text/plain; charset=utf-8")
@@ -204,7 +204,7 @@ def passkey_add(request: Request) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @confirmed
 def passkey_rename(request: Request, pk: int) -> HttpResponse:
-    """Call a passkey something else."""
+    """Rename a passkey."""
     factor = get_object_or_404(Authenticator, pk=pk, user=request.user, type=factors.PASSKEY)
     form = PasskeyNameForm(request.POST or None, initial={"name": factors.name_of(factor)})
     if request.method == "POST" and form.is_valid():
@@ -217,7 +217,7 @@ def passkey_rename(request: Request, pk: int) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @confirmed
 def factor_remove(request: Request, pk: int) -> HttpResponse:
-    """Take the app or a passkey off one's account."""
+    """Remove the authenticator app or a passkey."""
     mine = Authenticator.objects.filter(user=request.user).exclude(type=factors.RECOVERY_CODES)
     factor = get_object_or_404(mine, pk=pk)
     if request.method == "POST":
@@ -232,14 +232,14 @@ def factor_remove(request: Request, pk: int) -> HttpResponse:
 @require_POST
 @confirmed
 def identity_connect(request: Request) -> HttpResponse:
-    """On to the provider, to connect an identity."""
+    """Start single sign-on to connect an identity."""
     return views.sso(request, purpose="connect")
 
 
 @require_POST
 @signed_in
 def identity_confirm(request: Request) -> HttpResponse:
-    """On to the provider, to show who one is, where nothing else does."""
+    """Start single sign-on for reauthentication, if there is no other method."""
     enrolled = factors.is_enrolled(request.user)
     if settings.OIDC_ISSUER and not provider_may_confirm(
         enrolled=enrolled, with_password=request.user.signs_in_with_password
@@ -251,7 +251,7 @@ def identity_confirm(request: Request) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @confirmed
 def identity_disconnect(request: Request, pk: int) -> HttpResponse:
-    """Take an identity off one's account."""
+    """Disconnect an identity from the account."""
     identity = get_object_or_404(SocialAccount, pk=pk, user=request.user)
     refusal = refuse_disconnect(with_password=request.user.signs_in_with_password)
     if request.method == "POST" and not refusal:

@@ -1,4 +1,4 @@
-"""Namespaces: the first component of every image's name, unique over all users."""
+"""Namespaces: the first component of every image's name, globally unique."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ validate_namespace_name = RegexValidator(
 
 
 class NamespaceQuerySet(models.QuerySet["Namespace"]):
-    """Finds namespaces."""
+    """Query namespaces."""
 
     def visible_to(self, account: AbstractBaseUser) -> Self:
-        """Those that the account's pages show: its own."""
+        """The account's own namespaces."""
         return self.filter(owner=account)
 
 
 class Namespace(models.Model):
     """A namespace and the account that owns it.
 
-    ``new_owner`` is set while the namespace changes hands: from then on nobody gets a registry token for it, and at
-    ``available_at``, when every token that the former owner may hold has run out, it becomes the new owner's.
+    ``new_owner`` is set during a transfer: no registry tokens are issued for the namespace, and at ``available_at``,
+    when all tokens of the former owner have expired, it gets the new owner.
     """
 
     owner = models.ForeignKey(
@@ -95,27 +95,27 @@ class Namespace(models.Model):
 
     @property
     def facts(self) -> NamespaceFacts:
-        """What the rules know of it."""
+        """The facts for the authorization rules."""
         return NamespaceFacts(self.owner_id, self.in_transfer)
 
     @property
     def in_transfer(self) -> bool:
-        """Whether the namespace is between two owners just now."""
+        """Whether the namespace is being transferred."""
         return self.new_owner_id is not None
 
     @property
     def transfer_began(self) -> datetime.datetime | None:
-        """When the namespace began to change hands; what is pushed after that, a former owner's token pushes."""
+        """When the transfer began; later pushes can only come from a former owner's token."""
         if self.available_at is None:
             return None
         return self.available_at - datetime.timedelta(seconds=settings.NAME_HOLD_SECONDS)
 
 
 class NamespaceAccess(models.Model):
-    """A namespace that was chosen for an access token.
+    """A namespace that an access token is restricted to.
 
-    The row goes with the namespace, and when the namespace is given away: whoever makes one of this name later, were
-    it the same account, has not chosen it for the token.
+    Deleted with the namespace, and on its transfer: the token has no access to a later namespace of the same name, not
+    even of the same account.
     """
 
     token = models.ForeignKey(
@@ -133,10 +133,10 @@ class NamespaceAccess(models.Model):
 
 
 class NamespaceHold(models.Model):
-    """A freed name, which only its former owner may take again as long as this row is there.
+    """A freed namespace name that is reserved for its former owner.
 
-    After ``until`` no token given out for the name is valid any more; a job then removes what such tokens may have
-    pushed meanwhile, and the hold with it.
+    After ``until`` all tokens for the name have expired; a job then deletes what they may have pushed meanwhile, and
+    the hold.
     """
 
     name = models.CharField(_("name"), max_length=30, primary_key=True)

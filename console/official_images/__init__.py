@@ -1,1 +1,1 @@
-"""Docker Hub's official images beside one's own."""
+"""Docker Hub's official images: catalogue, tags, and the content of the cache."""

@@ -1,3 +1,5 @@
+"""Official images and their catalogue in the administration."""
+
 from __future__ import annotations
 
 from django.contrib import admin

@@ -1,4 +1,4 @@
-"""What the cache holds of an official image, asked of the process that serves nothing else."""
+"""The content of the cache for an official image, read from the registry process that does not contact Docker Hub."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from console.registry.large_content import SMALL_BYTES
 from console.repositories.tag_order import sort_key
 from registry_client import AnswerTooLarge, Descriptor, Manifest, NameUnknown, NotFound
 
-# So many tags, manifests and blobs are looked at: together less than a second's work for the registry.
+# Limits of tags, manifests and blobs to check: together less than a second of work for the registry.
 _MOST_TAGS = 50
 _MOST_MANIFESTS = 200
 _MOST_BLOBS = 500
@@ -17,7 +17,7 @@ _MOST_BLOBS = 500
 
 @dataclass
 class CachedTag:
-    """A tag that was pulled through the cache, with those of its platforms that are there whole."""
+    """A tag in the cache, with the platforms that are completely cached."""
 
     name: str
     size: int
@@ -26,7 +26,7 @@ class CachedTag:
 
 @dataclass
 class Cached:
-    """What is there. ``size`` counts in bytes each blob once; ``more`` says that not everything was looked at."""
+    """Cached tags. ``size`` counts each blob once, in bytes; ``more`` says that limits were reached."""
 
     tags: list[CachedTag]
     size: int
@@ -34,7 +34,7 @@ class Cached:
 
 
 def read_cached(repository: str) -> Cached:
-    """What the cache holds of a repository at this moment.
+    """Read what the cache currently has of a repository.
 
     :raises registry_client.RegistryError: when the cache does not answer.
     """
@@ -48,7 +48,7 @@ def read_cached(repository: str) -> Cached:
         try:
             return client.manifest(repository, reference, limit=SMALL_BYTES)
         except (NotFound, AnswerTooLarge):
-            return None  # the rest of it was removed: it was not pulled for a week
+            return None  # evicted from the cache, because it was not pulled for a week
 
     def blob(digest: str) -> bool:
         try:
@@ -63,25 +63,25 @@ def read_cached(repository: str) -> Cached:
     known = dict(zip(children, at_once(manifest, children[:_MOST_MANIFESTS]), strict=False))
     images = [top for top in tops.values() if not top.is_index] + [one for one in known.values() if one]
     sizes = {blob.digest: blob.size for image in images for blob in _stored(image)}
-    looked_at = list(sizes)[:_MOST_BLOBS]
-    there = {digest for digest, is_there in zip(looked_at, at_once(blob, looked_at), strict=True) if is_there}
-    tags = [_tag(name, top, known, there) for name, top in tops.items()]
-    more = len(names) > len(shown) or len(children) > len(known) or len(sizes) > len(looked_at)
-    return Cached([tag for tag in tags if tag.size], sum(sizes[digest] for digest in there), more)
+    checked = list(sizes)[:_MOST_BLOBS]
+    cached = {digest for digest, is_cached in zip(checked, at_once(blob, checked), strict=True) if is_cached}
+    tags = [_tag(name, top, known, cached) for name, top in tops.items()]
+    more = len(names) > len(shown) or len(children) > len(known) or len(sizes) > len(checked)
+    return Cached([tag for tag in tags if tag.size], sum(sizes[digest] for digest in cached), more)
 
 
 def _stored(image: Manifest) -> list[Descriptor]:
-    """What the cache has of an image once it was pulled: clients get foreign layers elsewhere."""
+    """The blobs of an image that the cache stores; foreign layers are downloaded from elsewhere."""
     return [blob for blob in image.blobs if not blob.is_foreign]
 
 
-def _tag(name: str, top: Manifest, known: dict[str, Manifest | None], there: set[str]) -> CachedTag:
+def _tag(name: str, top: Manifest, known: dict[str, Manifest | None], cached: set[str]) -> CachedTag:
     tag, counted = CachedTag(name, 0), dict[str, int]()
     children = [(child.platform, known.get(child.digest)) for child in top.children] or [(None, top)]
     for platform, image in children:
         blobs = _stored(image) if image else []
-        counted |= {blob.digest: blob.size for blob in blobs if blob.digest in there}
-        if platform and blobs and all(blob.digest in there for blob in blobs):
+        counted |= {blob.digest: blob.size for blob in blobs if blob.digest in cached}
+        if platform and blobs and all(blob.digest in cached for blob in blobs):
             tag.platforms.append(str(platform))
     tag.size = sum(counted.values())
     return tag

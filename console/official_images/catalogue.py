@@ -1,4 +1,4 @@
-"""Keeping what is known of Docker Hub's official images up to date. The worker does it; pages only ask for it."""
+"""Refresh the catalogue of Docker Hub's official images and their tags. Runs in the worker; pages queue it."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ log = logging.getLogger(__name__)
 
 CATALOGUE_AGE = datetime.timedelta(hours=6)
 TAGS_AGE = datetime.timedelta(hours=1)
-# Of an image with more tags the newest are kept.
+# Limit of stored tags of an image; the newest are stored.
 MOST_TAGS = 3000
 _MOST_IMAGES = 5000
-# After a failure the next attempt waits so long, doubled with each further one up to an hour.
+# Backoff after a failure: doubled with each further failure, up to an hour.
 _FIRST_WAIT = datetime.timedelta(minutes=1)
 _LONGEST_WAIT = datetime.timedelta(hours=1)
-# People may ask again after so long; a page that is opened, too.
+# Minimum time between two requests by users, or by opening a page.
 ASK_AGAIN = datetime.timedelta(minutes=1)
-# Reading an image's tags ends after so many seconds, that other work gets its turn.
+# Reading an image's tags stops after so many seconds, so that other jobs have their turn.
 _TURN_SECONDS = 60.0
 
 
 def state() -> Catalogue:
-    """How the catalogue was last asked for; one that never was has an empty row, saved or not."""
+    """The state of the catalogue; before the first refresh an empty row, saved or not."""
     return Catalogue.objects.filter(pk=1).first() or Catalogue()
 
 
-def held_back(now: datetime.datetime, catalogue: Catalogue) -> bool:
-    """Whether Docker Hub wants no request just now."""
+def is_backing_off(now: datetime.datetime, catalogue: Catalogue) -> bool:
+    """Whether no request may be sent now: backoff after a failure, or Docker Hub's rate limit."""
     return catalogue.retry_at is not None and catalogue.retry_at > now
 
 
 def due(now: datetime.datetime, catalogue: Catalogue) -> bool:
-    """Whether the catalogue should be read again by itself: every six hours, later and later after failures."""
-    if not settings.DOCKERHUB_ENABLED or held_back(now, catalogue):
+    """Whether the catalogue is due for a refresh: every six hours, with backoff after failures."""
+    if not settings.DOCKERHUB_ENABLED or is_backing_off(now, catalogue):
         return False
     if catalogue.refreshed_at is not None and catalogue.refreshed_at > now - CATALOGUE_AGE:
         return False
@@ -55,7 +55,7 @@ def due(now: datetime.datetime, catalogue: Catalogue) -> bool:
 
 
 def may_be_asked() -> bool:
-    """Note that somebody asks for the catalogue; false when somebody just did, or Docker Hub wants no request."""
+    """Record a user's request for a refresh; false if there was one just before, or during a backoff."""
     now = timezone.now()
     Catalogue.objects.get_or_create(pk=1)
     free = Catalogue.objects.filter(
@@ -65,14 +65,14 @@ def may_be_asked() -> bool:
 
 
 def refresh() -> None:
-    """Read the list of official images. What cannot be read leaves what is known as it is, and says so."""
+    """Read the list of official images. After a failure the stored list is unchanged, with the problem recorded."""
     known, _made = Catalogue.objects.get_or_create(pk=1)
     Catalogue.objects.update(tried_at=timezone.now())
     try:
         with HubApi(settings.DOCKERHUB_API) as api:
             found, pages, whole = _read_images(api, {page["address"]: page for page in known.pages})
     except HubProblem as problem:
-        log.warning("Docker Hub's list of official images was not read: %s", problem)
+        log.warning("Docker Hub's list of official images cannot be read: %s", problem)
         _failed(problem)
         Catalogue.objects.update(problem=problem.kind, failures=min(known.failures + 1, 1000))
         return
@@ -98,7 +98,7 @@ def refresh() -> None:
 
 
 def _failed(problem: HubProblem) -> None:
-    """Leave Docker Hub alone for as long as it asked."""
+    """Record a failure, and back off for as long as Docker Hub asked."""
     wait = problem.wait
     if wait is not None:
         Catalogue.objects.update(retry_at=timezone.now() + datetime.timedelta(seconds=wait))
@@ -109,9 +109,9 @@ def _read_images(
 ) -> tuple[dict[str, OfficialImage], list[dict[str, Any]], bool]:
     """Read the list page by page.
 
-    :param known: pages as they came last, by address: those that did not change since are not sent again.
-    :return: the images on pages that changed; all pages, to be known next time; and whether these are all there are, so
-        that an image on none of them is no longer listed.
+    :param known: the pages of the last refresh by URL, for conditional requests.
+    :return: the images on changed pages; all pages, for the next refresh; and whether the list is complete, so that
+        images on none of the pages are no longer listed.
     """
     found: dict[str, OfficialImage] = {}
     pages: list[dict[str, Any]] = []
@@ -138,7 +138,7 @@ def _read_images(
         address, total = pages[-1]["following"], pages[-1]["total"]
     if not any(page["names"] for page in pages):
         raise HubProblem(Problem.UNEXPECTED, "it lists no official image at all")
-    # Told apart by name: what moves from one page to another meanwhile is read twice or not at all.
+    # Counted by name: an image that moves to another page meanwhile is read twice or not at all.
     count = len({name for page in pages for name in page["names"]}) + sum(page["unusable"] for page in pages)
     return found, pages, not address and count >= total
 
@@ -147,8 +147,8 @@ def _read_images(
 
 
 def tags_due(now: datetime.datetime, image: OfficialImage, catalogue: Catalogue) -> bool:
-    """Whether the image's tags should be read again for somebody who looks at them."""
-    if not settings.DOCKERHUB_ENABLED or held_back(now, catalogue):
+    """Whether the image's tags should be read again when its page is opened."""
+    if not settings.DOCKERHUB_ENABLED or is_backing_off(now, catalogue):
         return False
     if image.tags_known_at is not None and image.tags_known_at > now - TAGS_AGE:
         return False
@@ -156,13 +156,13 @@ def tags_due(now: datetime.datetime, image: OfficialImage, catalogue: Catalogue)
 
 
 def read_tags(name: str) -> None:
-    """Read the tags of an official image, the newest ``MOST_TAGS`` of them; each page shows as soon as it is read."""
+    """Read the newest ``MOST_TAGS`` tags of an official image; each page of them is stored as soon as it is read."""
     image = OfficialImage.objects.filter(name=name).first()
     if image is None:
         return
     row = OfficialImage.objects.filter(pk=image.pk)
     now = timezone.now()
-    if held_back(now, state()):
+    if is_backing_off(now, state()):
         row.update(tags_tried_at=now, tags_problem=Problem.BUSY)
         return
     row.update(tags_tried_at=now, tags_problem="")
@@ -172,7 +172,7 @@ def read_tags(name: str) -> None:
             if first is not None:
                 _keep_tags(api, image, first)
     except HubProblem as problem:
-        log.warning("the tags of Docker Hub's image %s were not read: %s", name, problem)
+        log.warning("the tags of Docker Hub's image %s cannot be read: %s", name, problem)
         Catalogue.objects.get_or_create(pk=1)
         _failed(problem)
         row.update(tags_tried_at=timezone.now(), tags_problem=problem.kind)
@@ -200,18 +200,18 @@ def _keep_tags(api: HubApi, image: OfficialImage, first: Page) -> None:
             page = _following(api, last)
     gone = known.exclude(name__in=seen)
     if number * PAGE_ROWS >= MOST_TAGS:
-        # As many as are kept: the older ones go.
+        # The limit is reached: older tags are deleted.
         oldest = known.filter(name__in=seen).aggregate(oldest=Min("pushed_at"))["oldest"]
         gone = gone.filter(Q(pushed_at=None) | Q(pushed_at__lt=oldest)) if oldest else gone.none()
     elif len(seen) + unusable < last.total:
-        gone = gone.none()  # fewer than there are said to be prove nothing about those that did not come
+        gone = gone.none()  # an incomplete list does not prove that a tag is gone
     with transaction.atomic():
         gone.delete()
         row.update(tags_etag=first.etag, tags_modified=first.modified)
 
 
 def _following(api: HubApi, page: Page) -> Page | None:
-    """The page after this one; ``None`` where Docker Hub shows nobody without an account how the list goes on."""
+    """The next page; ``None`` if Docker Hub does not return more pages to anonymous clients."""
     try:
         return api.page(page.following)
     except HubProblem as problem:

@@ -1,4 +1,4 @@
-"""What may stand in the addresses of the Docker Hub pages."""
+"""URL path converter for official images."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from console.official_images.models import NAME_PATTERN
 
 
 class OfficialImageConverter:
-    """An official image's name: one component, so that it is in ``library/`` and nowhere else."""
+    """An official image's name: one component, because all are in ``library/``."""
 
     regex = NAME_PATTERN.strip("^$")
 
     def to_python(self, value: str) -> str:
-        """The name as it is."""
+        """The name, unchanged."""
         return value
 
     def to_url(self, value: str) -> str:
-        """The name as it is."""
+        """The name, unchanged."""
         return value

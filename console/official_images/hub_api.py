@@ -30,7 +30,7 @@ PAGE_ROWS = 100
 LARGEST_PAGE = 16 << 20
 _CONNECT_SECONDS = 5.0
 _READ_SECONDS = 15.0
-# An answer that drips in for longer than this is given up.
+# Total timeout of a response, against a slow trickle of bytes.
 _PAGE_SECONDS = 30.0
 _MOST_REDIRECTS = 3
 _REDIRECTS = (301, 302, 303, 307, 308)
@@ -42,8 +42,8 @@ _VALIDATOR = re.compile(r"[\x20-\x7e]{1,200}")
 class HubProblem(Exception):
     """Docker Hub could not be read.
 
-    :ivar kind: what people are told.
-    :ivar wait: for how many seconds Docker Hub wants no further request, if it said so.
+    :ivar kind: the message for pages.
+    :ivar wait: ``Retry-After`` in seconds, if Docker Hub sent it.
     """
 
     def __init__(self, kind: Problem, detail: str, wait: float | None = None) -> None:
@@ -54,7 +54,7 @@ class HubProblem(Exception):
 
 @dataclass(frozen=True)
 class Page:
-    """One page of a list; ``following`` is the address of the next one, empty on the last."""
+    """One page of a list; ``following`` is the URL of the next one, empty on the last."""
 
     rows: list[dict[str, Any]]
     total: int
@@ -66,8 +66,7 @@ class Page:
 class HubApi:
     """A client of the API at ``base``; use it as a context manager.
 
-    :param base: scheme and host, such as ``https://hub.docker.com``. No request ever goes to another host, whatever an
-        answer says.
+    :param base: scheme and host, such as ``https://hub.docker.com``. Redirects and links to other hosts are rejected.
     """
 
     def __init__(self, base: str) -> None:
@@ -83,18 +82,18 @@ class HubApi:
         self._connections.close()
 
     def images(self) -> str:
-        """The address of the first page of the official images."""
+        """The URL of the first page of the official images."""
         return f"{self._base}/v2/repositories/library/?page_size={PAGE_ROWS}"
 
     def tags(self, name: str) -> str:
-        """The address of the first page of an official image's tags; those that changed last come first."""
+        """The URL of the first page of an official image's tags, last changed first."""
         return f"{self._base}/v2/repositories/library/{quote(name, safe='')}/tags?page_size={PAGE_ROWS}"
 
     def page(self, address: str, etag: str = "", modified: str = "") -> Page | None:
         """Read one page.
 
-        :param etag: of the page as it is known; with ``modified`` it makes the request conditional (RFC 9110, 13.1).
-        :return: ``None`` when it is still as it was (304).
+        :param etag: of the stored page; with ``modified`` it makes the request conditional (RFC 9110, 13.1).
+        :return: ``None`` if it has not changed (304).
         :raises HubProblem: when it cannot be read.
         """
         headers = {"Accept": "application/json", "Accept-Encoding": "gzip"}
@@ -126,7 +125,7 @@ class HubApi:
         raise HubProblem(Problem.UNEXPECTED, "it redirects again and again")
 
     def _joined(self, address: str, link: str) -> str:
-        """Where a link on the page ``address`` leads, which must be Docker Hub again."""
+        """The URL of a link on the page ``address``; it must be on Docker Hub, too."""
         try:
             joined = urljoin(address, link)
             if _origin(joined) == _origin(self._base):
@@ -178,7 +177,7 @@ def _read(response: requests.Response) -> bytes:
 
 
 def _refusal(response: requests.Response) -> HubProblem:
-    """What an answer other than 200 means."""
+    """The error for a response other than 200."""
     status = response.status_code
     detail = f"it answers {status}"
     if status == 429:
@@ -194,9 +193,9 @@ def _refusal(response: requests.Response) -> HubProblem:
 
 
 def _wait(after: str) -> float:
-    """Seconds until the next request, from ``Retry-After`` (RFC 9110, 10.2.3), which Docker Hub also sent as a time.
+    """Seconds to wait according to ``Retry-After`` (RFC 9110, 10.2.3), which Docker Hub also sends as a Unix time.
 
-    At least a second and at most six hours; a minute where it says nothing of use.
+    At least a second and at most six hours; a minute if it is invalid.
     """
     after = after.strip()
     now = time.time()

@@ -1,4 +1,4 @@
-"""Asking Docker Hub, which pages never do themselves."""
+"""Background jobs that read from Docker Hub; pages never do."""
 
 from __future__ import annotations
 
@@ -8,36 +8,36 @@ from procrastinate.contrib.django import app
 from console.jobs.queue import WORK_QUEUE, defer_once
 from console.official_images import catalogue
 
-# One at a time: Docker Hub is spared, and other work keeps its workers.
+# One job at a time, to limit requests to Docker Hub and leave threads of the worker to other jobs.
 _LOCK = "dockerhub"
 
 
 @app.periodic(cron="* * * * *")
 @app.task(name="dockerhub.keep_up", queue=WORK_QUEUE, queueing_lock="dockerhub.keep_up", lock=_LOCK)
 def keep_up(timestamp: int = 0) -> None:
-    """Read the catalogue when it is six hours old, or was never read; what failed is tried again here."""
+    """Refresh the catalogue if it is older than six hours or was never read; also retries after failures."""
     if catalogue.due(timezone.now(), catalogue.state()):
         catalogue.refresh()
 
 
 @app.task(name="dockerhub.refresh", queue=WORK_QUEUE)
 def refresh() -> None:
-    """Read the catalogue because somebody asked for it."""
-    if not catalogue.held_back(timezone.now(), catalogue.state()):
+    """Refresh the catalogue on a user's request."""
+    if not catalogue.is_backing_off(timezone.now(), catalogue.state()):
         catalogue.refresh()
 
 
 @app.task(name="dockerhub.read_tags", queue=WORK_QUEUE)
 def read_tags(name: str) -> None:
-    """Read the tags of an official image that somebody looks at."""
+    """Read the tags of an official image whose page was opened."""
     catalogue.read_tags(name)
 
 
 def ask_for_catalogue() -> bool:
-    """Queue the reading of the catalogue; false when that was done a moment ago, or Docker Hub wants no request."""
+    """Queue a refresh of the catalogue; false if there was one a moment ago, or during a backoff."""
     return catalogue.may_be_asked() and defer_once(refresh, "dockerhub.refresh", lock=_LOCK)
 
 
 def ask_for_tags(name: str) -> bool:
-    """Queue the reading of an image's tags unless that is waiting already; whether it was queued."""
+    """Queue the reading of an image's tags unless it is queued already; returns whether it was queued."""
     return defer_once(read_tags, f"dockerhub tags {name}", lock=_LOCK, name=name)

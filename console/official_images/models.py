@@ -1,4 +1,4 @@
-"""What is known of Docker Hub's official images, so that no page has to ask Docker Hub."""
+"""Stored data about Docker Hub's official images, so that pages do not wait for Docker Hub."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TAG_PATTERN = r"^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$"
 
 
 class Problem(models.TextChoices):
-    """Why Docker Hub could not be read, as the sentence that pages show."""
+    """Why Docker Hub could not be read, as a message for pages."""
 
     UNREACHABLE = "unreachable", _("Can’t reach Docker Hub. Retrying automatically.")
     BUSY = "busy", _("Docker Hub’s rate limit is reached. Retrying automatically.")
@@ -27,11 +27,11 @@ class Problem(models.TextChoices):
 
 
 class Catalogue(models.Model):
-    """How the catalogue of official images was last asked for. There is one row.
+    """State of the last refresh of the catalogue. There is one row.
 
-    ``retry_at`` is when Docker Hub may be asked again after it refused or failed; ``failures`` how often it did so
-    since it last answered. ``pages`` are the pages of the list as they came last, each with ``etag`` and ``modified``
-    for the next request (RFC 9110, "Conditional Requests"), the ``names`` on it and where the ``following`` one is.
+    ``retry_at`` is the end of the backoff after a failure; ``failures`` counts failures since the last success.
+    ``pages`` has the pages of the list, each with ``etag`` and ``modified`` for the next conditional request (RFC 9110,
+    "Conditional Requests"), the ``names`` on it and the URL of the ``following`` page.
     """
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1)
@@ -55,9 +55,9 @@ class Catalogue(models.Model):
 class OfficialImage(models.Model):
     """An official image of Docker Hub, ``library/<name>`` there.
 
-    ``stars`` and ``pulls`` are Docker Hub's; ``star_count`` is how many accounts here have a star on it. ``listed`` is
-    false for an image that Docker Hub no longer lists, and kept for the stars on it. ``tags_total`` is how many tags
-    Docker Hub says there are, of which the newest are kept.
+    ``stars`` and ``pulls`` are Docker Hub's; ``star_count`` is the number of stars by accounts here. ``listed`` is
+    false for an image that Docker Hub no longer lists, whose row stays for its stars. ``tags_total`` is the number of
+    tags according to Docker Hub, of which only the newest are stored.
     """
 
     name = models.CharField(_("name"), max_length=200, unique=True)
@@ -89,7 +89,7 @@ class OfficialImage(models.Model):
 
     @property
     def facts(self) -> OfficialImageFacts:
-        """What the rules know of it."""
+        """The facts for the authorization rules."""
         return OfficialImageFacts(self.listed)
 
     @property
@@ -99,16 +99,16 @@ class OfficialImage(models.Model):
 
     @property
     def address(self) -> str:
-        """What people type after ``docker pull`` to have it from the cache, less the tag."""
+        """The image reference in the cache without the tag, as used with ``docker pull``."""
         return f"{settings.DOCKERHUB_ADDRESS}/{self.repository}"
 
 
 class OfficialTag(models.Model):
-    """A tag of an official image, as Docker Hub described it.
+    """A tag of an official image, according to Docker Hub.
 
     ``platforms`` has for each platform its ``name`` (``linux/arm64/v8``), ``digest`` and ``size`` (bytes that a pull
-    transfers); ``size`` is that of the platform that Docker Hub names for the tag. ``sort_key`` is what the list is
-    sorted by where it is sorted by name (``console.repositories.tag_order``).
+    transfers); ``size`` is that of the platform that Docker Hub names for the tag. ``sort_key`` is the sort key of the
+    list sorted by name (``console.repositories.tag_order``).
     """
 
     image = models.ForeignKey(OfficialImage, on_delete=models.CASCADE, related_name="tags", db_index=False)
@@ -128,7 +128,7 @@ class OfficialTag(models.Model):
             models.CheckConstraint(condition=~Q(sort_key=""), name="official_tag_sort_key"),
         ]
         indexes = [
-            # One for each column that the list can be sorted by; tags of which no push is known are the oldest.
+            # One index for each sort order of the list; tags without a push time are the oldest.
             models.Index("image", F("pushed_at").asc(nulls_first=True), "id", name="official_tag_by_push"),
             models.Index(fields=["image", "size", "id"], name="official_tag_by_size"),
             models.Index(fields=["image", "sort_key", "id"], name="official_tag_by_version"),

@@ -1,4 +1,4 @@
-"""Rows of Docker Hub's API as rows of the database; what they say beyond its bounds is left out."""
+"""Convert rows of Docker Hub's API to rows of the database; invalid values are ignored."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _NAME = re.compile(NAME_PATTERN)
 _TAG = re.compile(TAG_PATTERN)
 _DESCRIPTION = 500
 _MOST = 1 << 62
-# A platform that is none: what BuildKit attests of the others.
+# The "platform" of BuildKit's attestations.
 _NO_PLATFORM = "unknown"
 _MOST_PLATFORMS = 100
 _COMMON = ("linux/amd64", "linux/arm64")
 
 
 def image(row: dict[str, Any]) -> OfficialImage | None:
-    """An official image, not saved; ``None`` for a row without a usable name."""
+    """An official image, not saved; ``None`` for a row without a valid name."""
     name = row.get("name")
     if not isinstance(name, str) or len(name) > 200 or not _NAME.fullmatch(name):
         return None
@@ -35,14 +35,14 @@ def image(row: dict[str, Any]) -> OfficialImage | None:
 
 
 def tag(of: OfficialImage, row: dict[str, Any]) -> OfficialTag | None:
-    """A tag of ``of``, not saved; ``None`` for a row without a usable name."""
+    """A tag of ``of``, not saved; ``None`` for a row without a valid name."""
     name = row.get("name")
     if not isinstance(name, str) or not _TAG.fullmatch(name):
         return None
     images = row.get("images")
     platforms = _platforms(images if isinstance(images, list) else [])
     digest = _digest(row.get("digest"))
-    if not digest and len(platforms) == 1:  # older tags say it of the image alone
+    if not digest and len(platforms) == 1:  # older tags have it only on the image
         digest = platforms[0]["digest"]
     return OfficialTag(
         image=of,
@@ -71,13 +71,13 @@ def _platforms(images: list[Any]) -> list[dict[str, Any]]:
 
 
 def _rank(platform: dict[str, Any]) -> tuple[int, str]:
-    """Those that most people have come first."""
+    """Sort key: the most common platforms come first."""
     name = platform["name"]
     return next((rank for rank, start in enumerate(_COMMON) if name.startswith(start)), len(_COMMON)), name
 
 
 def _text(value: Any) -> str:
-    """A text on one line; characters that the database cannot hold are left out."""
+    """A text on one line, without characters that the database cannot store."""
     if not isinstance(value, str):
         return ""
     return " ".join(value.replace("\x00", "").encode("utf-8", "ignore").decode().split())
@@ -96,7 +96,7 @@ def _digest(value: Any) -> str:
 
 
 def _moment(value: Any) -> datetime.datetime | None:
-    """A time as RFC 3339 writes it."""
+    """A time in RFC 3339 format."""
     if not isinstance(value, str):
         return None
     try:

@@ -1,4 +1,4 @@
-"""Addresses of the Docker Hub pages. No image is called ``-``: what follows it is a verb."""
+"""URLs of the Docker Hub pages. No image has the name ``-``, so ``/-/`` begins a verb."""
 
 from django.urls import path, register_converter
 

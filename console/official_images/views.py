@@ -1,4 +1,4 @@
-"""The list of Docker Hub's official images, and the page of one of them."""
+"""Pages: the list of Docker Hub's official images, and one of them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ TAG_COLUMNS = {"name": "sort_key", "size": "size", "pushed": F("pushed_at").asc(
 @require_GET
 @signed_in
 def listing(request: Request) -> HttpResponse:
-    """The official images, as they are known; Docker Hub itself is asked by the worker."""
+    """The stored list of official images; the worker refreshes it from Docker Hub."""
     if not settings.DOCKERHUB_ENABLED:
         why = {"off": rules.refuse_docker_hub(), "missing": settings.DOCKERHUB_MISSING}
         return page(request, "dockerhub/list.html", {"section": "docker-hub", **why})
@@ -67,17 +67,17 @@ def listing(request: Request) -> HttpResponse:
 
 
 def _pending(known: Catalogue) -> bool:
-    """Whether the catalogue was asked for and not read since."""
+    """Whether a refresh was requested and has not finished."""
     return known.asked_at is not None and (known.tried_at is None or known.tried_at < known.asked_at)
 
 
 @require_POST
 @activated
 def refresh(request: Request) -> HttpResponse:
-    """Have the catalogue read again, whatever its age."""
+    """Request a refresh of the catalogue, whatever its age."""
     if jobs.ask_for_catalogue():
         messages.info(request, _("Refreshing the catalogue. The list updates automatically."))
-    elif catalogue.held_back(timezone.now(), catalogue.state()):
+    elif catalogue.is_backing_off(timezone.now(), catalogue.state()):
         messages.warning(request, _("Docker Hub’s rate limit is reached. Try again later."))
     else:
         messages.info(request, _("The catalogue was refreshed less than a minute ago. Try again later."))
@@ -87,7 +87,7 @@ def refresh(request: Request) -> HttpResponse:
 @require_GET
 @signed_in
 def image(request: Request, name: str) -> HttpResponse:
-    """An official image with its tags, as they are known. Opening it has them read again when they are an hour old."""
+    """An official image with its stored tags. Opening the page queues a refresh if they are older than an hour."""
     official = get_object_or_404(OfficialImage, name=name)
     now, known = timezone.now(), catalogue.state()
     if waiting := catalogue.tags_due(now, official, known):
@@ -107,7 +107,7 @@ def image(request: Request, name: str) -> HttpResponse:
         "text": text,
         "stored": stored,
         "pending": waiting or _being_read(now, official),
-        "held_back": catalogue.held_back(now, known),
+        "held_back": catalogue.is_backing_off(now, known),
         "first": _first_tag(official),
         "version": _image_version(official),
         "section": "docker-hub",
@@ -116,7 +116,7 @@ def image(request: Request, name: str) -> HttpResponse:
 
 
 def _being_read(now: datetime.datetime, official: OfficialImage) -> bool:
-    """Whether a reading of the tags has begun and not ended."""
+    """Whether a refresh of the tags is in progress."""
     begun, ended = official.tags_tried_at, official.tags_known_at
     if begun is None or official.tags_problem or begun < now - catalogue.ASK_AGAIN:
         return False
@@ -124,7 +124,7 @@ def _being_read(now: datetime.datetime, official: OfficialImage) -> bool:
 
 
 def _first_tag(official: OfficialImage) -> str:
-    """The tag that the pull command shows: ``latest`` where there is one, otherwise the newest."""
+    """The tag in the pull command: ``latest`` if it exists, otherwise the newest."""
     tags = OfficialTag.objects.filter(image=official)
     newest = tags.order_by(F("pushed_at").desc(nulls_last=True), "-pk").values_list("name", flat=True)
     return "latest" if tags.filter(name="latest").exists() else newest.first() or "latest"
@@ -133,28 +133,28 @@ def _first_tag(official: OfficialImage) -> str:
 @require_GET
 @signed_in
 def cached(request: Request, name: str) -> HttpResponse:
-    """What the cache holds of an image; asked for by its page after it is shown, so that it waits for no registry."""
+    """The cached content of an image; loaded by htmx afterwards, so that the page does not wait for the registry."""
     official = get_object_or_404(OfficialImage, name=name)
     context: dict[str, Any] = {"image": official}
     if settings.DOCKERHUB_ENABLED:
         try:
             context["cached"] = cache.read_cached(official.repository)
         except RegistryError as error:
-            log.warning("the cache does not say what it holds of %s: %s", name, error)
+            log.warning("the cache's content of %s cannot be read: %s", name, error)
     return page(request, "dockerhub/_cached.html", context)
 
 
 @require_GET
 @signed_in
 def version(request: Request) -> HttpResponse:
-    """The version of the list: an open page polls it, and fetches the list when it changes."""
+    """Version of the list: an open page polls it every second, and reloads the list when it changes."""
     return _version(_list_version(catalogue.state()))
 
 
 @require_GET
 @signed_in
 def image_version(request: Request, name: str) -> HttpResponse:
-    """The same for an image's page."""
+    """Version of an image's page."""
     return _version(_image_version(get_object_or_404(OfficialImage, name=name)))
 
 

@@ -1,1 +1,1 @@
-"""Running the installation: worker, stalled jobs, health, preparing a start."""
+"""Operations: worker, stalled jobs, preparing a start, backup and restore commands."""

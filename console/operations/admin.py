@@ -1,3 +1,5 @@
+"""Background jobs in the administration."""
+
 from __future__ import annotations
 
 import json
@@ -20,7 +22,7 @@ admin.site.unregister(ProcrastinateJob)
 
 @admin.register(ProcrastinateJob)
 class JobAdmin(AuditedAdmin, ProcrastinateJobAdmin):
-    """The library's, but for styles inside the page, which the Content-Security-Policy does not allow."""
+    """Procrastinate's admin of jobs, without inline styles, which the Content-Security-Policy does not allow."""
 
     recorded_as = "job"
 
@@ -28,13 +30,13 @@ class JobAdmin(AuditedAdmin, ProcrastinateJobAdmin):
         css = {"all": ["admin/css/jobs.css"]}
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        # The library offers them to whoever may look.
+        # The library offers the actions to all users with the view permission.
         allowed = request.user.has_perm("procrastinate.change_procrastinatejob")
         return super().get_actions(request) if allowed else {}
 
     @admin.action(description=_("Retry Job (only failed jobs)"))
     def retry(self, request: HttpRequest, queryset: QuerySet[ProcrastinateJob]) -> None:
-        # The library's takes those that run as well, and would run them twice at the same time.
+        # The library's action also retries running jobs, which would then run twice at the same time.
         super().retry(request, queryset.filter(status="failed"))
 
     actions = ["retry", "cancel", "abort"]

@@ -1,4 +1,4 @@
-"""The job worker: one process with a worker for each queue."""
+"""The job worker: one process with one Procrastinate worker for each queue."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ log = logging.getLogger(__name__)
 CONCURRENCY = {INDEX_QUEUE: 4, WORK_QUEUE: 3, TRANSFER_QUEUE: 4}
 _GRACE_SECONDS = 2.0
 _DATABASE_SECONDS = 10.0
-# The event loop looks up names in the same threads.
+# Threads for DNS lookups of the event loop, which uses the same pool.
 _SPARE_THREADS = 2
 _STORE_AGAIN_SECONDS = 0.5
 _WAITS = "SELECT EXISTS (SELECT FROM procrastinate_jobs WHERE queueing_lock = %(key)s AND status = 'todo') AS waits"
 
 
-class _PatientManager(JobManager):
-    """Writes down how a job ended, however often the database refuses that while it is there: on a full disk, say.
+class _RetryingJobManager(JobManager):
+    """Retries storing a job's result while the database lacks a resource, such as disk space.
 
-    Procrastinate tries it once. The job would be its living worker's for ever then, and nobody would start it again.
+    Procrastinate tries it only once; the job would then stay assigned to its running worker for ever.
     """
 
     async def finish_job(self, job: Job, status: Status, delete_job: bool) -> None:
@@ -47,21 +47,21 @@ class _PatientManager(JobManager):
         await _until_stored(functools.partial(super().finish_job, job, status, delete_job))
 
     async def retry_job(self, job: Job, *arguments: Any, **options: Any) -> None:
-        """Store that a job is to be tried again.
+        """Store that a job is to be retried.
 
-        :raises UniqueViolation: when the same is queued already.
+        :raises UniqueViolation: when the same job is queued already.
         """
         await _until_stored(functools.partial(super().retry_job, job, *arguments, **options))
 
     async def defer_periodic_job(self, job: Job, periodic_id: str, defer_timestamp: int) -> int | None:
-        """Queue a periodic job, unless the one before it still waits.
+        """Queue a periodic job, unless the previous one is still waiting.
 
-        Seen beforehand: a refused row is an error in the database's log, one for each queue's worker at each tick while
-        the jobs lag behind.
+        Checked first: a violated constraint is an error in the database's log, one for each queue's worker at each tick
+        while the jobs are delayed.
 
-        :raises AlreadyEnqueued: when it still waits.
+        :raises AlreadyEnqueued: when the previous one is still waiting.
         """
-        # The workers' deferrers share the arguments of a job: while this one waits, another sets its own time in them.
+        # A copy, because the workers share the arguments of a job: another one could change the time meanwhile (race).
         job = job.evolve(task_kwargs={**job.task_kwargs})
         if (await self.connector.execute_query_one_async(_WAITS, key=job.queueing_lock))["waits"]:
             raise AlreadyEnqueued
@@ -77,11 +77,11 @@ async def _until_stored(store: Callable[[], Awaitable[None]]) -> None:
             raise
         except ConnectorException as error:
             if isinstance(error.__cause__, psycopg.errors.RaiseException):
-                # The queue's own answer, which stays the same: somebody else has stored it, or has removed the job.
-                log.error("how a job ended is not stored: %s", error.__cause__)
+                # A permanent error of the queue: another process has stored the result, or deleted the job.
+                log.error("a job's result is not stored: %s", error.__cause__)
                 return
             if not refused:
-                log.warning("how a job ended cannot be stored yet: %s", error.__cause__ or error)
+                log.warning("a job's result cannot be stored yet, retrying: %s", error.__cause__ or error)
             refused = True
             await asyncio.sleep(_STORE_AGAIN_SECONDS)
         else:
@@ -120,31 +120,31 @@ async def _work(opened: App, *, wait: bool) -> None:
     asked = asyncio.create_task(stop.wait(), name="stop")
     await asyncio.wait([*workers, guard, asked], return_when=asyncio.FIRST_COMPLETED)
     if not asked.done():
-        # Without its database a worker cannot say how its jobs ended: they would stay its own for ever. It ends at
-        # once instead, and whoever takes its place starts them again.
-        log.error("the worker ends: it lost the database")
+        # Without the database a worker cannot store results of its jobs, which would stay assigned to it for ever. It
+        # exits instead, and the next worker retries them.
+        log.error("the worker exits: it has lost the database")
         os._exit(1)
     for worker in workers:
         worker.cancel()
     _done, late = await asyncio.wait(workers, timeout=_GRACE_SECONDS + 1)
     if late:
-        # A long job is in the middle: it is started again where it was.
+        # A long job is still running: it will be resumed.
         os._exit(0)
 
 
 def _reconcile_soon() -> None:
-    """The registry was started anew: what it had not told yet is found by a walk."""
+    """Queue a reconcile after a restart of the registry, whose pending notifications are lost."""
     try:
         reconcile_soon()
     except (DatabaseError, ConnectorException) as error:
-        # Whoever takes this worker's place looks again as it starts.
-        log.warning("the registry was started anew and is looked at within the hour: %s", error)
+        # If this worker exits, the next one reconciles when it starts.
+        log.warning("the registry was restarted; the reconcile is delayed to the next hour: %s", error)
     finally:
         connection.close()
 
 
 async def _watch_database() -> None:
-    """Return when the database no longer answers on a connection kept for nothing else."""
+    """Health check of the database on a separate connection; returns when it does not answer any more."""
     try:
         async with await psycopg.AsyncConnection.connect(**connector_params(), autocommit=True) as connection:
             while True:
@@ -155,24 +155,24 @@ async def _watch_database() -> None:
 
 
 def run_worker(*, wait: bool = True) -> None:
-    """Run jobs until told to stop by SIGTERM or SIGINT.
+    """Run jobs until SIGTERM or SIGINT.
 
-    :param wait: when false, run what is queued now and return.
+    :param wait: if false, run the jobs that are queued now, and return.
     """
     connector = app.connector
     if not isinstance(connector, DjangoConnector):
         raise TypeError("the worker needs the Django connector")
 
     async def main() -> None:
-        # As many threads as jobs at once: by default there are fewer on a machine with few cores, and a job that was
-        # taken would wait for one.
+        # As many threads as concurrent jobs: the default is lower on a machine with few cores, and a fetched job would
+        # wait for a thread.
         threads = ThreadPoolExecutor(sum(CONCURRENCY.values()) + _SPARE_THREADS, thread_name_prefix="job")
         asyncio.get_running_loop().set_default_executor(threads)
         async with opened.open_async():
             await _work(opened, wait=wait)
 
     with app.replace_connector(connector.get_worker_connector()) as opened:
-        usual, opened.job_manager = opened.job_manager, _PatientManager(opened.connector)
+        usual, opened.job_manager = opened.job_manager, _RetryingJobManager(opened.connector)
         try:
             asyncio.run(main())
         finally:

@@ -1,1 +1,1 @@
-"""Who owns a name: namespaces are created, freed, held and transferred here."""
+"""Ownership of namespaces: create, delete, hold and transfer."""

@@ -1,3 +1,5 @@
+"""Namespaces and holds in the administration."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -15,7 +17,7 @@ from console.ownership.services import create_namespace, transfer_namespace
 
 
 class NamespaceForm(forms.ModelForm):  # type: ignore[type-arg]
-    """A new namespace, or the account that an existing one is handed to: both through the services of the pages."""
+    """Create a namespace, or transfer one to another account, with the same services as the pages."""
 
     transfer_to = forms.ModelChoiceField(
         Account.objects.filter(is_active=True),
@@ -29,7 +31,7 @@ class NamespaceForm(forms.ModelForm):  # type: ignore[type-arg]
         fields = ("name", "owner")
 
     def clean(self) -> dict[str, Any]:
-        """Do it, so that what the service refuses is shown at the form."""
+        """Call the service here, so that its validation errors are shown in the form."""
         data = super().clean() or {}
         if self.errors:
             return data
@@ -40,7 +42,7 @@ class NamespaceForm(forms.ModelForm):  # type: ignore[type-arg]
         return data
 
     def _post_clean(self) -> None:
-        """Nothing is left to construct: the service made the row or refused to."""
+        """Do nothing: the service has written the row."""
 
 
 @admin.register(Namespace)
@@ -68,7 +70,7 @@ class NamespaceAdmin(AuditedAdmin):
         return ("name", "owner", *self.readonly_fields, "transfer_to") if obj else ("name", "owner")
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        """The form's service has stored it."""
+        """Do nothing: the form's service has saved it."""
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

@@ -1,4 +1,4 @@
-"""What people type about namespaces."""
+"""Form for creating a namespace."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class NamespaceForm(forms.Form):
-    """The name; its other rules are the service's to judge."""
+    """The name; the service checks its other rules."""
 
     name = forms.CharField(
         label=_("Name"),

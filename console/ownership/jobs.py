@@ -1,4 +1,4 @@
-"""What time brings about for namespaces."""
+"""Background job for namespaces: finish transfers and end holds."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ log = logging.getLogger(__name__)
 @app.periodic(cron="* * * * *")
 @app.task(name="namespaces.settle", queue=WORK_QUEUE, queueing_lock="namespaces.settle", lock="namespaces.settle")
 def settle(timestamp: int = 0) -> None:
-    """Finish transfers and end holds whose time has come; what cannot be done now is done a minute later."""
+    """Finish transfers and end holds that are due; retried a minute later after a failure."""
     try:
         services.finish_transfers()
         services.release_names()
     except RegistryError as error:
-        log.warning("names stay held for now: %s", error)
+        log.warning("transfers and holds cannot be finished now, retrying: %s", error)

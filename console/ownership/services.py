@@ -1,4 +1,4 @@
-"""Verbs about namespaces."""
+"""Create, delete and transfer namespaces; release held names."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 def _hold_end() -> datetime.datetime:
-    """The moment from which no token that was given out until now can be valid any more."""
+    """When all tokens that were issued until now have expired."""
     return timezone.now() + datetime.timedelta(seconds=settings.NAME_HOLD_SECONDS)
 
 
@@ -46,7 +46,7 @@ def _taken(name: str) -> ValidationError:
 
 
 def _held(name: str) -> ValidationError:
-    """The refusal of a name that is held for its former owner."""
+    """The error for a name that is held for its former owner."""
     if not _is_given_up("release", name):
         return _taken(name)
     sentence = _(
@@ -57,28 +57,28 @@ def _held(name: str) -> ValidationError:
 
 
 def require_unoccupied(account: Account, name: str) -> None:
-    """Make sure that no images lie under the name that no account has, before ``account`` is given it.
+    """Check that the registry has no images under a free name, before ``account`` gets it.
 
-    The registry is asked: call it while nothing is locked.
+    This calls the registry: no locks may be held.
 
     :raises ValidationError: keyed ``name`` (``code="occupied"``, or a broken rule of names).
     """
     name = _new(account, name).name
-    # Of a name that somebody has, or had until a moment ago, the console knows what lies there.
+    # Of an existing or held name the console knows the images.
     if Namespace.objects.filter(name=name).exists() or NamespaceHold.objects.filter(name=name).exists():
         return
     occupied: bool | None
     try:
         occupied = has_images_under(name)
     except RegistryError as error:
-        log.warning("the registry does not say whether there are images under %s: %s", name, error)
+        log.warning("cannot check whether the registry has images under %s: %s", name, error)
         occupied = None
     if refusal := rules.refuse_namespace_name(occupied):
         raise ValidationError({"name": ValidationError(refusal, code="occupied")})
 
 
 def _new(account: Account, name: str) -> Namespace:
-    """A namespace that is not stored yet, its name held against the rules of names."""
+    """A namespace with a validated name, not saved."""
     namespace = Namespace(owner=account, name=name.strip())
     if namespace.name in RESERVED_NAMESPACES:
         raise ValidationError(
@@ -89,10 +89,10 @@ def _new(account: Account, name: str) -> Namespace:
 
 
 def require_available(account: Account, name: str) -> None:
-    """See whether ``account`` could be given the namespace ``name`` now, so that a form can say so with all else.
+    """Check whether ``account`` could create the namespace ``name``, so that a form can report all errors together.
 
-    Only ``create_namespace`` decides: another person may be quicker. The registry is asked: call it while nothing is
-    locked.
+    Only ``create_namespace`` decides: in a race another account may be faster. This calls the registry: no locks may be
+    held.
 
     :raises ValidationError: keyed ``name``, with the codes of ``create_namespace``.
     """
@@ -114,11 +114,11 @@ def _already_yours(name: str) -> ValidationError:
 
 
 def create_namespace(account: Account, name: str, *, unoccupied: bool = False) -> Namespace:
-    """Give ``account`` the namespace ``name``.
+    """Create the namespace ``name`` for ``account``.
 
-    Uniqueness is the database's: of two people who submit the same name at the same instant one gets it.
+    The database ensures uniqueness: in a race for the same name one account gets it.
 
-    :param unoccupied: whether the caller has just made sure of it (``require_unoccupied``), because it holds locks now.
+    :param unoccupied: whether the caller has already called ``require_unoccupied``, because it holds locks now.
     :raises ValidationError: keyed ``name`` (``code="taken"``, ``"quota"``, ``"occupied"`` or a broken rule of names).
     """
     if not unoccupied:
@@ -126,14 +126,14 @@ def create_namespace(account: Account, name: str, *, unoccupied: bool = False) -
     namespace = _new(account, name)
     name = namespace.name
     with transaction.atomic():
-        # One creator at a time for one account, or two at once could pass its quota together.
+        # Lock the account: otherwise two concurrent requests could exceed its quota (race).
         Account.objects.select_for_update(no_key=True).get(pk=account.pk)
         if refusal := quotas.refuse_namespace(account):
             raise ValidationError({"name": ValidationError(refusal, code="quota")})
         if not insert(namespace):
             is_own = Namespace.objects.filter(name=name, owner=account).exists()
             raise _already_yours(name) if is_own else _taken(name)
-        # Read after the insert: it waits for a delete under way, whose hold is visible from then on.
+        # Read after the insert, which waits for a concurrent delete; its hold is visible then.
         hold = NamespaceHold.objects.select_for_update().filter(name=name).first()
         if hold is not None:
             if hold.last_owner_id != account.pk:
@@ -145,9 +145,9 @@ def create_namespace(account: Account, name: str, *, unoccupied: bool = False) -
 
 
 def delete_namespace(account: Account, namespace: Namespace) -> None:
-    """Free the name. Others can take it when the last token given out for it has run out.
+    """Delete a namespace and hold its name. Other accounts can take it when all tokens for it have expired.
 
-    :raises ValidationError: when the namespace still holds an image, or is not the account's.
+    :raises ValidationError: when the namespace still has images, or is not the account's.
     """
     if not account.may("namespace.delete", namespace):
         raise ValidationError(_("You can’t delete this namespace."))
@@ -156,7 +156,7 @@ def delete_namespace(account: Account, namespace: Namespace) -> None:
             NamespaceHold.objects.update_or_create(
                 name=namespace.name, defaults={"last_owner_id": namespace.owner_id, "until": _hold_end()}
             )
-            # Waits for an access token that is just being made for it, and goes with its row.
+            # Lock the row, against a race with creating an access token for it.
             Namespace.objects.select_for_update().filter(pk=namespace.pk).first()
             namespace.delete()
             _forget_failures(namespace.name)
@@ -168,12 +168,12 @@ def delete_namespace(account: Account, namespace: Namespace) -> None:
 
 
 def transfer_namespace(namespace: Namespace, new_owner: Account) -> None:
-    """Begin to hand a namespace with all its images to another account.
+    """Start the transfer of a namespace with all its images to another account.
 
-    From here on the registry serves it to nobody; it becomes the new owner's when every token that the former owner
-    may hold has run out (``finish_transfers``), so that an old token never opens a new owner's image.
+    From now on no tokens are issued for it; the new owner gets it when all tokens of the former owner have expired
+    (``finish_transfers``), so that an old token never gives access to images of the new owner.
 
-    :raises ValidationError: when the new owner is inactive or has no room for one more namespace.
+    :raises ValidationError: when the new owner is inactive, or has reached the quota.
     """
     if not new_owner.is_active:
         raise ValidationError(_("The account %s is deactivated; choose an active one.") % new_owner.account_id)
@@ -187,7 +187,7 @@ def transfer_namespace(namespace: Namespace, new_owner: Account) -> None:
         locked.new_owner = new_owner
         locked.available_at = _hold_end()
         locked.save(update_fields=["new_owner", "available_at"])
-        # No access token opens it again, should it ever come back.
+        # Removes access of existing access tokens for good, even if the namespace is transferred back.
         NamespaceAccess.objects.filter(namespace=locked).delete()
         _forget_failures(locked.name)
         record("namespace.transfer", locked.name, old=locked.owner.account_id, new=new_owner.account_id)
@@ -195,18 +195,17 @@ def transfer_namespace(namespace: Namespace, new_owner: Account) -> None:
 
 
 def finish_transfers() -> int:
-    """Give the namespaces whose time has come to their new owners; how many there were.
+    """Finish the transfers that are due; returns how many.
 
-    What a former owner's token has pushed since the transfer began is taken back first, as for a freed name: the new
-    owner must not find it among the images.
+    What a former owner's token has pushed since the transfer began is deleted first, as for a freed name.
 
-    :raises registry_client.RegistryError: when the registry cannot be asked; the namespaces wait.
+    :raises registry_client.RegistryError: when the registry does not answer; the transfers are retried.
     """
     due = list(Namespace.objects.filter(available_at__lte=timezone.now()).order_by("name"))
     due = [namespace for namespace in due if not _is_given_up("transfer", namespace.name)]
     repositories = _repositories() if due else []
     return sum(
-        _try_work("transfer", namespace.name, functools.partial(_take_back, namespace, repositories))
+        _try_work("transfer", namespace.name, functools.partial(_clear_pushes, namespace, repositories))
         and _hand_over(namespace)
         for namespace in due
     )
@@ -217,7 +216,7 @@ def _hand_over(due: Namespace) -> bool:
         rows = Namespace.objects.select_for_update(of=("self",))
         namespace = rows.filter(pk=due.pk, available_at__lte=timezone.now()).first()
         if namespace is None:
-            return False  # somebody transferred it once more
+            return False  # transferred again meanwhile
         assert namespace.new_owner is not None, "held by the constraint namespace_transfer_whole"  # noqa: S101  # nosec B101
         old = namespace.owner.account_id
         namespace.owner, namespace.new_owner, namespace.available_at = namespace.new_owner, None, None
@@ -226,11 +225,11 @@ def _hand_over(due: Namespace) -> bool:
     return True
 
 
-def _take_back(namespace: Namespace, repositories: list[str]) -> None:
-    """Remove what was pushed to the namespace since its transfer began.
+def _clear_pushes(namespace: Namespace, repositories: list[str]) -> None:
+    """Delete what was pushed to the namespace since its transfer began.
 
-    A repository that has no image yet is removed only when a push of that time is known: it may have been pushed
-    before, and its notification be late or lost.
+    A repository without an image is deleted only if a push during the transfer is known: otherwise it may have been
+    pushed before, with its notification late or lost.
     """
     began = namespace.transfer_began
     if began is None:
@@ -245,19 +244,18 @@ def _take_back(namespace: Namespace, repositories: list[str]) -> None:
         if image is None and names.has_push_since(repository, began):
             names.clear_repository(repository)
         elif image is None:
-            log.warning("%s has no image, and no push since the transfer began is known: it stays", repository)
-        elif image.state == Image.State.ACTIVE:  # a deletion takes everything along
+            log.warning("%s has no image and no known push since the transfer began: not deleted", repository)
+        elif image.state == Image.State.ACTIVE:  # otherwise its deletion removes everything
             names.undo_pushes(image, began)
 
 
 def release_names() -> int:
-    """End the holds whose time has come; how many there were.
+    """End the holds that are due; returns how many.
 
-    A token from before may have pushed to the name since it was freed. What lies there belongs to nobody, and the
-    next owner must not find it: it is removed first. A name of which it cannot be removed stays held, and keeps no
-    other name waiting.
+    Old tokens may have pushed to the name since it was freed. Those images have no owner, and are deleted first, so
+    that the next owner does not get them. If that fails, the name stays held; other names are not blocked.
 
-    :raises registry_client.RegistryError: when the registry cannot be asked; the names stay held.
+    :raises registry_client.RegistryError: when the registry does not answer; the names stay held.
     """
     due = list(NamespaceHold.objects.filter(until__lte=timezone.now()).order_by("name").values_list("name", flat=True))
     due = [name for name in due if not _is_given_up("release", name)]
@@ -273,7 +271,7 @@ def release_names() -> int:
 
 
 def _clear(name: str, repositories: list[str]) -> None:
-    # Unless its former owner took it back.
+    # Not if the former owner has created it again.
     if Namespace.objects.filter(name=name).exists():
         return
     for repository in repositories:
@@ -282,7 +280,7 @@ def _clear(name: str, repositories: list[str]) -> None:
 
 
 def _repositories() -> list[str]:
-    """Every repository that the registry has, or was pushed to."""
+    """All repositories in the registry's catalogue or with stored push events."""
     return sorted({*registry().catalog(), *pushed_digests.repositories()})
 
 
@@ -303,20 +301,20 @@ def _is_given_up(kind: str, name: str) -> bool:
 
 
 def transfer_problem() -> Subquery:
-    """For a query of namespaces: why the transfer was given up, as a sentence; ``None`` where it was not."""
+    """Subquery for namespaces: why the transfer was given up, as a sentence; ``None`` if it was not."""
     return Subquery(_given_up("transfer", OuterRef("name")).values("sentence")[:1])
 
 
 def _forget_failures(name: str) -> None:
-    """Forget earlier failures of a name that is created, freed or transferred now: they do not block what begins."""
+    """Delete earlier failures of a name that is created, deleted or transferred now, so that they do not block it."""
     for kind in _STAYS:
         failures.forget(kind, name)
 
 
 def _try_work(kind: str, name: str, work: Callable[[], None]) -> bool:
-    """Do what a name waits for; whether that succeeded. A failure is counted, and one name keeps no other waiting.
+    """Run ``work`` for a name; returns whether it succeeded. A failure is counted, and does not block other names.
 
-    :raises registry_client.RegistryError: when the registry is away.
+    :raises registry_client.RegistryError: during an outage of the registry.
     """
     try:
         work()

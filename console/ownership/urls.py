@@ -1,4 +1,4 @@
-"""Addresses of the Namespace tab."""
+"""URLs of the Namespace tab."""
 
 from django.urls import path
 

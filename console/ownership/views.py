@@ -1,4 +1,4 @@
-"""The Namespace tab."""
+"""Pages of the Namespace tab: list, create, delete."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ COLUMNS = {"name": "name", "images": "image_total", "storage": "storage", "creat
 @require_GET
 @activated
 def listing(request: Request) -> HttpResponse:
-    """One's namespaces, with what is in them."""
+    """List the account's namespaces, with their totals."""
     text = search_text(request.GET)
-    # Added up for the rows that are shown alone, unless they are sorted by it.
+    # Sums are computed only for the rows of the page, unless the list is sorted by them.
     same = Namespace.objects.visible_to(request.user).filter(pk=OuterRef("pk")).order_by().values("pk")
     namespaces = (
         Namespace.objects.visible_to(request.user)
@@ -62,7 +62,7 @@ def listing(request: Request) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @activated
 def create(request: Request) -> HttpResponse:
-    """Create a Namespace."""
+    """Create a namespace."""
     form = NamespaceForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
@@ -79,7 +79,7 @@ def create(request: Request) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @activated
 def delete(request: Request, name: str) -> HttpResponse:
-    """Delete a namespace that holds no image."""
+    """Delete a namespace without images."""
     namespace = get_object_or_404(Namespace.objects.visible_to(request.user), name=name)
     problem = ""
     if request.method == "POST":

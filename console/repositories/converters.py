@@ -4,37 +4,37 @@ from console.access.names import IMAGE_PATTERN as IMAGE
 from console.access.names import NAMESPACE_PATTERN as NAMESPACE
 
 
-class _AsItIs:
-    """What stands in the address is what it means."""
+class _Unchanged:
+    """Base class: the text in the URL is the value."""
 
     def to_python(self, value: str) -> str:
-        """The name as it is."""
+        """The value, unchanged."""
         return value
 
     def to_url(self, value: str) -> str:
-        """The name as it is."""
+        """The value, unchanged."""
         return value
 
 
-class NamespaceConverter(_AsItIs):
+class NamespaceConverter(_Unchanged):
     """A namespace."""
 
     regex = NAMESPACE.strip("^$")
 
 
-class RepositoryConverter(_AsItIs):
-    """``namespace/name``, nested as deep as it likes. No component can be ``-``: what follows ``/-/`` is a verb."""
+class RepositoryConverter(_Unchanged):
+    """``namespace/name``, with any number of components. None can be ``-``, so ``/-/`` in a URL begins a verb."""
 
     regex = f"{NAMESPACE.strip('^$')}/{IMAGE.strip('^$')}"
 
 
-class TagConverter(_AsItIs):
+class TagConverter(_Unchanged):
     """A tag (Distribution, reference grammar)."""
 
     regex = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
 
 
-class DigestConverter(_AsItIs):
-    """A digest: its algorithm and its digits."""
+class DigestConverter(_Unchanged):
+    """A digest: algorithm and hexadecimal digits."""
 
     regex = r"[a-z0-9]+(?:[+._-][a-z0-9]+)*:[0-9a-fA-F]{32,128}"

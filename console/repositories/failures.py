@@ -1,7 +1,7 @@
-"""Failures of background work: counted, given up after a bounded number of tries, and listed.
+"""Failures of background work: counted, retried a bounded number of times, then given up and shown on pages.
 
-An outage of the registry is nobody's fault and passes: it is not counted, and work goes on being tried. Everything else
-is tried a few times and then given up, so that no job repeats for ever what cannot succeed.
+An outage of the registry is not counted: the work is retried without limit. Work that fails otherwise is retried a few
+times and then given up, so that no job retries for ever what cannot succeed.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from registry_client import RegistryError, Unsupported
 
 Kind = WorkFailure.Kind
 
-# With the waits between them (``console.jobs.queue.KeepTrying``) about two minutes.
+# With the backoff between attempts (``console.jobs.queue.KeepTrying``) about two minutes.
 MOST_TRIES = 8
-# A registry that answers 500, or only reads, may have a full disk: what writes is tried for so long.
+# Minimum time of retries for work that writes, when the registry answers 500 or is read-only: its disk may be full.
 PATIENCE = datetime.timedelta(days=1)
 BROKEN = "Something went wrong inside My Images. Ask an administrator to check the log."
 
 
 class DeletesAreOff(Unsupported):
-    """The registry stores and does not delete. One whose disk is full refuses both, and will do both again."""
+    """The registry accepts pushes but has deletes disabled (if its disk were full, it would reject both)."""
 
 
 def record_failure(
@@ -39,11 +39,11 @@ def record_failure(
     error: Exception,
     patience: datetime.timedelta = datetime.timedelta(0),
 ) -> bool:
-    """Count one more failure of a piece of work; whether it is given up now.
+    """Count one more failure of a piece of work; returns whether it is given up now.
 
-    :param sentence: what the pages say.
-    :param patience: how long the work is tried at least.
-    :raises Exception: ``error`` itself, when the database or the registry is away: it is to be tried again then.
+    :param sentence: the message for pages.
+    :param patience: minimum time of retries.
+    :raises Exception: ``error`` itself, during an outage of the database or the registry: the job is then retried.
     """
     if is_database_outage(error) or is_outage(error):
         raise error
@@ -54,26 +54,26 @@ def record_failure(
             kind=kind, repository=repository, reference=reference, defaults={**texts, "first_at": now}
         )
         if not created:
-            again = row.given_up_at is not None  # asked for anew: counted from the beginning
+            restarted = row.given_up_at is not None  # requested again: count from the beginning
             WorkFailure.objects.filter(pk=row.pk).update(
                 **texts,
-                tries=1 if again else F("tries") + 1,
-                first_at=now if again else F("first_at"),
+                tries=1 if restarted else F("tries") + 1,
+                first_at=now if restarted else F("first_at"),
                 given_up_at=None,
             )
             row.refresh_from_db()
         given_up = row.tries >= MOST_TRIES and now - row.first_at >= patience
         if given_up:
             WorkFailure.objects.filter(pk=row.pk).update(given_up_at=now)
-            _show(repository)
+            _touch_image(repository)
     return given_up
 
 
 def patience_with(error: Exception) -> datetime.timedelta:
-    """How long work that writes to the registry is tried after ``error``."""
+    """Minimum time of retries after ``error``, for work that writes to the registry."""
     read_only = isinstance(error, Unsupported) and not isinstance(error, DeletesAreOff)
-    waits = read_only or (isinstance(error, RegistryError) and is_of_one_tag(error))
-    return PATIENCE if waits else datetime.timedelta(0)
+    may_recover = read_only or (isinstance(error, RegistryError) and is_of_one_tag(error))
+    return PATIENCE if may_recover else datetime.timedelta(0)
 
 
 def give_up(kind: str, repository: str, reference: str = "", *, sentence: str, detail: str = "") -> None:
@@ -92,11 +92,11 @@ def give_up(kind: str, repository: str, reference: str = "", *, sentence: str, d
             "given_up_at": now,
         },
     )
-    _show(repository)
+    _touch_image(repository)
 
 
 def leave_behind(repository: str, digests: Iterable[str]) -> None:
-    """Record what the registry refuses to delete: it is in nobody's way, and takes room until somebody removes it."""
+    """Record manifests that the registry cannot delete; they only take up space until an operator removes them."""
     for digest in digests:
         give_up(
             Kind.LEFT,
@@ -107,19 +107,19 @@ def leave_behind(repository: str, digests: Iterable[str]) -> None:
 
 
 def forget(kind: str, repository: str, references: Collection[str] = ("",)) -> None:
-    """Forget failures of work that has succeeded, or that nobody wants any more."""
-    gone, _rows = WorkFailure.objects.filter(kind=kind, repository=repository, reference__in=references).delete()
-    if gone:
-        _show(repository)
+    """Delete the failures of work that has succeeded, or is no longer wanted."""
+    deleted, _rows = WorkFailure.objects.filter(kind=kind, repository=repository, reference__in=references).delete()
+    if deleted:
+        _touch_image(repository)
 
 
 def forget_repository(repository: str) -> None:
-    """Forget all failures of an image that is gone, but not what is left of it in the storage."""
+    """Delete all failures of a deleted image, except those about its remains in the storage."""
     WorkFailure.objects.filter(repository=repository).exclude(kind=Kind.LEFT).delete()
 
 
-def _show(repository: str) -> None:
-    """Let open pages of the image see that something has changed."""
+def _touch_image(repository: str) -> None:
+    """Update the image's ``changed_at``, so that open pages reload."""
     Image.objects.filter(full_name=repository).update(changed_at=timezone.now())
 
 

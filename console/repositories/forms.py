@@ -1,4 +1,4 @@
-"""Form fields for the names of namespaces, images and tags, which several features share."""
+"""Form fields for the names of namespaces, images and tags, shared by several features."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ class NamespaceChoiceForm(forms.Form):
     )
 
     def __init__(self, account: Account, *arguments: Any, **options: Any) -> None:
-        """Offer the account's own namespaces, less those that change hands."""
+        """Offer the account's own namespaces, except those being transferred."""
         super().__init__(*arguments, **options)
         own = Namespace.objects.visible_to(account).filter(new_owner=None).order_by("name")
         self.fields["namespace"].queryset = own  # type: ignore[attr-defined]
 
 
 class ImageNameField(forms.CharField):
-    """The name of an image within its namespace, held against the rules of names."""
+    """The name of an image within its namespace."""
 
     def __init__(self, **options: Any) -> None:
-        """Take the options of a field."""
+        """Set the label, length and error messages."""
         self.rule = Image._meta.get_field("name")
         too_long = _("The name must have 2 to 200 characters.")
         messages = {"required": _("Please enter a name"), "max_length": too_long}
         super().__init__(max_length=self.rule.max_length, error_messages=messages, **options)
 
     def run_validators(self, value: Any) -> None:
-        """Check the name.
+        """Validate the name.
 
-        :raises ValidationError: with one sentence for each rule that it breaks.
+        :raises ValidationError: with one sentence for each broken rule.
         """
         super().run_validators(value)
         if value not in self.empty_values:
@@ -58,9 +58,9 @@ class TagField(forms.CharField):
     """The name of a tag."""
 
     def run_validators(self, value: Any) -> None:
-        """Check the name.
+        """Validate the name.
 
-        :raises ValidationError: when it is no tag's name.
+        :raises ValidationError: when it is not a valid tag.
         """
         if value not in self.empty_values:
             check_tag_name(value)

@@ -1,4 +1,4 @@
-"""Media types of what is not a container image, as manifests name it."""
+"""Media types of artifacts that are no container images."""
 
 # The configuration of a Helm chart: its Chart.yaml as JSON (Helm, "Use OCI-based registries", "Helm chart manifest").
 HELM_CHART = "application/vnd.cncf.helm.config.v1+json"

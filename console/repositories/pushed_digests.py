@@ -1,8 +1,8 @@
-"""Digests that were pushed and are not in the index yet.
+"""Digests of push events that are not in the index (yet).
 
-A manifest can be pushed by its digest alone (a platform of an image whose push broke off), and a tag can be pushed anew
-before anybody has looked at it. The registry lists what tags name and nothing else. So the digest of each push that it
-tells of is kept: until the image is deleted, which takes it along, or until the index has it.
+A manifest can be pushed without a tag (a platform of an image whose push was interrupted), and a tag can be overwritten
+before it is synced. The registry lists only tags. So the digest of each push event is stored until the image is
+deleted, which deletes these manifests too, or until the index has it.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from django.utils import timezone
 
 from console.repositories.models import Image, Manifest, PushedDigest
 
-# clock_timestamp(): two pushes told of in one transaction are two.
+# clock_timestamp(): two events of one transaction get different times.
 _REMEMBER = """
 INSERT INTO images_pusheddigest (repository, digest, told_at)
-SELECT repository, digest, clock_timestamp() FROM unnest(%s::text[], %s::text[]) AS told (repository, digest)
+SELECT repository, digest, clock_timestamp() FROM unnest(%s::text[], %s::text[]) AS notified (repository, digest)
 ON CONFLICT (repository, digest) DO UPDATE SET told_at = excluded.told_at, removed = false
 """
 
 
 def remember(pushes: Iterable[tuple[str, str]]) -> None:
-    """Keep what was pushed, pairs of repository and digest, in one statement."""
-    # In a settled order: two may store at once.
+    """Upsert pushed digests, given as pairs of repository and digest, with one statement."""
+    # In a fixed order, against deadlocks with concurrent calls.
     pushes = sorted(set(pushes))
     if pushes:
         with connection.prepared_cursor() as cursor:  # type: ignore[attr-defined]
@@ -34,15 +34,15 @@ def remember(pushes: Iterable[tuple[str, str]]) -> None:
 
 
 def add(repository: str, digests: Iterable[str]) -> None:
-    """Keep what manifests of a repository name, but for what is kept already."""
+    """Store digests that manifests of a repository name; existing rows are not changed."""
     rows = [PushedDigest(repository=repository, digest=digest, told_at=timezone.now()) for digest in sorted(digests)]
     PushedDigest.objects.bulk_create(rows, ignore_conflicts=True)
 
 
 def take(repository: str, most: int) -> list[str]:
-    """Up to ``most`` digests of a repository, which are forgotten with the caller's transaction.
+    """Take up to ``most`` digests of a repository: returned, and deleted in the caller's transaction.
 
-    What is pushed again after that is told of again.
+    A later push of the same digest sends another event.
     """
     rows = PushedDigest.objects.select_for_update().filter(repository=repository).order_by("digest")[:most]
     taken = dict(rows.values_list("pk", "digest"))
@@ -51,39 +51,39 @@ def take(repository: str, most: int) -> list[str]:
 
 
 def repositories() -> set[str]:
-    """The repositories that pushes were told of."""
+    """The repositories with stored push events."""
     return set(PushedDigest.objects.order_by().values_list("repository", flat=True).distinct())
 
 
 def without_image(most: int) -> list[PushedDigest]:
-    """Up to ``most`` of the rows that are a day old and whose repository has no image."""
+    """Up to ``most`` rows that are older than a day and whose repository has no image."""
     a_day_ago = timezone.now() - datetime.timedelta(days=1)
     image = Image.objects.filter(full_name=OuterRef("repository"))
     return list(PushedDigest.objects.filter(~Exists(image), told_at__lt=a_day_ago).order_by("told_at")[:most])
 
 
 def unindexed(image: Image) -> QuerySet[PushedDigest]:
-    """What was pushed to the image and is not in the index."""
+    """The digests that were pushed to the image and are not in the index."""
     indexed = Manifest.objects.filter(image=image, digest=OuterRef("digest"))
     return PushedDigest.objects.filter(~Exists(indexed), repository=image.repository)
 
 
-# In the order in which they are remembered and taken: two that lock them in different orders could wait for each other.
+# Rows are locked in the same order as in ``remember`` and ``take``, against deadlocks.
 _FORGET = """
 DELETE FROM images_pusheddigest WHERE id IN (
     SELECT pushed.id FROM images_pusheddigest AS pushed
-    JOIN unnest(%s::text[], %s::timestamptz[]) AS gone (digest, told)
-        ON pushed.digest = gone.digest AND pushed.told_at = gone.told
+    JOIN unnest(%s::text[], %s::timestamptz[]) AS gone (digest, notified)
+        ON pushed.digest = gone.digest AND pushed.told_at = gone.notified
     WHERE pushed.repository = %s
     ORDER BY pushed.digest FOR UPDATE OF pushed
 )
 """
 
 
-def forget(repository: str, told: Mapping[str, datetime.datetime]) -> None:
-    """Forget these digests, but not those that were told of once more since ``told``."""
+def forget(repository: str, notified: Mapping[str, datetime.datetime]) -> None:
+    """Delete these digests, except those with another event since the time in ``notified``."""
     with connection.cursor() as cursor:
-        cursor.execute(_FORGET, [list(told), list(told.values()), repository])
+        cursor.execute(_FORGET, [list(notified), list(notified.values()), repository])
 
 
 _MARK_REMOVED = """
@@ -106,8 +106,8 @@ def mark_removed(repository: str, told: Mapping[str, datetime.datetime]) -> None
         cursor.execute(_MARK_REMOVED, [list(told), list(told.values()), repository])
 
 
-# A day, because the index may be about to forget a manifest that was gone before it was pushed again. What others have
-# locked is left for the next time.
+# After a day, because the index may be about to remove a manifest that was deleted before it was pushed again. Locked
+# rows are skipped until the next run.
 _FORGET_NEEDLESS = """
 DELETE FROM images_pusheddigest WHERE id IN (
     SELECT pushed.id FROM images_pusheddigest AS pushed
@@ -116,7 +116,7 @@ DELETE FROM images_pusheddigest WHERE id IN (
             SELECT FROM images_image AS image JOIN images_manifest AS manifest ON manifest.image_id = image.id
             WHERE image.full_name = pushed.repository AND manifest.digest = pushed.digest
         )
-        -- A name that is held is cleared of what it tells of, and then given to others.
+        -- A held name is cleared of these digests before others can take it.
         OR NOT EXISTS (
             SELECT FROM namespaces_namespace AS namespace WHERE namespace.name = split_part(pushed.repository, '/', 1)
             UNION ALL
@@ -129,6 +129,6 @@ DELETE FROM images_pusheddigest WHERE id IN (
 
 
 def forget_needless() -> None:
-    """Forget what the index knows by now, and what lies in a namespace that nobody has."""
+    """Delete digests that the index has by now, or whose namespace does not exist."""
     with connection.cursor() as cursor:
         cursor.execute(_FORGET_NEEDLESS)

@@ -1,4 +1,4 @@
-"""Quotas of an account, with what it uses counted in the database."""
+"""Quotas of an account, with its usage counted in the database."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from console.repositories.models import Image
 
 @dataclass(frozen=True)
 class Quota:
-    """What an account has and may have. What it has is counted when it is asked for, once."""
+    """Quotas and usage of an account. The usage is counted lazily, once."""
 
     account: Account
     namespaces_allowed: int
@@ -31,14 +31,14 @@ class Quota:
 
     @functools.cached_property
     def images_used(self) -> int:
-        """How many images it has, as many as its list shows."""
+        """How many images the account has, as in its list."""
         return Image.objects.visible_to(self.account).count() if self.images_counted is None else self.images_counted
 
 
 def quota(account: Account, images_used: int | None = None) -> Quota:
-    """What the account has and may have.
+    """The quotas and usage of the account.
 
-    :param images_used: how many images it has, where they were counted just before.
+    :param images_used: how many images it has, if already counted.
     """
     return Quota(
         account,
@@ -50,31 +50,31 @@ def quota(account: Account, images_used: int | None = None) -> Quota:
 
 
 def refuse_namespace(account: Account, now: Quota | None = None) -> str:
-    """Why the account may not have one more namespace, as a sentence; empty when it may.
+    """Error message if the account may not have one more namespace; empty if it may.
 
-    :param now: its quota, where it was asked for just before.
+    :param now: its quota, if already read.
     """
     now = now or quota(account)
     return quotas.refuse_namespace(now.namespaces_used, now.namespaces_allowed)
 
 
 def refuse_image(account: Account, now: Quota | None = None) -> str:
-    """Why the account may not have one more image, as a sentence; empty when it may.
+    """Error message if the account may not have one more image; empty if it may.
 
-    :param now: its quota, where it was asked for just before.
+    :param now: its quota, if already read.
     """
     now = now or quota(account)
     return quotas.refuse_image(now.images_used, now.images_allowed)
 
 
 def tags_used(image: Image) -> int:
-    """What counts towards the quota of tags: those too that stand under what they are about."""
+    """Number of tags for the quota, including those that are shown under their subject."""
     return image.tag_count + image.attachment_count
 
 
 def refuse_tag(account: Account, image: Image, coming: int = 0) -> str:
-    """Why the account may not add one more tag to the image, as a sentence; empty when it may.
+    """Error message if the account may not add one more tag to the image; empty if it may.
 
-    :param coming: tags that are on their way to it.
+    :param coming: number of tags that are being copied to it.
     """
     return quotas.refuse_tag(tags_used(image) + coming, quota(account).tags_allowed)

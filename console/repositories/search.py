@@ -1,11 +1,11 @@
-"""Search images by any part of their names, and sort them, from indexes.
+"""Search images by any part of their names (n-gram index), and sort them, using indexes.
 
-PostgreSQL's own answer, the extension ``pg_trgm``, is not part of every installation. So each image carries the set of
-all one-, two- and three-letter pieces of its name in an array with a GIN index: a name that contains a word also
-contains all the word's pieces. What the index finds is then compared with the word itself.
+PostgreSQL's extension ``pg_trgm`` is not available in every installation. So for each image there is an array with all
+n-grams of its name (one to three letters) and a GIN index: a name that contains a word contains all n-grams of the
+word. The rows that the index finds are then compared with the word itself.
 
-Where very many names have the pieces, as with a single letter, the index is of no use: it is quicker to read the names
-of the account's images, which another index holds together.
+If very many names have the n-grams, as with a single letter, the index does not help: then the names of the account's
+images are read from another index.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from django.db.models import F, QuerySet
 
 from console.repositories.models import NAMESPACE_PART, Image, ImagePieces
 
-# What a list of images can be sorted by. Each has its index (``Image.Meta``).
+# Sort orders of lists of images. Each has its index (``Image.Meta``).
 SORTS = {
     "name": "name",
     "type": "visibility",
@@ -29,7 +29,7 @@ _MANY = 1000
 
 
 def _needed(word: str) -> set[str]:
-    """The fewest pieces that a name with ``word`` in it must have: the longest ones cover the shorter."""
+    """The fewest n-grams that a name containing ``word`` must have: the longest ones include the shorter."""
     length = min(len(word), _LONGEST_PIECE)
     return {word[start : start + length] for start in range(len(word) - length + 1)}
 
@@ -39,11 +39,11 @@ def _all_needed(words: list[str]) -> list[str]:
 
 
 def find(images: QuerySet[Image], text: str) -> tuple[QuerySet[Image], bool]:
-    """Those of ``images`` with each word of ``text`` somewhere in ``namespace/name``; upper and lower case are one.
+    """Filter ``images``: ``namespace/name`` must contain each word of ``text``, case-insensitively.
 
-    Asks the database once, for how many there may be.
+    Queries the database once, for an estimate of how many there are.
 
-    :return: the images, and whether they may be so many that ``total`` is worth asking for.
+    :return: the images, and whether there may be so many that calling ``total`` is useful.
     """
     words = text.lower().split()
     possible = images.filter(name_pieces__pieces__contains=_all_needed(words)).order_by().values_list("pk", flat=True)
@@ -55,9 +55,9 @@ def find(images: QuerySet[Image], text: str) -> tuple[QuerySet[Image], bool]:
 
 
 def total(names: QuerySet[ImagePieces], text: str) -> int | None:
-    """How many of these have each word of ``text`` in them.
+    """Count the names that contain each word of ``text``.
 
-    :return: ``None`` where the index would not help: nearly every name has any single letter.
+    :return: ``None`` if the index would not help, as with a single letter, which nearly every name has.
     """
     words = text.lower().split()
     needed = [piece for piece in _all_needed(words) if len(piece) > 1]

@@ -1,8 +1,8 @@
 """The order of tags: versions by their numbers, pre-releases before their release, everything else in natural order.
 
-``sort_key`` turns a tag into a text, and tags are in order when these texts are in bytewise order. The database keeps
-the text on the tag's row in a column with the collation ``C`` (``tag_order_field.TagOrderField``), so that any page of
-a long list is read from an index. Changing the order takes a migration that writes the column again.
+``sort_key`` converts a tag to a text, and the bytewise order of these texts is the order of the tags. The text is
+stored on the tag's row in a column with the collation ``C`` (``tag_order_field.TagOrderField``), so that any page of a
+long list is read from an index. Changing the order needs a migration that fills the column again.
 
 Rules, by example:
 
@@ -11,7 +11,7 @@ Rules, by example:
   the version (Semantic Versioning 2.0.0, section 11).
 - ``1.0.dev1`` < ``1.0a1`` < ``1.0rc1`` < ``1.0`` < ``1.0.post1``: so do the words for pre-releases without a hyphen
   (PEP 440, "Summary of permitted suffixes and relative ordering").
-- ``1.0`` and ``1.0.0`` stand side by side, after all pre-releases of either; so do ``v1.0`` and ``1.0``.
+- ``1.0`` and ``1.0.0`` are adjacent, after all pre-releases of either; so do ``v1.0`` and ``1.0``.
 - ``1.0.0_build.5``: Helm writes ``_`` for the ``+`` of build metadata. It comes after ``1.0.0`` and before ``1.0.1``.
   What begins with a word for pre-releases is one here too: ``1.0.0_rc1``.
 - ``2026-01-31`` is a date, not a pre-release of 2026.
@@ -27,7 +27,7 @@ The key is a structure, ``$``, and the tag itself, which decides between tags of
 ``1`` ``9``   a number of so many digits, leading zeros left out, and the digits
 ``A10``       a number of 10 to 99 digits; ``B100``: of 100 or more
 ``a`` ``z``   a word, in lower case
-``!``         a development release of what stands before it
+``!``         a development release of the part before it
 ``#``         a pre-release; then its identifiers, separated by ``,``, each after ``0`` (a number) or ``1`` (any other)
 ``$``         the end
 ``+``         ``_``
@@ -43,7 +43,7 @@ from __future__ import annotations
 
 import re
 
-# What a key of a tag of 128 characters may need, with room: a test looks for longer ones.
+# Upper bound for the key of a tag of 128 characters; a test searches for longer ones.
 LONGEST_KEY = 512
 
 _END = "$"
@@ -53,7 +53,7 @@ _MORE = ","
 _SEPARATORS = {"-": "-", ".": ".", "_": "+"}
 
 _DATE = r"(?:19|20)[0-9]{2}-(?:0[1-9]|1[0-2])(?:-(?:0[1-9]|[12][0-9]|3[01]))?(?![0-9])"
-# A version, with its "v" where one may stand.
+# A version, with an optional "v".
 _VERSION = re.compile(rf"v?((?:{_DATE}|[0-9]+)(?:\.[0-9]+)*)")
 _WORD = re.compile(r"[^0-9._-]+")
 _IDENTIFIER_PARTS = re.compile(r"[0-9]+|[^0-9]+")
@@ -75,7 +75,7 @@ def sort_key(tag: str) -> str:
 
 
 def _structure(text: str) -> list[str]:
-    """The tokens of a tag in lower case, less the end."""
+    """The tokens of a tag in lower case, without the end."""
     tokens: list[str] = []
     at = 0
     # At the beginning and after a separator a "v" before digits belongs to the version.
@@ -94,9 +94,9 @@ def _structure(text: str) -> list[str]:
 
 
 def _after_version(text: str, at: int, tokens: list[str]) -> tuple[int, bool]:
-    """Add what follows a version immediately.
+    """Append the tokens that directly follow a version.
 
-    :return: where to go on, and whether that is after a separator.
+    :return: the position after them, and whether it is after a separator.
     """
     if at == len(text):
         return at, False
@@ -119,18 +119,18 @@ def _after_version(text: str, at: int, tokens: list[str]) -> tuple[int, bool]:
         tokens.append(_SEPARATORS["_"])
         return at + 1, True
     tokens.append(_MORE)
-    # 1.0.post1 and 1.0post1 are the same.
+    # 1.0.post1 and 1.0post1 are equal.
     return (at + 1, True) if _WORD.match(text, at + 1) and text[at] == "." else (at, False)
 
 
 def _end_of_pre_release(text: str, at: int) -> int:
-    """Where build metadata begins, or the text's end."""
+    """The position where build metadata begins, or the end of the text."""
     found = text.find("_", at)
     return len(text) if found < 0 else found
 
 
 def _version(text: str) -> str:
-    """The numbers of a version; zeros at its end do not count."""
+    """The token of a version's numbers, without trailing zeros."""
     numbers = [_number(part) for part in re.split(r"[.-]", text)]
     while len(numbers) > 1 and numbers[-1] == "0":
         numbers.pop()
@@ -138,7 +138,7 @@ def _version(text: str) -> str:
 
 
 def _number(digits: str) -> str:
-    """A number so that texts compare as numbers do."""
+    """The token of a number: tokens compare bytewise like the numbers."""
     digits = digits.lstrip("0")
     length = len(digits)
     if not length:
@@ -147,9 +147,9 @@ def _number(digits: str) -> str:
 
 
 def _identifiers(text: str, *, development: bool = False) -> str:
-    """The identifiers of a pre-release (Semantic Versioning, section 9): a longer one of the same beginning is later.
+    """The token of a pre-release's identifiers (Semantic Versioning, section 9): a prefix comes before a longer one.
 
-    :param development: whether ``dev`` says that it comes before what stands before it, as in ``1.0a1.dev2``.
+    :param development: whether ``dev`` marks a development release of the part before it, as in ``1.0a1.dev2``.
     """
     key = ""
     for identifier in text.split("."):

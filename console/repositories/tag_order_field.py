@@ -15,29 +15,29 @@ _BATCH = 5000
 class TagOrderField(models.CharField):  # type: ignore[type-arg]
     """The sort key of the row's ``name``, computed whenever Django writes the row (``save``, ``bulk_create``).
 
-    Statements of our own write it themselves. None can forget it: the column has no default and takes no null.
-    Sorted bytewise (collation ``C``), whatever the database's own collation is.
+    Raw SQL statements must set it: the column has no default and is NOT NULL. Sorted bytewise (collation ``C``),
+    whatever the database's default collation.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
-        """Take the options that ``deconstruct`` gives, or none."""
+        """Set the fixed options of the column; ``deconstruct`` may pass them again."""
         options = {"max_length": LONGEST_KEY, "db_collation": "C", "editable": False, **options}
         super().__init__(*arguments, **options)
 
     def pre_save(self, model_instance: models.Model, add: bool) -> str:
-        """Compute the key, and leave it on the instance too."""
+        """Compute the key, and set it on the instance too."""
         key = sort_key(model_instance.name)  # type: ignore[attr-defined]
         setattr(model_instance, self.attname, key)
         return key
 
 
 def fill_sort_keys(table: str, *, again: bool = False) -> Callable[[Any, Any], None]:
-    """What a migration runs to compute the keys of a table's rows, a batch in each transaction.
+    """Migration operation that computes the sort keys of a table, with one transaction per batch.
 
-    It needs ``atomic = False``. When it is interrupted, the next run does what is left.
+    The migration needs ``atomic = False``. Idempotent: an interrupted run is resumed by the next one.
 
     :param table: a table with the columns ``id``, ``name`` and ``sort_key``.
-    :param again: compute all keys, for a migration that comes with a new order; otherwise those that are null.
+    :param again: compute all keys, for a migration that changes the order; otherwise only those that are null.
     """
     select = f"SELECT id, name FROM {table} WHERE id > %s AND (%s OR sort_key IS NULL) ORDER BY id LIMIT %s"  # noqa: S608  # nosec B608
     update = (

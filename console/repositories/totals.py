@@ -10,11 +10,11 @@ from django.utils import timezone
 from console.repositories.locks import lock_images
 from console.repositories.models import Image
 
-# The size is that of the manifests that tags name, each digest once; tags shown under another one do not count as tags.
+# The size is that of all tagged manifests, each digest once; tags that are shown under another one are not counted.
 _COUNT = """
 SELECT count(*) FILTER (WHERE NOT attached) AS tags, count(*) FILTER (WHERE attached) AS attachments,
        max(pushed_at) AS newest,
-       -- What manifests claim is not bounded in sum; the column is.
+       -- Sizes are user input: the sum could exceed the column's range.
        (
            SELECT least(coalesce(sum(size), 0), 9223372036854775807) FROM images_manifest
            WHERE id IN (SELECT manifest_id FROM images_tag WHERE image_id = {image})
@@ -42,8 +42,8 @@ WHERE image.id = changed.id
 """  # noqa: S608  # nosec B608
 
 
-def _are_right(image_id: int) -> bool:
-    """Whether the totals are as they should be, as far as one can see without keeping others from the row."""
+def _are_current(image_id: int) -> bool:
+    """Whether the totals are correct, checked without a lock."""
     with connection.cursor() as cursor:
         cursor.execute(_COMPARE, [image_id] * 3)
         row = cursor.fetchone()
@@ -57,13 +57,13 @@ def _are_right(image_id: int) -> bool:
 
 
 def refresh_totals(image_id: int, *, changed: bool = True) -> bool:
-    """Count tags and bytes anew; whether anything was other than written down.
+    """Recount an image's tags and bytes; returns whether the stored totals were wrong.
 
-    The image's row is locked meanwhile, so of two changes at once the last to count sees both.
+    The image's row is locked meanwhile, so in a race of two changes the last count includes both.
 
-    :param changed: whether something that pages show was changed, so that open pages fetch it.
+    :param changed: whether something that pages show was changed, so that open pages reload.
     """
-    if not changed and _are_right(image_id):
+    if not changed and _are_current(image_id):
         return False
     with transaction.atomic():
         image = Image.objects.select_for_update(of=("self",)).filter(pk=image_id).first()
@@ -75,17 +75,17 @@ def refresh_totals(image_id: int, *, changed: bool = True) -> bool:
             tags, attachments, newest, size = cursor.fetchone()
         image.tag_count, image.attachment_count, image.size = tags, attachments, int(size)
         image.last_push_at = max(filter(None, (newest, image.last_push_at)), default=None)
-        wrong = before != (image.tag_count, image.attachment_count, image.size, image.last_push_at)
-        if wrong or changed:
+        differed = before != (image.tag_count, image.attachment_count, image.size, image.last_push_at)
+        if differed or changed:
             image.changed_at = timezone.now()
             image.save(update_fields=["tag_count", "attachment_count", "size", "last_push_at", "changed_at"])
-        return wrong
+        return differed
 
 
 def refresh_totals_of(image_ids: Collection[int]) -> None:
-    """Count tags and bytes of many images anew, of which something was changed that pages show.
+    """Recount tags and bytes of a batch of changed images, with two statements.
 
-    It comes to the same as ``refresh_totals`` for each of them, with two statements.
+    Same result as ``refresh_totals`` for each of them.
     """
     if not image_ids:
         return

@@ -22,7 +22,7 @@ def _text(moment: datetime.datetime) -> str:
 
 @dataclass(frozen=True)
 class Overview:
-    """What the page with the list says of all that the account has."""
+    """Summary of all images of the account, for the page with the list."""
 
     version: str
     namespaces: tuple[str, ...]
@@ -30,14 +30,14 @@ class Overview:
 
 
 def list_version(account: Account) -> str:
-    """Changes when something changes that the account's list of images shows; one query, of the ends of two indexes."""
+    """A text that changes when the account's list of images changes; one query, which reads the end of two indexes."""
     images, namespaces = Image.objects.visible_to(account), Namespace.objects.visible_to(account)
     newest = [rows.order_by("-changed_at").values_list("changed_at")[:1] for rows in (images, namespaces)]
     return _newest(moment for (moment,) in newest[0].union(newest[1], all=True))
 
 
 def overview(account: Account) -> Overview:
-    """The same with the names of the namespaces and the number of images; two queries."""
+    """Like ``list_version``, with the names of the namespaces and the number of images; two queries."""
     newest, images = next(iter(_images(account.pk)), (None, 0))
     names, moments = [], [newest]
     for name, changed_at in _namespaces(account.pk):
@@ -62,5 +62,5 @@ def _newest(moments: Iterable[datetime.datetime | None]) -> str:
 
 
 def image_version(image: Image) -> str:
-    """Changes when something changes that an image's page shows, pulls included: they are added up now and then."""
+    """A text that changes when an image's page changes, including its pull counts, which are updated periodically."""
     return f"{_text(image.changed_at)} {image.pull_count}"

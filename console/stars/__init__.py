@@ -1,1 +1,1 @@
-"""Stars, the favorites that they make, and everybody's public images."""
+"""Stars on images, and the page of favorites."""

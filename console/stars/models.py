@@ -1,4 +1,4 @@
-"""Stars: which images an account wants to find again."""
+"""Stars: the favorite images of an account."""
 
 from __future__ import annotations
 
@@ -15,20 +15,19 @@ from console.repositories.models import Image
 
 
 class StarQuerySet(models.QuerySet["Star"]):
-    """Finds stars."""
+    """Query stars."""
 
     def visible_to(self, account: AbstractBaseUser) -> Self:
-        """The account's stars on what it may see."""
+        """The account's stars on images that it may see."""
         public = Q(image__visibility=Image.Visibility.PUBLIC, image__state=Image.State.ACTIVE)
         return self.filter(Q(image=None) | Q(image__owner=account) | public, account=account)
 
 
 class Star(models.Model):
-    """An account's star on an image of its own, on somebody's public image, or on an official one.
+    """An account's star on one of its own images, a public image, or an official image.
 
-    The database counts them on the row of what they are on (``star_count``), whoever gives or takes them, and takes all
-    but the owner's away from an image that becomes private: others may no longer see it. A star is made and removed,
-    never changed.
+    Database triggers count the stars (``star_count`` of the image), and delete those of other accounts when an image
+    becomes private. Rows are inserted and deleted, never updated.
     """
 
     account = models.ForeignKey(
@@ -53,7 +52,7 @@ class Star(models.Model):
                 | Q(image__isnull=True, official_image__isnull=False),
                 name="star_on_one_thing",
             ),
-            # An image's stars are found here as well: it comes first.
+            # Also the index for the stars of an image.
             models.UniqueConstraint(fields=["image", "account"], name="star_image_once"),
             models.UniqueConstraint(fields=["official_image", "account"], name="star_official_image_once"),
         ]
@@ -64,5 +63,5 @@ class Star(models.Model):
 
     @property
     def target(self) -> Image | OfficialImage:
-        """What the star is on."""
+        """The image with the star."""
         return self.image or self.official_image  # type: ignore[return-value]

@@ -1,4 +1,4 @@
-"""Give and take stars."""
+"""Add and remove stars."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from console.stars.models import Star
 
 
 def set_star(account: Account, target: Image | OfficialImage, on: bool) -> Image | OfficialImage:
-    """Give the account's star to an image, or take it away. Asking again changes nothing.
+    """Add or remove the account's star on an image. Idempotent.
 
-    :return: the image as it is now, with ``star_count``, and ``starred`` as ``mark`` sets it.
-    :raises ValidationError: when the image is gone, or may no longer be seen by the account.
+    :return: the image as it is now, with ``star_count``, and ``starred`` as set by ``mark``.
+    :raises ValidationError: when the image does not exist any more, or the account may not see it any more.
     """
     with transaction.atomic():
-        # Locked, so that no star is given to an image that is made private or removed at the same moment.
-        # Without its namespace: read with the lock, that would be as it was before the lock was waited for.
+        # Locked, against a race with making the image private or deleting it. Without its namespace in the same query:
+        # its row would be as of before waiting for the lock.
         rows = Image.objects.all() if isinstance(target, Image) else OfficialImage.objects.all()
         locked = rows.select_for_update(of=("self",), no_key=True).filter(pk=target.pk).first()
         if locked is None:
@@ -40,14 +40,14 @@ def set_star(account: Account, target: Image | OfficialImage, on: bool) -> Image
 
 
 def starred_by(account: Account) -> Exists:
-    """Whether the account has a star on an image, for a query that finds images."""
+    """Subquery for images: whether the account has a star on it."""
     return Exists(Star.objects.filter(account=account, image=OuterRef("pk")))
 
 
 def mark(account: Account, targets: Iterable[Image | OfficialImage]) -> None:
-    """Set ``starred`` on each of these, which are all of one kind: whether the account has a star on it.
+    """Set ``starred`` on each of these images, which are all of one model: whether the account has a star on it.
 
-    One query, or none when they were found together with that.
+    One query; none if they were queried with ``starred_by``.
     """
     targets = [target for target in targets if not hasattr(target, "starred")]
     if not targets:

@@ -1,4 +1,4 @@
-"""Favorites, and the star button."""
+"""The page of favorites, and the star button."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ KINDS = {
     "own": gettext_lazy("My images"),
 }
 
-# How the button may look (``console.stars.templatetags.stars``).
+# Styles of the button (``console.stars.templatetags.stars``).
 LOOKS = ("head", "bare")
 
 
@@ -47,7 +47,7 @@ def _of_kind(stars: QuerySet[Star], account: Account, kind: str) -> QuerySet[Sta
 @require_GET
 @activated
 def favorites(request: Request) -> HttpResponse:
-    """What the account has a star on: official, public and own images in one list."""
+    """The account's favorites: official, public and own images in one list."""
     text = search_text(request.GET)
     kind = request.GET.get("kind", "")
     visible = Star.objects.visible_to(request.user)
@@ -74,7 +74,7 @@ def favorites(request: Request) -> HttpResponse:
 @require_POST
 @activated
 def star(request: Request, repository: str) -> HttpResponse:
-    """Give or take the star of an image, one's own or a public one; any other is not found."""
+    """Add or remove a star on an own or public image; 404 for other images."""
     image = get_object_or_404(Image.objects.readable_by(request.user), full_name=repository)
     return _star(request, image)
 
@@ -82,12 +82,12 @@ def star(request: Request, repository: str) -> HttpResponse:
 @require_POST
 @activated
 def star_official(request: Request, name: str) -> HttpResponse:
-    """The same for an official image."""
+    """Add or remove a star on an official image."""
     return _star(request, get_object_or_404(OfficialImage, name=name))
 
 
 def _star(request: Request, target: Image | OfficialImage) -> HttpResponse:
-    """The button as it is now; without script, the page that it stands on."""
+    """The updated button; without JavaScript, redirect to the page with the button."""
     try:
         target = services.set_star(request.user, target, request.POST.get("star") == "on")
     except ValidationError as problem:
@@ -100,7 +100,7 @@ def _star(request: Request, target: Image | OfficialImage) -> HttpResponse:
 
 
 def _back(request: HttpRequest) -> str:
-    """Where the button was pressed, if that is a page of this site."""
+    """The page with the button, if it is on this site."""
     address = request.POST.get("next", "")
     ours = address.startswith("/") and url_has_allowed_host_and_scheme(address, allowed_hosts=None)
     return address if ours else reverse("favorites")

@@ -1,1 +1,1 @@
-"""Holding back whoever guesses passwords, at every door, without locking anybody out."""
+"""Rate limits: password guesses (without locking accounts), e-mails, and changes of an account."""

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from console.throttling.guesses import mark_key
 
-# No row comes back where the account is as far ahead as it may be; nothing is counted then.
+# Upsert; returns no row, and counts nothing, if the account is at its limit.
 _COUNT = """
     INSERT INTO guessing_mark AS mark (key, until) VALUES (%(key)s, %(now)s + %(step)s)
     ON CONFLICT (key) DO UPDATE SET until = greatest(mark.until, %(now)s) + %(step)s WHERE mark.until <= %(latest)s
@@ -21,11 +21,10 @@ _COUNT = """
 
 
 def count(account: int) -> int:
-    """Count one changing request of an account: ``settings.CHANGES_PER_MINUTE`` at once, and as many each minute.
+    """Count one changing request of an account: a burst of ``settings.CHANGES_PER_MINUTE``, and as many each minute.
 
     :param account: its primary key.
-    :return: 0 when the request may be carried out; otherwise it was not counted, and is to be sent again after so many
-        seconds.
+    :return: 0 if the request is allowed; otherwise it was not counted, and this is the ``Retry-After`` in seconds.
     """
     limit = settings.CHANGES_PER_MINUTE
     if not limit:
@@ -41,5 +40,5 @@ def count(account: int) -> int:
         cursor.execute(_COUNT, values)
         if cursor.fetchone() is not None:
             return 0
-    # However far ahead it is, after one step there is room for one more.
+    # After one step one more request is allowed.
     return math.ceil(step.total_seconds())

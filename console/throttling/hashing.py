@@ -1,4 +1,4 @@
-"""Concurrency limit for password hashing, so that a flood of passwords leaves threads for everybody."""
+"""Concurrency limit for password hashing, so that a flood of passwords cannot occupy all threads."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from django.core.exceptions import PermissionDenied
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-# One hash takes 100 MB and several threads: more at a time would be slower, and could use up a small machine's memory.
+# One hash takes 100 MB and several threads: more at once would be slower, and could exhaust a small machine's memory.
 _hashing = threading.BoundedSemaphore(max(1, (os.cpu_count() or 1) // 2))
 _lock = threading.Lock()
-_strangers = 0
+_unknown_clients = 0
 _BUSY_SECONDS = 2
 
 
 class TryAgainLater(PermissionDenied):
-    """A password cannot be tried now, right or wrong; ``seconds`` says when.
+    """Rate limited: no password is checked for the next ``seconds``, correct or not.
 
-    Django's ``authenticate`` takes it for a refusal, so that it never comes to more than that.
+    A ``PermissionDenied``, so that Django's ``authenticate`` stops and rejects the credentials.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -32,7 +32,7 @@ class TryAgainLater(PermissionDenied):
 
     @property
     def message(self) -> str:
-        """What a person reads."""
+        """The message for the user."""
         if self.seconds < 60:
             return ngettext(
                 "Too many wrong passwords. Try again in %(count)d second.",
@@ -48,37 +48,37 @@ class TryAgainLater(PermissionDenied):
 
 
 class Busy(TryAgainLater):
-    """Too many passwords are being compared in this process."""
+    """Concurrency limit: too many passwords are being hashed in this process."""
 
     def __init__(self) -> None:
         super().__init__(_BUSY_SECONDS)
 
     @property
     def message(self) -> str:
-        """What a person reads."""
+        """The message for the user."""
         return _("Too many passwords are being checked right now. Try again in a moment.")
 
 
 @contextmanager
 def place(*, known: bool) -> Iterator[None]:
-    """A place to hash one password in, when it is one's turn.
+    """Hold a slot for hashing one password; waits until one is free.
 
-    Strangers may take up half of this process's threads and no more, waiting or hashing. Whoever comes from an address
-    that is known for the account always waits: there are few wrong passwords that they may try, and right ones are
-    remembered.
+    Requests from unknown addresses may occupy at most half of this process's threads, waiting or hashing. Requests from
+    an address that is known for the account always wait: their wrong passwords are rate limited, and correct ones are
+    cached.
 
-    :raises Busy: at once, when there is no place.
+    :raises Busy: immediately, when too many requests from unknown addresses wait.
     """
-    global _strangers
+    global _unknown_clients
     if not known:
         with _lock:
-            if _strangers >= max(1, settings.WEB_THREADS // 2):
+            if _unknown_clients >= max(1, settings.WEB_THREADS // 2):
                 raise Busy
-            _strangers += 1
+            _unknown_clients += 1
     try:
         with _hashing:
             yield
     finally:
         if not known:
             with _lock:
-                _strangers -= 1
+                _unknown_clients -= 1

@@ -1,4 +1,4 @@
-"""Background job that forgets expired rate limits."""
+"""Background job that deletes expired rate-limit marks."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from console.throttling.models import Mark
 @app.periodic(cron="*/10 * * * *")
 @app.task(name="guessing.forget", queue=INDEX_QUEUE, queueing_lock="guessing.forget")
 def forget(timestamp: int = 0) -> None:
-    """Remove marks whose time is over: they say nothing any more."""
+    """Delete expired marks; they no longer limit anything."""
     with transaction.atomic():
-        # Those that somebody is just writing are left: they are not over any more, and nobody waits for two of them.
-        over = Mark.objects.select_for_update(skip_locked=True).filter(until__lte=timezone.now())
-        Mark.objects.filter(pk__in=over.values("pk")).delete()
+        # Rows that are locked are being extended just now; skipping them also prevents deadlocks.
+        expired = Mark.objects.select_for_update(skip_locked=True).filter(until__lte=timezone.now())
+        Mark.objects.filter(pk__in=expired.values("pk")).delete()

@@ -11,19 +11,19 @@ from django.conf import settings
 
 @dataclass(frozen=True)
 class GuessLimit:
-    """So many wrong guesses ``at_once``, and one more each ``seconds``."""
+    """A burst of ``at_once`` wrong guesses, and one more every ``seconds``."""
 
     at_once: int
     seconds: float
 
 
 def guess_limits(known: bool, secret: bool = False, door: str = "") -> dict[str, GuessLimit]:
-    """What a wrong guess counts towards, and what holds back the next, by ``guesses.KINDS``.
+    """The rate limits that count a wrong guess and limit the next one, by ``guesses.KINDS``.
 
-    :param known: whether a right password came from that address for that account lately. Such an address has only
-        itself to blame: neither an attack on the account nor a colleague's mistakes hold it back.
-    :param secret: whether it is something random that was tried. That says nothing of any password.
-    :param door: where, see ``settings.GUESSES_AT``.
+    :param known: whether this address has recently presented the correct password of this account. Such an address is
+        limited only by its own guesses, not by an attack on the account or by others in its network.
+    :param secret: whether a random secret was tried, which says nothing about a password.
+    :param door: the place of sign-in, a key of ``settings.GUESSES_AT``.
     """
     if secret:
         kinds: tuple[str, ...] = () if known else ("address",)
@@ -36,9 +36,9 @@ def guess_limits(known: bool, secret: bool = False, door: str = "") -> dict[str,
 def guess_wait(
     limits: Mapping[str, GuessLimit], until: Mapping[str, datetime.datetime | None], now: datetime.datetime
 ) -> float:
-    """For how many seconds nothing more may be tried; 0 or less: it may be.
+    """Seconds until the next guess is allowed (rate limit); 0 or less if it is allowed now.
 
-    :param until: what was counted, as a time for each limit that each wrong guess has moved on by ``seconds``.
+    :param until: for each limit the time (theoretical arrival time) that each wrong guess advances by ``seconds``.
     """
     return max(
         (

@@ -4,9 +4,9 @@ from django.db import models
 
 
 class Mark(models.Model):
-    """Until when something is remembered of those who try passwords. A row whose time is over says nothing.
+    """State of one rate limit (generic cell rate algorithm): a time that each counted event advances. May be expired.
 
-    The key is a keyed hash (``guesses.Attempt``): what people type as a user name may be a password, and is not kept.
+    The key is a keyed hash (``guesses.Attempt``): what people type as a user name may be a password, and is not stored.
     """
 
     key = models.UUIDField(primary_key=True)

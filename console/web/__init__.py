@@ -1,1 +1,1 @@
-"""What all pages share: template tags, rendering a page or its partial, paging."""
+"""Shared code of all pages: middleware, rendering of pages and partials, pagination, template tags."""

@@ -13,7 +13,7 @@ from console.web.rendering import go, signed_in
 
 
 def activated(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-    """Send those who are not signed in to sign in, and those whose service is not activated to activate it."""
+    """Redirect anonymous users to the sign-in page, and accounts without activation to the activation form."""
 
     @functools.wraps(view)
     def wrapper(request: Any, *arguments: Any, **options: Any) -> HttpResponse:

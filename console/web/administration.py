@@ -1,4 +1,4 @@
-"""The site object of the administration."""
+"""The ``AdminSite`` of the administration."""
 
 from __future__ import annotations
 
@@ -9,11 +9,8 @@ from django.views.decorators.http import require_http_methods
 
 
 class Administration(AdminSite):
-    """Django's, but that it says of a method that nothing there takes that it is not allowed.
-
-    Django's would take a ``PUT`` or a ``DELETE`` for a ``GET``.
-    """
+    """Django's ``AdminSite``, with 405 for other methods: Django handles a ``PUT`` or a ``DELETE`` like a ``GET``."""
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
-        """``view`` for administrators."""
+        """Wrap a view: administrators only, and only GET, HEAD and POST."""
         return require_http_methods(["GET", "HEAD", "POST"])(super().admin_view(view, cacheable))

@@ -11,15 +11,15 @@ from django.urls import resolve, reverse
 from console.audit.middleware import client_address
 from console.audit.origin import ANONYMOUS, Origin, set_origin
 
-# Each proves who asks with every request, by what it sends in its own headers or form.
+# Each request carries its own credentials, in its headers or its form.
 _NAMES = ("token", "notifications")
 
 
-class ProgramsMiddleware:
-    """Answers the token endpoint and the registry's notifications here, without the middleware that follows.
+class ApiEndpointsMiddleware:
+    """Serves the token endpoint and the registry's notifications, and skips all later middleware.
 
-    That is for browsers: sessions, forms, messages, languages, parts of pages. It took a tenth of a token's time, and
-    a token is in the way of every login, push and pull. What holds for every answer comes before this.
+    The later ones are for browsers: sessions, CSRF, messages, languages, htmx. They took a tenth of the time of a token
+    request, and every login, push and pull waits for one. Middleware for all responses comes before this one.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -30,11 +30,11 @@ class ProgramsMiddleware:
         return {address: resolve(address).func for address in map(reverse, _NAMES)}
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        """Answer a program, or pass a person's request on."""
+        """Serve an API endpoint, or pass the request on."""
         view = self._views.get(request.path_info)
         if view is None:
             return self._get_response(request)
-        # Nobody has a session here: what is written down for somebody names them itself.
+        # There is no session here: audit events name their actor themselves.
         set_origin(Origin(lambda: ANONYMOUS, client_address(request)))
         try:
             return view(request)

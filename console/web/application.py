@@ -17,10 +17,10 @@ _UTF_8 = {"utf-8", "utf8"}
 
 
 class Utf8Request(WSGIRequest):
-    """A request whose address is UTF-8 (RFC 3986), and whose form is UTF-8 or refused: our pages send no other.
+    """A request whose URL is read as UTF-8 (RFC 3986), and whose form must be UTF-8: our pages send no other.
 
-    Django decodes an address as the body's ``charset`` says. Python knows names of that kind that decode no text, or
-    fail at most of it: whoever asks could choose a failure. Headers of a form's parts can name some as well (RFC 2231).
+    Django decodes the URL with the ``charset`` of the body. Some Python codecs decode no text, or fail for most of it,
+    so that a client could cause a server error. Headers of a form's parts can name a codec as well (RFC 2231).
     """
 
     def _set_content_type_params(self, meta: dict[str, Any]) -> None:
@@ -45,7 +45,7 @@ class Utf8Request(WSGIRequest):
 
 
 class Application(WSGIHandler):
-    """Django's, for such requests, and for chunked bodies."""
+    """Django's WSGI application with ``Utf8Request``, and support for chunked bodies."""
 
     request_class = Utf8Request
 
@@ -55,15 +55,14 @@ class Application(WSGIHandler):
         return super().__call__(environ, start_response)
 
 
-# The field that a window for choosing a row may answer with: every reference of ours is to a primary key of this name.
-_CHOSEN_BY = {"id"}
+# The admin's related-object popup may select a row by this field: all our foreign keys refer to the primary key ``id``.
+_TO_FIELDS = {"id"}
 
 
-class StorableMiddleware:
-    """Refuses what the administration fails at: NUL, and names of fields that rows cannot be chosen by (``_to_field``).
+class AdminInputMiddleware:
+    """Answers 400 to input that makes the administration fail: NUL characters, and unknown fields in ``_to_field``.
 
-    Its lists compare columns with whatever an address says, and look for the field of whatever name. Our own pages
-    leave NUL out, or find nothing.
+    The admin's lists pass the query string to the database, and use any field name in it. Our own pages remove NUL.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -76,9 +75,9 @@ class StorableMiddleware:
     def process_view(
         self, request: HttpRequest, view: Callable[..., HttpResponse], arguments: Any, parts: dict[str, Any]
     ) -> None:
-        """Look at the address and the form.
+        """Check the URL and the form of a request to the administration.
 
-        :raises BadRequest: when there is a NUL in them, or the name of such a field.
+        :raises BadRequest: for a NUL character, or another field in ``_to_field``.
         """
         match = request.resolver_match
         if match is None or "admin" not in match.app_names:
@@ -86,5 +85,5 @@ class StorableMiddleware:
         given = [text for form in (request.GET, request.POST) for _name, texts in form.lists() for text in texts]
         if any("\0" in str(text) for text in (*given, *request.GET, *request.POST, *parts.values())):
             raise BadRequest("There is a NUL in the request.")
-        if not _CHOSEN_BY.issuperset(request.GET.getlist("_to_field") + request.POST.getlist("_to_field")):
-            raise BadRequest("Can’t filter by this field.")
+        if not _TO_FIELDS.issuperset(request.GET.getlist("_to_field") + request.POST.getlist("_to_field")):
+            raise BadRequest("Rows cannot be chosen by this field.")

@@ -9,16 +9,16 @@ from django.utils.cache import patch_cache_control
 
 
 class PrivateMiddleware:
-    """Pages show what belongs to somebody: no cache on the way keeps them, and a browser asks again.
+    """Adds ``Cache-Control: private, no-cache``: pages show private data, so browsers revalidate them.
 
-    An answer that says itself who may keep it is left alone. Static files do not come by here.
+    A response with its own ``Cache-Control`` is not changed. Static files are served before this middleware.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        """Answer, and say who may keep the answer."""
+        """Answer, with a ``Cache-Control`` header."""
         response = self.get_response(request)
         if not response.has_header("Cache-Control"):
             patch_cache_control(response, private=True, no_cache=True)

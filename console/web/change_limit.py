@@ -12,14 +12,14 @@ from django.template.loader import render_to_string
 from console.throttling import change_limit
 
 _SAFE = {"GET", "HEAD", "OPTIONS", "TRACE"}
-# What ends a session that somebody else uses stays possible; passwords have limits of their own.
+# Never limited: an account must be able to end a session that an attacker uses. Passwords have their own rate limit.
 _ALWAYS = {"sign-out", "password_change", "logins-revoke", "login-revoke", "admin-password-change", "logout"}
 
 
 class ChangeLimitMiddleware:
-    """Answers 429 (RFC 6585, 4) to changing requests of an account that has sent too many, the administration's too.
+    """Answers 429 (RFC 6585, 4) to changing requests of an account above its rate limit, also in the administration.
 
-    After the check against forged requests: what another site has a browser send is not counted.
+    It comes after the CSRF check: forged requests from other sites are not counted.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -32,7 +32,7 @@ class ChangeLimitMiddleware:
     def process_view(
         self, request: HttpRequest, view: Callable[..., HttpResponse], arguments: Any, parts: dict[str, Any]
     ) -> HttpResponse | None:
-        """Count a changing request of somebody signed in, and refuse it when there were too many."""
+        """Count a changing request of a signed-in account; answer 429 when it is rate limited."""
         if request.method in _SAFE or not request.user.is_authenticated:
             return None
         if request.resolver_match is not None and request.resolver_match.url_name in _ALWAYS:

@@ -1,4 +1,4 @@
-"""Concurrency limit for one account's pages: some threads of each process are left to all others."""
+"""Concurrency limit for one account's pages: it cannot occupy all threads of a process."""
 
 from __future__ import annotations
 
@@ -12,43 +12,43 @@ from django.contrib.auth import SESSION_KEY
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 
-# Threads of each process that one account leaves to all others, tokens among them; it always has two.
-_LEFT, _FEWEST = 2, 2
+# Threads of each process that are reserved for other accounts and for token requests; the limit is at least two.
+_RESERVED, _LOWEST_LIMIT = 2, 2
 
 
-class ShareMiddleware:
-    """Refuses an account's request while as many of its own are being answered in this process as it may have.
+class ConcurrencyLimitMiddleware:
+    """Answers 429 while too many requests of the same account are in progress in this process.
 
-    However many pages somebody asks for at once, and however long each takes, others do not wait for them.
+    However many pages an account requests at once, and however slow they are, others do not wait for them.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response
         self._lock = threading.Lock()
-        self._under_way: Counter[str] = Counter()
+        self._in_progress: Counter[str] = Counter()
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        """Pass the request on; 429 where the account has its share."""
+        """Pass the request on, or answer 429 when the account is at its limit."""
         if settings.SESSION_COOKIE_NAME not in request.COOKIES:
             return self._get_response(request)
         account = request.session.get(SESSION_KEY)
         if account is None:
             return self._get_response(request)
-        most = max(settings.WEB_THREADS - _LEFT, _FEWEST)
+        limit = max(settings.WEB_THREADS - _RESERVED, _LOWEST_LIMIT)
         with self._lock:
-            if self._under_way[account] >= most:
-                return _refusal()
-            self._under_way[account] += 1
+            if self._in_progress[account] >= limit:
+                return _too_many_requests()
+            self._in_progress[account] += 1
         try:
             return self._get_response(request)
         finally:
             with self._lock:
-                self._under_way[account] -= 1
-                if not self._under_way[account]:
-                    del self._under_way[account]
+                self._in_progress[account] -= 1
+                if not self._in_progress[account]:
+                    del self._in_progress[account]
 
 
-def _refusal() -> HttpResponse:
+def _too_many_requests() -> HttpResponse:
     response = HttpResponse(render_to_string("errors/busy.html"), status=HTTPStatus.TOO_MANY_REQUESTS)
     response["Retry-After"] = "1"
     return response

@@ -1,4 +1,4 @@
-"""Template context processor."""
+"""Template context processor for all pages."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ from console.installation.version import VERSION
 
 
 def site(request: HttpRequest) -> dict[str, Any]:
-    """The registry's address, as people type it, and the version of My Images."""
+    """The registry's address for ``docker login``, and the version of My Images."""
     return {"registry_address": settings.REGISTRY_ADDRESS, "console_version": VERSION}

@@ -1,7 +1,7 @@
-"""Request timeout and cancelled requests: a page that takes too long, or that nobody waits for any more, is given up.
+"""Request timeout, and cancellation when the client has disconnected.
 
-Checked before each statement of a GET: a request that changes something runs to its end. A single statement has a limit
-of its own (``console.database.statements``).
+Checked before each SQL statement of a GET; a request that changes something always runs to its end. A single statement
+has its own timeout (``console.database.statements``).
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from django.template.loader import render_to_string
 
 from console.database.statements import took_too_long
 
-# Signs somebody in, with a code that the identity provider takes once.
-_TO_THEIR_END = {"sso-callback"}
-# What nginx writes into its log for a client that has closed the connection; nobody reads the answer.
+# URL names without timeout: the callback signs in with a code that the identity provider accepts only once.
+_WITHOUT_TIMEOUT = {"sso-callback"}
+# nginx's status for a client that has closed the connection.
 _CLIENT_GONE = 499
 
 
 class GivenUp(BadRequest):
-    """The request is not answered any more: it takes too long, or its client has closed the connection.
+    """The request is cancelled: timeout, or the client has closed the connection.
 
-    Django tells of a ``BadRequest`` by its handler wherever it is raised, in a view or before it.
+    A ``BadRequest``, so that Django calls its handler wherever this is raised, in a view or before it.
     """
 
     def __init__(self, gone: bool) -> None:
@@ -39,22 +39,22 @@ class GivenUp(BadRequest):
 
 
 class DeadlineMiddleware:
-    """Gives up requests that only read, ``REQUEST_SECONDS`` after they began or when their client has gone."""
+    """Cancels GET requests after ``REQUEST_SECONDS``, or when their client has disconnected."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        """Pass the request on; what it asks the database is asked while there is time."""
+        """Pass the request on; each of its SQL statements checks the timeout first."""
         if request.method not in {"GET", "HEAD"}:
             return self._get_response(request)
         until = time.monotonic() + settings.REQUEST_SECONDS
         client = request.META.get("gunicorn.socket")
 
         def ask(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
-            if request.resolver_match is not None and request.resolver_match.url_name in _TO_THEIR_END:
+            if request.resolver_match is not None and request.resolver_match.url_name in _WITHOUT_TIMEOUT:
                 return execute(sql, params, many, context)
-            if has_gone(client):
+            if has_disconnected(client):
                 raise GivenUp(gone=True)
             if time.monotonic() >= until:
                 raise GivenUp(gone=False)
@@ -64,12 +64,12 @@ class DeadlineMiddleware:
             return self._get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        """Answer a request that was given up, or whose statement took too long."""
+        """Answer a cancelled request, or one whose SQL statement timed out."""
         return given_up(exception)
 
 
 def given_up(problem: BaseException | None) -> HttpResponse | None:
-    """503 for a request that took too long, 499 for one whose client has gone, ``None`` for any other problem."""
+    """503 for a timeout, 499 for a client that has disconnected, ``None`` for any other exception."""
     if isinstance(problem, GivenUp) and problem.gone:
         return HttpResponse(status=_CLIENT_GONE)
     if isinstance(problem, GivenUp) or (problem is not None and took_too_long(problem)):
@@ -79,8 +79,8 @@ def given_up(problem: BaseException | None) -> HttpResponse | None:
     return None
 
 
-def has_gone(client: socket.socket | None) -> bool:
-    """Whether the other side has closed its connection. What it has sent beyond its request stays to be read."""
+def has_disconnected(client: socket.socket | None) -> bool:
+    """Whether the client has closed its connection. Does not consume data that the client has sent."""
     if client is None:
         return False
     try:

@@ -20,10 +20,10 @@ class Excerpt(Generic[Row]):
 def excerpt(
     rows: Sequence[Row], most: int, characters: int, show: Callable[[Row], Row], length: Callable[[Row], int]
 ) -> Excerpt[Row]:
-    """The rows from the first on, at most ``most``, with at most ``characters`` in all, and never none of some.
+    """The first rows: at most ``most`` with at most ``characters`` in all, but at least one if there is any.
 
-    :param show: makes of a row what is shown of it.
-    :param length: how many characters that shows.
+    :param show: converts a row to what the page shows.
+    :param length: how many characters the converted row has.
     """
     shown: list[Row] = []
     for row in map(show, rows[:most]):

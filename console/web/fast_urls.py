@@ -1,4 +1,4 @@
-"""URLs of many rows, without asking ``reverse`` for each."""
+"""URLs for many rows, without calling ``reverse`` for each."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import functools
 from django.urls import get_script_prefix, reverse
 
 _COMPONENT = "a-name-to-be-replaced"
-# What a name of its kind looks like, and is called nowhere.
+# Placeholders that match the URL converters and are no real names.
 _STAND_INS = {"": _COMPONENT, "/": f"{_COMPONENT}/{_COMPONENT}", ":": f"sha256:{'5eed' * 16}"}
 
 
 def address_of(view: str, *names: str) -> str:
-    """What ``reverse(view, args=names)`` gives, for names of repositories, of tags, and digests.
+    """Same result as ``reverse(view, args=names)``, for at most one repository name, one tag, and one digest.
 
-    They stand in the address as they are: their grammars have nothing that would have to be quoted. Each kind once.
+    Their grammars have no characters that must be quoted in a URL.
     """
     kinds = tuple([":" if ":" in name else "/" if "/" in name else "" for name in names])
     return _pattern(view, kinds, get_script_prefix()) % names

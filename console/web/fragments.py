@@ -1,10 +1,10 @@
-"""Partial evaluation of templates: rows of lists are rendered once, and only their texts filled in.
+"""Template fragment cache: rows of lists are rendered once, and then only their texts are filled in.
 
-A template is rendered once for each *shape* of what it is given, which is everything but the texts, with a mark in the
-place of each text. What comes out is kept, and from then on the texts are put where the marks were.
+A template is rendered once for each *shape* of its values (everything except the texts), with a placeholder for each
+text. The result is cached, and later calls replace the placeholders with the texts.
 
-The template sees nothing but what it is given: no request, no account, no token. So what is kept is the template's own
-words, and a text is shown to nobody but whom it was given for.
+The template gets only its values: no request, account or CSRF token. So the cache holds only the template's own text,
+and no account's data can appear on another account's page.
 """
 
 from __future__ import annotations
@@ -23,27 +23,27 @@ from django.utils.translation import get_language
 # Of Unicode's private use area: no template and no translation has them.
 _MARK = re.compile("\ue000([0-9]+)\ue001")
 _TEXT = "text"
-# What is kept is so many shapes of so many texts at most; other values are given to the template itself.
+# Limits of the cache: shapes, and texts in a shape. Values with more texts are rendered without the cache.
 _SHAPES = 256
 _TEXTS = 120
-# So many whole parts are kept, of one to ten kilobytes.
-_KEPT = 512
+# Limit of the cache of whole fragments, of one to ten kilobytes each.
+_FRAGMENTS = 512
 
 
 class _Skeleton(NamedTuple):
-    """A template's words with ``%s`` for each text, and which text that is."""
+    """A rendered template with ``%s`` for each text, and the order of the texts."""
 
     words: str
     pick: Callable[[list[str]], tuple[str, ...]]
 
 
 def render(template: str, values: Mapping[str, Any]) -> SafeString:
-    """What ``template`` makes of ``values``, escaped as templates do.
+    """Render ``template`` with ``values``, escaped, using the cache.
 
-    It may ask whether a text is empty, and show it as it is, or give it to another template: no filter, no address and
-    no comparison can be made of it. What is to be compared or counted is no text but a ``bool`` or a small ``int``.
+    The template may output a text, test whether it is empty, or include another template with it; it cannot use a
+    filter, a URL tag or a comparison on it. Values to compare or count must be ``bool`` or small ``int``.
 
-    A text that is marked as safe is not escaped, whatever the template makes of it.
+    A text that is marked as safe is not escaped.
 
     :param values: texts, ``bool``, ``int``, ``None``, and lists and dictionaries of such.
     """
@@ -57,7 +57,7 @@ def render(template: str, values: Mapping[str, Any]) -> SafeString:
 
 
 def _take_apart(value: Any, texts: list[str]) -> Hashable:
-    """The shape of ``value``, whose texts are added to ``texts``."""
+    """The shape of ``value``; its texts are appended to ``texts``."""
     if isinstance(value, str):
         if not value:
             return ""
@@ -68,12 +68,12 @@ def _take_apart(value: Any, texts: list[str]) -> Hashable:
     if isinstance(value, list | tuple):
         return list, tuple([_take_apart(one, texts) for one in value])
     if value is None or isinstance(value, bool | int):
-        return type(value), value  # True and 1 are not shown alike
+        return type(value), value  # True and 1 are rendered differently
     raise TypeError(f"a {type(value).__name__} is neither a text nor part of a shape")
 
 
 def _with_marks(shape: Any, marks: list[str]) -> Any:
-    """The value with this shape, and with a mark for each text."""
+    """A value with this shape and a placeholder for each text."""
     if shape == "":
         return ""
     if shape == _TEXT:
@@ -91,23 +91,23 @@ def _with_marks(shape: Any, marks: list[str]) -> Any:
 def _skeleton(template: str, language: str | None, prefix: str, shape: Hashable) -> _Skeleton:
     parts = _MARK.split(get_template(template).render(_with_marks(shape, [])))
     if any("\ue000" in part or "\ue001" in part for part in parts[::2]):
-        raise ValueError(f"{template} changes a text that it is given")
+        raise ValueError(f"{template} changes one of its texts")
     order = [int(number) for number in parts[1::2]]
     words = "%s".join(part.replace("%", "%%") for part in parts[::2])
     return _Skeleton(words, lambda texts: tuple([texts[number] for number in order]))
 
 
-def kept(template: str, **values: Hashable) -> SafeString:
-    """What ``template`` makes of ``values``, kept for whoever shows the same again.
+def cached(template: str, **values: Hashable) -> SafeString:
+    """Render ``template`` with ``values``, and cache the whole result by these values.
 
-    It sees nothing but these, as ``render``, so that it shows nothing else; unlike there it may do with them what it
-    likes, and another text is another entry.
+    The template gets only these values, as in ``render``, but may use any filter or tag on them; each different text
+    is another cache entry.
 
     :param values: texts, and tuples of texts.
     """
-    return _kept(template, tuple(values.items()), get_language(), get_script_prefix())
+    return _cached(template, tuple(values.items()), get_language(), get_script_prefix())
 
 
-@functools.lru_cache(maxsize=_KEPT)
-def _kept(template: str, values: tuple[tuple[str, Hashable], ...], _language: str | None, _prefix: str) -> SafeString:
+@functools.lru_cache(maxsize=_FRAGMENTS)
+def _cached(template: str, values: tuple[tuple[str, Hashable], ...], _language: str | None, _prefix: str) -> SafeString:
     return mark_safe(get_template(template).render(dict(values)))  # noqa: S308  # nosec B308 B703  (a template escapes)

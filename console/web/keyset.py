@@ -1,7 +1,6 @@
-"""Keyset paging: a page begins after the last row of the one before, and costs what the first page costs.
+"""Keyset pagination: a page begins after the last row of the previous one, and any page is as fast as the first.
 
-For lists that are so long that nobody jumps about in them. A page has no number, and the address names the row that it
-begins at (a cursor).
+For long lists. Pages have no numbers; the URL has a cursor, which names the row where the page begins.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ Row = TypeVar("Row", bound=Model)
 
 @dataclass(frozen=True)
 class KeysetPage(Generic[Row]):
-    """Some rows, and where the pages before and after them begin. Any page costs what the first one costs."""
+    """The rows of a page, and the links to the pages before and after it."""
 
     rows: list[Row]
     size: int
@@ -35,7 +34,7 @@ class KeysetPage(Generic[Row]):
     last: str
 
     def __iter__(self) -> Iterator[Row]:
-        """Its rows, as of Django's ``Page``."""
+        """Iterate over the rows, like Django's ``Page``."""
         return iter(self.rows)
 
     def __len__(self) -> int:
@@ -50,18 +49,18 @@ def _cursor(row: Any) -> str:
 
 
 def _read_cursor(text: str, kind: type) -> tuple[Any, int] | None:
-    """The place that a cursor names; ``None`` for one that nobody made here."""
+    """The sort value and primary key in a cursor; ``None`` for an invalid cursor."""
     try:
         value, key = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
         if kind is datetime.datetime:
             value = datetime.datetime.fromisoformat(value)
             if value.tzinfo is None:
                 return None
-            value = value.astimezone(datetime.UTC)  # the database takes fewer zones than Python
-        right = type(value) is kind and type(key) is int and abs(key) < 1 << 62
-        if not right or (kind is int and abs(value) >= 1 << 62):
+            value = value.astimezone(datetime.UTC)  # the database accepts fewer time zones than Python
+        valid = type(value) is kind and type(key) is int and abs(key) < 1 << 62
+        if not valid or (kind is int and abs(value) >= 1 << 62):
             return None
-        if kind is str and b"\x00" in value.encode():  # fails for what no database takes
+        if kind is str and b"\x00" in value.encode():  # encode() fails for text that no database can store
             return None
     except (ValueError, TypeError, OverflowError, RecursionError):
         return None
@@ -76,9 +75,9 @@ def keyset(
     descending: bool,
     total: int,
 ) -> KeysetPage[Row]:
-    """The page of ``queryset`` that the address asks for with ``after`` or ``before``.
+    """The page of ``queryset`` that the URL selects with ``after`` or ``before``.
 
-    :param column: what is sorted by; never null.
+    :param column: the sort column; never null.
     :param kind: the type of its values: ``str``, ``int`` or ``datetime``.
     :param total: how many rows there are in all.
     """
@@ -112,7 +111,7 @@ def _from(
     if place is not None:
         value, key = place
         way = "lt" if down else "gt"
-        # The first condition is implied by the second, and is what an index can begin at.
+        # The first condition is implied by the second; PostgreSQL needs it to use the index.
         rows = rows.filter(**{f"sort_value__{way}e": value}).filter(
             Q(**{f"sort_value__{way}": value}) | Q(sort_value=value, **{f"pk__{way}": key})
         )
@@ -120,5 +119,5 @@ def _from(
 
 
 def _link(query: QueryDict, **place: str) -> str:
-    """The address with another place in the list."""
+    """The URL of another page of the list."""
     return address_with(query, **{**NOWHERE, **place})

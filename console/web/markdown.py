@@ -9,7 +9,7 @@ import nh3
 from django.utils.safestring import SafeString, mark_safe
 from markdown_it import MarkdownIt
 
-# HTML in the text is shown as text; nh3 is the second lock on the same door.
+# HTML in the text is escaped; nh3 sanitises the output as a second defence.
 _MARKDOWN = MarkdownIt("commonmark", {"html": False, "linkify": False}).enable(["table", "strikethrough"])
 _TAGS = {
     "a", "blockquote", "br", "code", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "li", "ol", "p", "pre", "s",
@@ -18,7 +18,7 @@ _TAGS = {
 
 
 def render_markdown(text: str) -> SafeString:
-    """CommonMark with tables; without images, scripts, styles, or links to anything but the web and mail."""
+    """Render CommonMark with tables; without images, scripts, styles; links only to ``http``, ``https``, ``mailto``."""
     html = nh3.clean(
         _MARKDOWN.render(text),
         tags=_TAGS,
@@ -31,9 +31,9 @@ def render_markdown(text: str) -> SafeString:
 
 @functools.lru_cache(maxsize=4096)
 def first_line(text: str) -> str:
-    """The first line of such a text's first paragraph as it reads, without its marks: what a list shows of the text.
+    """The first line of the first paragraph, without Markdown syntax, for lists.
 
-    :return: the first line of anything else, such as a heading, where there is no paragraph.
+    :return: the first line of another block, such as a heading, if there is no paragraph.
     """
     instead, inside = "", ""
     for token in _MARKDOWN.parse(text):

@@ -1,4 +1,4 @@
-"""Pagination by page number. Lists that are too long for numbers: ``console.web.keyset``."""
+"""Pagination by page number. For very long lists see ``console.web.keyset``."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from django.http import QueryDict
 PAGE_SIZES = (10, 20, 50, 100)
 DEFAULT_PAGE_SIZE = 20
 
-# So many rows are skipped at no cost worth mentioning.
+# Rows that OFFSET can skip at no noticeable cost.
 _NEAR = 200
 
-# What in an address says where in a list one is; each of it left out.
+# The query parameters that select a page of a list, all removed.
 NOWHERE: dict[str, None] = {"page": None, "after": None, "before": None, "last": None}
 
 
 def address_with(query: QueryDict, **changes: str | None) -> str:
-    """The address of the same page with other values in its query; those that are ``None`` are left out."""
+    """The query string with some parameters changed; those that are ``None`` are removed."""
     values = dict(query.lists())
     for name, value in changes.items():
         if value is None:
@@ -31,15 +31,15 @@ def address_with(query: QueryDict, **changes: str | None) -> str:
 
 
 def page_size(query: QueryDict) -> int:
-    """How many rows the address asks for, if that is one of the sizes there are."""
+    """Rows per page from the URL, if it is one of ``PAGE_SIZES``; otherwise the default."""
     asked = query.get("size", "")
     return int(asked) if asked in {str(size) for size in PAGE_SIZES} else DEFAULT_PAGE_SIZE
 
 
 class WidePaginator(Paginator):  # type: ignore[type-arg]
-    """Pages of a long list: only numbers of rows are skipped, not rows, and the second half is read from its end.
+    """Pages of a long list: OFFSET is applied to primary keys only, and the second half is read from the end.
 
-    :param total: how many rows there are, where that is known already.
+    :param total: how many rows there are, if already known.
     """
 
     def __init__(self, rows: QuerySet[Any, Any], per_page: int, total: int | None = None) -> None:
@@ -48,14 +48,14 @@ class WidePaginator(Paginator):  # type: ignore[type-arg]
             self.count = total
 
     def page(self, number: Any) -> Page[Any]:
-        """One page, with one query near the beginning, and two whatever its number."""
+        """One page, with one query near the beginning, otherwise with two."""
         number = self.validate_number(number)
         start = (number - 1) * self.per_page
         end = min(start + self.per_page, self.count)
         rows: QuerySet[Any, Any] = self.object_list  # type: ignore[assignment]
         if end <= _NEAR:
             return Page(list(rows[start:end]), number, self)
-        # Without what is shown the order can be had from an index alone.
+        # Primary keys alone can be read with an index-only scan.
         keys = rows.values_list("pk", flat=True)
         if start > self.count // 2:
             found = list(keys.reverse()[self.count - end : self.count - start])
@@ -65,10 +65,10 @@ class WidePaginator(Paginator):  # type: ignore[type-arg]
 
 
 def paged(queryset: QuerySet[Any, Any], query: QueryDict, *, wide: bool = False, total: int | None = None) -> Page[Any]:
-    """The page that the address asks for; the nearest one there is, whatever it asks for.
+    """The page that the URL selects; the nearest existing page for an invalid number.
 
-    :param wide: for lists without end.
-    :param total: how many rows such a list has, where that is known already.
+    :param wide: use ``WidePaginator``, for long lists.
+    :param total: how many rows such a list has, if already known.
     """
     size = page_size(query)
     return (WidePaginator(queryset, size, total) if wide else Paginator(queryset, size)).get_page(query.get("page"))

@@ -13,7 +13,7 @@ ADDRESSES = frozenset({TOKEN, NOTIFICATIONS})
 
 
 def content(code: str, message: str, oauth_error: str = "invalid_request") -> dict[str, Any]:
-    """The body of a refusal, to be sent as JSON.
+    """The JSON body of an error response.
 
     It has the registry's error list (Distribution specification, "Errors") and the OAuth2 fields (RFC 6749, 5.2):
     each client reads the ones that it knows.

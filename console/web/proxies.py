@@ -1,4 +1,4 @@
-"""Middleware for requests through a trusted reverse proxy."""
+"""Middleware for requests through a trusted reverse proxy (``X-Forwarded-For``)."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ log = logging.getLogger(__name__)
 
 
 class ProxyMiddleware:
-    """Makes ``REMOTE_ADDR`` the address that the outermost trusted proxy saw.
+    """Sets ``REMOTE_ADDR`` to the client address that the outermost trusted proxy reports.
 
-    A proxy adds whom it saw at the end of ``X-Forwarded-For``, behind whatever the client sent, so the list is read
-    from its end, and only for as long as those who wrote it are in ``settings.TRUSTED_PROXIES``. What anybody else
-    sends under that name changes nothing. ``X-Forwarded-Proto`` is read by gunicorn, which trusts the same proxies.
+    Each proxy appends its client's address to ``X-Forwarded-For``, so the list is read from the end, and only as long
+    as the sender is in ``settings.TRUSTED_PROXIES``. Addresses before that could be forged and are ignored.
+    ``X-Forwarded-Proto`` is read by gunicorn, which trusts the same proxies.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
         self._trusted = [ipaddress.ip_network(network) for network in settings.TRUSTED_PROXIES]
-        self._told = False
+        self._warned = False
         if not self._trusted and not settings.SECURE_SSL_REDIRECT:
             raise MiddlewareNotUsed
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        """Answer, knowing who asked."""
+        """Answer, with the client's address in ``REMOTE_ADDR``."""
         address = peer = request.META.get("REMOTE_ADDR", "")
         for hop in reversed(request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")):
             if not self._trusts(address):
@@ -39,10 +39,10 @@ class ProxyMiddleware:
             except ValueError:
                 break
         request.META["REMOTE_ADDR"] = address
-        if not self._told and request.META.get("HTTP_X_FORWARDED_PROTO") == "https" and not request.is_secure():
-            # Browsers are sent in circles then, and nobody else sees why.
-            self._told = True
-            log.warning("%s is no trusted proxy: what it says of its clients is not believed (TRUSTED_PROXIES)", peer)
+        if not self._warned and request.META.get("HTTP_X_FORWARDED_PROTO") == "https" and not request.is_secure():
+            # Browsers would then be redirected in an endless loop, without any other hint at the cause.
+            self._warned = True
+            log.warning("%s is not a trusted proxy: its X-Forwarded headers are ignored (TRUSTED_PROXIES)", peer)
         return self.get_response(request)
 
     def _trusts(self, address: str) -> bool:

@@ -1,4 +1,4 @@
-"""Render a page, or the partial that htmx asked for."""
+"""Render a page, or the partial that htmx requested."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from django.utils.translation import gettext as _
 from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
-# Characters of the longest name that can be searched for are fewer: ``namespace/name`` has up to 231.
+# Longest search text, in characters. The longest name, ``namespace/name``, has 231.
 LONGEST_SEARCH = 255
 
 
 def signed_in(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-    """Send those who are not signed in to sign in.
+    """View decorator: redirect anonymous users to the sign-in page.
 
-    A page whose session has ended asks for parts of pages. A redirect would put the sign-in page into the place of such
-    a part, so the browser is sent there as a whole, says why, and comes back to the page that it was on.
+    When a session has ended, an open page may still request partials. A redirect would put the sign-in page into the
+    place of the partial, so htmx is told to load the sign-in page with a message and a link back (``next``).
     """
     whole_page = login_required(view)
 
@@ -48,7 +48,7 @@ def _inform_once(request: HttpRequest, text: str) -> None:
     """Queue an informational message unless the same text is queued already: a page may send several requests."""
     queued = messages.get_messages(request)
     known = any(message.message == text for message in queued)
-    queued.used = False  # type: ignore[union-attr]  # it was looked at, not shown
+    queued.used = False  # type: ignore[union-attr]  # reading marks it as shown
     if not known:
         messages.info(request, text)
 
@@ -63,21 +63,21 @@ def page(
     frame: str = "base.html",
     status: int = 200,
 ) -> HttpResponse:
-    """Render a page, or one part of it when htmx asks for the element with the part's ID.
+    """Render a page, or a partial when htmx requests the element with the ID ``part``.
 
     A template that begins with ``{% extends frame %}``, such as a list, has both in one file: its block ``body`` is put
-    into the page, or sent alone. ``swapped`` says which, and may bring along what stands elsewhere on the page
+    into the page, or sent alone. The context variable ``swapped`` says which; a partial may also update other elements
     (``hx-swap-oob``).
 
-    :param part: the ID of that element.
-    :param partial: the template of the part, where it has one of its own.
-    :param frame: what stands around the body of the page.
+    :param part: the ID of the element.
+    :param partial: the template of the partial, if it has its own.
+    :param frame: the template around the body of the page.
     """
     htmx: HtmxDetails = request.htmx  # type: ignore[attr-defined]
     swapped = bool(part and htmx and not htmx.history_restore_request and htmx.target == part)
     context = {**context, "swapped": swapped, "part": part, "frame": "components/part.html" if swapped else frame}
     response = render(request, partial if swapped and partial else template, context, status=status)
-    # One address, two answers: a browser going back must not find the partial in its cache.
+    # One URL, two responses: going back in a browser must not show the cached partial.
     patch_vary_headers(response, ["HX-Request", "HX-Target"])
     return response
 
@@ -85,7 +85,7 @@ def page(
 def dialog(
     request: HttpRequest, template: str, title: str, context: Mapping[str, Any], *, invalid: bool = False
 ) -> HttpResponse:
-    """Render a dialog: the ``<dialog>`` alone for htmx, a page of its own without script."""
+    """Render a dialog: only the ``<dialog>`` for htmx, a whole page without JavaScript."""
     htmx: HtmxDetails = request.htmx  # type: ignore[attr-defined]
     frame = "components/_dialog.html" if htmx and not htmx.history_restore_request else "components/dialog_page.html"
     response = render(request, template, {**context, "frame": frame, "title": title}, status=422 if invalid else 200)
@@ -94,24 +94,24 @@ def dialog(
 
 
 def go(request: HttpRequest, address: str) -> HttpResponse:
-    """Send the browser to ``address``, from a dialog or from a page."""
+    """Redirect the browser to ``address``, from a dialog (htmx) or from a page."""
     htmx: HtmxDetails = request.htmx  # type: ignore[attr-defined]
     return HttpResponseClientRedirect(address) if htmx else HttpResponseRedirect(address)
 
 
 def _current_page(request: HttpRequest) -> str | None:
-    """The path and query of the page that htmx asks from; ``None`` if it does not say, or names another site."""
+    """Path and query of the page that sent the htmx request; ``None`` if unknown, or on another site."""
     htmx: HtmxDetails = request.htmx  # type: ignore[attr-defined]
     try:
         return htmx.current_url_abs_path if htmx else None
     except ValueError:
-        return None  # no address at all
+        return None  # not a URL
 
 
 def came_from(request: HttpRequest, place: str) -> str:
-    """``place``, with search, sort and page as they were if it is there that a dialog was opened.
+    """``place``, with the query string (search, sort, page) if the dialog was opened on that page.
 
-    :param place: an address of this site.
+    :param place: a URL of this site.
     """
     address = _current_page(request)
     if address and url_has_allowed_host_and_scheme(address, allowed_hosts=None):
@@ -122,7 +122,7 @@ def came_from(request: HttpRequest, place: str) -> str:
 
 
 def add_errors(form: BaseForm, problem: ValidationError) -> None:
-    """Show what a service refused at the form: beside its field, or above where the form has no such field."""
+    """Add a service's validation error to the form: to its field, or to the form if it has no such field."""
     if not hasattr(problem, "error_dict"):
         form.add_error(None, problem)
         return
@@ -131,10 +131,9 @@ def add_errors(form: BaseForm, problem: ValidationError) -> None:
 
 
 def search_text(query: QueryDict) -> str:
-    """What is searched for; characters that the database cannot hold are left out.
+    """The search text from the URL, without NUL, which the database cannot store.
 
-    A text longer than every name is cut and ends in "…", which is in no name: it matches nothing, where the cut text
-    alone might match something that was not searched for.
+    A text longer than any name is cut and ends in "…", which no name contains: so it matches nothing.
     """
     text = query.get("q", "").replace("\x00", "").strip()
     return text if len(text) <= LONGEST_SEARCH else f"{text[:LONGEST_SEARCH]}…"

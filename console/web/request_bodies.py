@@ -18,11 +18,11 @@ _COMPRESSED = "The request is compressed, which is not supported. Send it withou
 
 
 def set_length(environ: dict[str, Any]) -> None:
-    """Give a request with a chunked body (RFC 9112, 7.1) the ``CONTENT_LENGTH`` that Django needs to read it.
+    """Set ``CONTENT_LENGTH`` for a chunked body (RFC 9112, 7.1): Django needs it to read the body.
 
-    No more than ``DATA_UPLOAD_MAX_MEMORY_SIZE`` and one byte is read; that one byte makes Django refuse the body as too
-    long, like any other of that length. The server decodes the chunks and says where they end
-    (``wsgi.input_terminated``). Without that the body counts as empty, as in Django.
+    At most ``DATA_UPLOAD_MAX_MEMORY_SIZE`` and one byte is read; with that extra byte Django refuses the body as too
+    long. The server decodes the chunks and sets ``wsgi.input_terminated``; without it the body counts as empty, as in
+    Django.
 
     :param environ: of the WSGI request; changed in place.
     """
@@ -34,12 +34,10 @@ def set_length(environ: dict[str, Any]) -> None:
 
 
 class CompressedMiddleware:
-    """Refuses compressed bodies.
+    """Refuses compressed bodies: 415 for a content coding (RFC 9110, 15.5.16), 501 for a transfer coding (9112, 6.1).
 
-    The answer is 415 for a content coding (RFC 9110, 15.5.16), and 501 for a transfer coding (RFC 9112, 6.1).
-
-    Django does not decompress, so a form would be read as one without fields. The registry's notifications are left to
-    their view: what it cannot read it counts, because the registry sends again whatever is refused.
+    Django does not decompress, so a form would seem to have no fields. The registry's notifications are passed to their
+    view, which counts unreadable ones instead: the registry would resend a refused notification for ever.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:

@@ -1,4 +1,4 @@
-"""What a list is sorted by: the address has a name, and the query an order that is settled."""
+"""Sort order of lists, from the query string; always unambiguous."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from django.http import QueryDict
 
 
 def sorting(query: QueryDict, allowed: Mapping[str, Any], default: str) -> tuple[str, list[OrderBy]]:
-    """What to sort by.
+    """The sort order that the URL selects.
 
-    :param allowed: columns by the name that the address uses, or ascending orders that say where nulls belong.
+    :param allowed: columns by their name in the URL, or ascending ``OrderBy`` objects that say where nulls come.
     :param default: such a name, with ``-`` before it for descending.
-    :return: the name in force, and the order for ``order_by``, with ``pk`` last so that it is settled.
+    :return: the name in use, and the arguments for ``order_by``, with ``pk`` last so that the order is unambiguous.
     """
     name = sort_name(query, allowed, default)
     column = allowed[name.removeprefix("-")]
@@ -28,11 +28,11 @@ def sorting(query: QueryDict, allowed: Mapping[str, Any], default: str) -> tuple
 
 
 def expression(column: str | Expression | F) -> Expression | F:
-    """A column, by its name or as it is."""
+    """A column's ``F`` expression; other expressions unchanged."""
     return F(column) if isinstance(column, str) else column
 
 
 def sort_name(query: QueryDict, allowed: Mapping[str, Any], default: str) -> str:
-    """The sort that the address asks for, if it is one of those there are."""
+    """The sort name from the URL if it is allowed; otherwise the default."""
     asked = query.get("sort", "")
     return asked if asked.removeprefix("-") in allowed else default

@@ -1,4 +1,4 @@
-"""Storage of static files."""
+"""Storage of static files: hashed names, compression, one style sheet."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Any
 
 from whitenoise.storage import CompressedManifestStaticFilesStorage
 
-# In the order in which later rules win.
+# In cascade order: later rules win.
 STYLES = ("tokens", "base", "layout", "components", "dialogs", "forms", "tables", "details")
 STYLE_SHEET = "css/site.css"
 
 
 class Storage(CompressedManifestStaticFilesStorage):  # type: ignore[misc]
-    """Names files by their hash, compresses them, and makes one style sheet of all.
+    """Names files by their hash, compresses them, and joins all style sheets into one.
 
-    A browser paints nothing before it has every style sheet: one is there sooner than many.
+    A browser paints nothing before it has every style sheet, and one file loads sooner than many.
     """
 
     def post_process(self, paths: dict[str, Any], dry_run: bool = False, **options: Any) -> Any:
@@ -28,6 +28,6 @@ class Storage(CompressedManifestStaticFilesStorage):  # type: ignore[misc]
 
 
 def _read(storage: Any, path: str) -> str:
-    """A style sheet where it comes from: its collected copy may be of another version."""
+    """Read a source style sheet: the collected copy may be from another version."""
     with storage.open(path) as file:
         return str(file.read().decode())

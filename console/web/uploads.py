@@ -1,4 +1,4 @@
-"""Upload handler that refuses every file."""
+"""Upload handler that refuses every file: no form of this site has one."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from django.core.files.uploadhandler import FileUploadHandler, StopUpload
 
 
 class NoUploads(FileUploadHandler):
-    """Refuses files, and forms that are too long.
+    """Refuses files, and multipart forms above ``DATA_UPLOAD_MAX_MEMORY_SIZE``.
 
-    Django counts a form's fields, and keeps files on the disk, whoever sends them: neither the files nor what stands
-    between the parts of such a form would have an end.
+    Django would store uploaded files on the disk, also of anonymous clients, and limits neither their size nor the data
+    between the parts of a multipart form.
     """
 
     def handle_raw_input(
         self, input_data: Any, META: Any, content_length: int, boundary: Any, encoding: str | None = None
     ) -> None:
-        """Look at the length before anything is read. :raises RequestDataTooBig: when it is too much."""
+        """Check the length before the body is read. :raises RequestDataTooBig: when it is too long."""
         if content_length > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
             raise RequestDataTooBig("The form is too long.")
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
-        """Keep nothing; ``DATA_UPLOAD_MAX_NUMBER_FILES`` has refused the file before."""
+        """Store nothing; usually ``DATA_UPLOAD_MAX_NUMBER_FILES`` has refused the file before."""
         raise StopUpload(connection_reset=True)
 
     def file_complete(self, file_size: int) -> None:
-        """There is none."""
+        """Do nothing: there are no files."""

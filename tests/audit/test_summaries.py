@@ -174,7 +174,7 @@ def test_a_thread_writes_now_and_then(monkeypatch):
     monkeypatch.setattr(summaries, "SECONDS", 0.001)
     monkeypatch.setattr(shutdown, "over", over := threading.Event())
     monkeypatch.setattr(summaries, "_write", lambda: called.append(1) or len(called) < 3 or over.set())
-    thread = threading.Thread(target=summaries._write_for_ever, daemon=True)
+    thread = threading.Thread(target=summaries._write_until_shutdown, daemon=True)
     thread.start()
     thread.join(10)
     # The last time because it is over.
@@ -186,7 +186,7 @@ def test_it_writes_when_the_process_is_told_to_end(monkeypatch):
     called = []
     monkeypatch.setattr(shutdown, "over", threading.Event())
     monkeypatch.setattr(summaries, "_write", lambda: called.append(1))
-    thread = threading.Thread(target=summaries._write_for_ever, daemon=True)
+    thread = threading.Thread(target=summaries._write_until_shutdown, daemon=True)
     thread.start()
     worker = WebWorker.__new__(WebWorker)
     worker.alive, worker.method_queue = True, Mock()

@@ -23,4 +23,4 @@ def test_the_connection_is_gone(monkeypatch, caplog):
 
     monkeypatch.setattr(services, "record", record)
     services._record(Path("/backups/today.tar"))
-    assert "the backup is not in the audit log: connection already closed" in caplog.text
+    assert "the backup is not recorded in the audit log: connection already closed" in caplog.text

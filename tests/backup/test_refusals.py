@@ -128,8 +128,8 @@ def name_a_path(file):
 
 
 DAMAGE = [
-    (damage_middle, "the checksum of database.dump does not match"),
-    (damage_manifest, "the checksum of its manifest does not match"),
+    (damage_middle, "the checksum of database.dump is wrong"),
+    (damage_manifest, "the checksum of its manifest is wrong"),
     (damage_key, "the checksum of keys/"),
     (take_away_dump, "database.dump is missing"),
     (lambda file: os.truncate(file, file.stat().st_size // 2), "damaged"),

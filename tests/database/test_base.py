@@ -6,7 +6,7 @@ from django.db import OperationalError, ProgrammingError, connection, transactio
 from django.test.utils import CaptureQueriesContext
 
 from console.accounts.models import Account
-from console.database.base import _has_left
+from console.database.base import _is_closed_by_server
 from tests.support.factories import AccountFactory
 from tests.support.stack import wait_until
 
@@ -22,7 +22,7 @@ class TestTheServerHasLeft:
     def end(self):
         with psycopg.connect(**connection.get_connection_params() | {"cursor_factory": psycopg.Cursor}) as other:
             other.execute("SELECT pg_terminate_backend(%s)", [connection.connection.info.backend_pid])
-        wait_until(lambda: _has_left(connection.connection), "the server has left")
+        wait_until(lambda: _is_closed_by_server(connection.connection), "the server has left")
 
     def test_the_next_request_has_a_new_connection(self):
         Account.objects.count()

@@ -95,7 +95,7 @@ class TestOneAfterAnother:
     def test_a_namespace_that_is_adopted(self):
         namespace = NamespaceFactory()
         with nothing_fails():
-            assert "somebody else took the namespace" in adopt(f"{namespace.name}/app", ActivatedAccountFactory())
+            assert "another account took the namespace" in adopt(f"{namespace.name}/app", ActivatedAccountFactory())
 
     def test_an_access_token(self):
         account = ActivatedAccountFactory()

@@ -153,7 +153,7 @@ def check_basic(header: str) -> None:
 
 def check_events(events: Iterable[Any]) -> None:
     """Each event is understood or counted as unusable; what it comes to fits into its columns."""
-    taken = views.Taken()
+    taken = views.ParsedEvents()
     number = 0
     for event in events:
         views._read(event, taken)

@@ -108,7 +108,7 @@ class TestFlood:
             assert response.json()["errors"][0]["code"] == "TOOMANYREQUESTS"
             assert "Too many passwords are being checked" in response.json()["errors"][0]["message"]
         assert crowd.all() == [False] * (settings.WEB_THREADS // 2)
-        assert hashing._strangers == 0
+        assert hashing._unknown_clients == 0
         assert BASIC.open(ann, PASSWORD, "198.51.100.7") is True
 
     def test_who_is_remembered_is_not_held_up(self, crowd, waiting, settings):

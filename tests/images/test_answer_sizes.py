@@ -177,7 +177,7 @@ class TestOneManifest:
         tag(row, "v1")
         page(client, f"/images/{image.repository}/-/tags/v1/")
         page(client, f"/images/{image.repository}/-/manifests/{row.digest}/")
-        for name in config_details.said(row).lists:
+        for name in config_details.read_details(row).lists:
             where = f"/images/{image.repository}/-/manifests/{row.digest}/{name}/"
             assert "Page 2 of" in page(client, f"{where}?page=2"), name
         assert "Page 2 of" in page(client, f"/images/{image.repository}/-/manifests/{row.digest}/layers/?page=2")

@@ -422,7 +422,7 @@ class TestTheAdministratorsList:
         failures.give_up(Kind.INDEX, image.repository, digest, sentence="It cannot be read.")
         error = RegistryUnavailable("broken", status=500)
         failures.record_failure(Kind.INDEX, image.repository, "v2", sentence="It cannot be read.", error=error)
-        reconcile.walk_on(reconcile.begin([image.repository]))
+        reconcile.resume(reconcile.begin([image.repository]))
         assert set(WorkFailure.objects.values_list("reference", flat=True)) == {digest, "v2"}
 
     def test_a_copy_that_is_dismissed_leaves_it(self, client, image, monkeypatch):

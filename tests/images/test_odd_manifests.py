@@ -47,7 +47,7 @@ def test_it_is_shown_reconciled_copied_and_deleted(client, image, name):
     assert [client.get(page).status_code for page in pages] == [200] * len(pages)
     assert "odd" in client.get(pages[0]).content.decode()
 
-    walk = reconcile.walk_on(reconcile.begin([image.repository]))
+    walk = reconcile.resume(reconcile.begin([image.repository]))
     assert reconcile.found_in_order(walk), reconcile.summary(walk)
 
     for tag in ("odd", "plain"):
@@ -122,7 +122,7 @@ class TestBuildCache:
         told(image, "mixed")
         row = Manifest.objects.get(image=image, is_child=False)
         assert (row.size, row.own_size, row.child_digests) == (inside.size + 40, 40, [inside.digest])
-        assert reconcile.found_in_order(reconcile.walk_on(reconcile.begin([image.repository])))
+        assert reconcile.found_in_order(reconcile.resume(reconcile.begin([image.repository])))
 
 
 class TestTagsThatAreAboutEachOther:

@@ -94,7 +94,7 @@ class TestShown:
         told(image.repository, "v1")
         made = push_artifact(registry(), image.repository, None, subject)
         pushed_digests.remember([(image.repository, made.digest)])
-        reconcile.walk_on(reconcile.begin([image.repository]))
+        reconcile.resume(reconcile.begin([image.repository]))
         assert Manifest.objects.get(digest=made.digest).subject == subject.digest
 
     def test_what_names_no_subject_has_no_row(self, image):
@@ -113,11 +113,11 @@ class TestKept:
         tags.push(image, "v2")
         told(image.repository, "v2")
         tags.delete(image, "v2")
-        reconcile.walk_on(reconcile.begin([image.repository]))
+        reconcile.resume(reconcile.begin([image.repository]))
         assert disk.manifests(image.repository) == {subject.digest, made.digest}
         assert set(image.manifests.values_list("digest", flat=True)) == {subject.digest, made.digest}
         registry().delete_manifest(image.repository, made.digest)
-        reconcile.walk_on(reconcile.begin([image.repository]))
+        reconcile.resume(reconcile.begin([image.repository]))
         assert set(image.manifests.values_list("digest", flat=True)) == {subject.digest}
 
     def test_when_another_tag_keeps_the_subject(self, image):

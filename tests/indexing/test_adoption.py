@@ -67,7 +67,7 @@ def test_a_registry_is_taken_over(registry_program, tmp_path, settings, ann):
         f"shop/multi: its namespace now belongs to {ann.account_id}",
         "shop/web/app:v2: added",
         "bobs/own:v1: added",
-        "single: is in the registry, but it lies in no namespace",
+        "single: is in the registry, but it is not in a namespace",
         "library/busybox: is in the registry, but the namespace library is reserved",
         "a/b: is in the registry, but its name cannot be used here",
         "two__lines/app: is in the registry, but its name cannot be used here",
@@ -76,19 +76,19 @@ def test_a_registry_is_taken_over(registry_program, tmp_path, settings, ann):
     ):
         assert line in told.splitlines()
     assert "emptied" not in told
-    assert "11 repositories checked, 5 tags added" in told
-    assert "2 namespaces adopted, 6 repositories without an owner, 6 with problems." in told
+    assert "11 repositories compared, 5 tags added" in told
+    assert "2 namespaces adopted, 6 repositories without owner, 6 with a problem." in told
     adopted = AuditEvent.objects.filter(action="namespace.adopt").values_list("target", "detail")
     assert dict(adopted) == {name: {"owner": ann.account_id} for name in ("shop", "tools")}
     assert NamespaceHold.objects.get() == held_by
     # Nothing is left to do a second time, and what could not be adopted is told again.
-    assert "11 repositories checked, 6 repositories without an owner, 6 with problems." in again.getvalue()
+    assert "11 repositories compared, 6 repositories without owner, 6 with a problem." in again.getvalue()
 
 
 def test_without_an_account_it_is_only_told(fake):
     fake.push("shop/app", "v1")
     walk, lines = walk_over()
-    assert lines == ["shop/app: is in the registry, but nobody owns its namespace"]
+    assert lines == ["shop/app: is in the registry, but its namespace has no owner"]
     assert (walk.counts["nobodys"], Namespace.objects.count(), Image.objects.count()) == (1, 0, 0)
 
 
@@ -112,7 +112,7 @@ def test_the_hourly_walk_that_was_broken_off_begins_anew_for_an_adoption(fake, a
     for name in ("a-shop/app", "b-shop/app"):
         fake.push(name, "v1")
     with pytest.raises(Killed):
-        walk_over(moved=kill)
+        walk_over(on_progress=kill)
     walk, _lines = walk_over(adopt_for=ann.account_id)
     assert (Reconcile.objects.count(), walk.done) == (1, 2)
     assert Namespace.objects.count() == 2
@@ -129,7 +129,7 @@ def test_an_adoption_that_was_broken_off_goes_on_by_itself(fake, ann):
     for name in ("a-shop/app", "b-shop/app"):
         fake.push(name, "v1")
     with pytest.raises(Killed):
-        walk_over(adopt_for=ann.account_id, moved=kill)
+        walk_over(adopt_for=ann.account_id, on_progress=kill)
     jobs.reconcile()
     assert set(Namespace.objects.values_list("name", "owner")) == {("a-shop", ann.pk), ("b-shop", ann.pk)}
 
@@ -146,7 +146,7 @@ def test_an_account_that_was_deactivated_meanwhile_gets_nothing(fake, ann):
 
 def test_somebody_else_is_quicker(ann, monkeypatch):
     other = NamespaceFactory(name="shop")
-    assert adopt("shop/app", ann) == "somebody else took the namespace shop a moment ago"
+    assert adopt("shop/app", ann) == "another account took the namespace shop a moment ago"
     assert Namespace.objects.get() == other
     assert not AuditEvent.objects.filter(action="namespace.adopt").exists()
 
@@ -165,7 +165,7 @@ def test_a_registry_that_cannot_be_read_gives_nobody_anything(fake, ann):
     [
         ("shop/app", ""),
         ("shop/nested/app", ""),
-        ("app", "it lies in no namespace"),
+        ("app", "it is not in a namespace"),
         ("docker/app", "the namespace docker is reserved"),
         ("shop/a", "its name cannot be used here"),
         (f"shop/{'x' * 201}", "its name cannot be used here"),

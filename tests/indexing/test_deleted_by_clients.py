@@ -108,7 +108,7 @@ def test_an_index_leaves_its_platforms_as_manifests_of_their_own(client, image, 
     assert status(client, image, index.digest) == 404
     assert image.manifests.filter(is_child=False).count() == 2 == image.manifests.count()
     assert (image.tag_count, image.size) == (0, 0)
-    assert reconcile.found_in_order(reconcile.walk_on(reconcile.begin([image.repository])))
+    assert reconcile.found_in_order(reconcile.resume(reconcile.begin([image.repository])))
 
 
 def test_a_platform_of_an_index_that_stays(client, image, deleted):

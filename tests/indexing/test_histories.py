@@ -20,7 +20,7 @@ from console.registry.connection import registry
 from console.registry.index import hints
 from console.registry.index.models import Hint
 from console.registry.index.parse import subject_of_tag
-from console.registry.index.reconcile import begin, walk_on
+from console.registry.index.reconcile import begin, resume
 from console.repositories.models import Image, Manifest, PushedDigest, Tag
 from registry_client import DOCKER_MANIFEST_LIST, OCI_EMPTY, OCI_INDEX, OCI_MANIFEST, NameUnknown
 from tests.support.factories import NamespaceFactory
@@ -285,7 +285,7 @@ def play(history, client, made):
             # Then the tags are right without a walk, in whatever order they are told of.
             deliver(client, chance.sample(world.events, len(world.events)))
             assert {repository: indexed_tags(repository) for repository in OWNED} == present
-        assert walk_on(begin(), share=100).state == "done"
+        assert resume(begin(), share=100).state == "done"
         assert_exact(world, present)
         if nothing_lost:
             assert_all_known(world)

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from console.images.config_details import content, said
+from console.images.config_details import content, read_details
 from console.images.tags import decorate
 from console.registry.connection import registry
 from console.registry.index.parse import shown_config, subject_of_tag
@@ -150,7 +150,7 @@ class TestPushed:
         reread_tag(image.repository, "v1")
         row = Tag.objects.get().manifest
         assert row.size == 500 * 5 + document["config"]["size"]
-        steps = said(row).steps
+        steps = read_details(row).steps
         assert (len(steps), steps[499].command, steps[499].digest) == (500, "RUN 499", layer["digest"])
         shown = content(row).steps
         assert (len(shown.rows), shown.more) == (100, 400)

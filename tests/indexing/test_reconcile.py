@@ -120,7 +120,7 @@ class TestMending:
         assert still.digest in digests  # no tag names it any more, but the registry has it
         assert len(digests) == 3
         assert walk.counts["forgotten"] == 3
-        assert f"{image.repository}: 3 missing manifests removed from the index" in lines
+        assert f"{image.repository}: 3 manifests are gone, and were removed" in lines
         assert AuditEvent.objects.get(action="index.mended").detail["forgotten"] == 3
 
     def test_a_child_that_another_index_names_stays(self, own, image):

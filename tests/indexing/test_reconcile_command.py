@@ -57,7 +57,7 @@ class TestCommand:
         fake.push("team/app", "v1")
         assert run() == [
             "team/app:v1: added",
-            "1 repositories checked, 1 tags added.",
+            "1 repositories compared, 1 tags added.",
         ]
 
     def test_some_images(self, fake):
@@ -79,12 +79,12 @@ class TestCommand:
         assert told.value.returncode == 1
         assert out.getvalue().splitlines() == [
             "NO!: this is not the name of a repository",
-            "nobodys/app: is in the registry, but nobody owns its namespace",
+            "nobodys/app: is in the registry, but its namespace has no owner",
             "team/none: neither the registry nor the index knows it",
             "team/one:v1: added",
             "team/two:v1: added",
             f"{'z' * 255}: neither the registry nor the index knows it",
-            "6 repositories checked, 2 tags added, 1 repositories without an owner, 4 with problems.",
+            "6 repositories compared, 2 tags added, 1 repositories without owner, 4 with a problem.",
         ]
 
     def test_one_whose_removed_tag_the_registry_answers_strangely_for(self, image, fake):
@@ -105,15 +105,15 @@ class TestCommand:
     def test_everything_and_what_is_nobodys(self, fake):
         fake.push("nobodys/app", "v1")
         lines = run()
-        assert lines[0] == "nobodys/app: is in the registry, but nobody owns its namespace"
-        assert "1 repositories without an owner, 1 with problems." in lines[-1]
+        assert lines[0] == "nobodys/app: is in the registry, but its namespace has no owner"
+        assert "1 repositories without owner, 1 with a problem." in lines[-1]
 
     def test_too_much_to_remove(self, image):
         with pytest.raises(CommandError) as told:
             run()
         assert str(told.value) == (
-            "12 of 12 tags are no longer in the registry, more than 10 %. Nothing was removed. "
-            "If that is right, run the command again with --yes."
+            "12 of 12 tags are not in the registry any more, more than 10 %. Nothing was removed. "
+            "If that is correct, run the command again with --yes."
         )
         assert told.value.returncode == 1
         assert image.tags.count() == 12
@@ -144,7 +144,7 @@ class TestCommand:
 
     def test_the_registry_is_down(self, fake):
         fake.strange = lambda request: Reply(503)
-        with pytest.raises(CommandError, match=r"Can't reach the registry .* to resume"):
+        with pytest.raises(CommandError, match=r"Cannot reach the registry .* to resume"):
             run()
 
     @pytest.mark.parametrize("path", ["/v2/_catalog", "/v2/team/app1/tags/list"])
@@ -188,9 +188,9 @@ class TestCommand:
         fake.push("team/app", "v1")
         with monkeypatch.context() as patch:
             patch.setattr(walks, "reconcile_one", interrupt)
-            with pytest.raises(CommandError, match="Run the command again to resume"):
+            with pytest.raises(CommandError, match="to resume"):
                 run()
-        assert "1 repositories checked, 1 tags added" in run()[-1]
+        assert "1 repositories compared, 1 tags added" in run()[-1]
         assert Reconcile.objects.count() == 1
 
     def test_progress_is_shown(self, fake, monkeypatch):
@@ -211,7 +211,7 @@ def test_it_waits_for_another_process(fake, monkeypatch):
     held, told = threading.Event(), threading.Event()
 
     def hold():
-        with walks.alone():
+        with walks.exclusive():
             held.set()
             told.wait(30)
         connection.close()
@@ -229,7 +229,7 @@ def test_it_waits_for_another_process(fake, monkeypatch):
     heard, out = Heard(), io.StringIO()
     call_command("reconcile", stdout=out, stderr=heard)
     other.join()
-    assert heard.getvalue() == "Another process is already checking the index. Waiting until it finishes.\n"
+    assert heard.getvalue() == "Another process is reconciling. Waiting until it has finished.\n"
     assert "1 tags added" in out.getvalue()
 
 
@@ -264,14 +264,14 @@ def test_kill_9(fake):
         try:
             assert wait_until(lambda: reached.is_set() or process.poll() is not None, 120)
             assert reached.is_set(), process.stderr.read().decode()
-            with pytest.raises(walks.AlreadyWalking):
+            with pytest.raises(walks.AlreadyRunning):
                 walks.begin()
         finally:
             process.kill()
             killed.set()
     fake.strange = lambda request: None
     lines = run()
-    assert "6 repositories checked" in lines[-1]
+    assert "6 repositories compared" in lines[-1]
     assert Reconcile.objects.get().state == Reconcile.State.DONE
     assert sorted(namespace.images.values_list("name", "tag_count")) == [(f"app{number}", 1) for number in range(6)]
     assert "team/app3:v1: added" in lines
@@ -308,9 +308,9 @@ class TestByItself:
             told.append([record.getMessage() for record in caplog.records if record.levelname != "DEBUG"])
             single = {record.getMessage() for record in caplog.records if record.levelname == "DEBUG"}
             assert single >= {
-                f"nobodys/app{number}: is in the registry, but nobody owns its namespace" for number in range(3)
+                f"nobodys/app{number}: is in the registry, but its namespace has no owner" for number in range(3)
             }
-        summary = "reconcile: 4 repositories checked, {}3 repositories without an owner, 3 with problems."
+        summary = "reconcile: 4 repositories compared, {}3 repositories without owner, 3 with a problem."
         assert told == [["team/app:v1: added", summary.format("1 tags added, ")], [summary.format("")]]
 
     def test_the_job_says_nothing_where_all_is_in_order(self, fake, caplog):

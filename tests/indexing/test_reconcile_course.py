@@ -57,7 +57,7 @@ class TestAsking:
 
     def test_agreeing_goes_on(self, fake, image, lost):
         walk, _lines = walk_over()
-        reconcile.walk_on(walk, agreed=15)
+        reconcile.resume(walk, agreed=15)
         assert (walk.state, walk.counts["removed"], image.tags.count()) == (State.DONE, 15, 25)
         image.refresh_from_db()
         assert image.tag_count == 25
@@ -67,7 +67,7 @@ class TestAsking:
         for number in range(15, 30):
             del fake.repositories[image.repository][f"v{number}"]
         walk_over()
-        reconcile.walk_on(walk, agreed=15)
+        reconcile.resume(walk, agreed=15)
         assert (walk.state, walk.counts["missing"], image.tags.count()) == (State.ASKING, 30, 40)
 
     def test_the_next_walk_is_not_blocked(self, fake, image, lost):
@@ -138,7 +138,7 @@ class TestGoingOn:
                 raise Killed
 
         with pytest.raises(Killed):
-            walk_over(moved=kill)
+            walk_over(on_progress=kill)
         fake.push("team/later", "v1")
         asked = len(fake.asked("tags/list"))
         walk, _lines = walk_over()
@@ -185,7 +185,7 @@ class TestGoingOn:
             walk = reconcile.begin()
             tracemalloc.start()
             try:
-                reconcile.walk_on(walk, report=lambda line: None)
+                reconcile.resume(walk, report=lambda line: None)
                 return tracemalloc.get_traced_memory()[1]
             finally:
                 tracemalloc.stop()
@@ -266,12 +266,12 @@ class TestTwoWalkers:
         def interfere(walk):
             if walk.done == 5:
                 answers.append(self.other(lambda: walk_over()))
-                answers.append(self.other(lambda: reconcile.walk_on(Reconcile.objects.get())))
+                answers.append(self.other(lambda: reconcile.resume(Reconcile.objects.get())))
                 answers.append(self.other(jobs.reconcile))
                 answers.append(self.other(lambda: walk_over(image.repository)[0].state))
 
-        walk, _lines = walk_over(moved=interfere)
-        assert [type(answer) for answer in answers[:2]] == [reconcile.AlreadyWalking] * 2
+        walk, _lines = walk_over(on_progress=interfere)
+        assert [type(answer) for answer in answers[:2]] == [reconcile.AlreadyRunning] * 2
         assert answers[2:] == [None, State.DONE]
         assert (walk.state, walk.done, walk.total) == (State.DONE, 11, 11)
         # One was added by the walk over it alone.
@@ -282,12 +282,12 @@ class TestTwoWalkers:
             pass
 
         def die():
-            with contextlib.suppress(Killed), reconcile.alone():
+            with contextlib.suppress(Killed), reconcile.exclusive():
                 connection.close()
                 raise Killed
 
         self.other(die)
-        with reconcile.alone():
+        with reconcile.exclusive():
             pass
 
     def test_the_lock_is_given_back(self, fake, image):

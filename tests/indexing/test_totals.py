@@ -37,7 +37,7 @@ class TestTotals:
         Image.objects.filter(pk=image.pk).update(**wrong)
         walk, lines = walk_over()
         assert Image.objects.filter(pk=image.pk).values(*right).get() == right
-        assert lines == ["team/app: totals corrected"]
+        assert lines == ["team/app: the totals were wrong, and were corrected"]
         assert walk.counts["totals"] == 1
         assert AuditEvent.objects.get(action="index.mended").detail["totals"] is True
 

@@ -167,7 +167,7 @@ def test_it_ends_when_nothing_can_be_served(registry_program, tmp_path):
         cache.wait_for_line(AWAY)
         os.kill(cache.registry_pid(), signal.SIGKILL)
         assert cache.process.wait(20) == 1
-        cache.wait_for_line("The registry of the Docker Hub cache has stopped")
+        cache.wait_for_line("The registry that serves the cached images has exited")
 
 
 def test_it_stops_with_all_that_it_started(cache):
@@ -379,7 +379,7 @@ class TestUpstream:
         seen = []
         for _ in range(10):
             wait = upstream.ask()
-            seen.append((upstream.there, wait))
+            seen.append((upstream.available, wait))
         assert seen == [
             (False, 10), (True, 60), (True, 10), (True, 10), (True, 60),
             (True, 10), (True, 10), (False, 10), (False, 10), (True, 60),

@@ -151,7 +151,7 @@ class TestServer:
         server.start()
         assert (server.data.with_name("postgres.unfinished.3") / left).exists()
         assert all((folder / "kept").exists() for folder in earlier), "nothing that was set aside is deleted"
-        assert "is incomplete and is created again" in capsys.readouterr().out
+        assert "was never finished and is created again" in capsys.readouterr().out
 
     @pytest.mark.parametrize("file", ["postmaster.opts", "backup_label", "backup_manifest"])
     def test_a_cluster_that_was_used_is_never_set_aside(self, server, file):

@@ -103,7 +103,7 @@ class TestNumber:
 
     def log(self, folder, clock, burst=20_000, rate=5_000):
         made = Log(burst, rate, clock)
-        made.keep(folder, 10_000_000)
+        made.add_files(folder, 10_000_000)
         return made
 
     @pytest.mark.parametrize("text", ["", "x", "x" * 500])
@@ -136,11 +136,11 @@ class TestNumber:
         for _ in range(1000):
             made.write("x" * 100, "registry")
         before = kept(tmp_path)
-        made.tell_left_out()
+        made.report_dropped()
         assert kept(tmp_path) == before, "while nothing may be written nothing is"
         clock.now += 1
-        made.tell_left_out()
-        made.tell_left_out()
+        made.report_dropped()
+        made.report_dropped()
         assert kept(tmp_path)[len(before) :] == [
             f"registry │ {1000 - len(before)} lines left out: more than {5_000 / 1024:g} KiB a second."
         ]
@@ -166,7 +166,7 @@ class TestNumber:
     def test_the_supervisor_never_waits_to_say_it(self, tmp_path, clock):
         made = self.log(tmp_path, clock)
         with made._lock:  # as held by whoever writes to an output that takes nothing
-            made.tell_left_out()
+            made.report_dropped()
 
 
 class TestRecords:
@@ -279,7 +279,7 @@ class TestKept:
         monkeypatch.setattr(sys, "stdout", shown)
         monkeypatch.delenv("NO_COLOR", raising=False)
         made = Log()
-        made.keep(tmp_path, 10_000)
+        made.add_files(tmp_path, 10_000)
         made.write("one", "worker")
         made.write("")
         made.write("two\nthree")
@@ -290,7 +290,7 @@ class TestKept:
 
     def test_the_first_password_is_in_none(self, tmp_path, monkeypatch, capsys):
         monkeypatch.setattr(log, "LOG", Log())
-        log.LOG.keep(tmp_path, 10_000)
+        log.LOG.add_files(tmp_path, 10_000)
         read, write = os.pipe()
         with os.fdopen(write, "wb") as child:
             thread = follow(os.fdopen(read, "rb"), "prepare", plain=("Password: ",))
@@ -301,7 +301,7 @@ class TestKept:
 
     def test_none_unless_wanted(self, tmp_path):
         made = Log()
-        made.keep(tmp_path / "log", 0)
+        made.add_files(tmp_path / "log", 0)
         made.write("one")
         assert not (tmp_path / "log").exists()
         assert environment.load({}).log_files_mb == 100

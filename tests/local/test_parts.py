@@ -15,7 +15,7 @@ import yaml
 
 from console.installation import environment, keys
 from console.local import __main__, linux, orphans, ports, registry
-from console.local.children import LOOK_AGAIN_SIGNAL, Child
+from console.local.children import RECONCILE_SIGNAL, Child
 from console.local.problems import Problem
 from console.local.supervisor import Stopped, Supervisor
 from tests.support.stack import wait_until
@@ -271,7 +271,7 @@ class TestSupervisor:
         supervisor = Supervisor(tmp_path)
         child = self.child("thing", "import time; time.sleep(60)")
         supervisor.start(child)
-        with pytest.raises(Problem, match="did not start within"):
+        with pytest.raises(Problem, match="did not become ready"):
             supervisor.wait_for(lambda: False, [child], seconds=1)
         supervisor.stop()
         assert capfd.readouterr().out.count("Still waiting for the thing ...") == 1
@@ -280,7 +280,7 @@ class TestSupervisor:
         supervisor = Supervisor(tmp_path)
         child = self.child("thing", "import time; time.sleep(60)")
         supervisor.start(child)
-        with pytest.raises(Problem, match="did not start within"):
+        with pytest.raises(Problem, match="did not become ready"):
             supervisor.wait_for(lambda: False, [child], seconds=0.2)
         supervisor.stop()
         assert not child.running
@@ -318,7 +318,7 @@ time.sleep(60)
             supervisor.run_once(self.child("bad", "raise SystemExit(1)"))
 
     def test_a_worker_that_does_not_listen_yet_is_not_killed_by_it(self, tmp_path, capfd):
-        taken = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, LOOK_AGAIN_SIGNAL)
+        taken = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, RECONCILE_SIGNAL)
         before = {number: signal.getsignal(number) for number in taken}
         code = """
 import os, signal, time
@@ -358,15 +358,15 @@ while signal.sigwait({signal.SIGUSR1}):
         class Guard:
             answers = [False, True, False]
 
-            def look(self):
+            def check(self):
                 return self.answers.pop(0)
 
-        look = __main__._look_after(supervisor, Guard(), worker)
+        check = __main__._storage_check(supervisor, Guard(), worker)
         supervisor.start(worker)
         supervisor.start(registry)
         try:
             wait_until(lambda: heard("up"), "the worker runs")
-            assert [look(), look(), look()] == [False, True, False]
+            assert [check(), check(), check()] == [False, True, False]
             wait_until(lambda: heard("looks again") == 1, "the worker hears of it")
             (tmp_path / environment.RESTART_REQUEST).touch()
             deadline = time.monotonic() + 20

@@ -188,7 +188,7 @@ class TestUpgrading:
     def test_without_a_network_the_older_one_runs_and_it_is_tried_once_a_day(self, data_dir, mirror, older, capsys):
         shutil.rmtree(mirror.folder / "dists")
         assert registry_program.find_or_fetch(data_dir).path == older[1]
-        assert "Could not download a package with the fix" in capsys.readouterr().out
+        assert "No package with the fix could be downloaded" in capsys.readouterr().out
         mirror.publish("forky", FIXED)
         assert registry_program.find_or_fetch(data_dir).path == older[1]
         assert not capsys.readouterr().out

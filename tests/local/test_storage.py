@@ -89,12 +89,12 @@ class Guarded:
             reading.append((str(program), "serve", str(files[1])))
         self.guard = Guard(self.data, self.children, reading)
 
-    def look(self):
+    def check(self):
         """What the supervisor does in each round."""
         for child in self.children:
             if not child.running and child.retry_at is None:
                 child.plan_restart()
-        return self.guard.look()
+        return self.guard.check()
 
     def push(self, content, number=0):
         """The answer's status; the registry may just be starting."""
@@ -134,18 +134,18 @@ def manifest(number):
 def test_a_push_that_found_no_room_can_be_made_again(guarded, capfd):
     old, new = manifest(1), manifest(2)
     assert guarded.push(old) == 201
-    assert not guarded.look()
+    assert not guarded.check()
     guarded.disk.fill()
     assert guarded.push(new) == 500
     assert place(guarded.data, digest_of(new)).stat().st_size == 0, "the registry has left half of it"
-    assert guarded.look()
-    assert not guarded.look()
+    assert guarded.check()
+    assert not guarded.check()
     assert "The disk is nearly full" in capfd.readouterr().out
     assert [guarded.push(new, number) for number in (0, 1)] == [405, 405]
     assert guarded.pull(old).content == old
     guarded.disk.room()
-    assert guarded.look()
-    assert "The disk has free space again" in capfd.readouterr().out
+    assert guarded.check()
+    assert "There is enough disk space again" in capfd.readouterr().out
     assert guarded.push(new) == 201
     assert guarded.pull(new).content == new
     assert guarded.pull(old).content == old
@@ -157,7 +157,7 @@ def test_what_a_killed_registry_left_goes_before_it_is_started_again(guarded):
     put(guarded.data, b"", digest_of(content))
     guarded.children[1].process.kill()
     guarded.children[1].process.wait()
-    assert wait_until(guarded.look, "it is started again")
+    assert wait_until(guarded.check, "it is started again")
     assert guarded.push(content) == 201
     assert guarded.pull(content).content == content
 

@@ -98,7 +98,7 @@ def test_what_dies_is_started_again(stack, name):
 
     wait_until(started_again, f"{name} is started again")
     assert seen <= {200, 503}
-    assert f"The {name} was killed by SIGKILL. It restarts" in stack.log()
+    assert f"The {name} was killed by SIGKILL. It is restarted" in stack.log()
     wait_until(lambda: answers(stack), "everything answers again")
     wait_until(
         lambda: requests.get(f"{stack.console_url}/sign-in/", timeout=10).status_code == 200, "pages answer again"

@@ -68,7 +68,7 @@ class TestTakenBack:
         for one in ("new", "moved", "multi", alone.digest, about.digest):
             told(image.repository, one)
         told(f"{name}/planted", "v1")
-        reconcile.walk_on(reconcile.begin([image.repository, f"{name}/planted"]))
+        reconcile.resume(reconcile.begin([image.repository, f"{name}/planted"]))
         assert set(image.tags.values_list("name", flat=True)) == {"kept", "moved"}
         assert finish() == 1
         assert Namespace.objects.get(name=name).owner == new
@@ -77,7 +77,7 @@ class TestTakenBack:
         assert disk.blobs(image.repository) == {*kept.blobs, *moved.blobs}
         assert disk.left_of(f"{name}/planted") == []
         assert not Image.objects.filter(full_name=f"{name}/planted").exists()
-        reconcile.walk_on(reconcile.begin([image.repository]))
+        reconcile.resume(reconcile.begin([image.repository]))
         image.refresh_from_db()
         assert tags.agrees(image) == {"kept", "moved"}
 
@@ -148,7 +148,7 @@ class TestTakenBack:
         hints.sync_repository(image.repository)
         assert image.tags.exists()
         assert finish() == 1
-        reconcile.walk_on(reconcile.begin([image.repository]), share=100)
+        reconcile.resume(reconcile.begin([image.repository]), share=100)
         assert not image.tags.exists()
 
 

@@ -18,14 +18,14 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 
 from console.accounts.models import Account
 from console.installation.environment import BASE_DIR
-from console.local.children import LOOK_AGAIN_SIGNAL
+from console.local.children import RECONCILE_SIGNAL
 from console.operations import jobs as operations_jobs
 from console.operations.worker import run_worker
 from console.registry import jobs as image_jobs
 from console.registry.connection import registry
 from console.registry.index import hints
 from console.registry.index import jobs as index_jobs
-from console.registry.index.reconcile import AlreadyWalking
+from console.registry.index.reconcile import AlreadyRunning
 from console.registry.index.sync import reread_image
 from console.repositories.models import Image
 from console.repositories.services import mark_image_for_deletion
@@ -97,12 +97,12 @@ class TestWorker:
 @pytest.mark.usefixtures("queue")
 def test_a_signal_makes_a_worker_look_at_everything_again(monkeypatch):
     """The supervisor sends it when the registry was started anew; neither the worker's start nor the hour is needed."""
-    looked, number = threading.Event(), LOOK_AGAIN_SIGNAL
+    looked, number = threading.Event(), RECONCILE_SIGNAL
     before = {one: signal.getsignal(one) for one in (number, signal.SIGTERM, signal.SIGINT)}
 
     def begin():
         looked.set()
-        raise AlreadyWalking
+        raise AlreadyRunning
 
     def send():
         # Without the worker's handler it would end this process.
@@ -160,7 +160,7 @@ def test_a_job_that_is_no_longer_there_keeps_no_place(monkeypatch, caplog):
     image = ImageFactory()
     mark_image_for_deletion(image.namespace.owner, image)
     run_worker(wait=False)
-    assert "how a job ended is not stored: Job was not found" in caplog.text
+    assert "a job's result is not stored: Job was not found" in caplog.text
 
 
 @pytest.mark.usefixtures("queue")

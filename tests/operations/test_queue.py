@@ -13,7 +13,7 @@ from procrastinate.periodic import PeriodicDeferrer
 
 from console.jobs.queue import LATER_PRIORITY, KeepTrying
 from console.operations.jobs import raise_waiting
-from console.operations.worker import _PatientManager
+from console.operations.worker import _RetryingJobManager
 from console.registry.jobs import forget_documents
 from registry_client import Denied, MalformedManifest, RegistryUnavailable, Unauthorized
 
@@ -63,7 +63,7 @@ class TestPeriodicJobs:
     @pytest.fixture
     def opened(self, monkeypatch):
         with app.replace_connector(app.connector.get_worker_connector()) as opened, monkeypatch.context() as patched:
-            patched.setattr(opened, "job_manager", _PatientManager(opened.connector))
+            patched.setattr(opened, "job_manager", _RetryingJobManager(opened.connector))
             yield opened
 
     def test_they_are_passed_over_without_a_statement_that_fails(self, opened, tasks, monkeypatch):

@@ -15,8 +15,8 @@ from console.installation.environment import BASE_DIR
 from console.jobs import outages
 from console.namespaces.models import Namespace
 from console.repositories import search
-from console.web.concurrency_limit import ShareMiddleware
-from console.web.deadlines import has_gone
+from console.web.concurrency_limit import ConcurrencyLimitMiddleware
+from console.web.deadlines import has_disconnected
 from tests.support.responses import text_of
 
 pytestmark = pytest.mark.django_db
@@ -86,7 +86,7 @@ class TestNobodyWaits:
     def test_a_connection_that_broke(self, pair):
         ours, _theirs = pair
         ours.close()
-        assert has_gone(ours)
+        assert has_disconnected(ours)
 
 
 class TestStatements:
@@ -147,7 +147,7 @@ class TestShare:
                 return HttpResponse()
 
             waiting = []
-            middleware = ShareMiddleware(answer)
+            middleware = ConcurrencyLimitMiddleware(answer)
             request.session = session or {SESSION_KEY: str(ann.pk)}
             answers.append(middleware(request).status_code)
             return answers

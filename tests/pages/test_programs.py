@@ -36,7 +36,7 @@ def test_no_session_is_looked_for(client, opened, name):
 
 
 def test_a_person_has_one(opened, rf):
-    api_endpoints.ProgramsMiddleware(SessionMiddleware(lambda request: request))(rf.get("/images/"))
+    api_endpoints.ApiEndpointsMiddleware(SessionMiddleware(lambda request: request))(rf.get("/images/"))
     assert opened == ["/images/"]
 
 
@@ -58,7 +58,7 @@ def test_another_host_is_refused(name):
 def test_who_acts_is_nobody_and_from_where(rf):
     seen = []
 
-    class Middleware(api_endpoints.ProgramsMiddleware):
+    class Middleware(api_endpoints.ApiEndpointsMiddleware):
         _views = {"/token/": lambda _request: seen.append((origin().actor(), origin().address))}
 
     Middleware(None)(rf.get("/token/", REMOTE_ADDR="192.0.2.7"))

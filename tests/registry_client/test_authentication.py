@@ -149,7 +149,7 @@ def test_tokens_of_many_repositories_do_not_fill_the_memory(clock):
     tokens = SignedTokens(sign)
     for number in range(3000):
         tokens.authorization((str(number),), None)
-    assert len(tokens._tokens._kept) == 1000
+    assert len(tokens._tokens._cached) == 1000
     tokens.authorization(("2999",), None)
     tokens.authorization(("0",), None)
     assert len(signed) == 3001

@@ -373,7 +373,7 @@ class TestProviderAway:
     def test_when_many_wait_for_it_others_do_not(self, provider, client, monkeypatch):
         away = "Can’t reach Example. Try again later."
         places = threading.BoundedSemaphore(1)
-        monkeypatch.setattr(single_sign_on, "_places", places)
+        monkeypatch.setattr(single_sign_on, "_slots", places)
         back = provider.authorize(leave(client))
         provider.fetched.clear()
         places.acquire()

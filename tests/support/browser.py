@@ -1,4 +1,4 @@
-"""Chromium, and people who use the console with it."""
+"""Fixtures for tests in Chromium: the browser, and signed-in users."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ REGISTRY_PASSWORD = "registry pass 1"
 
 @pytest.fixture(scope="module")
 def chromium():
-    """A headless Chromium, closed with a module's last test: while it is open, Django takes the thread for a loop's."""
+    """A headless Chromium for one module: while it is open, Django believes the thread runs an event loop."""
     from playwright.sync_api import expect, sync_playwright
 
-    # A machine that is busy with something else shows the right thing later, not a wrong one.
+    # A long timeout: on a busy machine the expected state comes late.
     expect.set_options(timeout=20_000)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
@@ -32,7 +32,7 @@ def chromium():
 
 @pytest.fixture
 def person(chromium, stack):
-    """Makes people: each with an account of their own, signed in in a browser of their own."""
+    """Factory of users, each with an account and a signed-in browser."""
     from tests.support.browser_user import BrowserUser
 
     contexts = []
@@ -54,7 +54,7 @@ def person(chromium, stack):
 
 @pytest.fixture
 def registry_of(stack):
-    """Opens a client of the registry as somebody who is activated."""
+    """Factory of registry clients of activated accounts."""
     clients = []
 
     def open_client(username, password=REGISTRY_PASSWORD):
@@ -68,7 +68,7 @@ def registry_of(stack):
 
 @pytest.fixture
 def pusher(registry_of):
-    """Pushes small images as somebody who is activated."""
+    """Pushes small images as an activated account."""
 
     def push(username, repository, *tags, password=REGISTRY_PASSWORD):
         return [push_image(registry_of(username, password), repository, tag) for tag in tags]
@@ -78,5 +78,5 @@ def pusher(registry_of):
 
 @pytest.fixture
 def unique():
-    """Makes names that nobody else has."""
+    """Factory of unique names."""
     return lambda word="team": f"{word}-{uuid.uuid4().hex[:8]}"

@@ -1,4 +1,4 @@
-"""A person at the console: what they do, by the names that stand on the pages."""
+"""A user of the console: actions by the labels on the pages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 
 class BrowserUser:
-    """One person in one browser."""
+    """A user in a browser."""
 
     def __init__(self, page: Page, base: str) -> None:
         self.page = page

@@ -1,4 +1,4 @@
-"""Doing several things in the same moment."""
+"""Run several actions concurrently, to provoke races."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from django.db import close_old_connections, connection
 
 
 def all_at_once(*actions):
-    """Do these in a thread each; what they raised."""
+    """Run each action in a thread at the same time; returns the exceptions."""
     start, problems = threading.Barrier(len(actions)), []
 
     def run(action):

@@ -1,4 +1,4 @@
-"""What the registry's storage folder holds, read past the registry (Distribution, "storage driver paths")."""
+"""Read the registry's storage folder directly (Distribution, "storage driver paths")."""
 
 from __future__ import annotations
 
@@ -14,37 +14,37 @@ def _folder(repository, root):
 
 
 def tags(repository, root=None):
-    """The digest that each tag of the repository points at."""
+    """The digest of each tag of the repository."""
     folder = _folder(repository, root) / "_manifests" / "tags"
     return {link.parents[1].name: link.read_text() for link in folder.glob("*/current/link")}
 
 
 def manifests(repository, root=None):
-    """The digests of the manifests that the repository has."""
+    """The digests of the repository's manifests."""
     folder = _folder(repository, root) / "_manifests" / "revisions"
     return {link.read_text() for link in folder.glob("*/*/link")}
 
 
 def blobs(repository, root=None):
-    """The digests of the blobs that the repository has a link to."""
+    """The digests of the blobs that the repository links to."""
     return {link.read_text() for link in (_folder(repository, root) / "_layers").glob("*/*/link")}
 
 
 def left_of(repository, root=None):
-    """Every link that the repository still has."""
+    """All remaining links of the repository."""
     return sorted(str(link) for link in _folder(repository, root).rglob("link"))
 
 
 def stored():
-    """Digests of everything that is stored, whoever has a link to it."""
+    """The digests of all stored blobs, linked or not."""
     return {data.parent.name for data in (ROOT / "blobs").glob("*/*/*/data")}
 
 
 def break_tag(repository, tag, root=None):
-    """Leave the tag's link empty, as a power cut may."""
+    """Make the tag's link empty, as a power failure may."""
     (_folder(repository, root) / "_manifests" / "tags" / tag / "current" / "link").write_text("")
 
 
 def lose(repository):
-    """Remove all that the storage has of the repository."""
+    """Remove the repository from the storage."""
     shutil.rmtree(_folder(repository, None))

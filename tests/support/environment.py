@@ -1,4 +1,4 @@
-"""The environment that the tests run in: a data folder and free ports of their own.
+"""Environment variables of the tests: a separate data folder and free ports.
 
 Loaded by pytest before Django is set up (``-p tests.support.environment``), because the settings read the environment.
 """
@@ -30,10 +30,10 @@ for name in (
 os.environ["DATA_DIR"] = str(FOLDER)
 os.environ["CONSOLE_PORT"] = str(free_port())
 os.environ["REGISTRY_PORT"] = str(free_port())
-# Tests send more in a minute than people do, and see which tables a request writes; those of the limit set their own.
+# No rate limit of changes: tests send many, and check which tables a request writes. Tests of the limit set their own.
 os.environ["CHANGES_PER_MINUTE"] = "0"
 os.environ["DOCKERHUB_PORT"] = str(free_port())
-# No test needs the Internet: nobody answers here unless a test starts somebody.
+# No test needs the Internet: nothing listens here unless a test starts a server.
 os.environ["DOCKERHUB_UPSTREAM"] = f"http://127.0.0.1:{free_port()}"
 os.environ["DOCKERHUB_API"] = f"http://127.0.0.1:{free_port()}"
 
@@ -43,7 +43,7 @@ ENVIRONMENT = environment.load()
 
 
 def remove_folder() -> None:
-    """Remove all that the tests wrote."""
+    """Remove the data folder."""
     shutil.rmtree(FOLDER, ignore_errors=True)
 
 

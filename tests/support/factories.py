@@ -1,4 +1,4 @@
-"""Rows for tests, each valid by itself."""
+"""Factories of rows for tests."""
 
 from __future__ import annotations
 

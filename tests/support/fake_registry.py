@@ -1,4 +1,4 @@
-"""Registries to walk over: an own empty one, and one that exists in memory alone and answers as a test wants."""
+"""Registries for tests of the reconcile: an empty real one, and a fake one in memory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.pushed_images import OCI_INDEX
 
 @contextlib.contextmanager
 def own_registry(program, folder, settings):
-    """A real registry that holds nothing and asks for no authorization: what the console then works with."""
+    """Use a real, empty registry without authentication for the console."""
     with running_registry(program, folder) as url:
         settings.CONSOLE_REGISTRY_URL = url
         yield url
@@ -26,7 +26,7 @@ def own_registry(program, folder, settings):
 
 @contextlib.contextmanager
 def fake_registry(settings, monkeypatch):
-    """A ``FakeRegistry`` that the console then works with."""
+    """Use a ``FakeRegistry`` for the console."""
     monkeypatch.setattr(connections, "_BACKOFF_SECONDS", 0.0)
     fake = FakeRegistry()
     settings.CONSOLE_REGISTRY_URL = fake.server.url
@@ -39,7 +39,7 @@ def digest_of(content: bytes) -> str:
 
 
 class FakeRegistry:
-    """Answers as a registry does from ``repositories``: for each repository its tags, each with a manifest's content.
+    """Answers like a registry from ``repositories``: for each repository its tags, each with a manifest's content.
 
     ``strange`` may answer a request in another way, or return ``None``.
     """
@@ -50,7 +50,7 @@ class FakeRegistry:
         self.server = Server(self._answer)
 
     def push(self, repository: str, *tags: str, number: int = 0) -> str:
-        """Point the tags at an index of nothing; another ``number`` is another one. Its digest."""
+        """Point the tags at an empty index, a different one for each ``number``; returns its digest."""
         index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [], "annotations": {"n": str(number)}}
         content = json.dumps(index).encode()
         self.repositories.setdefault(repository, {}).update(dict.fromkeys(tags, content))
@@ -58,8 +58,8 @@ class FakeRegistry:
 
     def asked(self, word: str) -> list[str]:
         """The requests so far with ``word`` in them."""
-        told = [f"{request.method} {request.path}" for request in self.server.requests]
-        return [line for line in told if word in line]
+        lines = [f"{request.method} {request.path}" for request in self.server.requests]
+        return [line for line in lines if word in line]
 
     def _answer(self, request: Request) -> Reply:
         return self.strange(request) or self._usual(request)
@@ -96,14 +96,14 @@ class FakeRegistry:
 
 
 def walk_over(*repositories, adopt_for="", **options):
-    """A walk to its end, and what it told."""
+    """Reconcile to the end; returns the run, and the lines that it reported."""
     lines = []
-    walk = reconcile.walk_on(reconcile.begin(repositories, adopt_for=adopt_for), report=lines.append, **options)
+    walk = reconcile.resume(reconcile.begin(repositories, adopt_for=adopt_for), report=lines.append, **options)
     return walk, lines
 
 
 def indexed(fake, image, *tags):
-    """Tags that the registry has, each with a digest of its own, and the index too."""
+    """Create tags in both registry and index, each with a different digest."""
     digests = [fake.push(image.repository, tag, number=number) for number, tag in enumerate(tags)]
     manifests = Manifest.objects.bulk_create(
         Manifest(image=image, digest=digest, kind=Manifest.Kind.INDEX, size=1) for digest in digests

@@ -1,4 +1,4 @@
-"""What the client is tried against: real registries, a token server, and a server that misbehaves on demand."""
+"""Servers for tests of the registry client: real registries, a token server, and a misbehaving HTTP server."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SERVICE, ISSUER = "test-registry", "test-issuer"
 
 
 def wait_until(condition, seconds=10.0):
-    """Whether ``condition`` comes true before the time is over."""
+    """Poll ``condition``; returns whether it became true before the timeout."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -42,7 +42,7 @@ def wait_until(condition, seconds=10.0):
 
 @contextlib.contextmanager
 def running_registry(program, folder, *, deletes=True, auth=None, port=None, kill=False, more=None):
-    """A registry process with its storage in ``folder``. Gives its address, and with ``kill`` how to kill it too.
+    """Run a registry with its storage in ``folder``. Yields its URL, with ``kill`` also a function that kills it.
 
     :param more: further parts of its configuration.
     """
@@ -148,7 +148,7 @@ class Request:
 
 @dataclass
 class Reply:
-    """An answer. With ``cut`` the connection is closed after so many bytes of the body, and after ``after``."""
+    """A response. With ``cut`` the connection is closed after so many bytes of the body, and after ``after``."""
 
     status: int = 200
     body: bytes = b""
@@ -169,15 +169,15 @@ def error_reply(status, code, message="", **headers):
 
 class _HTTPServer(http.server.ThreadingHTTPServer):
     daemon_threads = True
-    # Handlers of connections that are kept open end with the process.
+    # Do not wait for handlers of open connections; they end with the process.
     block_on_close = False
 
     def handle_error(self, request, client_address):
-        """Nothing: clients that hang up are part of the tests."""
+        """Do nothing: clients that disconnect are part of the tests."""
 
 
 class Server:
-    """An HTTP server of one test. ``answer`` gets each request and returns its ``Reply``; ``requests`` keeps them."""
+    """An HTTP server of one test. ``answer`` gets each request and returns its ``Reply``; ``requests`` has all."""
 
     def __init__(self, answer: Callable[[Request], Reply] | None = None) -> None:
         self.requests: list[Request] = []
@@ -242,7 +242,7 @@ class Server:
         self._thread.start()
 
     def replies(self, *replies: Reply) -> None:
-        """Give these in order, the last one again and again."""
+        """Send these responses in order, the last one repeatedly."""
         waiting = list(replies)
         self.answer = lambda request: waiting.pop(0) if len(waiting) > 1 else waiting[0]
 
@@ -253,7 +253,7 @@ class Server:
 
 
 class TokenServer(Server):
-    """The realm of a registry: knows one account, and what it may have; ``granted`` limits that further."""
+    """The token server of a registry, with one account; ``granted`` limits its scopes."""
 
     def __init__(self, signer: Signer, username: str, password: str) -> None:
         super().__init__(self._grant)

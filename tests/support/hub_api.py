@@ -1,4 +1,4 @@
-"""A small Docker Hub: serves its public API's pages, in the shape that is documented, and misbehaves on demand."""
+"""A fake Docker Hub API: serves pages in the documented format, and misbehaves on demand."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PREFIX = "/v2/repositories/library/"
 
 
 def image(name, *, description="", stars=1, pulls=10, updated="2026-11-20T10:00:00.123456Z"):
-    """A row of the list of repositories, with the fields that are not read as well."""
+    """A row of the list of repositories, including fields that are not used."""
     return {
         "name": name,
         "namespace": "library",
@@ -75,9 +75,9 @@ def tag(name, *, pushed="2026-11-20T10:00:00.5Z", images=None, size=None):
 
 
 class Hub:
-    """``images`` and ``tags`` are what it has; ``asked`` the paths that were asked for, with their conditions.
+    """``images`` and ``tags`` are its content; ``asked`` has the requested paths, with their conditions.
 
-    ``answers`` replaces the next answers: each is ``(status, headers, body)``, or ``None`` for the usual one.
+    ``answers`` replaces the next responses: each is ``(status, headers, body)``, or ``None`` for the usual one.
     """
 
     def __init__(self, port: int = 0) -> None:
@@ -85,7 +85,7 @@ class Hub:
         self.tags: dict[str, list[dict]] = {}
         self.answers: list[tuple[int, dict[str, str], bytes] | None] = []
         self.asked: list[tuple[str, str | None]] = []
-        # The first offset that is refused to those without an account.
+        # The first offset that is rejected for anonymous clients.
         self.offset_limit: int | None = None
         self.validators = True
         hub = self

@@ -1,4 +1,4 @@
-"""Docker Hub as the tests have it: a registry of their own that anybody may read, and the cache before it."""
+"""A registry in place of Docker Hub, and the cache of it."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from tests.support.stack import wait_until
 
 
 class Anonymous:
-    """No credentials at all."""
+    """No credentials."""
 
     def authorization(self, scopes, challenge):
         return None
 
 
 class Upstream:
-    """A registry without any authentication, in the place of Docker Hub: it can be filled, stopped, started again."""
+    """A registry without authentication in place of Docker Hub; it can be filled, stopped and restarted."""
 
     def __init__(self, program: Path, folder: Path) -> None:
         self.program, self.folder, self.port = program, folder, free_port()
@@ -54,19 +54,19 @@ class Upstream:
         wait_until(lambda: answers(self.url) == 200, "the upstream answers")
 
     def stop(self) -> None:
-        """Take it away."""
+        """Stop it."""
         if self.process is not None:
             self.process.kill()
             self.process.wait(10)
             self.process = None
 
     def client(self) -> RegistryClient:
-        """A client that may write to it."""
+        """A client that can push to it."""
         return RegistryClient(self.url, Anonymous(), retries=1)
 
 
 class Cache:
-    """The cache's launcher without the rest of the product; it takes the tokens that the tests sign."""
+    """The cache's launcher without the rest of the product; it accepts tokens that the tests sign."""
 
     def __init__(self, program: Path, folder: Path, upstream: str, **variables: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -105,7 +105,7 @@ class Cache:
             self.lines.append(raw.decode(errors="replace").rstrip())
 
     def wait_for_line(self, text: str) -> None:
-        """Wait until it prints a line that holds ``text``, after the line that was waited for last."""
+        """Wait until it prints a line with ``text``, after the last line found in this way."""
 
         def look():
             for number, line in enumerate(self.lines[self._seen :], start=self._seen):
@@ -117,16 +117,16 @@ class Cache:
         wait_until(look, f"{text} after line {self._seen} of {self.lines}")
 
     def wait_until_it_holds(self, repository: str, digests: list[str]) -> None:
-        """Wait until blobs are in its storage."""
+        """Wait until its storage has these blobs."""
         wait_until_held(self.folder, repository, digests)
 
     def registry_pid(self) -> int | None:
-        """The registry process that it runs just now, if any."""
+        """The PID of its current registry process, if any."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
         return int(children[0]) if children else None
 
     def stop(self) -> int | None:
-        """Stop it; its exit code."""
+        """Stop it; returns its exit code."""
         if self.process is None:
             return None
         self.process.terminate()
@@ -143,7 +143,7 @@ class Cache:
 
 
 def wait_until_held(data_dir: Path, repository: str, digests: list[str]) -> None:
-    """Wait until the cache's storage has blobs: it answers first, and keeps what it answered a moment later."""
+    """Wait until the cache's storage has these blobs: it stores them a moment after the response."""
     links = data_dir / "dockerhub" / "data" / "docker" / "registry" / "v2" / "repositories" / repository / "_layers"
     wait_until(
         lambda: all((links / digest.replace(":", "/") / "link").exists() for digest in digests),
@@ -152,7 +152,7 @@ def wait_until_held(data_dir: Path, repository: str, digests: list[str]) -> None
 
 
 def answers(url: str) -> int:
-    """The status that a registry answers with; 0 when nobody does."""
+    """The status of a registry's response; 0 if there is none."""
     try:
         return requests.get(f"{url}/v2/", timeout=5).status_code
     except requests.ConnectionError:
@@ -161,7 +161,7 @@ def answers(url: str) -> int:
 
 @contextmanager
 def running(thing):
-    """Start it, and stop it in the end."""
+    """Start it, and stop it at the end."""
     try:
         thing.start()
         yield thing

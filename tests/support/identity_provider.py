@@ -1,4 +1,4 @@
-"""A small OpenID Connect provider: real HTTP, real signatures, and whatever can be wrong with them."""
+"""A small OpenID Connect provider: real HTTP and signatures, with errors on demand."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 CLIENT, SECRET = "my-images", "the client's secret, of 32 bytes or more"
-# Made once: it takes a while.
+# Generated once, because it is slow.
 RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 EC = ec.generate_private_key(ec.SECP256R1())
 STRANGER = ec.generate_private_key(ec.SECP256R1())
@@ -27,7 +27,7 @@ def _public(key, algorithm, kid):
 
 
 class Provider:
-    """Who signs in there is ``person``. ``spoil`` may change the claims, ``sign`` makes the token of them."""
+    """The identity provider. ``person`` signs in; ``spoil`` may change the claims, ``sign`` creates the token."""
 
     def __init__(self):
         self.reset()
@@ -55,7 +55,7 @@ class Provider:
         return jwt.encode(claims, self.key, self.algorithm, headers={"kid": self.kid})
 
     def authorize(self, address):
-        """What somebody's browser does there who agrees: where it is sent back to."""
+        """The user agrees at the provider; returns the URL that the browser is redirected to."""
         asked = {name: values[0] for name, values in parse_qs(urlsplit(address).query).items()}
         self.asked.append(asked)
         assert asked["response_type"] == "code"

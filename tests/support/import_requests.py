@@ -1,4 +1,4 @@
-"""Asking for transfers and doing them: what their tests share."""
+"""Request and run imports in tests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.http_servers import Reply, error_reply
 
 
 def official():
-    """An official image's name that no other test uses."""
+    """A unique name of an official image."""
     return f"image{uuid.uuid4().hex[:12]}"
 
 
@@ -27,7 +27,7 @@ def bring(namespace, text, *, target="mine", tag="v1", platforms=(), login=None)
 
 
 def run(transfer):
-    """Both steps, as the worker would do them; the transfer as it is then, None when it has succeeded."""
+    """Run both steps, like the worker; returns the transfer, ``None`` if it has succeeded."""
     transfer.refresh_from_db()
     jobs.fetch(transfer.pk, transfer.attempt)
     jobs.finish(transfer.pk, transfer.attempt) if ready(transfer) else None
@@ -35,7 +35,7 @@ def run(transfer):
 
 
 def ready(transfer):
-    """Whether the second step was asked for."""
+    """Whether the second step is queued."""
     from procrastinate.contrib.django.models import ProcrastinateJob
 
     return ProcrastinateJob.objects.filter(
@@ -52,7 +52,7 @@ def tag_of(made, name="v1"):
 
 
 def pulled(made, reference="v1"):
-    """Fetch everything that a client would; the digest."""
+    """Pull an image like a client; returns the digest."""
     manifest = registry().manifest(made.repository, reference)
     if manifest.is_index:
         for child in manifest.children:
@@ -72,7 +72,7 @@ def manifest_reply(content, media_type):
 
 
 def serving(pushed_manifest, media_type, blobs, *, spoil=None):
-    """What a registry answers that has one image; ``spoil`` may give another answer instead."""
+    """The responses of a registry with one image; ``spoil`` may return another response."""
 
     def answer(request):
         if spoil is not None and (other := spoil(request)) is not None:

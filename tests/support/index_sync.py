@@ -1,4 +1,4 @@
-"""What a notification leads to, done at once: the index brought in line with the registry."""
+"""Sync a tag immediately, without a notification and a job."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from console.registry.index.sync import Outcome, TagSync
 def reread_tag(
     repository: str, tag: str, *, pushed_at: datetime.datetime | None = None, pushed_by: str = ""
 ) -> Outcome:
-    """Bring one tag's row, and its image's totals, in line with the registry."""
-    reader = TagSync(repository)
-    outcome = reader.sync_tag(tag, pushed_at=pushed_at, pushed_by=pushed_by)
-    reader.refresh_totals()
+    """Sync one tag's row, and its image's totals, with the registry."""
+    tag_sync = TagSync(repository)
+    outcome = tag_sync.sync_tag(tag, pushed_at=pushed_at, pushed_by=pushed_by)
+    tag_sync.refresh_totals()
     return outcome

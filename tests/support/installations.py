@@ -1,4 +1,4 @@
-"""Installations without their processes: a data folder and a database at the tests' server."""
+"""Installations without processes: a data folder, and a database on the tests' server."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def server(dbname="postgres"):
 
 @dataclass
 class Installation:
-    """One that was never started."""
+    """An installation that is not started."""
 
     folder: Path
     database: str
     user: str = "postgres"
 
     def manage(self, *arguments, **variables):
-        """Run a management command; the exit code, and what it said."""
+        """Run a management command; returns the exit code and the output."""
         address = ENVIRONMENT.database_url.replace("/my_images?", f"/{self.database}?")
         address = address.replace("://postgres@", f"://{self.user}@")
         result = subprocess.run(
@@ -46,20 +46,20 @@ class Installation:
         return result.returncode, (result.stdout + result.stderr).strip()
 
     def done(self, *arguments):
-        code, said = self.manage(*arguments)
-        assert code == 0, said
-        return said
+        code, output = self.manage(*arguments)
+        assert code == 0, output
+        return output
 
     def refused(self, *arguments, **variables):
-        """The one sentence of a command that ends with exit code 1."""
-        code, said = self.manage(*arguments, **variables)
-        assert code == 1, said
-        assert said.startswith("CommandError: ")
-        assert "\n" not in said
-        return said.removeprefix("CommandError: ")
+        """Run a command that fails with exit code 1; returns its error message."""
+        code, output = self.manage(*arguments, **variables)
+        assert code == 1, output
+        assert output.startswith("CommandError: ")
+        assert "\n" not in output
+        return output.removeprefix("CommandError: ")
 
     def refused_each(self, *commands):
-        """The sentences of commands that are refused, all in one process: starting it takes longest."""
+        """The error messages of failing commands, all in one process, because starting it takes longest."""
         said = self.run(
             "import json\n"
             "from django.core.management import CommandError, call_command\n"
@@ -82,7 +82,7 @@ class Installation:
             return cursor.fetchall() if cursor.description else []
 
     def migrate(self, targets):
-        """Bring each app to a migration, and no app further than those need: in one go."""
+        """Migrate each app to a migration in one run, and other apps only as far as these need."""
         self.run(
             "from django.db import connection\n"
             "from django.db.migrations.executor import MigrationExecutor\n"
@@ -92,18 +92,18 @@ class Installation:
         )
 
     def run(self, code):
-        """Run Python in it, with Django set up; what it prints."""
+        """Run Python code with Django set up; returns its output."""
         return self.done("shell", "-v0", "-c", code)
 
     def schema(self):
-        """Each table, index, constraint, function, trigger and sequence, as PostgreSQL writes it."""
+        """Each table, index, constraint, function, trigger and sequence, as defined in PostgreSQL."""
         program, _ = client_program("pg_dump", 18)
         command = [program, "-h", ENVIRONMENT.socket_dir, "-U", "postgres", "--schema-only", "--restrict-key=same"]
         result = subprocess.run([*command, self.database], capture_output=True, text=True, check=True)
         return {" ".join(statement.split()) for statement in result.stdout.split("\n\n")}
 
     def state(self):
-        """All that a restore that was refused must leave alone."""
+        """Everything that a refused restore must not change."""
         keys = {path.name: path.read_bytes() for path in (self.folder / "keys").iterdir()}
         tables = self.sql("SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace ORDER BY 1")
         rows = self.sql("SELECT * FROM accounts_account") if ("accounts_account",) in tables else []
@@ -116,7 +116,7 @@ def databases():
 
 
 def create(folder, owner="postgres", like="template1"):
-    """An installation in ``folder`` with a database: an empty one, or a copy of another's."""
+    """Create an installation in ``folder`` with a database: an empty one, or a copy of another."""
     installation = Installation(folder / uuid.uuid4().hex[:8], f"installation_{uuid.uuid4().hex[:12]}", owner)
     installation.folder.mkdir()
     with server() as connection:
@@ -125,14 +125,14 @@ def create(folder, owner="postgres", like="template1"):
 
 
 def drop(installation):
-    """Remove its database."""
+    """Drop its database."""
     with server() as connection:
         connection.execute(f"DROP DATABASE IF EXISTS {installation.database} WITH (FORCE)")
 
 
 @pytest.fixture
 def build(tmp_path):
-    """Makes installations; their databases go in the end."""
+    """Factory of installations; their databases are dropped at the end."""
     made = []
 
     def build(**options):

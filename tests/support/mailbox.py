@@ -1,4 +1,4 @@
-"""E-mails that jobs send."""
+"""Run queued jobs that send e-mails."""
 
 from procrastinate.contrib.django.models import ProcrastinateJob
 
@@ -8,7 +8,7 @@ TASKS = {task.name: task for task in (jobs.send_password_resets, jobs.send_email
 
 
 def deliver() -> None:
-    """Do what the queued jobs would, which take what they need from the database."""
+    """Run the queued jobs that send e-mails."""
     queued = ProcrastinateJob.objects.filter(task_name__in=TASKS, status="todo")
     for name, arguments in queued.order_by("pk").values_list("task_name", "args"):
         TASKS[name](**arguments)

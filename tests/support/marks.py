@@ -1,4 +1,4 @@
-"""The marks and time limits of whole folders and files, and the order that files are run in.
+"""Marks and timeouts of folders and files, and the order of files.
 
 A mark says what a test needs. ``make test-fast`` leaves out tests with one of these marks, and runs all others.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).resolve().parents[1]
-# By the start of a file's path below ``tests``, and by a fixture that a test asks for. A file says the rest by itself.
+# By the beginning of a file's path below ``tests``, and by a fixture of a test. Other marks are in the files.
 BY_PATH = {
     "audit/test_trail": "slow",
     "backup": "slow",
@@ -46,10 +46,10 @@ BY_FIXTURE = {
     "registry_program": "registry",
     "stack": "product",
 }
-# Starting the whole product takes a minute on a busy machine, and some tests do it several times.
+# Timeout of tests that start the whole product: a start takes a minute on a busy machine, and some tests need several.
 LONG_SECONDS = 1800
 LONG_MARKS = frozenset({"browser", "engine", "faults", "fuzz", "product", "slow"})
-# Few tests and long ones: started last, one process would have them all when the others have nothing left to do.
+# Files with few but long tests: if started last, one process would run them while the others are idle.
 LONG = (
     "faults", "engine", "browser/test_walk", "security/test_matrix", "web/test_secrets", "fuzz/test_pages", "upgrade",
     "backup", "local", "transfers/test_whole", "indexing/test_memory",
@@ -57,7 +57,7 @@ LONG = (
 
 
 def pytest_itemcollected(item):
-    """Mark a test by its file and its fixtures, and give it a limit: none in a soak, whose length somebody chose."""
+    """Mark a test by its file and its fixtures, and set its timeout: none in a soak test, whose length is chosen."""
     for start, mark in BY_PATH.items():
         if path_of(item).startswith(start):
             item.add_marker(mark)
@@ -71,7 +71,7 @@ def pytest_itemcollected(item):
 
 
 def pytest_collection_modifyitems(items):
-    """The files with the longest tests first; all others stay in their order."""
+    """Run the files with the longest tests first; the order of others is not changed."""
 
     def rank(item):
         return next((place for place, start in enumerate(LONG) if path_of(item).startswith(start)), len(LONG))

@@ -1,4 +1,4 @@
-"""Manifests that registries take and that are not what they say: every way in which one can be odd."""
+"""Unusual and malformed manifests that registries accept."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LARGEST = (1 << 63) - 1
 
 
 class Maker:
-    """Pushes the parts of one odd manifest to a repository, each of new content, and puts the manifest under a tag."""
+    """Pushes the parts of an odd manifest to a repository, each with new content, and then the manifest with a tag."""
 
     def __init__(self, client, repository):
         self.client, self.repository = client, repository
@@ -44,7 +44,7 @@ def image(config, *layers):
 
 
 def manifest_bytes(maker):
-    """What could be a manifest, as a blob and nothing else."""
+    """A manifest's content, pushed only as a blob."""
     config = entry(maker.blob(b"{}"), OCI_CONFIG, 2)
     return maker.blob(json.dumps(image(config, entry(maker.blob()))[0]).encode())
 
@@ -67,7 +67,7 @@ def _config(maker, content=b"{}", **more):
     return entry(maker.blob(content), OCI_CONFIG, len(content), **more)
 
 
-# The document and its media type, of each way to be odd; the parts are pushed before.
+# By name a function that pushes the parts, and returns the document and its media type.
 ODD = {
     "a layer": lambda maker: index(entry(maker.blob())),
     "BuildKit's cache": lambda maker: index(
@@ -116,6 +116,6 @@ ODD = {
 
 
 def push_odd(client, repository, name, reference="odd"):
-    """Push the odd manifest of this name under a tag."""
+    """Push the odd manifest of this name with a tag."""
     maker = Maker(client, repository)
     return maker.put(reference, *ODD[name](maker))

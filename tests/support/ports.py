@@ -1,4 +1,4 @@
-"""Ports for what tests start."""
+"""Free ports for servers of tests."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _reservations: list[socket.socket] = []
 
 
 def free_port() -> int:
-    """A port of the loopback address that nobody listens on, and that no other process of the tests is given."""
+    """A free port of the loopback address that no other test process gets."""
     for port in ports.candidates():
-        # A name that no file is made for, and that is free again when this process ends.
+        # An abstract socket name: needs no file, and is released when this process exits.
         reservation = socket.socket(socket.AF_UNIX)
         try:
             if sys.platform == "linux":

@@ -1,4 +1,4 @@
-"""A PostgreSQL server of the tests' own, started when the first of them needs it."""
+"""The tests' PostgreSQL server, started when the first test needs it."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from django.db import connection
 from console.local.postgres import Postgres
 from tests.support.environment import ENVIRONMENT, FOLDER, remove_folder
 
-# Nothing that a test writes has to survive a power failure.
+# Test data does not have to survive a power failure.
 FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 START_SECONDS = 60
 _process: subprocess.Popen | None = None
 
 
 def start_once() -> None:
-    """Start the server, unless it runs, and wait until it answers.
+    """Start the server if it is not running, and wait until it answers.
 
-    :raises RuntimeError: when it does not.
+    :raises RuntimeError: when it does not start.
     """
     global _process
     if _process is not None:
@@ -39,7 +39,7 @@ def start_once() -> None:
 
 
 def stop() -> None:
-    """Stop the server, if it runs."""
+    """Stop the server if it is running."""
     global _process
     if _process is not None:
         _process.send_signal(signal.SIGINT)
@@ -55,20 +55,20 @@ def pytest_unconfigure(config):
 
 @pytest.fixture(scope="session")
 def postgres():
-    """The server: for tests that do not ask for Django's database, which starts it as well."""
+    """The server, for tests that do not use Django's database (which starts it as well)."""
     start_once()
 
 
 @pytest.fixture(scope="session")
 def django_db_setup(postgres, static_files, django_db_setup, django_db_blocker):
-    """After a test that commits all tables are emptied, which the audit trail refuses outside of the tests."""
+    """Allow TRUNCATE of the audit log, which is append-only outside of tests, after tests with transactions."""
     with django_db_blocker.unblock(), connection.cursor() as cursor:
         cursor.execute("ALTER TABLE audit_auditevent DISABLE TRIGGER audit_event_not_emptied")
 
 
 @pytest.fixture(autouse=True)
 def _no_jobs_left(request, django_db_blocker):
-    """Remove what a test with transactions of its own queued: Django empties the tables of its own models alone."""
+    """Delete jobs that a test with transactions has queued: Django empties only tables of its own models."""
     yield
     marker = request.node.get_closest_marker("django_db")
     if (marker and marker.kwargs.get("transaction")) or "transactional_db" in request.fixturenames:

@@ -1,4 +1,4 @@
-"""Artifacts about images, pushed with ``registry_client``."""
+"""Push artifacts and referrers with ``registry_client``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.support.pushed_images import DOCKER_MANIFEST, Pushed, digest_of, push
 
 
 def push_artifact(client: RegistryClient, repository: str, reference: str | None, subject: Pushed | None) -> Pushed:
-    """Push something that is no image, under a tag or by its digest; it names its ``subject`` unless that is None."""
+    """Push an artifact with a tag or by its digest, with a ``subject`` unless that is ``None``."""
     config, layer = b"{}", os.urandom(32)
     manifest = {
         "schemaVersion": 2,
@@ -34,7 +34,7 @@ def push_artifact(client: RegistryClient, repository: str, reference: str | None
 
 
 def push_referrers(client: RegistryClient, repository: str, subject: Pushed, artifacts: list[Pushed]) -> Pushed:
-    """Push the list of what is about ``subject`` (OCI distribution specification, "Referrers Tag Schema")."""
+    """Push the referrers of ``subject`` as an index (OCI distribution specification, "Referrers Tag Schema")."""
     index = {
         "schemaVersion": 2,
         "mediaType": OCI_INDEX,

@@ -1,4 +1,4 @@
-"""Small images made by hand and pushed with ``registry_client``: what a test wants the registry to hold."""
+"""Build small images and push them with ``registry_client``."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def push_blob(client: RegistryClient, repository: str, content: bytes) -> str:
 
 
 def push_image(client: RegistryClient, repository: str, reference: str | None, *, layers=None, config=None) -> Pushed:
-    """Push an image under a tag, or by its digest when ``reference`` is None. Its bytes are random unless given."""
+    """Push an image with a tag, or by its digest if ``reference`` is ``None``. Its content is random by default."""
     layers = [os.urandom(64)] if layers is None else layers
     config = config if config is not None else {"os": "linux", "architecture": "amd64", "n": os.urandom(4).hex()}
     config_bytes = json.dumps(config).encode()
@@ -80,7 +80,7 @@ def push_index(client: RegistryClient, repository: str, tag: str, children: list
 
 
 def present(client: RegistryClient, repository: str, reference: str) -> bool:
-    """Whether the registry still has the manifest."""
+    """Whether the registry has the manifest."""
     try:
         client.resolve(repository, reference)
     except ManifestUnknown:

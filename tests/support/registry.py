@@ -1,4 +1,4 @@
-"""The registry that the console of the tests works with, and its program."""
+"""The registry of the tests, and its program."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CACHE = BASE_DIR / ".cache"
 
 @pytest.fixture(scope="session")
 def registry_program() -> Path:
-    """The registry's program: on the PATH, or the package unpacked once into the checkout's cache."""
+    """The registry's program: on the PATH, or unpacked once into the checkout's cache."""
     return bundled.find_or_install(CACHE)
 
 

@@ -1,4 +1,4 @@
-"""Somebody who uses the registry with clients, and what they show to it."""
+"""A user of the registry, with its credentials."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ print(json.dumps({{
 
 @dataclass(frozen=True)
 class RegistryUser:
-    """An activated account with a namespace that is named like its user name.
+    """An activated account with a namespace named like its user name.
 
-    ``tokens``: the secrets of access tokens, by what they may do: ``pull``, ``push``, ``delete``.
+    ``tokens``: the secrets of access tokens by permission: ``pull``, ``push``, ``delete``.
     """
 
     username: str
@@ -40,12 +40,12 @@ class RegistryUser:
 
     @property
     def namespace(self) -> str:
-        """Where its images are."""
+        """The namespace of its images."""
         return self.username
 
 
 def make_user(stack, password: str = PASSWORD) -> RegistryUser:
-    """A new account in a running product."""
+    """Create an account in a running product."""
     username = f"user-{uuid.uuid4().hex[:8]}"
     out = stack.manage("shell", "-v0", "-c", MAKE.format(username=username, password=password))
     return RegistryUser(username, password, json.loads(out.splitlines()[-1]))

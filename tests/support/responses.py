@@ -1,4 +1,4 @@
-"""Reading the pages' answers."""
+"""Helpers to read responses of pages."""
 
 import re
 
@@ -6,5 +6,5 @@ HTMX = {"HX-Request": "true"}
 
 
 def text_of(response):
-    """The page as one line, its white space folded."""
+    """The page as one line, with collapsed white space."""
     return re.sub(r"\s+", " ", response.content.decode())

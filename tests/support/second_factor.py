@@ -1,4 +1,4 @@
-"""Signing in: with a password, a second factor, or an identity provider."""
+"""Sign in with a password, a second factor, or an identity provider."""
 
 import html
 import re
@@ -19,20 +19,20 @@ class Phone:
         self.secret = secret.replace(" ", "")
 
     def code(self, steps=0):
-        """The present code, or one of ``steps`` times thirty seconds later."""
+        """The current code, or the one ``steps`` times thirty seconds later."""
         return totp.format_hotp_value(totp.hotp_value(self.secret, int(time.time()) // 30 + steps))
 
 
 def set_up(account):
-    """Give an account an authenticator app; the phone with it. The present code is not used up."""
-    kept = factors.new_secret()
-    phone = Phone(factors.shown_secret(kept))
-    factors.add_app(account, kept, phone.code(-1))
+    """Set up an authenticator app for an account; returns the phone. The current code is not consumed."""
+    encrypted = factors.new_secret()
+    phone = Phone(factors.shown_secret(encrypted))
+    factors.add_app(account, encrypted, phone.code(-1))
     return phone
 
 
 def sign_in(account, password=PASSWORD, client=None, address="192.0.2.1", **form):
-    """A browser that has sent the password, and the answer."""
+    """Send the password; returns the client and the response."""
     client = client or Client(REMOTE_ADDR=address)
     return client, client.post("/sign-in/", {"username": account.account_id, "password": password, **form})
 
@@ -42,7 +42,7 @@ def is_in(client):
 
 
 def forget(client):
-    """As some minutes after somebody has shown who they are."""
+    """Expire the reauthentication of the session."""
     session = client.session
     del session["signin.confirmed"]
     session.save()
@@ -53,18 +53,18 @@ def codes_of(account):
 
 
 def leave(client, path="/sign-in/sso/", **form):
-    """Press the button; the provider's address that the page leads to."""
+    """Press the single sign-on button; returns the provider's URL."""
     response = client.post(path, form)
     assert response.status_code == 200, response
     return html.unescape(re.search(r'<a class="button primary" href="([^"]+)"', response.content.decode())[1])
 
 
 def come_back(client, back):
-    """Where the provider sends the browser, as the console sees it."""
+    """Open the provider's redirect URL at the console."""
     assert back.startswith(f"{console_settings.CONSOLE_URL}/sign-in/sso/callback/?")
     return client.get(back.removeprefix(console_settings.CONSOLE_URL))
 
 
 def by_provider(provider, client, path="/sign-in/sso/", **form):
-    """All of it."""
+    """Sign in with the provider: all steps."""
     return come_back(client, provider.authorize(leave(client, path, **form)))

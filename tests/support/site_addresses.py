@@ -1,4 +1,4 @@
-"""Every address of the site, so that no test has to be told of a new one."""
+"""All URLs of the site, so that tests include new ones automatically."""
 
 import re
 
@@ -8,7 +8,7 @@ from django.urls.resolvers import RoutePattern
 
 from tests.support.site_rows import INDEX
 
-# What stands in an address for each converter, of things that ``tests.pages.test_queries.World`` has.
+# A sample for each URL converter, from ``tests.pages.test_queries.World``.
 SAMPLES = {
     "NamespaceConverter": "team",
     "RepositoryConverter": "team/app",
@@ -23,7 +23,7 @@ SAMPLES = {
 }
 _PART = re.compile(r"<(?:[^<>:]+:)?([^<>]+)>")
 _OF_A_ROW = re.compile(r"admin:(auth)_(user)_password_change|admin:([a-z]+)_([a-z]+)_(?:change|history|delete)")
-# The administration's own: one of some words, and the last one, for whatever is nothing else.
+# Patterns of the administration: an alternative of words, and the catch-all at the end.
 _ONE_OF = re.compile(r"\^\(\?P<\w+>(\w+)\|[\w|]+\)/\$")
 _ANYTHING = r"(?P<url>.*)$"
 
@@ -41,9 +41,9 @@ def _path(pattern, name):
 
 
 def every_address(resolver=None, before="/", space=""):
-    """The name, path and view of each address.
+    """The name, path and view of each URL.
 
-    :raises KeyError: when there is a kind of part that has no sample yet.
+    :raises KeyError: when a converter has no sample yet.
     """
     resolver = resolver or get_resolver()
     for pattern in resolver.url_patterns:

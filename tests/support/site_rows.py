@@ -1,4 +1,4 @@
-"""Rows of everything that the pages show."""
+"""Rows of all models that pages show."""
 
 import datetime
 
@@ -25,7 +25,7 @@ INDEX = digest_of(b"the index")
 
 
 class World:
-    """As many rows of everything as one likes, all of which ``ann`` sees in her lists."""
+    """Creates any number of rows of all models, all visible to ``ann``."""
 
     def __init__(self, ann, team):
         self.ann, self.team, self.made = ann, team, 0
@@ -97,7 +97,7 @@ class World:
         return [{"digest": one.digest, "platform": f"linux/v{at}"} for at, one in enumerate(plain)]
 
     def index(self, image):
-        """``multi`` points at an index of everything, and has as many other names."""
+        """The tag ``multi`` of an index of all manifests, which has as many other tags."""
         fields = {"children": self.children(image), "platforms": ["linux/amd64"] * self.made}
         index = Manifest.objects.filter(image=image, digest=INDEX).first()
         if index is None:
@@ -135,5 +135,5 @@ class World:
         day = timezone.now().date() - datetime.timedelta(days=one)
         UnusableEvents.objects.create(day=day, reason="unknown", count=one)
         record("image.create", f"team/mine{one}")
-        with connection.cursor() as cursor:  # the model refuses to be written to
+        with connection.cursor() as cursor:  # the model is read-only
             cursor.execute("INSERT INTO procrastinate_jobs (queue_name, task_name) VALUES ('index', 'some.task')")

@@ -1,4 +1,4 @@
-"""A small disk of its own for an installation, so that it can be filled."""
+"""A small separate file system for an installation, which can be filled."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _NEEDED = (
 
 
 class SmallDisk:
-    """A file system of some hundred megabytes: ext4 in a file, or a tmpfs where there are no loop devices.
+    """A file system of some hundred megabytes: ext4 in a file, or a tmpfs if there are no loop devices.
 
     :param megabytes: its size.
-    :param wanted: ``ext4`` or ``tmpfs`` for that kind alone.
-    :raises RuntimeError: when this machine lets us have none; says what is needed.
+    :param wanted: ``ext4`` or ``tmpfs`` for only that kind.
+    :raises RuntimeError: when none can be mounted; says what is needed.
     """
 
     def __init__(self, megabytes: int, wanted: str = "") -> None:
@@ -36,8 +36,8 @@ class SmallDisk:
             try:
                 mount(megabytes)
             except (OSError, subprocess.CalledProcessError) as error:
-                said = getattr(error, "stderr", b"") or str(error).encode()
-                reasons.append(said.decode(errors="replace").strip())
+                output = getattr(error, "stderr", b"") or str(error).encode()
+                reasons.append(output.decode(errors="replace").strip())
             else:
                 self.kind = kind
                 break
@@ -57,7 +57,7 @@ class SmallDisk:
         _run("mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "my-images-faults", str(self.path))
 
     def fill(self, spare: int = 0) -> None:
-        """Leave no room, or ``spare`` bytes of it."""
+        """Fill it, except for ``spare`` bytes."""
         with self.filler.open("ab", buffering=0) as file:
             if spare:
                 size = max(0, file.seek(0, os.SEEK_END) + self._free() - spare)
@@ -82,11 +82,11 @@ class SmallDisk:
                 file.write(bytes(4096))
 
     def room(self) -> None:
-        """Give back the room that ``fill`` took."""
+        """Free the space that ``fill`` took."""
         self.filler.unlink(missing_ok=True)
 
     def remove(self) -> None:
-        """Unmount it and remove all there was."""
+        """Unmount and remove it."""
         subprocess.run(["umount", "--lazy", str(self.path)], check=False, capture_output=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 

@@ -1,4 +1,4 @@
-"""The whole product as a subprocess, started the way ``make run`` starts it."""
+"""The whole product as a subprocess, started like ``make run``."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ print(*(create_account("Somebody", None, {password!r}).account_id for _ in range
 
 
 def wait_until(condition, what, seconds=30.0):
-    """Poll until ``condition()`` is true; its value. Fails, naming ``what``, when the time is over."""
+    """Poll until ``condition()`` is true, and return its value. Fails with ``what`` on timeout."""
     deadline = time.monotonic() + seconds
     while True:
         value = condition()
@@ -40,7 +40,7 @@ def wait_until(condition, what, seconds=30.0):
 
 
 def processes_with(text: str) -> list[str]:
-    """Command lines of the running processes whose environment or arguments hold ``text``."""
+    """Command lines of the running processes with ``text`` in their environment or arguments."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():
@@ -55,7 +55,7 @@ def processes_with(text: str) -> list[str]:
 
 
 class Stack:
-    """One installation with a data folder and ports of its own."""
+    """An installation with its own data folder and ports."""
 
     def __init__(self, registry_program: Path | None = None, data_dir: Path | None = None, **variables: str) -> None:
         self.data_dir = data_dir or Path(tempfile.mkdtemp(prefix="my-images-stack-"))
@@ -77,7 +77,7 @@ class Stack:
             "CONSOLE_PORT": str(self.console_port),
             "REGISTRY_PORT": str(self.registry_port),
             "DOCKERHUB_PORT": str(self.dockerhub_port),
-            # Commits must outlive a killed server, though not a power failure.
+            # Commits must survive a killed server, but not a power failure.
             "POSTGRES_OPTIONS": "fsync=off",
             **variables,
         }
@@ -88,14 +88,14 @@ class Stack:
         self._reader: threading.Thread | None = None
 
     def _borrow_static_files(self) -> None:
-        """Take the static files that this process's tests have collected, if they have: it is most of a first start."""
+        """Copy the static files that this process's tests have collected, if any: they are most of a first start."""
         note = FOLDER / "static.collected"
         if note.exists():
             shutil.copytree(FOLDER / "static", self.data_dir / "static", copy_function=os.link)
             shutil.copy(note, self.data_dir / note.name)
 
     def launch(self, *arguments: str) -> None:
-        """Start it and wait for nothing."""
+        """Start it without waiting."""
         self.process = subprocess.Popen(
             [sys.executable, "-m", "console.local", *arguments],
             cwd=BASE_DIR,
@@ -115,7 +115,7 @@ class Stack:
             lines.append(raw.decode(errors="replace").rstrip("\n"))
 
     def start(self) -> None:
-        """Start it and wait until it says that it is ready."""
+        """Start it and wait until it logs that it is ready."""
         self.launch()
         self.wait_for_line(f"My Images is ready at {self.console_url}")
         log = self.log()
@@ -124,7 +124,7 @@ class Stack:
             self.password = re.search(r"^Password: (\S+)$", log, re.MULTILINE)[1]
 
     def wait_for_line(self, text: str, seconds: float = START_SECONDS) -> str:
-        """Wait until a line of the log holds ``text``; the line."""
+        """Wait for a log line with ``text``; returns the line."""
 
         def look():
             for line in list(self._lines):
@@ -139,11 +139,11 @@ class Stack:
             raise AssertionError(f"{error}\n{self.log()}") from None
 
     def log(self) -> str:
-        """What it has printed so far."""
+        """Its output so far."""
         return "\n".join(list(self._lines))
 
     def manage(self, *arguments: str, input: str = "") -> str:
-        """Run a management command against it; what it prints."""
+        """Run a management command; returns its output."""
         result = subprocess.run(
             [sys.executable, str(BASE_DIR / "manage.py"), *arguments],
             env=self.environment,
@@ -156,7 +156,7 @@ class Stack:
         return result.stdout
 
     def sql(self, query: str, *parameters: object) -> list[tuple]:
-        """Ask its database directly; nothing when it is away just now."""
+        """Query its database directly; no rows if it is not available."""
         try:
             with psycopg.connect(
                 host=str(socket_dir(self.data_dir.resolve())), dbname="my_images", user="postgres", connect_timeout=2
@@ -166,12 +166,12 @@ class Stack:
             return []
 
     def create_account(self, name: str, password: str, email: str = "") -> str:
-        """A further account; its Account ID."""
+        """Create an account; returns its Account ID."""
         out = self.manage("createaccount", "--name", name, "--email", email, "--password-stdin", input=password)
         return out.strip().removeprefix("Account ID: ")
 
     def somebody(self, name: str, password: str) -> str:
-        """The Account ID of somebody new. Many are made at a time: each start of Django takes a second or two."""
+        """The Account ID of a new account. Created in batches: each start of Django takes a second or two."""
         ready = self._ready.setdefault(password, [])
         if not ready:
             ready.extend(self.manage("shell", "-v0", "-c", PEOPLE.format(password=password)).split())
@@ -180,12 +180,12 @@ class Stack:
         return account_id
 
     def pid_of(self, name: str) -> int:
-        """The process number of a child, once there is one: what died is not there until it is started again."""
+        """Wait for a child, which may be restarting; returns its PID."""
 
         return wait_until(lambda: self.children().get(name), f"there is a {name}", 30)
 
     def children(self) -> dict[str, int]:
-        """The names and process numbers of those that run."""
+        """The names and PIDs of the running children."""
         return {row["name"]: row["pid"] for row in json.loads((self.data_dir / "run" / "children.json").read_text())}
 
     def signal(self, number: int = signal.SIGTERM) -> None:
@@ -193,13 +193,13 @@ class Stack:
         self.process.send_signal(number)
 
     def wait(self, seconds: float = 20) -> int:
-        """Wait until it has ended; its exit code."""
+        """Wait until it has exited; returns its exit code."""
         code = self.process.wait(seconds)
         self._reader.join(5)
         return code
 
     def stop(self) -> None:
-        """Stop it, see that nothing is left behind, and remove its data."""
+        """Stop it, check that no process is left, and remove its data."""
         try:
             if self.process is not None and self.process.poll() is None:
                 self.signal()
@@ -211,7 +211,7 @@ class Stack:
 
 @pytest.fixture(scope="session")
 def stack(static_files, registry_program):
-    """The whole product, started as ``make run`` starts it."""
+    """The whole product, started like ``make run``."""
     started = Stack(registry_program)
     try:
         started.start()

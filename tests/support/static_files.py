@@ -1,4 +1,4 @@
-"""The static files: packed once for each state of their sources, and kept in the checkout's cache."""
+"""Cache of the static files: packed once for each state of their sources, and stored in the checkout's cache."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ NOTE = "static.collected"
 
 @pytest.fixture(scope="session", autouse=True)
 def static_files(django_test_environment):
-    """Collect the static files, as a start does: pages name them by their hash, and whole products borrow them."""
-    kept = KEPT / prepare._state(prepare._sources())
-    if kept.is_dir():
-        _copy(kept, FOLDER)
-    # It sees whether these are the files that it would make, and whole.
+    """Collect the static files, like a start: pages use their hashed names, and whole products copy them."""
+    cached = KEPT / prepare._state(prepare._sources())
+    if cached.is_dir():
+        _copy(cached, FOLDER)
+    # Checks whether the cached files are up to date and complete.
     prepare.Command()._static_files()
-    # The storage may have been made before there was a manifest to read.
+    # The storage may have been created before the manifest existed.
     staticfiles_storage.hashed_files, staticfiles_storage.manifest_hash = staticfiles_storage.load_manifest()
-    if not kept.is_dir():
-        _keep(kept)
+    if not cached.is_dir():
+        _store(cached)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -49,15 +49,15 @@ def _static_files_are_listed_once():
     WhiteNoiseMiddleware.update_files_dictionary = list_files_once
 
 
-def _keep(kept: Path) -> None:
-    """Keep them instead of earlier ones; another process may do so at the same time."""
+def _store(cached: Path) -> None:
+    """Replace the cache; another process may do that at the same time."""
     for earlier in KEPT.glob("*"):
         shutil.rmtree(earlier, ignore_errors=True)
     KEPT.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(dir=KEPT))
     with contextlib.suppress(OSError):
         _copy(FOLDER, draft)
-        draft.rename(kept)
+        draft.rename(cached)
     shutil.rmtree(draft, ignore_errors=True)
 
 

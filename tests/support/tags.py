@@ -1,4 +1,4 @@
-"""Pushing tags and asking for their deletion: what the tests of deleting tags share."""
+"""Push tags and delete them, for tests of tag deletions."""
 
 from console.registry import jobs
 from console.registry.connection import registry
@@ -41,7 +41,7 @@ def delete(image, *names):
 
 
 def pull(image, reference):
-    """Everything that a client would fetch."""
+    """Pull an image like a client."""
     manifest = registry().manifest(image.repository, reference)
     if manifest.is_index:
         for child in manifest.children:
@@ -53,7 +53,7 @@ def pull(image, reference):
 
 
 def agrees(image):
-    """The index and the disk say the same, and the totals are right."""
+    """Check that index and disk are equal, and the totals are correct."""
     image.refresh_from_db()
     rows = dict(image.tags.values_list("name", "manifest__digest"))
     assert rows == disk.tags(image.repository)

@@ -1,4 +1,4 @@
-"""Asking the token endpoint and reading its answers."""
+"""Send token requests, and read the responses."""
 
 import base64
 
@@ -12,7 +12,7 @@ from console.token_server.token_request import Password, TokenRequest
 
 
 class Asker:
-    """The Django client, seen as a registry client."""
+    """The Django client, used like a registry client."""
 
     def __init__(self, client):
         self.client = client
@@ -30,9 +30,9 @@ class Asker:
 
 
 def read(token, service=""):
-    """The claims of a token, checked as the registry checks them: the chain in ``x5c`` leads to the certificate.
+    """The claims of a token, verified like the registry does, with the certificate chain in ``x5c``.
 
-    ``service`` is the registry that it must be for: the installation's own when not given.
+    ``service`` is the expected audience; the installation's own registry by default.
     """
     chain = jwt.get_unverified_header(token)["x5c"]
     trusted = x509.load_pem_x509_certificate(settings.KEYS.token_certificate.read_bytes())
@@ -49,7 +49,7 @@ def read(token, service=""):
 
 
 def granted(response, service=""):
-    """What an answer opens, as ``{(type, name): {actions}}``."""
+    """The scopes granted in a response, as ``{(type, name): {actions}}``."""
     assert response.status_code == 200, response.content
     return {
         (entry["type"], entry["name"]): set(entry["actions"])
@@ -63,7 +63,7 @@ def look_up(asked, credentials=None):
 
 
 def grants(account, asked):
-    """What the registry's policy gives an account (``None``: somebody anonymous) of what it asks for."""
+    """The scopes that the rules grant an account (``None``: anonymous)."""
     credential = account.registry_credential if account else None
     found = look_up(asked, Password(credential.username, "") if credential else None)
     return registry_grants(found.caller, asked, found.repositories)

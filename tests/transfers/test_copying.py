@@ -183,16 +183,16 @@ class TestOnTheWay:
     def test_progress_in_bytes_that_open_pages_see(self, upstream, namespace, monkeypatch):
         name = official()
         pushed = push_image(upstream, f"library/{name}", "latest", layers=[bytes(200_000)])
-        monkeypatch.setattr(copying, "_TELL_SECONDS", 0)
+        monkeypatch.setattr(copying, "_PROGRESS_SECONDS", 0)
         seen = []
-        real = copying._Progress.tell
+        real = copying._Progress.save
 
-        def tell(self):
+        def save(self):
             real(self)
             row = Transfer.objects.select_related("image").get(pk=self.transfer.pk)
             seen.append((row.bytes_done, row.bytes_total, versions.image_version(row.image)))
 
-        monkeypatch.setattr(copying._Progress, "tell", tell)
+        monkeypatch.setattr(copying._Progress, "save", save)
         assert run(ask(namespace, name)) is None
         done = [one[0] for one in seen]
         assert done == sorted(done)
@@ -205,7 +205,7 @@ class TestOnTheWay:
         name = official()
         pushed = push_image(upstream, f"library/{name}", "latest", layers=[bytes(500_000) + name.encode()])
         transfer = ask(namespace, name)
-        monkeypatch.setattr(copying, "_TELL_SECONDS", 0)
+        monkeypatch.setattr(copying, "_PROGRESS_SECONDS", 0)
         real = copying._Progress.add
 
         def add(self, count):

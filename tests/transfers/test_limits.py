@@ -360,7 +360,7 @@ class TestMeanwhile:
         self.several(upstream, name)
         transfer = ask(namespace, name)
         monkeypatch.setattr(jobs, "_TURN_SECONDS", -1)
-        seen, shown = [], copying._shown
+        seen, shown = [], copying._update
 
         @contextlib.contextmanager
         def watched(row):
@@ -368,7 +368,7 @@ class TestMeanwhile:
                 yield rows
                 seen.extend(rows.values_list("bytes_done", flat=True))
 
-        monkeypatch.setattr(copying, "_shown", watched)
+        monkeypatch.setattr(copying, "_update", watched)
         while not ready(transfer):
             jobs.fetch(transfer.pk, 1)
         assert len(set(seen)) > 3
@@ -381,7 +381,7 @@ class TestManifestsOfEarlierTurns:
         return Manifest("some/app", digest_of(content), DOCKER_MANIFEST, content)
 
     def test_each_copy_finds_its_own(self):
-        kept, one = plan.Kept(), self.made()
+        kept, one = plan.ManifestCache(), self.made()
         assert kept.add((1, 1), one)
         assert kept.get((1, 1), one.digest) == one
         assert kept.get((1, 2), one.digest) is None
@@ -390,13 +390,13 @@ class TestManifestsOfEarlierTurns:
         assert (kept.get((1, 1), one.digest), kept.length) == (None, 0)
 
     def test_what_does_not_fit_is_not_kept(self, monkeypatch):
-        monkeypatch.setattr(plan.Kept, "_ROOM", 100)
-        kept, one = plan.Kept(), self.made(60)
+        monkeypatch.setattr(plan.ManifestCache, "_LIMIT", 100)
+        kept, one = plan.ManifestCache(), self.made(60)
         assert kept.add(1, one)
         assert not kept.add(2, self.made(60))
         assert (kept.length, kept.get(1, one.digest)) == (60, one)
         # Nobody asks about it any more.
-        monkeypatch.setattr(plan.Kept, "_SECONDS", -1)
+        monkeypatch.setattr(plan.ManifestCache, "_SECONDS", -1)
         assert kept.add(2, self.made(60))
         assert (kept.length, kept.get(1, one.digest)) == (60, None)
 
@@ -422,19 +422,19 @@ class TestManifestsOfEarlierTurns:
 
     @pytest.mark.usefixtures("registry_server", "hub")
     def test_the_source_is_not_asked_again(self, upstream, namespace, monkeypatch):
-        monkeypatch.setattr(copying, "_kept", plan.Kept())
+        monkeypatch.setattr(copying, "_manifest_cache", plan.ManifestCache())
         assert self.turns(upstream, namespace, monkeypatch) == (9, 4)
-        assert copying._kept.length == 0
+        assert copying._manifest_cache.length == 0
 
     @pytest.mark.usefixtures("registry_server", "hub")
     def test_without_room_a_turn_does_not_end_among_the_manifests(self, upstream, namespace, monkeypatch):
-        monkeypatch.setattr(plan.Kept, "_ROOM", 0)
+        monkeypatch.setattr(plan.ManifestCache, "_LIMIT", 0)
         assert self.turns(upstream, namespace, monkeypatch) == (6, 24)
 
     @pytest.mark.usefixtures("registry_server", "hub")
     def test_none_are_left_when_it_fails(self, upstream, namespace, monkeypatch):
-        monkeypatch.setattr(copying, "_kept", plan.Kept())
+        monkeypatch.setattr(copying, "_manifest_cache", plan.ManifestCache())
         name = official()
         push_image(upstream, f"library/{name}", "latest")
         assert run(ask(namespace, name, platforms=["linux/s390x"])).state == Transfer.State.FAILED
-        assert copying._kept.length == 0
+        assert copying._manifest_cache.length == 0

@@ -245,7 +245,7 @@ DOORS = [
     Door(link, 302, 410, "console.login.sign_in_links.read"),
     Door(email_link, 302, 410, "console.accounts.email_changes.is_token_of"),
     Door(session, 200, 302, "django.contrib.sessions.backends.base.SessionBase.__getitem__"),
-    Door(notifications, 200, 401, "console.registry.index.views._keep"),
+    Door(notifications, 200, 401, "console.registry.index.views._store"),
     Door(single_sign_on, 302, 400, "console.login.single_sign_on._claims"),
     Door(bring, 302, 422, "cryptography.fernet.Fernet.encrypt"),
 ]

@@ -151,5 +151,5 @@ class TestProxies:
             for _ in range(2):
                 middleware(RequestFactory().get("/", REMOTE_ADDR="192.0.2.9", headers={"X-Forwarded-Proto": "https"}))
         assert [record.getMessage() for record in caplog.records] == [
-            "192.0.2.9 is no trusted proxy: what it says of its clients is not believed (TRUSTED_PROXIES)"
+            "192.0.2.9 is not a trusted proxy: its X-Forwarded headers are ignored (TRUSTED_PROXIES)"
         ]

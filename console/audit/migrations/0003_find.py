@@ -3,7 +3,7 @@
 from django.db import migrations, models
 
 
-# The owner of the table is refused, too, and whoever replays changes as a replica does (ALWAYS).
+# The trigger also applies to the table's owner, and to replication (ENABLE ALWAYS).
 FINAL = """
 DROP TRIGGER audit_event_final ON audit_auditevent;
 CREATE TRIGGER audit_event_final BEFORE UPDATE OR DELETE ON audit_auditevent
@@ -19,9 +19,9 @@ DROP TRIGGER audit_event_final ON audit_auditevent;
 CREATE TRIGGER audit_event_final BEFORE UPDATE OR DELETE ON audit_auditevent
     FOR EACH ROW EXECUTE FUNCTION audit_event_is_final();
 """
-# Words as they are, by no language's rules: what stands between ASCII's other characters. A word of more than 2,046 bytes
-# fits into no index, so of each part no more is taken than is below that in any case. ``console.audit.search`` does the same.
-# What JSON writes as a backslash and a character (the end of a line as ``\n``) goes first, or the next word would begin with it.
+# Words without stemming, split at ASCII characters that are no letters or digits. A word of more than 2,046 bytes cannot be
+# indexed, so each part is cut below that. ``console.audit.search`` splits in the same way.
+# JSON's escapes (a line end is ``\n``) are removed first, otherwise the next word would begin with the character.
 WORDS = r"""
 CREATE FUNCTION audit_event_words(target text, actor text, detail jsonb) RETURNS tsvector
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$

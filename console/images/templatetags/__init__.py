@@ -1,1 +1,1 @@
-"""Template tags of the images."""
+"""Template tags of images."""

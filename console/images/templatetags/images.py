@@ -1,4 +1,4 @@
-"""The rows of the lists of images and of tags."""
+"""Template tags for the rows of the lists of images and tags."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from console.stars.templatetags.stars import image_star
 from console.web import fragments
 
 register = template.Library()
-# So many rows of images are kept, of some two kilobytes each, for lists that are looked at again.
-_KEPT = 4096
+# Limit of the cache of image rows, of about two kilobytes each.
+_CACHED_ROWS = 4096
 
 
 @register.simple_tag(takes_context=True)
 def image_row(context: Any, image: Image | rows.ShownImage) -> str:
-    """The row of an image in the list, with its star; while it is being deleted, with the progress."""
+    """The row of an image in the list, with its star; during a deletion with its progress."""
     if image.state == Image.State.DELETING:
         return get_template("images/_row_deleting.html").render({"image": image})
     if isinstance(image, Image):
@@ -32,9 +32,9 @@ def image_row(context: Any, image: Image | rows.ShownImage) -> str:
     return _image_row(image, get_language(), get_script_prefix())
 
 
-@functools.lru_cache(maxsize=_KEPT)
+@functools.lru_cache(maxsize=_CACHED_ROWS)
 def _image_row(image: rows.ShownImage, _language: str | None, _prefix: str) -> str:
-    """Follows from what it is given alone, so that it may be kept."""
+    """Depends only on its arguments, so that it can be cached."""
     star = image_star(image.pk, image.full_name, image.starred, image.star_count, "bare")
     return fragments.render("images/_image_row.html", {**rows.image_row(image), "star": star})
 

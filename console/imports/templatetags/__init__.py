@@ -1,1 +1,1 @@
-"""Template tags for copies from other registries."""
+"""Template tags for imports."""

@@ -1,4 +1,4 @@
-"""Template tags for copies from other registries."""
+"""Template tags for imports."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ register = template.Library()
 
 @register.simple_tag
 def with_next_tries(transfers: Iterable[Transfer]) -> list[Transfer]:
-    """The copies, each with ``next_try``: the seconds until it is tried again, ``None`` where that is not known."""
+    """The imports, each with ``next_try``: the seconds until its retry, ``None`` if not known."""
     shown = list(transfers)
     known = jobs.seconds_until_next_try(one for one in shown if one.progress == "blocked")
     for one in shown:

@@ -1,1 +1,1 @@
-"""Management of signing in."""
+"""Management commands of sign-in."""

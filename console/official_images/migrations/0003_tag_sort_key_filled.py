@@ -2,8 +2,8 @@ from django.db import migrations, models
 
 from console.repositories.tag_order_field import TagOrderField, fill_sort_keys
 
-# Each statement is a transaction of its own, and none keeps writers out for longer than a moment. When it is
-# interrupted, it can begin again.
+# Each statement is a separate transaction, and none blocks writers for longer than a moment. Idempotent: it can be
+# repeated after an interruption.
 INDEX = [
     'DROP INDEX CONCURRENTLY IF EXISTS "official_tag_by_version"',
     'CREATE INDEX CONCURRENTLY "official_tag_by_version" ON "dockerhub_officialtag" ("image_id", "sort_key", "id")',
@@ -13,7 +13,7 @@ NEVER_EMPTY = [
     'ALTER TABLE "dockerhub_officialtag" DROP CONSTRAINT IF EXISTS "official_tag_sort_key"',
     'ALTER TABLE "dockerhub_officialtag" ADD CONSTRAINT "official_tag_sort_key" CHECK (NOT ("sort_key" = \'\')) NOT VALID',
     'ALTER TABLE "dockerhub_officialtag" VALIDATE CONSTRAINT "official_tag_sort_key"',
-    # With this constraint PostgreSQL need not read the table under a lock to know that there is no null.
+    # With this constraint PostgreSQL does not have to scan the table under a lock for SET NOT NULL.
     'ALTER TABLE "dockerhub_officialtag" DROP CONSTRAINT IF EXISTS "official_tag_sort_key_there"',
     'ALTER TABLE "dockerhub_officialtag" ADD CONSTRAINT "official_tag_sort_key_there" CHECK ("sort_key" IS NOT NULL) NOT VALID',
     'ALTER TABLE "dockerhub_officialtag" VALIDATE CONSTRAINT "official_tag_sort_key_there"',

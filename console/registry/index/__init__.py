@@ -1,1 +1,1 @@
-"""The index of the registry: notifications in, one tag or one image read again."""
+"""The index of the registry: notifications, sync of tags, reconcile."""

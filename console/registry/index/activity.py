@@ -1,8 +1,8 @@
-"""Counting pushes and pulls: exactly, and without touching a row of the index for each of them.
+"""Count pushes and pulls exactly, in batches instead of one UPDATE for each.
 
-A notification is acknowledged when its activity is stored; a job adds up what was stored and writes the sums. Both are
-one transaction each, so that a process can be killed at any moment. The registry sends an event again when it did not
-see our answer: its number is kept until many others have come after it, and counted once.
+A notification is acknowledged when its activity is stored; a job adds up the stored activity and writes the sums. Each
+is one transaction, so a process can be killed at any time. The registry resends an event if our response was lost, so
+the IDs of events are stored for a while, and each event is counted once (idempotent).
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from django.utils import timezone
 
 from console.registry.index.models import Activity, UnusableEvents
 
-# Numbers of events are kept as long as this, counted back from the newest: the registry repeats the one that it has at
-# hand and no other, however long we were away meanwhile.
-_KEPT = "10 minutes"
-# What is about a tag that is not indexed yet waits for it so long.
+# How long event IDs are stored, counted back from the newest: the registry resends only its current event, however long
+# the console was down.
+_SEEN_FOR = "10 minutes"
+# How long activity waits for its tag to be indexed.
 _PATIENCE = "2 minutes"
 _MOST_AT_ONCE = 20_000
 
 
 @dataclass(frozen=True)
 class Occurrence:
-    """A push or a pull that the registry told of."""
+    """A push or a pull event."""
 
     event: str
     repository: str
@@ -38,21 +38,21 @@ class Occurrence:
 
 
 _STORE = """
-WITH told AS (
+WITH events AS (
     SELECT DISTINCT ON (event) *
     FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::bool[], %s::timestamptz[])
-        AS told (event, repository, tag, digest, pull, at)
+        AS events (event, repository, tag, digest, pull, at)
     ORDER BY event
 ), fresh AS (
-    INSERT INTO indexing_seenevent (id, seen_at) SELECT event, now() FROM told ON CONFLICT DO NOTHING RETURNING id
+    INSERT INTO indexing_seenevent (id, seen_at) SELECT event, now() FROM events ON CONFLICT DO NOTHING RETURNING id
 )
 INSERT INTO indexing_activity (repository, tag, digest, pull, at, told_at)
-SELECT repository, tag, digest, pull, at, now() FROM told JOIN fresh ON fresh.id = told.event
+SELECT repository, tag, digest, pull, at, now() FROM events JOIN fresh ON fresh.id = events.event
 """
 
 
 def store(occurrences: Sequence[Occurrence]) -> None:
-    """Keep what is to be counted, each event once."""
+    """Store events to be counted; repeated ones are ignored (idempotent)."""
     if not occurrences:
         return
     columns = zip(
@@ -62,19 +62,19 @@ def store(occurrences: Sequence[Occurrence]) -> None:
         cursor.execute(_STORE, [list(column) for column in columns])
 
 
-# The next rows to look at. Those that wait are passed by, so that they hold up none behind them.
+# The next batch of rows. Waiting rows are skipped, so that they do not block later ones.
 _NEXT = """
 SELECT count(*), max(id) FROM (SELECT id FROM indexing_activity WHERE id > %s ORDER BY id LIMIT %s) AS next
 """
-# What of these is to be counted now, with the rows it is about. What waits for its tag or digest to be indexed is left
-# where it is, for a while. In a namespace that nobody has nothing is ever indexed: that goes at once, uncounted.
+# The rows of the batch to count now, with their image, tag and manifest. Rows whose tag or digest is not indexed yet
+# wait for a while. Rows without a namespace are removed immediately, uncounted: nothing is indexed there.
 _TAKE = f"""
 CREATE TEMPORARY TABLE counted ON COMMIT DROP AS
 WITH candidates AS (
     SELECT activity.*, image.id AS image_id, tag.id AS tag_id, manifest.id AS manifest_id,
         NOT EXISTS (
             SELECT FROM namespaces_namespace AS namespace WHERE namespace.name = split_part(activity.repository, '/', 1)
-        ) AS nobodys
+        ) AS without_owner
     FROM (SELECT * FROM indexing_activity WHERE id > %s AND id <= %s) AS activity
     LEFT JOIN images_image AS image ON image.full_name = activity.repository
     LEFT JOIN images_tag AS tag
@@ -83,11 +83,11 @@ WITH candidates AS (
         ON manifest.image_id = image.id AND manifest.digest = activity.digest AND activity.tag = ''
 )
 SELECT * FROM candidates
-WHERE tag_id IS NOT NULL OR manifest_id IS NOT NULL OR nobodys OR told_at < now() - interval '{_PATIENCE}'
+WHERE tag_id IS NOT NULL OR manifest_id IS NOT NULL OR without_owner OR told_at < now() - interval '{_PATIENCE}'
 """  # noqa: S608  # nosec B608
 _ADD = [
     "DELETE FROM indexing_activity USING counted WHERE indexing_activity.id = counted.id",
-    # Locked first and in order, as everybody does who changes an image with its tags.
+    # Images are locked first and in order, against deadlocks.
     "SELECT FROM images_image WHERE id IN (SELECT image_id FROM counted) ORDER BY id FOR NO KEY UPDATE",
     """
     UPDATE images_tag SET pull_count = pull_count + sums.pulls, last_pull_at = greatest(last_pull_at, sums.newest)
@@ -99,7 +99,7 @@ _ADD = [
     FROM (SELECT manifest_id, count(*) AS pulls, max(at) AS newest FROM counted WHERE pull GROUP BY manifest_id) AS sums
     WHERE images_manifest.id = sums.manifest_id
     """,
-    # What an index names is fetched after the index: that was counted, as one pull.
+    # Children of an index are pulled after the index, which was counted as one pull already.
     """
     CREATE TEMPORARY TABLE whole ON COMMIT DROP AS
     SELECT image_id, pull, at FROM counted
@@ -122,15 +122,15 @@ _ADD = [
     """,
     f"""
     DELETE FROM indexing_seenevent
-    WHERE seen_at < (SELECT max(seen_at) FROM indexing_seenevent) - interval '{_KEPT}'
+    WHERE seen_at < (SELECT max(seen_at) FROM indexing_seenevent) - interval '{_SEEN_FOR}'
     """,  # noqa: S608  # nosec B608
 ]
 
 
 def add_up() -> int:
-    """Add what was stored to the totals of tags, manifests, images and days; how many occurrences there were."""
+    """Add stored activity to the counts of tags, manifests, images and days; returns the number of events."""
     if not Activity.objects.exists():
-        return 0  # as mostly: without a table that is made to be dropped
+        return 0  # the usual case: saves creating a temporary table
     number, last = 0, 0
     while True:
         seen, counted, last = _add_up_after(last)
@@ -140,12 +140,12 @@ def add_up() -> int:
 
 
 def _add_up_after(last: int) -> tuple[int, int, int]:
-    """Add up the next rows after the one with the number ``last``.
+    """Add up the next batch of rows after the one with the ID ``last``.
 
-    :return: how many were looked at, how many of them are done with, and the number of the last one.
+    :return: how many rows were read, how many of them were counted or removed, and the ID of the last one.
     """
     with transaction.atomic(), connection.cursor() as cursor:
-        # One at a time: the second finds what the first left.
+        # Advisory lock: one process at a time.
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('indexing.add_up'))")
         cursor.execute(_NEXT, [last, _MOST_AT_ONCE])
         seen, end = cursor.fetchone()
@@ -162,7 +162,7 @@ def _add_up_after(last: int) -> tuple[int, int, int]:
 
 
 def count_unusable(reason: str, number: int = 1) -> None:
-    """Count notifications that nothing could be made of."""
+    """Count rejected events."""
     today = timezone.now().date()
     _row, created = UnusableEvents.objects.get_or_create(day=today, reason=reason, defaults={"count": number})
     if not created:

@@ -1,3 +1,5 @@
+"""Reconciles and rejected events in the administration."""
+
 from __future__ import annotations
 
 from django.contrib import admin

@@ -1,4 +1,4 @@
-"""Taking over repositories that a registry had before there was a console."""
+"""Adoption: give existing repositories of a registry, whose namespaces do not exist here, to an account."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ from console.namespaces.models import Namespace, NamespaceHold
 
 
 def why_unusable(repository: str) -> str:
-    """Why no image here can have this name, as the end of a sentence; empty when one can."""
+    """Why a repository's name is invalid here, as the end of a sentence; empty if it is valid."""
     if split_repository(repository) is not None:
         return ""
     namespace, slash, _image = repository.partition("/")
     if not slash:
-        return "it lies in no namespace"
+        return "it is not in a namespace"
     if namespace in RESERVED_NAMESPACES:
         return f"the namespace {namespace} is reserved"
     return "its name cannot be used here"
 
 
 def adopt(repository: str, owner: Account) -> str:
-    """Give the namespace of a repository, which nobody has, to ``owner``.
+    """Create the namespace of a repository for ``owner``.
 
-    The images then appear with the first look at the repository, as private ones. An administrator decides on this, so
-    no quota stands in the way.
+    Its images are then created by the sync of the repository, as private ones. Only administrators do this, so quotas
+    are not checked.
 
-    :return: why nobody was given it, as the end of a sentence; empty when ``owner`` has it.
+    :return: the reason if it was not possible, as the end of a sentence; empty on success.
     """
     parts = split_repository(repository)
     if parts is None:
         return why_unusable(repository)
     if NamespaceHold.objects.filter(name=parts[0]).exists():
-        # What lies there was pushed by its former owner, and is removed when the hold ends.
+        # Its content was pushed by the former owner, and is deleted when the hold ends.
         return f"the namespace {parts[0]} was freed a moment ago and is held for its former owner"
     with transaction.atomic():
         if not insert(Namespace(name=parts[0], owner=owner)):
-            return f"somebody else took the namespace {parts[0]} a moment ago"
+            return f"another account took the namespace {parts[0]} a moment ago"
         record("namespace.adopt", parts[0], owner=owner.account_id)
     return ""

@@ -1,4 +1,4 @@
-"""Audit events of tags, written in bulk."""
+"""Audit events of tags, written in batches."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from console.audit.services import Event, record, record_all
 
 
 class TagMove(NamedTuple):
-    """That a tag points elsewhere now.
+    """A change of a tag's digest.
 
-    ``old`` and ``new`` are digests, ``old`` is ``None`` for a tag that was not there, ``new`` for one that is gone.
-    ``pushed`` says whether somebody is known to have pushed it; ``by`` is their user name at the registry.
+    ``old`` and ``new`` are digests; ``old`` is ``None`` for a new tag, ``new`` for a removed one. ``pushed`` says
+    whether there was a push event; ``by`` is its user name at the registry.
     """
 
     repository: str
@@ -26,7 +26,7 @@ class TagMove(NamedTuple):
 
 
 def record_moves(changes: Sequence[TagMove]) -> None:
-    """Write down what tags point at now, in the caller's transaction: two statements for all of them."""
+    """Record audit events of changed tags in the caller's transaction, with two statements for all of them."""
     accounts = account_ids({change.by for change in changes})
     record_all(
         Event(
@@ -40,8 +40,8 @@ def record_moves(changes: Sequence[TagMove]) -> None:
 
 
 def record_kept(repository: str, tag: str, digest: str, by: str) -> None:
-    """Write down, in the caller's transaction, that a tag stays which was to be deleted: it was pushed after that.
+    """Record, in the caller's transaction, that a tag is not deleted because it was pushed after the request.
 
-    :param by: the user name at the registry of whoever pushed it; empty when nobody is known.
+    :param by: the user name that pushed it; empty if unknown.
     """
     record("tag.kept", f"{repository}:{tag}", actor=account_ids({by}).get(by, by) or SYSTEM, digest=digest)

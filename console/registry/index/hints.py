@@ -25,9 +25,9 @@ from registry_client import RegistryError, RegistryUnavailable, is_digest
 log = logging.getLogger(__name__)
 
 _BATCH = 100
-# Of these, how many are looked at with a few statements. One that is slow holds up no more than these.
+# Batch size within one repository. A slow tag delays only its batch.
 _AT_ONCE = 20
-# Of many repositories, as many as this, if the registry answers at once and they are no larger than most are.
+# Batch size over many repositories, for small manifests and if the registry answers quickly.
 _TOGETHER = 200
 _SMALL_BYTES = 16 * 1024
 _GATHERING_SECONDS = 0.1
@@ -35,7 +35,7 @@ _GATHERING_SECONDS = 0.1
 
 @dataclass(frozen=True)
 class Notice:
-    """What one notification says of a tag: who pushed what when, or nothing but that it changed."""
+    """A notification about a tag: who pushed which digest when, or only that it changed."""
 
     repository: str
     tag: str
@@ -44,12 +44,12 @@ class Notice:
     digest: str = ""
 
 
-# Of two pushes the later one's time, name and digest stay, in whatever order they are told.
+# Of two pushes, time, user name and digest of the later one are stored, in whatever order they arrive.
 _REMEMBER = """
 INSERT INTO indexing_hint AS known (repository, tag, pushed_at, pushed_by, digest, version, alone)
 SELECT repository, tag, pushed_at, pushed_by, digest, 1, false
 FROM unnest(%s::text[], %s::text[], %s::timestamptz[], %s::text[], %s::text[])
-    AS told (repository, tag, pushed_at, pushed_by, digest)
+    AS notice (repository, tag, pushed_at, pushed_by, digest)
 ON CONFLICT (repository, tag) DO UPDATE SET
     version = known.version + 1,
     pushed_by = CASE
@@ -66,14 +66,14 @@ ON CONFLICT (repository, tag) DO UPDATE SET
 
 
 def remember(notices: Iterable[Notice]) -> None:
-    """Store hints, with one statement (upsert)."""
+    """Upsert hints with one statement."""
     newest: dict[tuple[str, str], Notice] = {}
     for notice in notices:
         key = (notice.repository, notice.tag)
         other = newest.get(key)
         if other is None or _moment(notice) >= _moment(other):
             newest[key] = notice
-    # In a settled order: two envelopes taken in at once must not wait for each other.
+    # In a fixed order, against deadlocks with concurrent requests.
     rows = [newest[key] for key in sorted(newest)]
     if rows:
         columns = zip(*(astuple(one) for one in rows), strict=True)
@@ -85,7 +85,7 @@ def _moment(notice: Notice) -> datetime.datetime:
     return notice.pushed_at or datetime.datetime.min.replace(tzinfo=datetime.UTC)
 
 
-# Round robin: the first of each namespace, then the second of each. Thousands of pushed tags keep nobody else waiting.
+# Round robin: the first of each namespace, then the second of each, so thousands of pushes do not block other accounts.
 _NEXT = """
 SELECT * FROM (
     SELECT *, row_number() OVER (PARTITION BY split_part(repository, '/', 1) ORDER BY id) AS place
@@ -95,56 +95,56 @@ SELECT * FROM (
 
 
 def sync_all(hand_over: Callable[[str], object]) -> int:
-    """Sync the tags of all hints, in batches over many repositories; how many were synced.
+    """Sync the tags of all hints, in batches over many repositories; returns how many were synced.
 
-    What takes more than that (``sync_repository``) waits for a job of its repository, so that it blocks no other: what
-    is out of the ordinary, what the registry fails to answer, and what a job is at work on or waits for.
+    Tags that need more work are left to a job of their repository (``sync_repository``), so that they do not block
+    others: indexes and artifacts, errors of the registry, and repositories that already have a job.
 
     :param hand_over: queues the job of a repository; called before its hints are left to it.
-    :raises registry_client.RegistryError: when the registry is down or does not let us in.
+    :raises registry_client.RegistryError: when the registry is down, or rejects the console's token.
     """
-    followed = 0
+    synced = 0
     while hints := list(Hint.objects.raw(_NEXT, [_TOGETHER])):
         busy = busy_repositories({hint.repository for hint in hints})
         free = [hint for hint in hints if hint.repository not in busy and not is_digest(hint.tag)]
         done = _sync_together(free)
-        followed += len(done)
+        synced += len(done)
         _leave([hint for hint in hints if hint not in done], hand_over)
         if 1 < len(hints) < _TOGETHER:
-            # They come fast: many together take less work than one after another, and that leaves more for the pushes.
+            # Events arrive fast: waiting for a larger batch saves work, which leaves more CPU for the pushes.
             time.sleep(_GATHERING_SECONDS)
-    return followed
+    return synced
 
 
 def _sync_together(hints: list[Hint]) -> set[Hint]:
-    """Sync these in one batch and forget those that were synced, which are returned."""
+    """Sync these hints in one batch; deletes and returns those that were synced."""
     if not hints:
         return set()
     try:
-        looked = sync_pushed(hints, quick_registry(), _SMALL_BYTES)
+        result = sync_pushed(hints, quick_registry(), _SMALL_BYTES)
     except Exception as error:
-        # Whether it is some tag, or the registry that cannot be read: the latter raises here.
+        # Raises if the registry is down, rather than a single tag unreadable.
         registry().ping()
         repositories = {hint.repository for hint in hints}
         if len(repositories) == 1:
-            log.info("%s: its tags are left to a job of their own: %s", *repositories, error)
+            log.info("%s: its tags are left to a separate job: %s", *repositories, error)
             return set()
-        # Not all for the sake of one: the repositories each for themselves.
+        # One batch for each repository, so that only the failing one is left out.
         return set().union(
             *(_sync_together([hint for hint in hints if hint.repository == one]) for one in sorted(repositories))
         )
-    done = {hint for hint in hints if (hint.repository, hint.tag) in looked.done}
-    refresh_totals_of(looked.changed)
-    for image in looked.same:
+    done = {hint for hint in hints if (hint.repository, hint.tag) in result.done}
+    refresh_totals_of(result.changed)
+    for image in result.same:
         refresh_totals(image, changed=False)
     _forget_failures(done)
-    # At the end: whoever is killed before does all of it once more.
+    # Last: a process that is killed before repeats the batch, which is idempotent.
     _forget(list(done))
     return done
 
 
 def _leave(hints: list[Hint], hand_over: Callable[[str], object]) -> None:
-    """Leave the hints to jobs of their repositories, but not those that something was added to meanwhile."""
+    """Leave the hints to jobs of their repositories, except those that were updated meanwhile."""
     if not hints:
         return
     for repository in sorted({hint.repository for hint in hints}):
@@ -154,67 +154,66 @@ def _leave(hints: list[Hint], hand_over: Callable[[str], object]) -> None:
 
 
 def sync_repository(repository: str, is_over: Callable[[], bool] = lambda: False) -> int:
-    """Sync every tag of ``repository`` that there is a hint for; how many were synced.
+    """Sync every tag of ``repository`` that has a hint; returns how many were synced.
 
-    :param is_over: whether the turn is over: tags that were not read by then keep their hints.
+    A tag with an invalid answer is left to the next reconcile; a tag that the registry cannot read now is retried some
+    times. Neither blocks the others. Tags that are given up are recorded as failures.
 
-    A tag that the registry answers strangely for is left to the next reconcile, and one that it cannot read just now
-    stays hinted at for some tries; neither holds up the others. What is given up is recorded as a failure.
-
-    :raises registry_client.RegistryError: when the registry is down or does not let us in, or could not read some tag;
-        what was not looked at stays hinted at.
+    :param is_over: whether the turn is over; the remaining tags keep their hints.
+    :raises registry_client.RegistryError: when the registry is down, rejects the console's token, or could not read a
+        tag; the hints of tags that were not synced are not deleted.
     """
-    followed = 0
+    synced = 0
     failed: dict[int, Exception] = {}
     waiting = Hint.objects.filter(repository=repository).order_by("pk")
     while hints := list(waiting.exclude(pk__in=failed)[:_BATCH]):
-        # Deleting a digest deletes its tags, and an index is pushed after what it names: tags come first.
+        # Tags first: deleting a digest deletes its tags, and an index is pushed after its children.
         hints.sort(key=lambda hint: is_digest(hint.tag))
-        reader = TagSync(repository)
-        looked: list[Hint] = []
-        fine: list[Hint] = []
+        tag_sync = TagSync(repository)
+        processed: list[Hint] = []
+        succeeded: list[Hint] = []
         try:
-            done = _sync_many(reader, hints)
-            looked += [hint for hint in hints if hint.tag in done]
-            fine += looked
+            done = _sync_many(tag_sync, hints)
+            processed += [hint for hint in hints if hint.tag in done]
+            succeeded += processed
             for hint in hints:
                 if hint.tag in done:
                     continue
-                if looked and is_over():
+                if processed and is_over():
                     break
                 try:
-                    reader.sync_tag(
-                        hint.tag, pushed_at=hint.pushed_at, pushed_by=hint.pushed_by, told=True, digest=hint.digest
+                    tag_sync.sync_tag(
+                        hint.tag, pushed_at=hint.pushed_at, pushed_by=hint.pushed_by, notified=True, digest=hint.digest
                     )
                 except Exception as error:
                     if is_database_outage(error):
                         raise
-                    # Whether it is the tag or the registry that cannot be read: the latter raises here.
+                    # Raises if the registry is down, rather than this tag unreadable.
                     registry().ping()
                     if not _count_failure(hint, error):
                         failed[hint.pk] = error
                         continue
                     if isinstance(error, RegistryError) and is_of_one_tag(error) and _sync_leniently(hint):
-                        fine.append(hint)
+                        succeeded.append(hint)
                 else:
-                    fine.append(hint)
-                looked.append(hint)
+                    succeeded.append(hint)
+                processed.append(hint)
         finally:
-            # Also what was done before a failure is counted, and not done again.
-            if looked:
-                _forget_failures(fine)
-                reader.refresh_totals()
-                _forget(looked)
-                followed += len(looked)
+            # Also after an exception: what is done so far is not repeated.
+            if processed:
+                _forget_failures(succeeded)
+                tag_sync.refresh_totals()
+                _forget(processed)
+                synced += len(processed)
         if is_over():
             break
     if failed:
         raise next(iter(failed.values()))
-    return followed
+    return synced
 
 
 def _count_failure(hint: Hint, error: Exception) -> bool:
-    """Count a tag that could not be indexed; whether it is given up now. A reconcile looks at every tag again."""
+    """Count a tag's failed sync; returns whether it is given up now. The next reconcile tries it again."""
     if isinstance(error, RegistryUnavailable) and not is_of_one_tag(error):
         return False
     sentence = UNREADABLE if isinstance(error, RegistryError) else failures.BROKEN
@@ -227,11 +226,11 @@ def _count_failure(hint: Hint, error: Exception) -> bool:
 
 
 def _sync_leniently(hint: Hint) -> bool:
-    """Index what can be read of an image of which the registry cannot read a part; whether that was possible."""
-    reader = TagSync(hint.repository, lenient=True)
+    """Sync a tag without the parts of its image that the registry cannot read; returns whether that succeeded."""
+    tag_sync = TagSync(hint.repository, lenient=True)
     try:
-        reader.sync_tag(hint.tag, pushed_at=hint.pushed_at, pushed_by=hint.pushed_by)
-        reader.refresh_totals()
+        tag_sync.sync_tag(hint.tag, pushed_at=hint.pushed_at, pushed_by=hint.pushed_by)
+        tag_sync.refresh_totals()
     except Exception as error:
         if is_database_outage(error):
             raise
@@ -249,20 +248,20 @@ def _forget_failures(hints: Iterable[Hint]) -> None:
             failures.forget(Kind.INDEX, repository, names)
 
 
-def _sync_many(reader: TagSync, hints: list[Hint]) -> set[str]:
-    """Sync tags in batches; which were synced. From an error on, the rest is left to be synced one by one."""
+def _sync_many(tag_sync: TagSync, hints: list[Hint]) -> set[str]:
+    """Sync tags in batches; returns the synced ones. After an error the rest must be synced one by one."""
     done: set[str] = set()
     hints = [hint for hint in hints if not is_digest(hint.tag)]
     for start in range(0, len(hints), _AT_ONCE):
         try:
-            done |= reader.sync_pushed(hints[start : start + _AT_ONCE])
+            done |= tag_sync.sync_pushed(hints[start : start + _AT_ONCE])
         except Exception as error:
-            log.info("%s: tags are looked at one by one: %s", reader.repository, error)
+            log.info("%s: tags are synced one by one: %s", tag_sync.repository, error)
             break
     return done
 
 
-# Not those that something was added to meanwhile.
+# The version is the optimistic lock: hints that were updated meanwhile are not deleted.
 _FORGET = """
 DELETE FROM indexing_hint USING unnest(%s::bigint[], %s::int[]) AS these (id, version)
 WHERE indexing_hint.id = these.id AND indexing_hint.version = these.version
@@ -274,7 +273,7 @@ WHERE indexing_hint.id = these.id AND indexing_hint.version = these.version
 
 
 def _forget(hints: list[Hint]) -> None:
-    """Remove the hints, but not those that something was added to meanwhile."""
+    """Delete the hints, except those that were updated meanwhile."""
     with connection.cursor() as cursor:
         cursor.execute(_FORGET, _versions(hints))
 

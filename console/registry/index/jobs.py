@@ -1,4 +1,4 @@
-"""Background jobs of the index: sync hints, reread, reconcile, add up pulls."""
+"""Background jobs of the index: sync hints, sync an image, reconcile, count pulls."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from procrastinate.contrib.django import app
 from console.jobs.queue import INDEX_QUEUE, KeepTrying, defer_again, defer_once, repository_lock
 from console.registry.contents import NotThereYet
 from console.registry.index import activity, hints
-from console.registry.index import reconcile as walks
+from console.registry.index import reconcile as reconciles
 from console.registry.index import sync as services
 from console.registry.index.hints import Notice
 from console.registry.index.models import Hint
@@ -21,30 +21,30 @@ from registry_client import RegistryError, RegistryUnavailable
 log = logging.getLogger(__name__)
 
 ALL_HINTS = "indexing.follow_all_hints"
-# Seconds that tags of one repository are read before other repositories have their turn.
+# Seconds of one repository's turn, before other repositories have theirs.
 _TURN_SECONDS = 2.0
-# So often a walk is taken up again within its hour.
+# Retries of a reconcile within its hour.
 _MOST_ATTEMPTS = 10
 
 
-# The jobs that are queued under a key have no retry of Procrastinate's: one that fails while the same is waiting could
-# not be retried, and would keep its lock for ever (console.jobs.queue.defer_again).
+# Jobs with a queueing lock do not use Procrastinate's retry, which fails while another with the same key is waiting
+# (console.jobs.queue.defer_again).
 @app.task(name="indexing.follow_all_hints", queue=INDEX_QUEUE)
 def sync_all_hints(attempt: int = 0) -> None:
-    """Look at every tag that a notification pointed at; what takes more than a look is left to ``sync_hints``."""
+    """Sync the tags of all hints in batches; those that need more work are left to ``sync_hints``."""
     try:
-        hints.sync_all(_follow_alone)
+        hints.sync_all(_queue_repository)
     except Exception as error:
-        log.warning("hints are looked at again: %s", error, exc_info=not isinstance(error, RegistryError))
+        log.warning("sync of hints failed, retrying: %s", error, exc_info=not isinstance(error, RegistryError))
         defer_again(sync_all_hints, ALL_HINTS, lock=ALL_HINTS, attempt=attempt)
 
 
 def queue_sync() -> bool:
-    """Queue a look at all hints unless one is queued already; whether it was queued."""
+    """Queue a sync of all hints unless one is queued already; returns whether it was queued."""
     return defer_once(sync_all_hints, ALL_HINTS, lock=ALL_HINTS)
 
 
-def _follow_alone(repository: str) -> None:
+def _queue_repository(repository: str) -> None:
     defer_once(
         sync_hints,
         f"hints {repository}",
@@ -56,32 +56,32 @@ def _follow_alone(repository: str) -> None:
 
 @app.task(name="indexing.follow_hints", queue=INDEX_QUEUE)
 def sync_hints(repository: str, attempt: int = 0) -> None:
-    """Look at every tag of one repository that a notification pointed at, with whatever it takes.
+    """Sync the tags of one repository's hints, of all kinds.
 
-    Others come first after a turn of ``_TURN_SECONDS``.
+    After a turn of ``_TURN_SECONDS`` the job is queued again, so that others have theirs.
     """
     end = time.monotonic() + _TURN_SECONDS
     try:
         hints.sync_repository(repository, lambda: time.monotonic() > end)
         if time.monotonic() > end and Hint.objects.filter(repository=repository).exists():
-            _follow_alone(repository)
+            _queue_repository(repository)
     except Exception as error:
         level = logging.INFO if isinstance(error, NotThereYet) else logging.WARNING
-        unheard_of = not isinstance(error, RegistryError)
-        log.log(level, "%s is looked at again: %s", repository, error, exc_info=unheard_of)
+        unexpected = not isinstance(error, RegistryError)
+        log.log(level, "sync of %s failed, retrying: %s", repository, error, exc_info=unexpected)
         lock = repository_lock(repository)
         defer_again(sync_hints, f"hints {repository}", lock=lock, attempt=attempt, repository=repository)
 
 
 @app.task(name="indexing.reread_image", queue=INDEX_QUEUE, retry=KeepTrying())
 def reread_image(repository: str) -> None:
-    """Bring all tags of an image in line with the registry, after a deletion of it was given up."""
+    """Sync all tags of an image, after its deletion was given up."""
     services.reread_image(repository)
 
 
 @app.task(name="indexing.reread_tag", queue=INDEX_QUEUE, retry=KeepTrying())
 def reread_tag(repository: str, tag: str) -> None:
-    """Look at one tag again, because somebody asked for it."""
+    """Sync one tag, because a user asked for it."""
     hints.remember([Notice(repository, tag)])
     queue_sync()
 
@@ -89,7 +89,7 @@ def reread_tag(repository: str, tag: str) -> None:
 @app.periodic(cron="* * * * * */2")
 @app.task(name="indexing.add_up", queue=INDEX_QUEUE, queueing_lock="indexing.add_up", lock="indexing.add_up")
 def add_up(timestamp: int = 0) -> None:
-    """Add pushes and pulls to the totals, every two seconds: all that came meanwhile at once."""
+    """Add pushes and pulls to the counts, every two seconds, in one batch."""
     activity.add_up()
 
 
@@ -101,32 +101,32 @@ def add_up(timestamp: int = 0) -> None:
     lock="indexing.reconcile",
 )
 def reconcile(timestamp: int = 0, attempt: int = 0) -> None:
-    """Walk over the registry and mend the index.
+    """Reconcile the index with the registry, every hour.
 
-    Notifications live in the registry's memory only: what was queued when it died is found here. Nobody can be asked
-    here: what is too much to remove is left to the command.
+    The registry queues notifications only in memory: those that were lost when it died are found here. A removal of
+    too many tags needs a decision, which is left to the command.
     """
     try:
-        # What is nobody's is there every hour: its number says enough.
-        walk = walks.walk_on(walks.begin(), left_out=log.debug)
-    except walks.AlreadyWalking:
-        log.info("reconcile: another process walks over the registry already")
+        # Repositories without owner are there every hour, so only their number is logged.
+        run = reconciles.resume(reconciles.begin(), report_unowned=log.debug)
+    except reconciles.AlreadyRunning:
+        log.info("reconcile: another process is reconciling already")
         return
     except Exception as error:
-        log.warning("reconcile: it goes on later: %s", error, exc_info=not isinstance(error, RegistryError))
+        log.warning("reconcile: interrupted, resuming later: %s", error, exc_info=not isinstance(error, RegistryError))
         if attempt >= _MOST_ATTEMPTS and not isinstance(error, (RegistryUnavailable, DatabaseError)):
-            return  # no outage: the next hour's walk tries it again
+            return  # no outage: the next hour's run retries
         defer_again(reconcile, "indexing.reconcile", lock="indexing.reconcile", attempt=attempt, longest=60)
         return
-    log.log(logging.DEBUG if walks.found_in_order(walk) else logging.INFO, "reconcile: %s", walks.summary(walk))
-    if walk.state == walk.State.ASKING:
-        log.warning("reconcile: %s Check the registry's storage, then run “manage.py reconcile”.", walk.problem)
+    log.log(logging.DEBUG if reconciles.found_in_order(run) else logging.INFO, "reconcile: %s", reconciles.summary(run))
+    if run.state == run.State.ASKING:
+        log.warning("reconcile: %s Check the registry's storage, then run “manage.py reconcile”.", run.problem)
 
 
 def reconcile_soon() -> bool:
-    """Queue a walk over everything unless one is queued already; whether it was queued.
+    """Queue a reconcile of everything unless one is queued already; returns whether it was queued.
 
-    Hints are followed too: the job that should have may have failed together with the database that it is queued in.
+    Also queues the sync of hints, whose job may have been lost in an outage of the database.
     """
     for repository in Hint.objects.order_by("repository").values_list("repository", flat=True).distinct():
         defer_once(sync_hints, f"hints {repository}", lock=repository_lock(repository), repository=repository)

@@ -7,11 +7,11 @@ from django.utils.translation import gettext_lazy as _
 
 
 class Hint(models.Model):
-    """*Look at this tag again.* One row for a tag, however often something was said of it.
+    """A tag to sync: one row for a tag, however many notifications there were.
 
-    ``tag`` is a digest for a manifest that was pushed or deleted by its digest alone; no tag has a colon.
-    ``version`` grows with each further notification, so that one that arrives while the tag is being looked at is not
-    taken for dealt with. ``alone`` is one that takes a job of its repository's own, which is queued.
+    ``tag`` is a digest for a manifest that was pushed or deleted without a tag; tags have no colon.
+    ``version`` is an optimistic lock: each notification increments it, so that one that arrives during the sync is not
+    lost. ``alone`` is set when the hint is left to the job of its repository.
     """
 
     repository = models.CharField(_("repository"), max_length=255)
@@ -33,7 +33,7 @@ class Hint(models.Model):
 
 
 class SeenEvent(models.Model):
-    """A notification that was counted: the registry sends one again when our answer did not reach it."""
+    """ID of a counted event, so that it is not counted twice: the registry resends it if our response was lost."""
 
     id = models.CharField(_("event"), max_length=64, primary_key=True)
     seen_at = models.DateTimeField(_("seen"), auto_now_add=True, db_index=True)
@@ -47,7 +47,7 @@ class SeenEvent(models.Model):
 
 
 class Activity(models.Model):
-    """A push or a pull that was acknowledged and is not added to the totals yet."""
+    """A push or a pull event that is stored, but not yet added to the counts."""
 
     repository = models.CharField(_("repository"), max_length=255)
     tag = models.CharField(_("tag"), max_length=128, blank=True)
@@ -65,7 +65,7 @@ class Activity(models.Model):
 
 
 class UnusableEvents(models.Model):
-    """How many notifications of a day could not be used, and why."""
+    """Number of rejected events of a day, by reason."""
 
     class Reason(models.TextChoices):
         UNREADABLE = "unreadable", _("not a list of events")
@@ -86,7 +86,7 @@ class UnusableEvents(models.Model):
 
 
 class Reconcile(models.Model):
-    """A walk over the registry that mends the index. What is left to look at is in ``ReconcileItem``."""
+    """A run of the reconcile. The repositories that are left to compare are in ``ReconcileItem``."""
 
     class State(models.TextChoices):
         COLLECTING = "collecting", _("Listing repositories")
@@ -111,7 +111,7 @@ class Reconcile(models.Model):
             models.CheckConstraint(
                 condition=models.Q(state__in=["collecting", "running", "asking", "done"]), name="reconcile_state"
             ),
-            # One at a time walks over everything.
+            # One unfinished run over everything at a time.
             models.UniqueConstraint(
                 fields=["whole"],
                 condition=models.Q(whole=True, state__in=["collecting", "running"]),
@@ -124,7 +124,7 @@ class Reconcile(models.Model):
 
 
 class ReconcileItem(models.Model):
-    """A repository that a reconcile still has to look at."""
+    """A repository that a reconcile still has to compare."""
 
     reconcile = models.ForeignKey(Reconcile, on_delete=models.CASCADE, related_name="items")
     repository = models.CharField(_("repository"), max_length=255)

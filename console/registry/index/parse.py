@@ -1,6 +1,6 @@
 """Parse a manifest: kind, platforms, children, subject.
 
-Whatever somebody pushed is read as far as it can be understood; what cannot is left out, and never raises.
+Manifests are user input: invalid parts are skipped, and parsing never raises.
 """
 
 from __future__ import annotations
@@ -30,27 +30,27 @@ from registry_client import Manifest as RegistryManifest
 from registry_client.json_documents import parse
 
 CONFIG_LIMIT = 4 << 20
-# What a column of the database holds.
+# The largest bigint.
 LARGEST_SIZE = (1 << 63) - 1
 _IMAGE_CONFIGS = (DOCKER_CONFIG, OCI_CONFIG)
-# BuildKit attaches provenance and SBOMs as manifests that run nowhere and say what they are about.
+# BuildKit attaches provenance and SBOMs as manifests for an unknown platform, with these annotations.
 _REFERENCE_TYPE = "vnd.docker.reference.type"
 _REFERENCE_DIGEST = "vnd.docker.reference.digest"
 _NO_PLATFORM = {"unknown/unknown", "unknown", ""}
-# OCI distribution specification, "Referrers Tag Schema"; cosign adds what it is.
+# OCI distribution specification, "Referrers Tag Schema"; cosign adds a suffix for the type.
 _ABOUT_TAG = re.compile(r"(sha256|sha512)-([0-9a-f]{64,128})(?:\.[a-z0-9]+)?")
 _LONGEST_TEXT = 4096
 _MOST_ENTRIES = 500
-# Characters as JSON. Of what pages show of a configuration, lists are shortened until it is no more.
+# Limit of the configuration that pages show, in characters as JSON; longer lists are cut.
 MOST_SHOWN = 256 << 10
 MOST_PLATFORMS = 100
 
 
 @dataclass
 class Reading:
-    """What was understood of a manifest.
+    """A parsed manifest.
 
-    ``own_size``: bytes of the blobs that an index names itself, by their descriptors.
+    ``own_size``: bytes of the blobs that an index itself names, according to their descriptors.
     """
 
     digest: str
@@ -70,13 +70,13 @@ class Reading:
 
     @property
     def weight(self) -> int:
-        """About how many bytes it takes to store this."""
+        """Approximate number of bytes to store this."""
         lists = sum(map(len, self.blobs)) + sum(len(child["digest"]) + 100 for child in self.children)
         return len(self.content) + lists + len(json.dumps(self.config))
 
 
 def subject_of_tag(tag: str) -> str:
-    """The digest that a tag is about by its name (``sha256-<hex>``, ``sha256-<hex>.sig``); empty for any other."""
+    """The subject's digest in a tag's name (``sha256-<hex>``, ``sha256-<hex>.sig``); empty for other names."""
     found = _ABOUT_TAG.fullmatch(tag)
     if found is None or len(found[2]) != {"sha256": 64, "sha512": 128}[found[1]]:
         return ""
@@ -84,8 +84,8 @@ def subject_of_tag(tag: str) -> str:
 
 
 def read_manifest(manifest: RegistryManifest) -> Reading:
-    """What the manifest itself says; its config and its children are read by the caller."""
-    # The values of a copy, which go with it: they take many times the room of their text.
+    """Parse the manifest itself; its config and children are read by the caller."""
+    # A copy, so that its cached properties are freed with it: they take much more memory than the text.
     manifest = replace(manifest)
     reading = Reading(manifest.digest, manifest.media_type[:200], manifest.content)
     try:
@@ -94,13 +94,13 @@ def read_manifest(manifest: RegistryManifest) -> Reading:
             reading.platforms = platforms_of(reading.children)
             reading.kind = Manifest.Kind.INDEX
         else:
-            # The size first: when that is beyond belief, so is everything else.
+            # The size first: if it is invalid, nothing else is used.
             size, blobs = manifest.total_size, list(manifest.references)
             reading.size, reading.blobs = size, blobs
             reading.config_descriptor = manifest.config
             reading.kind = _kind(manifest)
     except MalformedManifest:
-        # What it names is kept nevertheless: who deletes it, or looks for what is needed, goes by that.
+        # The digests are stored anyway: deletions and garbage checks need them.
         digests = [entry.digest for entry in manifest.entries]
         if _is_index(manifest):
             reading.children = [{"digest": digest, "platform": ""} for digest in digests]
@@ -120,11 +120,11 @@ def _is_index(manifest: RegistryManifest) -> bool:
 
 
 def separate_blobs(reading: Reading, blobs: Mapping[str, Descriptor]) -> None:
-    """Move those entries of an index that are blobs from its children to its blobs.
+    """Move entries of an index that are blobs from ``children`` to ``blobs``.
 
-    An index of blobs alone is no image: BuildKit's cache is one.
+    An index with only blobs is an artifact, such as BuildKit's cache.
 
-    :param blobs: the entries that are blobs, by their digests.
+    :param blobs: the entries that are blobs, by digest.
     """
     if not blobs:
         return
@@ -146,7 +146,7 @@ def _kind(manifest: RegistryManifest) -> str:
 
 
 def _artifact_type(manifest: RegistryManifest) -> str:
-    """What kind of artifact it is: what it says, else (OCI image specification) its config's media type."""
+    """The artifact type: the stated one, else (OCI image specification) the media type of the config."""
     stated = manifest.artifact_type
     if stated:
         return stated
@@ -155,7 +155,7 @@ def _artifact_type(manifest: RegistryManifest) -> str:
 
 
 def _children(named: Iterable[Child]) -> list[dict[str, str]]:
-    """What an index names, each digest once; a platform that only a later entry states is not lost."""
+    """The children of an index, each digest once; the platform may come from a later entry of the same digest."""
     children: dict[str, dict[str, str]] = {}
     for child in named:
         entry = _child(child)
@@ -175,19 +175,19 @@ def _child(child: Child) -> dict[str, str]:
 
 
 def platforms_of(children: Iterable[dict[str, str]]) -> list[str]:
-    """The platforms of an index, each once, in its order; the first ``MOST_PLATFORMS``."""
+    """The platforms of an index without duplicates, in its order; at most ``MOST_PLATFORMS``."""
     names = dict.fromkeys(child["platform"] for child in children if child["platform"] and "about" not in child)
     return list(names)[:MOST_PLATFORMS]
 
 
 def wants_config(reading: Reading) -> bool:
-    """Whether there is an image's or a Helm chart's configuration to read, of a believable size."""
+    """Whether the config is that of an image or a Helm chart, and not too large."""
     found = reading.config_descriptor
     return found is not None and found.media_type in (*_IMAGE_CONFIGS, HELM_CHART) and found.size <= CONFIG_LIMIT
 
 
 def add_config(reading: Reading, content: bytes) -> None:
-    """Take from a configuration what pages show. One that is not JSON, or lacks fields, adds what it has."""
+    """Add what pages show of a configuration. Invalid JSON and missing fields are ignored."""
     try:
         document = parse(content)
     except ValueError:
@@ -208,7 +208,7 @@ def add_config(reading: Reading, content: bytes) -> None:
 
 
 def shown_config(document: dict[str, Any]) -> dict[str, Any]:
-    """What pages show of a configuration: of environment variables the names alone."""
+    """Select the part of a configuration that pages show; of environment variables only the names."""
     runtime = document.get("config")
     runtime = runtime if isinstance(runtime, dict) else {}
     shown = {
@@ -229,18 +229,18 @@ def shown_config(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _shortened(shown: dict[str, Any]) -> dict[str, Any]:
-    """The same with the longest lists cut in half until all of it has at most ``MOST_SHOWN`` characters as JSON."""
+    """Cut the longest lists in half until all has at most ``MOST_SHOWN`` characters as JSON."""
     while len(json.dumps(shown)) > MOST_SHOWN:
         parent = shown.get("chart", shown)
         longest = max(parent, key=lambda name: len(json.dumps(parent[name])))
         value = parent[longest]
-        kept = dict(list(value.items())[: len(value) // 2]) if isinstance(value, dict) else value[: len(value) // 2]
-        parent[longest] = kept
+        half = dict(list(value.items())[: len(value) // 2]) if isinstance(value, dict) else value[: len(value) // 2]
+        parent[longest] = half
     return shown
 
 
 def shown_chart(document: dict[str, Any]) -> dict[str, Any]:
-    """What pages show of a Helm chart: its ``Chart.yaml`` (Helm, "The Chart.yaml File"), which is its configuration."""
+    """Select what pages show of a Helm chart's configuration, its ``Chart.yaml`` (Helm, "The Chart.yaml File")."""
     shown = {
         "name": _text(document.get("name")),
         "version": _text(document.get("version")),
@@ -259,7 +259,7 @@ def shown_chart(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _named(value: Any, *keys: str) -> list[dict[str, str]]:
-    """The entries of a list that have the first of ``keys``, with the texts under them."""
+    """The entries of a list that have the first of ``keys``, each with the texts of all ``keys``."""
     entries = [{key: _text(entry.get(key)) for key in keys} for entry in _list(value) if isinstance(entry, dict)]
     return [entry for entry in entries if entry[keys[0]]]
 
@@ -274,7 +274,7 @@ def _step(step: dict[str, Any]) -> dict[str, Any]:
 
 
 def _text(value: Any) -> str:
-    """A string that the database can hold: JSON can also write NUL and halves of characters."""
+    """A string that the database can store: without NUL and lone surrogates, which JSON allows."""
     if not isinstance(value, str):
         return ""
     return value[:_LONGEST_TEXT].replace("\x00", "").encode("utf-8", "replace").decode()
@@ -305,7 +305,7 @@ def _moment(text: str) -> datetime.datetime | None:
     if found is None:
         return None
     found = found.replace(tzinfo=datetime.UTC) if found.tzinfo is None else found
-    # Reproducible builds date everything at the beginning of time; some tools at year 0 or 1.
+    # Reproducible builds use a very early date; some tools year 0 or 1.
     try:
         return found.astimezone(datetime.UTC) if found.year > 1 else None
     except OverflowError:

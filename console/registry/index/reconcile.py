@@ -1,17 +1,17 @@
 """Reconcile the index with the registry: add what is missing, remove what is proven to be gone.
 
-1. **Collecting.** The names of all repositories, the registry's and the index's, are written down: a list that pushes
-   arriving meanwhile do not make longer, and where a walk that was broken off goes on.
-2. **Looking.** Each repository's tags are compared with the index. What is there and not indexed, or elsewhere, is
-   indexed. What is indexed and proven to be gone is marked, and not removed yet.
-3. **Removing.** What was marked is removed, after one more look, unless it is more than a set share of everything
-   looked at: that is more likely a registry that lost its disk than people who deleted so much. Then the walk asks.
+1. **Collecting.** The names of all repositories in the registry and the index are stored: a fixed list, from which an
+   interrupted run resumes.
+2. **Comparing.** Each repository's tags are compared with the index. Tags that are missing or different in the index
+   are synced. Tags that are proven to be gone from the registry are marked, and not removed yet.
+3. **Removing.** Marked tags are checked again and removed, unless they are more than a set share of all tags: that is
+   more likely a registry that lost its disk than many deletions. Then the run asks for a decision.
 
-Nothing that a registry fails to answer, denies, redirects or does not know as a whole removes anything. A repository
-that cannot be read is told of and does not hold up the others; many in a row, or a registry that does not answer at
-all, end the walk, which goes on from there the next time.
+An error, a rejection, a redirect or an unknown repository never removes anything. A repository that cannot be read is
+reported and does not block the others; many in a row, or a registry that does not answer, stop the run, which resumes
+there the next time.
 
-One process at a time walks over everything (``alone``); walks over some repositories do not mind others.
+A run over everything takes an advisory lock (``exclusive``); runs over some repositories do not need it.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ from registry_client.names import check_repository
 log = logging.getLogger(__name__)
 
 _BATCH = 1000
-# Distribution reads its whole tree for each page.
+# Large, because Distribution reads its whole directory tree for each page.
 _CATALOG_PAGE = 100_000
-# Below so many, removals are not judged by their share: of three tags one is a third.
+# The share is not checked below so many removals: of three tags one is a third.
 _FEW = 10
 DEFAULT_SHARE = 10
-# So many repositories in a row that cannot be read are the registry's fault.
+# If so many repositories in a row cannot be read, the registry is down.
 _MOST_UNREADABLE = 20
-# What a killed walk has to look at once more.
+# Interval of checkpoints; a killed run repeats at most so much.
 _SAVED_EVERY_SECONDS = 1.0
 _LONGEST_NAME = 255
 # The key of the database's advisory lock.
@@ -59,20 +59,20 @@ _LOCK = 0x7265636F6E63696C
 Report = Callable[[str], None]
 
 
-class AlreadyWalking(Exception):
-    """Another process walks over the registry just now."""
+class AlreadyRunning(Exception):
+    """Another process is reconciling everything."""
 
 
 @contextlib.contextmanager
-def alone() -> Iterator[None]:
-    """Be the only one that walks over everything. The lock goes with the database connection when the process dies.
+def exclusive() -> Iterator[None]:
+    """Hold the advisory lock of a run over everything. It is released when the process or its connection dies.
 
-    :raises AlreadyWalking: when another process does.
+    :raises AlreadyRunning: when another process holds it.
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(%s)", [_LOCK])
         if not cursor.fetchone()[0]:
-            raise AlreadyWalking
+            raise AlreadyRunning
     try:
         yield
     finally:
@@ -81,99 +81,99 @@ def alone() -> Iterator[None]:
 
 
 def begin(repositories: Iterable[str] = (), *, adopt_for: str = "") -> Reconcile:
-    """Start a walk, or take up the one over everything that was broken off.
+    """Start a run, or take up the interrupted run over everything.
 
-    :param repositories: what to look at; everything when empty.
-    :param adopt_for: the Account ID that namespaces nobody has go to; with none they are only told of.
-    :raises AlreadyWalking: when another process walks over everything, which was asked for.
+    :param repositories: the repositories to compare; everything when empty.
+    :param adopt_for: the Account ID that gets namespaces without owner; when empty they are only reported.
+    :raises AlreadyRunning: when another process is reconciling everything.
     """
-    # What is too long for a name is cut, and then told of as unknown.
+    # A name that is too long is cut, and then reported as unknown.
     names = sorted({name[:_LONGEST_NAME] for name in repositories})
     if names:
         with transaction.atomic():
-            walk = Reconcile.objects.create(
+            run = Reconcile.objects.create(
                 whole=False, adopt_for=adopt_for, total=len(names), state=Reconcile.State.RUNNING
             )
-            _write_down(walk, names)
-        return walk
-    with alone():
-        walk = _unfinished().first() or Reconcile.objects.create(adopt_for=adopt_for)
-        if adopt_for and walk.adopt_for != adopt_for:
-            # What was passed over as nobody's must be looked at once more.
-            walk.adopt_for, walk.state = adopt_for, Reconcile.State.COLLECTING
-            walk.save(update_fields=["adopt_for", "state"])
-        return walk
+            _store_items(run, names)
+        return run
+    with exclusive():
+        run = _unfinished().first() or Reconcile.objects.create(adopt_for=adopt_for)
+        if adopt_for and run.adopt_for != adopt_for:
+            # Repositories that were skipped for lack of an owner must be compared again.
+            run.adopt_for, run.state = adopt_for, Reconcile.State.COLLECTING
+            run.save(update_fields=["adopt_for", "state"])
+        return run
 
 
 def _unfinished() -> QuerySet[Reconcile]:
     return Reconcile.objects.filter(whole=True, state__in=[Reconcile.State.COLLECTING, Reconcile.State.RUNNING])
 
 
-def walk_on(
-    walk: Reconcile,
+def resume(
+    run: Reconcile,
     *,
     share: int = DEFAULT_SHARE,
     agreed: int = 0,
     report: Report = log.info,
-    left_out: Report | None = None,
-    moved: Callable[[Reconcile], None] = lambda walk: None,
+    report_unowned: Report | None = None,
+    on_progress: Callable[[Reconcile], None] = lambda run: None,
 ) -> Reconcile:
-    """Go on with a walk until it has ended or asks for a decision.
+    """Start or resume a run, until it is done or asks for a decision.
 
-    :param share: the most per cent of the tags looked at that may be removed without asking.
-    :param agreed: so many tags may be removed whatever their share, because somebody was asked.
-    :param report: is told each change, and each problem, in one line.
-    :param left_out: is told of each repository that is nobody's; ``report`` when not given.
-    :param moved: is told when a repository was looked at.
-    :raises registry_client.RegistryError: when the registry cannot be asked; calling again goes on from there.
-    :raises AlreadyWalking: when another process walks over everything, as this walk does.
+    :param share: how many per cent of all tags may be removed without asking.
+    :param agreed: how many tags may be removed whatever their share, because an operator has agreed.
+    :param report: called with one line for each change and each problem.
+    :param report_unowned: called with one line for each repository without owner; ``report`` by default.
+    :param on_progress: called after each repository.
+    :raises registry_client.RegistryError: when the registry does not answer; call again to resume.
+    :raises AlreadyRunning: when another process is reconciling everything, as this run does.
     """
-    with alone() if walk.whole else contextlib.nullcontext():
-        # Another process may have taken it further meanwhile.
-        walk.refresh_from_db()
-        if walk.state == Reconcile.State.COLLECTING:
-            _collect(walk, report)
-        if walk.state == Reconcile.State.RUNNING:
-            moved(walk)
-            _look_at_all(walk, report, left_out or report, moved)
-            _decide(walk, share, agreed, report)
-        elif walk.state == Reconcile.State.ASKING and (agreed or share >= 100):
-            _decide(walk, share, agreed, report)
-    return walk
+    with exclusive() if run.whole else contextlib.nullcontext():
+        # Another process may have continued it meanwhile.
+        run.refresh_from_db()
+        if run.state == Reconcile.State.COLLECTING:
+            _collect(run, report)
+        if run.state == Reconcile.State.RUNNING:
+            on_progress(run)
+            _compare_all(run, report, report_unowned or report, on_progress)
+            _decide(run, share, agreed, report)
+        elif run.state == Reconcile.State.ASKING and (agreed or share >= 100):
+            _decide(run, share, agreed, report)
+    return run
 
 
 # --- 1. collecting --------------------------------------------------------------------------------------------------
 
 
-def _collect(walk: Reconcile, report: Report) -> None:
+def _collect(run: Reconcile, report: Report) -> None:
     try:
-        unusable = _collect_from(walk, _CATALOG_PAGE)
+        unusable = _collect_from(run, _CATALOG_PAGE)
     except RegistryError as error:
         if error.status != 400:
             raise
-        unusable = _collect_from(walk, _BATCH)  # a registry that allows no page so large
+        unusable = _collect_from(run, _BATCH)  # the registry does not allow such large pages
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO indexing_reconcileitem (reconcile_id, repository) "
             "SELECT %s, full_name FROM images_image ON CONFLICT DO NOTHING",
-            [walk.pk],
+            [run.pk],
         )
     for name in unusable[:_FEW]:
         report(f"{name[:300]!r}: this is not the name of a repository")
-    walk.counts = {"problems": len(unusable)}
-    walk.total, walk.done, walk.state = walk.items.count(), 0, Reconcile.State.RUNNING
-    walk.save(update_fields=["counts", "total", "done", "state"])
+    run.counts = {"problems": len(unusable)}
+    run.total, run.done, run.state = run.items.count(), 0, Reconcile.State.RUNNING
+    run.save(update_fields=["counts", "total", "done", "state"])
 
 
-def _collect_from(walk: Reconcile, page_size: int) -> list[str]:
-    """Write down the registry's repositories; what it lists that can be none."""
-    walk.items.all().delete()
+def _collect_from(run: Reconcile, page_size: int) -> list[str]:
+    """Store the registry's repositories; returns the listed names that are invalid."""
+    run.items.all().delete()
     unusable: list[str] = []
     for names in _batches(registry().catalog(page_size)):
         usable = [name for name in names if _is_repository(name)]
         if len(usable) < len(names):
             unusable += set(names).difference(usable)
-        _write_down(walk, usable)
+        _store_items(run, usable)
     return unusable
 
 
@@ -191,127 +191,129 @@ def _batches(names: Iterable[str]) -> Iterator[list[str]]:
         yield batch
 
 
-def _write_down(walk: Reconcile, names: Iterable[str]) -> None:
+def _store_items(run: Reconcile, names: Iterable[str]) -> None:
     ReconcileItem.objects.bulk_create(
-        [ReconcileItem(reconcile=walk, repository=name) for name in names], ignore_conflicts=True
+        [ReconcileItem(reconcile=run, repository=name) for name in names], ignore_conflicts=True
     )
 
 
-# --- 2. looking -----------------------------------------------------------------------------------------------------
+# --- 2. comparing ---------------------------------------------------------------------------------------------------
 
 
-def _look_at_all(walk: Reconcile, report: Report, left_out: Report, moved: Callable[[Reconcile], None]) -> None:
-    """Look at every repository that is written down.
+def _compare_all(
+    run: Reconcile, report: Report, report_unowned: Report, on_progress: Callable[[Reconcile], None]
+) -> None:
+    """Compare every stored repository.
 
-    Those of a walk over everything are crossed off, so that it goes on after them; those of a walk over some are
-    needed to the end, for only what is theirs may be removed.
+    In a run over everything, finished items are deleted, so that it resumes after them; in a run over some
+    repositories all items are needed to the end, because only tags of these may be removed.
     """
-    owner = Account.objects.filter(account_id=walk.adopt_for, is_active=True).first() if walk.adopt_for else None
+    owner = Account.objects.filter(account_id=run.adopt_for, is_active=True).first() if run.adopt_for else None
     last = unreadable = 0
     saved_at = monotonic()
     try:
-        for item in _items(walk):
-            finding, failure = _look(walk, item.repository, owner)
-            for line in finding.lines():
-                (left_out if finding.nobodys else report)(line)
-            walk.counts = dict(Counter(walk.counts) + finding.counts())
-            walk.done = min(walk.total, walk.done + 1)
+        for item in _items(run):
+            result, failure = _compare_one(run, item.repository, owner)
+            for line in result.lines():
+                (report_unowned if result.unowned else report)(line)
+            run.counts = dict(Counter(run.counts) + result.counts())
+            run.done = min(run.total, run.done + 1)
             last = item.pk
-            moved(walk)
+            on_progress(run)
             unreadable = unreadable + 1 if failure else 0
             if failure and unreadable >= _MOST_UNREADABLE:
                 raise failure
             if monotonic() - saved_at >= _SAVED_EVERY_SECONDS:
-                _save(walk, last)
+                _save(run, last)
                 saved_at = monotonic()
     finally:
-        _save(walk, last)
+        _save(run, last)
 
 
-def _items(walk: Reconcile) -> Iterator[ReconcileItem]:
+def _items(run: Reconcile) -> Iterator[ReconcileItem]:
     last = 0
-    while batch := list(walk.items.filter(pk__gt=last).order_by("pk")[:_BATCH]):
+    while batch := list(run.items.filter(pk__gt=last).order_by("pk")[:_BATCH]):
         yield from batch
         last = batch[-1].pk
 
 
-def _look(walk: Reconcile, repository: str, owner: Account | None) -> tuple[ReconcileResult, Exception | None]:
-    """Look at one repository; what only goes wrong there does not end the walk."""
+def _compare_one(run: Reconcile, repository: str, owner: Account | None) -> tuple[ReconcileResult, Exception | None]:
+    """Compare one repository; an error that concerns only this one does not stop the run."""
     try:
-        finding = reconcile_one(repository, adopt_for=owner)
+        result = reconcile_one(repository, adopt_for=owner)
     except RegistryError as error:
         raise_if_down(error)
-        return ReconcileResult(repository, problem=f"unexpected response from the registry: {error}"), error
+        return ReconcileResult(repository, problem=f"the registry answers with an error: {error}"), error
     except Exception as error:
         if is_database_outage(error):
             raise
-        # One repository that cannot be handled must not keep all behind it from ever being looked at.
+        # An error in one repository must not block all later ones for ever.
         log.exception("%s cannot be compared with the index", repository)
         return ReconcileResult(
             repository, problem=f"it could not be compared with the index: {type(error).__name__}"
         ), error
-    if finding.unknown and not walk.whole:
-        # Somebody named it. The catalogue also lists what is only being uploaded.
-        finding.problem = "neither the registry nor the index knows it"
-    return finding, None
+    if result.unknown and not run.whole:
+        # Only for a repository given by name: the catalogue also lists repositories of unfinished uploads.
+        result.problem = "neither the registry nor the index knows it"
+    return result, None
 
 
-def _save(walk: Reconcile, last: int) -> None:
-    """Write down how far the walk is, and cross off what it need not look at any more, up to the item ``last``."""
+def _save(run: Reconcile, last: int) -> None:
+    """Save a checkpoint of the run: counts, and for a run over everything delete the items up to ``last``."""
     with transaction.atomic():
-        walk.save(update_fields=["counts", "done"])
-        if walk.whole:
-            walk.items.filter(pk__lte=last).delete()
+        run.save(update_fields=["counts", "done"])
+        if run.whole:
+            run.items.filter(pk__lte=last).delete()
 
 
 # --- 3. removing ----------------------------------------------------------------------------------------------------
 
 
-def _marked(walk: Reconcile) -> QuerySet[Tag]:
-    """The tags that this walk may remove."""
+def _marked(run: Reconcile) -> QuerySet[Tag]:
+    """The marked tags that this run may remove."""
     marked = Tag.objects.filter(missing_at__isnull=False, state=Tag.State.ACTIVE, image__state=Image.State.ACTIVE)
-    return marked if walk.whole else marked.filter(image__full_name__in=walk.items.values("repository"))
+    return marked if run.whole else marked.filter(image__full_name__in=run.items.values("repository"))
 
 
-def _decide(walk: Reconcile, share: int, agreed: int, report: Report) -> None:
-    """Remove what is proven to be gone, or ask first."""
-    known, missing = walk.counts.get("known", 0), _marked(walk).count()
-    walk.counts = {**walk.counts, "missing": missing}
+def _decide(run: Reconcile, share: int, agreed: int, report: Report) -> None:
+    """Remove the tags that are proven to be gone, or ask for a decision if there are too many."""
+    known, missing = run.counts.get("known", 0), _marked(run).count()
+    run.counts = {**run.counts, "missing": missing}
     if share < 100 and missing > max(_FEW, agreed) and missing * 100 > known * share:
-        walk.state = Reconcile.State.ASKING
-        walk.problem = (
-            f"{missing:,} of {known:,} tags are no longer in the registry, more than {share} %. Nothing was removed."
+        run.state = Reconcile.State.ASKING
+        run.problem = (
+            f"{missing:,} of {known:,} tags are not in the registry any more, more than {share} %. Nothing was removed."
         )
-        walk.save(update_fields=["counts", "state", "problem"])
-        report(walk.problem)
+        run.save(update_fields=["counts", "state", "problem"])
+        report(run.problem)
     else:
-        removed = _remove_marked(walk, report)
-        walk.counts = {**walk.counts, "removed": removed}
-        walk.state, walk.problem, walk.ended_at = Reconcile.State.DONE, "", timezone.now()
-        walk.save(update_fields=["counts", "state", "problem", "ended_at"])
-        walk.items.all().delete()
+        removed = _remove_marked(run, report)
+        run.counts = {**run.counts, "removed": removed}
+        run.state, run.problem, run.ended_at = Reconcile.State.DONE, "", timezone.now()
+        run.save(update_fields=["counts", "state", "problem", "ended_at"])
+        run.items.all().delete()
     _forget_old()
 
 
-def _remove_marked(walk: Reconcile, report: Report) -> int:
-    """Look once more at each marked tag and remove it when it is still gone; how many were removed."""
+def _remove_marked(run: Reconcile, report: Report) -> int:
+    """Sync each marked tag again, which removes it if it is still gone; returns the number of removed tags."""
     removed = 0
-    marked = _marked(walk)
+    marked = _marked(run)
     images = Image.objects.filter(pk__in=marked.values("image")).select_related("namespace").order_by("pk")
     for image in images.iterator(_BATCH):
-        reader, gone, forgotten = TagSync(image.repository), [], 0
+        tag_sync, gone, forgotten = TagSync(image.repository), [], 0
         try:
             for name in list(marked.filter(image=image).order_by("name").values_list("name", flat=True)):
-                if reader.sync_tag(name) is Outcome.REMOVED:
+                if tag_sync.sync_tag(name) is Outcome.REMOVED:
                     gone.append(name)
                     report(f"{image.repository}:{name}: removed, no longer in the registry")
             forgotten = forget_gone_manifests(image) if gone else 0
         except RegistryError as error:
             raise_if_down(error)
-            report(f"{image.repository}: unexpected response from the registry: {error}")
-            walk.counts["problems"] = walk.counts.get("problems", 0) + 1
+            report(f"{image.repository}: the registry answers with an error: {error}")
+            run.counts["problems"] = run.counts.get("problems", 0) + 1
         finally:
-            reader.refresh_totals()
+            tag_sync.refresh_totals()
             if gone:
                 record(
                     "index.mended",
@@ -321,7 +323,7 @@ def _remove_marked(walk: Reconcile, report: Report) -> int:
                     removed_in_all=len(gone),
                     forgotten=forgotten,
                 )
-        walk.counts["forgotten"] = walk.counts.get("forgotten", 0) + forgotten
+        run.counts["forgotten"] = run.counts.get("forgotten", 0) + forgotten
         removed += len(gone)
     return removed
 
@@ -330,29 +332,29 @@ _COUNTED = {
     "added": "tags added",
     "moved": "tags moved",
     "removed": "removed",
-    "put_back": "put back in the registry",
-    "forgotten": "manifests removed from the index",
+    "put_back": "restored in the registry",
+    "forgotten": "manifests removed",
     "totals": "totals corrected",
     "adopted": "namespaces adopted",
-    "nobodys": "repositories without an owner",
-    "problems": "with problems",
+    "nobodys": "repositories without owner",
+    "problems": "with a problem",
 }
 
 
-def summary(walk: Reconcile) -> str:
-    """What a walk came to, in one sentence of numbers; of what there was none of, nothing."""
-    parts = [f"{walk.counts[name]:,} {what}" for name, what in _COUNTED.items() if walk.counts.get(name)]
-    if not parts and walk.state == Reconcile.State.DONE:
-        parts = ["no differences"]
-    return ", ".join([f"{walk.done:,} repositories checked", *parts]) + "."
+def summary(run: Reconcile) -> str:
+    """The counts of a run as one sentence, without zeros."""
+    parts = [f"{run.counts[name]:,} {what}" for name, what in _COUNTED.items() if run.counts.get(name)]
+    if not parts and run.state == Reconcile.State.DONE:
+        parts = ["everything in order"]
+    return ", ".join([f"{run.done:,} repositories compared", *parts]) + "."
 
 
-def found_in_order(walk: Reconcile) -> bool:
-    """Whether there was nothing that ``summary`` would tell of."""
-    return not any(walk.counts.get(name) for name in _COUNTED)
+def found_in_order(run: Reconcile) -> bool:
+    """Whether the run found no difference and no problem."""
+    return not any(run.counts.get(name) for name in _COUNTED)
 
 
 def _forget_old() -> None:
-    """Keep the last hundred walks, and the one that may still go on."""
-    kept = Reconcile.objects.order_by("-pk").values_list("pk", flat=True)[:100]
-    Reconcile.objects.exclude(pk__in=list(kept)).exclude(pk__in=_unfinished()).delete()
+    """Delete all runs except the last hundred and an unfinished one."""
+    recent = Reconcile.objects.order_by("-pk").values_list("pk", flat=True)[:100]
+    Reconcile.objects.exclude(pk__in=list(recent)).exclude(pk__in=_unfinished()).delete()

@@ -31,12 +31,12 @@ from registry_client.names import check_repository
 
 _AT_ONCE = 500
 _ASKED_FOR = datetime.timedelta(days=1)
-# So many tags of one repository may be unreadable before it is the repository that is.
+# If more tags of one repository are unreadable, the whole repository counts as unreadable.
 _MOST_UNREADABLE = 20
 
 
 class _Known(NamedTuple):
-    """What the index has of a tag."""
+    """A tag in the index."""
 
     digest: str
     kind: str
@@ -45,64 +45,64 @@ class _Known(NamedTuple):
 
 
 def raise_if_down(error: RegistryError) -> None:
-    """Return when ``error`` concerns what was asked for alone.
+    """Check after ``error`` whether the registry is down; returns if only the requested item is affected.
 
-    :raises registry_client.RegistryError: when the registry as a whole does not answer, or does not let us in.
+    :raises registry_client.RegistryError: when the registry does not answer, or rejects the console's token.
     """
     if isinstance(error, RegistryUnavailable | Unauthorized):
         registry().ping()
 
 
 def reconcile_one(repository: str, *, adopt_for: Account | None = None) -> ReconcileResult:
-    """Bring the index of one repository in line with the registry; what is gone is only marked.
+    """Reconcile the index of one repository with the registry; tags that are gone are only marked.
 
-    :param adopt_for: who is given the repository's namespace when nobody has it.
-    :raises registry_client.RegistryError: when the registry cannot be asked.
+    :param adopt_for: the account that gets the repository's namespace if it does not exist.
+    :raises registry_client.RegistryError: when the registry does not answer.
     """
-    finding = ReconcileResult(repository)
+    result = ReconcileResult(repository)
     try:
         check_repository(repository)
     except InvalidName:
-        finding.problem = "this is not the name of a repository"
-        return finding
+        result.problem = "this is not the name of a repository"
+        return result
     image = _find(repository)
     if image is not None and image.state != Image.State.ACTIVE:
-        return finding  # its deletion is at work
+        return result  # it is being deleted
     if image is not None and image.namespace.in_transfer:
-        return finding  # it changes hands: what is pushed meanwhile is taken back
+        return result  # the clearing after the transfer deletes what is pushed meanwhile
     known = _known(image)
-    finding.known = len(known)
+    result.known = len(known)
     try:
         listed = set(registry().tags(repository))
     except NameUnknown:
-        finding.unknown = image is None
+        result.unknown = image is None
         if known:
-            # Not a proof: a registry on an empty disk, or another one, says the same of everything.
-            finding.problem = f"the registry does not know it; its {len(known):,} tags stay in the index"
-            _mark(image, known, finding)
-        return finding
-    if image is None and not (listed and _has_owner(finding, adopt_for)):
-        return finding
-    reader = TagSync(repository, lenient=True)
+            # No proof: a registry with an empty disk, or another one, answers the same for every repository.
+            result.problem = f"the registry does not know it; its {len(known):,} tags stay in the index"
+            _mark(image, known, result)
+        return result
+    if image is None and not (listed and _has_owner(result, adopt_for)):
+        return result
+    tag_sync = TagSync(repository, lenient=True)
     try:
-        for name, digest in _present(finding, sorted(listed.union(known)), image, known):
-            _compare(reader, finding, name, digest, known.get(name), listed)
+        for name, digest in _present(result, sorted(listed.union(known)), image, known):
+            _compare(tag_sync, result, name, digest, known.get(name), listed)
     except RegistryError:
-        _settle(reader, image, finding)
+        _settle(tag_sync, image, result)
         raise
-    _mark(image, known, finding)
+    _mark(image, known, result)
     if image is not None:
         if image.has_pushed:  # type: ignore[attr-defined]
-            _index_subjects(reader, image)
-        finding.forgotten = forget_gone_manifests(image)
-    if finding.unreadable or (image is not None and image.has_failures):  # type: ignore[attr-defined]
-        _note_unreadable(repository, finding)
-    _settle(reader, image, finding)
-    return finding
+            _index_subjects(tag_sync, image)
+        result.forgotten = forget_gone_manifests(image)
+    if result.unreadable or (image is not None and image.has_failures):  # type: ignore[attr-defined]
+        _note_unreadable(repository, result)
+    _settle(tag_sync, image, result)
+    return result
 
 
 def _find(repository: str) -> Image | None:
-    """The image, and whether it ``has_pushed`` digests and ``has_failures``: one query for all of it."""
+    """The image, annotated with ``has_pushed`` (digests) and ``has_failures``, in one query."""
     return (
         Image.objects.select_related("namespace")
         .annotate(
@@ -114,57 +114,56 @@ def _find(repository: str) -> Image | None:
     )
 
 
-def _index_subjects(reader: TagSync, image: Image) -> None:
-    """Index what was pushed by its digest alone and names a subject, where its notification led to nothing.
+def _index_subjects(tag_sync: TagSync, image: Image) -> None:
+    """Sync untagged manifests with a subject that are not indexed although there was a notification.
 
-    The registry cannot list manifests without a tag: what no notification named is not found. What is older than a
-    day was asked for often enough.
+    The registry cannot list untagged manifests, so those without a notification are not found. After a day it is not
+    tried again.
     """
     since = timezone.now() - _ASKED_FOR
     fresh = pushed_digests.unindexed(image).filter(told_at__gte=since)
     for digest, told_at in list(fresh.values_list("digest", "told_at")):
         try:
-            reader.sync_tag(digest, pushed_at=told_at)
+            tag_sync.sync_tag(digest, pushed_at=told_at)
         except RegistryError as error:
             raise_if_down(error)
 
 
-def _note_unreadable(repository: str, finding: ReconcileResult) -> None:
-    """Record the tags that the registry lists and cannot read, for the pages; forget those that it can read again.
+def _note_unreadable(repository: str, result: ReconcileResult) -> None:
+    """Record failures of listed tags that the registry cannot read; delete those of tags that are readable again.
 
-    Failures that are still being counted belong to hints, and those of digests are no tags': the registry does not list
-    them.
+    Failures that are still being retried belong to hints, and those of digests concern no tags; both are not changed.
     """
-    for name, detail in finding.unreadable.items():
+    for name, detail in result.unreadable.items():
         failures.give_up(Kind.INDEX, repository, name, sentence=UNREADABLE, detail=detail)
     known = WorkFailure.objects.filter(kind=Kind.INDEX, repository=repository, given_up_at__isnull=False)
-    known.exclude(reference__contains=":").exclude(reference__in=finding.unreadable).delete()
+    known.exclude(reference__contains=":").exclude(reference__in=result.unreadable).delete()
 
 
-def _settle(reader: TagSync, image: Image | None, finding: ReconcileResult) -> None:
-    """Check the totals, and put what was mended on record."""
-    changed = bool(finding.added or finding.moved)
+def _settle(tag_sync: TagSync, image: Image | None, result: ReconcileResult) -> None:
+    """Check the totals, and record an audit event of the changes."""
+    changed = bool(result.added or result.moved)
     if image is None:
-        reader.refresh_totals()
+        tag_sync.refresh_totals()
     else:
-        finding.totals = refresh_totals(image.pk, changed=changed) and not changed
-    if finding.changed:
+        result.totals = refresh_totals(image.pk, changed=changed) and not changed
+    if result.changed:
         record(
             "index.mended",
-            finding.repository,
+            result.repository,
             actor="reconcile",
-            added=finding.added[:100],
-            moved=finding.moved[:100],
-            put_back=finding.put_back[:100],
-            added_in_all=len(finding.added),
-            moved_in_all=len(finding.moved),
-            forgotten=finding.forgotten,
-            totals=finding.totals,
+            added=result.added[:100],
+            moved=result.moved[:100],
+            put_back=result.put_back[:100],
+            added_in_all=len(result.added),
+            moved_in_all=len(result.moved),
+            forgotten=result.forgotten,
+            totals=result.totals,
         )
 
 
 def _known(image: Image | None) -> dict[str, _Known]:
-    """The tags in the index. The largest image is what a walk holds in memory at once."""
+    """The tags in the index, all in memory at once."""
     if image is None:
         return {}
     rows = list(
@@ -178,36 +177,36 @@ def _known(image: Image | None) -> dict[str, _Known]:
     }
 
 
-def _has_owner(finding: ReconcileResult, adopt_for: Account | None) -> bool:
-    """Whether the images of a repository that is not indexed yet belong to somebody, perhaps from now on."""
-    unusable = why_unusable(finding.repository)
-    parts = split_repository(finding.repository)
+def _has_owner(result: ReconcileResult, adopt_for: Account | None) -> bool:
+    """Whether the namespace of a repository that is not indexed has an owner, or gets one now (``adopt_for``)."""
+    unusable = why_unusable(result.repository)
+    parts = split_repository(result.repository)
     namespace = Namespace.objects.filter(name=parts[0]).first() if parts is not None else None
     if namespace is not None:
-        return not namespace.in_transfer  # what is pushed while it changes hands is removed
+        return not namespace.in_transfer  # the clearing after the transfer deletes what is pushed meanwhile
     if adopt_for is None:
-        reason = unusable or "nobody owns its namespace"
+        reason = unusable or "its namespace has no owner"
     else:
-        reason = unusable or adopt(finding.repository, adopt_for)
-        finding.adopted = "" if reason else adopt_for.account_id
+        reason = unusable or adopt(result.repository, adopt_for)
+        result.adopted = "" if reason else adopt_for.account_id
     if reason:
-        finding.nobodys = True
-        finding.problem = f"is in the registry, but {reason}"
+        result.unowned = True
+        result.problem = f"is in the registry, but {reason}"
     return not reason
 
 
 def _present(
-    finding: ReconcileResult, names: list[str], image: Image | None, known: dict[str, _Known]
+    result: ReconcileResult, names: list[str], image: Image | None, known: dict[str, _Known]
 ) -> Iterator[tuple[str, str]]:
-    """What each tag points at in the registry, empty for nothing.
+    """Each tag with its digest in the registry; an empty digest if it does not exist.
 
-    A tag that cannot be read is put back where the index has it, or told of and left out.
+    A tag that cannot be read is restored from the index if possible, otherwise reported and skipped.
     """
     failed: list[str] = []
 
     def ask(name: str) -> str | None:
         try:
-            return digest_of(finding.repository, name)
+            return digest_of(result.repository, name)
         except RegistryError as error:
             raise_if_down(error)
             failed.append(name)
@@ -223,22 +222,22 @@ def _present(
             if digest is not None:
                 yield name, digest
             elif image is not None and name in known and _put_back(image, name, known[name]):
-                finding.put_back.append(name)
+                result.put_back.append(name)
                 yield name, known[name].digest
             else:
-                finding.problem = problems[name]
-                finding.unreadable[name] = problems[name]
+                result.problem = problems[name]
+                result.unreadable[name] = problems[name]
 
 
 def _put_back(image: Image, name: str, known: _Known) -> bool:
-    """Point a tag whose link is broken at what the index says it pointed at; whether it can be read again.
+    """Restore a broken tag with the manifest in the index; returns whether the tag is readable again.
 
-    A registry that dies, or whose disk is full, while it moves a tag leaves a link that leads nowhere. The index has
-    the manifest's bytes, and what the manifest names is still there.
+    A registry that is killed, or whose disk is full, while it writes a tag leaves a dangling link. The index has the
+    manifest's bytes, and the registry still has its blobs.
     """
     stored = stored_manifest(image.repository, known.digest)
     if stored is None or known.state == Tag.State.DELETING or readable_digest(image.repository, name) is not None:
-        return False  # pushed anew meanwhile, perhaps: the next walk reads it
+        return False  # perhaps pushed again meanwhile: the next run reads it
     try:
         registry().put_manifest(image.repository, name, *stored)
         return digest_of(image.repository, name) == known.digest
@@ -248,41 +247,41 @@ def _put_back(image: Image, name: str, known: _Known) -> bool:
 
 
 def _compare(
-    reader: TagSync, finding: ReconcileResult, name: str, digest: str, known: _Known | None, listed: set[str]
+    tag_sync: TagSync, result: ReconcileResult, name: str, digest: str, known: _Known | None, listed: set[str]
 ) -> None:
-    """One tag: what the registry has (``digest``, empty for nothing) against what the index has."""
+    """Compare a tag in the registry (``digest``, empty if it does not exist) with the index, and sync it."""
     if known is not None and known.state == Tag.State.DELETING:
-        return  # a deletion is at work on it
+        return  # it is being deleted
     if is_tombstone(digest):
         if known is not None:
-            reader.sync_tag(name)  # left by a deletion that was given up
+            tag_sync.sync_tag(name)  # left by a deletion that was given up
         return
     if not digest:
-        # Gone is what neither the list nor the tag itself knows.
+        # Proof of a missing tag: neither the list nor the request for the tag itself knows it.
         if name in listed:
-            finding.problem = f"{name} is listed, but the registry does not have it"
+            result.problem = f"{name} is listed, but the registry does not have it"
         elif known is not None:
-            finding.missing.append(name)
+            result.missing.append(name)
         return
     if known is not None and known.digest == digest and known.kind != Manifest.Kind.UNREAD:
         return
     try:
-        outcome = reader.sync_tag(name)
+        outcome = tag_sync.sync_tag(name)
     except RegistryError as error:
         raise_if_down(error)
-        finding.problem = finding.unreadable[name] = f"{name} cannot be read: {error}"
+        result.problem = result.unreadable[name] = f"{name} cannot be read: {error}"
         return
     if outcome is Outcome.ADDED:
-        finding.added.append(name)
+        result.added.append(name)
     elif outcome is Outcome.MOVED:
-        finding.moved.append(name)
+        result.moved.append(name)
 
 
-def _mark(image: Image | None, known: dict[str, _Known], finding: ReconcileResult) -> None:
-    """Mark what is missing, and take the mark from what is not, or not proven to be."""
-    missing = set(finding.missing)
+def _mark(image: Image | None, known: dict[str, _Known], result: ReconcileResult) -> None:
+    """Mark missing tags, and unmark those that are not proven to be missing."""
+    missing = set(result.missing)
     back = [name for name, row in known.items() if row.marked and name not in missing]
-    fresh = [name for name in finding.missing if not known[name].marked]
+    fresh = [name for name in result.missing if not known[name].marked]
     if image is not None and (back or fresh):
         with image_locked(image.pk):
             Tag.objects.filter(image=image, name__in=back).update(missing_at=None)
@@ -293,9 +292,9 @@ def _mark(image: Image | None, known: dict[str, _Known], finding: ReconcileResul
 
 
 def forget_gone_manifests(image: Image) -> int:
-    """Remove rows of manifests that no tag and no index names and that the registry does not have; how many.
+    """Remove rows of manifests that no tag and no index names and that the registry does not have; returns how many.
 
-    What was pushed and is not indexed is forgotten too when it is gone.
+    Pushed digests that are not indexed are removed too when the registry does not have them.
 
     :raises registry_client.RegistryError: when the registry does not answer.
     """
@@ -308,9 +307,9 @@ def forget_gone_manifests(image: Image) -> int:
 
 
 def _untagged(image: Image) -> Iterator[dict[str, datetime.datetime | None]]:
-    """The digests that neither a tag nor an index names, and that no deletion is at work on, some at a time.
+    """The digests that neither a tag nor an index names, and that are not being deleted, in batches.
 
-    For one that was pushed and is not indexed, with the time when that was last told of.
+    A pushed digest that is not indexed has the time of its last notification.
     """
     untagged = Manifest.objects.filter(image=image, tags=None, is_child=False, doomed=False)
     manifests = untagged.order_by("digest").values_list("digest", Value(None, DateTimeField()))
@@ -327,7 +326,7 @@ def _untagged(image: Image) -> Iterator[dict[str, datetime.datetime | None]]:
         last = next(reversed(batch))
 
 
-def _forget_those(image: Image, told: dict[str, datetime.datetime | None]) -> int:
+def _forget_those(image: Image, notified: dict[str, datetime.datetime | None]) -> int:
     def is_gone(digest: str) -> bool:
         try:
             return not digest_of(image.repository, digest)
@@ -335,14 +334,14 @@ def _forget_those(image: Image, told: dict[str, datetime.datetime | None]) -> in
             raise_if_down(error)
             return False
 
-    answers = zip(told.items(), at_once(is_gone, told), strict=True)
+    answers = zip(notified.items(), at_once(is_gone, notified), strict=True)
     gone = [one for one, answer in answers if answer]
     if pushes := {digest: moment for digest, moment in gone if moment is not None}:
         pushed_digests.forget(image.repository, pushes)
     manifests = [digest for digest, moment in gone if moment is None]
     if not manifests:
         return 0
-    # The lock keeps a push of one of them from being indexed in between.
+    # The lock prevents a race with the sync of a push of one of them.
     with image_locked(image.pk):
         rows = Manifest.objects.filter(image=image, digest__in=manifests, tags=None, is_child=False, doomed=False)
         forgotten, _by_table = rows.delete()

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 
 @dataclass
 class ReconcileResult:
-    """What a comparison found and mended.
+    """Differences that were found and corrected in one repository.
 
-    ``unknown``: neither the registry nor the index knows the repository. ``nobodys``: it holds tags, but belongs to
-    nobody. ``unreadable``: the tags that it holds and cannot give out, and why. ``adopted``: the Account ID that was
-    given its namespace just now.
+    ``unknown``: neither the registry nor the index knows the repository. ``unowned``: it has tags, but no owner.
+    ``unreadable``: the tags that the registry cannot read, with the error. ``adopted``: the Account ID that got its
+    namespace in this run.
     """
 
     repository: str
@@ -25,32 +25,32 @@ class ReconcileResult:
     forgotten: int = 0
     totals: bool = False
     problem: str = ""
-    nobodys: bool = False
+    unowned: bool = False
     unknown: bool = False
     adopted: str = ""
 
     @property
     def changed(self) -> bool:
-        """Whether anything was mended."""
+        """Whether anything was corrected."""
         return bool(self.added or self.moved or self.put_back or self.forgotten or self.totals)
 
     def lines(self) -> list[str]:
-        """What happened, a line each."""
-        lines = [f"{self.repository}: its namespace now belongs to {self.adopted}"] if self.adopted else []
+        """Report lines: one for each change and each problem."""
+        lines = [f"{self.repository}: its namespace is given to {self.adopted}"] if self.adopted else []
         lines += [f"{self.repository}:{tag}: added" for tag in self.added]
         lines += [f"{self.repository}:{tag}: moved" for tag in self.moved]
         lines += [f"{self.repository}:{tag}: the registry does not have it" for tag in self.missing]
         lines += [f"{self.repository}:{tag}: could not be read, and was restored" for tag in self.put_back]
         if self.forgotten:
-            lines.append(f"{self.repository}: {self.forgotten} missing manifests removed from the index")
+            lines.append(f"{self.repository}: {self.forgotten} manifests are gone, and were removed")
         if self.totals:
-            lines.append(f"{self.repository}: totals corrected")
+            lines.append(f"{self.repository}: the totals were wrong, and were corrected")
         if self.problem:
             lines.append(f"{self.repository}: {self.problem}")
         return lines
 
     def counts(self) -> Counter[str]:
-        """The same in numbers."""
+        """The report in numbers."""
         return Counter(
             {
                 "known": self.known,
@@ -61,7 +61,7 @@ class ReconcileResult:
                 "forgotten": self.forgotten,
                 "totals": int(self.totals),
                 "problems": int(bool(self.problem)),
-                "nobodys": int(self.nobodys),
+                "nobodys": int(self.unowned),
                 "adopted": int(bool(self.adopted)),
             }
         )

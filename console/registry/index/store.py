@@ -18,14 +18,14 @@ from console.repositories.models import Image, Manifest, Tag
 from registry_client import DigestMismatch, NotFound, RegistryClient, UnexpectedAnswer
 from registry_client import Manifest as RegistryManifest
 
-# Bytes, about: what one statement stores is not more than twice as long as text, and PostgreSQL takes 1 GB.
+# Approximate bytes of one statement; as text it may be twice as long, and PostgreSQL's limit is 1 GB.
 MOST_BYTES = 2 << 20
 _MOST_ROWS = 500
-# Marks the children of an index that are not read because it names so many; their digests are needed to delete them.
+# Marks children of an index that are not read because there are too many; deletions need their digests.
 SKIPPED = "skipped"
 
 
-# A child that was not there may be there now, at any depth; the sizes above it are those without it.
+# A child that was missing may exist now, at any depth; the sizes of its parents do not include it.
 _IS_READ = f"""
 WITH RECURSIVE tree (digest) AS (
     SELECT %(digest)s::text
@@ -51,7 +51,7 @@ AND NOT EXISTS (SELECT FROM broken)
 
 
 def is_read(image: Image, digest: str) -> bool:
-    """Whether the index has a manifest of an image that was read to its end; a digest never changes what it means."""
+    """Whether the index has a manifest of an image with all its children; the content of a digest never changes."""
     with connection.cursor() as cursor:
         cursor.execute(_IS_READ, {"image": image.pk, "digest": digest})
         return cursor.fetchone() is not None
@@ -68,10 +68,10 @@ Facts = tuple[int, str, datetime.datetime | None, str]
 
 
 def facts(image: Image, digests: Sequence[str]) -> tuple[dict[str, Facts], set[str]]:
-    """What an index shows of these manifests of the image, of those that were read; which of them are indexes.
+    """Facts about those of these manifests of the image that were read, and the digests of indexes among them.
 
-    Facts are size, kind, date, and the platform where there is exactly one. Whether all that the indexes name was read
-    is for ``incomplete`` to tell.
+    Facts are size, kind, date, and the platform if there is exactly one. Whether all children of the indexes were read,
+    ``incomplete`` says.
     """
     if not digests:
         return {}, set()
@@ -81,7 +81,7 @@ def facts(image: Image, digests: Sequence[str]) -> tuple[dict[str, Facts], set[s
     return {digest: tuple(rest) for digest, _, *rest in rows}, {digest for digest, is_index, *_ in rows if is_index}
 
 
-# Of pairs of an image and a digest. A manifest that names no others was read to its end when its kind is known.
+# For pairs of an image and a digest. A manifest without children was read completely if its kind is known.
 _READ_BEFORE = """
 SELECT manifest.image_id, manifest.digest FROM unnest(%s::bigint[], %s::text[]) AS asked (image, digest)
 JOIN images_manifest AS manifest ON manifest.image_id = asked.image AND manifest.digest = asked.digest
@@ -90,7 +90,7 @@ WHERE manifest.kind <> '' AND EXISTS (SELECT FROM images_document AS document WH
 
 
 def read_before(pairs: Iterable[tuple[int, str]]) -> set[tuple[int, str]]:
-    """Which of these manifests, that name no others, were read to their end before (as ``is_read`` for one).
+    """Which of these manifests without children were read before (a batch of ``is_read``).
 
     :param pairs: the image's primary key, and the digest.
     """
@@ -101,10 +101,10 @@ def read_before(pairs: Iterable[tuple[int, str]]) -> set[tuple[int, str]]:
 
 
 def read_plain(manifests: Sequence[RegistryManifest], client: RegistryClient) -> list[Reading]:
-    """Manifests that name no others, in order, each with its config where that can be had.
+    """Parse manifests without children, in order, each with its config if the registry has it.
 
-    Of a config no more bytes are read than the manifest states: a limit on that size limits the memory. A config that
-    several manifests of one repository name is fetched once.
+    At most as many bytes of a config are read as the manifest states, so that a limit on that size limits the memory. A
+    config that several manifests of one repository share is fetched once.
 
     :raises registry_client.RegistryError: when the registry fails.
     """
@@ -154,14 +154,14 @@ SELECT parent FROM broken
 
 
 def incomplete(image: Image) -> set[str]:
-    """The digests of indexes that name something, at any depth, which was not there when they were read."""
+    """The digests of indexes with a child, at any depth, that was missing when they were read."""
     with connection.cursor() as cursor:
         cursor.execute(_INCOMPLETE, [image.pk])
         return {digest for (digest,) in cursor.fetchall()}
 
 
-# The manifests that were children of an index, and that no index names any more.
-_NOBODYS_CHILDREN = """
+# Manifests that were children of an index, and that no index names any more.
+_CLEAR_CHILD_FLAGS = """
 UPDATE images_manifest SET is_child = false WHERE image_id = %s AND is_child AND digest NOT IN (
     SELECT child ->> 'digest' FROM images_manifest AS parent CROSS JOIN jsonb_array_elements(parent.children) AS child
     WHERE parent.image_id = %s AND child ->> 'digest' IS NOT NULL
@@ -170,9 +170,9 @@ UPDATE images_manifest SET is_child = false WHERE image_id = %s AND is_child AND
 
 
 def clear_child_flags(image: Image) -> None:
-    """Take the mark of a child from manifests that no index names any more; the caller holds the image's lock."""
+    """Clear ``is_child`` of manifests that no index names any more; the caller holds the image's lock."""
     with connection.cursor() as cursor:
-        cursor.execute(_NOBODYS_CHILDREN, [image.pk, image.pk])
+        cursor.execute(_CLEAR_CHILD_FLAGS, [image.pk, image.pk])
 
 
 def tags_naming(image: Image, digest: str) -> list[str]:
@@ -181,8 +181,8 @@ def tags_naming(image: Image, digest: str) -> list[str]:
     return list(dict(tags.order_by("name").values_list("manifest", "name")).values())
 
 
-# Whatever images have a digest share its document. Its configuration follows from its bytes, and one repository may
-# lack the blob: who has not read it leaves what others have read.
+# Upsert. All images with a digest share its document. Its configuration depends only on its bytes, but a repository may
+# lack the config blob: then the configuration read from another repository is not overwritten.
 _DOCUMENTS = """
 INSERT INTO images_document (digest, media_type, content, config)
 SELECT digest, media_type, content, config::jsonb
@@ -190,7 +190,7 @@ FROM unnest(%s::text[], %s::text[], %s::bytea[], %s::text[]) AS read (digest, me
 ON CONFLICT (digest) DO UPDATE SET config = excluded.config
 WHERE excluded.config NOT IN ('{}', images_document.config)
 """
-# Nor does one who could not read the configuration now forget what it said before.
+# Upsert; values from an unreadable configuration do not overwrite earlier ones.
 _MANIFESTS = """
 INSERT INTO images_manifest AS known (
     image_id, digest, media_type, kind, size, own_size, platforms, blobs, children, artifact_type, subject,
@@ -226,8 +226,8 @@ JOIN images_manifest AS manifest ON manifest.image_id = asked.image AND manifest
 
 
 def store_all(readings: Iterable[tuple[int, Reading]]) -> None:
-    """Write readings down, each for the image whose primary key stands before it, some with each statement."""
-    # In a settled order: two images that share manifests may be read at once.
+    """Upsert manifests, given as pairs of an image's primary key and a reading, in batches."""
+    # In a fixed order, against deadlocks: two images that share manifests may be synced at the same time.
     ordered = sorted(readings, key=lambda pair: (pair[1].digest, pair[0]))
     with connection.cursor() as cursor:
         for some in _pieces(ordered):
@@ -243,7 +243,7 @@ def _image_of(pair: tuple[int, Reading]) -> int:
 
 
 def _pieces(readings: Iterable[tuple[int, Reading]]) -> Iterator[list[tuple[int, Reading]]]:
-    """The same in order, as many at a time as one statement may store."""
+    """Split into batches for one statement each."""
     piece, weight = list[tuple[int, Reading]](), 0
     for pair in readings:
         if piece and (weight + pair[1].weight > MOST_BYTES or len(piece) >= _MOST_ROWS):
@@ -288,7 +288,7 @@ def _transposed(lines: Iterable[tuple[Any, ...]]) -> list[list[Any]]:
 
 
 def stored(pairs: Iterable[tuple[int, str]]) -> dict[tuple[int, str], Manifest]:
-    """The rows of these manifests, by image and digest, with what it takes to let a tag point at them and no more."""
+    """The rows of these manifests, by image and digest, with only the columns needed to point a tag at them."""
     images, digests = _columns(pairs)
     with connection.cursor() as cursor:
         cursor.execute(_STORED, [images, digests])

@@ -28,22 +28,22 @@ from registry_client import (
 )
 from registry_client import Manifest as RegistryManifest
 
-# Distribution tells of a push when it has stored the manifest, and points the tag at it after that: whoever is quick
-# enough asks for a tag that is not there yet, or that still names what it named before.
+# Race: Distribution sends the notification when it has stored the manifest, and writes the tag after that. A quick sync
+# may not find the tag yet, or find its old digest.
 _TAGGED_WITHIN = datetime.timedelta(seconds=10)
 
 
 class Push(Tagged, Protocol):
-    """A push of a tag that is to be synced, and the digest that was pushed."""
+    """A push event of a tag, with the pushed digest."""
 
     digest: str
 
 
 def may_come(pushed_at: datetime.datetime | None, pushed: str, present: str | None) -> bool:
-    """Whether what was pushed may be under its tag in a moment.
+    """Whether the registry may not have written the tag of a recent push yet.
 
-    :param pushed: the digest that the notification of the push named, if it did.
-    :param present: the digest that the tag names now, if it is there.
+    :param pushed: the digest in the notification, if any.
+    :param present: the digest that the tag names now, if it exists.
     """
     if pushed_at is None or (present is not None and pushed in ("", present)):
         return False
@@ -54,8 +54,8 @@ def may_come(pushed_at: datetime.datetime | None, pushed: str, present: str | No
 class BatchResult:
     """Result of syncing a batch.
 
-    ``done`` are the tags that were dealt with, as pairs of repository and name; the others take a look of their own.
-    ``changed`` are the images of which something was written down that pages show, ``same`` the others of ``done``.
+    ``done`` has the synced tags, as pairs of repository and name; the others must be synced one by one. ``changed`` has
+    the images with a change that pages show, ``same`` the other images of ``done``.
     """
 
     done: set[tuple[str, str]] = field(default_factory=set)
@@ -64,16 +64,16 @@ class BatchResult:
 
 
 def sync_pushed(pushes: Sequence[Push], client: RegistryClient, largest: int = SMALL_BYTES) -> BatchResult:
-    """Sync a batch of tags: those that name an ordinary image in an image that is there.
+    """Sync a batch of pushed tags that name ordinary images; others are skipped.
 
-    The result is that of ``TagSync.sync_tag`` for each of them. What is out of the ordinary is left out: an index, what
-    the registry does not have (or not yet), an image that is not there, a deletion at work, a namespace that changes
-    hands, a tag that somebody else wrote meanwhile. The images' totals are not refreshed.
+    Same result as ``TagSync.sync_tag`` for each of them. Skipped are: indexes, tags that the registry does not have (or
+    not yet), images that do not exist or are being deleted, namespaces in transfer, and tags that another process wrote
+    meanwhile. The images' totals are not updated.
 
-    :param pushes: each of another tag: all that the registry answers is held at the same time.
-    :param client: whom to ask.
-    :param largest: the most bytes of a manifest, and of a configuration, that are read here.
-    :raises registry_client.RegistryError: when the registry answers strangely for one of them, or not at all;
+    :param pushes: each of another tag; all manifests are held in memory at the same time.
+    :param client: of the registry to ask.
+    :param largest: limit of a manifest, and of a configuration, in bytes.
+    :raises registry_client.RegistryError: when the registry answers with an error for one of them, or not at all;
         nothing is changed then.
     """
     result = BatchResult()
@@ -82,7 +82,7 @@ def sync_pushed(pushes: Sequence[Push], client: RegistryClient, largest: int = S
     if not pushes:
         return result
     ask = functools.partial(_ordinary, client, largest)
-    # The first goes ahead: a registry that lets nobody in, or is down, is not asked for each of them.
+    # The first one alone: if the registry is down or rejects the token, it is not asked for the others.
     found = [ask(pushes[0]), *at_once(ask, pushes[1:])]
     manifests: dict[tuple[int, str], RegistryManifest] = {}
     answers = []
@@ -104,7 +104,7 @@ def sync_pushed(pushes: Sequence[Push], client: RegistryClient, largest: int = S
 
 
 def _ordinary(client: RegistryClient, largest: int, push: Push) -> RegistryManifest | None:
-    """What the registry says of a tag that names an image; nothing where it says something else."""
+    """The manifest of a tag that names an ordinary image; ``None`` for other tags."""
     try:
         present = client.manifest(push.repository, push.tag, limit=largest)
     except (ManifestUnknown, AnswerTooLarge):
@@ -112,7 +112,7 @@ def _ordinary(client: RegistryClient, largest: int, push: Push) -> RegistryManif
     except RegistryError as error:
         if not is_of_one_tag(error):
             raise
-        client.ping()  # raises when it is no matter of this tag
+        client.ping()  # raises if not only this tag is affected
         return None
     if may_come(push.pushed_at, push.digest, present.digest):
         return None
@@ -121,9 +121,9 @@ def _ordinary(client: RegistryClient, largest: int, push: Push) -> RegistryManif
 
 
 def _is_small(manifest: RegistryManifest, largest: int) -> bool:
-    """Whether a manifest and its configuration are of a size that many may be held of."""
+    """Whether a manifest and its configuration are small enough to hold many of them in memory."""
     try:
-        # Of a copy: what was parsed is not held.
+        # A copy, so that the parsed values are freed.
         config = replace(manifest).config
     except MalformedManifest:
         return False

@@ -1,4 +1,4 @@
-"""Rows of tags: what a sync of a tag comes to, and how it is written."""
+"""Rows of tags: outcome of a sync, and how it is written."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from console.repositories.models import Image, Manifest, Tag
 
 
 class Outcome(enum.Enum):
-    """What a look at a tag came to."""
+    """Outcome of the sync of a tag."""
 
     SAME = "same"
     ADDED = "added"
@@ -23,19 +23,19 @@ class Outcome(enum.Enum):
 
 
 class NotActive(Exception):
-    """The image is being deleted, or is gone."""
+    """The image is being deleted, or does not exist any more."""
 
 
 def lock_active(image: Image) -> None:
     """Lock the image's row until the caller's transaction ends.
 
-    :raises NotActive: when a deletion of it has begun.
+    :raises NotActive: when it is being deleted.
     """
     if not Image.objects.select_for_update(of=("self",)).filter(pk=image.pk, state=Image.State.ACTIVE).exists():
         raise NotActive
 
 
-# The digests that a digest is about by the tags that name it, and these in turn.
+# The subjects of a digest by the tags that name it, and their subjects in turn.
 _LEADS_TO = """
 WITH RECURSIVE chain (digest) AS (
     SELECT %s::text
@@ -50,9 +50,9 @@ SELECT EXISTS (SELECT FROM chain WHERE digest = %s)
 
 
 def subject_of(name: str, manifest: Manifest) -> str:
-    """The digest that a tag is about: by its name, else by what its manifest says.
+    """The subject of a tag: by its name, else by its manifest.
 
-    None where that leads back to the tag's own manifest: tags that are each about the other would be shown nowhere.
+    Empty in a cycle back to the tag's own manifest: tags that are subjects of each other would not be shown anywhere.
     """
     subject = parse.subject_of_tag(name) or manifest.subject
     if not subject:
@@ -63,7 +63,7 @@ def subject_of(name: str, manifest: Manifest) -> str:
 
 
 def point_tag(name: str, manifest: Manifest, pushed_at: datetime.datetime | None, pushed_by: str) -> Outcome:
-    """Let the row of a tag point at ``manifest``, in the manifest's image; the caller holds the image's lock."""
+    """Point the row of a tag at ``manifest`` (create or update); the caller holds the image's lock."""
     subject = subject_of(name, manifest)
     if manifest.doomed:
         Manifest.objects.filter(pk=manifest.pk).update(doomed=False)
@@ -83,13 +83,13 @@ def point_tag(name: str, manifest: Manifest, pushed_at: datetime.datetime | None
     before = (row.pushed_at, row.pushed_by, row.subject, row.missing_at)
     if moved or (pushed_at is not None and pushed_at > row.pushed_at):
         row.pushed_at, row.pushed_by = pushed_at or timezone.now(), pushed_by
-    # The same image pushed again after somebody asked to delete the tag: the later wish counts.
-    wanted = bool(pushed_at and row.deleting_since and pushed_at > row.deleting_since)
-    if moved or wanted:
+    # The same image was pushed again after the deletion of the tag was requested: the later one wins.
+    repushed = bool(pushed_at and row.deleting_since and pushed_at > row.deleting_since)
+    if moved or repushed:
         if row.state == Tag.State.DELETING:
             audit_events.record_kept(row.image.repository, name, manifest.digest, pushed_by)
         row.manifest, row.state, row.problem = manifest, Tag.State.ACTIVE, ""
     row.subject, row.missing_at = subject, None
-    if moved or wanted or before != (row.pushed_at, row.pushed_by, row.subject, row.missing_at):
+    if moved or repushed or before != (row.pushed_at, row.pushed_by, row.subject, row.missing_at):
         row.save()
     return Outcome.MOVED if moved else Outcome.SAME

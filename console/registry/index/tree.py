@@ -1,7 +1,7 @@
-"""Reading a manifest with everything it takes to show it: its config, and what an index names with theirs.
+"""Read a manifest with its config and, for an index, all its children.
 
-Nothing is held whole: what was read is handed over piece by piece, and of what lies below an index only the few facts
-are kept that the index itself shows.
+Memory is bounded: parsed manifests are stored in batches, and of the children only the facts that the index shows are
+held.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from registry_client import (
 )
 from registry_client import Manifest as RegistryManifest
 
-# An index may name indexes; a chain longer than this is somebody's joke.
+# An index may name indexes; longer chains have no legitimate use.
 _DEEPEST = 16
-# Of what an index names, so many are read, and so many for one tag in all; the others are listed by their digests.
+# Limits of children that are read of an index, and of manifests for one tag; of the others only digests are listed.
 _MOST_CHILDREN = 1000
 _MOST_MANIFESTS = 10_000
-# A child or a config that cannot be had, or is not what it should be, is left out.
+# A child or a config that is missing or invalid is skipped.
 LEFT_OUT = (NotFound, MalformedManifest, UnexpectedAnswer, DigestMismatch)
 
 Keep = Callable[[list[Reading]], None]
@@ -45,7 +45,7 @@ Opened = Callable[[], AbstractContextManager[RegistryManifest | Descriptor | Non
 
 
 class Fact(NamedTuple):
-    """What an index shows of a manifest that it names; ``platform`` is empty unless it has exactly one."""
+    """Facts about a child for its index; ``platform`` is empty unless the child has exactly one."""
 
     size: int
     kind: str
@@ -54,14 +54,13 @@ class Fact(NamedTuple):
 
 
 def read_whole(image: Image, digest: str, keep: Keep, *, lenient: bool = False) -> list[Reading]:
-    """Read a manifest of an image with everything below it that the index does not know yet.
+    """Read a manifest of an image with all its children (recursively) that are not in the index yet.
 
-    A child or a config that the registry does not have is left out.
+    A child or a config that the registry does not have is skipped.
 
-    :param keep: stores readings; called, with some at a time, whenever those read are more than should be held. It is
-        not called within a transaction of the caller's.
-    :param lenient: whether that is left out, too, which the registry answers with an error of its own (500).
-    :return: what is left to be stored.
+    :param keep: stores a batch of readings; called whenever too much is in memory, never in a transaction.
+    :param lenient: whether parts that the registry answers with a server error (500) are skipped, too.
+    :return: the last batch, which is left to be stored.
     :raises registry_client.RegistryError: when the registry fails.
     """
     whole = _Whole(image, keep, lenient)
@@ -70,9 +69,9 @@ def read_whole(image: Image, digest: str, keep: Keep, *, lenient: bool = False) 
 
 
 def has_subject(repository: str, digest: str) -> bool:
-    """Whether a manifest says that it is about another one.
+    """Whether a manifest has a subject.
 
-    :raises registry_client.RegistryError: when it cannot be had.
+    :raises registry_client.RegistryError: when it cannot be read.
     """
     with manifest_held(repository, digest) as manifest:
         return bool(replace(manifest).subject_digest)
@@ -88,7 +87,7 @@ class _Entry(NamedTuple):
 
 
 class _Whole:
-    """Reads a manifest with all below it, each digest once."""
+    """Reads a manifest with all its children, each digest once."""
 
     def __init__(self, image: Image, keep: Keep, lenient: bool) -> None:
         self.image, self.repository, self.lenient = image, image.repository, lenient
@@ -100,9 +99,9 @@ class _Whole:
         self._incomplete: set[str] | None = None
 
     def read(self, opened: Opened, depth: int) -> Descriptor | bool:
-        """Read one manifest, and what it names unless that is ``depth`` indexes further down.
+        """Read one manifest, and its children down to ``depth`` levels.
 
-        :return: the blob when it is one, else whether there is a manifest.
+        :return: the descriptor if it is a blob, else whether the manifest exists.
         """
         asked: list[_Entry] = []
         with opened() as content:
@@ -110,7 +109,7 @@ class _Whole:
                 return content if content is not None else False
             self._left -= 1
             this = parse.read_manifest(content)
-            # Nothing below may be taken for this one once more.
+            # Against cycles: no child is read as this manifest again.
             self.found[this.digest] = Fact(0, "", None, "")
             if not this.children:
                 self._add_config(this)
@@ -123,14 +122,14 @@ class _Whole:
                 opened = lambda: contextlib.nullcontext(held)  # noqa: E731
         del content, this
         read, blobs = self._read_entries(asked, depth)
-        # What is large was let go of meanwhile.
+        # Large content was freed meanwhile, and is read again.
         with opened() as content:
             if isinstance(content, RegistryManifest):
                 self._add(self._index(content, read, blobs))
         return True
 
     def _index(self, manifest: RegistryManifest, read: set[str], blobs: set[str]) -> Reading:
-        """The reading of an index: ``read`` are the digests that were read, of which ``blobs`` are blobs."""
+        """The reading of an index; ``read`` has the digests of entries that were read, ``blobs`` those of blobs."""
         this = parse.read_manifest(manifest)
         named = {
             entry.digest: entry
@@ -148,36 +147,36 @@ class _Whole:
             if known is None:
                 continue
             facts.append(known)
-            # Somebody may claim any size, and an index adds up what its children claim.
+            # Sizes are user input, and the sum could exceed a bigint.
             this.size = min(this.size + known.size, parse.LARGEST_SIZE)
             if not child["platform"] and "about" not in child:
                 child["platform"] = known.platform
         this.platforms = parse.platforms_of(this.children)
-        # A list of artifacts, as the referrers tag schema keeps them, is not a multi-platform image.
+        # An index of artifacts (referrers tag schema) is not a multi-platform image.
         if this.kind == Manifest.Kind.INDEX and {one.kind for one in facts} == {Manifest.Kind.ARTIFACT}:
             this.kind = Manifest.Kind.ARTIFACT
         this.created_at = max(filter(None, (one.created_at for one in facts)), default=None)
         return this
 
     def _read_entries(self, asked: list[_Entry], depth: int) -> tuple[set[str], set[str]]:
-        """Read the manifests that an index names; the digests that were read, and which of them are blobs.
+        """Read the entries of an index; returns the digests that were read, and which of them are blobs.
 
-        What an entry is, the registry says; its media type only where the registry does not have it.
+        The registry decides what an entry is; its media type only if the registry does not have it.
         """
         self.found.update(self._known([one.digest for one in asked if one.digest not in self.found]))
         layers = [one for one in asked if not one.says_manifest and one.digest not in self.found]
         held = dict(zip(layers, at_once(self._is_blob, layers), strict=True))
         blobs = {one.digest for one, is_blob in held.items() if is_blob}
-        looked: set[str] = set(blobs)
+        read: set[str] = set(blobs)
         for entry in asked:
-            if entry.digest not in looked and entry.digest not in self.found:
+            if entry.digest not in read and entry.digest not in self.found:
                 if not self._left:
                     continue
                 found = self._read_entry(entry, depth)
                 if isinstance(found, Descriptor) or not (found or entry.says_manifest):
                     blobs.add(entry.digest)
-            looked.add(entry.digest)
-        return looked, blobs
+            read.add(entry.digest)
+        return read, blobs
 
     def _read_entry(self, entry: _Entry, depth: int) -> Descriptor | bool:
         with self._left_out():
@@ -195,7 +194,7 @@ class _Whole:
             pass
 
     def _is_blob(self, entry: _Entry) -> bool:
-        """Whether it is a blob; where that cannot be told, it is asked for once more as what it may be."""
+        """Whether the entry is a blob; on an error ``False``, and it is requested as a manifest or blob later."""
         try:
             registry().stat_blob(self.repository, entry.digest)
         except RegistryError:
@@ -203,7 +202,7 @@ class _Whole:
         return True
 
     def _known(self, digests: list[str]) -> dict[str, Fact]:
-        """Those of these manifests that the index has read to their end."""
+        """Facts about those of these manifests that are completely in the index."""
         facts, indexes = store.facts(self.image, digests)
         if indexes:
             if self._incomplete is None:
@@ -232,7 +231,7 @@ class _Whole:
             return None
 
     def _add(self, this: Reading) -> None:
-        """Note what an index above may show of it, and keep it until it is stored."""
+        """Add a reading to the batch, and its facts for a parent index; stores the batch when it is large."""
         platform = this.platforms[0] if len(this.platforms) == 1 else ""
         self.found[this.digest] = Fact(this.size, this.kind, this.created_at, platform)
         self.pending.append(this)

@@ -1,7 +1,7 @@
-"""The registry's notifications (Distribution, "Notifications").
+"""Webhook for the registry's notifications (Distribution, "Notifications").
 
-A push or a deletion is a hint to look at a tag again, or at a manifest by its digest; pushes and pulls are counted.
-What was pushed is remembered by its digest, for the day when the image is deleted.
+A push or delete event becomes a hint to sync a tag, or a manifest by its digest; pushes and pulls are counted. The
+digests of pushes are stored, because the deletion of the image needs them.
 """
 
 from __future__ import annotations
@@ -51,12 +51,12 @@ Reason = UnusableEvents.Reason
 
 
 class Unusable(Exception):
-    """An event that nothing can be made of."""
+    """The event is rejected; the message is the reason."""
 
 
 @dataclass
-class Taken:
-    """What an envelope comes to."""
+class ParsedEvents:
+    """The parsed events of an envelope."""
 
     notices: list[Notice] = field(default_factory=list)
     pushes: set[tuple[str, str]] = field(default_factory=set)
@@ -67,70 +67,70 @@ class Taken:
 @csrf_exempt
 @require_POST
 def notifications(request: HttpRequest) -> HttpResponse:
-    """Take in an envelope of events.
+    """Receive an envelope of events.
 
-    The registry sends an event again until it is accepted and keeps all others waiting behind it. So whatever can
-    never be used is counted and answered 200, and only a database that is away is answered 503.
+    The registry resends an event until it is accepted, and all later ones are blocked behind it. So invalid events are
+    counted and answered with 200; only a database outage is answered with 503.
     """
     if not constant_time_compare(
         request.headers.get("Authorization", ""), f"Bearer {settings.KEYS.notification_secret}"
     ):
         return HttpResponse(status=401)
-    taken = Taken()
+    parsed = ParsedEvents()
     try:
         events = json.loads(request.body)["events"]
         if not isinstance(events, list):
             raise TypeError
         for event in events:
-            _read(event, taken)
+            _read(event, parsed)
     except UnreadablePostError:
-        return HttpResponse(status=400)  # it broke off in the middle, and is sent again
+        return HttpResponse(status=400)  # the request was cut off; the registry resends it
     except (ValueError, TypeError, KeyError, RecursionError, RequestDataTooBig):
-        taken.unusable[Reason.UNREADABLE] += 1
-    if taken.unusable:
-        log.warning("notifications that nothing can be made of: %s", dict(taken.unusable))
+        parsed.unusable[Reason.UNREADABLE] += 1
+    if parsed.unusable:
+        log.warning("rejected notifications: %s", dict(parsed.unusable))
     try:
         try:
-            _keep(taken)
+            _store(parsed)
         except (NotSupportedError, ProgrammingError):
-            # A pooler mixed connections up, say: what was prepared is no longer there. All of it is done once more.
+            # A prepared statement is missing, for example after a connection pooler switched connections. Retry once.
             if connection.in_atomic_block:
                 raise
             connection.close()
-            _keep(taken)
+            _store(parsed)
     except (OperationalError, InterfaceError, InternalError, ConnectorException):
-        log.error("notifications wait: the database cannot be reached")
+        log.error("notifications are not stored, the registry will resend them: the database cannot be reached")
         return HttpResponse(status=503)
     return HttpResponse(status=200)
 
 
-def _keep(taken: Taken) -> None:
-    """Store the hints and what is to be counted, then queue the work, unless it waits already."""
+def _store(parsed: ParsedEvents) -> None:
+    """Store hints, digests and activity in one transaction, then queue the sync unless it is queued already."""
     with connection.pipeline(), transaction.atomic():  # type: ignore[attr-defined]
-        # All in a settled order: two envelopes taken in at once must not wait for each other.
-        hints.remember(taken.notices)
-        pushed_digests.remember(taken.pushes)
-        activity.store(sorted(taken.occurrences, key=lambda one: one.event))
-        for reason, number in sorted(taken.unusable.items()):
+        # All in a fixed order, against deadlocks with concurrent requests.
+        hints.remember(parsed.notices)
+        pushed_digests.remember(parsed.pushes)
+        activity.store(sorted(parsed.occurrences, key=lambda one: one.event))
+        for reason, number in sorted(parsed.unusable.items()):
             activity.count_unusable(reason, number)
-    if taken.notices:
+    if parsed.notices:
         jobs.queue_sync()
 
 
 def _text(value: Any) -> str:
-    """A string that the database can hold: JSON can also write NUL and halves of characters."""
+    """A string that the database can store; empty for one with NUL or lone surrogates, which JSON allows."""
     return value if isinstance(value, str) and _UNSTORABLE.search(value) is None else ""
 
 
-def _read(event: Any, taken: Taken) -> None:
-    """Add what an event says to ``taken``."""
+def _read(event: Any, parsed: ParsedEvents) -> None:
+    """Parse an event and add it to ``parsed``; invalid events are counted."""
     try:
-        _understand(event, taken)
+        _parse(event, parsed)
     except Unusable as unusable:
-        taken.unusable[str(unusable)] += 1
+        parsed.unusable[str(unusable)] += 1
 
 
-def _understand(event: Any, taken: Taken) -> None:
+def _parse(event: Any, parsed: ParsedEvents) -> None:
     if not isinstance(event, dict):
         raise Unusable(Reason.MALFORMED)
     action = _text(event.get("action"))
@@ -140,7 +140,7 @@ def _understand(event: Any, taken: Taken) -> None:
         part if isinstance(part := event.get(key), dict) else {} for key in ("target", "actor", "request")
     )
     if action == "mount" or target.get("mediaType") == "application/octet-stream":
-        return  # blobs are of no interest
+        return  # events of blobs are not needed
     repository, tag, digest = (_text(target.get(key)) for key in ("repository", "tag", "digest"))
     if split_repository(repository) is None:
         raise Unusable(Reason.MALFORMED)
@@ -150,41 +150,41 @@ def _understand(event: Any, taken: Taken) -> None:
     except ValueError:
         raise Unusable(Reason.MALFORMED) from None
     if not is_digest(digest):
-        digest = ""  # none, or of an algorithm that nobody here can verify
+        digest = ""  # missing, or of an unsupported algorithm
     if not tag and not digest:
         raise Unusable(Reason.MALFORMED)
     who = _text(actor.get("name"))[:64]
     if who == CONSOLE_SUBJECT:
-        return  # the console's own changes are followed by its own looks
+        return  # the console syncs its own changes itself
     number, moment = _text(event.get("id"))[:64], _moment(_text(event.get("timestamp")))
     if action == "pull":
-        # A look at whether it is there (HEAD) is told as a pull too.
+        # The registry also sends a pull event for a HEAD request.
         if request.get("method") != "HEAD":
             if not number:
-                raise Unusable(Reason.MALFORMED)  # it could not be told from a repetition
-            taken.occurrences.append(Occurrence(number, repository, tag, digest, True, _near(moment)))
+                raise Unusable(Reason.MALFORMED)  # a resent event could not be recognised
+            parsed.occurrences.append(Occurrence(number, repository, tag, digest, True, _near(moment)))
     elif action == "push":
         if digest:
-            taken.pushes.add((repository, digest))
+            parsed.pushes.add((repository, digest))
         if tag:
-            taken.notices.append(Notice(repository, tag, moment, who, digest))
+            parsed.notices.append(Notice(repository, tag, moment, who, digest))
             if number:
-                taken.occurrences.append(Occurrence(number, repository, tag, digest, False, _near(moment)))
+                parsed.occurrences.append(Occurrence(number, repository, tag, digest, False, _near(moment)))
         else:
-            # By its digest alone: it may name a subject, which it is shown with.
-            taken.notices.append(Notice(repository, digest, moment, who, digest))
+            # Without a tag: it may have a subject, under which it is shown.
+            parsed.notices.append(Notice(repository, digest, moment, who, digest))
     else:
-        taken.notices.append(Notice(repository, tag or digest))
+        parsed.notices.append(Notice(repository, tag or digest))
 
 
 def _near(moment: datetime.datetime) -> datetime.datetime:
-    """The time of an event that is counted; now when that is so long ago that a clock must have been wrong."""
+    """The time of an event to count; the current time if it is too long ago (a wrong clock)."""
     now = timezone.now()
     return moment if now - moment < _LONGEST_AGO else now
 
 
 def _moment(text: str) -> datetime.datetime:
-    """The time that an event tells; now where it tells none, or one that no clock can have shown yet."""
+    """The time of an event; the current time if it is missing, invalid, or too far in the future."""
     now = timezone.now()
     try:
         found = parse_datetime(text)

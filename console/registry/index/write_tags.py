@@ -1,4 +1,4 @@
-"""Write what the registry said of tags to the index: one transaction for a batch, and one tag is a batch of one."""
+"""Write a batch of synced tags to the index in one transaction; one tag is a batch of one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Key = tuple[str, str]
 
 
 class Tagged(Protocol):
-    """A tag of a repository, and the push that it was synced for, where there was one."""
+    """A tag of a repository, and the push event that triggered its sync, if any."""
 
     repository: str
     tag: str
@@ -31,7 +31,7 @@ class Tagged(Protocol):
 
 
 class TagRow(NamedTuple):
-    """The image of a tag, and the tag's row, where there is one: what tells whether it was written meanwhile."""
+    """The image of a tag, and the tag's row if any: the version for the optimistic lock."""
 
     image: int
     tag: int | None
@@ -42,11 +42,11 @@ class TagRow(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What the registry said of a tag.
+    """The registry's answer about a tag.
 
     :param image: the primary key of the tag's image.
     :param digest: the digest of the manifest that the tag names.
-    :param before: the tag's row before the registry was asked; ``None`` where there was no such image then.
+    :param before: the tag's row as read before the request to the registry; ``None`` if there was no image.
     """
 
     push: Tagged
@@ -59,9 +59,9 @@ class Answer(NamedTuple):
 class Written:
     """Result of writing a batch.
 
-    ``outcomes`` has the tags that were written, or are as they should be. Of the others, those in ``inactive`` belong
-    to an image that is being deleted, those in ``lost`` name a manifest that went meanwhile, and the rest was written
-    by somebody else since the registry was asked.
+    ``outcomes`` has the tags that were written, or were up to date. Of the others, those in ``inactive`` belong to an
+    image that is being deleted, those in ``lost`` name a manifest that was removed meanwhile, and the rest lost a race:
+    another process wrote them since the request to the registry.
     """
 
     outcomes: dict[Key, Outcome] = field(default_factory=dict)
@@ -75,18 +75,18 @@ def key_of(push: Tagged) -> Key:
 
 
 _ROWS = """
-SELECT told.at, image.id, tag.id, tag.manifest_id, tag.pushed_at, manifest.digest,
+SELECT asked.at, image.id, tag.id, tag.manifest_id, tag.pushed_at, manifest.digest,
     namespace.available_at IS NOT NULL
-FROM unnest(%s::text[], %s::text[]) WITH ORDINALITY AS told (repository, name, at)
-JOIN images_image AS image ON image.full_name = told.repository AND image.state = 'active'
+FROM unnest(%s::text[], %s::text[]) WITH ORDINALITY AS asked (repository, name, at)
+JOIN images_image AS image ON image.full_name = asked.repository AND image.state = 'active'
 JOIN namespaces_namespace AS namespace ON namespace.id = image.namespace_id
-LEFT JOIN images_tag AS tag ON tag.image_id = image.id AND tag.name = told.name
+LEFT JOIN images_tag AS tag ON tag.image_id = image.id AND tag.name = asked.name
 LEFT JOIN images_manifest AS manifest ON manifest.id = tag.manifest_id
 """
 
 
 def read_rows(pushes: Collection[Tagged]) -> dict[Key, TagRow]:
-    """The rows of these tags; none for those whose image is not there, or is being deleted."""
+    """The rows of these tags; without those whose image does not exist or is being deleted."""
     keys = [key_of(push) for push in pushes]
     with connection.cursor() as cursor:
         cursor.execute(_ROWS, [[repository for repository, _tag in keys], [tag for _repository, tag in keys]])
@@ -98,15 +98,15 @@ def _version(row: TagRow | None) -> tuple[object, ...]:
 
 
 def write(answers: Sequence[Answer], readings: Iterable[tuple[int, Reading]]) -> Written:
-    """Write the answers of the registry, unless somebody wrote the same tag since it was asked.
+    """Write the registry's answers, except for tags that another process has written since the request.
 
-    The manifests are written in any case: the registry has them, and what no tag names is removed by the reconcile.
+    All manifests are written: the registry has them, and the reconcile removes those without a tag.
 
     :param readings: manifests that are not in the index yet, each with the primary key of its image.
     """
     written = Written()
     with transaction.atomic():
-        # The rows' locks keep a deletion that starts meanwhile from losing sight of these tags.
+        # Row locks, so that a deletion that starts meanwhile does not miss these tags.
         active = lock_images({answer.image for answer in answers}, state=Image.State.ACTIVE)
         store.store_all([(image, reading) for image, reading in readings if image in active])
         stored = store.stored({(answer.image, answer.digest) for answer in answers})

@@ -90,7 +90,7 @@ class Migration(migrations.Migration):
             name='namespace',
             field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='images', to='namespaces.namespace', verbose_name='namespace'),
         ),
-        # Not null from 0003 on, where the database fills them.
+        # NOT NULL from 0003 on, where triggers fill them.
         migrations.AddField(
             model_name='image',
             name='owner',

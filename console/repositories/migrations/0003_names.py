@@ -2,8 +2,8 @@ import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
 
-# What an image repeats of its namespace, and the pieces of its name that console.repositories.search looks for: made where no
-# way of creating or moving an image can forget them.
+# Triggers for the denormalised columns of an image's namespace, and the n-grams of its name for console.repositories.search,
+# so that they are written however an image is created or moved.
 NAMES = """
 CREATE FUNCTION images_pieces(whole text) RETURNS varchar(3)[] LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
     SELECT array_agg(DISTINCT substr(whole, start, width)::varchar(3))
@@ -56,7 +56,7 @@ DROP FUNCTION images_write_pieces();
 DROP FUNCTION images_write_name();
 DROP FUNCTION images_pieces(text);
 """
-# Until now an index's children were listed by their digests alone. The next reconcile reads the rest.
+# Until now only the digests of an index's children were stored. The next reconcile reads the rest.
 CHILDREN = """
 UPDATE images_manifest SET children = (
     SELECT jsonb_agg(jsonb_build_object('digest', entry.value, 'platform', ''))

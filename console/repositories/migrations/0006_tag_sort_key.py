@@ -10,7 +10,7 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        # Not null from 0007 on, which fills it.
+        # NOT NULL from 0007 on, which fills it.
         migrations.AddField(
             model_name='tag',
             name='sort_key',

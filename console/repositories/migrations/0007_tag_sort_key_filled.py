@@ -2,8 +2,8 @@ from django.db import migrations, models
 
 from console.repositories.tag_order_field import TagOrderField, fill_sort_keys
 
-# Each statement is a transaction of its own, and none keeps writers out for longer than a moment. When it is
-# interrupted, it can begin again.
+# Each statement is a separate transaction, and none blocks writers for longer than a moment. Idempotent: it can be
+# repeated after an interruption.
 INDEX = [
     'DROP INDEX CONCURRENTLY IF EXISTS "tag_by_version"',
     'CREATE INDEX CONCURRENTLY "tag_by_version" ON "images_tag" ("image_id", "sort_key", "id")',
@@ -13,7 +13,7 @@ NEVER_EMPTY = [
     'ALTER TABLE "images_tag" DROP CONSTRAINT IF EXISTS "tag_sort_key"',
     'ALTER TABLE "images_tag" ADD CONSTRAINT "tag_sort_key" CHECK (NOT ("sort_key" = \'\')) NOT VALID',
     'ALTER TABLE "images_tag" VALIDATE CONSTRAINT "tag_sort_key"',
-    # With this constraint PostgreSQL need not read the table under a lock to know that there is no null.
+    # With this constraint PostgreSQL does not have to scan the table under a lock for SET NOT NULL.
     'ALTER TABLE "images_tag" DROP CONSTRAINT IF EXISTS "tag_sort_key_there"',
     'ALTER TABLE "images_tag" ADD CONSTRAINT "tag_sort_key_there" CHECK ("sort_key" IS NOT NULL) NOT VALID',
     'ALTER TABLE "images_tag" VALIDATE CONSTRAINT "tag_sort_key_there"',

@@ -1,6 +1,6 @@
 from django.db import migrations
 
-# Until now nothing was read of a Helm chart's configuration. The reconcile at the next start reads these manifests again.
+# Until now the configuration of Helm charts was not read. The reconcile at the next start reads these manifests again.
 AGAIN = """
 UPDATE images_manifest SET kind = '' WHERE artifact_type = 'application/vnd.cncf.helm.config.v1+json'
     AND kind = 'artifact' AND EXISTS (SELECT FROM images_tag WHERE manifest_id = images_manifest.id)

@@ -1,4 +1,4 @@
-"""Indexes of blobs, failures of work, and copies of what has a subject and no tag."""
+"""Add fields for indexes of blobs, failures of work, and copies of untagged manifests with a subject."""
 
 from django.db import migrations, models
 

@@ -1,4 +1,4 @@
-"""When the deletion of a manifest's tags was requested: what is pushed after that stays."""
+"""Add the time when the deletion of a manifest's tags was requested: later pushes are not deleted."""
 
 from django.db import migrations, models
 

@@ -1,4 +1,4 @@
-"""How far the clearing of a repository is, and what stays meanwhile."""
+"""Add the progress of the clearing of a repository, and the manifests that it must not delete."""
 
 import django.db.models.deletion
 from django.db import migrations, models

@@ -1,4 +1,4 @@
-"""Copies under way."""
+"""Copies of tags in progress."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from console.repositories.models.image import Image
 
 
 class Copy(models.Model):
-    """A tag that is being copied to ``image:tag``: what its page shows until the copy has ended.
+    """A tag that is being copied to ``image:tag``, for the image's page.
 
-    A copy that succeeded has no row any more; one that cannot succeed says why until somebody dismisses it.
+    The row is deleted when the copy succeeds; of a failed copy it has the reason until a user dismisses it.
     """
 
     class State(models.TextChoices):

@@ -1,4 +1,4 @@
-"""Running deletions of images, and the lists of what they remove."""
+"""Deletions of images in progress, and the manifests that they delete."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from console.repositories.models.image import Image
 
 
 class ImageDeletion(models.Model):
-    """A running deletion of an image: the progress that its row shows, and where the job resumes."""
+    """*Delete all tags* in progress: what the row shows, and the phase in which the job resumes."""
 
     class Phase(models.TextChoices):
         WAITING = "waiting", _("Waiting")
@@ -36,14 +36,14 @@ class ImageDeletion(models.Model):
 
     @property
     def percent(self) -> int:
-        """Progress in whole percent; 0 while the work is not counted yet."""
+        """Progress in whole percent; 0 while the number of manifests is not known yet."""
         return self.done * 100 // self.total if self.total else 0
 
 
 class DoomedManifest(models.Model):
     """A digest that a deletion will remove, stored before its tags are untagged.
 
-    ``tag`` is the tag that pointed at it, empty for one that no tag named (a child of an index, or untagged).
+    ``tag`` is the tag that named it; empty for a child of an index, or an untagged manifest.
     """
 
     deletion = models.ForeignKey(ImageDeletion, on_delete=models.CASCADE, related_name="doomed")

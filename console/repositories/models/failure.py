@@ -9,11 +9,11 @@ _KINDS = ["index", "delete-image", "delete-tags", "copy", "import", "release", "
 
 
 class WorkFailure(models.Model):
-    """A piece of the worker's work that failed: how often in a row, and whether it was given up.
+    """Background work that failed: how often in a row, and whether it was given up.
 
-    ``repository`` is a name, for there may be no image of it; for a namespace it is the namespace's name. ``reference``
-    is the tag or the digest that the work was about, where there is one. ``sentence`` is for people, ``detail`` for an
-    administrator: the error as it came.
+    ``repository`` is a name, because there may be no image; for a namespace it is the namespace's name. ``reference``
+    is the tag or digest of the work, if any. ``sentence`` is for users, ``detail`` (the error message) for
+    administrators.
     """
 
     class Kind(models.TextChoices):

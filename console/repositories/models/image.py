@@ -1,4 +1,4 @@
-"""Image: a repository as its owner sees it."""
+"""Image: a repository of the registry with its owner, state and totals."""
 
 from __future__ import annotations
 
@@ -26,49 +26,49 @@ validate_image_name = RegexValidator(
     _("Use lowercase letters, digits, the separators “.”, “_” or “-” between them, and “/” between components."),
 )
 
-# What images are sorted by when their namespaces come first: "a" before "a-b", which the whole name would turn round.
+# Sort key of the namespace: "a" comes before "a-b" (as whole names "a-b/…" would come before "a/…").
 NAMESPACE_PART = Func(
     F("full_name"), Value("/"), Value(1), function="split_part", output_field=models.CharField(max_length=30)
 )
 
-# What everybody may look at: one that is being deleted can no longer be pulled.
+# Images that everybody may see; one that is being deleted cannot be pulled any more.
 PUBLIC = Q(visibility="public", state="active")
 
 
 class ImageQuerySet(models.QuerySet["Image"]):
-    """Finds images."""
+    """Query images by who may see them."""
 
     def visible_to(self, account: AbstractBaseUser) -> Self:
-        """Those that the account's pages show: in its own namespaces."""
+        """The images in the account's own namespaces."""
         return self.filter(owner=account)
 
     def public(self) -> Self:
-        """Everybody's public images, which anybody activated may look at. What is being deleted is no longer shown."""
+        """All public images, which every activated account may see; without those being deleted."""
         return self.filter(PUBLIC)
 
     def readable_by(self, account: AbstractBaseUser) -> Self:
-        """All that the account may look at: its own, and everybody's public ones."""
+        """All images that the account may see: its own, and all public ones."""
         return self.filter(Q(owner=account) | PUBLIC)
 
 
 class ImagePiecesQuerySet(models.QuerySet["ImagePieces"]):
-    """Finds names of images, with their pieces, as the search wants them."""
+    """Query names of images with their n-grams, for the search."""
 
     def visible_to(self, account: AbstractBaseUser) -> Self:
-        """The names of the images that the account's pages show."""
+        """The names of the images in the account's own namespaces."""
         return self.filter(owner=account)
 
 
 class Image(models.Model):
-    """A repository of the registry, as its owner sees it.
+    """A repository of the registry with its owner, state and totals.
 
-    The totals are kept by ``indexing``; ``tag_count`` leaves out the tags that are shown under another one.
-    ``star_count`` is kept by the database (``console.stars``).
-    ``changed_at`` moves with everything that a list shows, so that an open page can ask whether there is news.
+    The totals are written by ``console.repositories.totals``; ``tag_count`` does not count tags that are shown under
+    another one. ``star_count`` is written by a database trigger (``console.stars``). ``changed_at`` is updated with
+    everything that a list shows, so that open pages can poll it.
 
-    ``owner`` and ``full_name`` (``namespace/name``) repeat what the namespace says, so that an account's images can be
-    sorted, counted and searched by an index, however many there are. The database writes them (triggers on both
-    tables), whoever makes or moves an image; an object that was just made does not have them.
+    ``owner`` and ``full_name`` (``namespace/name``) are denormalised from the namespace, so that an account's images
+    can be sorted, counted and searched by an index. Database triggers on both tables write them; a newly created object
+    does not have them.
     """
 
     class Visibility(models.TextChoices):
@@ -131,19 +131,19 @@ class Image(models.Model):
             models.CheckConstraint(condition=Q(description__length__lte=1000), name="image_description_length"),
         ]
         indexes = [
-            # One for each column that a list can be sorted by: any page of it is read in order, and nothing is sorted.
+            # One index for each sort order of the list: every page is read in index order, without a sort.
             models.Index(fields=["owner", "name", "id"], name="image_by_name"),
             models.Index(fields=["owner", "visibility", "id"], name="image_by_type"),
             models.Index(fields=["owner", "tag_count", "id"], name="image_by_tags"),
             models.Index(fields=["owner", "size", "id"], name="image_by_size"),
             models.Index(fields=["owner", "created_at", "id"], name="image_by_creation"),
-            # Images that nothing was pushed to are the oldest.
+            # Images without a push are the oldest.
             models.Index("owner", F("last_push_at").asc(nulls_first=True), "id", name="image_by_push"),
-            # The search reads the names of an account's images here too.
+            # The search also reads the names of an account's images from this index.
             models.Index("owner", NAMESPACE_PART, "id", name="image_by_namespace", include=["full_name"]),
             models.Index(fields=["owner", "changed_at"], name="image_changed"),
             models.Index(fields=["namespace", "size", "id"], name="image_storage"),
-            # The same for the list of everybody's public images.
+            # The same for the list of all public images.
             models.Index(fields=["name", "id"], name="image_public_by_name", include=["full_name"], condition=PUBLIC),
             models.Index(fields=["pull_count", "id"], name="image_public_by_pulls", condition=PUBLIC),
             models.Index(fields=["star_count", "id"], name="image_public_by_stars", condition=PUBLIC),
@@ -155,7 +155,7 @@ class Image(models.Model):
 
     @property
     def facts(self) -> ImageFacts:
-        """What the rules know of it. Whose it is, its namespace says."""
+        """The facts for the authorization rules. The owner is that of the namespace."""
         return ImageFacts(
             self.namespace.owner_id,
             self.namespace.in_transfer,
@@ -170,20 +170,20 @@ class Image(models.Model):
 
     @property
     def address(self) -> str:
-        """What people type after ``docker pull``, less the tag."""
+        """The image reference without the tag, as used with ``docker pull``."""
         return address_in_registry(self.repository)
 
 
 def address_in_registry(repository: str) -> str:
-    """What people type after ``docker pull`` for this repository, less the tag."""
+    """The image reference of a repository without the tag, as used with ``docker pull``."""
     return f"{settings.REGISTRY_ADDRESS}/{repository}"
 
 
 class ImagePieces(models.Model):
-    """The pieces of an image's whole name, for the search (``console.repositories.search``).
+    """The n-grams of an image's full name, for the search (``console.repositories.search``).
 
-    ``owner`` and ``full_name`` are the image's: names are counted without reading the images themselves.
-    The database writes all of it with the image (a trigger); nothing else does.
+    ``owner`` and ``full_name`` are copied from the image, so that names are counted without reading the images. Only a
+    database trigger writes these rows.
     """
 
     image = models.OneToOneField(Image, on_delete=models.CASCADE, primary_key=True, related_name="name_pieces")

@@ -1,4 +1,4 @@
-"""Manifest, tag, document and daily activity: the index of what the registry holds."""
+"""The index of the registry's content: manifests, tags, documents, daily activity."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from console.repositories.media_types import BUILD_CACHE, HELM_CHART
 from console.repositories.models.image import Image
 from console.repositories.tag_order_field import TagOrderField
 
-# Artifacts with a name of their own.
+# Names of known artifact types.
 _ARTIFACT_NAMES = {BUILD_CACHE: _("Build cache"), HELM_CHART: _("Helm chart")}
 
-# So many of what an index names are kept apart for lists, which read no index of thousands.
+# So many children of an index are stored separately for lists, which must not read an index of thousands.
 FIRST_CHILDREN = 20
 _SHOWN = "$[*] ? (!exists(@.about))"
 _ATTESTATIONS = "$[*] ? (exists(@.about))"
 
 
 def _entries(path: str) -> Func:
-    """The entries of ``children`` that the path (SQL/JSON) picks."""
+    """The entries of ``children`` that the SQL/JSON path selects."""
     return Func(F("children"), template=f"jsonb_path_query_array(%(expressions)s, '{path}')")
 
 
@@ -39,10 +39,10 @@ def _number(entries: Func | F) -> GeneratedField:
 
 
 class Document(models.Model):
-    """The content of a manifest, stored once for each digest, whichever images have it.
+    """The content of a manifest, stored once for each digest and shared by all images that have it.
 
-    ``content`` are the bytes as pushed. ``config`` is what pages show of an image's configuration (OCI image
-    specification, "Image Configuration"): of environment variables the names alone, for their values may be secrets.
+    ``content`` has the bytes as pushed. ``config`` has the part of an image's configuration that pages show (OCI image
+    specification, "Image Configuration"); of environment variables only the names, because values may be secrets.
     """
 
     digest = models.CharField(_("digest"), max_length=140, primary_key=True)
@@ -59,18 +59,22 @@ class Document(models.Model):
 
 
 class Manifest(models.Model):
-    """That an image has a manifest, and what lists say of it. Its content is the ``Document`` of the same digest.
+    """A manifest of an image, with what lists show of it. Its content is the ``Document`` with the same digest.
 
-    ``size`` is what a pull transfers from here: the config and the layers, without foreign ones; for an index, those of
+    ``size`` is what a pull transfers from this registry: config and layers, without foreign layers; for an index, of
     all its platforms.
-    ``blobs`` are the digests of config and layers, ``children`` the manifests that an index names, each with
-    ``digest``, ``platform`` and, for what is not an image but says something about one, ``about``; ``skipped`` marks
-    those that are not read because there are so many. Each digest is there once. An index may name
-    blobs, as BuildKit's cache does: they are in ``blobs``, and ``own_size`` is their part of ``size``.
 
-    An index may name tens of thousands. Lists read its beginning alone: ``first_children`` without what says something
-    about another, ``first_attestations`` the others, each at most ``FIRST_CHILDREN``; ``child_count`` counts all, and
-    ``shown_count`` those without ``about``.
+    ``blobs`` has the digests of config and layers; ``children`` the manifests that an index names, each with
+    ``digest``, ``platform``, for an attestation ``about`` (the manifest it describes), and ``skipped`` if it is not
+    read because there are too many. Each digest occurs once. An index may name blobs, as BuildKit's cache does: they
+    are in ``blobs``, and ``own_size`` is their part of ``size``.
+
+    An index may have tens of thousands of children. Lists read only its beginning: ``first_children`` has children
+    without ``about``, ``first_attestations`` the others, each at most ``FIRST_CHILDREN``; ``child_count`` counts all
+    children, ``shown_count`` those without ``about``.
+
+    ``doomed`` means that it is being deleted because its last tag was, ``doomed_at`` when that was requested: a later
+    push prevents it.
     """
 
     class Kind(models.TextChoices):
@@ -131,19 +135,19 @@ class Manifest(models.Model):
 
     @property
     def kind_name(self) -> str:
-        """Name of the kind on pages; some types of artifacts have their own."""
+        """The name of the kind on pages; known artifact types have their own."""
         name = _ARTIFACT_NAMES.get(self.artifact_type) if self.kind == self.Kind.ARTIFACT else None
         return str(name or self.Kind(self.kind).label)
 
 
 class Tag(models.Model):
-    """A tag as the registry had it when it was last looked at.
+    """A tag as of its last sync with the registry.
 
-    ``subject`` is the digest that the tag says something about: a signature, an SBOM, the list of such things (OCI
-    distribution specification, "Referrers Tag Schema"). Pages show it under its subject.
-    ``deleting_since`` is when somebody last asked to delete it: what is pushed after that stays.
-    ``missing_at`` is set while a reconcile has found the tag gone and has not decided yet.
-    ``sort_key`` is what lists are sorted by where they are sorted by name (``console.repositories.tag_order``).
+    ``subject`` is the digest that the tag describes: of a signature, an SBOM, a list of referrers (OCI distribution
+    specification, "Referrers Tag Schema"). Pages show the tag under its subject.
+    ``deleting_since`` is when its deletion was last requested: later pushes are not deleted.
+    ``missing_at`` is set by a reconcile that found the tag missing, until the reconcile removes or restores it.
+    ``sort_key`` is the sort key of lists sorted by name (``console.repositories.tag_order``).
     """
 
     class State(models.TextChoices):
@@ -186,10 +190,10 @@ class Tag(models.Model):
 
 
 class PushedDigest(models.Model):
-    """That a manifest was pushed, under a tag or by its digest alone (``console.repositories.pushed_digests``).
+    """A push event of a manifest, with or without a tag (``console.repositories.pushed_digests``).
 
-    By the repository's name: a first push tells of platforms before there is an image.
-    ``removed`` says that a running job has removed it from the registry (``console.registry.deletion.names``).
+    By repository name, because the events of a first push arrive before the image exists.
+    ``removed`` is set when the current clearing has deleted the manifest (``console.registry.clearing``).
     """
 
     repository = models.CharField(_("repository"), max_length=255)
@@ -207,9 +211,9 @@ class PushedDigest(models.Model):
 
 
 class KeptManifest(models.Model):
-    """A manifest that the index does not have, and that stays while later pushes to its image are undone.
+    """A manifest that is not in the index, and that the clearing of its image must not delete.
 
-    ``blobs`` are the digests of its blobs, null until it is read (``console.registry.deletion.names``).
+    ``blobs`` has the digests of its blobs; null until it is read (``console.registry.clearing``).
     """
 
     image = models.ForeignKey(Image, on_delete=models.CASCADE, related_name="+", db_index=False)
@@ -226,7 +230,7 @@ class KeptManifest(models.Model):
 
 
 class DailyActivity(models.Model):
-    """Pushes and pulls of an image on one day (UTC)."""
+    """Number of pushes and pulls of an image on one day (UTC)."""
 
     image = models.ForeignKey(Image, on_delete=models.CASCADE, related_name="activity")
     day = models.DateField(_("day"))

@@ -4,8 +4,8 @@ import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
 
-# The counts are kept where no way of giving or taking a star can forget them: one update for all stars of a statement.
-# Of two at once the second waits for the row, so the counts are exact.
+# Triggers update the counts, however a star is added or removed: one UPDATE for all stars of a statement. In a race the
+# second one waits for the row lock, so the counts are exact.
 COUNTS = """
 CREATE FUNCTION favorites_count_stars() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
@@ -35,7 +35,7 @@ DROP FUNCTION favorites_count_stars();
 UPDATE images_image SET star_count = 0 WHERE star_count > 0;
 UPDATE dockerhub_officialimage SET star_count = 0 WHERE star_count > 0;
 """
-# An image that is made private, or is private and changes hands, keeps its owner's star alone.
+# When an image becomes private, or a private one is transferred, only its owner's star is kept.
 PRIVATE = """
 CREATE FUNCTION favorites_hide_image() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

@@ -19,20 +19,20 @@ register = template.Library()
 
 @register.simple_tag(takes_context=True)
 def mark_stars(context: Any, targets: Iterable[Image | OfficialImage]) -> str:
-    """Say of all rows of a list, with one query, whether the reader has a star on them."""
+    """Set ``starred`` on all rows of a list, with one query."""
     mark(context["request"].user, targets)
     return ""
 
 
 @register.simple_tag(takes_context=True)
 def star(context: Any, target: Image | OfficialImage, look: str = "") -> str:
-    """The button that gives ``target`` the reader's star or takes it away, with the number of stars it has here.
+    """The button that adds or removes the user's star on ``target``, with the number of stars.
 
-    It sends the form ``stars`` that each page has, so that it may stand inside another form. In a list, ``mark_stars``
-    comes first, or each button asks the database.
+    It submits the form ``stars`` that each page has, so it may be inside another form. In a list use ``mark_stars``
+    first, otherwise each button queries the database.
 
-    :param look: ``head`` with its name, for the head of a page; ``bare`` without the number; otherwise a picture and
-        the number.
+    :param look: the style: ``head`` with text, for the head of a page; ``bare`` without the number; otherwise an icon
+        and the number.
     """
     if not hasattr(target, "starred"):
         mark(context["request"].user, [target])
@@ -44,7 +44,7 @@ def star(context: Any, target: Image | OfficialImage, look: str = "") -> str:
 
 
 def image_star(pk: int, repository: str, starred: bool, stars: int, look: str) -> str:
-    """The same for an image of which just this is known."""
+    """Like ``star``, for an image given by these values."""
     return _button(address_of("star", repository), f"image-{pk}", repository, starred, stars, look)
 
 

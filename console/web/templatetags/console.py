@@ -23,8 +23,8 @@ from console.web.markdown import render_markdown
 from console.web.paging import NOWHERE, PAGE_SIZES, address_with
 
 register = template.Library()
-# So many pagers and so many heads of columns are kept.
-_KEPT = 1024
+# Limit of each cache: of pagers, and of column heads.
+_CACHED = 1024
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
@@ -48,7 +48,7 @@ def _size(count: int, language: str | None) -> str:
 
 @register.filter
 def number(count: int | None) -> str:
-    """A whole number, grouped."""
+    """A whole number with digit grouping."""
     if count is not None and 0 <= count < 1000:
         return str(count)
     return str(number_format(count or 0, 0, force_grouping=True))
@@ -56,7 +56,7 @@ def number(count: int | None) -> str:
 
 @register.filter
 def moment(value: datetime.datetime | None) -> str:
-    """A time, which a few lines of script turn into the reader's zone; the exact UTC on hover."""
+    """A time in UTC, which JavaScript converts to the local time zone; the exact time in UTC on hover."""
     if value is None:
         return SafeString("–")
     utc = value.astimezone(datetime.UTC)
@@ -80,7 +80,7 @@ def markdown(text: str) -> SafeString:
 
 @register.filter
 def first_line(text: str) -> str:
-    """The first line of what somebody wrote in Markdown, without its marks."""
+    """The first line of a Markdown text, without its syntax."""
     return read_first_line(text)
 
 
@@ -90,7 +90,7 @@ _ICONS = {"mini": heroicon_mini, "outline": heroicon_outline, "solid": heroicon_
 @register.simple_tag
 @functools.lru_cache(maxsize=256)
 def icon(style: str, name: str, size: int) -> str:
-    """A Heroicon that says nothing to screen readers: words stand beside it. A page has hundreds; each is drawn once.
+    """A Heroicon, hidden from screen readers: there is text beside it. Cached, since a page has hundreds.
 
     :param style: ``mini``, ``outline`` or ``solid``.
     :param size: width and height in pixels.
@@ -100,16 +100,16 @@ def icon(style: str, name: str, size: int) -> str:
 
 @register.simple_tag
 def copy(text: str, label: str = "") -> str:
-    """A button that copies ``text``; ``label`` says what, to those who cannot see beside what it stands."""
+    """A button that copies ``text``; ``label`` is its text for screen readers."""
     return fragments.render("components/_copy.html", {"text": text, "label": label or _("Copy %s") % text})
 
 
 @register.inclusion_tag("components/_field.html")
 def field(bound: Any) -> dict[str, Any]:
-    """A form field with its label, help and errors, tied together for screen readers.
+    """A form field with its label, help and errors, connected for screen readers.
 
-    The first invalid field of the form gets the focus. No field has ``maxlength``: a browser would cut what is typed or
-    pasted without a word, and the rest would be taken for what was meant. The form answers with a sentence instead.
+    The first invalid field gets the focus. No field has ``maxlength``: a browser would silently cut a pasted text, and
+    the rest would be submitted. The form's validation reports it instead.
     """
     attrs = bound.field.widget.attrs
     attrs.pop("maxlength", None)
@@ -131,9 +131,9 @@ def field(bound: Any) -> dict[str, Any]:
 
 @register.inclusion_tag("components/_bars.html")
 def daily_bars(days: list[Any], field: str, title: str) -> dict[str, Any]:
-    """A picture of one number a day, with the same as a table for those who do not see it.
+    """A bar chart with one number a day, and the same as a table for screen readers.
 
-    :param days: each with ``date`` and the number under the name ``field``.
+    :param days: each with ``date``, and the number as the attribute ``field``.
     """
     counts = [getattr(day, field) for day in days]
     top = max(counts, default=0)
@@ -142,7 +142,7 @@ def daily_bars(days: list[Any], field: str, title: str) -> dict[str, Any]:
         {
             "x": f"{number * step + step * 0.15:.2f}",
             "width": f"{step * 0.7:.2f}",
-            # Whatever happened at all is seen.
+            # At least 2.5 %, so that small counts are visible.
             "height": f"{max(count * 100 / top, 2.5) if count else 0:.2f}",
             "y": f"{100 - (max(count * 100 / top, 2.5) if count else 0):.2f}",
             "count": count,
@@ -158,7 +158,7 @@ def _total(count: int) -> str:
 
 
 def _sizes(query: QueryDict, now: int) -> list[dict[str, Any]]:
-    """How many rows a page may have, and where to get that: all from the list's beginning."""
+    """The choices of rows per page, each with its link; all links begin at the first page."""
     return [
         {"size": str(one), "here": one == now, "address": address_with(query, **NOWHERE, size=str(one))}
         for one in PAGE_SIZES
@@ -167,7 +167,7 @@ def _sizes(query: QueryDict, now: int) -> list[dict[str, Any]]:
 
 @register.simple_tag(takes_context=True)
 def pager(context: Any) -> str:
-    """Below a list: the other pages of ``rows``, their total, and how many rows a page may have."""
+    """The pager below a list: links to the other pages of ``rows``, their total, and rows per page."""
     rows, query = context["rows"], context["request"].GET
     if isinstance(rows, KeysetPage):
         values = {
@@ -184,7 +184,7 @@ def pager(context: Any) -> str:
     return _pager(query.urlencode(), *place, get_language(), get_script_prefix())
 
 
-@functools.lru_cache(maxsize=_KEPT)
+@functools.lru_cache(maxsize=_CACHED)
 def _pager(address: str, number: int, count: int, per_page: int, _language: str | None, _prefix: str) -> str:
     query = QueryDict(address)
     paginator = Paginator(range(count), per_page)
@@ -210,12 +210,12 @@ def _pager(address: str, number: int, count: int, per_page: int, _language: str 
 
 @register.simple_tag(takes_context=True)
 def sort_head(context: Any, name: str, label: str, numeric: bool = False) -> str:
-    """The head of a column that can be sorted by; a second press turns the order round."""
+    """The head of a sortable column; a second click reverses the order."""
     address, current = context["request"].GET.urlencode(), context["sort"]
     return _sort_head(address, current, name, str(label), numeric, get_script_prefix())
 
 
-@functools.lru_cache(maxsize=_KEPT)
+@functools.lru_cache(maxsize=_CACHED)
 def _sort_head(address: str, current: str, name: str, label: str, numeric: bool, _prefix: str) -> str:
     sort = f"-{name}" if current == name else name
     values = {
@@ -231,7 +231,7 @@ def _sort_head(address: str, current: str, name: str, label: str, numeric: bool,
 
 @register.simple_tag(takes_context=True)
 def sidebar(context: Any) -> str:
-    """The bar with the parts of the site and the account's menu; ``section`` is where the page belongs."""
+    """The sidebar with the navigation and the account's menu; ``section`` is the current entry."""
     account = context["request"].user
     values: dict[str, Any] = {"section": {str(context.get("section", "")).replace("-", "_"): True}}
     if account.is_authenticated:
@@ -242,12 +242,12 @@ def sidebar(context: Any) -> str:
 
 
 @register.simple_tag
-def kept(template: str, **values: Any) -> str:
-    """``template`` with nothing but these values, which are texts and tuples of texts: it is kept with them."""
-    return fragments.kept(template, **values)
+def cached(template: str, **values: Any) -> str:
+    """Include ``template`` with only these values (texts and tuples of texts), cached by them."""
+    return fragments.cached(template, **values)
 
 
 @register.simple_tag
 def fixed(name: str) -> str:
-    """The template ``name``, which is the same on each page and needs nothing of it."""
+    """Include the template ``name``, which is the same on each page; it gets no context."""
     return fragments.render(name, {})

@@ -1,4 +1,4 @@
-"""``manage.py createaccount``."""
+"""``manage.py createaccount``: create an account from the command line."""
 
 import getpass
 import sys
@@ -14,7 +14,7 @@ from console.database.commands import running_installation
 
 
 class Command(BaseCommand):
-    """Makes an account and prints its Account ID."""
+    """Creates an account and prints its Account ID."""
 
     help = "Create an account and print its Account ID. Run it with the same DATA_DIR and other variables as make run."
 
@@ -28,9 +28,9 @@ class Command(BaseCommand):
         parser.add_argument("--administrator", action="store_true", help="give access to the administration")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Make the account; each broken rule is one sentence on standard error."""
+        """Create the account; each validation error is one sentence on standard error."""
         with running_installation():
-            Account.objects.exists()  # before anybody is asked for a password
+            Account.objects.exists()  # check the database before asking for a password
         if options["password_stdin"]:
             password = sys.stdin.readline().rstrip("\r\n")
         else:

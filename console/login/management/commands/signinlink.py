@@ -1,4 +1,4 @@
-"""``manage.py signinlink``."""
+"""``manage.py signinlink``: create a sign-in link from the command line."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -13,21 +13,17 @@ from console.login import factors, sign_in_links
 
 
 class Command(BaseCommand):
-    """Prints a link that signs in to an account once, and takes lost second factors off it."""
+    """Prints a sign-in link, which works once, and optionally removes the account's second factors."""
 
     help = "Print a link that signs in to an account once, within ten minutes."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the options."""
         parser.add_argument("account_id", help="the Account ID")
-        parser.add_argument(
-            "--remove-second-factors",
-            action="store_true",
-            help="for someone who lost their phone and recovery codes",
-        )
+        parser.add_argument("--remove-second-factors", action="store_true", help="if phone and recovery codes are lost")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Print the link; on standard error, what is wrong with the account."""
+        """Print the link; errors go to standard error."""
         with running_installation():
             account = Account.objects.filter(account_id=options["account_id"]).first()
             if account is None:
@@ -38,5 +34,5 @@ class Command(BaseCommand):
                 factors.remove_all(account, by="signinlink")
             record("account.sign_in_link", account.account_id)
         minutes = settings.SIGN_IN_LINK_SECONDS // 60
-        self.stdout.write(f"This link works once, within {minutes} minutes; second factors are still required:")
+        self.stdout.write(f"Works once, within {minutes} minutes; asks for the second factor if there is one:")
         self.stdout.write(sign_in_links.make(account))

@@ -1,4 +1,4 @@
-"""``manage.py backup``."""
+"""``manage.py backup``: back up database and keys."""
 
 from argparse import ArgumentParser
 from pathlib import Path
@@ -22,7 +22,7 @@ class Command(BaseCommand):
         parser.add_argument("file", type=Path, help="the file to write; an existing file is replaced")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Make the backup, and say what it has not."""
+        """Make the backup, and print what it does not contain."""
         path = options["file"].expanduser().absolute()
         try:
             made = services.make(path)

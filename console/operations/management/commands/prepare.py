@@ -1,4 +1,4 @@
-"""``manage.py prepare``."""
+"""``manage.py prepare``: migrate, collect static files, create the first administrator."""
 
 import hashlib
 import json
@@ -22,13 +22,13 @@ from console.installation import environment
 from console.installation.files import replace_file
 from console.web import static
 
-# What ``collectstatic`` leaves out by itself.
+# The default of ``collectstatic --ignore``.
 _IGNORED = ["CVS", ".*", "*~"]
 _MANIFEST = "staticfiles.json"
 
 
 def _sources() -> dict[str, bytes]:
-    """What the static files are made of, by their paths in ``STATIC_ROOT``."""
+    """The sources of the static files, by their paths in ``STATIC_ROOT``."""
     found: dict[str, bytes] = {}
     for finder in get_finders():
         for path, storage in finder.list(_IGNORED):
@@ -38,7 +38,7 @@ def _sources() -> dict[str, bytes]:
 
 
 def _state(sources: dict[str, bytes]) -> str:
-    """What tells whether a static file, or what packs it, is another one than before."""
+    """A hash that changes when a static file, or the code that packs it, changes."""
     packed_by = [version(name) for name in ("django", "whitenoise", "brotli")]
     settled = [settings.STATIC_URL, settings.STORAGES, packed_by]
     seen = hashlib.sha256(repr(settled).encode() + Path(str(static.__file__)).read_bytes())
@@ -48,7 +48,7 @@ def _state(sources: dict[str, bytes]) -> str:
 
 
 def _collected(root: Path) -> str:
-    """What tells whether what was collected is still what it was; empty when some of it is missing or damaged."""
+    """A hash of the collected files; empty if some are missing or damaged."""
     try:
         manifest = (root / _MANIFEST).read_bytes()
         sizes = [(path, (root / path).stat().st_size) for path in sorted(json.loads(manifest)["paths"].values())]
@@ -58,30 +58,30 @@ def _collected(root: Path) -> str:
 
 
 class Command(BaseCommand):
-    """Makes the database and the static files ready for this version, and the first administrator."""
+    """Prepares the database and the static files for this version, and creates the first administrator."""
 
     help = "Prepare a start: migrate, collect static files, create the first administrator."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Prepare; prints the first administrator's Account ID and password, once, when it makes them."""
+        """Prepare; prints the first administrator's Account ID and password once, when it creates the account."""
         call_command("migrate", interactive=False, verbosity=0)
         self._static_files()
         self._warn_of_server_log()
         self._first_administrator()
 
     def _warn_of_server_log(self) -> None:
-        """Say which settings of somebody's own PostgreSQL let password hashes into its log."""
+        """Warn about settings of an external PostgreSQL that write password hashes to its log."""
         if settings.ENVIRONMENT.embedded_database:
             return
-        if wrong := settings_that_log_values():
-            changes = ", ".join(f"{name} = {value}" for name, value in sorted(wrong.items()))
+        if unsafe := settings_that_log_values():
+            changes = ", ".join(f"{name} = {value}" for name, value in sorted(unsafe.items()))
             self.stderr.write(
                 "The PostgreSQL server logs the values of failed or slow statements, including password hashes. "
                 f"Set there: {changes} (docs/operations.md)."
             )
 
     def _static_files(self) -> None:
-        """Collect the static files, unless they are those of the last time: packing them takes most of a start."""
+        """Collect the static files if they have changed: packing them takes most of a start."""
         root = Path(settings.STATIC_ROOT)
         note = root.with_name(f"{root.name}.collected")
         sources = _sources()
@@ -92,11 +92,11 @@ class Command(BaseCommand):
             return
         note.unlink(missing_ok=True)
         if not (collected and noted.endswith(f" {collected}")):
-            # The last collection was interrupted, or files are damaged. A hashed file that exists is not written again,
-            # so that one that was half written would stay. Complete ones of an earlier version do stay, for open pages.
+            # The last run was interrupted, or files are damaged. Existing hashed files are not written again, so a
+            # half-written one would stay. Complete ones of an earlier version are kept, for open pages.
             shutil.rmtree(root, ignore_errors=True)
         for path in sources:
-            # A copy that is newer than its source would be left as it is. Pages name the hashed ones, which stay.
+            # A copy that is newer than its source would not be updated. Pages use the hashed ones, which are kept.
             (root / path).unlink(missing_ok=True)
         call_command("collectstatic", interactive=False, verbosity=0)
         replace_file(note, f"{state} {_collected(root)}".encode())
@@ -105,7 +105,7 @@ class Command(BaseCommand):
         given = environment.load().admin_password
         password = given or secrets.token_urlsafe(12)
         with transaction.atomic():
-            # Two consoles that start at once must not both find that there is none.
+            # Lock, against a race of two consoles that start at the same time.
             with connection.cursor() as cursor:
                 cursor.execute("SELECT pg_advisory_xact_lock(hashtext('my-images.first-administrator'))")
             if Account.objects.exists():

@@ -1,4 +1,4 @@
-"""``manage.py restore``."""
+"""``manage.py restore``: restore database and keys from a backup."""
 
 from argparse import ArgumentParser
 from pathlib import Path
@@ -12,18 +12,18 @@ from console.local.problems import Problem
 
 
 class Command(BaseCommand):
-    """Puts database and keys back out of a file that ``backup`` wrote."""
+    """Restores database and keys from a file of ``manage.py backup``."""
 
     help = "Restore the database and the keys from a backup. My Images must not be running."
     requires_system_checks = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the options."""
-        parser.add_argument("file", type=Path, help="file written by 'backup'")
+        parser.add_argument("file", type=Path, help="the backup file")
         parser.add_argument("--force", action="store_true", help="replace a database that is not empty")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Restore, and say what is still to be done."""
+        """Restore, and print the remaining steps."""
         path = options["file"].expanduser().absolute()
         try:
             made = services.restore(path, force=options["force"])
@@ -32,4 +32,4 @@ class Command(BaseCommand):
         self.stdout.write(f"Restored the database and the keys as of {made.manifest.made_at}.")
         was, now = made.manifest.storage, services.storage(settings.ENVIRONMENT)
         back = "back" if was == now else f"back at {now}"
-        self.stdout.write(f"Put the copy of {was} {back}, then start My Images. It repairs differences.")
+        self.stdout.write(f"Put the copy of {was} {back}, then start My Images: it corrects what differs.")

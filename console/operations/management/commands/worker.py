@@ -1,4 +1,4 @@
-"""``manage.py worker``."""
+"""``manage.py worker``: run the job worker."""
 
 from typing import Any
 
@@ -14,10 +14,10 @@ from console.registry.index.jobs import reconcile_soon
 class Command(BaseCommand):
     """Runs the job worker in the foreground."""
 
-    help = "Run the job worker until SIGTERM or SIGINT."
+    help = "Run the job worker until a signal to stop."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Look again at everything once, since notifications may have been lost, then work."""
+        """Queue a reconcile, since notifications may have been lost, then run jobs."""
         limit_statements(JOB_SECONDS)
         try:
             reconcile_soon()
@@ -25,6 +25,6 @@ class Command(BaseCommand):
             reason = str(error).partition("\n")[0]
             raise CommandError(f"The worker cannot start without the database: {reason}") from None
         connection.close()
-        # What jobs do is not the operator's doing.
+        # Jobs do not act for the operator.
         set_origin(None)
         run_worker()

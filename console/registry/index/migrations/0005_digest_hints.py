@@ -1,4 +1,4 @@
-"""A hint may be about a manifest by its digest, which is longer than a tag."""
+"""Lengthen a hint's tag: it may be a digest, which is longer than a tag."""
 
 from django.db import migrations, models
 

@@ -1,8 +1,8 @@
-"""Look once more at manifests that were pushed by digest alone: earlier versions did not index what names a subject."""
+"""Sync manifests that were pushed without a tag again: earlier versions did not index those with a subject."""
 
 from django.db import migrations
 
-# What is hinted at already stays as it is.
+# Existing hints are not changed.
 _INSERT_HINTS = """
 INSERT INTO indexing_hint (repository, tag, pushed_at, pushed_by, digest, version, alone)
 SELECT pushed.repository, pushed.digest, pushed.told_at, '', pushed.digest, 1, false

@@ -1,4 +1,4 @@
-"""``manage.py reconcile``."""
+"""``manage.py reconcile``: reconcile the index with the registry."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from tqdm import tqdm
 from console.accounts.models import Account
 from console.audit.services import record
 from console.database.commands import running_installation
-from console.registry.index import reconcile as walks
+from console.registry.index import reconcile as reconciles
 from console.registry.index.models import Reconcile
 from registry_client import RegistryError
 
 _WAIT_SECONDS = 0.5
-# A registry that accepts calls and never answers is waited for more than a minute.
+# After so long without progress the command says that it waits: the registry's timeout is more than a minute.
 _SILENCE_SECONDS = 5.0
 
 
@@ -33,23 +33,23 @@ def _percent(text: str) -> int:
 
 
 @contextlib.contextmanager
-def _watched(tell_of_silence: Callable[[], None]) -> Iterator[Callable[[], None]]:
-    """Call ``tell_of_silence``, from a thread of its own, when what is given has not been called for a while."""
+def _watched(report_silence: Callable[[], None]) -> Iterator[Callable[[], None]]:
+    """Watchdog: yields a heartbeat function, and calls ``report_silence`` in a thread when it was not called."""
     over = threading.Event()
-    signs = 0
+    beats = 0
 
     def alive() -> None:
-        nonlocal signs
-        signs += 1
+        nonlocal beats
+        beats += 1
 
     def watch() -> None:
-        seen, told = -1, False
+        seen, reported = -1, False
         while not over.wait(_SILENCE_SECONDS):
-            if seen != signs:
-                seen, told = signs, False
-            elif not told:
-                tell_of_silence()
-                told = True
+            if seen != beats:
+                seen, reported = beats, False
+            elif not reported:
+                report_silence()
+                reported = True
 
     watcher = threading.Thread(target=watch, name="silence", daemon=True)
     watcher.start()
@@ -61,33 +61,33 @@ def _watched(tell_of_silence: Callable[[], None]) -> Iterator[Callable[[], None]
 
 
 class Command(BaseCommand):
-    """Walks over the registry and mends the index; a walk that was broken off goes on where it was."""
+    """Reconciles the index with the registry; an interrupted run is resumed."""
 
     help = (
-        "Compare the index with the registry and repair it: add what is missing, remove what is proven to be gone. "
-        "A run that would remove too much removes nothing and asks first."
+        "Compare the index with the registry and correct it: add what is missing, remove what is proven to be gone. "
+        "A run that would remove too much removes nothing and asks."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the options."""
-        parser.add_argument("image", nargs="*", help="namespace/name of the images to check (default: all)")
+        parser.add_argument("image", nargs="*", help="namespace/name of an image; all images when none is given")
         parser.add_argument(
             "--adopt-for",
             metavar="ACCOUNT_ID",
             default="",
-            help="give this account the namespaces that are in the registry and belong to nobody",
+            help="give namespaces in the registry that have no owner to this account",
         )
         parser.add_argument(
             "--most-removed",
             metavar="PERCENT",
             type=_percent,
-            default=walks.DEFAULT_SHARE,
+            default=reconciles.DEFAULT_SHARE,
             help="share of all tags that may be removed without asking (%(default)s)",
         )
         parser.add_argument("--yes", action="store_true", help="remove everything that is gone without asking")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Walk, printing each change; ends with exit code 1 when a decision is wanted and nobody is there to ask."""
+        """Reconcile, printing each change; exit code 1 when a decision is needed and there is no terminal."""
         adopt_for = options["adopt_for"]
         share = 100 if options["yes"] else options["most_removed"]
         try:
@@ -97,63 +97,63 @@ class Command(BaseCommand):
                 begun = self._begin(options["image"], adopt_for)
                 images = options["image"] or "all"
                 record("reconcile.run", f"walk {begun.pk}", images=images, adopt_for=adopt_for, most_removed=share)
-                walk = self._walk(begun, share)
-                while walk.state == Reconcile.State.ASKING and self._agreed(walk):
-                    # No more than was asked about: meanwhile more may have gone.
-                    walk = self._walk(walk, share, agreed=walk.counts["missing"])
+                run = self._resume(begun, share)
+                while run.state == Reconcile.State.ASKING and self._agreed(run):
+                    # At most the number that the operator agreed to: more may be missing by now.
+                    run = self._resume(run, share, agreed=run.counts["missing"])
         except RegistryError as error:
-            raise CommandError(f"Can't reach the registry ({error}). Run the command again to resume.") from None
+            raise CommandError(f"Cannot reach the registry ({error}). Run the command again to resume.") from None
         except KeyboardInterrupt:
             raise CommandError("Stopped. Run the command again to resume.") from None
-        if walk.state == Reconcile.State.ASKING:
-            raise CommandError(f"{walk.problem} If that is right, run the command again with --yes.")
-        self.stdout.write(walks.summary(walk))
-        if not walk.whole and walk.counts.get("problems"):
-            raise CommandError("Some images have problems; see the lines above.")
+        if run.state == Reconcile.State.ASKING:
+            raise CommandError(f"{run.problem} If that is correct, run the command again with --yes.")
+        self.stdout.write(reconciles.summary(run))
+        if not run.whole and run.counts.get("problems"):
+            raise CommandError("Not all of these images are in order: the lines above say which and why.")
 
     def _begin(self, images: list[str], adopt_for: str) -> Reconcile:
-        return self._when_alone(lambda: walks.begin(images, adopt_for=adopt_for))
+        return self._when_not_locked(lambda: reconciles.begin(images, adopt_for=adopt_for))
 
-    def _walk(self, walk: Reconcile, share: int, agreed: int = 0) -> Reconcile:
-        with tqdm(total=walk.total, unit=" images", file=sys.stderr, disable=None, dynamic_ncols=True) as bar:
+    def _resume(self, run: Reconcile, share: int, agreed: int = 0) -> Reconcile:
+        with tqdm(total=run.total, unit=" images", file=sys.stderr, disable=None, dynamic_ncols=True) as bar:
 
-            def tell_of_silence() -> None:
+            def report_silence() -> None:
                 bar.clear()
                 self.stderr.write(f"Waiting for the registry at {settings.CONSOLE_REGISTRY_URL} to answer.")
 
             def work() -> Reconcile:
-                with _watched(tell_of_silence) as alive:
+                with _watched(report_silence) as alive:
 
                     def report(line: str) -> None:
                         alive()
                         bar.clear()
                         self.stdout.write(line)
 
-                    def moved(now: Reconcile) -> None:
+                    def on_progress(now: Reconcile) -> None:
                         alive()
                         bar.total = now.total
                         bar.update(now.done - bar.n)
 
-                    return walks.walk_on(walk, share=share, agreed=agreed, report=report, moved=moved)
+                    return reconciles.resume(run, share=share, agreed=agreed, report=report, on_progress=on_progress)
 
-            return self._when_alone(work)
+            return self._when_not_locked(work)
 
-    def _when_alone(self, work: Callable[[], Reconcile]) -> Reconcile:
-        """Do ``work`` as soon as no other process walks over everything."""
-        told = False
+    def _when_not_locked(self, work: Callable[[], Reconcile]) -> Reconcile:
+        """Do ``work`` as soon as no other process is reconciling everything."""
+        reported = False
         while True:
             try:
                 return work()
-            except walks.AlreadyWalking:
-                if not told:
-                    self.stderr.write("Another process is already checking the index. Waiting until it finishes.")
-                    told = True
+            except reconciles.AlreadyRunning:
+                if not reported:
+                    self.stderr.write("Another process is reconciling. Waiting until it has finished.")
+                    reported = True
                 time.sleep(_WAIT_SECONDS)
 
-    def _agreed(self, walk: Reconcile) -> bool:
+    def _agreed(self, run: Reconcile) -> bool:
         if not sys.stdin.isatty():
             return False
-        self.stdout.write(walk.problem)
+        self.stdout.write(run.problem)
         try:
             return input("Remove them from the index? [y/N] ").strip().lower() in {"y", "yes"}
         except EOFError:
