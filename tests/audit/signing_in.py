@@ -101,8 +101,8 @@ def administrator_removes_identity(w):
     return "identity.disconnect", other.account_id, {"by": "admin"}
 
 
-_PROVIDER = "It leads to the provider; what comes back is recorded (identity.connect, account.sign_in): tests/signin."
-_BROWSER = "A browser makes it; it ends where other ways do (account.sign_in, second_factor.add): tests/signin."
+_PROVIDER = "It leads to the provider; what comes back is recorded (identity.connect, account.sign_in): tests/login."
+_BROWSER = "A browser makes it; it ends where other ways do (account.sign_in, second_factor.add): tests/login."
 ADDRESSES = {
     "second-factor": second_factor,
     "sign-in-link": link,
@@ -127,4 +127,4 @@ ACTIONS = {
     "socialaccount.delete_selected": administrator_removes_identity,
 }
 TASKS = {"signin.forget_sessions": "It removes sessions that are over."}
-COMMANDS = {"signinlink": ("tests/signin/test_configuration.py", "account.sign_in_link")}
+COMMANDS = {"signinlink": ("tests/login/test_configuration.py", "account.sign_in_link")}

@@ -405,7 +405,7 @@ ELSEWHERE = {
     **signing_in.COMMANDS,
     "backup": ("tests/backup/test_refusals.py", "backup.make"),
     "restore": ("tests/backup/test_refusals.py", "backup.restore"),
-    "rotate_signing_key": ("tests/tokens/test_keys.py", "signing_key.rotate"),
+    "rotate_signing_key": ("tests/token_server/test_keys.py", "signing_key.rotate"),
 }
 COMMANDS |= {"worker": "It runs jobs, which record what they do.", **ELSEWHERE}
 

@@ -14,7 +14,7 @@ from console.token_server import passwords
 from tests.support.factories import PASSWORD, ActivatedAccountFactory, ImageFactory, NamespaceFactory
 from tests.support.stack import wait_until
 from tests.support.token_endpoint import Asker
-from tests.tokens.conftest import ask, basic
+from tests.token_server.conftest import ask, basic
 
 __all__ = ["ask", "basic"]
 pytestmark = pytest.mark.django_db

@@ -1,6 +1,6 @@
 """Every field that people type into: its longest value, and what is said of one character more.
 
-**A new form, or a new text field of one,** needs a line here, or ``tests/pages/test_fields.py`` fails and names it.
+**A new form, or a new text field of one,** needs a line here, or ``tests/web/test_fields.py`` fails and names it.
 """
 
 from __future__ import annotations

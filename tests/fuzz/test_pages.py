@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from tests.fuzz import wild
 from tests.fuzz.budget import examples
 from tests.fuzz.test_texts import MADE_UP_KEYS
-from tests.pages.test_queries import LISTS
 from tests.support.site_addresses import every_address
 from tests.support.site_rows import INDEX, World
+from tests.web.test_queries import LISTS
 
 pytestmark = pytest.mark.django_db
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.fuzz import wild
 from tests.fuzz.budget import examples
 from tests.fuzz.checks import check_cursor, check_markdown
-from tests.pages.test_markdown import PIECES
+from tests.web.test_markdown import PIECES
 
 MARKS = [
     *PIECES, "[x](JaVaScRiPt:alert(1))", "[x](javascript&colon;x)", "[x](java&Tab;script:x)", "[x](&#x01;javascript:x)",

@@ -18,7 +18,7 @@ from console.repositories import tag_order_field
 from console.repositories.models import Tag
 from console.repositories.tag_order import sort_key
 from console.web.keyset import keyset
-from tests.dockerhub.conftest import hub
+from tests.official_images.conftest import hub
 from tests.support.factories import ActivatedAccountFactory, ImageFactory, ManifestFactory, NamespaceFactory, TagFactory
 from tests.support.hub_api import tag as hub_tag
 from tests.support.index_sync import reread_tag

@@ -16,7 +16,7 @@ from console.registry.signing import sign
 from registry_client import Challenged, RegistryClient
 from tests.support.pushed_images import DOCKER_MANIFEST, push_image
 from tests.support.stack import Stack, wait_until
-from tests.tokens.test_keys import certificate, trusted
+from tests.token_server.test_keys import certificate, trusted
 
 PASSWORD = "the registry password 1"
 SEED = """

@@ -108,7 +108,7 @@ CONSOLE = [
     Row("sign-in/second-factor/", GET=anybody("302 /sign-in/"), POST=anybody("302 /sign-in/")),
     Row("sign-in/passkey/", POST=anybody("200 ~")),
     Row("sign-in/link/<str:token>/", GET=anybody("410"), POST=anybody("410")),
-    # No provider is configured here; tests/signin has one.
+    # No provider is configured here; tests/login has one.
     Row("sign-in/sso/", POST=anybody("404")),
     Row("sign-in/sso/callback/", GET=anybody("404")),
     Row(

@@ -1,7 +1,7 @@
 """The token endpoint: every kind of credential with every kind of scope and action.
 
 That a token for one registry opens nothing at another is shown at the registries themselves
-(``tests/tokens/test_registry_checks.py``, ``tests/tokens/test_hub_tokens.py``).
+(``tests/token_server/test_registry_checks.py``, ``tests/token_server/test_hub_tokens.py``).
 """
 
 import datetime

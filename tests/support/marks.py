@@ -18,27 +18,30 @@ BY_PATH = {
     "browser": "browser",
     "engine": "engine",
     "faults": "faults",
-    "favorites/test_public_images": "slow",
+    "stars/test_public_images": "slow",
     "fuzz": "fuzz",
     "ci/test_install": "slow",
     "ci/test_venv": "slow",
-    "guessing/test_limits": "slow",
+    "throttling/test_limits": "slow",
     "images/test_answer_sizes": "slow",
     "images/test_depth_pages": "slow",
     "images/test_paging": "slow",
     "images/test_scale": "slow",
     "images/test_search": "slow",
-    "indexing/test_activity": "slow",
-    "indexing/test_histories": "slow",
-    "indexing/test_memory": "slow",
-    "indexing/test_reconcile_course": "slow",
+    "index/test_activity": "slow",
+    "index/test_histories": "slow",
+    "index/test_memory": "slow",
+    "index/test_reconcile_course": "slow",
     "local": "slow",
     "operations/test_commands": "slow",
-    "pages/test_queries": "slow",
+    "web/test_queries": "slow",
     "security": "slow",
-    "signin/test_security": "slow",
+    "login/test_security": "slow",
     "upgrade": "slow",
-    "web": "slow",
+    "web/test_admin_popups": "slow",
+    "web/test_headers": "slow",
+    "web/test_redirects": "slow",
+    "web/test_secrets": "slow",
 }
 BY_FIXTURE = {
     "chromium": "browser",
@@ -52,7 +55,7 @@ LONG_MARKS = frozenset({"browser", "engine", "faults", "fuzz", "product", "slow"
 # Files with few but long tests: if started last, one process would run them while the others are idle.
 LONG = (
     "faults", "engine", "browser/test_walk", "security/test_matrix", "web/test_secrets", "fuzz/test_pages", "upgrade",
-    "backup", "local", "transfers/test_whole", "indexing/test_memory",
+    "backup", "local", "imports/test_whole", "index/test_memory",
 )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from django.urls.resolvers import RoutePattern
 
 from tests.support.site_rows import INDEX
 
-# A sample for each URL converter, from ``tests.pages.test_queries.World``.
+# A sample for each URL converter, from ``tests.web.test_queries.World``.
 SAMPLES = {
     "NamespaceConverter": "team",
     "RepositoryConverter": "team/app",

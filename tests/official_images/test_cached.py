@@ -4,7 +4,7 @@ import pytest
 
 from console.official_images import cached
 from console.official_images.models import OfficialImage
-from tests.dockerhub.test_pages import text
+from tests.official_images.test_pages import text
 from tests.support.hub_cache import Cache, Upstream, running
 from tests.support.ports import free_port
 from tests.support.pushed_images import push_image, push_index

@@ -20,7 +20,7 @@ from console.token_server.token_request import TokenRequest
 from tests.support.factories import PASSWORD as NEW_PASSWORD
 from tests.support.factories import ImageFactory, NamespaceFactory
 from tests.support.token_endpoint import granted
-from tests.tokens.test_endpoint import PASSWORD, make_account
+from tests.token_server.test_endpoint import PASSWORD, make_account
 
 pytestmark = pytest.mark.django_db
 

@@ -19,7 +19,7 @@ from console.registry.index.tag_rows import Outcome
 from console.repositories.failures import MOST_TRIES
 from console.repositories.models import Image, ImageDeletion, Manifest, WorkFailure
 from registry_client import OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST, BlobUnknown, RegistryClient, RegistryError
-from tests.indexing.documents import blob, index, oci, on, put
+from tests.index.documents import blob, index, oci, on, put
 from tests.support.factories import ImageFactory
 from tests.support.index_sync import reread_tag
 from tests.support.pushed_images import present

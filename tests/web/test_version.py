@@ -8,8 +8,8 @@ import pytest
 
 from console.installation.environment import BASE_DIR
 from console.installation.version import VERSION
-from tests.pages.test_basics import PAGES
 from tests.support.responses import text_of
+from tests.web.test_basics import PAGES
 
 # Pages of somebody who is not signed in, and of errors, say nothing of it.
 WITHOUT = {"/sign-in/", "/nothing/here/"}

@@ -13,7 +13,7 @@ from django.test import Client
 from console.accounts.models import Account
 from console.audit.models import AuditEvent
 from console.login import factors
-from tests.signin.passkey import Passkey
+from tests.login.passkey import Passkey
 from tests.support.factories import PASSWORD, AccountFactory
 from tests.support.responses import HTMX, text_of
 from tests.support.second_factor import Phone, codes_of, forget, set_up, sign_in

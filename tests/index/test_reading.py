@@ -17,7 +17,7 @@ from registry_client import (
     OCI_INDEX,
     OCI_LAYER,
 )
-from tests.indexing.documents import blob, index, oci, on, put
+from tests.index.documents import blob, index, oci, on, put
 from tests.support.factories import ImageFactory
 from tests.support.index_sync import reread_tag
 from tests.support.pushed_images import DOCKER_MANIFEST, push_image, push_index

@@ -20,9 +20,9 @@ from console.throttling.jobs import forget
 from console.throttling.limits import guess_limits
 from console.throttling.models import Mark
 from console.token_server import passwords
-from tests.guessing.doors import DOORS, each_door, each_open_door, hashes_counted
 from tests.support.factories import PASSWORD, AccountFactory, ActivatedAccountFactory
 from tests.support.responses import text_of
+from tests.throttling.doors import DOORS, each_door, each_open_door, hashes_counted
 
 pytestmark = pytest.mark.django_db
 

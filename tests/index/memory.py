@@ -1,6 +1,6 @@
 """Indexes tags in a process of its own, as the worker does, and measures the most memory that it takes.
 
-Run as ``python -m tests.indexing.memory DATABASE REPOSITORY TAG …``; several repositories are indexed at once, each
+Run as ``python -m tests.index.memory DATABASE REPOSITORY TAG …``; several repositories are indexed at once, each
 by a thread, when they are given as ``REPOSITORY:TAG,TAG``.
 """
 
@@ -29,7 +29,7 @@ def peak_bytes() -> int:
 def measure(database: str, work: dict[str, list[str]], action: str = "look") -> dict[str, object]:
     """Do the work in another process: ``before`` and ``peak`` in bytes, and ``errors`` that were raised."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.indexing.memory", database, action, json.dumps(work)],
+        [sys.executable, "-m", "tests.index.memory", database, action, json.dumps(work)],
         cwd=BASE,
         env={**os.environ, "DJANGO_SETTINGS_MODULE": "console.settings"},
         capture_output=True,

@@ -16,12 +16,12 @@ from console.official_images.models import OfficialImage, OfficialTag
 from console.registry import connection
 from console.registry.connection import registry
 from registry_client import RegistryClient, RegistryUnavailable, connections
+from tests.imports.conftest import pull_through
 from tests.support import disk
 from tests.support.factories import ImageFactory
 from tests.support.http_servers import Reply, error_reply, running_registry
 from tests.support.import_requests import ask, bring, image, manifest_reply, official, pulled, ready, run, serving
 from tests.support.pushed_images import DOCKER_CONFIG, DOCKER_LAYER, DOCKER_MANIFEST, digest_of, push_image, push_index
-from tests.transfers.conftest import pull_through
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("registry_server")]
 

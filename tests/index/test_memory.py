@@ -16,8 +16,8 @@ from console.registry.index.models import Hint
 from console.repositories import pushed_digests
 from console.repositories.models import Image, ImageDeletion, KeptManifest, Manifest, PushedDigest, Tag
 from registry_client import DOCKER_FOREIGN_LAYER, DOCKER_MANIFEST, OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST
-from tests.indexing.documents import blob, index, oci, put
-from tests.indexing.memory import measure
+from tests.index.documents import blob, index, oci, put
+from tests.index.memory import measure
 from tests.support.factories import ImageFactory
 from tests.support.pushed_images import digest_of, present
 

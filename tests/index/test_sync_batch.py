@@ -18,8 +18,8 @@ from console.registry.tombstone import TOMBSTONE
 from console.repositories.models import Image, Tag
 from console.repositories.totals import refresh_totals, refresh_totals_of
 from registry_client import OCI_CONFIG, OCI_INDEX, OCI_LAYER, RegistryClient, RegistryUnavailable
-from tests.indexing.documents import index
-from tests.indexing.test_served import fake
+from tests.index.documents import index
+from tests.index.test_served import fake
 from tests.support.factories import ImageFactory
 from tests.support.http_servers import Reply, error_reply
 from tests.support.pushed_images import digest_of

@@ -17,7 +17,7 @@ from tests.support.factories import ActivatedAccountFactory, ImageFactory, Names
 from tests.support.hub_cache import Cache, Upstream, running
 from tests.support.pushed_images import DOCKER_MANIFEST, push_image
 from tests.support.token_endpoint import granted, look_up, read
-from tests.tokens.test_endpoint import PASSWORD, make_account
+from tests.token_server.test_endpoint import PASSWORD, make_account
 
 pytestmark = pytest.mark.django_db
 

@@ -12,7 +12,7 @@ from console.registry.index.parse import Reading
 from console.registry.index.store import store_all
 from console.repositories.models import Document, Manifest
 from registry_client import OCI_CONFIG, OCI_INDEX, OCI_MANIFEST
-from tests.indexing.documents import blob, oci, put
+from tests.index.documents import blob, oci, put
 from tests.support.factories import ImageFactory
 from tests.support.index_sync import reread_tag
 from tests.support.pushed_images import digest_of

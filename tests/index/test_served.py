@@ -21,7 +21,7 @@ from registry_client import (
     RegistryError,
     RegistryUnavailable,
 )
-from tests.indexing.documents import index, on
+from tests.index.documents import index, on
 from tests.support.factories import ImageFactory
 from tests.support.http_servers import Reply, Server, error_reply, json_reply
 from tests.support.index_sync import reread_tag

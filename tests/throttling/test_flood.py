@@ -12,8 +12,8 @@ from django.utils import timezone
 from console.throttling import guesses, hashing
 from console.throttling.guesses import PASSWORD_RESET, REGISTRY, Attempt
 from console.token_server import passwords
-from tests.guessing.doors import DOORS, hashes_counted
 from tests.support.factories import PASSWORD, ActivatedAccountFactory
+from tests.throttling.doors import DOORS, hashes_counted
 
 BASIC, SIGN_IN = DOORS["basic"], DOORS["sign-in"]
 PATIENCE = 30

@@ -16,7 +16,7 @@ from console.accounts.services import change_registry_password, set_active
 from console.ownership.services import delete_namespace
 from tests.support.factories import ImageFactory, NamespaceFactory
 from tests.support.token_endpoint import granted
-from tests.tokens.test_endpoint import PASSWORD, make_account
+from tests.token_server.test_endpoint import PASSWORD, make_account
 
 pytestmark = pytest.mark.django_db
 

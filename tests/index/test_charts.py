@@ -16,7 +16,7 @@ from console.registry.index.reconcile_repository import reconcile_one
 from console.repositories.media_types import HELM_CHART
 from console.repositories.models import Document, Manifest
 from registry_client import Descriptor
-from tests.indexing.documents import oci, put
+from tests.index.documents import oci, put
 from tests.support.factories import ImageFactory
 from tests.support.index_sync import reread_tag
 from tests.support.pushed_images import push_blob
