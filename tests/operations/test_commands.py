@@ -146,7 +146,7 @@ def test_a_job_whose_end_finds_no_room_in_the_database_is_not_stuck(monkeypatch,
     run_worker(wait=False)
     left = ProcrastinateJob.objects.filter(task_name="images.delete_image").values_list("status", "attempts")
     assert list(left) == ([] if well else [("todo", 1)])
-    assert caplog.text.count("cannot be stored yet: could not extend file") == 1
+    assert caplog.text.count("cannot be stored yet, retrying: could not extend file") == 1
 
 
 @pytest.mark.usefixtures("queue")
