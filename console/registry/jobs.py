@@ -158,4 +158,4 @@ def _forget_gone_pushes() -> None:
         return
     for row, there in zip(rows, found, strict=True):
         if not there:
-            pushed_digests.forget(row.repository, {row.digest: row.told_at})
+            pushed_digests.forget(row.repository, {row.digest: row.notified_at})

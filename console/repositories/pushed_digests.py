@@ -18,9 +18,9 @@ from console.repositories.models import Image, Manifest, PushedDigest
 
 # clock_timestamp(): two events of one transaction get different times.
 _REMEMBER = """
-INSERT INTO images_pusheddigest (repository, digest, told_at)
+INSERT INTO images_pusheddigest (repository, digest, notified_at)
 SELECT repository, digest, clock_timestamp() FROM unnest(%s::text[], %s::text[]) AS notified (repository, digest)
-ON CONFLICT (repository, digest) DO UPDATE SET told_at = excluded.told_at, removed = false
+ON CONFLICT (repository, digest) DO UPDATE SET notified_at = excluded.notified_at, removed = false
 """
 
 
@@ -35,7 +35,8 @@ def remember(pushes: Iterable[tuple[str, str]]) -> None:
 
 def add(repository: str, digests: Iterable[str]) -> None:
     """Store digests that manifests of a repository name; existing rows are not changed."""
-    rows = [PushedDigest(repository=repository, digest=digest, told_at=timezone.now()) for digest in sorted(digests)]
+    now = timezone.now()
+    rows = [PushedDigest(repository=repository, digest=digest, notified_at=now) for digest in sorted(digests)]
     PushedDigest.objects.bulk_create(rows, ignore_conflicts=True)
 
 
@@ -59,7 +60,7 @@ def without_image(most: int) -> list[PushedDigest]:
     """Up to ``most`` rows that are older than a day and whose repository has no image."""
     a_day_ago = timezone.now() - datetime.timedelta(days=1)
     image = Image.objects.filter(full_name=OuterRef("repository"))
-    return list(PushedDigest.objects.filter(~Exists(image), told_at__lt=a_day_ago).order_by("told_at")[:most])
+    return list(PushedDigest.objects.filter(~Exists(image), notified_at__lt=a_day_ago).order_by("notified_at")[:most])
 
 
 def unindexed(image: Image) -> QuerySet[PushedDigest]:
@@ -73,7 +74,7 @@ _FORGET = """
 DELETE FROM images_pusheddigest WHERE id IN (
     SELECT pushed.id FROM images_pusheddigest AS pushed
     JOIN unnest(%s::text[], %s::timestamptz[]) AS gone (digest, notified)
-        ON pushed.digest = gone.digest AND pushed.told_at = gone.notified
+        ON pushed.digest = gone.digest AND pushed.notified_at = gone.notified
     WHERE pushed.repository = %s
     ORDER BY pushed.digest FOR UPDATE OF pushed
 )
@@ -90,7 +91,7 @@ _MARK_REMOVED = """
 UPDATE images_pusheddigest SET removed = true WHERE id IN (
     SELECT pushed.id FROM images_pusheddigest AS pushed
     JOIN unnest(%s::text[], %s::timestamptz[]) AS gone (digest, told)
-        ON pushed.digest = gone.digest AND pushed.told_at = gone.told
+        ON pushed.digest = gone.digest AND pushed.notified_at = gone.told
     WHERE pushed.repository = %s
     ORDER BY pushed.digest FOR UPDATE OF pushed
 )
@@ -100,7 +101,7 @@ UPDATE images_pusheddigest SET removed = true WHERE id IN (
 def mark_removed(repository: str, told: Mapping[str, datetime.datetime]) -> None:
     """Mark these digests as removed from the registry, except those pushed again since ``told``.
 
-    :param told: each digest with its ``told_at`` from before it was removed.
+    :param told: each digest with its ``notified_at`` from before it was removed.
     """
     with connection.cursor() as cursor:
         cursor.execute(_MARK_REMOVED, [list(told), list(told.values()), repository])
@@ -111,7 +112,7 @@ def mark_removed(repository: str, told: Mapping[str, datetime.datetime]) -> None
 _FORGET_NEEDLESS = """
 DELETE FROM images_pusheddigest WHERE id IN (
     SELECT pushed.id FROM images_pusheddigest AS pushed
-    WHERE told_at < now() - interval '1 day' AND (
+    WHERE notified_at < now() - interval '1 day' AND (
         EXISTS (
             SELECT FROM images_image AS image JOIN images_manifest AS manifest ON manifest.image_id = image.id
             WHERE image.full_name = pushed.repository AND manifest.digest = pushed.digest

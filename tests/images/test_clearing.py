@@ -38,7 +38,7 @@ def since():
 
 def told_before(image, *pushes):
     pushed_digests.remember((image.repository, one.digest) for one in pushes)
-    PushedDigest.objects.update(told_at=since() - datetime.timedelta(hours=1))
+    PushedDigest.objects.update(notified_at=since() - datetime.timedelta(hours=1))
 
 
 def dying_after(monkeypatch, calls):

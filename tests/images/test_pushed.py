@@ -237,7 +237,7 @@ class TestIsForgotten:
 
     def test_not_when_it_was_pushed_again_meanwhile(self):
         pushed_digests.remember([("team/app", DIGESTS[0]), ("team/app", DIGESTS[1])])
-        told = dict(PushedDigest.objects.values_list("digest", "told_at"))
+        told = dict(PushedDigest.objects.values_list("digest", "notified_at"))
         pushed_digests.remember([("team/app", DIGESTS[0])])
         pushed_digests.forget("team/app", told)
         assert [row.digest for row in PushedDigest.objects.all()] == [DIGESTS[0]]
@@ -276,7 +276,7 @@ class TestIsForgotten:
         tell(of(there), event(name, DIGESTS[0]))
         jobs.forget_documents()
         assert PushedDigest.objects.count() == 2
-        PushedDigest.objects.update(told_at=timezone.now() - datetime.timedelta(days=1, minutes=1))
+        PushedDigest.objects.update(notified_at=timezone.now() - datetime.timedelta(days=1, minutes=1))
         here, settings.CONSOLE_REGISTRY_URL = settings.CONSOLE_REGISTRY_URL, "http://127.0.0.1:9"
         jobs.forget_documents()
         assert PushedDigest.objects.count() == 2, "a registry that does not answer proves nothing"
@@ -294,7 +294,7 @@ class TestIsForgotten:
         everything = set(PushedDigest.objects.values_list("repository", "digest"))
         jobs.forget_documents()
         assert set(PushedDigest.objects.values_list("repository", "digest")) == everything
-        PushedDigest.objects.update(told_at=timezone.now() - datetime.timedelta(days=1, minutes=1))
+        PushedDigest.objects.update(notified_at=timezone.now() - datetime.timedelta(days=1, minutes=1))
         jobs.forget_documents()
         gone = {one for one in kept if one[0].endswith("/none")}
         assert set(PushedDigest.objects.values_list("repository", "digest")) == kept - gone

@@ -63,7 +63,7 @@ def pulls(image):
 
 
 def told_long_ago():
-    Activity.objects.update(told_at=timezone.now() - datetime.timedelta(hours=1))
+    Activity.objects.update(notified_at=timezone.now() - datetime.timedelta(hours=1))
 
 
 @pytest.mark.django_db

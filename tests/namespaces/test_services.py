@@ -93,7 +93,7 @@ class TestCreate:
         create_namespace(account, "one")
         with pytest.raises(ValidationError) as raised:
             create_namespace(account, "two")
-        assert "All 1 namespaces" in sentence_of(raised)
+        assert "limit (1)" in sentence_of(raised)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -203,7 +203,7 @@ class TestHold:
         )
         delete_namespace(namespace.owner, namespace)
         NamespaceHold.objects.update(until=timezone.now() - LONG_AGO)
-        PushedDigest.objects.update(told_at=timezone.now() - LONG_AGO)
+        PushedDigest.objects.update(notified_at=timezone.now() - LONG_AGO)
         jobs.forget_documents()
         release_names()
         for name in (repository, "broken-off/never"):

@@ -31,6 +31,12 @@ ROWS = {
 }
 A, B, C = ("a" * 64, "b" * 64, "c" * 64)
 PASSWORD = "the password 1"
+# Columns that have another name since.
+RENAMED = {
+    ("images_doomedmanifest", "buried"): "untagged",
+    ("images_pusheddigest", "told_at"): "notified_at",
+    ("indexing_activity", "told_at"): "notified_at",
+}
 # Every page that has anything to do with the rows, as their owner and as an administrator sees them.
 PAGES = """
 from django.contrib.auth import authenticate

@@ -73,7 +73,7 @@ def _start_phase(deletion: ImageDeletion, phase: ImageDeletion.Phase) -> None:
     deletion.problem = ""
     deletion.total = doomed.exclude(tag="").count() + doomed.values("digest").distinct().count()
     done = (
-        doomed.exclude(tag="").filter(buried=True).count()
+        doomed.exclude(tag="").filter(untagged=True).count()
         + doomed.filter(removed=True).values("digest").distinct().count()
     )
     # Tags that were pushed again are untagged again, without showing less progress than before.
@@ -103,7 +103,7 @@ def _list(deletion: ImageDeletion, repository: str) -> None:
         # A tag that points at the tombstone, or at nothing, is removed with the tombstone: an earlier round may have
         # stored its manifest, or a deletion of tags was interrupted.
         lost = {tag for tag, digest in found.items() if not digest or is_tombstone(digest)}
-        known = set(deletion.doomed.filter(tag__in=lost, buried=True).values_list("tag", flat=True))
+        known = set(deletion.doomed.filter(tag__in=lost, untagged=True).values_list("tag", flat=True))
         _store(
             deletion,
             [
@@ -149,17 +149,17 @@ def _store(deletion: ImageDeletion, rows: list[DoomedManifest]) -> None:
             distinct.values(),
             update_conflicts=True,
             unique_fields=["deletion", "tag", "digest"],
-            update_fields=["buried", "removed"],
+            update_fields=["untagged", "removed"],
         )
 
 
 # As ``_store`` does, for what the index knows.
 _LIST_CHILDREN = """
-INSERT INTO images_doomedmanifest (deletion_id, tag, digest, buried, removed)
+INSERT INTO images_doomedmanifest (deletion_id, tag, digest, untagged, removed)
 SELECT DISTINCT %s::bigint, '', child ->> 'digest', false, false
 FROM images_manifest AS parent CROSS JOIN jsonb_array_elements(parent.children) AS child
 WHERE parent.image_id = %s AND parent.digest = ANY (%s)
-ON CONFLICT (deletion_id, tag, digest) DO UPDATE SET buried = excluded.buried, removed = excluded.removed
+ON CONFLICT (deletion_id, tag, digest) DO UPDATE SET untagged = excluded.untagged, removed = excluded.removed
 """
 
 
@@ -187,11 +187,11 @@ def _list_children(deletion: ImageDeletion, repository: str) -> None:
 def _untag(deletion: ImageDeletion, repository: str, turn_over: Callable[[], bool]) -> None:
     _start_phase(deletion, ImageDeletion.Phase.TAGS)
     untagging = Untagging(repository)
-    for batch in batches(deletion.doomed.exclude(tag="").filter(buried=False).order_by("tag").iterator(), _BATCH):
+    for batch in batches(deletion.doomed.exclude(tag="").filter(untagged=False).order_by("tag").iterator(), _BATCH):
         _list_moved(deletion, repository, batch)
         untagging.add(row.tag for row in batch)
         with transaction.atomic():
-            DoomedManifest.objects.filter(pk__in=[row.pk for row in batch]).update(buried=True)
+            DoomedManifest.objects.filter(pk__in=[row.pk for row in batch]).update(untagged=True)
             _advance(deletion, len(batch))
         raise_if_over(turn_over)
     # Also without a new batch: an earlier run may have ended before it removed the tombstone.

@@ -76,7 +76,7 @@ def undo_pushes(image: Image, since: datetime.datetime) -> int:
     KeptManifest.objects.filter(image=image).delete()
     tags = sum(_undo_tags(image, some, since) for some in batches(tags_of(repository), _TAGS_AT_ONCE))
     kept = KeptManifest.objects.filter(image=image, digest=OuterRef("digest"))
-    fresh = pushed_digests.unindexed(image).filter(~Exists(kept), told_at__gte=since)
+    fresh = pushed_digests.unindexed(image).filter(~Exists(kept), notified_at__gte=since)
     if fresh.exists():
         _list_kept(image, since)
     _remove_listed(repository, fresh, lambda digests: _staying(image, digests))
@@ -90,7 +90,7 @@ def has_push_since(repository: str, since: datetime.datetime) -> bool:
     if hints.filter(pushed_at__gt=since).exists():
         return True
     # A notification may be late: the hint says when the push itself was.
-    told = PushedDigest.objects.filter(repository=repository, told_at__gt=since)
+    told = PushedDigest.objects.filter(repository=repository, notified_at__gt=since)
     return told.exclude(digest__in=hints.filter(pushed_at__lte=since).values("digest")).exists()
 
 
@@ -129,7 +129,7 @@ def _pushed_before(repository: str, found: dict[str, str | None], since: datetim
     hints = Hint.objects.filter(repository=repository, pushed_at__lte=since, tag__in=found)
     # Another digest under the tag is a later push.
     earlier = {tag for tag, digest in hints.values_list("tag", "digest") if not digest or found[tag] in {digest, None}}
-    told = PushedDigest.objects.filter(repository=repository, told_at__gt=since)
+    told = PushedDigest.objects.filter(repository=repository, notified_at__gt=since)
     told_since = set(told.filter(digest__in=filter(None, found.values())).values_list("digest", flat=True))
     given_up = WorkFailure.objects.filter(kind=WorkFailure.Kind.INDEX, repository=repository, reference__in=found)
     # It was pushed with an old token only if its push was notified, and failed, since then.
@@ -163,14 +163,14 @@ SELECT %(image)s, waiting.digest FROM (
     SELECT CASE WHEN tag LIKE '%%:%%' THEN tag ELSE digest END FROM indexing_hint
     WHERE repository = %(repository)s AND pushed_at <= %(since)s
     UNION
-    SELECT digest FROM images_pusheddigest WHERE repository = %(repository)s AND told_at < %(since)s
+    SELECT digest FROM images_pusheddigest WHERE repository = %(repository)s AND notified_at < %(since)s
     UNION
     -- It was pushed with an old token only if its push was notified, and failed, since then.
     SELECT reference FROM images_workfailure AS failure
     WHERE kind = 'index' AND repository = %(repository)s AND given_up_at IS NOT NULL AND reference LIKE '%%:%%'
     AND (first_at <= %(since)s OR NOT EXISTS (
         SELECT FROM images_pusheddigest AS told
-        WHERE told.repository = %(repository)s AND told.digest = reference AND told_at > %(since)s
+        WHERE told.repository = %(repository)s AND told.digest = reference AND notified_at > %(since)s
     ))
     UNION
     SELECT digest FROM images_manifest WHERE image_id = %(image)s
@@ -245,7 +245,7 @@ def _remove_listed(
             for some in batches(named - stays, _ADDED_AT_ONCE):
                 pushed_digests.add(repository, some)
             rows = PushedDigest.objects.filter(repository=repository, digest__in=piece.keys())
-            told = dict(rows.values_list("digest", "told_at"))
+            told = dict(rows.values_list("digest", "notified_at"))
             removal.remove(piece.keys() - stays, blobs - stays)
             # What was pushed again during the removal is not marked, and removed in the next round.
             pushed_digests.mark_removed(repository, told)

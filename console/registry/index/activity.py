@@ -46,7 +46,7 @@ WITH events AS (
 ), fresh AS (
     INSERT INTO indexing_seenevent (id, seen_at) SELECT event, now() FROM events ON CONFLICT DO NOTHING RETURNING id
 )
-INSERT INTO indexing_activity (repository, tag, digest, pull, at, told_at)
+INSERT INTO indexing_activity (repository, tag, digest, pull, at, notified_at)
 SELECT repository, tag, digest, pull, at, now() FROM events JOIN fresh ON fresh.id = events.event
 """
 
@@ -83,7 +83,7 @@ WITH candidates AS (
         ON manifest.image_id = image.id AND manifest.digest = activity.digest AND activity.tag = ''
 )
 SELECT * FROM candidates
-WHERE tag_id IS NOT NULL OR manifest_id IS NOT NULL OR without_owner OR told_at < now() - interval '{_PATIENCE}'
+WHERE tag_id IS NOT NULL OR manifest_id IS NOT NULL OR without_owner OR notified_at < now() - interval '{_PATIENCE}'
 """  # noqa: S608  # nosec B608
 _ADD = [
     "DELETE FROM indexing_activity USING counted WHERE indexing_activity.id = counted.id",

@@ -54,7 +54,7 @@ class Activity(models.Model):
     digest = models.CharField(_("digest"), max_length=140, blank=True)
     pull = models.BooleanField(_("pull"), help_text=_("Otherwise a push"))
     at = models.DateTimeField(_("at"))
-    told_at = models.DateTimeField(_("told"), auto_now_add=True)
+    notified_at = models.DateTimeField(_("notified"), auto_now_add=True)
 
     class Meta:
         verbose_name = _("activity")

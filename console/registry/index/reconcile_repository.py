@@ -121,10 +121,10 @@ def _index_subjects(tag_sync: TagSync, image: Image) -> None:
     tried again.
     """
     since = timezone.now() - _ASKED_FOR
-    fresh = pushed_digests.unindexed(image).filter(told_at__gte=since)
-    for digest, told_at in list(fresh.values_list("digest", "told_at")):
+    fresh = pushed_digests.unindexed(image).filter(notified_at__gte=since)
+    for digest, notified_at in list(fresh.values_list("digest", "notified_at")):
         try:
-            tag_sync.sync_tag(digest, pushed_at=told_at)
+            tag_sync.sync_tag(digest, pushed_at=notified_at)
         except RegistryError as error:
             raise_if_down(error)
 
@@ -313,7 +313,7 @@ def _untagged(image: Image) -> Iterator[dict[str, datetime.datetime | None]]:
     """
     untagged = Manifest.objects.filter(image=image, tags=None, is_child=False, doomed=False)
     manifests = untagged.order_by("digest").values_list("digest", Value(None, DateTimeField()))
-    pushes = pushed_digests.unindexed(image).order_by("digest").values_list("digest", "told_at")
+    pushes = pushed_digests.unindexed(image).order_by("digest").values_list("digest", "notified_at")
     last = ""
     while True:
         more = pushes.filter(digest__gt=last)[:_AT_ONCE]

@@ -77,7 +77,7 @@ def image_for_push(repository: str, pushed_by: str) -> Image | None:
 def _requeue_pushed(image: Image) -> None:
     """Queue a sync of digests that were pushed before the image existed: they may have a subject."""
     rows = [
-        Hint(repository=image.repository, tag=one.digest, pushed_at=one.told_at, digest=one.digest)
+        Hint(repository=image.repository, tag=one.digest, pushed_at=one.notified_at, digest=one.digest)
         for one in pushed_digests.unindexed(image)[:_MOST_PUSHED]
     ]
     Hint.objects.bulk_create(rows, ignore_conflicts=True)

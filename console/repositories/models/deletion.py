@@ -49,7 +49,7 @@ class DoomedManifest(models.Model):
     deletion = models.ForeignKey(ImageDeletion, on_delete=models.CASCADE, related_name="doomed")
     tag = models.CharField(max_length=128, blank=True, default="")
     digest = models.CharField(max_length=140)
-    buried = models.BooleanField(default=False, help_text=_("The tag points at the tombstone, or is gone."))
+    untagged = models.BooleanField(default=False, help_text=_("The tag points at the tombstone, or is deleted."))
     removed = models.BooleanField(default=False, help_text=_("The registry no longer has the digest."))
 
     class Meta:

@@ -193,12 +193,12 @@ class PushedDigest(models.Model):
     """A push event of a manifest, with or without a tag (``console.repositories.pushed_digests``).
 
     By repository name, because the events of a first push arrive before the image exists.
-    ``removed`` is set when the current clearing has deleted the manifest (``console.registry.clearing``).
+    ``removed`` is set when the current clearing has deleted the manifest (``console.registry.deletion.names``).
     """
 
     repository = models.CharField(_("repository"), max_length=255)
     digest = models.CharField(_("digest"), max_length=140)
-    told_at = models.DateTimeField(_("told"), help_text=_("When it was last told of"))
+    notified_at = models.DateTimeField(_("notified"), help_text=_("When the registry last sent an event of it"))
     removed = models.BooleanField(default=False, db_default=False, editable=False)
 
     class Meta:
@@ -213,7 +213,7 @@ class PushedDigest(models.Model):
 class KeptManifest(models.Model):
     """A manifest that is not in the index, and that the clearing of its image must not delete.
 
-    ``blobs`` has the digests of its blobs; null until it is read (``console.registry.clearing``).
+    ``blobs`` has the digests of its blobs; null until it is read (``console.registry.deletion.names``).
     """
 
     image = models.ForeignKey(Image, on_delete=models.CASCADE, related_name="+", db_index=False)
