@@ -19,23 +19,21 @@ def authenticate(request: TokenRequest, found: Found) -> None:
     """
     if request.credentials is None:
         return
-    if isinstance(request.credentials, Password):
-        _require_password(request.credentials.password, request, found)
+    if isinstance(request.credentials, Password) and request.attempt is not None:
+        _require_password(request.credentials.password, request.attempt, found)
     elif found.caller is None or found.use is None or not found.caller.usable:
         _refuse_secret(request, found)
     else:
         last_use.record(request, found.use)
 
 
-def _require_password(password: str, request: TokenRequest, found: Found) -> None:
-    attempt = request.attempt
-    assert attempt is not None  # noqa: S101  # every password has one
+def _require_password(password: str, attempt: Attempt, found: Found) -> None:
     if found.caller is None:
         attempt = replace(attempt, name="")
     if not passwords.verify_password(found.caller, password, attempt, found.marks) or found.caller is None:
         raise Refused
     # The same person may sign in to the console from there.
-    console = Attempt(CONSOLE, f"account:{found.caller.account}", request.address)
+    console = Attempt(CONSOLE, f"account:{found.caller.account}", attempt.address)
     guesses.record_success(attempt, found.marks, [console])
 
 
