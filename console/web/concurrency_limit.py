@@ -10,7 +10,8 @@ from http import HTTPStatus
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY
 from django.http import HttpRequest, HttpResponse
-from django.template.loader import render_to_string
+
+from console.web.errors import small_error_page
 
 # Threads of each process that one account leaves to all others, tokens among them; it always has two.
 _LEFT, _FEWEST = 2, 2
@@ -37,7 +38,7 @@ class ShareMiddleware:
         most = max(settings.WEB_THREADS - _LEFT, _FEWEST)
         with self._lock:
             if self._under_way[account] >= most:
-                return _refusal()
+                return _refusal(request)
             self._under_way[account] += 1
         try:
             return self._get_response(request)
@@ -48,7 +49,7 @@ class ShareMiddleware:
                     del self._under_way[account]
 
 
-def _refusal() -> HttpResponse:
-    response = HttpResponse(render_to_string("errors/busy.html"), status=HTTPStatus.TOO_MANY_REQUESTS)
+def _refusal(request: HttpRequest) -> HttpResponse:
+    response = small_error_page(request, "errors/busy.html", HTTPStatus.TOO_MANY_REQUESTS)
     response["Retry-After"] = "1"
     return response
