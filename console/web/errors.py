@@ -60,12 +60,13 @@ def _is_for_a_page(request: HttpRequest) -> bool:
 def _context(request: HttpRequest) -> dict[str, Any]:
     """What every error page offers: addresses, empty where something is not offered.
 
-    ``retry`` is the same address for a request that can be repeated without changing anything.
+    ``retry`` says whether the request can be repeated without changing anything.
     """
-    address = request.get_full_path()
+    reads = request.method == "GET"
+    back = urlencode({"next": request.get_full_path()})
     return {
         "home": reverse("home"),
         "help": reverse("help"),
-        "retry": address if request.method == "GET" else "",
-        "sign_in": f"{reverse(settings.LOGIN_URL)}?{urlencode({'next': address})}" if request.method == "GET" else "",
+        "retry": reads,
+        "sign_in": f"{reverse(settings.LOGIN_URL)}?{back}" if reads else "",
     }

@@ -6,6 +6,7 @@ from django.conf import settings
 from django.test import Client
 from playwright.sync_api import expect
 
+from console.namespaces.models import NamespaceQuerySet
 from tests.browser import live
 from tests.support.factories import ActivatedAccountFactory, NamespaceFactory
 
@@ -72,6 +73,28 @@ def test_search_with_the_keyboard(session):
         page.keyboard.type("helm")
         page.keyboard.press("Enter")
         expect(page.get_by_role("region", name="Search results")).to_be_visible()
+
+
+def test_try_again_leads_to_the_same_address(session, monkeypatch):
+    """When the page can be shown again."""
+    visible_to = NamespaceQuerySet.visible_to
+
+    def fail(namespaces, account):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(NamespaceQuerySet, "visible_to", fail)
+    with live.served() as base, live.browser() as browser:
+        context = browser.new_context(java_script_enabled=False)
+        context.set_default_timeout(15_000)
+        context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": base}])
+        page = context.new_page()
+        page.goto(f"{base}/help/?q=helm")
+        again = page.get_by_role("link", name="Try again")
+        expect(again).to_be_visible()
+        monkeypatch.setattr(NamespaceQuerySet, "visible_to", visible_to)
+        again.click()
+        expect(page.get_by_role("link", name="Helm", exact=True)).to_be_visible()
+        expect(page).to_have_url(f"{base}/help/?q=helm")
 
 
 def test_without_script(session):

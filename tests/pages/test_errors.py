@@ -16,7 +16,8 @@ pytestmark = pytest.mark.django_db
 
 SIDEBAR = '<aside class="sidebar"'
 SMALL = '<body class="gate">'
-TRY_AGAIN = ">Try again</a>"
+# An empty address is that of the page itself (RFC 3986, 4.4).
+TRY_AGAIN = 'href="">Try again</a>'
 HELP = 'href="/help/"'
 
 
@@ -114,7 +115,8 @@ class TestTryAgain:
         text = text_of(response)
         assert response.status_code == status
         assert SMALL in text
-        assert f'href="/images/?q=a&amp;sort=name"{TRY_AGAIN}' in text
+        assert TRY_AGAIN in text
+        assert "sort=name" not in text, "an address may hold a secret"
         assert HELP in text
         response = client.post("/images/-/delete/", {"image": "1"})
         assert response.status_code == status
@@ -122,11 +124,13 @@ class TestTryAgain:
 
     def test_a_page_that_takes_too_long(self, client, ann, settings):
         settings.REQUEST_SECONDS = 0
-        assert f'href="/images/"{TRY_AGAIN}' in text_of(client.get("/images/"))
+        assert TRY_AGAIN in text_of(client.get("/images/"))
 
     def test_no_link_leads_to_another_site(self, rf):
-        views_request = rf.get("//evil.example.com/")
-        assert 'href="//' not in text_of(views.server_error(views_request))
+        request = rf.get("/")
+        request.path = "//evil.example.com/"
+        response = views.permission_denied(request)
+        assert "next=%2F%252Fevil.example.com%2F" in text_of(response)
 
 
 class TestItNeverFails:
