@@ -1,4 +1,4 @@
-"""Pages of the help. Whoever is signed in may read them; the documents for administrators, whoever administers."""
+"""Pages of the help, for everyone who is signed in; the documents for administrators are for administrators alone."""
 
 from __future__ import annotations
 
