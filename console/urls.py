@@ -38,6 +38,7 @@ urlpatterns = [
     path("", include("console.imports.urls")),
     path("", include("console.stars.urls")),
     path("public-images/", include("console.images.urls_public")),
+    path("help/", include("console.help.urls")),
     path("admin/", admin.site.urls),
 ]
 

@@ -8,12 +8,11 @@ from django.conf import settings
 from django.core.exceptions import DisallowedHost, RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
-from django.template.loader import render_to_string
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from console.web.deadlines import given_up
+from console.web.errors import error_page, small_error_page
 
 
 @never_cache
@@ -25,37 +24,38 @@ def healthz(request: HttpRequest) -> HttpResponse:
 
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """400; 413 for a request that is too long; 503 or 499 for a cancelled one (``console.web.deadlines``)."""
-    if exception is not None and (response := given_up(exception)):
+    if exception is not None and (response := given_up(request, exception)):
         return response
     if isinstance(exception, DisallowedHost):
-        return HttpResponse(render_to_string("errors/host.html", {"home": settings.CONSOLE_URL}), status=400)
+        # Other addresses of this site would be refused in the same way.
+        return small_error_page(request, "errors/host.html", 400, home=settings.CONSOLE_URL, help="")
     if isinstance(exception, RequestDataTooBig | TooManyFieldsSent | TooManyFilesSent):
-        return HttpResponse(render_to_string("errors/413.html"), status=413)
-    return HttpResponse(render_to_string("errors/400.html"), status=400)
+        return error_page(request, "errors/413.html", 413)
+    return error_page(request, "errors/400.html", 400)
 
 
 def permission_denied(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """403: permission denied."""
-    return HttpResponse(render_to_string("errors/403.html"), status=403)
+    return error_page(request, "errors/403.html", 403)
 
 
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """404; identical for objects that do not exist and objects of other accounts."""
-    return HttpResponse(render_to_string("errors/404.html"), status=404)
+    return error_page(request, "errors/404.html", 404)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """500; 503 when the database cannot be reached, or times out. Uses neither database nor session."""
     problem = sys.exc_info()[1]
-    if response := given_up(problem):
+    if response := given_up(request, problem):
         return response
     if isinstance(problem, OperationalError | InterfaceError):
-        response = HttpResponse(render_to_string("errors/503.html"), status=503)
+        response = small_error_page(request, "errors/503.html", 503)
         response["Retry-After"] = "5"
         return response
-    return HttpResponse(render_to_string("errors/500.html"), status=500)
+    return small_error_page(request, "errors/500.html", 500)
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     """403 for a form that fails the CSRF check: from another site, or too old."""
-    return render(request, "errors/csrf.html", status=403)
+    return error_page(request, "errors/csrf.html", 403)

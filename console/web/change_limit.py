@@ -7,9 +7,9 @@ from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
-from django.template.loader import render_to_string
 
 from console.throttling import change_limit
+from console.web.errors import error_page
 
 _SAFE = {"GET", "HEAD", "OPTIONS", "TRACE"}
 # Never limited: an account must be able to end a session that an attacker uses. Passwords have their own rate limit.
@@ -40,7 +40,6 @@ class ChangeLimitMiddleware:
         seconds = change_limit.count(request.user.pk)
         if not seconds:
             return None
-        context = {"limit": settings.CHANGES_PER_MINUTE, "home": "/"}
-        return HttpResponse(
-            render_to_string("errors/429.html", context), status=429, headers={"Retry-After": str(seconds)}
-        )
+        response = error_page(request, "errors/429.html", 429, limit=settings.CHANGES_PER_MINUTE)
+        response["Retry-After"] = str(seconds)
+        return response

@@ -10,7 +10,8 @@ from http import HTTPStatus
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY
 from django.http import HttpRequest, HttpResponse
-from django.template.loader import render_to_string
+
+from console.web.errors import small_error_page
 
 # Threads of each process that are reserved for other accounts and for token requests; the limit is at least two.
 _RESERVED, _LOWEST_LIMIT = 2, 2
@@ -37,7 +38,7 @@ class ConcurrencyLimitMiddleware:
         limit = max(settings.WEB_THREADS - _RESERVED, _LOWEST_LIMIT)
         with self._lock:
             if self._in_progress[account] >= limit:
-                return _too_many_requests()
+                return _too_many_requests(request)
             self._in_progress[account] += 1
         try:
             return self._get_response(request)
@@ -48,7 +49,7 @@ class ConcurrencyLimitMiddleware:
                     del self._in_progress[account]
 
 
-def _too_many_requests() -> HttpResponse:
-    response = HttpResponse(render_to_string("errors/busy.html"), status=HTTPStatus.TOO_MANY_REQUESTS)
+def _too_many_requests(request: HttpRequest) -> HttpResponse:
+    response = small_error_page(request, "errors/busy.html", HTTPStatus.TOO_MANY_REQUESTS)
     response["Retry-After"] = "1"
     return response

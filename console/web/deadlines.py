@@ -17,9 +17,9 @@ from django.conf import settings
 from django.core.exceptions import BadRequest
 from django.db import connection
 from django.http import HttpRequest, HttpResponse
-from django.template.loader import render_to_string
 
 from console.database.statements import took_too_long
+from console.web.errors import small_error_page
 
 # URL names without timeout: the callback signs in with a code that the identity provider accepts only once.
 _WITHOUT_TIMEOUT = {"sso-callback"}
@@ -65,15 +65,15 @@ class DeadlineMiddleware:
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         """Answer a cancelled request, or one whose SQL statement timed out."""
-        return given_up(exception)
+        return given_up(request, exception)
 
 
-def given_up(problem: BaseException | None) -> HttpResponse | None:
+def given_up(request: HttpRequest, problem: BaseException | None) -> HttpResponse | None:
     """503 for a timeout, 499 for a client that has disconnected, ``None`` for any other exception."""
     if isinstance(problem, GivenUp) and problem.gone:
         return HttpResponse(status=_CLIENT_GONE)
     if isinstance(problem, GivenUp) or (problem is not None and took_too_long(problem)):
-        response = HttpResponse(render_to_string("errors/slow.html"), status=HTTPStatus.SERVICE_UNAVAILABLE)
+        response = small_error_page(request, "errors/slow.html", HTTPStatus.SERVICE_UNAVAILABLE)
         response["Retry-After"] = "10"
         return response
     return None

@@ -10,9 +10,9 @@ from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
-from django.template.loader import render_to_string
 
 from console.web import protocol_errors
+from console.web.errors import small_error_page
 
 _COMPRESSED = "The request is compressed, which is not supported. Send it without compression."
 
@@ -52,7 +52,7 @@ class CompressedMiddleware:
             body = json.dumps(protocol_errors.content("UNSUPPORTED", _COMPRESSED))
             response = HttpResponse(body, status=status, content_type="application/json")
         else:
-            response = HttpResponse(render_to_string("errors/compressed.html"), status=status)
+            response = small_error_page(request, "errors/compressed.html", status)
         if status == HTTPStatus.UNSUPPORTED_MEDIA_TYPE:
             response["Accept-Encoding"] = "identity"
         return response

@@ -277,7 +277,7 @@ RAW = {
     "activation/registry_password.html": set(),  # the user name, which cannot be changed
     "components/_username.html": set(),  # for password managers alone
     **dict.fromkeys(
-        ("components/_search.html", "images/_filters.html", "favorites/favorites.html"),
+        ("components/_search.html", "help/_search.html", "images/_filters.html", "favorites/favorites.html"),
         {"q"},
     ),
 }  # fmt: skip

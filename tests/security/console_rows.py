@@ -274,6 +274,14 @@ CONSOLE = [
         form={"star": "on"},
         words={"official:name": "unstarred"},
     ),
+    # --- help: everybody's, and the administrators' own documents ---
+    Row("help/", GET=signed_in("200")),
+    Row("help/<slug:name>/", GET=signed_in("200"), words={"slug:name": "getting-started"}),
+    Row(
+        "help/administration/<slug:name>/",
+        GET=but(signed_in("404"), **dict.fromkeys(("staff", "clerk", "superuser"), "200")),
+        words={"slug:name": "operations"},
+    ),
     Row("public-images/", GET=activated("200")),
     Row(
         "public-images/<repository:repository>/",

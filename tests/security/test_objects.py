@@ -1,5 +1,6 @@
 """Things of others: in addresses, in forms, and in the administration."""
 
+import re
 from email.utils import parsedate_to_datetime
 from urllib.parse import quote
 
@@ -33,6 +34,8 @@ ABSENT = {
     "namespace:name": "absent",
     "repository:repository": "absent/app",
 }
+# Each answer has another.
+_TOKEN = re.compile(rb'name="csrfmiddlewaretoken" value="\w+"')
 OWNERS_ALONE = [
     row
     for row in CONSOLE
@@ -46,11 +49,12 @@ def site():
 
 
 def seen(answer, path):
-    """What an answer shows, but for the address itself; times by the minutes from now."""
+    """What an answer shows, but for the address itself and its form's token; times by the minutes from now."""
     headers = dict(answer.headers)
     if "Expires" in headers:
         headers["Expires"] = round((parsedate_to_datetime(headers["Expires"]) - timezone.now()).total_seconds() / 60)
-    return answer.status_code, answer.content, str(headers).replace(quote(path), "")
+    content = _TOKEN.sub(b"", answer.content)
+    return answer.status_code, content, str(headers).replace(quote(path), "")
 
 
 def test_nobody_learns_what_others_have(site):

@@ -50,7 +50,7 @@ NO_LISTS = {
     "second-factor", "sign-in-passkey", "sign-in-link", "sso", "sso-callback", "confirm", "app", "app-picture",
     "recovery-codes", "recovery-codes-file", "passkey-add", "passkey-rename", "factor-remove", "identity-connect",
     "identity-confirm", "identity-disconnect", "failure-retry", "failure-dismiss",
-    "account-name", "email-change", "email-change-cancel", "email-confirm",
+    "help", "help-page", "help-administration", "account-name", "email-change", "email-change-cancel", "email-confirm",
 }  # fmt: skip
 # Its filters ask for what there is to choose from.
 MOST_IN_ADMIN = 11

@@ -242,6 +242,17 @@ def sidebar(context: Any) -> str:
 
 
 @register.simple_tag
+def breadcrumbs(*parts: str) -> str:
+    """Where the page is: the pages above it, the highest first, and the page itself, which is no link.
+
+    :param parts: label and address of each page above, one after another, and last the page's own label.
+    """
+    *above, here = map(str, parts)
+    crumbs = [{"label": label, "address": address} for label, address in zip(above[::2], above[1::2], strict=True)]
+    return fragments.render("components/_breadcrumbs.html", {"crumbs": crumbs, "here": here})
+
+
+@register.simple_tag
 def cached(template: str, **values: Any) -> str:
     """Include ``template`` with only these values (texts and tuples of texts), cached by them."""
     return fragments.cached(template, **values)

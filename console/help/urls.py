@@ -1,0 +1,11 @@
+"""Addresses of the help."""
+
+from django.urls import path
+
+from console.help import views
+
+urlpatterns = [
+    path("", views.index, name="help"),
+    path("administration/<slug:name>/", views.administration_page, name="help-administration"),
+    path("<slug:name>/", views.user_page, name="help-page"),
+]
