@@ -48,7 +48,7 @@ INSTALLED_APPS = [
     "allauth.mfa",
     "allauth.socialaccount",
     "allauth.socialaccount.providers.openid_connect",
-    "console.login.admin_app.AdministrationConfig",
+    "console.administration.apps.AdministrationConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -212,6 +212,8 @@ LANGUAGES = [("en", _("English"))]
 # With one language there is nothing to look up: a page has hundreds of texts.
 USE_I18N = len(LANGUAGES) > 1
 LOCALE_PATHS = [BASE_DIR / "locale"]
+# Times where no template writes them, as in the administration's forms.
+FORMAT_MODULE_PATH = ["console.web.formats"]
 TIME_ZONE = "UTC"
 USE_TZ = True
 

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from console.access.sign_in import may_administer
 from console.access_tokens import services as access_tokens
 from console.accounts.models import AccessToken
-from console.audit.admin_base import AuditedAdmin
+from console.web.admin_base import AuditedAdmin
 
 
 @admin.register(AccessToken)

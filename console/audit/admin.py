@@ -40,7 +40,7 @@ class Trail(ChangeList):
     def __init__(self, request: HttpRequest, *arguments: Any, **options: Any) -> None:
         self.form = FilterForm({name: request.GET.get(name, "") for name in FilterForm.base_fields})
         super().__init__(request, *arguments, **options)
-        self.title = gettext("Audit trail")
+        self.title = gettext("Audit events")
         self.cut = self.result_count >= MOST_PAGED
 
     def get_filters_params(self, params: Any = None) -> dict[str, Any]:
@@ -61,9 +61,6 @@ class AuditEventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     paginator = FewPages
     list_max_show_all = 0
     fields = readonly_fields = ("time", "actor", "action", "target", "address", "changes", "facts")
-
-    class Media:
-        css = {"all": ["admin/css/audit.css"]}
 
     @admin.display(description=_("at (UTC)"), ordering="at")
     def time(self, event: AuditEvent) -> str:

@@ -6,13 +6,16 @@ from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from console.accounts.models import Account
-from console.audit.admin_base import ReadOnlyAdmin
 from console.registry import retry
 from console.repositories.models import Copy, Image, ImageDeletion, Tag, WorkFailure
 from console.repositories.services import start_deletion, start_tag_deletion
+from console.web.admin_base import ReadOnlyAdmin
+from console.web.admin_columns import bytes_of
+from console.web.templatetags.console import short_digest
 
 
 def _account_id(request: HttpRequest) -> str:
@@ -32,6 +35,23 @@ class ImageAdmin(ReadOnlyAdmin):
         "last_push_at",
         "created_at",
     )
+    sizes = ("size",)
+    fields = (
+        "repository",
+        "namespace",
+        "owner",
+        "visibility",
+        "description",
+        "state",
+        "tag_count",
+        "attachment_count",
+        "stored",
+        "pull_count",
+        "star_count",
+        "last_push_at",
+        "last_pull_at",
+        "created_at",
+    )
     list_filter = ("visibility", "state")
     list_select_related = ("namespace", "owner")
     search_fields = ("name", "namespace__name", "namespace__owner__account_id")
@@ -41,8 +61,16 @@ class ImageAdmin(ReadOnlyAdmin):
         # Django offers actions only to those who may change; the form itself stays read-only.
         return bool(request.user.has_perm("images.delete_image"))
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        return [field.name for field in self.model._meta.fields]
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        return self.fields
+
+    @admin.display(description=_("image"), ordering="full_name")
+    def repository(self, image: Image) -> str:
+        return image.repository
+
+    @admin.display(description=_("size"))
+    def stored(self, image: Image) -> str:
+        return bytes_of(image.size)
 
     @admin.action(description=_("Delete with all tags (the same job as the console's)"), permissions=["change"])
     def delete_with_all_tags(self, request: HttpRequest, queryset: QuerySet[Image]) -> None:
@@ -53,7 +81,7 @@ class ImageAdmin(ReadOnlyAdmin):
 
 @admin.register(Tag)
 class TagAdmin(ReadOnlyAdmin):
-    list_display = ("named", "image", "manifest", "pushed_at", "pushed_by", "pull_count", "state")
+    list_display = ("named", "image", "digest", "pushed_at", "pushed_by", "pull_count", "state")
     list_select_related = ("image__namespace", "manifest")
     search_fields = ("name", "image__name", "image__namespace__name", "=manifest__digest")
     actions = ("delete_tags",)
@@ -67,6 +95,10 @@ class TagAdmin(ReadOnlyAdmin):
     @admin.display(description=_("name"), ordering="sort_key")
     def named(self, tag: Tag) -> str:
         return tag.name
+
+    @admin.display(description=_("digest"))
+    def digest(self, tag: Tag) -> str:
+        return format_html('<code title="{}">{}</code>', tag.manifest.digest, short_digest(tag.manifest.digest))
 
     @admin.action(description=_("Delete these tags (the same job as the console's)"), permissions=["change"])
     def delete_tags(self, request: HttpRequest, queryset: QuerySet[Tag]) -> None:
@@ -88,8 +120,12 @@ class ImageDeletionAdmin(ReadOnlyAdmin):
 
 @admin.register(Copy)
 class CopyAdmin(ReadOnlyAdmin):
-    list_display = ("image", "tag", "source", "digest", "state", "problem", "requested_by", "requested_at")
+    list_display = ("target", "image", "source", "state", "problem", "requested_by", "requested_at")
     list_select_related = ("image__namespace",)
+
+    @admin.display(description=_("tag"), ordering="tag")
+    def target(self, copy: Copy) -> str:
+        return copy.tag
 
 
 @admin.register(WorkFailure)

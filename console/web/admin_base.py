@@ -9,8 +9,11 @@ from django.contrib import admin
 from django.contrib.admin import helpers
 from django.db import models, transaction
 from django.http import HttpRequest, HttpResponse
+from django.utils.functional import cached_property
+from django.utils.text import capfirst
 
 from console.audit.services import MOST_NAMED, record
+from console.web import admin_columns
 
 # What such a field holds is not written down, but that it changed.
 _SECRET = ("password", "secret", "hash", "token")
@@ -24,8 +27,30 @@ class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """
 
     recorded_as = ""
+    # Counting what each filter would find takes a query for each.
+    show_facets = admin.ShowFacets.NEVER
+    # Fields with bytes, which lists show in binary units.
+    sizes: tuple[str, ...] = ()
     form_is_recorded = False
     actions_are_recorded = False
+
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        """The columns; times, sizes, numbers and rows of other lists are shown as ``admin_columns`` has them."""
+        return [self._column(name) for name in super().get_list_display(request)]
+
+    def _column(self, name: Any) -> Any:
+        field = {one.name: one for one in self.opts.concrete_fields}.get(name)
+        return name if field is None else self._columns.setdefault(name, admin_columns.of_field(self, field))
+
+    @cached_property
+    def _columns(self) -> dict[str, Any]:
+        """The columns made so far: Django compares them with those that can be sorted by."""
+        return {}
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """The list, under the plural of what is listed."""
+        title = capfirst(self.opts.verbose_name_plural)
+        return super().changelist_view(request, {"title": title, **(extra_context or {})})
 
     def formfield_for_dbfield(self, db_field: models.Field[Any, Any], request: HttpRequest, **options: Any) -> Any:
         """A field as Django makes it, without ``maxlength``: what is too long is said, and not cut by the browser."""
