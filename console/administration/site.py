@@ -23,6 +23,8 @@ _STARTED = timezone.now()
 class Administration(administration.Administration):
     """The site, with the product's navigation and front page."""
 
+    empty_value_display = "–"
+
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[dict[str, Any]]:
         """What the account may see, in the groups of ``navigation``."""
         found = super().get_app_list(request, app_label)
@@ -37,7 +39,7 @@ class Administration(administration.Administration):
 
     def get_urls(self) -> list[URLPattern | URLResolver]:
         """Django's addresses, and that of the state of the parts."""
-        health = require_safe(self.admin_view(self.health))
+        health = self.admin_view(require_safe(self.health))
         return [path("health/", health, name="health"), *super().get_urls()]
 
     def health(self, request: HttpRequest) -> HttpResponse:

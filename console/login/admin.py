@@ -90,7 +90,7 @@ class _Removable(AuditedAdmin):
 
 @admin.register(Authenticator)
 class SecondFactorAdmin(_Removable):
-    list_display = ("account", "kind", "name", "created_at", "last_used_at")
+    list_display = ("kind", "account", "name", "created_at", "last_used_at")
     list_filter = (KindFilter,)
     fields = readonly_fields = list_display
     ordering = ("-created_at", "-pk")
@@ -113,7 +113,7 @@ class SecondFactorAdmin(_Removable):
 
 @admin.register(SocialAccount)
 class IdentityAdmin(_Removable):
-    list_display = ("account", "provider_name", "identity", "connected", "last_sign_in")
+    list_display = ("identity", "account", "provider_name", "connected", "last_sign_in")
     fields = readonly_fields = list_display
     ordering = ("-date_joined", "-pk")
 

@@ -88,6 +88,9 @@ class JobAdmin(AuditedAdmin, ProcrastinateJobAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         return [str(name) for name in self.fields]
 
+    def heading(self, obj: Any) -> str:
+        return f"{task_name(obj.task_name)} ({obj.pk})"
+
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         # The library offers them to whoever may look.
         allowed = request.user.has_perm("procrastinate.change_procrastinatejob")

@@ -7,6 +7,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.contrib.admin import helpers
+from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
 from django.db import models, transaction
 from django.http import HttpRequest, HttpResponse
 from django.utils.functional import cached_property
@@ -36,11 +37,15 @@ class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
         """The columns; times, sizes, numbers and rows of other lists are shown as ``admin_columns`` has them."""
-        return [self._column(name) for name in super().get_list_display(request)]
+        first, *others = super().get_list_display(request)
+        # The first one leads to the row, and cannot lead elsewhere too.
+        return [self._column(first, links=False), *(self._column(name) for name in others)]
 
-    def _column(self, name: Any) -> Any:
+    def _column(self, name: Any, *, links: bool = True) -> Any:
         field = {one.name: one for one in self.opts.concrete_fields}.get(name)
-        return name if field is None else self._columns.setdefault(name, admin_columns.of_field(self, field))
+        if field is None or (field.is_relation and not links):
+            return name
+        return self._columns.setdefault(name, admin_columns.of_field(self, field))
 
     @cached_property
     def _columns(self) -> dict[str, Any]:
@@ -52,11 +57,28 @@ class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         title = capfirst(self.opts.verbose_name_plural)
         return super().changelist_view(request, {"title": title, **(extra_context or {})})
 
+    def heading(self, obj: Any) -> str:
+        """What the page of a row is headed by."""
+        return str(obj)
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *rest: Any, **options: Any) -> Any:
+        """The page of a row, under its heading."""
+        row = context.get("original")
+        return super().render_change_form(
+            request, {**context, "heading": self.heading(row) if row else context["title"]}, *rest, **options
+        )
+
     def formfield_for_dbfield(self, db_field: models.Field[Any, Any], request: HttpRequest, **options: Any) -> Any:
-        """A field as Django makes it, without ``maxlength``: what is too long is said, and not cut by the browser."""
+        """A field as Django makes it, without windows for other rows, and without ``maxlength``.
+
+        What is too long is said, and not cut by the browser.
+        """
         field = super().formfield_for_dbfield(db_field, request, **options)
         if field is not None:
             field.widget.attrs.pop("maxlength", None)
+            if isinstance(field.widget, RelatedFieldWidgetWrapper):
+                field.widget.can_add_related = field.widget.can_change_related = False
+                field.widget.can_delete_related = field.widget.can_view_related = False
         return field
 
     def _action(self, verb: str) -> str:
