@@ -68,7 +68,7 @@ NAMES: dict[str, tuple[Promise, Promise]] = {
     "socialaccount.socialaccount": (_("single sign-on identity"), _("single sign-on identities")),
     "dockerhub.catalogue": (_("Docker Hub catalogue"), _("Docker Hub catalogue")),
     "transfers.transfer": (_("import"), _("imports")),
-    "procrastinate.procrastinatejob": (_("job"), _("jobs")),
+    "procrastinate.procrastinatejob": (_("background job"), _("background jobs")),
     "indexing.reconcile": (_("index check"), _("index checks")),
     "indexing.unusableevents": (_("rejected events"), _("rejected events")),
     "audit.auditevent": (_("audit event"), _("audit events")),

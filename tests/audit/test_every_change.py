@@ -175,7 +175,7 @@ def job_action(name):
             cursor.execute("INSERT INTO procrastinate_jobs (queue_name, task_name) VALUES ('x', 'y') RETURNING id")
             (pk,) = cursor.fetchone()
         w.admin().post("/admin/procrastinate/procrastinatejob/", action=name, _selected_action=[pk])
-        return f"job.{name}", "procrastinate jobs", {"rows": [str(pk)]}
+        return f"job.{name}", "background jobs", {"rows": [str(pk)]}
 
     return do
 

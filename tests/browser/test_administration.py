@@ -114,5 +114,5 @@ def test_without_script(cookies):
         page.goto(f"{base}/admin/")
         page.get_by_role("link", name="Check now").click()
         expect(page.locator("main")).to_contain_text("Does not answer.")
-        page.get_by_role("link", name="Jobs", exact=True).click()
-        expect(page.get_by_role("heading", name="Jobs", exact=True)).to_be_visible()
+        page.get_by_role("link", name="Background jobs", exact=True).click()
+        expect(page.get_by_role("heading", name="Background jobs", exact=True)).to_be_visible()

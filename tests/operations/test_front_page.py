@@ -330,7 +330,14 @@ class TestNavigation:
             "Audit log",
         ]
         words = text_of(page)
-        for name in ("Docker logins", "Second factors", "Single sign-on identities", "Imports", "Index checks", "Jobs"):
+        for name in (
+            "Docker logins",
+            "Second factors",
+            "Single sign-on identities",
+            "Imports",
+            "Index checks",
+            "Background jobs",
+        ):
             assert name in words
 
     @pytest.mark.parametrize("model", admin.site._registry, ids=lambda model: model._meta.label)
