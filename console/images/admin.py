@@ -14,7 +14,7 @@ from console.registry import retry
 from console.repositories.models import Copy, Image, ImageDeletion, Tag, WorkFailure
 from console.repositories.services import start_deletion, start_tag_deletion
 from console.web.admin_base import ReadOnlyAdmin
-from console.web.admin_columns import bytes_of
+from console.web.admin_columns import GivenFilter, bytes_of
 from console.web.templatetags.console import short_digest
 
 
@@ -133,7 +133,7 @@ class WorkFailureAdmin(ReadOnlyAdmin):
     """Everything that the worker could not do, of all kinds of work."""
 
     list_display = ("kind", "repository", "reference", "sentence", "detail", "tries", "last_at", "given_up_at")
-    list_filter = ("kind", ("given_up_at", admin.EmptyFieldListFilter))
+    list_filter = ("kind", ("given_up_at", GivenFilter))
     search_fields = ("repository", "=reference")
     actions = ("try_again", "forget")
 

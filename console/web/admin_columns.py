@@ -1,8 +1,8 @@
-"""Columns of the administration's lists, by the kind of field: times, sizes, numbers, and links to other rows."""
+"""Columns of the administration's lists, by the kind of field: times, sizes, numbers, links to other rows; a filter."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from django.contrib import admin
@@ -10,10 +10,20 @@ from django.db import models
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
 
 from console.web.templatetags.console import moment, number, size
 
 _EMPTY = "–"
+
+
+class GivenFilter(admin.EmptyFieldListFilter):
+    """Filters by whether a field has a value: yes or no."""
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        """All, those without a value, those with one."""
+        for choice, name in zip(super().choices(changelist), (_("All"), _("No"), _("Yes")), strict=True):
+            yield {**choice, "display": name}
 
 
 def of_field(options: Any, field: models.Field[Any, Any]) -> Any:
