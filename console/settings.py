@@ -48,7 +48,7 @@ INSTALLED_APPS = [
     "console.login.allauth_apps.SecondFactorsConfig",
     "console.login.allauth_apps.SingleSignOnConfig",
     "allauth.socialaccount.providers.openid_connect",
-    "console.login.admin_app.AdministrationConfig",
+    "console.administration.apps.AdministrationConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -212,6 +212,8 @@ LANGUAGES = [("en", _("English"))]
 # With one language there are no translations to look up, which saves time: a page has hundreds of texts.
 USE_I18N = len(LANGUAGES) > 1
 LOCALE_PATHS = [BASE_DIR / "locale"]
+# Times where no template writes them, as in the administration's forms.
+FORMAT_MODULE_PATH = ["console.web.formats"]
 TIME_ZONE = "UTC"
 USE_TZ = True
 

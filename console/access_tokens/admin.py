@@ -13,7 +13,8 @@ from django.utils.translation import gettext_lazy as _
 from console.access.sign_in import may_administer
 from console.access_tokens import services as access_tokens
 from console.accounts.models import AccessToken
-from console.audit.admin_base import AuditedAdmin
+from console.web.admin_base import AuditedAdmin
+from console.web.admin_columns import GivenFilter
 
 
 @admin.register(AccessToken)
@@ -30,7 +31,7 @@ class AccessTokenAdmin(AuditedAdmin):
         "last_used_from",
         "revoked_at",
     )
-    list_filter = (("revoked_at", admin.EmptyFieldListFilter), "can_push", "can_delete", "all_namespaces")
+    list_filter = (("revoked_at", GivenFilter), "can_push", "can_delete", "all_namespaces")
     list_select_related = ("account",)
     search_fields = ("name", "account__account_id", "account__name", "account__credential__username")
     ordering = ("-created_at", "-pk")

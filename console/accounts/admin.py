@@ -10,7 +10,14 @@ from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.contrib.admin.widgets import AdminTextInputWidget
 from django.contrib.auth.admin import UserAdmin
-from django.contrib.auth.forms import AdminPasswordChangeForm, AdminUserCreationForm, UserChangeForm
+from django.contrib.auth.forms import (
+    AdminPasswordChangeForm,
+    AdminUserCreationForm,
+    ReadOnlyPasswordHashField,
+    ReadOnlyPasswordHashWidget,
+    UserChangeForm,
+)
+from django.contrib.auth.hashers import is_password_usable
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
@@ -22,7 +29,7 @@ from console.access.sign_in import may_administer
 from console.accounts.forms import FirstPasswordChecked
 from console.accounts.models import Account
 from console.accounts.services import change_registry_password, set_active
-from console.audit.admin_base import AuditedAdmin
+from console.web.admin_base import AuditedAdmin
 
 admin.site.unregister(Group)
 
@@ -44,7 +51,18 @@ class AccountPasswordForm(FirstPasswordChecked, AdminPasswordChangeForm):  # typ
     """Set the password of another account."""
 
 
+class PasswordState(ReadOnlyPasswordHashWidget):
+    """Whether there is a console password; nothing of its hash."""
+
+    def get_context(self, name: str, value: str | None, attrs: dict[str, Any] | None) -> dict[str, Any]:
+        context = super().get_context(name, value, attrs)
+        usable = bool(value) and is_password_usable(value)
+        return {**context, "summary": [{"label": _("Set") if usable else _("None: the account signs in otherwise")}]}
+
+
 class AccountChangeForm(UserChangeForm):  # type: ignore[type-arg]
+    password = ReadOnlyPasswordHashField(label=_("Console password"), widget=PasswordState)
+
     class Meta:
         model = Account
         fields = "__all__"

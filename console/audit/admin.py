@@ -64,9 +64,6 @@ class AuditEventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_max_show_all = 0
     fields = readonly_fields = ("time", "actor", "action", "target", "address", "changes", "facts")
 
-    class Media:
-        css = {"all": ["admin/css/audit.css"]}
-
     @admin.display(description=_("time (UTC)"), ordering="at")
     def time(self, event: AuditEvent) -> str:
         return f"{event.at:%Y-%m-%d %H:%M:%S}"

@@ -8,13 +8,16 @@ from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from console.accounts.models import Account
-from console.audit.admin_base import ReadOnlyAdmin
 from console.registry import retry
 from console.repositories.models import Copy, Image, ImageDeletion, Tag, WorkFailure
 from console.repositories.services import queue_image_deletion, queue_tag_deletion
+from console.web.admin_base import ReadOnlyAdmin
+from console.web.admin_columns import GivenFilter, bytes_of
+from console.web.templatetags.console import short_digest
 
 
 def _account_id(request: HttpRequest) -> str:
@@ -34,6 +37,23 @@ class ImageAdmin(ReadOnlyAdmin):
         "last_push_at",
         "created_at",
     )
+    sizes = ("size",)
+    fields = (
+        "repository",
+        "namespace",
+        "owner",
+        "visibility",
+        "description",
+        "state",
+        "tag_count",
+        "attachment_count",
+        "stored",
+        "pull_count",
+        "star_count",
+        "last_push_at",
+        "last_pull_at",
+        "created_at",
+    )
     list_filter = ("visibility", "state")
     list_select_related = ("namespace", "owner")
     search_fields = ("name", "namespace__name", "namespace__owner__account_id")
@@ -43,8 +63,16 @@ class ImageAdmin(ReadOnlyAdmin):
         # Django offers actions only with the change permission; the form itself is read-only.
         return bool(request.user.has_perm("images.delete_image"))
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        return [field.name for field in self.model._meta.fields]
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        return self.fields
+
+    @admin.display(description=_("image"), ordering="full_name")
+    def repository(self, image: Image) -> str:
+        return image.repository
+
+    @admin.display(description=_("size"))
+    def stored(self, image: Image) -> str:
+        return bytes_of(image.size)
 
     @admin.action(description=_("Delete with all tags (in the background)"), permissions=["change"])
     def delete_with_all_tags(self, request: HttpRequest, queryset: QuerySet[Image]) -> None:
@@ -55,7 +83,7 @@ class ImageAdmin(ReadOnlyAdmin):
 
 @admin.register(Tag)
 class TagAdmin(ReadOnlyAdmin):
-    list_display = ("named", "image", "manifest", "pushed_at", "pushed_by", "pull_count", "state")
+    list_display = ("named", "image", "digest", "pushed_at", "pushed_by", "pull_count", "state")
     list_select_related = ("image__namespace", "manifest")
     search_fields = ("name", "image__name", "image__namespace__name", "=manifest__digest")
     actions = ("delete_tags",)
@@ -69,6 +97,10 @@ class TagAdmin(ReadOnlyAdmin):
     @admin.display(description=_("name"), ordering="sort_key")
     def named(self, tag: Tag) -> str:
         return tag.name
+
+    @admin.display(description=_("digest"))
+    def digest(self, tag: Tag) -> str:
+        return format_html('<code title="{}">{}</code>', tag.manifest.digest, short_digest(tag.manifest.digest))
 
     @admin.action(description=_("Delete these tags (in the background)"), permissions=["change"])
     def delete_tags(self, request: HttpRequest, queryset: QuerySet[Tag]) -> None:
@@ -90,8 +122,12 @@ class ImageDeletionAdmin(ReadOnlyAdmin):
 
 @admin.register(Copy)
 class CopyAdmin(ReadOnlyAdmin):
-    list_display = ("image", "tag", "source", "digest", "state", "problem", "requested_by", "requested_at")
+    list_display = ("target", "image", "source", "state", "problem", "requested_by", "requested_at")
     list_select_related = ("image__namespace",)
+
+    @admin.display(description=_("tag"), ordering="tag")
+    def target(self, copy: Copy) -> str:
+        return copy.tag
 
 
 @admin.register(WorkFailure)
@@ -99,7 +135,7 @@ class WorkFailureAdmin(ReadOnlyAdmin):
     """Failed background work of all kinds."""
 
     list_display = ("kind", "repository", "reference", "sentence", "detail", "tries", "last_at", "given_up_at")
-    list_filter = ("kind", ("given_up_at", admin.EmptyFieldListFilter))
+    list_filter = ("kind", ("given_up_at", GivenFilter))
     search_fields = ("repository", "=reference")
     actions = ("try_again", "forget")
 

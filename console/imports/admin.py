@@ -2,8 +2,8 @@
 
 from django.contrib import admin
 
-from console.audit.admin_base import ReadOnlyAdmin
 from console.imports.models import Transfer
+from console.web.admin_base import ReadOnlyAdmin
 
 
 @admin.register(Transfer)
@@ -19,6 +19,7 @@ class TransferAdmin(ReadOnlyAdmin):
         "requested_by",
         "requested_at",
     )
+    sizes = ("bytes_done", "bytes_total")
     list_filter = ("state",)
     list_select_related = ("image__namespace",)
     search_fields = ("image__name", "image__namespace__name", "repository", "=requested_by")

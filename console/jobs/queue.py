@@ -40,6 +40,12 @@ def repository_lock(repository: str) -> str:
     return f"repository:{repository}"
 
 
+def repository_of_lock(lock: str) -> str:
+    """The repository whose lock this is; empty when it is another one."""
+    kind, _separator, repository = lock.partition(":")
+    return repository if kind == "repository" else ""
+
+
 def busy_repositories(repositories: Iterable[str]) -> set[str]:
     """Those of these repositories that have a waiting or running job with the repository's lock."""
     locks = {repository_lock(repository): repository for repository in repositories}

@@ -10,6 +10,7 @@ from allauth.mfa import admin as _mfa_admin
 from allauth.mfa.models import Authenticator
 from allauth.socialaccount import admin as _social_admin
 from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
+from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.db.models import Model, QuerySet
@@ -18,14 +19,30 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext_lazy as _
 
 from console.access.sign_in import may_administer
-from console.audit.admin_base import AuditedAdmin
 from console.login import factors, single_sign_on
+from console.web.admin_base import AuditedAdmin
+from console.web.admin_columns import link
+from console.web.templatetags.console import moment
 
 # django-allauth's admin pages show secrets, or are not used here.
 _REGISTERED = (_account_admin, _mfa_admin, _social_admin)
 for model in (EmailAddress, Authenticator, SocialAccount, SocialApp, SocialToken):
     if admin.site.is_registered(model):
         admin.site.unregister(model)
+
+
+_KINDS = {factors.TOTP: _("Authenticator app"), factors.PASSKEY: _("Passkey")}
+
+
+class KindFilter(admin.SimpleListFilter):
+    title = _("kind")
+    parameter_name = "type"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return list(_KINDS.items())
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(type=self.value()) if self.value() in _KINDS else queryset
 
 
 class _Removable(AuditedAdmin):
@@ -35,6 +52,10 @@ class _Removable(AuditedAdmin):
     form_is_recorded = actions_are_recorded = True
     list_select_related = ("user",)
     search_fields = ("user__account_id", "user__name", "user__email")
+
+    @admin.display(description=_("account"), ordering="user__name")
+    def account(self, one: Any) -> str:
+        return link(one.user)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -71,14 +92,18 @@ class _Removable(AuditedAdmin):
 
 @admin.register(Authenticator)
 class SecondFactorAdmin(_Removable):
-    list_display = ("user", "type", "name", "created_at", "last_used_at")
-    list_filter = ("type",)
+    list_display = ("kind", "account", "name", "created_at", "last_used_at")
+    list_filter = (KindFilter,)
     fields = readonly_fields = list_display
     ordering = ("-created_at", "-pk")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         # Recovery codes are deleted with the last factor.
         return super().get_queryset(request).exclude(type=factors.RECOVERY_CODES)
+
+    @admin.display(description=_("kind"), ordering="type")
+    def kind(self, factor: Authenticator) -> str:
+        return str(_KINDS.get(factor.type, factor.type))
 
     @admin.display(description=_("name"))
     def name(self, factor: Authenticator) -> str:
@@ -90,9 +115,25 @@ class SecondFactorAdmin(_Removable):
 
 @admin.register(SocialAccount)
 class IdentityAdmin(_Removable):
-    list_display = ("user", "provider", "uid", "date_joined")
+    list_display = ("identity", "account", "provider_name", "connected", "last_sign_in")
     fields = readonly_fields = list_display
     ordering = ("-date_joined", "-pk")
+
+    @admin.display(description=_("provider"), ordering="provider")
+    def provider_name(self, identity: SocialAccount) -> str:
+        return str(settings.OIDC_NAME if identity.provider == settings.OIDC_ISSUER else identity.provider) or "–"
+
+    @admin.display(description=_("identity at the provider"), ordering="uid")
+    def identity(self, identity: SocialAccount) -> str:
+        return str(identity.uid)
+
+    @admin.display(description=_("connected"), ordering="date_joined")
+    def connected(self, identity: SocialAccount) -> str:
+        return moment(identity.date_joined)
+
+    @admin.display(description=_("last sign-in"), ordering="last_login")
+    def last_sign_in(self, identity: SocialAccount) -> str:
+        return moment(identity.last_login)
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         single_sign_on.disconnect(obj, by="admin")

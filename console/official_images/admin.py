@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from django.contrib import admin
 
-from console.audit.admin_base import ReadOnlyAdmin
 from console.official_images.models import Catalogue, OfficialImage
+from console.web.admin_base import ReadOnlyAdmin
 
 
 @admin.register(Catalogue)

@@ -6,14 +6,15 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.db.models import Count, QuerySet
+from django.db.models import Count, QuerySet, Sum
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from console.accounts.models import Account
-from console.audit.admin_base import AuditedAdmin
 from console.namespaces.models import Namespace, NamespaceHold
 from console.ownership.services import create_namespace, transfer_namespace
+from console.web.admin_base import AuditedAdmin
+from console.web.admin_columns import bytes_of, number_of
 
 
 class NamespaceForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -49,7 +50,7 @@ class NamespaceForm(forms.ModelForm):  # type: ignore[type-arg]
 class NamespaceAdmin(AuditedAdmin):
     form_is_recorded = True
     form = NamespaceForm
-    list_display = ("name", "owner", "image_count", "created_at", "new_owner", "available_at")
+    list_display = ("name", "owner", "image_count", "storage", "created_at", "new_owner", "available_at")
     list_select_related = ("owner", "new_owner")
     search_fields = ("name", "owner__account_id", "owner__name")
     autocomplete_fields = ("owner",)
@@ -57,11 +58,15 @@ class NamespaceAdmin(AuditedAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Namespace]:
         found: QuerySet[Namespace] = super().get_queryset(request)
-        return found.annotate(images_in_it=Count("images"))
+        return found.annotate(images_in_it=Count("images"), stored=Sum("images__size"))
 
     @admin.display(description=_("images"), ordering="images_in_it")
-    def image_count(self, namespace: Any) -> int:
-        return int(namespace.images_in_it)
+    def image_count(self, namespace: Any) -> str:
+        return number_of(namespace.images_in_it)
+
+    @admin.display(description=_("storage"), ordering="stored")
+    def storage(self, namespace: Any) -> str:
+        return bytes_of(int(namespace.stored or 0))
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         return (*self.readonly_fields, "name", "owner") if obj else self.readonly_fields
@@ -79,6 +84,7 @@ class NamespaceAdmin(AuditedAdmin):
 @admin.register(NamespaceHold)
 class NamespaceHoldAdmin(AuditedAdmin):
     list_display = ("name", "last_owner", "until")
+    list_select_related = ("last_owner",)
     search_fields = ("name",)
 
     def has_add_permission(self, request: HttpRequest) -> bool:

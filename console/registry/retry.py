@@ -18,6 +18,9 @@ from console.repositories.services import queue_image_deletion, queue_tag_deleti
 
 # Shown on the image's page; copies and imports have their own notices there.
 _ON_THE_PAGE = (Kind.INDEX, Kind.DELETE_IMAGE, Kind.DELETE_TAGS)
+_OF_NAMES = (Kind.RELEASE, Kind.TRANSFER)
+# Kinds of work that can be tried again from their failure.
+RETRYABLE = frozenset({*_ON_THE_PAGE, *_OF_NAMES})
 
 
 def failures_of(image: Image) -> QuerySet[WorkFailure]:
@@ -37,8 +40,8 @@ def retry(failure: WorkFailure, requested_by: str) -> None:
     :raises ValidationError: when it cannot be retried from here.
     """
     image = Image.objects.select_related("namespace").filter(full_name=failure.repository).first()
-    names = failure.kind in {Kind.RELEASE, Kind.TRANSFER}
-    if not names and (image is None or failure.kind not in _ON_THE_PAGE):
+    names = failure.kind in _OF_NAMES
+    if failure.kind not in RETRYABLE or (image is None and not names):
         raise ValidationError(_("This cannot be retried from here."))
     with transaction.atomic():
         record("failure.retry", failure, work=failure.kind, problem=failure.sentence)

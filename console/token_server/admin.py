@@ -7,9 +7,9 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from console.access.sign_in import may_administer
-from console.audit.admin_base import AuditedAdmin
 from console.token_server import logins
 from console.token_server.models import Login
+from console.web.admin_base import AuditedAdmin
 
 
 @admin.register(Login)

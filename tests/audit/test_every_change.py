@@ -20,7 +20,6 @@ import manage
 from console.access_tokens import services as access_tokens
 from console.audit import summaries
 from console.audit.admin import AuditEventAdmin
-from console.audit.admin_base import AuditedAdmin
 from console.audit.models import AuditEvent
 from console.audit.origin import command, set_origin
 from console.imports import jobs as transfer_jobs
@@ -37,6 +36,7 @@ from console.repositories.services import mark_image_for_deletion, mark_tags_for
 from console.token_server import jobs as token_jobs
 from console.token_server import passwords
 from console.token_server.models import Login
+from console.web.admin_base import AuditedAdmin
 from tests.audit import signing_in
 from tests.audit.cases import ADDRESS, ADDRESSES, NEW, World, case
 from tests.support.factories import PASSWORD, AccountFactory, ActivatedAccountFactory, ImageFactory, NamespaceFactory

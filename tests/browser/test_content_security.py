@@ -147,7 +147,7 @@ def test_nor_does_the_administration(person, stack, unique):
     boss.sign_in(stack.account_id, stack.password)
     expect(page.locator("main")).to_be_visible()
     boss.go("/admin/")
-    lists = page.locator("#content-main th a").evaluate_all("links => links.map(link => new URL(link.href).pathname)")
+    lists = page.locator(".nav h2 + ul a").evaluate_all("links => links.map(link => new URL(link.href).pathname)")
     assert len(lists) > 10
     for path in lists:
         boss.go(path)
@@ -164,8 +164,8 @@ def test_nor_does_the_administration(person, stack, unique):
     expect(page.locator(".select2-results__option").first).to_be_visible()
     boss.go("/admin/accounts/account/")
     page.locator("#action-toggle").check()
-    page.locator(".theme-toggle").first.click()
-    page.locator("#toggle-nav-sidebar").click()
+    page.locator(".account-menu summary").click()
+    page.locator("[data-theme-switch]").click()
     boss.go("/admin/accounts/account/add/")
     page.get_by_label("Name").fill("x")
     page.locator("[name=_save]").click()

@@ -107,6 +107,7 @@ ADMIN = [
         {**anybody("302 /admin/"), **dict.fromkeys(_ADMINISTRATORS, "405")},
         {**anybody("302 /admin/"), **dict.fromkeys(_ADMINISTRATORS, "302 /sign-in/ +")},
     ),
+    _safe("admin/health/", _any_of_them("200"), _any_of_them("405")),
     _safe("admin/password_change/done/", _any_of_them("200"), _any_of_them("405")),
     Row("admin/audit/auditevent/export/", POST=administrators("200 +")),
     # Looks for accounts for the form of a namespace; asked without saying what for.

@@ -54,6 +54,8 @@ NO_LISTS = {
 }  # fmt: skip
 # Its filters ask for what there is to choose from.
 MOST_IN_ADMIN = 11
+# Of accounts, storage, jobs, problems and events there are numbers and the newest; the rest is what needs attention.
+MOST_ON_THE_FRONT_PAGE = 21
 ADMIN_LISTS = sorted(model._meta.label_lower for model in admin.site._registry)
 
 
@@ -104,6 +106,17 @@ def test_a_list_takes_as_many_queries_with_many_rows_as_with_few(client, world, 
     assert many == few <= most
     # The rows are there: a page that shows none of them would prove nothing.
     assert long > short or name in {"image-info"}
+
+
+def test_the_front_page_of_the_administration(client, world):
+    world.ann.is_staff = world.ann.is_superuser = True
+    world.ann.save()
+    world.grow(2)
+    few, short = count(client, "/admin/")
+    world.grow(20)
+    many, long = count(client, "/admin/")
+    assert many == few <= MOST_ON_THE_FRONT_PAGE
+    assert long > short
 
 
 @pytest.mark.parametrize("label", ADMIN_LISTS)

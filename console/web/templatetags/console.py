@@ -229,16 +229,29 @@ def _sort_head(address: str, current: str, name: str, label: str, numeric: bool,
     return fragments.render("components/_sort.html", values)
 
 
+def _account_menu(context: Any) -> dict[str, Any]:
+    """What the account's menu shows; nothing for somebody who is not signed in."""
+    account = context["request"].user
+    if not account.is_authenticated:
+        return {}
+    return {
+        "account": {"name": account.name, "account_id": account.account_id, "is_staff": account.is_staff},
+        "with_password": account.signs_in_with_password,
+        "csrf_token": str(context["csrf_token"]),
+    }
+
+
 @register.simple_tag(takes_context=True)
 def sidebar(context: Any) -> str:
-    """The sidebar with the navigation and the account's menu; ``section`` is the current entry."""
-    account = context["request"].user
-    values: dict[str, Any] = {"section": {str(context.get("section", "")).replace("-", "_"): True}}
-    if account.is_authenticated:
-        values["account"] = {"name": account.name, "account_id": account.account_id, "is_staff": account.is_staff}
-        values["with_password"] = account.signs_in_with_password
-        values["csrf_token"] = str(context["csrf_token"])
-    return fragments.render("components/_sidebar.html", values)
+    """The bar with the parts of the site and the account's menu; ``section`` is where the page belongs."""
+    section = {str(context.get("section", "")).replace("-", "_"): True}
+    return fragments.render("components/_sidebar.html", {"section": section, **_account_menu(context)})
+
+
+@register.simple_tag(takes_context=True)
+def account_menu(context: Any) -> str:
+    """The account's menu alone, for a page with another bar."""
+    return fragments.render("components/_account_menu.html", _account_menu(context))
 
 
 @register.simple_tag

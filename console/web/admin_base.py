@@ -7,10 +7,14 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.contrib.admin import helpers
+from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
 from django.db import models, transaction
 from django.http import HttpRequest, HttpResponse
+from django.utils.functional import cached_property
+from django.utils.text import capfirst
 
 from console.audit.services import MOST_NAMED, record
+from console.web import admin_columns
 
 # Of these fields only the fact of a change is recorded, not the value.
 _SECRET = ("password", "secret", "hash", "token")
@@ -24,14 +28,57 @@ class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """
 
     recorded_as = ""
+    # Counting what each filter would find takes a query for each.
+    show_facets = admin.ShowFacets.NEVER
+    # Fields with bytes, which lists show in binary units.
+    sizes: tuple[str, ...] = ()
     form_is_recorded = False
     actions_are_recorded = False
 
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        """The columns; times, sizes, numbers and rows of other lists are shown as ``admin_columns`` has them."""
+        first, *others = super().get_list_display(request)
+        # The first one leads to the row, and cannot lead elsewhere too.
+        return [self._column(first, links=False), *(self._column(name) for name in others)]
+
+    def _column(self, name: Any, *, links: bool = True) -> Any:
+        field = {one.name: one for one in self.opts.concrete_fields}.get(name)
+        if field is None or (field.is_relation and not links):
+            return name
+        return self._columns.setdefault(name, admin_columns.of_field(self, field))
+
+    @cached_property
+    def _columns(self) -> dict[str, Any]:
+        """The columns made so far: Django compares them with those that can be sorted by."""
+        return {}
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """The list, under the plural of what is listed."""
+        title = capfirst(self.opts.verbose_name_plural)
+        return super().changelist_view(request, {"title": title, **(extra_context or {})})
+
+    def heading(self, obj: Any) -> str:
+        """What the page of a row is headed by."""
+        return str(obj)
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *rest: Any, **options: Any) -> Any:
+        """The page of a row, under its heading."""
+        row = context.get("original")
+        return super().render_change_form(
+            request, {**context, "heading": self.heading(row) if row else context["title"]}, *rest, **options
+        )
+
     def formfield_for_dbfield(self, db_field: models.Field[Any, Any], request: HttpRequest, **options: Any) -> Any:
-        """Django's form field without ``maxlength``: validation reports a long value, the browser would cut it."""
+        """Django's form field without links to other rows' forms, and without ``maxlength``.
+
+        Validation reports a long value; the browser would cut it.
+        """
         field = super().formfield_for_dbfield(db_field, request, **options)
         if field is not None:
             field.widget.attrs.pop("maxlength", None)
+            if isinstance(field.widget, RelatedFieldWidgetWrapper):
+                field.widget.can_add_related = field.widget.can_change_related = False
+                field.widget.can_delete_related = field.widget.can_view_related = False
         return field
 
     def _action(self, verb: str) -> str:

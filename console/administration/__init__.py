@@ -1,0 +1,1 @@
+"""The administration (Django admin): its site, its navigation, and its front page."""
