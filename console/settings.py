@@ -277,7 +277,7 @@ GUESSES = {
 GUESSES_AT = {
     "second factor": {"here": (10, 1800), "network": (20, 1800), "account": (60, 3600)},
     # E-mails to one address: three, and one more each half an hour, so five in an hour.
-    "letter": {"here": (3, 1800), "network": (3, 1800), "account": (3, 1800)},
+    "password reset": {"here": (3, 1800), "network": (3, 1800), "account": (3, 1800)},
     # New e-mail addresses that one account requests: ten in an hour.
     "email change": {"here": (5, 720), "network": (5, 720), "account": (5, 720)},
 }

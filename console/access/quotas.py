@@ -55,8 +55,8 @@ def refuse_transfer(under_way: int) -> str:
     if has_room(under_way, settings.MOST_TRANSFERS):
         return ""
     return ngettext(
-        "%(allowed)d copy is already running. Wait until it finishes, or cancel it.",
-        "%(allowed)d copies are already running. Wait until one finishes, or cancel one.",
+        "%(allowed)d import is already running. Wait until it finishes, or cancel it.",
+        "%(allowed)d imports are already running. Wait until one finishes, or cancel one.",
         settings.MOST_TRANSFERS,
     ) % {"allowed": settings.MOST_TRANSFERS}
 

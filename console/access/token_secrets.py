@@ -15,7 +15,7 @@ _SECRET = re.compile(rf"{PREFIX}[0-9A-Za-z]{{{_RANDOM_LENGTH + _CHECKSUM_LENGTH}
 
 
 def _checksum(text: str) -> str:
-    """The CRC-32 of ``text`` in base 62, as long for all."""
+    """The CRC-32 of ``text`` in base 62, padded to a fixed length."""
     rest, digits = zlib.crc32(text.encode()), ""
     for _place in range(_CHECKSUM_LENGTH):
         rest, digit = divmod(rest, len(_DIGITS))
@@ -30,14 +30,13 @@ def new_secret() -> str:
 
 
 def looks_like_secret(text: str) -> bool:
-    """Whether ``text`` is the secret of an access token by its looks; nobody is asked whether there is such a token."""
+    """Whether ``text`` has the form and checksum of an access token's secret; the database is not queried."""
     return bool(_SECRET.fullmatch(text)) and text.endswith(_checksum(text[:-_CHECKSUM_LENGTH]))
 
 
 def hash_secret(secret: str) -> str:
     """What is stored of a secret: its SHA-256 in hexadecimal digits.
 
-    Slow hashes with salt are for what people think up. This has 256 random bits, so there is nothing to try through,
-    and a token is found by its hash in one step.
+    A slow, salted hash is for passwords, which can be guessed. This has 256 random bits, and is looked up by its hash.
     """
     return hashlib.sha256(secret.encode()).hexdigest()

@@ -1,8 +1,7 @@
 """Access tokens: secrets that programs use in place of a registry password.
 
-A secret is ``myimg_``, 43 random letters and digits (256 bits) and 6 that are the checksum of what stands before them,
-so that whoever finds one in a file knows it for what it is without asking anybody. It has no character that a shell,
-YAML or an address would read as anything but itself.
+A secret is ``myimg_``, 43 random letters and digits (256 bits) and a checksum of 6 digits, so that secret scanners
+recognise it. All its characters are safe in shells, YAML and URLs.
 """
 
 from __future__ import annotations
@@ -36,11 +35,11 @@ def create(
     namespaces: Iterable[Namespace] | None = None,
     expires_at: datetime.datetime | None = None,
 ) -> tuple[AccessToken, str]:
-    """Make an access token. Its secret is returned here and can be had nowhere else again.
+    """Create an access token. Its secret is returned only here.
 
     :param can_delete: whether it may delete as well, which needs ``can_push``.
-    :param namespaces: those that it opens; ``None`` for all of the account's, those too that come later.
-    :param expires_at: from when on it opens nothing; ``None`` for never.
+    :param namespaces: the selected ones; ``None`` for all of the account's, including future ones.
+    :param expires_at: when it expires; ``None`` for never.
     :return: the token and its secret.
     :raises ValueError: for ``can_delete`` without ``can_push``.
     :raises ValidationError: keyed ``name`` (``code="taken"`` or a broken rule of names), ``namespaces`` or
@@ -84,12 +83,12 @@ def create(
 
 
 def name_taken(name: str) -> ValidationError:
-    """That the account has a token of this name."""
+    """The validation error for a name that the account already uses."""
     return ValidationError(_("You already have an access token named “%s”. Try another name.") % name, code="taken")
 
 
 def _choose(token: AccessToken, namespaces: Iterable[Namespace]) -> list[str]:
-    """Write down which namespaces the token opens; their names. They stay the account's until this is committed."""
+    """Restrict the token to these namespaces, and lock them until the commit; returns their names."""
     asked = {namespace.pk for namespace in namespaces}
     own = token.account.namespaces.select_for_update(no_key=True).filter(pk__in=asked, new_owner=None)
     found = list(own.order_by("name"))
@@ -100,10 +99,10 @@ def _choose(token: AccessToken, namespaces: Iterable[Namespace]) -> list[str]:
 
 
 def revoke(token: AccessToken, **detail: str) -> bool:
-    """End an access token at once; its name is free again.
+    """Revoke an access token at once; its name can be used again.
 
-    :param detail: what the audit trail shall say besides.
-    :return: whether it was this call that ended it.
+    :param detail: further facts for the audit event.
+    :return: whether this call revoked it.
     """
     with transaction.atomic():
         ended = AccessToken.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=timezone.now())
@@ -114,12 +113,12 @@ def revoke(token: AccessToken, **detail: str) -> bool:
 
 
 def _target(token: AccessToken) -> str:
-    """The token as the audit trail names it: names are an account's own."""
+    """The token's name in the audit log, unique within the account."""
     return f"{token.account.account_id}/{token.name}"
 
 
 def forget_old(now: datetime.datetime) -> int:
-    """Remove the rows of access tokens that were revoked, or expired, long ago; how many."""
+    """Delete access tokens that were revoked, or expired, long ago, and return their number."""
     end = now - datetime.timedelta(days=settings.OLD_TOKENS_DAYS)
     with transaction.atomic():
         old = list(

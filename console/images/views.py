@@ -210,7 +210,7 @@ def storage(request: Request, namespace: str) -> HttpResponse:
 @require_GET
 @activated
 def version(request: Request) -> HttpResponse:
-    """Version of the list: an open page polls it every second, and reloads the list when it changes."""
+    """Version of the list: an open page polls it, and fetches the list when it changes."""
     return _version(versions.list_version(request.user))
 
 

@@ -154,7 +154,7 @@ def _report_failures(transfer: Transfer) -> Iterator[None]:
     except TurnOver:
         raise
     except Stopped:
-        log.info("transfer %s was stopped", transfer)
+        log.info("import %s was stopped", transfer)
     except credentials.Expired:
         _fail(
             transfer,
@@ -168,7 +168,7 @@ def _report_failures(transfer: Transfer) -> Iterator[None]:
             problem = problems.of_source(transfer, error.error)
         else:
             problem = problems.of_target(error)
-        log.warning("transfer %s: %s", transfer, error)
+        log.warning("import %s: %s", transfer, error)
         if not problem.passes:
             _fail(transfer, problem.sentence, str(error))
             return
@@ -176,7 +176,7 @@ def _report_failures(transfer: Transfer) -> Iterator[None]:
             raise
     except Exception as error:
         # A bug. Without this the page would show a running copy for ever.
-        log.exception("transfer %s failed with an unexpected error", transfer)
+        log.exception("import %s failed with an unexpected error", transfer)
         if _may_retry(transfer, problems.BROKEN, f"{type(error).__name__}: {error}"):
             raise
 
@@ -206,7 +206,7 @@ def _fail(transfer: Transfer, sentence: str, detail: str = "") -> None:
             _record("tag.import-failed", transfer, problem=sentence)
     except Stopped:
         return
-    log.warning("transfer %s failed: %s", transfer, sentence)
+    log.warning("import %s failed: %s", transfer, sentence)
 
 
 def _planned(transfer: Transfer, source: Source, over: Callable[[], bool]) -> Plan:

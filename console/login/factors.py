@@ -69,7 +69,7 @@ def name_of(factor: Authenticator) -> str:
 def check_code(request: HttpRequest, account: Account, code: str) -> Authenticator | None:
     """Verify and consume a TOTP or recovery code; returns its factor, or ``None`` for a wrong code, which is counted.
 
-    :raises console.throttling.guesses.HeldBack: when rate limited after too many wrong codes.
+    :raises console.throttling.guesses.RateLimited: when rate limited after too many wrong codes.
     """
     attempt = Attempt(DOOR, f"account:{account.pk}", client_address(request), account.account_id)
     with transaction.atomic():

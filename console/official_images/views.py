@@ -147,7 +147,7 @@ def cached(request: Request, name: str) -> HttpResponse:
 @require_GET
 @signed_in
 def version(request: Request) -> HttpResponse:
-    """Version of the list: an open page polls it every second, and reloads the list when it changes."""
+    """Version of the list: an open page polls it, and fetches the list when it changes."""
     return _version(_list_version(catalogue.state()))
 
 

@@ -72,7 +72,7 @@ def delete_image(image_id: int) -> None:
 def delete_tags(image_id: int, names: list[str] | None = None) -> None:
     """Delete the tags that are marked for deletion; other tags of their digests stay, and tags that were pushed again.
 
-    :param names: not read; jobs that a version before 0.9 has queued have it.
+    :param names: not read; jobs queued by older code still pass it have it.
     """
     image = _active_image(image_id)
     if image is None:

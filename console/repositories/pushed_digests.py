@@ -90,21 +90,21 @@ def forget(repository: str, notified: Mapping[str, datetime.datetime]) -> None:
 _MARK_REMOVED = """
 UPDATE images_pusheddigest SET removed = true WHERE id IN (
     SELECT pushed.id FROM images_pusheddigest AS pushed
-    JOIN unnest(%s::text[], %s::timestamptz[]) AS gone (digest, told)
-        ON pushed.digest = gone.digest AND pushed.notified_at = gone.told
+    JOIN unnest(%s::text[], %s::timestamptz[]) AS gone (digest, notified)
+        ON pushed.digest = gone.digest AND pushed.notified_at = gone.notified
     WHERE pushed.repository = %s
     ORDER BY pushed.digest FOR UPDATE OF pushed
 )
 """
 
 
-def mark_removed(repository: str, told: Mapping[str, datetime.datetime]) -> None:
-    """Mark these digests as removed from the registry, except those pushed again since ``told``.
+def mark_removed(repository: str, notified: Mapping[str, datetime.datetime]) -> None:
+    """Mark these digests as removed from the registry, except those pushed again since ``notified``.
 
-    :param told: each digest with its ``notified_at`` from before it was removed.
+    :param notified: each digest with its ``notified_at`` from before it was removed.
     """
     with connection.cursor() as cursor:
-        cursor.execute(_MARK_REMOVED, [list(told), list(told.values()), repository])
+        cursor.execute(_MARK_REMOVED, [list(notified), list(notified.values()), repository])
 
 
 # After a day, because the index may be about to remove a manifest that was deleted before it was pushed again. Locked

@@ -22,7 +22,7 @@ from console.repositories.fairness import priority_of
 from console.repositories.models import Image, ImageDeletion, Tag
 from registry_client.names import check_tag
 
-# By their names: the jobs know about images, not the other way round.
+# By name: the jobs import this room, not the reverse.
 _DELETE_IMAGE, _DELETE_TAGS = "images.delete_image", "images.delete_tags"
 
 
@@ -33,7 +33,7 @@ def create_image(
     visibility: str = Image.Visibility.PRIVATE,
     description: str = "",
 ) -> Image:
-    """Make an image that nothing was pushed to yet.
+    """Create an image without content.
 
     :raises ValidationError: keyed by field; ``code`` is ``taken`` or ``quota`` where it is one of these.
     """
@@ -42,7 +42,7 @@ def create_image(
     image = Image(namespace=namespace, name=name.strip(), visibility=visibility, description=description)
     image.clean_fields(exclude=["namespace"])
     with transaction.atomic():
-        # One creator at a time for one account, or two at once could pass its quota together.
+        # One creator at a time for an account: otherwise two could exceed its quota (race).
         Account.objects.select_for_update(no_key=True).get(pk=account.pk)
         if refusal := quotas.refuse_image(account):
             raise ValidationError(ValidationError(refusal, code="quota"))
@@ -57,7 +57,7 @@ def create_image(
 
 
 def refuse_existing(namespace: Namespace, name: str) -> str:
-    """Why no image of this name can be made there now, as a sentence; empty when there is none of the name."""
+    """Error message if the namespace already has an image of this name; empty if not."""
     existing = Image.objects.filter(namespace=namespace, name=name).first()
     if existing is None:
         return ""
@@ -69,9 +69,9 @@ def refuse_existing(namespace: Namespace, name: str) -> str:
 
 
 def check_tag_name(tag: str) -> None:
-    """Hold a tag's name against the registry's rules.
+    """Validate a tag's name by the registry's rules.
 
-    :raises ValidationError: when it is none.
+    :raises ValidationError: when it is invalid.
     """
     try:
         check_tag(tag)
@@ -82,7 +82,7 @@ def check_tag_name(tag: str) -> None:
 
 
 def update_image(account: Account, image: Image, *, description: str) -> None:
-    """Change what the image says of itself.
+    """Change the image's description.
 
     :raises ValidationError: keyed ``description``.
     """
@@ -98,9 +98,9 @@ def update_image(account: Account, image: Image, *, description: str) -> None:
 
 
 def set_visibility(account: Account, image: Image, visibility: str) -> None:
-    """Make the image public or private. Tokens for anonymous pulls that are out already live a few minutes longer.
+    """Make the image public or private. Tokens for anonymous pulls that were issued before stay valid for minutes.
 
-    :raises ValidationError: for another word than ``public`` and ``private``, or when the image is not the account's.
+    :raises ValidationError: for a value other than ``public`` and ``private``, or when the image is not the account's.
     """
     _require(account, "image.edit", image)
     if visibility not in Image.Visibility.values:

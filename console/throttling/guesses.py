@@ -72,7 +72,7 @@ class RateLimited(TryAgainLater):
 class Attempt:
     """One attempt to guess a password, a code or a secret.
 
-    :param door: the entrance: ``CONSOLE``, ``REGISTRY``, or another with rates of its own.
+    :param door: what is rate limited: ``CONSOLE``, ``REGISTRY``, or another with rates of its own.
     :param account: the account's name at this entrance, whether it exists or not; ``None`` if none is given.
     :param address: the client's IP address, or ``None`` if the server does not know it.
     :param name: the account's name in the audit log; empty if there is no such account.
@@ -152,7 +152,7 @@ def raise_if_limited(marks: Marks, *, secret: bool = False, door: str = "") -> N
     """Refuse an attempt before its password is hashed, if a limit is reached.
 
     :param secret: whether a random secret is guessed, not a password.
-    :param door: the entrance, for those with rates of their own.
+    :param door: what is rate limited, if it has rates of its own.
     :raises RateLimited: with the seconds until the next attempt is allowed.
     """
     now = timezone.now()

@@ -23,7 +23,8 @@ def guess_limits(known: bool, secret: bool = False, door: str = "") -> dict[str,
     :param known: whether this address has recently presented the correct password of this account. Such an address is
         limited only by its own guesses, not by an attack on the account or by others in its network.
     :param secret: whether a random secret was tried, which says nothing about a password.
-    :param door: the place of sign-in, a key of ``settings.GUESSES_AT``.
+    :param door: what is rate limited (``guesses.CONSOLE``, ``PASSWORD_RESET``, …); a key of ``settings.GUESSES_AT`` if
+        it has rates of its own.
     """
     if secret:
         kinds: tuple[str, ...] = () if known else ("address",)

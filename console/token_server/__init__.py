@@ -1,1 +1,1 @@
-"""The registry's token endpoint: scope grammar, policy, signed JWT."""
+"""The registry's token endpoint: look up and verify the caller, and sign a JWT for the granted scopes."""

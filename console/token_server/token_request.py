@@ -24,7 +24,7 @@ _REFRESH_SALT = "console.tokens.refresh"
 class Refused(Exception):
     """Wrong credentials, or an account that may not use the registry. The message is the same for all of them."""
 
-    message = "The user name or password is not right, or the service is not activated for this account."
+    message = "The user name or password is wrong, or the service is not activated for this account."
 
 
 class BadRequest(Exception):
@@ -138,10 +138,10 @@ def _read_post(request: HttpRequest) -> TokenRequest:
 
 
 def _service(parameters: QueryDict, required: bool) -> str:
-    """The registry that a token is asked for: the installation's own when none is named, where that is allowed."""
+    """The requested registry; by default the installation's own, unless ``required``."""
     given = set(parameters.getlist("service")) or (set() if required else {settings.REGISTRY_SERVICE})
     if len(given) != 1 or not given <= known_services():
-        raise BadRequest("The service asked for is not served here.")
+        raise BadRequest("Unknown service.")
     return given.pop()
 
 

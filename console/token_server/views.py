@@ -23,7 +23,7 @@ from console.web import protocol_errors
 
 log = logging.getLogger(__name__)
 
-_TOO_MANY = f"At most {MOST_SCOPES} scopes can be asked for at once."
+_TOO_MANY = f"At most {MOST_SCOPES} scopes can be requested at once."
 
 
 def _answer(content: dict[str, Any], status: int = 200) -> HttpResponse:

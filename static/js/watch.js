@@ -154,7 +154,9 @@
     window.addEventListener(use, wake, { capture: true, passive: true });
   }
   document.addEventListener("htmx:afterRequest", (event) => {
-    if (event.detail.requestConfig?.triggeringEvent?.type !== "list-changed") wake();
+    // A refresh of the list, and what the page polls without an event, is no use of the page.
+    const type = event.detail.requestConfig?.triggeringEvent?.type;
+    if (type && type !== "list-changed") wake();
   });
 
   // Counts down to the next retry of failed work. Its outcome changes the list, which is fetched after a few seconds.

@@ -1,4 +1,4 @@
-"""The audit trail."""
+"""The audit log."""
 
 import pytest
 from django.db import DatabaseError, transaction

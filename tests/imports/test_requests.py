@@ -58,7 +58,7 @@ class TestBegin:
     def test_a_limit_for_each_account(self, namespace, settings):
         settings.MOST_TRANSFERS = 1
         ask(namespace, "nginx")
-        assert "1 copy is already running" in refused(ask, namespace, "nginx", tag="v2")
+        assert "1 import is already running" in refused(ask, namespace, "nginx", tag="v2")
         other = NamespaceFactory(owner=ActivatedAccountFactory())
         ask(other, "nginx")
         services.cancel(namespace.owner, Transfer.objects.get(image__namespace=namespace))
@@ -125,7 +125,7 @@ class TestAfterwards:
         owner.save()
         assert "tag limit" in refused(services.retry, owner, transfer)
         settings.MOST_TRANSFERS = 0
-        assert "copies are already running" in refused(services.retry, owner, transfer)
+        assert "imports are already running" in refused(services.retry, owner, transfer)
 
     def test_dismissed(self, namespace):
         transfer = ask(namespace, "nginx")

@@ -208,7 +208,7 @@ class TestRefusals:
     def test_a_body_without_any_length_is_empty(self, send):
         """RFC 9112, 6.3: no wait for what may come."""
         status, body, _head = send(request("/token/", FORM_TYPE))
-        assert (status, errors(body)) == (400, ["The service asked for is not served here."])
+        assert (status, errors(body)) == (400, ["Unknown service."])
 
     def test_a_length_that_is_too_short(self, send, account):
         """What is left over is no request; the form that ended early is answered."""
@@ -242,7 +242,7 @@ class TestManyScopes:
         address = self.address(account, 200)
         assert len(address) > 8190
         status, body, _head = send(request(address, method="GET"))
-        assert (status, errors(body)) == (400, ["At most 100 scopes can be asked for at once."])
+        assert (status, errors(body)) == (400, ["At most 100 scopes can be requested at once."])
 
     def test_a_hundred_of_the_longest_are_answered(self, send, account):
         address = self.address(account, 100, 200)

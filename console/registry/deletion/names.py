@@ -90,8 +90,8 @@ def has_push_since(repository: str, since: datetime.datetime) -> bool:
     if hints.filter(pushed_at__gt=since).exists():
         return True
     # A notification may be late: the hint says when the push itself was.
-    told = PushedDigest.objects.filter(repository=repository, notified_at__gt=since)
-    return told.exclude(digest__in=hints.filter(pushed_at__lte=since).values("digest")).exists()
+    notified = PushedDigest.objects.filter(repository=repository, notified_at__gt=since)
+    return notified.exclude(digest__in=hints.filter(pushed_at__lte=since).values("digest")).exists()
 
 
 # --- tags -----------------------------------------------------------------------------------------------------------
@@ -129,14 +129,14 @@ def _pushed_before(repository: str, found: dict[str, str | None], since: datetim
     hints = Hint.objects.filter(repository=repository, pushed_at__lte=since, tag__in=found)
     # Another digest under the tag is a later push.
     earlier = {tag for tag, digest in hints.values_list("tag", "digest") if not digest or found[tag] in {digest, None}}
-    told = PushedDigest.objects.filter(repository=repository, notified_at__gt=since)
-    told_since = set(told.filter(digest__in=filter(None, found.values())).values_list("digest", flat=True))
+    notified = PushedDigest.objects.filter(repository=repository, notified_at__gt=since)
+    notified_since = set(notified.filter(digest__in=filter(None, found.values())).values_list("digest", flat=True))
     given_up = WorkFailure.objects.filter(kind=WorkFailure.Kind.INDEX, repository=repository, reference__in=found)
     # It was pushed with an old token only if its push was notified, and failed, since then.
     return earlier | {
         tag
         for tag, first_at in given_up.filter(given_up_at__isnull=False).values_list("reference", "first_at")
-        if first_at <= since or found[tag] not in told_since
+        if first_at <= since or found[tag] not in notified_since
     }
 
 
@@ -169,8 +169,8 @@ SELECT %(image)s, waiting.digest FROM (
     SELECT reference FROM images_workfailure AS failure
     WHERE kind = 'index' AND repository = %(repository)s AND given_up_at IS NOT NULL AND reference LIKE '%%:%%'
     AND (first_at <= %(since)s OR NOT EXISTS (
-        SELECT FROM images_pusheddigest AS told
-        WHERE told.repository = %(repository)s AND told.digest = reference AND notified_at > %(since)s
+        SELECT FROM images_pusheddigest AS notified
+        WHERE notified.repository = %(repository)s AND notified.digest = reference AND notified_at > %(since)s
     ))
     UNION
     SELECT digest FROM images_manifest WHERE image_id = %(image)s
@@ -245,10 +245,10 @@ def _remove_listed(
             for some in batches(named - stays, _ADDED_AT_ONCE):
                 pushed_digests.add(repository, some)
             rows = PushedDigest.objects.filter(repository=repository, digest__in=piece.keys())
-            told = dict(rows.values_list("digest", "notified_at"))
+            notified = dict(rows.values_list("digest", "notified_at"))
             removal.remove(piece.keys() - stays, blobs - stays)
             # What was pushed again during the removal is not marked, and removed in the next round.
-            pushed_digests.mark_removed(repository, told)
+            pushed_digests.mark_removed(repository, notified)
 
 
 def _finish(repository: str, tags: int) -> int:

@@ -89,8 +89,6 @@ class Untagging:
         :return: the tags that are left alone, with the digests that they point at.
         :raises registry_client.RegistryError: when the registry fails; calling again resumes.
         """
-        if self._waiting >= UNTAGGED_AT_ONCE:
-            self.finish()
         batch, wanted = list(tags), expected or {}
 
         def point(tag: str) -> str | None:
@@ -104,6 +102,8 @@ class Untagging:
 
         found = zip(batch, at_once(point, batch), strict=True)
         self._waiting += len(batch)
+        if self._waiting >= UNTAGGED_AT_ONCE:
+            self.finish()
         return {tag: digest for tag, digest in found if digest is not None}
 
     def finish(self) -> None:

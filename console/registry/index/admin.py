@@ -1,4 +1,4 @@
-"""Reconciles and rejected events in the administration."""
+"""Index checks (reconciles) and rejected events in the administration."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ class Command(BaseCommand):
                     raise CommandError(f"There is no active account with the Account ID {adopt_for}.")
                 begun = self._begin(options["image"], adopt_for)
                 images = options["image"] or "all"
-                record("reconcile.run", f"walk {begun.pk}", images=images, adopt_for=adopt_for, most_removed=share)
+                record("reconcile.run", f"reconcile {begun.pk}", images=images, adopt_for=adopt_for, most_removed=share)
                 run = self._resume(begun, share)
                 while run.state == Reconcile.State.ASKING and self._agreed(run):
                     # At most the number that the operator agreed to: more may be missing by now.
