@@ -72,3 +72,14 @@ def test_a_change_keeps_a_page_awake(page):
     page.evaluate("window.changes = 1")
     gaps(page, 2)
     assert max(gaps(page, 60)) < 2
+
+
+def test_what_the_page_requests_on_a_timer_does_not_wake_it(page):
+    """A row that is being deleted is fetched every second, for hours if the registry is away."""
+    gaps(page, 300)
+    page.evaluate(
+        """setInterval(() => document.dispatchEvent(
+            new CustomEvent("htmx:afterRequest", { detail: { requestConfig: { verb: "get" } } })
+        ), 1000)"""
+    )
+    assert min(gaps(page, 120)) >= 30
