@@ -28,6 +28,7 @@ def case(cases, name):
     """Adds a case: it does something, and gives the row's action, target, details and, if need be, actor."""
 
     def add(function):
+        assert name not in cases, f"{name} has a case already"
         cases[name] = function
         return function
 

@@ -14,7 +14,20 @@ from tests.support.responses import HTMX, text_of
 pytestmark = pytest.mark.django_db
 
 
+def cells(row):
+    """How many columns a row of a table has."""
+    return sum(int(span or 1) for span in re.findall(r'<t[hd]\b(?:[^>]*?colspan="(\d+)")?[^>]*>', row))
+
+
 class TestList:
+    def test_every_row_has_as_many_cells_as_the_head(self, client, team):
+        ImageFactory(namespace=team, name="app")
+        image = ImageFactory(namespace=team, name="going", state="deleting")
+        ImageDeletion.objects.create(image=image, requested_by="x")
+        head, *rows = re.findall(r"<tr\b.*?</tr>", client.get("/images/").content.decode(), re.DOTALL)
+        assert len(rows) == 2
+        assert [cells(row) for row in rows] == [cells(head)] * 2
+
     def test_it_works(self, client, team, settings):
         ImageFactory(namespace=team, name="web/app", visibility="public", tag_count=1234, size=5 * 1024**2)
         ImageFactory(name="somebody-elses")
