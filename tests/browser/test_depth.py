@@ -169,7 +169,7 @@ def test_copying_a_tag(ann, registry_of):
     dialog = page.get_by_role("dialog", name="Copy")
     dialog.get_by_label("Tag").fill("multi")
     dialog.get_by_role("button", name="Copy").click()
-    expect(dialog.get_by_text("This is the tag itself.")).to_be_visible()
+    expect(dialog.get_by_text("This is the same tag.")).to_be_visible()
     dialog.get_by_label("Image").fill("another/app")
     dialog.get_by_label("Tag").fill("stable")
     dialog.get_by_role("button", name="Copy").click()

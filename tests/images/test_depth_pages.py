@@ -282,7 +282,7 @@ class TestCopy:
     @pytest.mark.parametrize(
         ("changes", "sentence"),
         [
-            ({"name": "app", "tag": "v1"}, "This is the tag itself."),
+            ({"name": "app", "tag": "v1"}, "This is the same tag."),
             ({"tag": ""}, "Please enter a tag"),
             ({"tag": "-x"}, "beginning with a letter"),
             ({"tag": "x" * 129}, "up to 128"),

@@ -52,6 +52,7 @@ def test_somebody_elses_image(two, pusher):  # noqa: F811
     expect(ann.page.get_by_role("button", name=f"Star {repository}")).to_contain_text("1")
     ann.page.get_by_role("button", name="Make private").click()
     ann.page.get_by_role("dialog").get_by_role("button", name="Make private").click()
+    expect(ann.page.get_by_text("The image is now private")).to_be_visible()
     expect(ann.page.get_by_role("button", name=f"Star {repository}")).to_contain_text("0")
     bob.go("/favorites/")
     expect(page.get_by_role("heading", name="No favorites yet")).to_be_visible()
