@@ -207,8 +207,8 @@ def create_like(opened: psycopg.Connection[Any], name: str, like: str) -> None:
         opened.execute(sql.SQL("CREATE DATABASE {} ").format(sql.Identifier(name)) + sql.SQL(" ").join(clauses))
     except psycopg.errors.InsufficientPrivilege:
         raise Problem(
-            "A restore is prepared in a separate database, and this role may not create one: "
-            "give it CREATEDB (ALTER ROLE … CREATEDB), then try again."
+            "A restore is prepared in a separate database, and this role may not create one. "
+            "Give it CREATEDB (ALTER ROLE … CREATEDB), then try again."
         ) from None
 
 

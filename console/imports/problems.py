@@ -25,7 +25,7 @@ _LONGEST_HOST = 60
 # Message for an unexpected error.
 BROKEN = "Something went wrong inside My Images; an administrator finds more in the log."
 # Added to the last message of a copy that was retried for too long.
-GIVEN_UP = "It was tried for a day."
+GIVEN_UP = "My Images retried for a day, then gave up."
 
 
 class TooSlow(RegistryUnavailable):

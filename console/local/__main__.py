@@ -97,7 +97,7 @@ def _run(environment: Environment) -> int:
         if environment.dockerhub_inner_file.exists():
             say(f"Docker Hub's official images: {environment.dockerhub_address}/library")
         elif environment.dockerhub:
-            say("Docker Hub's official images: off, the lines above say why")
+            say("Docker Hub's official images: off (see the lines above)")
         supervisor.watch(check)
         say("Stopping.")
     except Stopped:

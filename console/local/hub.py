@@ -125,7 +125,7 @@ class Cache:
         repaired = remove_half_written(self.data) + repair_tags(self.data) + repair_links(self.data, time.time())
         repaired += repair_schedule(self.data)
         if repaired:
-            say(f"Repaired {repaired} files of the cache of official images that a killed process had truncated.")
+            say(f"Repaired {repaired} files of the Docker Hub cache that a killed process had truncated.")
 
     def _start(self, caching: bool) -> None:
         upstream = self.environment.dockerhub_upstream

@@ -333,5 +333,5 @@ def test_the_program_for_a_server(monkeypatch):
     monkeypatch.setattr(postgres, "_version", lambda program: versions.get(program.parent.name, 0))
     monkeypatch.setattr(postgres.shutil, "which", lambda name: None)
     assert [postgres.client_program("pg_dump", least)[1] for least in (14, 15, 16, 17, 18)] == [15, 15, 16, 18, 18]
-    with pytest.raises(Problem, match="The server is PostgreSQL 19, and there is no pg_dump for it"):
+    with pytest.raises(Problem, match="The server is PostgreSQL 19, and no such pg_dump was found"):
         postgres.client_program("pg_dump", 19)

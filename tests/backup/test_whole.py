@@ -100,7 +100,7 @@ def test_lost_and_brought_back(stacks, tmp_path):
 
     backup = tmp_path / "backup.tar"
     said = first.manage("backup", str(backup))
-    assert f"copy {first.data_dir.resolve()}/registry/data now" in said
+    assert f"Copy {first.data_dir.resolve()}/registry/data now" in said
     assert stat.S_IMODE(backup.stat().st_mode) == 0o600
     # Life goes on before the storage is copied: a push and a deletion that the database of the backup knows nothing of.
     late = push_image(registry, "team/app", "late").digest

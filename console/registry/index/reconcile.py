@@ -282,7 +282,7 @@ def _decide(run: Reconcile, share: int, agreed: int, report: Report) -> None:
     if share < 100 and missing > max(_FEW, agreed) and missing * 100 > known * share:
         run.state = Reconcile.State.ASKING
         run.problem = (
-            f"{missing:,} of {known:,} tags are not in the registry any more, more than {share} %. Nothing was removed."
+            f"{missing:,} of {known:,} tags are no longer in the registry, more than {share} %. Nothing was removed."
         )
         run.save(update_fields=["counts", "state", "problem"])
         report(run.problem)

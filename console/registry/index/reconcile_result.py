@@ -36,7 +36,7 @@ class ReconcileResult:
 
     def lines(self) -> list[str]:
         """Report lines: one for each change and each problem."""
-        lines = [f"{self.repository}: its namespace is given to {self.adopted}"] if self.adopted else []
+        lines = [f"{self.repository}: its namespace now belongs to {self.adopted}"] if self.adopted else []
         lines += [f"{self.repository}:{tag}: added" for tag in self.added]
         lines += [f"{self.repository}:{tag}: moved" for tag in self.moved]
         lines += [f"{self.repository}:{tag}: the registry does not have it" for tag in self.missing]

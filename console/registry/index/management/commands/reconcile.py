@@ -102,14 +102,14 @@ class Command(BaseCommand):
                     # At most the number that the operator agreed to: more may be missing by now.
                     run = self._resume(run, share, agreed=run.counts["missing"])
         except RegistryError as error:
-            raise CommandError(f"Cannot reach the registry ({error}). Run the command again to resume.") from None
+            raise CommandError(f"Can't reach the registry ({error}). Run the command again to resume.") from None
         except KeyboardInterrupt:
             raise CommandError("Stopped. Run the command again to resume.") from None
         if run.state == Reconcile.State.ASKING:
             raise CommandError(f"{run.problem} If that is correct, run the command again with --yes.")
         self.stdout.write(reconciles.summary(run))
         if not run.whole and run.counts.get("problems"):
-            raise CommandError("Not all of these images are in order: the lines above say which and why.")
+            raise CommandError("Some images have problems; see the lines above.")
 
     def _begin(self, images: list[str], adopt_for: str) -> Reconcile:
         return self._when_not_locked(lambda: reconciles.begin(images, adopt_for=adopt_for))
