@@ -112,7 +112,7 @@ class TestCommand:
         with pytest.raises(CommandError) as told:
             run()
         assert str(told.value) == (
-            "12 of 12 tags are not in the registry any more, more than 10 %. Nothing was removed. "
+            "12 of 12 tags are no longer in the registry, more than 10 %. Nothing was removed. "
             "If that is correct, run the command again with --yes."
         )
         assert told.value.returncode == 1
@@ -144,7 +144,7 @@ class TestCommand:
 
     def test_the_registry_is_down(self, fake):
         fake.strange = lambda request: Reply(503)
-        with pytest.raises(CommandError, match=r"Cannot reach the registry .* to resume"):
+        with pytest.raises(CommandError, match=r"Can't reach the registry .* to resume"):
             run()
 
     @pytest.mark.parametrize("path", ["/v2/_catalog", "/v2/team/app1/tags/list"])
