@@ -122,7 +122,7 @@ def test_it_refuses_nobody_and_ends_the_former_key(whole, from_before, tmp_path,
     assert requests.post(f"{whole.console_url}/token/", form, timeout=10).status_code == 200
 
     # Too early; and a second rotation has to wait as well, as no registry knows the next key yet.
-    for arguments, why in (("--retire",), "is good until"), ((), "has not read the next key yet"):
+    for arguments, why in (("--retire",), "are valid until"), ((), "has not read the next key yet"):
         with pytest.raises(AssertionError, match=why):
             whole.manage("rotate_signing_key", *arguments)
 
