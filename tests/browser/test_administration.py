@@ -85,6 +85,13 @@ def test_with_nothing(cookies, scheme, width):
         assert list(findings(page, base, ["/admin/", "/admin/images/image/", "/admin/images/workfailure/"])) == []
 
 
+@pytest.fixture
+def no_registry(settings):
+    """Nothing answers where the registry should be, whatever else runs on this machine."""
+    settings.REGISTRY_URL = settings.CONSOLE_REGISTRY_URL = "http://127.0.0.1:9"
+
+
+@pytest.mark.usefixtures("no_registry")
 def test_the_frame(cookies):
     """The switch of the console is the administration's, the menu opens on a telephone, a retry is one press."""
     failures.give_up(failures.Kind.RELEASE, "freed", sentence="It stays held.")
@@ -107,6 +114,7 @@ def test_the_frame(cookies):
         expect(page.locator(".notice")).to_contain_text("freed")
 
 
+@pytest.mark.usefixtures("no_registry")
 def test_without_script(cookies):
     """All of it is there and can be reached; the state of the parts is a page of its own."""
     with live.served() as base, live.browser() as browser:
