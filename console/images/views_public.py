@@ -35,7 +35,7 @@ def listing(request: Request) -> HttpResponse:
     if text:
         images, _many = search.find(images, text)
     sort, order = sorting(request.GET, SORTS, "-pulls")
-    rows = paged(images.select_related("namespace").order_by(*order), request.GET, wide=True)
+    rows = paged(images.select_related("namespace").defer("description").order_by(*order), request.GET, wide=True)
     context = {"rows": rows, "sort": sort, "text": text, "section": "public-images"}
     return page(request, "favorites/public_images.html", context, part="public")
 

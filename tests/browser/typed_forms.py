@@ -90,7 +90,7 @@ _REGISTRY = (
     repetition("confirm", PASSWORD),
 )
 _SIGN_IN_NAME = "Enter your Account ID (twelve digits) or your e-mail address"
-_LINES = "one line\n" + "d" * 991  # 1,000 characters, of which one is a line's end
+_LINES = "one line\n" + "d" * 24_991  # 25,000 characters, of which one is a line's end
 
 # Nobody is signed in. The account has the longest address and the longest password.
 STRANGER = (
@@ -139,13 +139,13 @@ ACTIVATED = (
         "console.images.forms.ImageForm", "/images/-/create/", "Submit",
         (
             Typed("name", NAME_200, IMAGE_NAME),
-            Typed("description", _LINES, "The description can have up to 1,000 characters."),
+            Typed("description", _LINES, "The description can have up to 25,000 characters."),
         ),
         done="Push to it with these commands.", dialog="/images/",
     ),
     Form(
         "console.images.forms.DescriptionForm", "/images/{team}/app/-/describe/", "Save",
-        (Typed("description", _LINES, "The description can have up to 1,000 characters."),), done="one line",
+        (Typed("description", _LINES, "The description can have up to 25,000 characters."),), done="one line",
         dialog="/images/{team}/app/-/info/",
     ),
     Form(

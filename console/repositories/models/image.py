@@ -18,6 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from console.access.names import IMAGE_PATTERN
 from console.access.rules import ImageFacts
 from console.namespaces.models import Namespace
+from console.repositories.summary_field import SummaryField
 
 models.TextField.register_lookup(Length)
 
@@ -30,6 +31,8 @@ validate_image_name = RegexValidator(
 NAMESPACE_PART = Func(
     F("full_name"), Value("/"), Value(1), function="split_part", output_field=models.CharField(max_length=30)
 )
+
+LONGEST_DESCRIPTION = 25_000  # characters
 
 # What everybody may look at: one that is being deleted can no longer be pulled.
 PUBLIC = Q(visibility="public", state="active")
@@ -64,6 +67,7 @@ class Image(models.Model):
 
     The totals are kept by ``indexing``; ``tag_count`` leaves out the tags that are shown under another one.
     ``star_count`` is kept by the database (``console.stars``).
+    ``summary`` is the first line of the description (``SummaryField``): lists show it, and read no descriptions.
     ``changed_at`` moves with everything that a list shows, so that an open page can ask whether there is news.
 
     ``owner`` and ``full_name`` (``namespace/name``) repeat what the namespace says, so that an account's images can be
@@ -100,8 +104,9 @@ class Image(models.Model):
         _("description"),
         blank=True,
         default="",
-        validators=[MaxLengthValidator(1000, _("The description can have up to 1,000 characters."))],
+        validators=[MaxLengthValidator(LONGEST_DESCRIPTION, _("The description can have up to 25,000 characters."))],
     )
+    summary = SummaryField(_("summary"))
     state = models.CharField(_("state"), max_length=8, choices=State.choices, default=State.ACTIVE, editable=False)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     tag_count = models.PositiveIntegerField(_("tags"), default=0, editable=False)
@@ -128,7 +133,9 @@ class Image(models.Model):
             models.CheckConstraint(condition=Q(name__length__gte=2), name="image_name_length"),
             models.CheckConstraint(condition=Q(visibility__in=["private", "public"]), name="image_visibility"),
             models.CheckConstraint(condition=Q(state__in=["active", "deleting"]), name="image_state"),
-            models.CheckConstraint(condition=Q(description__length__lte=1000), name="image_description_length"),
+            models.CheckConstraint(
+                condition=Q(description__length__lte=LONGEST_DESCRIPTION), name="image_description_length"
+            ),
         ]
         indexes = [
             # One for each column that a list can be sorted by: any page of it is read in order, and nothing is sorted.
