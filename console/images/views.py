@@ -174,16 +174,6 @@ def image_context(request: Request, image: Image, tab: str) -> dict[str, Any]:
 
 @require_GET
 @activated
-def info(request: Request, repository: str) -> HttpResponse:
-    """What the image is: description, type, owner, totals, and what happened lately."""
-    image = own_image(request, repository)
-    days = activity.last_days(DailyActivity.objects.filter(image=image))
-    context = {**image_context(request, image, "info"), "days": days}
-    return page(request, "images/info.html", context, part="description", partial="images/_description.html")
-
-
-@require_GET
-@activated
 def commands(request: Request, repository: str) -> HttpResponse:
     """The exact commands for this image, client by client."""
     image = own_image(request, repository)

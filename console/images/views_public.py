@@ -11,7 +11,7 @@ from console.accounts.requests import Request
 from console.images import tags as tag_list
 from console.images.commands import manifest_commands
 from console.repositories import search
-from console.repositories.models import Image, Tag
+from console.repositories.models import Image
 from console.web.activated import activated
 from console.web.paging import paged
 from console.web.rendering import page, search_text
@@ -49,7 +49,7 @@ def image(request: Request, repository: str) -> HttpResponse:
     rows, sort = tag_list.tag_page(shown, request.GET, text)
     for row in rows.rows:
         row.command = manifest_commands(shown.repository, row.manifest, row.name, row.subject)[0].text  # type: ignore[attr-defined]
-    tag = _tag_to_pull(shown)
+    tag = tag_list.tag_to_pull(shown)
     context = {
         "image": shown,
         "mine": request.user.may("image.view", shown),
@@ -61,9 +61,3 @@ def image(request: Request, repository: str) -> HttpResponse:
         "section": "public-images",
     }
     return page(request, "favorites/public_image.html", context, part="tags")
-
-
-def _tag_to_pull(image: Image) -> Tag | None:
-    """The tag that the command names: ``latest``, or the newest where there is none of that name."""
-    there = tag_list.shown_tags(image).filter(state=Tag.State.ACTIVE, missing_at=None)
-    return there.filter(name="latest").first() or there.order_by("-pushed_at", "-pk").first()

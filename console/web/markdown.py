@@ -68,6 +68,8 @@ def render_markdown(text: str) -> SafeString:
         attributes={"a": {"href", "title"}},
         url_schemes={"http", "https", "mailto"},
         link_rel="nofollow noopener noreferrer",
+        # These scroll where they are wider than the page, by keyboard too.
+        set_tag_attribute_values={"pre": {"tabindex": "0"}, "table": {"tabindex": "0"}},
     )
     return mark_safe(html)  # noqa: S308  # nosec B308, B703 # sanitised above
 

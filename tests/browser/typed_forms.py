@@ -146,12 +146,12 @@ ACTIVATED = (
     Form(
         "console.images.forms.DescriptionForm", "/images/{team}/app/-/describe/", "Save",
         (Typed("description", _LINES, "The description can have up to 25,000 characters."),), done="one line",
-        dialog="/images/{team}/app/-/info/",
+        dialog="/images/{team}/app/",
     ),
     Form(
         "console.images.forms.CopyForm", "/images/{team}/app/-/tags/v1/copy/", "Copy",
         (Typed("name", "c" * 200, IMAGE_NAME), Typed("tag", TAG_128, NO_TAG)), done="has started.",
-        dialog="/images/{team}/app/",
+        dialog="/images/{team}/app/-/tags/",
     ),
     Form(
         "console.imports.forms.OfficialCopyForm", "/docker-hub/debian/-/tags/not-listed/copy/", "Copy",

@@ -331,12 +331,13 @@ class Checker(HTMLParser):
         "a", "blockquote", "br", "code", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "li", "ol", "p", "pre", "s",
         "strong", "table", "tbody", "td", "th", "thead", "tr", "ul",
     }  # fmt: skip
+    ATTRIBUTES = {"a": {"href", "title", "rel"}, "pre": {"tabindex"}, "table": {"tabindex"}}  # noqa: RUF012
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         assert tag in self.TAGS, tag
         given = dict(attrs)
         assert len(given) == len(attrs)
-        assert set(given) <= ({"href", "title", "rel"} if tag == "a" else set()), (tag, given)
+        assert set(given) <= self.ATTRIBUTES.get(tag, set()), (tag, given)
         if tag == "a":
             assert given["rel"] == "nofollow noopener noreferrer"
             # A browser leaves out what is invisible before it looks at the scheme.

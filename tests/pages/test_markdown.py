@@ -13,6 +13,7 @@ TAGS = {
     "a", "blockquote", "br", "code", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "li", "ol", "p", "pre", "s",
     "strong", "table", "tbody", "td", "th", "thead", "tr", "ul",
 }  # fmt: skip
+ATTRIBUTES = {"a": {"href", "title", "rel"}, "pre": {"tabindex"}, "table": {"tabindex"}}
 # Pieces of what has broken other sanitisers, and of Markdown, in any order.
 PIECES = [
     "<script>alert(1)</script>",
@@ -74,7 +75,7 @@ class Checker(HTMLParser):
     def handle_starttag(self, tag, attrs):
         assert tag in TAGS, tag
         given = dict(attrs)
-        assert set(given) <= ({"href", "title", "rel"} if tag == "a" else set()), (tag, given)
+        assert set(given) <= ATTRIBUTES.get(tag, set()), (tag, given)
         if tag == "a":
             assert given["rel"] == "nofollow noopener noreferrer"
             assert urlsplit(given.get("href", "").strip()).scheme in {"", "http", "https", "mailto"}, given
@@ -139,9 +140,9 @@ def test_a_table_is_bounded_and_a_usual_one_is_not():
     row = "| a | b | c |\n"
     assert render_markdown(row + "|---|---|---|\n" + row * 300).count("<tr>") == 301
     large = render_markdown(row + "|---|---|---|\n" + row * 1500)
-    assert "<table>" not in large and large.count("| a | b | c |") == 1501
+    assert "<table" not in large and large.count("| a | b | c |") == 1501
     after = render_markdown(row + "|---|---|---|\n" + row * 1500 + "\n\n" + row + "|---|---|---|\n")
-    assert after.count("<table>") == 1, "only the large one is left out"
+    assert after.count("<table") == 1, "only the large one is left out"
 
 
 def test_headings_stand_below_the_pages():
