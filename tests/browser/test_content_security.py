@@ -98,7 +98,7 @@ def test_no_page_breaks_the_policy(person, pusher, stack, hub, unique):
 
     for path in (
         "/images/", "/images/?q=app", f"/images/-/storage/{team}/", start, f"{start}-/tags/", f"{start}-/settings/",
-        f"{start}-/commands/", f"{start}-/tags/v1/", f"{start}-/describe/",
+        f"{start}-/commands/", f"{start}-/tags/v1/", f"{start}-/compare/?from=v1&to=v2", f"{start}-/describe/",
         "/namespaces/", "/favorites/", "/public-images/", "/docker-hub/", "/docker-hub/debian/",
         "/account/", "/account/tokens/", "/account/password/", "/account/password/done/", "/images/-/guide/",
         "/images/-/import/", "/docker-hub/debian/-/tags/latest/copy/", "/images/none/there/",

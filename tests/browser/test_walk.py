@@ -273,7 +273,8 @@ def test_nobody_is_shut_out(person, pusher, registry_of, theme, width, unique):
     for path in (
         "/images/", "/images/?q=nothing", "/namespaces/", "/docker-hub/", "/account/", "/account/password/",
         f"/images/{repository}/", f"/images/{repository}/-/tags/", f"/images/{repository}/-/settings/",
-        f"/images/{repository}/-/commands/",
+        f"/images/{repository}/-/commands/", f"/images/{repository}/-/compare/?from=v1&to=multi",
+        f"/images/{repository}/-/compare/?from=v1",
         f"/images/{repository}/-/tags/multi/", f"/images/{repository}/-/tags/v1/", f"/images/-/storage/{team}/",
         f"/images/{repository}/-/manifests/{children[0].digest}/", f"/images/{repository}/-/describe/",
         "/images/-/create/", "/namespaces/-/create/", "/images/-/guide/", "/activation/password/",

@@ -274,6 +274,7 @@ RAW = {
     # The text to copy by hand; nobody types into it.
     "components/_toasts.html": set(),
     "images/delete.html": {"typed"},
+    "images/_compare_form.html": {"from", "to"},
     "activation/registry_password.html": set(),  # the user name, which cannot be changed
     "components/_username.html": set(),  # for password managers alone
     **dict.fromkeys(

@@ -115,7 +115,7 @@ PAGES = [
     "/images/team/app/-/tags/?sort=-size&size=100",
     "/images/team/app/-/tags/?sort=-pulls&last=1", "/images/team/app/-/tags/?q=multi&size=100",
     "/images/team/app/-/version/",
-    "/images/team/app/", "/images/team/app/-/settings/",
+    "/images/team/app/", "/images/team/app/-/settings/", "/images/team/app/-/compare/?from=v0&to=multi0",
     "/images/team/app/-/commands/", "/images/team/app/-/tags/v0/",
     "/images/team/app/-/tags/multi0/", "/images/team/app/-/delete/", "/images/team/app/-/row/",
     "/images/team/app/-/delete-tags/?tag=v0&tag=multi0", "/images/team/app/-/tags/v0/copy/",

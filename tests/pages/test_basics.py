@@ -12,7 +12,7 @@ pytestmark = pytest.mark.django_db
 
 PAGES = [
     "/sign-in/", "/images/", "/images/?q=app", "/images/team/app/", "/images/team/app/-/tags/v1/",
-    "/images/team/app/-/tags/", "/images/team/app/-/settings/",
+    "/images/team/app/-/tags/", "/images/team/app/-/settings/", "/images/team/app/-/compare/",
     "/images/team/app/-/commands/", "/namespaces/", "/docker-hub/", "/public-images/",
     "/favorites/", "/account/", "/nothing/here/",
 ]  # fmt: skip

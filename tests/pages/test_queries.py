@@ -17,6 +17,7 @@ LISTS = {
     "images": ("/images/?size=100", 8),
     "image": ("/images/team/app/", 9),
     "image-tags": ("/images/team/app/-/tags/?size=100", 10),
+    "image-compare": ("/images/team/app/-/compare/?from=v0&to=multi", 9),
     "tag": ("/images/team/app/-/tags/multi/", 11),
     "manifest": (f"/images/team/app/-/manifests/{INDEX}/", 11),
     "manifest-part": (f"/images/team/app/-/manifests/{INDEX}/platforms/", 6),

@@ -193,6 +193,7 @@ CONSOLE = [
     Row(f"{_IMAGE}-/info/", GET=owner("302 {image_at}")),
     Row(f"{_IMAGE}-/settings/", GET=owner("200")),
     Row(f"{_IMAGE}-/tags/", GET=owner("200")),
+    Row(f"{_IMAGE}-/compare/", GET=owner("200")),
     Row(f"{_IMAGE}-/commands/", GET=owner("200")),
     # Empty for an image that is not there, or another's: the row of the list goes.
     Row(f"{_IMAGE}-/row/", GET=activated("200")),
