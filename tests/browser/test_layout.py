@@ -62,6 +62,8 @@ def more_pages(site):
     yield "owner", f"/images/{image}/-/tags/chart-{'t' * 122}/"
     yield "owner", f"/images/{image}/-/tags/going-{'t' * 122}/"
     yield "owner", f"/images/{image}/-/tags/?sort=name&size=10"
+    yield "owner", f"/images/{image}/-/compare/?from={longest.TAG}&to=plain-{'t' * 122}"
+    yield "owner", f"/images/{image}/-/compare/?from={longest.DIGEST_TAG}&to=plain-{'t' * 122}"
     yield "owner", f"/namespaces/{longest.NAMESPACE}/-/delete/"
     yield "anonymous", site.link
 
