@@ -117,7 +117,7 @@ def addresses(account: Account) -> dict[str, str]:
     return {
         "list": "/images/",
         "search": "/images/?q=gatew",
-        "image (its tags)": f"/images/{wide.repository}/",
+        "image (its tags)": f"/images/{wide.repository}/-/tags/",
         "a tag": f"/images/{wide.repository}/-/tags/{tag.name}/",
     }
 

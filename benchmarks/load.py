@@ -70,8 +70,8 @@ MIX: Sequence[tuple[str, int, str, Callable[[Person], str]]] = (
     ("list, another page", 10, _HTML, lambda one: f"/images/?page={one.page_of(len(one.images))}"),
     ("list, sorted", 10, _HTML, lambda one: f"/images/?sort={one.chance.choice(('name', '-size', '-pushed', 'tags'))}"),
     ("search", 15, _HTML, lambda one: f"/images/?q={one.chance.choice(('gate', 'api', 'work', 'pay', 'web/'))}"),
-    ("tags", 20, _HTML, lambda one: one.start),
-    ("tags, another page", 5, _HTML, lambda one: f"{one.start}?page={one.page_of(one.tags)}"),
+    ("tags", 20, _HTML, lambda one: f"{one.start}-/tags/"),
+    ("tags, another page", 5, _HTML, lambda one: f"{one.start}-/tags/?page={one.page_of(one.tags)}"),
     ("a tag", 10, _HTML, lambda one: f"{one.start}-/tags/{one.tag}/"),
     ("is there news?", 10, _TEXT, lambda one: "/images/-/version/"),
 )

@@ -117,16 +117,18 @@ def image_pages(image: Image) -> Iterator[tuple[str, str]]:
     tag = Tag.objects.filter(image=image, subject="").order_by("pk").first()
     if tag is None:
         raise RuntimeError(f"{image.repository} has no tag")
-    yield "tags", start
-    yield "tags, 100 rows", f"{start}?size=100"
-    yield "tags, last page", f"{start}?last=1"
+    tags = f"{start}-/tags/"
+    yield "overview", start
+    yield "tags", tags
+    yield "tags, 100 rows", f"{tags}?size=100"
+    yield "tags, last page", f"{tags}?last=1"
     for sort in ("name", "size", "pushed", "pulls", "last-pull"):
-        yield f"tags by {sort}, ascending", f"{start}?sort={sort}"
-        yield f"tags by {sort}, descending", f"{start}?sort=-{sort}"
-        yield f"tags by {sort}, last page", f"{start}?sort={sort}&last=1"
-    yield "search in tags", f"{start}?q=9"
+        yield f"tags by {sort}, ascending", f"{tags}?sort={sort}"
+        yield f"tags by {sort}, descending", f"{tags}?sort=-{sort}"
+        yield f"tags by {sort}, last page", f"{tags}?sort={sort}&last=1"
+    yield "search in tags", f"{tags}?q=9"
     yield "a tag", f"{start}-/tags/{tag.name}/"
-    yield "info", f"{start}-/info/"
+    yield "settings", f"{start}-/settings/"
     yield "commands", f"{start}-/commands/"
     yield "is there news?", f"{start}-/version/"
     yield "Delete", f"{start}-/delete/"
@@ -251,7 +253,7 @@ def ask_registry(images: int, tags: int, rounds: int) -> dict[str, float]:
 MAIN = (
     "list, first page", "list, middle page", "list, last page", "search “gatew”, beginning of a word",
     "search “atewa”, inside a word", "sort by name, ascending", "sort by size, descending",
-    "sort by pushed, middle page", "is there news?", "image: tags", "image: a tag", "image: info",
+    "sort by pushed, middle page", "is there news?", "image: tags", "image: a tag", "image: overview",
 )  # fmt: skip
 
 

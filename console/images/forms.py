@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from console.repositories.forms import ImageNameField, NamespaceChoiceForm, TagField
 from console.repositories.models import Image
+from console.repositories.models.image import LONGEST_DESCRIPTION
 from console.repositories.services import refuse_existing
 
 
@@ -26,10 +27,10 @@ class DescriptionForm(forms.Form):
     description = LinesField(
         label=_("Description"),
         required=False,
-        max_length=1000,
+        max_length=LONGEST_DESCRIPTION,
         widget=forms.Textarea(attrs={"rows": 5, "autocomplete": "off"}),
-        help_text=_("Markdown, up to 1,000 characters."),
-        error_messages={"max_length": _("The description can have up to 1,000 characters.")},
+        help_text=_("Markdown, up to 25,000 characters. Lists show its first line."),
+        error_messages={"max_length": _("The description can have up to 25,000 characters.")},
     )
 
 

@@ -82,6 +82,17 @@ def last_names(image: Image, most: int) -> list[str]:
     return list(tags.order_by("-sort_key").values_list("name", flat=True)[:most])
 
 
+def latest_tags(image: Image, most: int) -> list[Tag]:
+    """The tags that were pushed last, the newest first, without those that stand under another one."""
+    return list(shown_tags(image).filter(state=Tag.State.ACTIVE).order_by("-pushed_at", "-pk")[:most])
+
+
+def tag_to_pull(image: Image) -> Tag | None:
+    """The tag that a pull command names: ``latest``, or the newest where there is none of that name."""
+    there = shown_tags(image).filter(state=Tag.State.ACTIVE, missing_at=None)
+    return there.filter(name="latest").first() or there.order_by("-pushed_at", "-pk").first()
+
+
 _IMAGE_KINDS = (Manifest.Kind.IMAGE, Manifest.Kind.INDEX)
 # Limit of the newest charts that are searched for one whose tag is a version.
 _CHARTS = 20

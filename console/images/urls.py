@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from console.images import views, views_changes, views_copy, views_failures, views_tags
+from console.images import views, views_changes, views_compare, views_copy, views_failures, views_overview, views_tags
 
 urlpatterns = [
     path("-/create/", views_changes.create, name="image-create"),
@@ -11,8 +11,10 @@ urlpatterns = [
     path("-/version/", views.version, name="images-version"),
     path("-/guide/", views.guide, name="usage-guide"),
     path("-/storage/<namespace:namespace>/", views.storage, name="namespace-storage"),
-    path("<repository:repository>/", views_tags.tags, name="image"),
-    path("<repository:repository>/-/info/", views.info, name="image-info"),
+    path("<repository:repository>/", views_overview.overview, name="image"),
+    path("<repository:repository>/-/info/", views_overview.info, name="image-info"),
+    path("<repository:repository>/-/settings/", views_overview.settings, name="image-settings"),
+    path("<repository:repository>/-/tags/", views_tags.tags, name="image-tags"),
     path("<repository:repository>/-/commands/", views.commands, name="image-commands"),
     path("<repository:repository>/-/row/", views.row, name="image-row"),
     path("<repository:repository>/-/version/", views.image_version, name="image-version"),
@@ -20,6 +22,7 @@ urlpatterns = [
     path("<repository:repository>/-/visibility/", views_changes.visibility, name="image-visibility"),
     path("<repository:repository>/-/delete/", views_changes.delete, name="image-delete"),
     path("<repository:repository>/-/delete-tags/", views_changes.tags_delete, name="tags-delete"),
+    path("<repository:repository>/-/compare/", views_compare.compare_tags, name="image-compare"),
     path("<repository:repository>/-/tags/<tag:tag>/", views_tags.tag, name="tag"),
     path("<repository:repository>/-/tags/<tag:tag>/copy/", views_copy.copy, name="tag-copy"),
     path("<repository:repository>/-/copies/<int:number>/dismiss/", views_copy.dismiss, name="copy-dismiss"),

@@ -174,16 +174,6 @@ def image_context(request: Request, image: Image, tab: str) -> dict[str, Any]:
 
 @require_GET
 @activated
-def info(request: Request, repository: str) -> HttpResponse:
-    """The image's main tab: description, type, owner, totals, recent activity."""
-    image = own_image(request, repository)
-    days = activity.last_days(DailyActivity.objects.filter(image=image))
-    context = {**image_context(request, image, "info"), "days": days}
-    return page(request, "images/info.html", context, part="description", partial="images/_description.html")
-
-
-@require_GET
-@activated
 def commands(request: Request, repository: str) -> HttpResponse:
     """The commands for this image, for each client."""
     image = own_image(request, repository)

@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods
-from django_htmx.http import trigger_client_event
+from django_htmx.http import retarget, trigger_client_event
 
 from console.accounts.requests import Request
 from console.images.attached import number_attached
@@ -57,22 +57,35 @@ def create(request: Request) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @activated
 def describe(request: Request, repository: str) -> HttpResponse:
-    """Edit the description in place; without JavaScript on a separate page."""
+    """Edit the description in place, with a preview; without JavaScript on a separate page."""
     image = own_image(request, repository)
     form = DescriptionForm(request.POST or None, initial={"description": image.description})
-    form.fields["description"].widget.attrs["autofocus"] = True
+    form.fields["description"].widget.attrs |= {"autofocus": True, "rows": 16}
+    context = {**image_context(request, image, "overview"), "form": form}
     if request.method == "POST" and form.is_valid():
+        if "preview" in request.POST:
+            context["preview"] = form.cleaned_data["description"]
+            response = page(
+                request, "images/describe.html", context, part="preview", partial="images/_description_preview.html"
+            )
+            return trigger_client_event(response, "announce", {"text": _("The preview is below the text.")})
         services.update_image(request.user, image, description=form.cleaned_data["description"])
         if not request.htmx:
             messages.success(request, _("Saved the description."))
-            return go(request, reverse("image-info", args=[image.repository]))
+            return go(request, reverse("image", args=[image.repository]))
         response = page(request, "images/_description.html", {"image": image, "focus": True})
         return trigger_client_event(response, "announce", {"text": _("Saved the description.")})
-    context = {**image_context(request, image, "info"), "form": form}
-    status = 422 if form.errors else 200
-    return page(
-        request, "images/describe.html", context, part="description", partial="images/_description.html", status=status
+    # What is wrong stands at the field, also when it is the preview that was asked for.
+    part = "preview" if request.htmx.target == "preview" else "description"
+    response = page(
+        request,
+        "images/describe.html",
+        context,
+        part=part,
+        partial="images/_description.html",
+        status=422 if form.errors else 200,
     )
+    return retarget(response, "#description") if part == "preview" else response
 
 
 @require_http_methods(["GET", "POST"])
@@ -90,7 +103,7 @@ def visibility(request: Request, repository: str) -> HttpResponse:
             if image.visibility == Image.Visibility.PUBLIC
             else _("The image is now private: only you can pull it."),
         )
-        return go(request, reverse("image-info", args=[image.repository]))
+        return go(request, reverse("image-settings", args=[image.repository]))
     context = {"form": form, "image": image, "other": other, "section": "images"}
     return dialog(
         request,
@@ -177,7 +190,7 @@ def tags_delete(request: Request, repository: str) -> HttpResponse:
     if not tags:
         if request.method == "GET" and not names:
             messages.info(request, _("Select the tags to delete first."))
-            return go(request, reverse("image", args=[repository]))
+            return go(request, reverse("image-tags", args=[repository]))
         raise Http404
     problem = ""
     if request.method == "POST":
@@ -191,7 +204,7 @@ def tags_delete(request: Request, repository: str) -> HttpResponse:
                 request,
                 ngettext("Deleting %(count)d tag.", "Deleting %(count)d tags.", count) % {"count": count},
             )
-            return go(request, came_from(request, reverse("image", args=[repository])))
+            return go(request, came_from(request, reverse("image-tags", args=[repository])))
     going_names = {tag.name for tag in tags}
     staying = Tag.objects.filter(image=image, manifest__in=[tag.manifest_id for tag in tags]).exclude(
         name__in=going_names

@@ -41,7 +41,7 @@ def copy(request: Request, repository: str, tag: str) -> HttpResponse:
             add_errors(form, problem)
         else:
             messages.info(request, _("The copy of “%s” has started. It will appear here when finished.") % tag)
-            return go(request, reverse("image", args=[made.image.repository]))
+            return go(request, reverse("image-tags", args=[made.image.repository]))
     context = {
         "form": form,
         "image": image,
@@ -60,4 +60,4 @@ def dismiss(request: Request, repository: str, number: int) -> HttpResponse:
     """Dismiss the notice of a failed copy."""
     image = own_image(request, repository)
     copying.dismiss(image, number)
-    return go(request, reverse("image", args=[repository]))
+    return go(request, reverse("image-tags", args=[repository]))

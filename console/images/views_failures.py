@@ -40,7 +40,7 @@ def retry(request: Request, repository: str, number: int) -> HttpResponse:
         messages.error(request, " ".join(problem.messages))
     else:
         messages.success(request, _("Trying again now."))
-    return go(request, reverse("image", args=[repository]))
+    return go(request, reverse("image-tags", args=[repository]))
 
 
 @require_POST
@@ -55,4 +55,4 @@ def dismiss(request: Request, repository: str, number: int) -> HttpResponse:
             retry_work.dismiss(failure)
     except ValidationError as problem:
         messages.error(request, " ".join(problem.messages))
-    return go(request, reverse("image", args=[repository]))
+    return go(request, reverse("image-tags", args=[repository]))

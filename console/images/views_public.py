@@ -11,7 +11,7 @@ from console.accounts.requests import Request
 from console.images import tags as tag_list
 from console.images.commands import manifest_commands
 from console.repositories import search
-from console.repositories.models import Image, Tag
+from console.repositories.models import Image
 from console.web.activated import activated
 from console.web.paging import paged
 from console.web.rendering import page, search_text
@@ -35,7 +35,7 @@ def listing(request: Request) -> HttpResponse:
     if text:
         images, _many = search.find(images, text)
     sort, order = sorting(request.GET, SORTS, "-pulls")
-    rows = paged(images.select_related("namespace").order_by(*order), request.GET, wide=True)
+    rows = paged(images.select_related("namespace").defer("description").order_by(*order), request.GET, wide=True)
     context = {"rows": rows, "sort": sort, "text": text, "section": "public-images"}
     return page(request, "favorites/public_images.html", context, part="public")
 
@@ -49,7 +49,7 @@ def image(request: Request, repository: str) -> HttpResponse:
     rows, sort = tag_list.tag_page(shown, request.GET, text)
     for row in rows.rows:
         row.command = manifest_commands(shown.repository, row.manifest, row.name, row.subject)[0].text  # type: ignore[attr-defined]
-    tag = _tag_to_pull(shown)
+    tag = tag_list.tag_to_pull(shown)
     context = {
         "image": shown,
         "mine": request.user.may("image.view", shown),
@@ -61,9 +61,3 @@ def image(request: Request, repository: str) -> HttpResponse:
         "section": "public-images",
     }
     return page(request, "favorites/public_image.html", context, part="tags")
-
-
-def _tag_to_pull(image: Image) -> Tag | None:
-    """The tag in the pull command: ``latest``, or the newest if there is none."""
-    active = tag_list.shown_tags(image).filter(state=Tag.State.ACTIVE, missing_at=None)
-    return active.filter(name="latest").first() or active.order_by("-pushed_at", "-pk").first()

@@ -91,7 +91,7 @@ def importing(request: Request) -> HttpResponse:
 def _begun(request: Request, made: Transfer) -> HttpResponse:
     # Not "success", because the copy has only started.
     messages.info(request, _("The copy of “%s” has started. It will appear here when finished.") % made.origin)
-    return go(request, reverse("image", args=[made.image.repository]))
+    return go(request, reverse("image-tags", args=[made.image.repository]))
 
 
 @require_POST
@@ -123,4 +123,4 @@ def _done(request: Request, repository: str, number: int, verb: Callable[[Accoun
         verb(request.user, transfer)
     except ValidationError as problem:
         messages.error(request, " ".join(problem.messages))
-    return go(request, reverse("image", args=[repository]))
+    return go(request, reverse("image-tags", args=[repository]))

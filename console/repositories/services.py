@@ -20,10 +20,13 @@ from console.repositories import failures, quotas
 from console.repositories.failures import Kind
 from console.repositories.fairness import priority_of
 from console.repositories.models import Image, ImageDeletion, Tag
+from console.web.excerpts import shorten
 from registry_client.names import check_tag
 
 # By name: the jobs import this room, not the reverse.
 _DELETE_IMAGE, _DELETE_TAGS = "images.delete_image", "images.delete_tags"
+# Characters of a description in an audit event.
+_MOST_RECORDED = 1000
 
 
 def create_image(
@@ -52,7 +55,7 @@ def create_image(
         if not insert(image):
             refusal = refuse_existing(namespace, image.name)
             raise ValidationError({"name": ValidationError(refusal, code="taken")})
-        record("image.create", image.repository, type=visibility, description=description)
+        record("image.create", image.repository, type=visibility, description=_recorded(description))
     return image
 
 
@@ -92,9 +95,14 @@ def update_image(account: Account, image: Image, *, description: str) -> None:
     with transaction.atomic():
         rows = Image.objects.select_for_update(of=("self",)).filter(pk=image.pk)
         old = rows.order_by().values_list("description", flat=True).first()
-        image.save(update_fields=["description"])
+        image.save(update_fields=["description", "summary"])
         if old != description:
-            record("image.describe", image.repository, old=old, new=description)
+            record("image.describe", image.repository, old=_recorded(old or ""), new=_recorded(description))
+
+
+def _recorded(description: str) -> str:
+    """As much of a description as an audit event has."""
+    return shorten(description, _MOST_RECORDED)
 
 
 def set_visibility(account: Account, image: Image, visibility: str) -> None:

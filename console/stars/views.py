@@ -56,7 +56,10 @@ def favorites(request: Request) -> HttpResponse:
     for word in text.lower().split():
         named = named.filter(title__contains=word)
     sort, order = sorting(request.GET, _SORTS, "-starred")
-    rows = paged(named.select_related("image__namespace", "official_image").order_by(*order), request.GET)
+    rows = paged(
+        named.select_related("image__namespace", "official_image").defer("image__description").order_by(*order),
+        request.GET,
+    )
     for row in rows:
         row.target.starred = True
     context = {

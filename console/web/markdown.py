@@ -1,36 +1,95 @@
-"""Markdown to safe HTML."""
+"""Markdown to safe HTML, of bounded length and cost."""
 
 from __future__ import annotations
 
 import functools
 import itertools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import nh3
 from django.utils.safestring import SafeString, mark_safe
 from markdown_it import MarkdownIt
+from markdown_it.rules_block import StateBlock, table
 from markdown_it.token import Token
 
-# HTML in the text is escaped; nh3 sanitises the output as a second defence.
-_MARKDOWN = MarkdownIt("commonmark", {"html": False, "linkify": False}).enable(["table", "strikethrough"])
+# Cells of all tables of a text: a short text can ask for very many (empty cells fill up short rows).
+_MOST_CELLS = 5000
+# Characters of all links' addresses: one address that is written once can be referred to any number of times.
+_MOST_LINK_CHARACTERS = 100_000
+# The page has its title and the section's above the text: a first heading there is one of the third level.
+_HEADINGS_ABOVE, _LAST_HEADING = 2, 6
+# The first line is taken from the first characters alone: a list may have hundreds of rows.
+_SUMMARY_CHARACTERS = 2000
 _TAGS = {
     "a", "blockquote", "br", "code", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "li", "ol", "p", "pre", "s",
     "strong", "table", "tbody", "td", "th", "thead", "tr", "ul",
 }  # fmt: skip
 
 
+def _bounded_table(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+    """The table rule of markdown-it, less the tables with which the text would have more than ``_MOST_CELLS`` cells.
+
+    No line of a table that is left out is tried as the beginning of another one.
+    """
+    if start < state.env.get("no_table_before", 0) or not table(state, start, end, True):
+        return False
+    rows = next((line - start for line in range(start, end) if state.isEmpty(line)), end - start)
+    left = state.env.get("cells_left", _MOST_CELLS) - rows * (_line(state, start + 1).count("|") + 1)
+    if left < 0:
+        state.env["no_table_before"] = start + rows
+        return False
+    if silent:
+        return True
+    state.env["cells_left"] = left
+    return table(state, start, end, False)
+
+
+def _line(state: StateBlock, number: int) -> str:
+    return state.src[state.bMarks[number] + state.tShift[number] : state.eMarks[number]]
+
+
+# HTML in the text is shown as text; nh3 is the second safeguard against it.
+_MARKDOWN = MarkdownIt("commonmark", {"html": False, "linkify": False}).enable(["table", "strikethrough"])
+_MARKDOWN.block.ruler.at("table", _bounded_table, {"alt": ["paragraph", "reference"]})
+
+
+@functools.lru_cache(maxsize=64)
 def render_markdown(text: str) -> SafeString:
-    """Render CommonMark with tables; without images, scripts, styles; links only to ``http``, ``https``, ``mailto``."""
+    """Render CommonMark with tables; without images, scripts, styles; links only to ``http``, ``https``, ``mailto``.
+
+    Headings begin at the third level. Of a text with very large tables or very many long links, these are text.
+    """
+    tokens = _MARKDOWN.parse(text)
+    _lower_headings(tokens)
+    _bound_links(tokens)
     html = nh3.clean(
-        _MARKDOWN.render(text),
+        _MARKDOWN.renderer.render(tokens, _MARKDOWN.options, {}),
         tags=_TAGS,
         attributes={"a": {"href", "title"}},
         url_schemes={"http", "https", "mailto"},
         link_rel="nofollow noopener noreferrer",
+        # These scroll where they are wider than the page, by keyboard too.
+        set_tag_attribute_values={"pre": {"tabindex": "0"}, "table": {"tabindex": "0"}},
     )
     return mark_safe(html)  # noqa: S308  # nosec B308, B703 # sanitised above
+
+
+def _lower_headings(tokens: Iterable[Token]) -> None:
+    for token in tokens:
+        if token.type in {"heading_open", "heading_close"}:
+            token.tag = f"h{min(int(token.tag[1:]) + _HEADINGS_ABOVE, _LAST_HEADING)}"
+
+
+def _bound_links(tokens: Iterable[Token]) -> None:
+    """Take the addresses and titles away from the links after the first ``_MOST_LINK_CHARACTERS``."""
+    left = _MOST_LINK_CHARACTERS
+    for token in tokens:
+        for part in token.children or ():
+            left -= sum(len(str(value)) for value in part.attrs.values())
+            if left < 0:
+                part.attrs = {}
 
 
 @functools.lru_cache(maxsize=4096)
@@ -40,7 +99,7 @@ def first_line(text: str) -> str:
     :return: the first line of another block, such as a heading, if there is no paragraph.
     """
     instead, inside = "", ""
-    for token in _MARKDOWN.parse(text):
+    for token in _MARKDOWN.parse(text[:_SUMMARY_CHARACTERS]):
         line = ""
         if token.type == "inline":
             words = itertools.takewhile(lambda part: part.type not in {"softbreak", "hardbreak"}, token.children or [])

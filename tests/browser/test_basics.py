@@ -49,12 +49,12 @@ def test_few_bytes_and_nothing_jumps(person, chromium, pusher, stack, unique):
     expect(ann.page.get_by_role("cell", name=team, exact=True)).to_be_visible()
     pusher(ann.account_id, f"{team}/web/app", *(f"v{number}" for number in range(12)))
     start = f"{stack.console_url}/images/{team}/web/app/"
-    ann.go(f"/images/{team}/web/app/")
+    ann.go(f"/images/{team}/web/app/-/tags/")
     wait_until(lambda: ann.page.reload() and ann.page.get_by_role("cell", name="v11", exact=True).count(), "the tags")
     state = ann.page.context.storage_state()
     ann.page.close()
     for width in (1440, 390):
-        for address in (f"{stack.console_url}/images/", start, f"{start}-/tags/v3/"):
+        for address in (f"{stack.console_url}/images/", start, f"{start}-/tags/", f"{start}-/tags/v3/"):
             # A browser that has never been here.
             context = chromium.new_context(viewport={"width": width, "height": 900}, storage_state=state)
             try:

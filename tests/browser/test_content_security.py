@@ -93,12 +93,13 @@ def test_no_page_breaks_the_policy(person, pusher, stack, hub, unique):
     ann.create_image("web/app", team, description="What *it* is: [there](https://example.com)\n\n| a |\n|--:|\n| 1 |")
     pusher(ann.account_id, f"{team}/web/app", "v1", "v2")
     start = f"/images/{team}/web/app/"
-    ann.go(start)
+    ann.go(f"{start}-/tags/")
     expect(page.get_by_role("cell", name="v2", exact=True)).to_be_visible()
 
     for path in (
-        "/images/", "/images/?q=app", f"/images/-/storage/{team}/", start, f"{start}-/info/", f"{start}-/commands/",
-        f"{start}-/tags/v1/", "/namespaces/", "/favorites/", "/public-images/", "/docker-hub/", "/docker-hub/debian/",
+        "/images/", "/images/?q=app", f"/images/-/storage/{team}/", start, f"{start}-/tags/", f"{start}-/settings/",
+        f"{start}-/commands/", f"{start}-/tags/v1/", f"{start}-/compare/?from=v1&to=v2", f"{start}-/describe/",
+        "/namespaces/", "/favorites/", "/public-images/", "/docker-hub/", "/docker-hub/debian/",
         "/account/", "/account/tokens/", "/account/password/", "/account/password/done/", "/images/-/guide/",
         "/images/-/import/", "/docker-hub/debian/-/tags/latest/copy/", "/images/none/there/",
     ):  # fmt: skip
@@ -111,8 +112,9 @@ def test_no_page_breaks_the_policy(person, pusher, stack, hub, unique):
 
     for path, name in (
         ("/images/", "Create"), ("/images/", "Import"), ("/images/", "Usage guide"), ("/images/", "Reset password"),
-        ("/namespaces/", "Create"), ("/images/", f"Delete {team}/web/app"), (start, "Delete v1"), (start, "Copy v1"),
-        (f"{start}-/info/", "Make public"), ("/account/tokens/", "Create"),
+        ("/namespaces/", "Create"), ("/images/", f"Delete {team}/web/app"), (f"{start}-/tags/", "Delete v1"),
+        (f"{start}-/tags/", "Copy v1"),
+        (f"{start}-/settings/", "Make public"), ("/account/tokens/", "Create"),
     ):  # fmt: skip
         ann.go(path)
         page.get_by_role("button", name=name, exact=True).or_(

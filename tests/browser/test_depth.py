@@ -39,10 +39,11 @@ def ann(person, unique):
 
 
 def open_image(ann, repository):
-    """Wait until the pushed image is listed, then go to its page."""
+    """Wait until the pushed image is listed, then go to its tags."""
     ann.go("/images/")
     expect(ann.row(repository)).to_have_count(1)
     ann.row(repository).get_by_role("link", name=repository.partition("/")[2]).click()
+    ann.page.get_by_role("navigation", name="Image").get_by_role("link", name="Tags").click()
 
 
 def tag_row(page, name):
@@ -117,10 +118,23 @@ def test_a_tag_in_depth(ann, registry_of):
 def test_the_description_is_edited_in_place(ann):
     page = ann.page
     ann.create_image("app", ann.team)
-    page.get_by_role("link", name="Info").click()
+    page.get_by_role("link", name="Overview").click()
     page.get_by_role("button", name="Edit description").focus()
     page.keyboard.press("Enter")
     box = page.get_by_role("textbox", name="Description")
+    expect(box).to_be_focused()
+    box.fill("# The *app*\n<script>window.hurt = 1</script>")
+    page.get_by_role("button", name="Preview").click()
+    preview = page.get_by_role("region", name="Preview")
+    expect(preview.get_by_role("heading", name="The app")).to_be_visible()
+    expect(page.locator("#announcer")).to_have_text("The preview is below the text.")
+    expect(page.get_by_role("button", name="Preview")).to_be_focused()
+    box.fill("# The other *app*\n<script>window.hurt = 1</script>")
+    page.get_by_role("button", name="Preview").click()
+    expect(preview.get_by_role("heading", name="The other app")).to_be_visible()
+    box.fill("x" * 25_001)
+    page.get_by_role("button", name="Preview").click()
+    expect(page.get_by_text("The description can have up to 25,000 characters.")).to_be_visible()
     expect(box).to_be_focused()
     box.fill("# The *app*\n<script>window.hurt = 1</script>")
     page.get_by_role("button", name="Save").click()
@@ -145,7 +159,7 @@ def test_public_and_private(ann, pusher, stack):
                 return False
 
     assert not anybody_may_pull()
-    ann.go(f"/images/{repository}/-/info/")
+    ann.go(f"/images/{repository}/-/settings/")
     page.get_by_role("button", name="Make public").click()
     dialog = page.get_by_role("dialog", name="Make public")
     expect(dialog.get_by_text("without logging in")).to_be_visible()
@@ -215,13 +229,18 @@ def test_without_script(person, pusher, unique):
     page.get_by_role("button", name="Continue").click()
     pusher(ann.account_id, f"{team}/app", "v1")
     wait_until(
-        lambda: page.goto(f"{ann.base}/images/{team}/app/") and page.get_by_label("Select v1").count(), "the tag shows"
+        lambda: page.goto(f"{ann.base}/images/{team}/app/-/tags/") and page.get_by_label("Select v1").count(),
+        "the tag shows",
     )
-    page.get_by_role("link", name="Info").click()
+    page.get_by_role("link", name="Overview").click()
     page.get_by_role("button", name="Edit description").click()
     page.get_by_role("textbox", name="Description").fill("About *it*")
+    page.get_by_role("button", name="Preview").click()
+    expect(page.get_by_role("region", name="Preview").get_by_text("About it")).to_be_visible()
+    expect(page.get_by_role("textbox", name="Description")).to_have_value("About *it*")
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_text("Saved the description.")).to_be_visible()
+    page.get_by_role("link", name="Settings", exact=True).click()
     page.get_by_role("button", name="Make public").click()
     page.get_by_role("button", name="Make public").click()
     expect(page.get_by_text("The image is now public: anyone can pull it.")).to_be_visible()
@@ -274,7 +293,7 @@ def test_what_the_reader_asks_for_comes_before_a_refresh(ann, pusher):
     pusher(ann.account_id, repository, *(f"v{number:02}" for number in range(12)))
     open_image(ann, repository)
     expect(page.get_by_text("12 in total")).to_be_visible()
-    ann.go(f"/images/{repository}/?sort=name&size=10")
+    ann.go(f"/images/{repository}/-/tags/?sort=name&size=10")
     held, ended = [], []
     page.on("requestfinished", lambda request: ended.append(request))
     page.on("requestfailed", lambda request: ended.append(request))

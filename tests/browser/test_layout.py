@@ -46,19 +46,24 @@ def more_pages(site):
     search = "q" * 200
     yield "new", "/images/"
     for path in (
-        "/images/", "/namespaces/", "/docker-hub/", "/favorites/", "/public-images/", f"/images/{image}/",
+        "/images/", "/namespaces/", "/docker-hub/", "/favorites/", "/public-images/", f"/images/{image}/-/tags/",
         f"/public-images/{public}/", f"/docker-hub/{site.official.name}/",
     ):  # fmt: skip
         yield "owner", f"{path}?q={search}"
     yield "owner", f"/images/{site.nested.repository}/"
-    yield "owner", f"/images/{site.nested.repository}/-/info/"
+    yield "owner", f"/images/{site.nested.repository}/-/tags/"
+    yield "owner", f"/images/{site.nested.repository}/-/settings/"
+    yield "owner", f"/images/{site.nested.repository}/-/describe/"
     yield "owner", f"/images/{site.going.repository}/"
+    yield "owner", f"/images/{site.going.repository}/-/settings/"
     yield "owner", f"/images/{image}/-/manifests/{longest.SIGNATURE}/"
     yield "owner", f"/images/{image}/-/manifests/{longest.INDEX}/"
     yield "owner", f"/images/{image}/-/tags/{longest.TAG}/?platform={longest.PLAIN}"
     yield "owner", f"/images/{image}/-/tags/chart-{'t' * 122}/"
     yield "owner", f"/images/{image}/-/tags/going-{'t' * 122}/"
-    yield "owner", f"/images/{image}/?sort=name&size=10"
+    yield "owner", f"/images/{image}/-/tags/?sort=name&size=10"
+    yield "owner", f"/images/{image}/-/compare/?from={longest.TAG}&to=plain-{'t' * 122}"
+    yield "owner", f"/images/{image}/-/compare/?from={longest.DIGEST_TAG}&to=plain-{'t' * 122}"
     yield "owner", f"/namespaces/{longest.NAMESPACE}/-/delete/"
     yield "anonymous", site.link
 

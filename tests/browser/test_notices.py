@@ -231,7 +231,7 @@ def blocked(ann):
         reference="1", problem="Can’t reach registry.example.com.", bytes_total=200, bytes_done=100, requested_by="x",
     )  # fmt: skip
     jobs.start(transfer, in_seconds=30)
-    return f"/images/{transfer.image.repository}/"
+    return f"/images/{transfer.image.repository}/-/tags/"
 
 
 def test_a_blocked_copy_counts_down_to_the_next_try(blocked, opened):

@@ -145,7 +145,7 @@ def activated(person, pusher, unique):
     ann, team = person("Ann"), unique()
     ann.activate(REGISTRY_PASSWORD, team)
     pusher(ann.account_id, f"{team}/app", "v1")
-    ann.go(f"/images/{team}/app/")
+    ann.go(f"/images/{team}/app/-/tags/")
     wait_until(lambda: ann.page.reload() and ann.page.get_by_role("cell", name="v1", exact=True).count(), "the tag")
     return Typist(ann, own=own(), team=team)
 
@@ -211,7 +211,7 @@ def test_of_searches(activated):
     for path, name, shown in (
         ("/images/", f"{team}/{longest}", 1),
         ("/namespaces/", team, 1),
-        (f"/images/{team}/app/", "v1", 1),
+        (f"/images/{team}/app/-/tags/", "v1", 1),
         ("/public-images/", f"{team}/{longest}", 0),
         ("/favorites/", f"{team}/{longest}", 0),
         ("/docker-hub/", "d" * 255, 0),

@@ -40,11 +40,11 @@ def test_the_walk(person, pusher, unique):
         page.get_by_text(re.compile(rf"^docker login --username={ann.account_id} 127\.0\.0\.1:\d+$"))
     ).to_be_visible()
     expect(page.get_by_text(re.compile(rf"^docker pull 127\.0\.0\.1:\d+/{team}/web/app:\[tag\]$"))).to_be_visible()
-    page.get_by_role("link", name="Info").click()
+    page.get_by_role("link", name="Overview").click()
     expect(page.get_by_role("heading", name="The app")).to_be_visible()
 
     (pushed,) = pusher(ann.account_id, f"{team}/web/app", "v1")
-    ann.go(f"/images/{team}/web/app/")
+    ann.go(f"/images/{team}/web/app/-/tags/")
     wait_until(lambda: page.reload() and page.get_by_role("cell", name="v1", exact=True).count(), "the tag shows")
     expect(page.get_by_text(pushed.digest.partition(":")[2][:12])).to_be_visible()
     expect(page.get_by_text(f"by {ann.account_id}")).to_be_visible()
@@ -204,7 +204,8 @@ def test_without_script(person, pusher, unique):
     expect(page.get_by_role("heading", name="app", exact=True)).to_be_visible()
     pusher(ann.account_id, f"{team}/app", "v1", "v2")
     wait_until(
-        lambda: page.goto(f"{ann.base}/images/{team}/app/") and page.get_by_label("Select v1").count(), "the tags show"
+        lambda: page.goto(f"{ann.base}/images/{team}/app/-/tags/") and page.get_by_label("Select v1").count(),
+        "the tags show",
     )
     page.get_by_label("Select v1").check()
     page.locator(".toolbar").get_by_role("button", name="Delete").click()
@@ -261,17 +262,19 @@ def test_nobody_is_shut_out(person, pusher, registry_of, theme, width, unique):
     ann.create_image(name, team, "Public", text)
     repository = f"{team}/a-rather-long-name/of-an-image/that-has/components"
     pusher(ann.account_id, repository, "v1", "v" + "x" * 127)
-    ann.go(f"/images/{repository}/")
+    ann.go(f"/images/{repository}/-/tags/")
     wait_until(lambda: page.reload() and page.get_by_label("Select v1", exact=True).count(), "the tag shows")
     client = registry_of(ann.account_id)
     children = [push_image(client, repository, None, config=CONFIG) for _ in range(2)]
     index = push_index(client, repository, "multi", children)
     push_image(client, repository, f"sha256-{index.digest.partition(':')[2]}.sig")
-    ann.go(f"/images/{repository}/")
+    ann.go(f"/images/{repository}/-/tags/")
     expect(page.get_by_text("1 attached")).to_be_visible()
     for path in (
         "/images/", "/images/?q=nothing", "/namespaces/", "/docker-hub/", "/account/", "/account/password/",
-        f"/images/{repository}/", f"/images/{repository}/-/info/", f"/images/{repository}/-/commands/",
+        f"/images/{repository}/", f"/images/{repository}/-/tags/", f"/images/{repository}/-/settings/",
+        f"/images/{repository}/-/commands/", f"/images/{repository}/-/compare/?from=v1&to=multi",
+        f"/images/{repository}/-/compare/?from=v1",
         f"/images/{repository}/-/tags/multi/", f"/images/{repository}/-/tags/v1/", f"/images/-/storage/{team}/",
         f"/images/{repository}/-/manifests/{children[0].digest}/", f"/images/{repository}/-/describe/",
         "/images/-/create/", "/namespaces/-/create/", "/images/-/guide/", "/activation/password/",
@@ -287,15 +290,19 @@ def test_nobody_is_shut_out(person, pusher, registry_of, theme, width, unique):
         ("/images/", "Reset password"),
         ("/namespaces/", "Create"),
         ("/images/", f"Delete {repository}"),
-        (f"/images/{repository}/", "Delete v1"),
-        (f"/images/{repository}/", "Copy multi"),
-        (f"/images/{repository}/-/info/", "Make private"),
+        (f"/images/{repository}/-/tags/", "Delete v1"),
+        (f"/images/{repository}/-/tags/", "Copy multi"),
+        (f"/images/{repository}/-/settings/", "Make private"),
+        (f"/images/{repository}/-/settings/", "Delete image"),
     ):
         look_at_dialog(path, name)
-    ann.go(f"/images/{repository}/-/info/")
+    ann.go(f"/images/{repository}/")
     page.get_by_role("button", name="Edit description").click()
     expect(page.get_by_label("Description", exact=False).and_(page.locator("textarea"))).to_be_visible()
     look("editing the description")
+    page.get_by_role("button", name="Preview").click()
+    expect(page.get_by_role("heading", name="Preview")).to_be_visible()
+    look("a preview of the description")
     stranger = person(account=False, viewport={"width": width, "height": 900}, color_scheme=theme)
     page = stranger.page
     for path in ("/sign-in/", "/account/reset/"):

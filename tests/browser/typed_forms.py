@@ -90,7 +90,7 @@ _REGISTRY = (
     repetition("confirm", PASSWORD),
 )
 _SIGN_IN_NAME = "Enter your Account ID (twelve digits) or your e-mail address"
-_LINES = "one line\n" + "d" * 991  # 1,000 characters, of which one is a line's end
+_LINES = "one line\n" + "d" * 24_991  # 25,000 characters, of which one is a line's end
 
 # Nobody is signed in. The account has the longest address and the longest password.
 STRANGER = (
@@ -139,19 +139,19 @@ ACTIVATED = (
         "console.images.forms.ImageForm", "/images/-/create/", "Submit",
         (
             Typed("name", NAME_200, IMAGE_NAME),
-            Typed("description", _LINES, "The description can have up to 1,000 characters."),
+            Typed("description", _LINES, "The description can have up to 25,000 characters."),
         ),
         done="Push to it with these commands.", dialog="/images/",
     ),
     Form(
         "console.images.forms.DescriptionForm", "/images/{team}/app/-/describe/", "Save",
-        (Typed("description", _LINES, "The description can have up to 1,000 characters."),), done="one line",
-        dialog="/images/{team}/app/-/info/",
+        (Typed("description", _LINES, "The description can have up to 25,000 characters."),), done="one line",
+        dialog="/images/{team}/app/",
     ),
     Form(
         "console.images.forms.CopyForm", "/images/{team}/app/-/tags/v1/copy/", "Copy",
         (Typed("name", "c" * 200, IMAGE_NAME), Typed("tag", TAG_128, NO_TAG)), done="has started.",
-        dialog="/images/{team}/app/",
+        dialog="/images/{team}/app/-/tags/",
     ),
     Form(
         "console.imports.forms.OfficialCopyForm", "/docker-hub/debian/-/tags/not-listed/copy/", "Copy",
@@ -274,6 +274,7 @@ RAW = {
     # The text to copy by hand; nobody types into it.
     "components/_toasts.html": set(),
     "images/delete.html": {"typed"},
+    "images/_compare_form.html": {"from", "to"},
     "activation/registry_password.html": set(),  # the user name, which cannot be changed
     "components/_username.html": set(),  # for password managers alone
     **dict.fromkeys(

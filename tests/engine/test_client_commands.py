@@ -97,7 +97,7 @@ def commands(walker, repository, client):
 
 def copied(walker, repository, tag):
     """What the copy button of a tag's row gives, once the row is there."""
-    walker.go(f"/images/{repository}/")
+    walker.go(f"/images/{repository}/-/tags/")
     row = walker.page.get_by_role("row").filter(has=walker.page.get_by_label(f"Select {tag}"))
     wait_until(lambda: walker.page.reload() and row.count(), f"{repository}:{tag} shows", 60)
     return (

@@ -54,7 +54,7 @@ class TestDocker:
         assert pushed in docker("pull", address)
 
         image_row_shows(ann, f"{ann.team}/web/app")
-        ann.go(f"/images/{ann.team}/web/app/")
+        ann.go(f"/images/{ann.team}/web/app/-/tags/")
         wait_until(lambda: ann.page.reload() and ann.page.get_by_label("Select v1").count(), "the tag shows")
         expect(ann.page.get_by_title(pushed)).to_be_visible()
 

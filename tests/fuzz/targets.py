@@ -63,8 +63,8 @@ def names(data: bytes) -> None:
 
 
 def markdown(data: bytes) -> None:
-    """A description, of the 1,000 characters that the form takes."""
-    check_markdown(data.decode("utf-8", "replace").replace("\0", "")[:1000])
+    """A description, of the 25,000 characters that the form takes."""
+    check_markdown(data.decode("utf-8", "replace").replace("\0", "")[:25_000])
 
 
 def cursors(data: bytes) -> None:

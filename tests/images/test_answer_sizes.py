@@ -62,7 +62,7 @@ def page(client, path):
 class TestLists:
     def test_an_index_that_names_one_manifest_forty_thousand_times(self, client, image):
         tag(index(image, "wide", [child(0)] * 40_000), "v1")
-        text = page(client, f"/images/{image.repository}/")
+        text = page(client, f"/images/{image.repository}/-/tags/")
         assert text.count("?platform=") == FIRST_CHILDREN
         assert f"and {40_000 - FIRST_CHILDREN:,} more" in text
 
@@ -81,7 +81,7 @@ class TestLists:
                     image=image, digest=digest_of(f"{number} {kind}".encode()), media_type=OCI_MANIFEST, size=1,
                     kind="artifact", artifact_type=WORST[:200], subject=row.digest,
                 )  # fmt: skip
-        text = page(client, f"/images/{image.repository}/?size=100")
+        text = page(client, f"/images/{image.repository}/-/tags/?size=100")
         assert text.count("?platform=") == 200
         assert "and 98 more" in text
         assert "12 attached" in text
@@ -93,7 +93,7 @@ class TestLists:
         """The list reads the beginning that the database keeps, and no statement asks for the rest."""
         tag(index(image, "wide", [child(number) for number in range(8000)]), "v1")
         with CaptureQueriesContext(connection) as queries:
-            page(client, f"/images/{image.repository}/")
+            page(client, f"/images/{image.repository}/-/tags/")
         assert not [query["sql"] for query in queries if '"images_manifest"."children"' in query["sql"]]
 
     def test_attachments_without_end(self, client, image):
@@ -106,7 +106,7 @@ class TestLists:
             )
             for number in range(3000)
         )  # fmt: skip
-        text = page(client, f"/images/{image.repository}/")
+        text = page(client, f"/images/{image.repository}/-/tags/")
         assert "3,000 attached" in text
         assert "and 2,990 more" in text
         assert "and 2,990 more" in page(client, f"/images/{image.repository}/-/tags/v1/")

@@ -180,7 +180,7 @@ class TestPages:
         for name, (kind, artifact_type, _text) in self.FIRST.items():
             self.add(image, name, kind, artifact_type)
         expected = {text for _kind, _type, text in self.FIRST.values()}
-        for path in ("/images/team/app/", "/public-images/team/app/"):
+        for path in ("/images/team/app/-/tags/", "/public-images/team/app/"):
             html = text_of(client.get(path)).split("<tbody")[1]
             assert set(self.copied(html)) == expected
             assert "Helm chart</span>" in html

@@ -60,7 +60,7 @@ def multi(app):
 
 class TestTags:
     def test_it_works(self, client, app, multi):
-        text = text_of(client.get("/images/team/app/"))
+        text = text_of(client.get("/images/team/app/-/tags/"))
         assert "linux/arm64" in text
         assert "1 attached" in text
         assert "1 in total" in text
@@ -70,14 +70,14 @@ class TestTags:
     def test_the_signature_of_something_that_is_not_here_is_a_tag_like_any(self, client, app):
         TagFactory(image=app, name="lonely.sig", subject=f"sha256:{'a' * 64}")
         refresh_totals(app.pk)
-        assert "lonely.sig" in text_of(client.get("/images/team/app/"))
+        assert "lonely.sig" in text_of(client.get("/images/team/app/-/tags/"))
         app.refresh_from_db()
         assert (app.tag_count, app.attachment_count) == (1, 0)
 
     def test_what_is_attached_counts_towards_the_quota_of_tags(self, client, app, multi):
         TagFactory(image=app, name="v1")
         refresh_totals(app.pk)
-        text = text_of(client.get("/images/team/app/"))
+        text = text_of(client.get("/images/team/app/-/tags/"))
         assert "3 of 1,000 tags used" in text
         assert "2 in total" in text
 
@@ -97,12 +97,12 @@ class TestTags:
         Tag.objects.exclude(pk=multi.pk).delete()
         manifest = ManifestFactory(image=app, media_type=IMAGE, artifact_type=artifact_type)
         TagFactory(image=app, manifest=manifest, name=tag, subject=multi.manifest.digest)
-        assert f">{kind}</a>" in text_of(client.get("/images/team/app/"))
+        assert f">{kind}</a>" in text_of(client.get("/images/team/app/-/tags/"))
 
     def test_pulls_by_tag_and_by_its_digest_stand_together(self, client, app):
         manifest = ManifestFactory(image=app, pull_count=30)
         TagFactory(image=app, manifest=manifest, name="v1", pull_count=1204)
-        assert "1,234" in text_of(client.get("/images/team/app/"))
+        assert "1,234" in text_of(client.get("/images/team/app/-/tags/"))
         assert "1,234" in text_of(client.get("/images/team/app/-/tags/v1/"))
 
     @pytest.mark.parametrize("sort", ["name", "size", "pushed", "pulls", "last-pull"])
@@ -113,11 +113,11 @@ class TestTags:
             )
         refresh_totals(app.pk)
         for order in (sort, f"-{sort}"):
-            text = text_of(client.get(f"/images/team/app/?sort={order}"))
+            text = text_of(client.get(f"/images/team/app/-/tags/?sort={order}"))
             assert f'aria-sort="{"descending" if order[0] == "-" else "ascending"}"' in text
             assert text.index('value="v0"') != text.index('value="v2"')
-        assert text_of(client.get("/images/team/app/?sort=-size")).index('value="v2"') < text_of(
-            client.get("/images/team/app/?sort=-size")
+        assert text_of(client.get("/images/team/app/-/tags/?sort=-size")).index('value="v2"') < text_of(
+            client.get("/images/team/app/-/tags/?sort=-size")
         ).index('value="v0"')
 
     @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ class TestTags:
     )
     def test_garbage(self, client, app, query):
         TagFactory(image=app)
-        assert client.get(f"/images/team/app/{query}").status_code == 200
+        assert client.get(f"/images/team/app/-/tags/{query}").status_code == 200
 
 
 class TestTag:
@@ -240,7 +240,7 @@ class TestVisibility:
 
     def test_it_works(self, client, app):
         assert "without logging in" in text_of(client.get(self.PATH, headers=HTMX))
-        assert client.post(self.PATH, {"visibility": "public"}, headers=HTMX)["HX-Redirect"].endswith("/-/info/")
+        assert client.post(self.PATH, {"visibility": "public"}, headers=HTMX)["HX-Redirect"].endswith("/-/settings/")
         assert Image.objects.get().visibility == "public"
         assert "Only you can pull it" in text_of(client.get(self.PATH, headers=HTMX))
         assert client.post(self.PATH, {"visibility": "private"}).status_code == 302
@@ -263,20 +263,20 @@ class TestCopy:
         text = text_of(client.get(self.PATH, headers=HTMX))
         assert "All platforms are copied" in text
         response = client.post(self.PATH, self.form(), headers=HTMX)
-        assert response["HX-Redirect"] == "/images/team/other/"
+        assert response["HX-Redirect"] == "/images/team/other/-/tags/"
         copy = Copy.objects.get()
         assert (copy.image.repository, copy.tag, copy.source) == ("team/other", "v2", "team/app")
         assert copy.image.visibility == "private"
-        assert "is being copied from team/app" in text_of(client.get("/images/team/other/"))
+        assert "is being copied from team/app" in text_of(client.get("/images/team/other/-/tags/"))
 
     def test_a_failed_one_says_why_until_it_is_dismissed(self, client, app, team):
         copy = Copy.objects.create(
             image=app, tag="v9", source="team/x", digest="d", requested_by="x", state="failed", problem="It is gone."
         )
-        assert "It is gone." in text_of(client.get("/images/team/app/"))
+        assert "It is gone." in text_of(client.get("/images/team/app/-/tags/"))
         path = f"/images/team/app/-/copies/{copy.pk}/dismiss/"
         assert client.get(path).status_code == 405
-        assert client.post(path)["Location"] == "/images/team/app/"
+        assert client.post(path)["Location"] == "/images/team/app/-/tags/"
         assert not Copy.objects.exists()
 
     @pytest.mark.parametrize(

@@ -158,7 +158,7 @@ class TestDeletions:
             sync.reread_image(image.repository)
             assert registry().resolve(image.repository, "v1").digest == made.digest
             assert image.tags.get().manifest.digest == made.digest
-        page = client.get(reverse("image", args=[image.repository])).content.decode()
+        page = client.get(reverse("image-tags", args=[image.repository])).content.decode()
         assert "The image was not deleted." in page and "does not allow deletions" in page and "Try again" in page
         failure = WorkFailure.objects.get()
         assert (failure.kind, failure.tries) == (Kind.DELETE_IMAGE, MOST_TRIES)
@@ -244,7 +244,7 @@ class TestDeletions:
             assert exhaust(lambda: jobs.delete_tags(image.pk, [])) == MOST_TRIES
         tag = image.tags.get(name="v1")
         assert tag.state == Tag.State.ACTIVE and tag.problem.startswith("The registry refused")
-        assert "not deleted" in client.get(reverse("image", args=[image.repository])).content.decode()
+        assert "not deleted" in client.get(reverse("image-tags", args=[image.repository])).content.decode()
         failure = WorkFailure.objects.get()
         client.post(reverse("failure-retry", args=[image.repository, failure.pk]))
         jobs.delete_tags(image.pk, [])
@@ -323,7 +323,7 @@ class TestTags:
         assert tries == MOST_TRIES
         assert hints.sync_repository(image.repository) == 0
         assert set(image.tags.values_list("name", flat=True)) == {"fine"}
-        page = client.get(reverse("image", args=[image.repository])).content.decode()
+        page = client.get(reverse("image-tags", args=[image.repository])).content.decode()
         assert "“odd” cannot be shown." in page
         failure = WorkFailure.objects.get()
         made = push(image, "odd")
@@ -366,7 +366,7 @@ class TestTags:
     def test_dismissed(self, client, image):
         failures.give_up(Kind.INDEX, image.repository, "odd", sentence="It cannot be read.")
         client.post(reverse("failure-dismiss", args=[image.repository, WorkFailure.objects.get().pk]))
-        assert "cannot be read" not in client.get(reverse("image", args=[image.repository])).content.decode()
+        assert "cannot be read" not in client.get(reverse("image-tags", args=[image.repository])).content.decode()
 
     @pytest.mark.parametrize("verb", ["retry", "dismiss"])
     def test_the_policy_is_asked(self, client, image, monkeypatch, verb):
@@ -376,7 +376,7 @@ class TestTags:
             Account, "may", lambda who, what, *at: what != "image.resolve_failure" and real(who, what, *at)
         )
         client.post(reverse(f"failure-{verb}", args=[image.repository, WorkFailure.objects.get().pk]))
-        page = client.get(reverse("image", args=[image.repository])).content.decode()
+        page = client.get(reverse("image-tags", args=[image.repository])).content.decode()
         assert "You can’t change this image." in page and "It cannot be read." in page
 
     @pytest.mark.parametrize(("kind", "shown"), [(Kind.INDEX, True), (Kind.COPY, False), (Kind.LEFT, False)])

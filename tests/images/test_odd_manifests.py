@@ -41,7 +41,7 @@ def test_it_is_shown_reconciled_copied_and_deleted(client, image, name):
     row = Tag.objects.select_related("manifest").get(image=image, name="odd")
     assert row.manifest.digest == odd.digest and row.manifest.kind
 
-    pages = [reverse("image", args=[image.repository]), reverse("tag", args=[image.repository, "odd"])]
+    pages = [reverse("image-tags", args=[image.repository]), reverse("tag", args=[image.repository, "odd"])]
     for digest in image.manifests.values_list("digest", flat=True):
         pages += [reverse(page, args=[image.repository, digest]) for page in ("manifest", "manifest-raw")]
     assert [client.get(page).status_code for page in pages] == [200] * len(pages)
@@ -100,7 +100,7 @@ class TestBuildCache:
         manifest = Manifest.objects.get(image=image)
         assert (manifest.kind, manifest.artifact_type, manifest.size) == (Manifest.Kind.ARTIFACT, BUILD_CACHE, 14)
         assert (len(manifest.blobs), manifest.children, image.size) == (3, [], 14)
-        for page in (reverse("image", args=[image.repository]), reverse("tag", args=[image.repository, "cache"])):
+        for page in (reverse("image-tags", args=[image.repository]), reverse("tag", args=[image.repository, "cache"])):
             assert "Build cache" in client.get(page).content.decode()
 
     def test_layers_that_an_image_shares_with_it_stay(self, image):

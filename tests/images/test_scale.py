@@ -111,9 +111,12 @@ PAGES = [
     "/images/?q=o", "/images/?q=team/app", "/images/?namespace=team&type=private&sort=-namespace&size=100",
     "/images/-/version/", "/images/-/create/", "/images/-/guide/", "/images/-/storage/team/",
     "/namespaces/?size=100", "/namespaces/?size=100&sort=-storage", "/namespaces/-/create/",
-    "/images/team/app/?size=100", "/images/team/app/?sort=name", "/images/team/app/?sort=-size&size=100",
-    "/images/team/app/?sort=-pulls&last=1", "/images/team/app/?q=multi&size=100", "/images/team/app/-/version/",
-    "/images/team/app/-/info/", "/images/team/app/-/commands/", "/images/team/app/-/tags/v0/",
+    "/images/team/app/-/tags/?size=100", "/images/team/app/-/tags/?sort=name",
+    "/images/team/app/-/tags/?sort=-size&size=100",
+    "/images/team/app/-/tags/?sort=-pulls&last=1", "/images/team/app/-/tags/?q=multi&size=100",
+    "/images/team/app/-/version/",
+    "/images/team/app/", "/images/team/app/-/settings/", "/images/team/app/-/compare/?from=v0&to=multi0",
+    "/images/team/app/-/commands/", "/images/team/app/-/tags/v0/",
     "/images/team/app/-/tags/multi0/", "/images/team/app/-/delete/", "/images/team/app/-/row/",
     "/images/team/app/-/delete-tags/?tag=v0&tag=multi0", "/images/team/app/-/tags/v0/copy/",
 ]  # fmt: skip
@@ -185,7 +188,7 @@ class TestTheRegistryIsNotAsked:
 
     def test_the_tags_page_is_one_answer_with_everything(self, client, team, asked):
         Crowd(team)
-        text = text_of(client.get("/images/team/app/"))
+        text = text_of(client.get("/images/team/app/-/tags/"))
         for shown in ("v0", "multi0", "linux/amd64", "linux/arm64", "signature", "SBOM"):
             assert shown in text, shown
         assert asked == []

@@ -135,14 +135,14 @@ class TestPages:
         manifest = ManifestFactory(image=image)
         return [TagFactory(image=image, manifest=manifest, name=name) for name in sorted(VERSIONS)]
 
-    @pytest.mark.parametrize("address", ["/images/versions/app/", "/public-images/versions/app/"])
+    @pytest.mark.parametrize("address", ["/images/versions/app/-/tags/", "/public-images/versions/app/"])
     def test_lists(self, client, tags, address):
         for sort, expected in (("name", VERSIONS), ("-name", VERSIONS[::-1])):
             html = client.get(f"{address}?sort={sort}").content.decode().split("<tbody")[1]
             assert shown(html) == expected
 
     def test_search(self, client, tags):
-        html = client.get("/images/versions/app/?sort=name&q=build").content.decode().split("<tbody")[1]
+        html = client.get("/images/versions/app/-/tags/?sort=name&q=build").content.decode().split("<tbody")[1]
         assert shown(html, ["build-9", "build-10"]) == ["build-9", "build-10"]
 
     def test_other_tags_of_a_digest(self, client, tags):

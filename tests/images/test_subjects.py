@@ -51,7 +51,7 @@ class TestShown:
         told(image.repository, "v1")
         made = attach(image, subject)
         assert reverse("manifest", args=[image.repository, made.digest]) in page_of(client, image)
-        assert "1 attached" in client.get(reverse("image", args=[image.repository])).content.decode()
+        assert "1 attached" in client.get(reverse("image-tags", args=[image.repository])).content.decode()
         about = client.get(reverse("manifest", args=[image.repository, made.digest]))
         assert subject.digest in about.content.decode()
 

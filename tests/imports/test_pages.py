@@ -46,17 +46,17 @@ class TestOfficial:
     def test_begun(self, client, team, known):
         data = {"namespace": "team", "name": "web", "tag": "1", "platforms": ["linux/amd64", "linux/arm64/v8"]}
         response = client.post(OFFICIAL, data)
-        assert response["Location"] == "/images/team/web/"
+        assert response["Location"] == "/images/team/web/-/tags/"
         made = Transfer.objects.get()
         assert (made.source, made.repository, made.reference) == ("", "library/nginx", "1.27")
         assert made.platforms == ["linux/amd64", "linux/arm64/v8"]
-        page = text_of(client.get("/images/team/web/"))
+        page = text_of(client.get("/images/team/web/-/tags/"))
         assert "The copy of “nginx:1.27” has started." in page
         assert "“1” is being copied from nginx:1.27." in page
 
     def test_by_htmx(self, client, team, known):
         response = client.post(OFFICIAL, {"namespace": "team", "name": "web", "tag": "1"}, headers=HTMX)
-        assert response["HX-Redirect"] == "/images/team/web/"
+        assert response["HX-Redirect"] == "/images/team/web/-/tags/"
         assert Transfer.objects.get().platforms == []
 
     def test_a_tag_of_which_nothing_is_known(self, client, team):
@@ -110,7 +110,7 @@ class TestImport:
 
     def test_what_is_left_empty(self, client, team):
         response = client.post(IMPORT, self.DATA)
-        assert response["Location"] == "/images/team/app/"
+        assert response["Location"] == "/images/team/app/-/tags/"
         made = Transfer.objects.get()
         assert (made.source, made.repository, made.reference) == ("https://registry.example.com", "team/app", "1")
         assert (made.image.name, made.tag, made.with_credentials) == ("app", "1", False)
@@ -129,7 +129,7 @@ class TestImport:
         from console.imports import credentials
 
         assert credentials.of(Transfer.objects.get()) == ("ann", " s3cret ")
-        assert "s3cret" not in text_of(client.get("/images/team/app/"))
+        assert "s3cret" not in text_of(client.get("/images/team/app/-/tags/"))
 
     @pytest.mark.parametrize(
         ("change", "sentence"),
@@ -161,14 +161,14 @@ class TestOnTheImagesPage:
     def test_running(self, client, team, ann):
         transfer = ask(team, "nginx")
         Transfer.objects.update(bytes_total=2048, bytes_done=1024, platforms=["linux/amd64"], problem="It waits.")
-        page = text_of(client.get("/images/team/mine/"))
+        page = text_of(client.get("/images/team/mine/-/tags/"))
         assert 'value="50"' in page
         assert "1 KiB of 2 KiB" in page or "1.0 KiB of 2.0 KiB" in page
         assert "It waits." in page
         assert "linux/amd64" in page
         response = client.post(f"/images/team/mine/-/transfers/{transfer.pk}/cancel/")
-        assert response["Location"] == "/images/team/mine/"
-        assert "was cancelled" in text_of(client.get("/images/team/mine/"))
+        assert response["Location"] == "/images/team/mine/-/tags/"
+        assert "was cancelled" in text_of(client.get("/images/team/mine/-/tags/"))
         client.post(f"/images/team/mine/-/transfers/{transfer.pk}/retry/")
         transfer.refresh_from_db()
         assert (transfer.state, transfer.attempt) == (Transfer.State.RUNNING, 2)
@@ -176,7 +176,7 @@ class TestOnTheImagesPage:
     def test_failed(self, client, team, ann):
         transfer = ask(team, "nginx")
         Transfer.objects.update(state=Transfer.State.FAILED, problem="There is a reason.")
-        page = text_of(client.get("/images/team/mine/"))
+        page = text_of(client.get("/images/team/mine/-/tags/"))
         assert "Copying nginx:latest to “v1” failed:" in page
         assert "There is a reason." in page
         client.post(f"/images/team/mine/-/transfers/{transfer.pk}/dismiss/")
@@ -185,7 +185,7 @@ class TestOnTheImagesPage:
     def test_failed_with_credentials(self, client, team, ann):
         transfer = bring(team, "r.example.com/team/app:1", login=("ann", "s3cret"), platforms=["linux/amd64"])
         Transfer.objects.update(state=Transfer.State.FAILED)
-        page = text_of(client.get("/images/team/mine/"))
+        page = text_of(client.get("/images/team/mine/-/tags/"))
         assert reverse("transfer-retry", args=["team/mine", transfer.pk]) not in page
         form = text_of(client.get(Transfer.objects.get().again))
         for value in ("https://r.example.com/team/app:1", "mine", "v1", "linux/amd64"):
@@ -196,7 +196,7 @@ class TestOnTheImagesPage:
         transfer = ask(team, "nginx")
         Transfer.objects.update(finishing=True)
         client.post(f"/images/team/mine/-/transfers/{transfer.pk}/cancel/")
-        assert "Too late to cancel" in text_of(client.get("/images/team/mine/"))
+        assert "Too late to cancel" in text_of(client.get("/images/team/mine/-/tags/"))
 
     def test_not_there_and_somebody_elses(self, client, team, ann):
         transfer = ask(team, "nginx")
@@ -218,11 +218,11 @@ class TestOnTheImagesPage:
 
         ask(team, "nginx")
         with CaptureQueriesContext(connection) as one:
-            client.get("/images/team/mine/")
+            client.get("/images/team/mine/-/tags/")
         for number in range(5):
             ask(team, "nginx", tag=f"w{number}")
         with django_assert_num_queries(len(one)):
-            client.get("/images/team/mine/")
+            client.get("/images/team/mine/-/tags/")
 
 
 class TestWho:

@@ -24,7 +24,7 @@ def notice(client, team):
         )
         if in_seconds is not None:
             jobs.start(transfer, in_seconds=in_seconds)
-        html = client.get("/images/team/app/").content.decode()
+        html = client.get("/images/team/app/-/tags/").content.decode()
         return re.search(r'<div class="notice [^>]*transfer".*?<div class="row push">', html, re.DOTALL)[0]
 
     return show

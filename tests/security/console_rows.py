@@ -12,7 +12,7 @@ from __future__ import annotations
 from tests.security.answers import IMAGES, Pattern, Row, activated, anybody, but, owner, signed_in
 
 _IMAGE = "images/<repository:repository>/"
-_AT_IMAGE = "302 /images/team/app/"
+_AT_IMAGE = "302 /images/team/app/-/tags/"
 _NEW_PASSWORD = "another good password 2"
 _TWICE = {"password": _NEW_PASSWORD, "confirm": _NEW_PASSWORD}
 _COPY = {"namespace": "team", "name": "app", "tag": "copied"}
@@ -190,16 +190,19 @@ CONSOLE = [
     Row("images/-/guide/", GET=activated("200")),
     Row("images/-/storage/<namespace:namespace>/", GET=owner("200")),
     Row(_IMAGE, GET=owner("200")),
-    Row(f"{_IMAGE}-/info/", GET=owner("200")),
+    Row(f"{_IMAGE}-/info/", GET=owner("302 {image_at}")),
+    Row(f"{_IMAGE}-/settings/", GET=owner("200")),
+    Row(f"{_IMAGE}-/tags/", GET=owner("200")),
+    Row(f"{_IMAGE}-/compare/", GET=owner("200")),
     Row(f"{_IMAGE}-/commands/", GET=owner("200")),
     # Empty for an image that is not there, or another's: the row of the list goes.
     Row(f"{_IMAGE}-/row/", GET=activated("200")),
     Row(f"{_IMAGE}-/version/", GET=owner("200")),
-    Row(f"{_IMAGE}-/describe/", GET=owner("200"), POST=owner("302 {image_at}-/info/ +"), form={"description": "new"}),
+    Row(f"{_IMAGE}-/describe/", GET=owner("200"), POST=owner("302 {image_at} +"), form={"description": "new"}),
     Row(
         f"{_IMAGE}-/visibility/",
         GET=owner("200"),
-        POST=owner("302 {image_at}-/info/ +"),
+        POST=owner("302 {image_at}-/settings/ +"),
         form={"visibility": "public"},
     ),
     Row(

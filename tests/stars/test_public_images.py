@@ -65,6 +65,12 @@ class TestList:
             assert shown in text, shown
         assert "and more" not in text
 
+    def test_long_descriptions_are_not_read(self, client, shop):
+        ImageFactory(namespace=shop, name="web", visibility="public", description="The first *line*\n\n" + "x" * 20_000)
+        with CaptureQueriesContext(connection) as queries:
+            assert "The first line" in text_of(client.get(LIST))
+        assert not [query["sql"] for query in queries if '"images_image"."description"' in query["sql"]]
+
     def test_search(self, client, shop, monkeypatch):
         for name in ("web", "web/admin", "worker"):
             ImageFactory(namespace=shop, name=name, visibility="public")

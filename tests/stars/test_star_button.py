@@ -114,14 +114,18 @@ class TestWhoMayNot:
 class TestWhereItStands:
     def test_on_pages_of_ones_own_images(self, client, team):
         ImageFactory(namespace=team, name="app")
-        for path, look in (("/images/", "bare"), ("/images/team/app/", "head"), ("/images/team/app/-/info/", "head")):
+        for path, look in (
+            ("/images/", "bare"),
+            ("/images/team/app/", "head"),
+            ("/images/team/app/-/settings/", "head"),
+        ):
             response = client.get(path)
             assert f'formaction="/favorites/-/star/team/app/?look={look}"' in button(response)
             assert text_of(response).count('<form id="stars"') == 1
 
     def test_not_while_the_image_is_being_deleted(self, client, team):
         ImageFactory(namespace=team, name="app", state="deleting")
-        for path in ("/images/team/app/", "/images/team/app/-/info/"):
+        for path in ("/images/team/app/", "/images/team/app/-/settings/"):
             assert 'name="star"' not in text_of(client.get(path))
 
     def test_the_form_leads_back(self, client, image):

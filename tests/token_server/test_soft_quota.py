@@ -60,7 +60,7 @@ def test_tags(token, client, team):
     Account.objects.filter(pk=team.owner_id).update(tag_quota=2)
     image = ImageFactory(namespace=team, name="app")
     push(token(image.repository), image.repository, "v1", "v2", "v3")
-    page = f"/images/{image.repository}/"
+    page = f"/images/{image.repository}/-/tags/"
     assert "3 of 2 tags used" in text_of(client.get(page))
     for left in (2, 1):
         assert granted(token(image.repository)) == {("repository", image.repository): {"pull"}}

@@ -57,7 +57,7 @@ print("all pages")
 PATHS = [
     "/images/", "/images/?q=api", "/namespaces/", "/account/", "/account/tokens/", "/account/logins/",
     "/docker-hub/", "/favorites/", "/public-images/", "/public-images/team/app/",
-    "/images/team/app/", "/images/team/app/-/info/",
+    "/images/team/app/", "/images/team/app/-/tags/", "/images/team/app/-/settings/",
     "/images/team/app/-/tags/v1/", "/images/team/app/-/tags/latest/", "/images/team/web/api/",
     "/images/-/storage/team/",
     "/admin/accounts/account/", "/admin/accounts/accesstoken/", "/admin/namespaces/namespace/", "/admin/images/image/",

@@ -19,7 +19,8 @@ pytestmark = pytest.mark.django_db
 
 PRIVATE_PAGES = [
     "/images/", "/images/-/create/", "/images/-/delete/", "/images/-/guide/", "/images/team/app/",
-    "/images/team/app/-/info/", "/images/team/app/-/commands/", "/images/team/app/-/row/",
+    "/images/team/app/-/settings/", "/images/team/app/-/tags/", "/images/team/app/-/commands/",
+    "/images/team/app/-/row/",
     "/images/team/app/-/describe/", "/images/team/app/-/delete/", "/images/team/app/-/delete-tags/", "/namespaces/",
     "/namespaces/-/create/", "/namespaces/team/-/delete/", "/docker-hub/", "/docker-hub/debian/", "/account/",
     "/account/password/", "/activation/", "/activation/steps/", "/activation/password/",
@@ -199,7 +200,7 @@ class TestTags:
 
     def test_markdown(self):
         html = render_markdown("# Head\n\n*soft* [link](https://example.com)\n\n| a |\n|---|\n| b |")
-        assert "<h1>Head</h1>" in html
+        assert "<h3>Head</h3>" in html
         assert 'href="https://example.com"' in html
         assert "noopener" in html
         assert "<td>b</td>" in html

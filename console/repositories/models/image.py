@@ -18,6 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from console.access.names import IMAGE_PATTERN
 from console.access.rules import ImageFacts
 from console.namespaces.models import Namespace
+from console.repositories.summary_field import SummaryField
 
 models.TextField.register_lookup(Length)
 
@@ -30,6 +31,8 @@ validate_image_name = RegexValidator(
 NAMESPACE_PART = Func(
     F("full_name"), Value("/"), Value(1), function="split_part", output_field=models.CharField(max_length=30)
 )
+
+LONGEST_DESCRIPTION = 25_000  # characters
 
 # Images that everybody may see; one that is being deleted cannot be pulled any more.
 PUBLIC = Q(visibility="public", state="active")
@@ -63,7 +66,8 @@ class Image(models.Model):
     """A repository of the registry with its owner, state and totals.
 
     The totals are written by ``console.repositories.totals``; ``tag_count`` does not count tags that are shown under
-    another one. ``star_count`` is written by a database trigger (``console.stars``). ``changed_at`` is updated with
+    another one. ``star_count`` is written by a database trigger (``console.stars``). ``summary`` is the first line of
+    the description (``SummaryField``): lists show it, and read no descriptions. ``changed_at`` is updated with
     everything that a list shows, so that open pages can poll it.
 
     ``owner`` and ``full_name`` (``namespace/name``) are denormalised from the namespace, so that an account's images
@@ -100,8 +104,9 @@ class Image(models.Model):
         _("description"),
         blank=True,
         default="",
-        validators=[MaxLengthValidator(1000, _("The description can have up to 1,000 characters."))],
+        validators=[MaxLengthValidator(LONGEST_DESCRIPTION, _("The description can have up to 25,000 characters."))],
     )
+    summary = SummaryField(_("summary"))
     state = models.CharField(_("state"), max_length=8, choices=State.choices, default=State.ACTIVE, editable=False)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     tag_count = models.PositiveIntegerField(_("tags"), default=0, editable=False)
@@ -128,7 +133,9 @@ class Image(models.Model):
             models.CheckConstraint(condition=Q(name__length__gte=2), name="image_name_length"),
             models.CheckConstraint(condition=Q(visibility__in=["private", "public"]), name="image_visibility"),
             models.CheckConstraint(condition=Q(state__in=["active", "deleting"]), name="image_state"),
-            models.CheckConstraint(condition=Q(description__length__lte=1000), name="image_description_length"),
+            models.CheckConstraint(
+                condition=Q(description__length__lte=LONGEST_DESCRIPTION), name="image_description_length"
+            ),
         ]
         indexes = [
             # One index for each sort order of the list: every page is read in index order, without a sort.

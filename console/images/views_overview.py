@@ -1,0 +1,65 @@
+"""An image's Overview and Settings."""
+
+from __future__ import annotations
+
+from django.http import HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.views.decorators.http import require_GET
+
+from console.accounts.requests import Request
+from console.images import activity
+from console.images import tags as tag_list
+from console.images.commands import manifest_commands
+from console.images.views import image_context, own_image
+from console.repositories import versions
+from console.repositories.models import DailyActivity
+from console.web.activated import activated
+from console.web.rendering import page
+
+# Tags that the Overview shows.
+_LATEST = 5
+# What htmx may ask for alone: the ID of an element, and its template.
+_PARTS = {"now": "images/_overview_now.html", "description": "images/_description.html"}
+
+
+@require_GET
+@activated
+def overview(request: Request, repository: str) -> HttpResponse:
+    """What the image is, how to pull it, its latest tags, what happened lately, and who has access.
+
+    The list of tags had this address before: with the query of a list, it leads there.
+    """
+    if request.GET or request.htmx.target == "tags":
+        return HttpResponseRedirect(f"{reverse('image-tags', args=[repository])}?{request.GET.urlencode()}")
+    image = own_image(request, repository, under_way=True)
+    tag = tag_list.tag_to_pull(image)
+    latest = tag_list.latest_tags(image, _LATEST)
+    for one in latest:
+        one.command = manifest_commands(image.repository, one.manifest, one.name, one.subject)[0].text  # type: ignore[attr-defined]
+    context = {
+        **image_context(request, image, "overview"),
+        "version": versions.image_version(image),
+        "tag": tag,
+        "commands": manifest_commands(image.repository, tag.manifest, tag.name) if tag else [],
+        "latest": latest,
+        "days": activity.last_days(DailyActivity.objects.filter(image=image)),
+        "under_way": image.has_copies or image.has_transfers or image.has_failures,  # type: ignore[attr-defined]
+    }
+    part = request.htmx.target if request.htmx.target in _PARTS else ""
+    return page(request, "images/overview.html", context, part=part, partial=_PARTS.get(part, ""))
+
+
+@require_GET
+@activated
+def info(request: Request, repository: str) -> HttpResponse:
+    """Redirect: the former Info tab is part of the Overview."""
+    image = own_image(request, repository)
+    return HttpResponseRedirect(reverse("image", args=[image.repository]))
+
+
+@require_GET
+@activated
+def settings(request: Request, repository: str) -> HttpResponse:
+    """Public or private, the description, and the deletion of the image."""
+    image = own_image(request, repository)
+    return page(request, "images/settings.html", image_context(request, image, "settings"))
