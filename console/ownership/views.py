@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import ValidationError
-from django.db.models import BigIntegerField, Count, OuterRef, Subquery, Sum
+from django.db.models import BigIntegerField, Count, Max, OuterRef, Subquery, Sum
 from django.db.models.functions import Coalesce
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
@@ -17,6 +18,7 @@ from console.namespaces.models import Namespace
 from console.ownership import services
 from console.ownership.forms import NamespaceForm
 from console.repositories import quotas
+from console.repositories.models import Image
 from console.web.activated import activated
 from console.web.paging import paged
 from console.web.rendering import add_errors, dialog, go, page, search_text
@@ -47,8 +49,11 @@ def listing(request: Request) -> HttpResponse:
         namespaces = namespaces.filter(name__icontains=text)
     sort, order = sorting(request.GET, COLUMNS, "name")
     quota = quotas.quota(request.user)
+    rows = paged(namespaces.order_by(*order), request.GET)
+    _add_use(list(rows))
     context = {
-        "rows": paged(namespaces.order_by(*order), request.GET),
+        "rows": rows,
+        "host": settings.REGISTRY_ADDRESS,
         "sort": sort,
         "text": text,
         "quota": quota,
@@ -57,6 +62,19 @@ def listing(request: Request) -> HttpResponse:
         "tab": "namespaces",
     }
     return page(request, "namespaces/list.html", context, part="list")
+
+
+def _add_use(namespaces: list[Namespace]) -> None:
+    """Give each namespace its images' ``pulls``, their ``last_push``, and ``percent``: its storage, of the largest."""
+    images = Image.objects.filter(namespace__in=namespaces).order_by().values("namespace")
+    used = {
+        key: (pulls, pushed)
+        for key, pulls, pushed in images.values_list("namespace", Sum("pull_count"), Max("last_push_at"))
+    }
+    most = max((one.storage for one in namespaces), default=0)  # type: ignore[attr-defined]
+    for one in namespaces:
+        one.pulls, one.last_push = used.get(one.pk, (0, None))  # type: ignore[attr-defined]
+        one.percent = one.storage * 100 / most if most else 0  # type: ignore[attr-defined]
 
 
 @require_http_methods(["GET", "POST"])

@@ -108,15 +108,16 @@ def _current_page(request: HttpRequest) -> str | None:
         return None  # no address at all
 
 
-def came_from(request: HttpRequest, place: str) -> str:
-    """``place``, with search, sort and page as they were if it is there that a dialog was opened.
+def came_from(request: HttpRequest, place: str, *others: str) -> str:
+    """The page that a dialog was opened on, with search, sort and page as they were, if it is one of these.
 
-    :param place: an address of this site.
+    :param place: an address of this site, and the answer where the dialog was opened elsewhere.
+    :param others: more such addresses.
     """
     address = _current_page(request)
     if address and url_has_allowed_host_and_scheme(address, allowed_hosts=None):
         parts = urlsplit(address)
-        if not parts.netloc and parts.path == place:
+        if not parts.netloc and parts.path in (place, *others):
             return address
     return place
 

@@ -8,7 +8,7 @@ from typing import Any
 from whitenoise.storage import CompressedManifestStaticFilesStorage
 
 # In the order in which later rules win.
-STYLES = ("tokens", "base", "layout", "components", "dialogs", "forms", "tables", "details")
+STYLES = ("tokens", "base", "layout", "components", "menus", "dialogs", "forms", "tables", "details", "cards")
 STYLE_SHEET = "css/site.css"
 
 
