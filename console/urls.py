@@ -34,6 +34,7 @@ urlpatterns = [
     path("images/", home.my_images, name="images"),
     path("images/", include("console.images.urls")),
     path("namespaces/", include("console.ownership.urls")),
+    path("namespaces/", include("console.images.urls_namespace")),
     path("docker-hub/", include("console.official_images.urls")),
     path("", include("console.imports.urls")),
     path("", include("console.stars.urls")),

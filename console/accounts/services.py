@@ -146,6 +146,18 @@ def account_ids(usernames: Iterable[str]) -> dict[str, str]:
     return dict(found.values_list("username", "account__account_id"))
 
 
+def names_of(usernames: Iterable[str], reader: Account) -> dict[str, str]:
+    """The names of the people who have these user names at the registry.
+
+    :param reader: of whom nothing has to be asked.
+    """
+    names = {reader.registry_credential.username: reader.name} if reader.registry_credential else {}
+    if wanted := {username for username in usernames if username} - names.keys():
+        found = RegistryCredential.objects.filter(username__in=wanted)
+        names.update(found.values_list("username", "account__name"))
+    return names
+
+
 def check_username(account: Account, username: str) -> None:
     """Validate a user name for ``docker login``, and check that it is free.
 

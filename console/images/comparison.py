@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from console.images.config_details import Line, Details, Step
+from console.images.config_details import Details, Line, Step
 from console.repositories.models import Manifest
 from console.web.excerpts import Excerpt, excerpt, shorten
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -16,12 +17,20 @@ from console.repositories.models import Image, Manifest, Tag
 from console.repositories.models.image import address_in_registry
 from console.web.excerpts import shorten
 from console.web.fast_urls import address_of
-from console.web.templatetags.console import moment, number, short_digest, size
+from console.web.templatetags.console import (
+    ago,
+    breakable,
+    moment,
+    number,
+    relative_time,
+    short_digest,
+    size,
+)
 
 # Longest platform, in characters.
 _LONGEST = 40
-# Number of platforms in a row; the rest is only counted.
-_PLATFORMS_SHOWN = 3
+# Platforms that a tag's row names on hover.
+_PLATFORMS_SHOWN = 20
 
 
 class ShownImage(NamedTuple):
@@ -33,10 +42,12 @@ class ShownImage(NamedTuple):
     visibility: str
     tag_count: int
     size: int
+    pull_count: int
     last_push_at: datetime.datetime | None
     created_at: datetime.datetime
     star_count: int
     starred: bool
+    summary: str
 
     @classmethod
     def of(cls, image: Image) -> ShownImage:
@@ -44,29 +55,41 @@ class ShownImage(NamedTuple):
         return cls(*[getattr(image, name) for name in cls._fields])
 
 
-def image_row(image: ShownImage) -> dict[str, Any]:
-    """The texts of an image's row, without its star."""
+def image_row(image: ShownImage, pushed: str) -> dict[str, Any]:
+    """The texts of an image's row, without its star.
+
+    :param pushed: how long ago the last push was, in words.
+    """
     repository = image.full_name
     namespace, _slash, name = repository.partition("/")
     return {
         "key": str(image.pk),
         "repository": repository,
-        "name": name,
+        "name": breakable(name),
+        "summary": image.summary,
         "namespace": namespace,
         "public": image.visibility == Image.Visibility.PUBLIC,
         "type": str(Image.Visibility(image.visibility).label),
         "address": address_in_registry(repository),
         "page": address_of("image", repository),
+        "of_namespace": address_of("namespace", namespace),
+        "change_type": address_of("image-visibility", repository),
         "delete": address_of("image-delete", repository),
         "tags": number(image.tag_count),
+        "tags_unit": ngettext("tag", "tags", image.tag_count),
         "size": size(image.size),
-        "pushed": moment(image.last_push_at),
+        "pulls": number(image.pull_count),
+        "pulls_unit": ngettext("pull", "pulls", image.pull_count),
+        "pushed": relative_time(image.last_push_at, pushed),
         "created": moment(image.created_at),
     }
 
 
-def tag_row(image: Image, tag: Tag) -> dict[str, Any]:
-    """The texts of a tag's row; its manifest must be decorated (``console.images.tags.decorate``)."""
+def tag_row(image: Image, tag: Tag, people: Mapping[str, str]) -> dict[str, Any]:
+    """The texts of a tag's row; its manifest must be decorated (``console.images.tags.decorate``).
+
+    :param people: the names of the accounts that pushed, by their user names at the registry.
+    """
     manifest, repository = tag.manifest, image.repository
     page = address_of("tag", repository, tag.name)
     return {
@@ -82,16 +105,16 @@ def tag_row(image: Image, tag: Tag) -> dict[str, Any]:
         "artifact": manifest.kind == Manifest.Kind.ARTIFACT,
         "kind": manifest.kind_name,
         "artifact_type": manifest.artifact_type,
-        "platforms": [shorten(one, _LONGEST) for one in manifest.platforms[:_PLATFORMS_SHOWN]],
-        "more": f"+{len(manifest.platforms) - _PLATFORMS_SHOWN}" if len(manifest.platforms) > _PLATFORMS_SHOWN else "",
+        "platforms": ", ".join(shorten(one, _LONGEST) for one in manifest.platforms[:_PLATFORMS_SHOWN]),
+        "count": platform_count(manifest),
         "children": [_child(page, child) for child in manifest.children_shown],  # type: ignore[attr-defined]
         "children_more": _more(manifest.children_more),  # type: ignore[attr-defined]
         "children_page": address_of("manifest-part", repository, manifest.digest, "platforms"),
-        "manifests": _counted(manifest.shown_count),
         "size": size(manifest.size),
-        "pushed": moment(tag.pushed_at),
-        "pushed_by": tag.pushed_by,
-        "last_pull": moment(tag.last_pull),  # type: ignore[attr-defined]
+        "pushed": ago(tag.pushed_at),
+        "pushed_by": people.get(tag.pushed_by, tag.pushed_by),
+        "pushed_as": tag.pushed_by,
+        "last_pull": ago(tag.last_pull),  # type: ignore[attr-defined]
         "pulls": number(tag.pulls),  # type: ignore[attr-defined]
         "command": manifest_commands(repository, manifest, tag.name, tag.subject)[0].text,
         "copy": address_of("tag-copy", repository, tag.name),
@@ -99,8 +122,15 @@ def tag_row(image: Image, tag: Tag) -> dict[str, Any]:
     }
 
 
-def _counted(count: int) -> str:
-    return ngettext("%(number)s manifest", "%(number)s manifests", count) % {"number": number(count)}
+def platform_count(manifest: Manifest) -> str:
+    """An image's only platform by its name, several in number; an index that names none counts its manifests."""
+    count = len(manifest.platforms)
+    if manifest.kind != Manifest.Kind.INDEX and count == 1:
+        return shorten(manifest.platforms[0], _LONGEST)
+    if count:
+        return ngettext("%(number)s platform", "%(number)s platforms", count) % {"number": number(count)}
+    shown = manifest.shown_count
+    return ngettext("%(number)s manifest", "%(number)s manifests", shown) % {"number": number(shown)}
 
 
 def _more(count: int) -> str:

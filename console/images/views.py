@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from django.conf import settings
 from django.db.models import BigIntegerField, Count, Exists, OuterRef, QuerySet, Sum
 from django.db.models.functions import Coalesce
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
@@ -91,18 +93,46 @@ def _shown(found: Iterable[tuple[Any, ...]]) -> list[ShownImage | Image]:
 
 def listing(request: Request) -> HttpResponse:
     """The list of images (``console.home.my_images``)."""
+    context = _listed(request, Image.objects.visible_to(request.user), reverse("images"))
+    return page(request, "images/list.html", context, part="list")
+
+
+@require_GET
+@activated
+def namespace_images(request: Request, namespace: str) -> HttpResponse:
+    """A namespace's page: the list of its images."""
+    own = get_object_or_404(Namespace.objects.visible_to(request.user), name=namespace)
+    images = Image.objects.filter(namespace=own)
+    context = _listed(request, images, reverse("namespace", args=[own.name]), own)
+    return page(request, "images/namespace.html", context, part="list", frame="images/base_namespace.html")
+
+
+def _listed(
+    request: Request, images: QuerySet[Image], place: str, namespace: Namespace | None = None
+) -> dict[str, Any]:
+    """The context of a page with a list of images.
+
+    :param place: the page's URL.
+    :param namespace: the namespace of all these images, on the page of a namespace.
+    """
     overview = versions.overview(request.user)  # read first: later changes make the page reload
     quota = quotas.quota(request.user, images_used=overview.images)
-    images, total, chosen = _filtered(request, Image.objects.visible_to(request.user))
+    images, total, chosen = _filtered(request, images)
     sort, order = sorting(request.GET, search.SORTS, "-created")
     images = images.annotate(starred=starred_by(request.user)).order_by(*order)
-    if not any(chosen.values()):
+    if namespace is not None:
+        total = None  # the known total is the account's
+    elif not any(chosen.values()):
         total = overview.images
     rows = paged(images.values_list(*ShownImage._fields), request.GET, wide=True, total=total)
     rows.object_list = _shown(rows.object_list)
-    context = {
+    return {
         **chosen,
         "rows": rows,
+        "place": place,
+        "host": settings.REGISTRY_ADDRESS,
+        "namespace": namespace,
+        "create_query": f"?namespace={namespace.name}" if namespace else "",
         "version": overview.version,
         "sort": sort,
         "filtered": any(chosen.values()),
@@ -113,7 +143,6 @@ def listing(request: Request) -> HttpResponse:
         "section": "images",
         "tab": "images",
     }
-    return page(request, "images/list.html", context, part="list")
 
 
 @require_GET
@@ -189,6 +218,8 @@ def storage(request: Request, namespace: str) -> HttpResponse:
     images = Image.objects.filter(namespace=own)
     context = {
         "namespace": own,
+        "host": settings.REGISTRY_ADDRESS,
+        "tab": "storage",
         "shares": activity.storage_shares(images),
         "days": activity.last_days(DailyActivity.objects.filter(image__namespace=own)),
         **images.aggregate(images=Count("pk"), storage=Coalesce(Sum("size"), 0, output_field=BigIntegerField())),

@@ -103,7 +103,8 @@ def visibility(request: Request, repository: str) -> HttpResponse:
             if image.visibility == Image.Visibility.PUBLIC
             else _("The image is now private: only you can pull it."),
         )
-        return go(request, reverse("image-settings", args=[image.repository]))
+        settings_page = reverse("image-settings", args=[image.repository])
+        return go(request, came_from(request, settings_page, reverse("images"), *_lists([image])))
     context = {"form": form, "image": image, "other": other, "section": "images"}
     return dialog(
         request,
@@ -146,7 +147,12 @@ def _delete(request: Request, images: list[Image]) -> HttpResponse:
             services.mark_image_for_deletion(request.user, image)
     except ValidationError as problem:
         return _deletion_dialog(request, images, " ".join(problem.messages))
-    return go(request, came_from(request, reverse("images")))
+    return go(request, came_from(request, reverse("images"), *_lists(images)))
+
+
+def _lists(images: list[Image]) -> list[str]:
+    """The pages of namespaces that show these images."""
+    return [reverse("namespace", args=[name]) for name in {image.namespace.name for image in images}]
 
 
 @require_http_methods(["GET", "POST"])

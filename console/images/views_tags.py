@@ -10,6 +10,7 @@ from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_GET
 
 from console.accounts.requests import Request
+from console.accounts.services import names_of
 from console.images import parts
 from console.images import tags as tag_list
 from console.images.commands import manifest_commands
@@ -36,6 +37,7 @@ def tags(request: Request, repository: str) -> HttpResponse:
     context = {
         **image_context(request, image, "tags"),
         "rows": rows,
+        "people": names_of((tag.pushed_by for tag in rows), request.user),
         "sort": sort,
         "text": text,
         "filtered": bool(text),

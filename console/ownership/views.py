@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
+from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import ValidationError
-from django.db.models import BigIntegerField, Count, OuterRef, Subquery, Sum
+from django.db.models import BigIntegerField, Count, Max, OuterRef, Subquery, Sum
 from django.db.models.functions import Coalesce
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
@@ -17,6 +21,7 @@ from console.namespaces.models import Namespace
 from console.ownership import services
 from console.ownership.forms import NamespaceForm
 from console.repositories import quotas
+from console.repositories.models import Image
 from console.web.activated import activated
 from console.web.paging import paged
 from console.web.rendering import add_errors, dialog, go, page, search_text
@@ -30,25 +35,27 @@ COLUMNS = {"name": "name", "images": "image_total", "storage": "storage", "creat
 def listing(request: Request) -> HttpResponse:
     """List the account's namespaces, with their totals."""
     text = search_text(request.GET)
-    # Sums are computed only for the rows of the page, unless the list is sorted by them.
-    same = Namespace.objects.visible_to(request.user).filter(pk=OuterRef("pk")).order_by().values("pk")
+    sort, order = sorting(request.GET, COLUMNS, "name")
     namespaces = (
         Namespace.objects.visible_to(request.user)
         .select_related("new_owner")
-        .annotate(
-            image_total=Subquery(same.annotate(total=Count("images")).values("total")),
-            storage=Coalesce(
-                Subquery(same.annotate(total=Sum("images__size")).values("total")), 0, output_field=BigIntegerField()
-            ),
-            transfer_problem=services.transfer_problem(),
-        )
+        .annotate(transfer_problem=services.transfer_problem())
     )
+    # Sums are computed only for the rows of the page (_add_use), unless the list is sorted by them.
+    same = Namespace.objects.visible_to(request.user).filter(pk=OuterRef("pk")).order_by().values("pk")
+    if sort.endswith("images"):
+        namespaces = namespaces.annotate(image_total=Subquery(same.annotate(total=Count("images")).values("total")))
+    elif sort.endswith("storage"):
+        storage = Subquery(same.annotate(total=Sum("images__size")).values("total"))
+        namespaces = namespaces.annotate(storage=Coalesce(storage, 0, output_field=BigIntegerField()))
     if text:
         namespaces = namespaces.filter(name__icontains=text)
-    sort, order = sorting(request.GET, COLUMNS, "name")
     quota = quotas.quota(request.user)
+    rows = paged(namespaces.order_by(*order), request.GET)
+    _add_use(list(rows))
     context = {
-        "rows": paged(namespaces.order_by(*order), request.GET),
+        "rows": rows,
+        "host": settings.REGISTRY_ADDRESS,
         "sort": sort,
         "text": text,
         "quota": quota,
@@ -57,6 +64,21 @@ def listing(request: Request) -> HttpResponse:
         "tab": "namespaces",
     }
     return page(request, "namespaces/list.html", context, part="list")
+
+
+def _add_use(namespaces: Sequence[Any]) -> None:
+    """Add the totals of its images to each namespace, with one query.
+
+    ``image_total``, ``storage`` (bytes), ``pulls``, ``last_push``, and ``percent``: its storage, of the largest one's.
+    """
+    images = Image.objects.filter(namespace__in=namespaces).order_by().values("namespace")
+    totals = images.values_list("namespace", Count("pk"), Sum("size"), Sum("pull_count"), Max("last_push_at"))
+    found = {key: (count, int(size), int(pulls), pushed) for key, count, size, pulls, pushed in totals}
+    for one in namespaces:
+        one.image_total, one.storage, one.pulls, one.last_push = found.get(one.pk, (0, 0, 0, None))
+    most = max((one.storage for one in namespaces), default=0)
+    for one in namespaces:
+        one.percent = one.storage * 100 / most if most else 0
 
 
 @require_http_methods(["GET", "POST"])

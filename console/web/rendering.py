@@ -108,15 +108,16 @@ def _current_page(request: HttpRequest) -> str | None:
         return None  # not a URL
 
 
-def came_from(request: HttpRequest, place: str) -> str:
-    """``place``, with the query string (search, sort, page) if the dialog was opened on that page.
+def came_from(request: HttpRequest, place: str, *others: str) -> str:
+    """The page on which the dialog was opened, with its query string (search, sort, page), if it is one of these.
 
-    :param place: a URL of this site.
+    :param place: a URL of this site; the answer if the dialog was opened elsewhere.
+    :param others: more such URLs.
     """
     address = _current_page(request)
     if address and url_has_allowed_host_and_scheme(address, allowed_hosts=None):
         parts = urlsplit(address)
-        if not parts.netloc and parts.path == place:
+        if not parts.netloc and parts.path in (place, *others):
             return address
     return place
 

@@ -8,7 +8,7 @@ from typing import Any
 from whitenoise.storage import CompressedManifestStaticFilesStorage
 
 # In cascade order: later rules win.
-STYLES = ("tokens", "base", "layout", "components", "dialogs", "forms", "tables", "details", "help")
+STYLES = ("tokens", "base", "layout", "components", "menus", "dialogs", "forms", "tables", "details", "cards", "help")
 STYLE_SHEET = "css/site.css"
 
 

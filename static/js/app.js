@@ -3,13 +3,25 @@
   const localTimes = (root) => {
     // Swedish writes times as ISO 8601 does: short, sortable by eye, the same for everybody.
     const format = new Intl.DateTimeFormat("sv-SE", { dateStyle: "short", timeStyle: "short" });
-    for (const time of root.querySelectorAll("time[datetime]")) {
+    for (const time of root.querySelectorAll("time[datetime]:not([data-ago])")) {
       const moment = new Date(time.dateTime);
       if (!Number.isNaN(moment.valueOf())) time.textContent = format.format(moment);
     }
   };
 
-  // A form with ticked rows: its buttons work when something is ticked, and the box in the head ticks all.
+  // How long ago something was grows while a page is open: the first text in it, in the words that the server chose.
+  const PERIODS = [["year", 31_536_000], ["month", 2_592_000], ["day", 86_400], ["hour", 3600], ["minute", 60]];
+  const ages = new Intl.RelativeTimeFormat(document.documentElement.lang || "en");
+  const age = () => {
+    for (const time of document.querySelectorAll("time[data-ago]")) {
+      const seconds = (Date.now() - Date.parse(time.dateTime)) / 1000;
+      const [period, length] = PERIODS.find(([, length]) => seconds >= length) ?? [];
+      if (period && time.firstChild) time.firstChild.data = ages.format(-Math.floor(seconds / length), period);
+    }
+  };
+  setInterval(age, 60_000);
+
+  // A form with ticked rows: the bar with its buttons is shown while something is ticked; the box in the head ticks all.
   const refreshTicks = (form) => {
     const boxes = [...form.querySelectorAll("tbody input[type=checkbox]:not(:disabled)")];
     const ticked = boxes.filter((box) => box.checked).length;
@@ -18,9 +30,22 @@
       all.checked = boxes.length > 0 && ticked === boxes.length;
       all.indeterminate = ticked > 0 && ticked < boxes.length;
     }
-    for (const button of document.querySelectorAll(`button[form="${form.id}"][data-needs-ticks]`)) {
-      button.disabled = ticked === 0;
-    }
+    const bar = form.querySelector(".selection");
+    bar.classList.toggle("shown", ticked > 0);
+    bar.querySelector("[data-ticked]").textContent = String(ticked);
+  };
+
+  const untick = (form) => {
+    for (const box of form.querySelectorAll("input[type=checkbox]")) box.checked = false;
+    refreshTicks(form);
+    form.querySelector("thead input[type=checkbox]").focus();
+  };
+
+  // Menus are <details class="dropdown">. What stands in a closed one cannot have the focus: its button has it then.
+  const openMenus = () => document.querySelectorAll("details.dropdown[open]");
+  const focusOn = (element) => {
+    const menu = element?.closest("details.dropdown:not([open])");
+    (menu ? menu.querySelector("summary") : element)?.focus();
   };
 
   const prepare = (root) => {
@@ -31,14 +56,13 @@
   let opener = null;
 
   document.addEventListener("click", (event) => {
-    const target = event.target.closest("[data-close], [data-menu], [data-theme-switch]");
-    if (!target) {
-      for (const menu of document.querySelectorAll("details.account-menu[open]")) {
-        if (!menu.contains(event.target)) menu.open = false;
-      }
-      return;
+    for (const menu of openMenus()) {
+      if (!menu.contains(event.target) || event.target.closest(".menu [hx-get]")) menu.open = false;
     }
-    if (target.matches("[data-close]")) {
+    const target = event.target.closest("[data-close], [data-menu], [data-theme-switch], [data-clear]");
+    if (!target) return;
+    if (target.matches("[data-clear]")) untick(target.form);
+    else if (target.matches("[data-close]")) {
       const dialog = target.closest("dialog[open]");
       if (dialog) {
         event.preventDefault();
@@ -62,10 +86,16 @@
 
   document.addEventListener("keydown", (event) => {
     if (event.key !== "Escape") return;
-    for (const menu of document.querySelectorAll("details.account-menu[open]")) {
+    for (const menu of openMenus()) {
       menu.open = false;
       menu.querySelector("summary").focus();
     }
+  });
+
+  document.addEventListener("focusout", (event) => {
+    const menu = event.target.closest("details.dropdown[open]");
+    const next = event.relatedTarget;
+    if (menu && next && !menu.contains(next) && !next.matches("textarea")) menu.open = false;
   });
 
   document.addEventListener("change", (event) => {
@@ -92,7 +122,7 @@
       // The list that the opener stood in may have been replaced meanwhile.
       const address = opener?.getAttribute("hx-get");
       const twin = opener?.isConnected || !address ? opener : document.querySelector(`[hx-get="${CSS.escape(address)}"]`);
-      twin?.focus();
+      focusOn(twin);
     });
     dialog.showModal();
     // A question is read from its beginning; an error is shown where it is.

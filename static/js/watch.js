@@ -14,7 +14,8 @@
 
   // What tells an element from all others of its kind, before and after the list was replaced.
   const mark = (element) => {
-    const name = element.dataset.copy ?? element.getAttribute("href") ?? element.value ?? element.dataset.keep;
+    const named = element.localName === "summary" ? element.parentElement : element;
+    const name = named.dataset.copy ?? named.getAttribute("href") ?? named.value ?? named.dataset.keep;
     return name === undefined || name === null ? "" : `${element.localName} ${name}`;
   };
   const parts = (root, selector) => [...root.querySelectorAll(selector)];
@@ -38,7 +39,10 @@
     if (!held || !now) return;
     for (const box of parts(now, "tbody input[type=checkbox]")) box.checked = held.ticked.has(mark(box)) && !box.disabled;
     for (const details of parts(now, "details")) details.open = held.open.has(mark(details));
-    if (held.focused) parts(now, "a, button, input, summary").find((one) => mark(one) === held.focused)?.focus();
+    if (held.focused) {
+      const same = parts(now, "a, button, input, summary").filter((one) => mark(one) === held.focused);
+      same.find((one) => one.checkVisibility())?.focus();
+    }
     const wrap = now.querySelector(".table-wrap");
     if (wrap) wrap.scrollLeft = held.scroll;
     held = null;

@@ -7,7 +7,7 @@
     !element.closest(unseen) &&
     element.checkVisibility({ visibilityProperty: true }) &&
     !(element.closest("svg") && element.localName !== "svg") &&
-    !(element.closest("thead") && getComputedStyle(element.closest("thead")).clipPath !== "none");
+    ![element.closest("thead"), element.closest("th")].some((head) => head && getComputedStyle(head).clipPath !== "none");
   const describe = (element) => {
     const parts = [];
     for (let one = element; one && one !== document.body && parts.length < 4; one = one.parentElement) {

@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.support.browser import REGISTRY_PASSWORD
+from tests.support.browser_user import unfold_all
 from tests.support.hub_api import Hub, image, platform, tag
 from tests.support.stack import wait_until
 
@@ -105,21 +106,18 @@ def test_no_page_breaks_the_policy(person, pusher, stack, hub, unique):
     ):  # fmt: skip
         ann.go(path)
         expect(page.locator("h1, h2").first).to_be_visible()
-        for summary in page.locator("main summary").all():
-            summary.click()
+        unfold_all(page)
     ann.go("/docker-hub/")
     expect(page.get_by_role("link", name="debian")).to_be_visible()
 
     for path, name in (
         ("/images/", "Create"), ("/images/", "Import"), ("/images/", "Usage guide"), ("/images/", "Reset password"),
         ("/namespaces/", "Create"), ("/images/", f"Delete {team}/web/app"), (f"{start}-/tags/", "Delete v1"),
-        (f"{start}-/tags/", "Copy v1"),
+        (f"{start}-/tags/", "Copy to… v1"),
         (f"{start}-/settings/", "Make public"), ("/account/tokens/", "Create"),
     ):  # fmt: skip
         ann.go(path)
-        page.get_by_role("button", name=name, exact=True).or_(
-            page.get_by_role("link", name=name, exact=True)
-        ).first.click()
+        ann.press(name)
         expect(page.get_by_role("dialog")).to_be_visible()
         page.keyboard.press("Escape")
         expect(page.get_by_role("dialog")).to_have_count(0)

@@ -121,6 +121,7 @@ CUT = "{ display: 'block', inlineSize: '4rem', overflow: 'hidden', whiteSpace: '
 def test_in_a_dialog(opened):
     """The notice is above the dialog, in its order of focus, and Escape closes the notice alone."""
     page = opened("/images/", BOTH_FAIL, viewport={"width": 390, "height": 844})
+    page.locator("summary", has_text="More").click()
     page.get_by_role("button", name="Usage guide").click()
     dialog = page.get_by_role("dialog")
     button = dialog.locator("[data-copy]").nth(2)

@@ -8,6 +8,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from tests.support.browser import CONSOLE_PASSWORD, REGISTRY_PASSWORD
+from tests.support.browser_user import unfold_all
 from tests.support.pushed_images import push_image, push_index
 from tests.support.stack import wait_until
 
@@ -47,7 +48,7 @@ def test_the_walk(person, pusher, unique):
     ann.go(f"/images/{team}/web/app/-/tags/")
     wait_until(lambda: page.reload() and page.get_by_role("cell", name="v1", exact=True).count(), "the tag shows")
     expect(page.get_by_text(pushed.digest.partition(":")[2][:12])).to_be_visible()
-    expect(page.get_by_text(f"by {ann.account_id}")).to_be_visible()
+    expect(page.get_by_text("by Ann")).to_be_visible()
 
     ann.delete_image(f"{team}/web/app")
     ann.wait_until_gone(f"{team}/web/app")
@@ -90,7 +91,7 @@ def test_delete_asks_for_the_name_above_ten_tags(person, pusher, unique):
     wait_until(
         lambda: ann.page.reload() and ann.page.get_by_role("cell", name="12", exact=True).count(), "twelve tags show"
     )
-    ann.row(f"{team}/app").get_by_role("button", name=re.compile("Delete")).click()
+    ann.press(f"Delete {team}/app")
     dialog = ann.page.get_by_role("dialog", name="Delete Image Repository")
     expect(dialog.get_by_text(re.compile("12 tags and .* cannot be recovered"))).to_be_visible()
     dialog.get_by_role("textbox").fill("something else")
@@ -108,11 +109,17 @@ def test_ticked_rows_and_keyboard(person, pusher, unique):
     for name in ("one", "two", "three"):
         ann.create_image(name, team)
     ann.go("/images/?sort=name")
-    delete = page.locator(".toolbar").get_by_role("button", name="Delete")
-    expect(delete).to_be_disabled()
+    selection = page.get_by_role("group", name="Selected rows")
+    delete = selection.get_by_role("button", name="Delete")
+    expect(delete).to_be_hidden()
     page.get_by_label(f"Select {team}/one").check()
     page.get_by_label(f"Select {team}/two").check()
-    expect(delete).to_be_enabled()
+    expect(selection.get_by_role("status")).to_have_text("2 selected")
+    selection.get_by_role("button", name="Clear").click()
+    expect(delete).to_be_hidden()
+    expect(page.get_by_label("Select all images on this page")).to_be_focused()
+    page.get_by_label(f"Select {team}/one").check()
+    page.get_by_label(f"Select {team}/two").check()
     delete.focus()
     page.keyboard.press("Enter")
     dialog = page.get_by_role("dialog", name="Delete Image Repository")
@@ -140,7 +147,7 @@ def test_reset_password(person, pusher, unique, stack):
         return {response.status_code for response in asked}
 
     assert answers(REGISTRY_PASSWORD) == {200}
-    page.get_by_role("button", name="Reset password").click()
+    ann.press("Reset password")
     dialog = page.get_by_role("dialog", name="Reset password")
     expect(dialog.get_by_label("User name")).to_have_value(ann.account_id)
     dialog.get_by_role("button", name="Reset password").click()
@@ -208,13 +215,13 @@ def test_without_script(person, pusher, unique):
         "the tags show",
     )
     page.get_by_label("Select v1").check()
-    page.locator(".toolbar").get_by_role("button", name="Delete").click()
+    page.locator(".selection").get_by_role("button", name="Delete").click()
     page.get_by_role("button", name="OK").click()
     expect(page.get_by_label("Select v2")).to_be_visible()  # the form's own answer, before anything is loaded again
     wait_until(lambda: page.reload() and not page.get_by_label("Select v1").count(), "the tag goes")
     assert page.get_by_label("Select v2").count()
     ann.go("/images/")
-    ann.row(f"{team}/app").get_by_role("button", name=re.compile("Delete")).click()
+    ann.press(f"Delete {team}/app")
     page.get_by_role("button", name="OK").click()
     expect(page.get_by_role("button", name="OK")).to_have_count(0)
     expect(page.get_by_role("heading", name="My Images", exact=True)).to_be_visible()
@@ -251,7 +258,7 @@ def test_nobody_is_shut_out(person, pusher, registry_of, theme, width, unique):
 
     def look_at_dialog(path, name):
         ann.go(path)
-        page.locator("main").get_by_role("button", name=name, exact=True).first.click()
+        ann.press(name)
         expect(page.get_by_role("dialog")).to_be_visible()
         look(f"dialog {name}")
 
@@ -274,15 +281,14 @@ def test_nobody_is_shut_out(person, pusher, registry_of, theme, width, unique):
         "/images/", "/images/?q=nothing", "/namespaces/", "/docker-hub/", "/account/", "/account/password/",
         f"/images/{repository}/", f"/images/{repository}/-/tags/", f"/images/{repository}/-/settings/",
         f"/images/{repository}/-/commands/", f"/images/{repository}/-/compare/?from=v1&to=multi",
-        f"/images/{repository}/-/compare/?from=v1",
+        f"/images/{repository}/-/compare/?from=v1", f"/namespaces/{team}/",
         f"/images/{repository}/-/tags/multi/", f"/images/{repository}/-/tags/v1/", f"/images/-/storage/{team}/",
         f"/images/{repository}/-/manifests/{children[0].digest}/", f"/images/{repository}/-/describe/",
         "/images/-/create/", "/namespaces/-/create/", "/images/-/guide/", "/activation/password/",
         "/images/none/there/",
     ):  # fmt: skip
         ann.go(path)
-        for summary in page.locator("main summary").all():
-            summary.click()
+        unfold_all(page)
         look(path)
     for path, name in (
         ("/images/", "Create"),
@@ -291,7 +297,7 @@ def test_nobody_is_shut_out(person, pusher, registry_of, theme, width, unique):
         ("/namespaces/", "Create"),
         ("/images/", f"Delete {repository}"),
         (f"/images/{repository}/-/tags/", "Delete v1"),
-        (f"/images/{repository}/-/tags/", "Copy multi"),
+        (f"/images/{repository}/-/tags/", "Copy to… multi"),
         (f"/images/{repository}/-/settings/", "Make private"),
         (f"/images/{repository}/-/settings/", "Delete image"),
     ):

@@ -96,15 +96,11 @@ def commands(walker, repository, client):
 
 
 def copied(walker, repository, tag):
-    """What the copy button of a tag's row gives, once the row is there."""
+    """The pull command that the menu of a tag's row copies, once the row is there."""
     walker.go(f"/images/{repository}/-/tags/")
     row = walker.page.get_by_role("row").filter(has=walker.page.get_by_label(f"Select {tag}"))
     wait_until(lambda: walker.page.reload() and row.count(), f"{repository}:{tag} shows", 60)
-    return (
-        row.get_by_label("Pull command")
-        .or_(row.locator("[data-label='Pull command'] [data-copy]"))
-        .get_attribute("data-copy")
-    )
+    return row.get_by_role("button", name="Copy pull command", include_hidden=True).get_attribute("data-copy")
 
 
 def logged_in(run, line):

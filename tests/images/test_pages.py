@@ -8,7 +8,7 @@ from django.test.utils import CaptureQueriesContext
 
 from console.repositories.models import Image, ImageDeletion, Tag
 from console.repositories.totals import refresh_totals
-from tests.support.factories import ImageFactory, ManifestFactory, NamespaceFactory, TagFactory
+from tests.support.factories import ActivatedAccountFactory, ImageFactory, ManifestFactory, NamespaceFactory, TagFactory
 from tests.support.responses import HTMX, text_of
 
 pytestmark = pytest.mark.django_db
@@ -205,12 +205,27 @@ class TestImage:
         )
         TagFactory(image=image, name="v2", state="deleting", problem="The registry does not answer.")
         text = text_of(client.get("/images/team/app/-/tags/"))
-        assert "by ann" in text
+        assert "by ann" in text, "a user name without an account"
         assert "linux/s390x" in text
         assert f"docker pull {image.address}:v1" in text
         assert "The registry does not answer." in text
         assert "v1" not in text_of(client.get("/images/team/app/-/tags/?q=v2", headers={**HTMX, "HX-Target": "tags"}))
         assert "No tags match “zzz”" in text_of(client.get("/images/team/app/-/tags/?q=zzz"))
+
+    def test_who_pushed_has_a_name(self, client, ann, team):
+        other = ActivatedAccountFactory(name="Ben", credential__username="ben-1")
+        image = ImageFactory(namespace=team, name="app")
+        TagFactory(image=image, name="v1", pushed_by=ann.account_id)
+        TagFactory(image=image, name="v2", pushed_by=other.registry_credential.username)
+        text = text_of(client.get("/images/team/app/-/tags/"))
+        assert f'title="{ann.account_id}">by Ann<' in text
+        assert 'title="ben-1">by Ben<' in text
+
+    def test_a_row_has_the_first_line_of_the_description(self, client, team):
+        ImageFactory(namespace=team, name="app", description="# Head\n\nWhat *it* <is>\nand more")
+        text = text_of(client.get("/images/"))
+        assert '<span class="summary" title="What it &lt;is&gt;">What it &lt;is&gt;</span>' in text
+        assert "and more" not in text
 
     def test_info_and_description(self, client, team):
         ImageFactory(namespace=team, name="app", description="# Head\n<script>alert(1)</script>")

@@ -189,6 +189,7 @@ CONSOLE = [
     Row("images/-/version/", GET=activated("200")),
     Row("images/-/guide/", GET=activated("200")),
     Row("images/-/storage/<namespace:namespace>/", GET=owner("200")),
+    Row("namespaces/<namespace:namespace>/", GET=owner("200")),
     Row(_IMAGE, GET=owner("200")),
     Row(f"{_IMAGE}-/info/", GET=owner("302 {image_at}")),
     Row(f"{_IMAGE}-/settings/", GET=owner("200")),

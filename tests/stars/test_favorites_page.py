@@ -45,7 +45,7 @@ def all_kinds(ann, public, own, official):
 
 
 def names(client, query=""):
-    return re.findall(r'data-label="Name"><a href="[^"]+"[^>]*>([^<]+)</a>', text_of(client.get(f"/favorites/{query}")))
+    return re.findall(r'class="name"><a href="[^"]+" title="([^"]+)"', text_of(client.get(f"/favorites/{query}")))
 
 
 def test_all_kinds_in_one_list(client, all_kinds):

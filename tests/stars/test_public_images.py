@@ -207,7 +207,7 @@ class TestImage:
 
     def test_search_and_sort(self, client, image):
         def tags(query):
-            return re.findall(r'class="name" data-label="Name">([\w.]+)<', text_of(client.get(f"{path}{query}")))
+            return re.findall(r'class="cut" title="([\w.]+)"', text_of(client.get(f"{path}{query}")))
 
         path = "/public-images/shop/web/"
         assert tags("") == ["v1", "v0"]

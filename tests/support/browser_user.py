@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import re
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
+
+
+def unfold_all(page: Page) -> None:
+    """Open every menu and every folded list of the page."""
+    page.evaluate("for (const one of document.querySelectorAll('main details')) one.open = true")
 
 
 class BrowserUser:
@@ -55,17 +60,27 @@ class BrowserUser:
         expect(page.get_by_role("heading", name=name, exact=True)).to_be_visible()
 
     def row(self, repository: str):
+        """The row of an image in the list: its name may have a summary under it."""
         namespace, _, name = repository.partition("/")
-        cell = self.page.get_by_role("cell", name=name, exact=True)
+        cell = self.page.get_by_role("cell").filter(has=self.page.get_by_text(name, exact=True))
         return (
             self.page.get_by_role("row")
             .filter(has=cell)
             .filter(has=self.page.get_by_role("cell", name=namespace, exact=True))
         )
 
+    def press(self, name: str | re.Pattern[str], within: Locator | None = None) -> None:
+        """Press a button by its whole name; one that stands in a menu, after opening that."""
+        scope = within or self.page.locator("main")
+        button = scope.get_by_role("button", name=name, exact=True, include_hidden=True).first
+        menu = button.locator("xpath=ancestor::details[contains(@class, 'dropdown')]")
+        if menu.count():
+            menu.locator("> summary").click()
+        button.click()
+
     def delete_image(self, repository: str, type_name: bool = False) -> None:
         self.go("/images/")
-        self.row(repository).get_by_role("button", name=re.compile("Delete")).click()
+        self.press(f"Delete {repository}")
         dialog = self.page.get_by_role("dialog", name="Delete Image Repository")
         expect(dialog.get_by_text("Delete all tags of the image")).to_be_visible()
         if type_name:

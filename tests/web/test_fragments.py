@@ -25,7 +25,7 @@ def dictionaries(texts="", flags="", lists=None, **more):
 
 SIZES = st.lists(dictionaries("size address", "here"), max_size=len(PAGE_SIZES))
 TEMPLATES = {
-    "components/_copy.html": dictionaries("text label"),
+    "components/_copy.html": dictionaries("text label of", "shown"),
     "components/_sort.html": dictionaries("name query label", "numeric ascending descending"),
     "components/_pager.html": dictionaries(
         "total first previous following last",
@@ -39,13 +39,14 @@ TEMPLATES = {
     ),
     "favorites/_star.html": dictionaries("address id repository stars", "starred head bare"),
     "images/_image_row.html": dictionaries(
-        "key repository name namespace type address page delete tags size pushed created star", "public"
+        "key repository name summary namespace of_namespace type address page change_type delete tags tags_unit size"
+        " pulls pulls_unit pushed created star",
+        "public",
     ),
     "images/_tag_row.html": dictionaries(
-        "name page problem digest short_digest artifact_type more manifests size pushed pushed_by last_pull pulls"
-        " command copy delete",
+        "name page problem digest short_digest artifact_type kind platforms count children_more children_page size"
+        " pushed pushed_by pushed_as last_pull pulls command copy delete",
         "missing deleting image_deleting artifact",
-        platforms=st.lists(TEXTS, max_size=3),
         children=st.lists(dictionaries("platform digest page label size attached"), max_size=3),
         attached=dictionaries("count first", all=st.lists(dictionaries("kind digest page size"), max_size=2)),
     ),

@@ -29,6 +29,7 @@ LISTS = {
     "import": ("/images/-/import/", 5),
     "official-image-copy": ("/docker-hub/official0/-/tags/v0/copy/", 6),
     "namespaces": ("/namespaces/?size=100", 6),
+    "namespace": ("/namespaces/team/?size=100", 9),
     "namespace-storage": ("/images/-/storage/team/", 7),
     "docker-hub": ("/docker-hub/?size=100", 6),
     "official-image": ("/docker-hub/official0/?size=100", 10),

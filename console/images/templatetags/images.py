@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 import functools
+from collections.abc import Mapping
 from typing import Any
 
 from django import template
@@ -11,10 +13,11 @@ from django.urls import get_script_prefix
 from django.utils.translation import get_language
 
 from console.images import rows
-from console.repositories.models import Image, Tag
+from console.repositories.models import Image, Manifest, Tag
 from console.stars.services import mark
 from console.stars.templatetags.stars import image_star
 from console.web import fragments
+from console.web.templatetags.console import elapsed
 
 register = template.Library()
 # Limit of the cache of image rows, of about two kilobytes each.
@@ -29,17 +32,27 @@ def image_row(context: Any, image: Image | rows.ShownImage) -> str:
     if isinstance(image, Image):
         mark(context["request"].user, [image])
         image = rows.ShownImage.of(image)
-    return _image_row(image, get_language(), get_script_prefix())
+    pushed = elapsed(image.last_push_at, datetime.datetime.now(datetime.UTC))
+    return _image_row(image, pushed, get_language(), get_script_prefix())
 
 
 @functools.lru_cache(maxsize=_CACHED_ROWS)
-def _image_row(image: rows.ShownImage, _language: str | None, _prefix: str) -> str:
+def _image_row(image: rows.ShownImage, pushed: str, _language: str | None, _prefix: str) -> str:
     """Depends only on its arguments, so that it can be cached."""
     star = image_star(image.pk, image.full_name, image.starred, image.star_count, "bare")
-    return fragments.render("images/_image_row.html", {**rows.image_row(image), "star": star})
+    return fragments.render("images/_image_row.html", {**rows.image_row(image, pushed), "star": star})
+
+
+@register.filter
+def platform_count(manifest: Manifest) -> str:
+    """The manifest's only platform by its name, several in number."""
+    return rows.platform_count(manifest)
 
 
 @register.simple_tag
-def tag_row(image: Image, tag: Tag) -> str:
-    """The row of a tag in the list of the image's tags."""
-    return fragments.render("images/_tag_row.html", rows.tag_row(image, tag))
+def tag_row(image: Image, tag: Tag, people: Mapping[str, str]) -> str:
+    """The row of a tag in the list of the image's tags.
+
+    :param people: the names of those who pushed, by their user names at the registry.
+    """
+    return fragments.render("images/_tag_row.html", rows.tag_row(image, tag, people))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import functools
+import re
 from typing import Any
 
 from django import template
@@ -11,6 +12,7 @@ from django.core.paginator import Paginator
 from django.http import QueryDict
 from django.urls import get_script_prefix
 from django.utils.formats import number_format
+from django.utils.html import escape
 from django.utils.safestring import SafeString
 from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
@@ -18,7 +20,6 @@ from heroicons.templatetags.heroicons import heroicon_mini, heroicon_outline, he
 
 from console.web import fragments
 from console.web.keyset import KeysetPage
-from console.web.markdown import first_line as read_first_line
 from console.web.markdown import render_markdown
 from console.web.paging import NOWHERE, PAGE_SIZES, address_with
 
@@ -66,6 +67,68 @@ def moment(value: datetime.datetime | None) -> str:
     return SafeString(f'<time datetime="{exact}" title="{day} {time} UTC">{day} {time[:5]}</time>')  # nosec B703
 
 
+_PERIODS = (("year", 31_536_000), ("month", 2_592_000), ("day", 86_400), ("hour", 3_600), ("minute", 60))
+
+
+def elapsed(value: datetime.datetime | None, now: datetime.datetime) -> str:
+    """How long ago ``value`` was, in one word and a number: ``3 hours ago``; ``Never`` for ``None``."""
+    if value is None:
+        return _("Never")
+    seconds = int((now - value).total_seconds())
+    for period, length in _PERIODS:
+        if seconds >= length:
+            return _elapsed(period, seconds // length, get_language())
+    return _("just now")
+
+
+@functools.lru_cache(maxsize=1024)
+def _elapsed(period: str, count: int, language: str | None) -> str:
+    if period == "year":
+        words = ngettext("%(count)s year ago", "%(count)s years ago", count)
+    elif period == "month":
+        words = ngettext("%(count)s month ago", "%(count)s months ago", count)
+    elif period == "day":
+        words = ngettext("%(count)s day ago", "%(count)s days ago", count)
+    elif period == "hour":
+        words = ngettext("%(count)s hour ago", "%(count)s hours ago", count)
+    else:
+        words = ngettext("%(count)s minute ago", "%(count)s minutes ago", count)
+    return words % {"count": count}
+
+
+@register.filter
+def ago(value: datetime.datetime | None) -> str:
+    """A time relative to now, with the exact UTC on hover and for screen readers."""
+    return relative_time(value, elapsed(value, datetime.datetime.now(datetime.UTC)))
+
+
+def relative_time(value: datetime.datetime | None, words: str) -> str:
+    """The same where the words are known, as ``elapsed`` gives them."""
+    if value is None:
+        return SafeString(f'<span class="muted">{escape(words)}</span>')  # nosec B703
+    exact = value.astimezone(datetime.UTC).isoformat(timespec="seconds")
+    utc = f"{exact[:10]} {exact[11:19]} UTC"
+    # Two pieces of text: a script keeps the first one up to date (static/js/app.js).
+    shown = f'{escape(words)}<span class="hidden">, {utc}</span>'
+    return SafeString(f'<time datetime="{exact}" title="{utc}" data-ago>{shown}</time>')  # nosec B703
+
+
+_SEPARATORS = re.compile(r"[/._-]+(?=[^/._-])")
+
+
+@register.filter
+def breakable(name: str) -> str:
+    """A name that may break after its separators, and nowhere inside a word."""
+    return SafeString(_SEPARATORS.sub(r"\g<0><wbr>", escape(name)))  # nosec B703
+
+
+@register.simple_tag
+def repository_name(repository: str) -> str:
+    """``namespace/name``, the namespace less prominent; it may break after separators alone."""
+    namespace, _slash, name = repository.partition("/")
+    return SafeString(f'<span class="muted">{escape(namespace)}/</span><wbr>{breakable(name)}')  # nosec B703
+
+
 @register.filter
 def short_digest(digest: str) -> str:
     """The first twelve digits, as Docker shows an ID."""
@@ -76,12 +139,6 @@ def short_digest(digest: str) -> str:
 def markdown(text: str) -> SafeString:
     """Markdown as sanitised HTML."""
     return render_markdown(text)
-
-
-@register.filter
-def first_line(text: str) -> str:
-    """The first line of a Markdown text, without its syntax."""
-    return read_first_line(text)
 
 
 _ICONS = {"mini": heroicon_mini, "outline": heroicon_outline, "solid": heroicon_solid}
@@ -99,9 +156,13 @@ def icon(style: str, name: str, size: int) -> str:
 
 
 @register.simple_tag
-def copy(text: str, label: str = "") -> str:
-    """A button that copies ``text``; ``label`` is its text for screen readers."""
-    return fragments.render("components/_copy.html", {"text": text, "label": label or _("Copy %s") % text})
+def copy(text: str, label: str = "", of: str = "") -> str:
+    """A button that copies ``text``; ``label`` is its text for screen readers.
+
+    :param of: what the text belongs to, for screen readers; with it the label is shown.
+    """
+    values = {"text": text, "label": label or _("Copy %s") % text, "of": of, "shown": bool(of)}
+    return fragments.render("components/_copy.html", values)
 
 
 @register.inclusion_tag("components/_field.html")
