@@ -21,7 +21,8 @@ from console.namespaces.models import Namespace
 from console.repositories import quotas, services
 from console.repositories.models import Image, Tag
 from console.web.activated import activated
-from console.web.rendering import add_errors, came_from, dialog, go, page
+from console.web.rendering import add_errors, came_from, dialog, go, page, refuse_typed
+from console.web.templatetags.console import number, size
 
 # Deleting more tags requires typing the name.
 MOST_WITHOUT_TYPING = 10
@@ -122,6 +123,7 @@ def _deletion_dialog(request: Request, images: list[Image], problem: str) -> Htt
         "tags": tags,
         "bytes": sum(image.size for image in images),
         "to_type": _to_type(images),
+        "counted": len(images) > 1,
         "problem": problem,
         "section": "images",
     }
@@ -139,15 +141,28 @@ def _delete(request: Request, images: list[Image]) -> HttpResponse:
     to_type = _to_type(images)
     if request.method != "POST":
         return _deletion_dialog(request, images, "")
-    typed = request.POST.get("typed", "").strip()
-    if to_type and typed not in {to_type, images[0].repository if len(images) == 1 else to_type}:
-        return _deletion_dialog(request, images, _("Type “%s” to confirm.") % to_type)
+    if problem := refuse_typed(request, to_type, *([images[0].repository] if len(images) == 1 else [])):
+        return _deletion_dialog(request, images, problem)
     try:
         for image in images:
             services.mark_image_for_deletion(request.user, image)
     except ValidationError as problem:
         return _deletion_dialog(request, images, " ".join(problem.messages))
+    messages.success(request, _deleting(images))
     return go(request, came_from(request, reverse("images"), *_lists(images)))
+
+
+def _deleting(images: list[Image]) -> str:
+    """The notice that these are being deleted, with what that deletes."""
+    tags = sum(image.tag_count for image in images)
+    if len(images) == 1:
+        what = images[0].repository
+    else:
+        what = ngettext("%(number)s image", "%(number)s images", len(images)) % {"number": number(len(images))}
+    text = ngettext(
+        "Deleting %(what)s, %(number)s tag, %(storage)s.", "Deleting %(what)s, %(number)s tags, %(storage)s.", tags
+    )
+    return text % {"what": what, "number": number(tags), "storage": size(sum(image.size for image in images))}
 
 
 def _lists(images: list[Image]) -> list[str]:
@@ -167,7 +182,7 @@ def delete(request: Request, repository: str) -> HttpResponse:
 def delete_many(request: Request) -> HttpResponse:
     """Delete the selected images."""
     ticked = (request.POST if request.method == "POST" else request.GET).getlist("image")[:_MOST_AT_ONCE]
-    numbers = {int(number) for number in ticked if number.isascii() and number.isdigit() and len(number) < 19}
+    numbers = {int(key) for key in ticked if key.isascii() and key.isdigit() and len(key) < 19}
     images = list(
         Image.objects.visible_to(request.user)
         .select_related("namespace__owner")
@@ -198,18 +213,11 @@ def tags_delete(request: Request, repository: str) -> HttpResponse:
             messages.info(request, _("Select the tags to delete first."))
             return go(request, reverse("image-tags", args=[repository]))
         raise Http404
+    to_type = image.name if len(tags) > MOST_WITHOUT_TYPING else ""
     problem = ""
     if request.method == "POST":
-        try:
-            going = services.mark_tags_for_deletion(request.user, image, [tag.name for tag in tags])
-        except ValidationError as error:
-            problem = " ".join(error.messages)
-        else:
-            count = len(going)
-            messages.info(
-                request,
-                ngettext("Deleting %(count)d tag.", "Deleting %(count)d tags.", count) % {"count": count},
-            )
+        problem = refuse_typed(request, to_type, image.repository) or _mark_tags(request, image, tags)
+        if not problem:
             return go(request, came_from(request, reverse("image-tags", args=[repository])))
     going_names = {tag.name for tag in tags}
     staying = Tag.objects.filter(image=image, manifest__in=[tag.manifest_id for tag in tags]).exclude(
@@ -224,7 +232,20 @@ def tags_delete(request: Request, repository: str) -> HttpResponse:
         "staying": list(staying.order_by("sort_key").values_list("name", flat=True)[:_MOST_NAMED]),
         "unnamed": max(total - _MOST_NAMED, 0),
         "attached": number_attached(image, gone, going_names),
+        "to_type": to_type,
+        "counted": False,
         "problem": problem,
         "section": "images",
     }
     return dialog(request, "images/tags_delete.html", _("Delete tags"), context, invalid=bool(problem))
+
+
+def _mark_tags(request: Request, image: Image, tags: list[Tag]) -> str:
+    """Mark tags for deletion, with a notice; returns why not, or nothing."""
+    try:
+        going = services.mark_tags_for_deletion(request.user, image, [tag.name for tag in tags])
+    except ValidationError as error:
+        return " ".join(error.messages)
+    text = ngettext("Deleting %(count)s tag of %(image)s.", "Deleting %(count)s tags of %(image)s.", len(going))
+    messages.success(request, text % {"count": number(len(going)), "image": image.repository})
+    return ""

@@ -24,7 +24,7 @@ from console.repositories import quotas
 from console.repositories.models import Image
 from console.web.activated import activated
 from console.web.paging import paged
-from console.web.rendering import add_errors, dialog, go, page, search_text
+from console.web.rendering import add_errors, dialog, go, page, refuse_typed, search_text
 from console.web.sorting import sorting
 
 COLUMNS = {"name": "name", "images": "image_total", "storage": "storage", "created": "created_at"}
@@ -103,14 +103,17 @@ def create(request: Request) -> HttpResponse:
 def delete(request: Request, name: str) -> HttpResponse:
     """Delete a namespace without images."""
     namespace = get_object_or_404(Namespace.objects.visible_to(request.user), name=name)
+    images = namespace.images.count()
     problem = ""
     if request.method == "POST":
-        try:
-            services.delete_namespace(request.user, namespace)
-        except ValidationError as error:
-            problem = " ".join(error.messages)
-        else:
-            messages.success(request, _("Deleted the namespace “%s”.") % name)
-            return go(request, reverse("namespaces"))
-    context = {"namespace": namespace, "images": namespace.images.count(), "problem": problem, "section": "images"}
+        problem = "" if images else refuse_typed(request, name)
+        if not problem:
+            try:
+                services.delete_namespace(request.user, namespace)
+            except ValidationError as error:
+                problem = " ".join(error.messages)
+            else:
+                messages.success(request, _("Deleted the namespace “%s”.") % name)
+                return go(request, reverse("namespaces"))
+    context = {"namespace": namespace, "images": images, "problem": problem, "counted": False, "section": "images"}
     return dialog(request, "namespaces/delete.html", _("Delete Namespace"), context, invalid=bool(problem))

@@ -122,6 +122,18 @@ def came_from(request: HttpRequest, place: str, *others: str) -> str:
     return place
 
 
+def refuse_typed(request: HttpRequest, to_type: str, *others: str) -> str:
+    """Why a deletion is not confirmed yet: the text that has to be typed was not (``components/_typed.html``).
+
+    :param to_type: the text; empty where nothing has to be typed.
+    :param others: longer forms of it that count too.
+    :return: a sentence, or nothing.
+    """
+    if not to_type or request.POST.get("typed", "").strip() in (to_type, *others):
+        return ""
+    return _("Type “%s” to confirm.") % to_type
+
+
 def add_errors(form: BaseForm, problem: ValidationError) -> None:
     """Add a service's validation error to the form: to its field, or to the form if it has no such field."""
     if not hasattr(problem, "error_dict"):

@@ -25,6 +25,12 @@ window.notices = (() => {
     return shown;
   };
 
+  // Says that something is finished that took a while.
+  const done = (what) => {
+    toast("done").querySelector("[data-title]").textContent = what;
+    announce(what);
+  };
+
   const words = () => document.body.dataset;
 
   // Our error pages are a heading and a sentence. Another program's, such as a proxy's, says nothing that helps.
@@ -50,5 +56,5 @@ window.notices = (() => {
     if (asked(event)) document.querySelector(".toast")?.remove();
   });
 
-  return { announce, fail, toast };
+  return { announce, done, fail, toast };
 })();

@@ -48,6 +48,17 @@
     held = null;
   });
 
+  // A row that was being deleted says so when it is gone, unless the reader has turned to other rows.
+  const deletions = () => new Map(parts(document, "[data-deleted]").map((row) => [row.id, row.dataset.deleted]));
+  let deleting = deletions();
+  const tellDeleted = (event) => {
+    const byReader = event.detail.requestConfig?.triggeringEvent?.isTrusted;
+    const gone = [...deleting].filter(([id]) => !byReader && !document.getElementById(id));
+    deleting = deletions();
+    for (const [, text] of gone) notices.done(text);
+  };
+  for (const name of ["htmx:afterSettle", "htmx:afterRequest"]) document.addEventListener(name, tellDeleted);
+
   // A press that begins on a row ends on the same row, or it is no click: while a button is down nothing is replaced.
   let pressed = false;
   let owed = false;

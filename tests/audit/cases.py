@@ -242,7 +242,7 @@ def _(w):
 @case(ADDRESSES, "namespace-delete")
 def _(w):
     other = NamespaceFactory(owner=w.ann)
-    w.post(f"/namespaces/{other.name}/-/delete/")
+    w.post(f"/namespaces/{other.name}/-/delete/", typed=other.name)
     return "namespace.delete", other.name, {"owner": w.id}
 
 

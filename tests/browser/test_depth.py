@@ -210,7 +210,7 @@ def test_many_tags_are_deleted(ann, pusher, registry_of):
     expect(dialog.get_by_role("listitem")).to_have_count(2)
     expect(dialog.get_by_text("Other tags of the same digest stay: same")).to_be_visible()
     dialog.get_by_role("button", name="OK").click()
-    expect(page.get_by_text("Deleting 2 tags.")).to_be_visible()
+    expect(page.get_by_text(f"Deleting 2 tags of {repository}.")).to_be_visible()
     expect(tag_row(page, "v1")).to_have_count(0)
     expect(tag_row(page, "v2")).to_have_count(0)
     expect(tag_row(page, "same")).to_be_visible()

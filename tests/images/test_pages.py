@@ -291,6 +291,9 @@ class TestDelete:
         assert response["HX-Redirect"] == "/images/?page=2"
         image.refresh_from_db()
         assert image.state == "deleting"
+        text = text_of(client.get("/images/"))
+        assert "Deleting team/app, 3 tags, 2.0 KiB." in text
+        assert 'data-deleted="Deleted team/app, 3 tags, 2.0 KiB."' in text
 
     def test_more_than_ten_tags(self, client, team):
         image = ImageFactory(namespace=team, name="app", tag_count=11)
@@ -308,6 +311,7 @@ class TestDelete:
         assert "Type the number of images, “3”" in text
         form = {"image": [image.pk for image in [*images, theirs]], "typed": "3"}
         assert client.post("/images/-/delete/", form).status_code == 302
+        assert "Deleting 3 images, 12 tags, " in text_of(client.get("/images/"))
         assert Image.objects.filter(state="deleting").count() == 3
         theirs.refresh_from_db()
         assert theirs.state == "active"
@@ -348,6 +352,19 @@ class TestDelete:
         assert client.post("/images/team/app/-/delete-tags/", {"tag": ["gone"]}).status_code == 404
         assert client.get("/images/team/app/-/delete-tags/")["Location"] == "/images/team/app/-/tags/"
         assert client.get("/images/team/app/-/delete-tags/?tag=%00").status_code == 404
+
+    def test_more_than_ten_of_them(self, client, team):
+        image = ImageFactory(namespace=team, name="app")
+        tags = [TagFactory(image=image, name=f"v{number}").name for number in range(11)]
+        assert 'name="typed"' not in text_of(client.get("/images/team/app/-/delete-tags/", {"tag": tags[:10]}))
+        assert "Type the name “app” to confirm" in text_of(client.get("/images/team/app/-/delete-tags/", {"tag": tags}))
+        refused = client.post("/images/team/app/-/delete-tags/", {"tag": tags, "typed": "team"})
+        assert refused.status_code == 422
+        assert "Type “app” to confirm." in text_of(refused)
+        assert not Tag.objects.filter(state="deleting").exists()
+        client.post("/images/team/app/-/delete-tags/", {"tag": tags, "typed": "team/app"})
+        assert Tag.objects.filter(state="deleting").count() == 11
+        assert "Deleting 11 tags of team/app." in text_of(client.get("/images/team/app/-/tags/"))
 
     def test_tags_that_share_their_digest_with_many(self, client, team):
         image = ImageFactory(namespace=team, name="app")

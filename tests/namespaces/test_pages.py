@@ -59,7 +59,12 @@ class TestNamespaces:
 
     def test_delete(self, client, team):
         assert "team" in text_of(client.get("/namespaces/team/-/delete/", headers=HTMX))
-        assert client.post("/namespaces/team/-/delete/", headers=HTMX)["HX-Redirect"] == "/namespaces/"
+        for typed in ({}, {"typed": "tea"}):
+            refused = client.post("/namespaces/team/-/delete/", typed, headers=HTMX)
+            assert refused.status_code == 422
+            assert "Type “team” to confirm." in text_of(refused)
+        response = client.post("/namespaces/team/-/delete/", {"typed": " team "}, headers=HTMX)
+        assert response["HX-Redirect"] == "/namespaces/"
         assert not Namespace.objects.exists()
 
     def test_delete_one_that_holds_images(self, client, team):

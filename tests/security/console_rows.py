@@ -232,6 +232,7 @@ CONSOLE = [
         "namespaces/<namespace:name>/-/delete/",
         GET=owner("200"),
         POST=owner("302 /namespaces/ +"),
+        form={"typed": "spare"},
         words={"namespace:name": "spare"},
     ),
     # --- Docker Hub ---
