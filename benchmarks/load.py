@@ -76,6 +76,9 @@ MIX: Sequence[tuple[str, int, str, Callable[[Person], str]]] = (
     ("is there news?", 10, _TEXT, lambda one: "/images/-/version/"),
 )
 LIST = MIX[:1]
+# What an open page asks: each second while it is used, each half minute when it is idle (static/js/watch.js).
+POLLS = MIX[-1:]
+USED_SECONDS, IDLE_SECONDS = 1, 30
 # Django answers without a session, without the database and without a page.
 NOTHING = (("nothing", 1, _TEXT, lambda one: "/healthz"),)
 # Number of random pages for each user; then they are repeated.
@@ -305,6 +308,11 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, dict[str, Result]]
 
 def _all(users: Sequence[User], seconds: int, quick: bool) -> dict[str, Result]:
     runs = {"the list, nobody thinks": run(users, LIST, seconds), "the mix, nobody thinks": run(users, MIX, seconds)}
+    runs["polls of open pages"] = polls = run(users, POLLS, seconds)
+    say(
+        f"{polls.rate:.0f} polls a second: {polls.rate * USED_SECONDS:,.0f} open pages in use,"
+        f" or {polls.rate * IDLE_SECONDS:,.0f} idle ones."
+    )
     if not quick:
         thinking = f"think {THINKING[0] // 1000}–{THINKING[1] // 1000} s"
         runs[f"the list, {thinking}"] = run(users, LIST, seconds, THINKING)
