@@ -25,14 +25,14 @@
   document.addEventListener("htmx:beforeRequest", (event) => {
     if (event.detail.target?.id !== "dialog" || event.target.closest("dialog")) return;
     opener = event.target;
-    before = "";
   });
 
   document.addEventListener("htmx:afterSwap", (event) => {
     if (event.detail.target?.id !== "dialog") return;
     const dialog = event.detail.target.querySelector("dialog");
     if (!dialog) return;
-    before ||= contents(dialog); // a form that comes back with errors has the typed text already
+    // A form that comes back with errors has the typed text already.
+    if (event.detail.xhr.status !== 422) before = contents(dialog);
     dialog.addEventListener("cancel", (event) => {
       // A browser lets this be refused once: pressed again, Escape closes the dialog.
       if (!event.cancelable || contents(dialog) === before || dialog.querySelector(".toast.unsaved")) return;

@@ -1,14 +1,13 @@
 """Access tokens in a real browser on the whole product."""
 
 import re
-import shutil
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from console.access.token_secrets import looks_like_secret
-from tests.support.browser import REGISTRY_PASSWORD  # noqa: F401  (fixture)
+from tests.support.browser import REGISTRY_PASSWORD, chromium_program  # noqa: F401  (fixture)
 from tests.support.browser_user import BrowserUser
 
 pytestmark = pytest.mark.browser
@@ -96,7 +95,7 @@ def test_back_shows_it_to_nobody(person, unique, chromium):  # noqa: F811
     """Browsers keep pages as they were left; the one that tests drive does so only when it is told."""
     ann = activated(person, unique())
     browser = chromium.browser_type.launch(
-        executable_path=shutil.which("chromium"),
+        executable_path=chromium_program(),
         args=["--no-sandbox"],
         ignore_default_args=["--disable-back-forward-cache"],
     )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import threading
 from collections.abc import Iterator
 
 from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
 from django.core.wsgi import get_wsgi_application
 from playwright.sync_api import Browser, sync_playwright
+
+from tests.support.browser import OPTIONS, chromium_program
 
 
 class _Quiet(WSGIRequestHandler):
@@ -36,10 +37,7 @@ def served() -> Iterator[str]:
 def browser() -> Iterator[Browser]:
     """A headless Chromium. While it is open, this thread cannot use Django's database."""
     with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(
-            executable_path=shutil.which("chromium") or shutil.which("chromium-browser"),
-            args=["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"],
-        )
+        opened = playwright.chromium.launch(executable_path=chromium_program(), args=OPTIONS)
         try:
             yield opened
         finally:

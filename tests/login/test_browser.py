@@ -1,7 +1,5 @@
 """Passkeys and single sign-on in a real browser: what only a browser knows is whether its own rules let them pass."""
 
-import shutil
-
 import pytest
 from django.core.servers.basehttp import WSGIServer
 from django.db import connections
@@ -9,6 +7,7 @@ from django.test.testcases import LiveServerThread
 from playwright.sync_api import expect, sync_playwright
 
 from console.audit.models import AuditEvent
+from tests.support.browser import OPTIONS, chromium_program
 from tests.support.factories import PASSWORD, ActivatedAccountFactory
 from tests.support.second_factor import Phone
 
@@ -35,10 +34,7 @@ class Browser:
     """Somebody with a device that keeps passkeys."""
 
     def __init__(self, playwright, address):
-        self.browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium") or shutil.which("chromium-browser"),
-            args=["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"],
-        )
+        self.browser = playwright.chromium.launch(executable_path=chromium_program(), args=OPTIONS)
         self.address = address
         self.page = self.browser.new_page(viewport={"width": 1440, "height": 900})
         self.page.set_default_timeout(15_000)
