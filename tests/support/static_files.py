@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import shutil
 import tempfile
 from pathlib import Path
@@ -23,14 +24,18 @@ NOTE = "static.collected"
 def static_files(django_test_environment):
     """Collect the static files, like a start: pages use their hashed names, and whole products copy them."""
     cached = KEPT / prepare._state(prepare._sources())
-    if cached.is_dir():
-        _copy(cached, FOLDER)
-    # Checks whether the cached files are up to date and complete.
-    prepare.Command()._static_files()
+    KEPT.mkdir(parents=True, exist_ok=True)
+    with (KEPT / "lock").open("w") as lock:
+        # Packing takes half a minute: the processes that test side by side do it once.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if cached.is_dir():
+            _copy(cached, FOLDER)
+        # Checks whether the cached files are up to date and complete.
+        prepare.Command()._static_files()
+        if not cached.is_dir():
+            _store(cached)
     # The storage may have been created before the manifest existed.
     staticfiles_storage.hashed_files, staticfiles_storage.manifest_hash = staticfiles_storage.load_manifest()
-    if not cached.is_dir():
-        _store(cached)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -50,10 +55,9 @@ def _static_files_are_listed_once():
 
 
 def _store(cached: Path) -> None:
-    """Replace the cache; another process may do that at the same time."""
+    """Replace the cache. The caller holds the lock."""
     for earlier in KEPT.glob("*"):
-        shutil.rmtree(earlier, ignore_errors=True)
-    KEPT.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(earlier, ignore_errors=True)  # not the lock, which is a file
     draft = Path(tempfile.mkdtemp(dir=KEPT))
     with contextlib.suppress(OSError):
         _copy(FOLDER, draft)
