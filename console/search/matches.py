@@ -19,9 +19,9 @@ from console.images.tags import tags_matching, without_attached
 from console.namespaces.models import Namespace
 from console.official_images.models import OfficialImage
 from console.repositories import search
-from console.repositories.models import Image, Tag
+from console.repositories.models import Image, ImageWords, Tag
 from console.repositories.models.image import ImageQuerySet
-from console.repositories.words import TAG_WORDS, all_begin, last_begins, matches, tag_words
+from console.repositories.words import TAG_WORDS, described, last_begins, matches, tag_words
 from console.search.typed import Typed
 
 IMAGES, NAMESPACES, TAGS, PUBLIC, OFFICIAL = "images", "namespaces", "tags", "public", "official"
@@ -98,15 +98,16 @@ def _queries(account: Account, typed: Typed, kinds: Collection[str]) -> Iterator
                 exact = of_kind(Image.objects.all(), account).filter(Q(name=typed.names) | Q(full_name=typed.names))
                 yield rows(exact.order_by("full_name"), kind, "full_name", **image_columns)
                 begins = _rank(name__startswith=typed.names)
-                some = of_kind(named, account)
-                # Where very many match, they are read in the order of an index.
-                some = some.order_by("name", "pk") if many else some.order_by(begins, "full_name")
+                if many:  # read in the order of an index
+                    some = search.containing(of_kind(Image.objects.all(), account), typed.names).order_by("name", "pk")
+                else:
+                    some = of_kind(named, account).order_by(begins, "full_name")
                 yield rows(some, kind, "full_name", weight=begins, **image_columns)
     for kind, of_kind in ((IMAGES, _own), (PUBLIC, _of_others)):
         if kind in kinds and typed.words:
-            having = matches(F("description_words__words"), all_begin([*typed.words]))
-            few = of_kind(Image.objects.all(), account).filter(having).order_by().values("pk")[:_CANDIDATES]
-            said = Image.objects.filter(pk__in=few).order_by("full_name")
+            having = matches(F("words"), described(account.pk, [*typed.words], of_others=kind == PUBLIC))
+            few = ImageWords.objects.filter(having).order_by().values("pk")[:_CANDIDATES]
+            said = of_kind(Image.objects.all(), account).filter(pk__in=few).order_by("full_name")
             yield rows(said, kind, "full_name", described=True, **image_columns)
     if NAMESPACES in kinds:
         namespaces = Namespace.objects.visible_to(account).matching(typed.text)
@@ -114,8 +115,8 @@ def _queries(account: Account, typed: Typed, kinds: Collection[str]) -> Iterator
         yield rows(namespaces.order_by(weight, "name"), NAMESPACES, "name", weight=weight)
     if TAGS in kinds and (words := tag_words(typed.tag)):
         for queryset in _tags(account, typed, words):
-            few = queryset.order_by().values("pk")[:_CANDIDATES]
-            newest = Tag.objects.filter(pk__in=few).order_by("-pushed_at")
+            some_tags = queryset.order_by().values("pk")[:_CANDIDATES]
+            newest = Tag.objects.filter(pk__in=some_tags).order_by("-pushed_at")
             yield rows(newest, TAGS, "image__full_name", tag=F("name"), moment=F("pushed_at"))
     if OFFICIAL in kinds and typed.official and settings.DOCKERHUB_ENABLED:
         official = OfficialImage.objects.filter(listed=True).matching(typed.official)

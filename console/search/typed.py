@@ -56,7 +56,8 @@ def take_apart(text: str) -> Typed:
     plain = re.sub(r"@sha(256|512):\S*", "", plain)
     names, colon, tag = (part.strip() for part in plain.partition(":"))
     *earlier, last = names.split() or [""]
-    words = tuple(dict.fromkeys(description_words(text)))[:_MOST_WORDS]
+    # A single letter begins words of nearly every description.
+    words = [word for word in dict.fromkeys(description_words(text)) if len(word) > 1 or not word.isascii()]
     if colon:
-        return Typed(text, names, tag, names, words)
-    return Typed(text, names, last, " ".join(earlier), words)
+        return Typed(text, names, tag, names, tuple(words[:_MOST_WORDS]))
+    return Typed(text, names, last, " ".join(earlier), tuple(words[:_MOST_WORDS]))

@@ -147,8 +147,8 @@ class TestVisibility:
         for text in self.TEXTS:
             assert found(other, text) == {}, text
             for headers in ({}, HTMX):
-                shown = text_of(client.get("/search/", {"q": text}, headers=headers)).replace(text, "")
-                assert not [word for word in ("secret", "thing", "Hidden", "v9") if word in shown], text
+                shown = text_of(client.get("/search/", {"q": text}, headers=headers))
+                assert 'class="hit"' not in shown and "secret-theirs" not in shown and "Hidden" not in shown, text
         owner = theirs.namespace.owner
         assert all(found(owner, text) for text in self.TEXTS)
 
@@ -198,7 +198,7 @@ class TestPage:
         )
         text = text_of(client.get("/search/?q=kafka"))
         assert "In the description:" in text and "<mark>Kafka</mark>" in text
-        assert "x.example" not in text and text.count("word word") < 30
+        assert "x.example" not in text and text.count("word word") < 60
 
     def test_under_the_field(self, client, ann, app):
         response = client.get("/search/?q=ledger", headers=HTMX)
@@ -220,9 +220,11 @@ class TestPage:
 
     @pytest.mark.parametrize(
         "text",
-        ["%", "%%", "_", "__", "\\", "\\\\", "'", "''", "a'b", "a:*", "!a", "a&b", "a | b", "(((", "::", ":v1", "a:", "@@",
-         "@sha256:", "<b>x</b>", "\x00\x00", "x" * 5000, "ä" * 300, "名字", "🐳🐳", "{{ x }}", "%s %d", "a b " * 60, "--",
-         "\u2028\u2028", "\ufffd\ufffd", "İİ", "/ /", "library/", "&in=tags"],
+        [
+            "%", "%%", "_", "__", "\\", "\\\\", "'", "''", "a'b", "a:*", "!a", "a&b", "a | b", "(((", "::", ":v1", "a:",
+            "@@", "@sha256:", "<b>x</b>", "\x00\x00", "x" * 5000, "ä" * 300, "名字", "🐳🐳", "{{ x }}", "%s %d", "--",
+            "a b " * 60, "\u2028\u2028", "\ufffd\ufffd", "İİ", "/ /", "library/", "&in=tags",
+        ],
     )  # fmt: skip
     @pytest.mark.parametrize("headers", [{}, HTMX], ids=["page", "field"])
     def test_odd_texts(self, client, ann, app, text, headers):
@@ -231,7 +233,7 @@ class TestPage:
             response = client.get("/search/", {"q": text, "in": kind}, headers=headers)
             assert response.status_code == 200
             assert "<b>x" not in response.content.decode()
-            assert 'class="hit"' not in text_of(response) or text in {"a_", "a:", "a b " * 60}
+            assert 'class="hit"' not in text_of(response) or text in {"a:", "a:*", "/ /"}
 
     def test_wildcards_stand_for_themselves(self, ann, team):
         image = ImageFactory(namespace=team, name="a_b", description="100% a\\b")
