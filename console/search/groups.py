@@ -32,8 +32,8 @@ LABELS = {
 }
 # The list of a kind, by the name of its address. No list has the tags of all images.
 LISTS = {IMAGES: "images", NAMESPACES: "namespaces", PUBLIC: "public-images", OFFICIAL: "docker-hub"}
-# Characters of a description before its match that are read, and all that are read.
-_BEFORE, _READ = 100, 400
+# Characters of a description before its match that are read, those of them that are shown, and all that are read.
+_BEFORE, _SHOWN_BEFORE, _READ = 100, 24, 400
 _MARKS = re.compile(r"\]\([^)\s]*\)?|[#*`>|~\[\]]+")
 
 
@@ -67,7 +67,7 @@ def groups(account: Account, typed: Typed, found: dict[str, list[Match]], most: 
         Group(
             kind=kind,
             label=str(LABELS[kind]),
-            rows=[_row(match, any_word, excerpts.get(match.key, "")) for match in matches],
+            rows=[_row(match, any_word, excerpts.get(match.key, "") if match.described else "") for match in matches],
             count=number(len(found[kind])) if len(found[kind]) <= MOST else f"{number(MOST)}+",
             total=len(found[kind]),
             more=len(found[kind]) > len(matches),
@@ -106,7 +106,7 @@ def _excerpts(account: Account, typed: Typed, matches: Iterable[Match]) -> dict[
     )  # fmt: skip
     any_word = any_of(typed.any_word)
     return {
-        key: around(_plain(text), any_word, inside=place > _BEFORE)
+        key: around(_plain(text), any_word, before=_SHOWN_BEFORE, inside=place > _BEFORE)
         for key, place, text in images.values_list("pk", "place", "read")
     }
 

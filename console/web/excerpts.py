@@ -58,13 +58,14 @@ def any_of(words: Iterable[str]) -> re.Pattern[str]:
     return re.compile("|".join(map(re.escape, sorted(words, key=len, reverse=True))), re.IGNORECASE)
 
 
-def around(text: str, any_word: re.Pattern[str], *, inside: bool = False) -> str:
+def around(text: str, any_word: re.Pattern[str], *, before: int = _AROUND // 3, inside: bool = False) -> str:
     """Some words of ``text`` around the first match, from its beginning where there is none.
 
+    :param before: characters before the match.
     :param inside: whether the text goes on before its beginning.
     """
     found = any_word.search(text)
-    start = max(found.start() - _AROUND // 3, 0) if found else 0
+    start = max(found.start() - before, 0) if found else 0
     if start:
         start = text.find(" ", start) + 1 or start
     end = start + _AROUND

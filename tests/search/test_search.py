@@ -200,6 +200,13 @@ class TestPage:
         assert "In the description:" in text and "<mark>Kafka</mark>" in text
         assert "x.example" not in text and text.count("word word") < 60
 
+    def test_an_excerpt_is_the_images_alone(self, client, ann, app):
+        """Numbers of tags and namespaces are numbers of images, too."""
+        Image.objects.filter(pk=app.pk).update(description="Summary\n\nabout kafka", summary="Summary")
+        TagFactory(pk=app.pk, image=app, manifest=ManifestFactory(image=app), name="kafka")
+        NamespaceFactory(pk=app.pk + 1000, owner=ann, name="kafka")
+        assert text_of(client.get("/search/?q=kafka")).count("In the description:") == 1
+
     def test_under_the_field(self, client, ann, app):
         response = client.get("/search/?q=ledger", headers=HTMX)
         text = text_of(response)
