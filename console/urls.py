@@ -39,6 +39,7 @@ urlpatterns = [
     path("", include("console.imports.urls")),
     path("", include("console.stars.urls")),
     path("public-images/", include("console.images.urls_public")),
+    path("search/", include("console.search.urls")),
     path("help/", include("console.help.urls")),
     path("admin/", admin.site.urls),
 ]

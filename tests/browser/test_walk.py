@@ -185,7 +185,7 @@ def test_search_sort_and_pages_keep_the_address(person, unique):
     expect(page.get_by_role("row")).to_have_count(2)
     page.go_back()
     expect(page.get_by_role("row")).to_have_count(11)
-    page.get_by_role("searchbox").fill("image07")
+    page.get_by_role("main").get_by_role("searchbox").fill("image07")
     expect(page.get_by_role("row")).to_have_count(2)
     expect(page).to_have_url(re.compile("q=image07"))
 

@@ -287,6 +287,7 @@ CONSOLE = [
         GET=but(signed_in("404"), **dict.fromkeys(("staff", "clerk", "superuser"), "200")),
         words={"slug:name": "operations"},
     ),
+    Row("search/", GET=activated("200")),
     Row("public-images/", GET=activated("200")),
     Row(
         "public-images/<repository:repository>/",

@@ -35,6 +35,7 @@ LISTS = {
     "official-image": ("/docker-hub/official0/?size=100", 10),
     "public-images": ("/public-images/?size=100", 6),
     "public-image": ("/public-images/shop/app/?size=100", 10),
+    "search": ("/search/?q=mi", 6),
     "favorites": ("/favorites/?size=100", 4),
     "access-tokens": ("/account/tokens/?size=100", 6),
     "logins": ("/account/logins/?size=100", 5),

@@ -318,9 +318,17 @@ def _account_menu(context: Any) -> dict[str, Any]:
 
 @register.simple_tag(takes_context=True)
 def sidebar(context: Any) -> str:
-    """The bar with the parts of the site and the account's menu; ``section`` is where the page belongs."""
-    section = {str(context.get("section", "")).replace("-", "_"): True}
-    return fragments.render("components/_sidebar.html", {"section": section, **_account_menu(context)})
+    """The bar with the parts of the site and the account's menu, and the search for an activated account.
+
+    ``section`` is where the page belongs, ``search_text`` what was searched for everywhere.
+    """
+    account, text = context["request"].user, str(context.get("search_text", ""))
+    values = {
+        "section": {str(context.get("section", "")).replace("-", "_"): True},
+        "searches": account.is_authenticated and account.activated,
+        "search_text": text,
+    }
+    return fragments.render("components/_sidebar.html", {**values, **_account_menu(context)})
 
 
 @register.simple_tag(takes_context=True)
