@@ -53,6 +53,8 @@ class Account(AbstractBaseUser, PermissionsMixin):
     name = models.CharField(_("name"), max_length=100)
     # NULL, not "": the column is unique, and many accounts may have no address.
     email = models.EmailField(_("e-mail"), null=True, blank=True)  # noqa: DJ001
+    # The address whose owner opened the link sent to it. It is not the account's any more when another was set since.
+    confirmed_email = models.EmailField(_("confirmed e-mail"), null=True, blank=True, editable=False)  # noqa: DJ001
     is_active = models.BooleanField(
         _("active"),
         default=True,
@@ -135,6 +137,11 @@ class Account(AbstractBaseUser, PermissionsMixin):
 
     def _of_now(self, known: str) -> str:
         return f"{known}.{self.sessions_ended}" if self.sessions_ended else known
+
+    @property
+    def email_confirmed(self) -> bool:
+        """Whether the e-mail address is known to be the account's: by a link, or by the identity provider."""
+        return self.email is not None and self.email == self.confirmed_email
 
     @property
     def registry_credential(self) -> RegistryCredential | None:

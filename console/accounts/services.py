@@ -22,14 +22,22 @@ _JOINERS = "\u200c\u200d"
 
 
 def create_account(
-    name: str, email: str | None, password: str | None, *, is_staff: bool = False, is_superuser: bool = False
+    name: str,
+    email: str | None,
+    password: str | None,
+    *,
+    is_staff: bool = False,
+    is_superuser: bool = False,
+    email_confirmed: bool = False,
 ) -> Account:
     """Create an account.
 
     :param password: the console password; checked with the password validators. ``None``: another sign-in method.
+    :param email_confirmed: whether the identity provider has verified that the address is the person's.
     :raises ValidationError: one sentence per field: ``name``, ``email``, ``password``.
     """
     account = Account(name=name.strip(), email=email or None, is_staff=is_staff, is_superuser=is_superuser)
+    account.confirmed_email = account.email if email_confirmed else None
     if password is not None:
         try:
             validate_password(password, account)

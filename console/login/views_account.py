@@ -94,7 +94,6 @@ def account(request: Request) -> HttpResponse:
         "change": email_changes.pending(request.user),
         "quota": quotas.quota(request.user),
         "credential": request.user.registry_credential,
-        "with_password": request.user.signs_in_with_password,
     }
     return page(request, "accounts/account.html", context)
 

@@ -37,6 +37,11 @@ _SECURITY = [
     Row(
         "account/email/", GET=signed_in("200"), POST=signed_in("302 /account/ +"), form={"email": "another@example.com"}
     ),
+    # Two of them have an address that is not confirmed.
+    Row(
+        "account/email/-/send/",
+        POST=but(signed_in("302 /account/"), owner="302 /account/ +", other="302 /account/ +"),
+    ),
     Row("account/email/-/cancel/", POST=but(signed_in("302 /account/"), owner="302 /account/ +")),
     # The link is the owner's, and works in a session of the owner alone.
     Row(
@@ -117,6 +122,7 @@ CONSOLE = [
     ),
     # --- one's account ---
     Row("account/", GET=signed_in("200")),
+    Row("account/activity/", GET=signed_in("200")),
     *_SECURITY,
     Row("account/tokens/", GET=activated("200")),
     Row(
