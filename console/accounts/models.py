@@ -22,6 +22,8 @@ from console.access.sign_in import signs_in_with_password
 from console.audit.services import record
 
 ACCOUNT_ID_PATTERN = r"^[1-9][0-9]{11}$"
+LANGUAGE_PATTERN = r"^[a-z]{2,3}(-[a-z0-9]{2,8})*$"
+TIME_ZONE_PATTERN = r"^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$"
 USERNAME_PATTERN = r"^[a-z0-9._-]{4,30}$"
 ACCESS_TOKEN_NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$"  # noqa: S105
 
@@ -37,6 +39,14 @@ class AccountManager(BaseUserManager["Account"]):
     def get_by_natural_key(self, username: str | None) -> Account:
         """The account with this Account ID."""
         return self.get(account_id=username)
+
+
+class Theme(models.TextChoices):
+    """Colours of the pages; ``SYSTEM``: as the browser prefers."""
+
+    SYSTEM = "system", _("System")
+    LIGHT = "light", _("Light")
+    DARK = "dark", _("Dark")
 
 
 class Account(AbstractBaseUser, PermissionsMixin):
@@ -62,6 +72,17 @@ class Account(AbstractBaseUser, PermissionsMixin):
     )
     is_staff = models.BooleanField(_("administrator"), default=False, help_text=_("May use this administration."))
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
+    # Preferences (``console.accounts.preferences``). Empty: the browser's language and time zone.
+    language = models.CharField(_("language"), max_length=16, default="", db_default="", editable=False)
+    time_zone = models.CharField(_("time zone"), max_length=64, default="", db_default="", editable=False)
+    theme = models.CharField(
+        _("theme"),
+        max_length=6,
+        choices=Theme.choices,
+        default=Theme.SYSTEM,
+        db_default=Theme.SYSTEM,
+        editable=False,
+    )
     # Counter of how often all sessions were ended; part of the session hash.
     sessions_ended = models.PositiveIntegerField(_("sessions ended"), default=0, db_default=0, editable=False)
     namespace_quota = models.PositiveIntegerField(_("namespaces allowed"), null=True, blank=True)
@@ -87,6 +108,14 @@ class Account(AbstractBaseUser, PermissionsMixin):
                 Lower("email"),
                 name="account_email_unique",
                 violation_error_message=_("Another account already uses this e-mail address."),
+            ),
+            models.CheckConstraint(condition=models.Q(theme__in=Theme.values), name="account_theme"),
+            models.CheckConstraint(
+                condition=models.Q(language="") | models.Q(language__regex=LANGUAGE_PATTERN), name="account_language"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(time_zone="") | models.Q(time_zone__regex=TIME_ZONE_PATTERN),
+                name="account_time_zone",
             ),
         ]
 

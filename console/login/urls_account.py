@@ -23,6 +23,8 @@ urlpatterns = [
     path("sign-out/", require_POST(auth.LogoutView.as_view()), name="sign-out"),
     path("account/", views_account.account, name="account"),
     path("account/activity/", views_activity.activity, name="account-activity"),
+    path("account/preferences/", views_account.change_preferences, name="account-preferences"),
+    path("account/theme/", views_account.theme, name="account-theme"),
     path("account/name/", views_account.rename, name="account-name"),
     path("account/password/", form(with_passwords(views_account.ChangePassword.as_view())), name="password_change"),
     path(

@@ -122,6 +122,12 @@ CONSOLE = [
     ),
     # --- one's account ---
     Row("account/", GET=signed_in("200")),
+    Row(
+        "account/preferences/",
+        POST=signed_in("302 /account/ +"),
+        form={"theme": "dark", "time_zone": "Europe/Berlin"},
+    ),
+    Row("account/theme/", POST=signed_in("302 /account/ +"), form={"theme": "dark"}),
     Row("account/activity/", GET=signed_in("200")),
     *_SECURITY,
     Row("account/tokens/", GET=activated("200")),

@@ -55,7 +55,7 @@ NO_LISTS = {
     "recovery-codes", "recovery-codes-file", "passkey-add", "passkey-rename", "factor-remove", "identity-connect",
     "identity-confirm", "identity-disconnect", "failure-retry", "failure-dismiss",
     "help", "help-page", "help-administration", "account-name", "email-change", "email-change-cancel",
-    "email-change-send", "email-confirm",
+    "email-change-send", "email-confirm", "account-preferences", "account-theme",
 }  # fmt: skip
 # Its filters ask for what there is to choose from.
 MOST_IN_ADMIN = 11
