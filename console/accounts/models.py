@@ -83,6 +83,8 @@ class Account(AbstractBaseUser, PermissionsMixin):
         db_default=Theme.SYSTEM,
         editable=False,
     )
+    # Whether My Images no longer shows the checklist of first steps (``console.home``).
+    checklist_closed = models.BooleanField(_("checklist closed"), default=False, db_default=False, editable=False)
     # Counter of how often all sessions were ended; part of the session hash.
     sessions_ended = models.PositiveIntegerField(_("sessions ended"), default=0, db_default=0, editable=False)
     namespace_quota = models.PositiveIntegerField(_("namespaces allowed"), null=True, blank=True)

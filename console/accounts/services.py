@@ -80,6 +80,12 @@ def rename(account: Account, name: str) -> None:
             record("account.change", account.account_id, changes={"name": [old, name]})
 
 
+def close_checklist(account: Account) -> None:
+    """No longer show the checklist of first steps. No audit event: it is a note on a page."""
+    Account.objects.filter(pk=account.pk, checklist_closed=False).update(checklist_closed=True)
+    account.checklist_closed = True
+
+
 def check_name(name: str) -> None:
     """Validate an account's display name.
 

@@ -321,6 +321,7 @@ def _(w):
 ADDRESSES |= {
     **signing_in.ADDRESSES,
     "home": UNTOUCHED,
+    "checklist-close": "It hides a note on a page.",
     "admin-password-change": UNTOUCHED,
     "admin:password_change": "It lies behind the address that leads to one's own page.",
     "password_reset": "It sends a letter and changes nothing; that the password was changed with it is recorded.",

@@ -184,6 +184,7 @@ CONSOLE = [
     Row("activation/password/", GET=activated("200"), POST=activated("302 /images/ +"), form=_TWICE),
     # --- images ---
     Row("images/", GET=signed_in("200")),
+    Row("images/-/checklist/", POST=activated("302 /images/ +")),
     Row(
         "images/-/create/",
         GET=activated("200"),
