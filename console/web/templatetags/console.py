@@ -67,6 +67,15 @@ def moment(value: datetime.datetime | None) -> str:
     return SafeString(f'<time datetime="{exact}" title="{day} {time} UTC">{day} {time[:5]}</time>')  # nosec B703
 
 
+@register.filter
+def day(value: datetime.datetime) -> str:
+    """The day of a time in UTC, which JavaScript converts to that of the local time zone; the exact time on hover."""
+    exact = value.astimezone(datetime.UTC).isoformat(timespec="seconds")
+    date, time = exact[:10], exact[11:19]
+    # Digits alone: there is nothing to escape.
+    return SafeString(f'<time datetime="{exact}" title="{date} {time} UTC" data-day>{date}</time>')  # nosec B703
+
+
 _PERIODS = (("year", 31_536_000), ("month", 2_592_000), ("day", 86_400), ("hour", 3_600), ("minute", 60))
 
 
@@ -113,6 +122,7 @@ def relative_time(value: datetime.datetime | None, words: str) -> str:
     return SafeString(f'<time datetime="{exact}" title="{utc}" data-ago>{shown}</time>')  # nosec B703
 
 
+_INSIDE_ADDRESSES = re.compile(r"(?<=[^/\s])/(?=[^/\s])")
 _SEPARATORS = re.compile(r"[/._-]+(?=[^/._-])")
 
 
@@ -120,6 +130,12 @@ _SEPARATORS = re.compile(r"[/._-]+(?=[^/._-])")
 def breakable(name: str) -> str:
     """A name that may break after its separators, and nowhere inside a word."""
     return SafeString(_SEPARATORS.sub(r"\g<0><wbr>", escape(name)))  # nosec B703
+
+
+@register.filter
+def breakable_command(command: str) -> str:
+    """A command that may break within an address after its slashes, and nowhere inside a word."""
+    return SafeString(_INSIDE_ADDRESSES.sub(r"\g<0><wbr>", escape(command)))  # nosec B703
 
 
 @register.simple_tag
