@@ -196,7 +196,9 @@ class Camera:
         except Error as error:
             self.say(subject, subject.path, [f"FAILED: {error.message.splitlines()[0]}"])
             self.pages.pop(subject.role).context.close()
-        self.say(subject, subject.path, [f"FAILED: {text}" for text in self.errors if "404 (Not Found)" not in text])
+        # A page that says that something is not there is answered with that status.
+        told = [text for text in self.errors if not re.search(r"status of (404|410)", text)]
+        self.say(subject, subject.path, [f"FAILED: {text}" for text in told])
 
     def _open(self, page, subject):
         page.set_viewport_size({"width": self.widths[-1], "height": HEIGHTS.get(self.widths[-1], 900)})
@@ -227,9 +229,9 @@ class Camera:
             options = {"full_page": True}
             if full > HIGHEST:
                 options["clip"] = {"x": 0, "y": 0, "width": width, "height": HIGHEST}
-        page.screenshot(
-            path=FOLDER / self.state / f"{subject.name}.{width}.{theme}.png", animations="disabled", **options
-        )
+        # The caret would be hidden by an inline style, which the content security policy refuses.
+        options |= {"animations": "disabled", "caret": "initial"}
+        page.screenshot(path=FOLDER / self.state / f"{subject.name}.{width}.{theme}.png", **options)
         place = f"at {width} px, {theme}"
         root = "dialog" if subject.dialog else "body"
         if theme == self.themes[0]:
@@ -249,7 +251,8 @@ def installation(settings, monkeypatch):
     """The addresses that a first installation has, which the README quotes, and a registry that answers."""
     settings.REGISTRY_ADDRESS, settings.DOCKERHUB_ADDRESS = "127.0.0.1:5000", "127.0.0.1:5001"
     settings.CONSOLE_URL = "http://127.0.0.1:8000"
-    with fake_registry(settings, monkeypatch):
+    with fake_registry(settings, monkeypatch) as registry:
+        settings.REGISTRY_URL = registry.server.url
         yield
 
 
