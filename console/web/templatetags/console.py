@@ -22,6 +22,7 @@ from console.web import fragments
 from console.web.keyset import KeysetPage
 from console.web.markdown import render_markdown
 from console.web.paging import NOWHERE, PAGE_SIZES, address_with
+from console.web.time_zones import chosen_zone
 
 register = template.Library()
 # Limit of each cache: of pagers, and of column heads.
@@ -57,14 +58,25 @@ def number(count: int | None) -> str:
 
 @register.filter
 def moment(value: datetime.datetime | None) -> str:
-    """A time in UTC, which JavaScript converts to the local time zone; the exact time in UTC on hover."""
+    """A time in the account's zone, or in UTC, which JavaScript converts to the browser's; the exact UTC on hover."""
     if value is None:
         return SafeString("–")
     utc = value.astimezone(datetime.UTC)
     exact = utc.isoformat(timespec="seconds")
     day, time = exact[:10], exact[11:19]
+    zone = chosen_zone()
+    if zone is not None:
+        shown = _in_zone(utc, zone)
+        return SafeString(f'<time datetime="{exact}" title="{day} {time} UTC" data-zoned>{shown}</time>')  # nosec B703
     # Digits alone: there is nothing to escape.
     return SafeString(f'<time datetime="{exact}" title="{day} {time} UTC">{day} {time[:5]}</time>')  # nosec B703
+
+
+def _in_zone(utc: datetime.datetime, zone: datetime.tzinfo) -> str:
+    try:
+        return utc.astimezone(zone).isoformat(" ", "minutes")[:16]
+    except OverflowError:  # the year 1, which some builders write
+        return utc.isoformat(" ", "minutes")[:16]
 
 
 _PERIODS = (("year", 31_536_000), ("month", 2_592_000), ("day", 86_400), ("hour", 3_600), ("minute", 60))
@@ -312,6 +324,7 @@ def _account_menu(context: Any) -> dict[str, Any]:
     return {
         "account": {"name": account.name, "account_id": account.account_id, "is_staff": account.is_staff},
         "with_password": account.signs_in_with_password,
+        "dark": account.theme == "dark",
         "csrf_token": str(context["csrf_token"]),
     }
 
@@ -329,6 +342,17 @@ def sidebar(context: Any) -> str:
         "search_text": text,
     }
     return fragments.render("components/_sidebar.html", {**values, **_account_menu(context)})
+
+
+@register.simple_tag(takes_context=True)
+def theme(context: Any) -> str:
+    """Attributes of the page's root: the account's theme, which counts from the first paint (static/js/theme.js)."""
+    account = context["request"].user
+    if not account.is_authenticated:
+        return ""
+    # One of three words: there is nothing to escape.
+    chosen = f' data-theme="{account.theme}"' if account.theme != "system" else ""
+    return SafeString(f'{chosen} data-account-theme="{account.theme}"')  # nosec B703
 
 
 @register.simple_tag(takes_context=True)
