@@ -100,6 +100,11 @@ def list_pages(images: int, namespace: str) -> Iterator[tuple[str, str]]:
         yield f"sort by {sort}, ascending", f"/images/?sort={sort}"
         yield f"sort by {sort}, descending", f"/images/?sort=-{sort}"
         yield f"sort by {sort}, middle page", f"/images/?sort={sort}&page={max(1, images // 40)}"
+    for text, what in (
+        ("gatew", "beginning of a word"), ("ay", "two letters"), ("latest", "tag of all images"), ("ortfol", "nothing"),
+        (f"{namespace}/web:1", "namespace, name and tag"), ("what for", "words of descriptions"),
+    ):  # fmt: skip
+        yield f"search everywhere “{text}”, {what}", f"/search/?q={text}"
     yield "one namespace", f"/images/?namespace={namespace}"
     yield "public", "/images/?type=public"
     yield "one namespace, private, search, by size", f"/images/?namespace={namespace}&type=private&q=work&sort=-size"

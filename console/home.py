@@ -1,13 +1,25 @@
-"""The first page, My Images: the list of images, or the activation form until the service is activated."""
+"""The first page, My Images: the list of images, or the activation form until the service is activated.
+
+After the activation a checklist of first steps stands above the list. It ticks itself from what is in the database.
+"""
 
 from __future__ import annotations
 
-from django.http import HttpResponse
-from django.views.decorators.http import require_GET
+from http import HTTPStatus
 
+from django.db.models import Exists
+from django.http import HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_POST
+
+from console.accounts.models import AccessToken, Account
 from console.accounts.requests import Request
+from console.accounts.services import close_checklist
 from console.activation.views import activation_page
 from console.images import views
+from console.repositories.models import Image
+from console.token_server.models import Login
+from console.web.activated import activated
 from console.web.rendering import signed_in
 
 
@@ -15,4 +27,40 @@ from console.web.rendering import signed_in
 @signed_in
 def my_images(request: Request) -> HttpResponse:
     """The list of images; until the service is activated, the activation form."""
-    return views.listing(request) if request.user.activated else activation_page(request)
+    if not request.user.activated:
+        return activation_page(request)
+    return views.listing(request, checklist(request))
+
+
+def checklist(request: Request) -> dict[str, bool]:
+    """The first steps, and whether each is done, with one query; empty without the checklist, and then without a query.
+
+    The list alone, which htmx asks for, does not have it.
+    """
+    account, htmx = request.user, request.htmx
+    if account.checklist_closed or (htmx and not htmx.history_restore_request):
+        return {}
+    tokens = AccessToken.objects.filter(account=account)
+    logins = Login.objects.filter(account=account)
+    pushed = Image.objects.visible_to(account).filter(tag_count__gt=0)
+    used, logged_in, push, token = (
+        Account.objects.filter(pk=account.pk)
+        .values_list(
+            Exists(tokens.filter(last_used_at__isnull=False)),
+            Exists(logins),
+            Exists(pushed),
+            Exists(tokens.filter(revoked_at=None)),
+        )
+        .get()
+    )
+    return {"login": used or logged_in, "push": push, "token": token}
+
+
+@require_POST
+@activated
+def close(request: Request) -> HttpResponse:
+    """Close the checklist: by its button, or by a script when all is done."""
+    close_checklist(request.user)
+    if request.htmx:
+        return HttpResponse(status=HTTPStatus.NO_CONTENT)
+    return HttpResponseRedirect(reverse("images"))

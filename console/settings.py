@@ -79,6 +79,7 @@ MIDDLEWARE = [
     "console.web.application.AdminInputMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "console.accounts.middleware.PreferencesMiddleware",
     "console.audit.middleware.ActorMiddleware",
     "console.web.change_limit.ChangeLimitMiddleware",
 ]

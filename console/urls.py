@@ -32,6 +32,7 @@ urlpatterns = [
     path("account/logins/", include("console.token_server.urls_logins")),
     path("activation/", include("console.activation.urls")),
     path("images/", home.my_images, name="images"),
+    path("images/-/checklist/", home.close, name="checklist-close"),
     path("images/", include("console.images.urls")),
     path("namespaces/", include("console.ownership.urls")),
     path("namespaces/", include("console.images.urls_namespace")),
@@ -39,6 +40,7 @@ urlpatterns = [
     path("", include("console.imports.urls")),
     path("", include("console.stars.urls")),
     path("public-images/", include("console.images.urls_public")),
+    path("search/", include("console.search.urls")),
     path("help/", include("console.help.urls")),
     path("admin/", admin.site.urls),
 ]

@@ -57,16 +57,42 @@ def request(account: Account, email: str) -> EmailChange:
     with transaction.atomic():
         locked = Account.objects.select_for_update(no_key=True).get(pk=account.pk)
         check_address(locked, email)
-        values = {
-            "email": email,
-            "nonce": get_random_string(_NONCE_LENGTH),
-            "state": state_of(locked),
-            "created_at": timezone.now(),
-        }
-        change, _created = EmailChange.objects.update_or_create(account=locked, defaults=values)
-        record("account.email_request", account.account_id, email=email)
-        jobs.send_email_link.defer(change=change.pk)
+        return _begin(locked, email)
+
+
+def _begin(locked: Account, email: str) -> EmailChange:
+    values = {
+        "email": email,
+        "nonce": get_random_string(_NONCE_LENGTH),
+        "state": state_of(locked),
+        "created_at": timezone.now(),
+    }
+    change, _created = EmailChange.objects.update_or_create(account=locked, defaults=values)
+    record("account.email_request", locked.account_id, email=email)
+    jobs.send_email_link.defer(change=change.pk)
     return change
+
+
+def unconfirmed(account: Account) -> str:
+    """The address that a link would confirm: the requested one, or the account's own; empty if there is none."""
+    change = pending(account)
+    if change is not None:
+        return change.email
+    return "" if account.email_confirmed else account.email or ""
+
+
+def send_again(account: Account, email: str) -> None:
+    """E-mail another link to the unconfirmed address ``email``; the former link becomes invalid.
+
+    :raises Outdated: when there is no longer such an address.
+    :raises ValidationError: when another account has the address meanwhile.
+    """
+    with transaction.atomic():
+        locked = Account.objects.select_for_update(no_key=True).get(pk=account.pk)
+        if unconfirmed(locked) != email:
+            raise Outdated
+        _require_free(locked, email)
+        _begin(locked, email)
 
 
 def read(account: Account, token: str) -> EmailChange:
@@ -93,7 +119,7 @@ def confirm(account: Account, token: str) -> str:
         locked = Account.objects.select_for_update(no_key=True).get(pk=account.pk)
         change = read(locked, token)
         _set(locked, change.email)
-    account.email = change.email
+    account.email = account.confirmed_email = change.email
     return change.email
 
 
@@ -103,18 +129,21 @@ def remove(account: Account) -> None:
         locked = Account.objects.select_for_update(no_key=True).get(pk=account.pk)
         if locked.email:
             _set(locked, None)
-    account.email = None
+    account.email = account.confirmed_email = None
 
 
 def _set(account: Account, email: str | None) -> None:
+    """Set an address that is confirmed, or none."""
     former, account.email = account.email, email
     if email:
         lock_value("e-mail", email.lower())
         _require_free(account, email)
-    account.save(update_fields=["email"])
+    account.confirmed_email = email
+    account.save(update_fields=["email", "confirmed_email"])
     EmailChange.objects.filter(account=account).delete()
-    record("account.change", account.account_id, changes={"email": [former, email]})
-    if former:
+    changes = {"email": [former, email]} if former != email else {"email_confirmed": [False, True]}
+    record("account.change", account.account_id, changes=changes)
+    if former and former != email:
         jobs.send_email_changed.defer(account=account.pk, former=former)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm, PasswordResetForm, SetPasswordForm
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
@@ -12,7 +13,8 @@ from django.utils.translation import gettext_lazy as _
 
 from console.accounts import jobs
 from console.accounts.backends import check_console_password
-from console.accounts.models import Account
+from console.accounts.models import Account, Theme
+from console.accounts.preferences import BROWSER, languages, time_zones
 from console.accounts.services import check_name, is_sign_in_name
 from console.accounts.validators import LONGEST_PASSWORD, TOO_LONG
 from console.throttling.hashing import TryAgainLater
@@ -120,6 +122,33 @@ class NameForm(forms.Form):
         name: str = self.cleaned_data["name"]
         check_name(name)
         return name
+
+
+class PreferencesForm(forms.Form):
+    """Theme, time zone and language; the last one only if there is more than one."""
+
+    theme = forms.ChoiceField(label=_("Theme"), choices=Theme.choices, widget=forms.RadioSelect)
+    time_zone = forms.ChoiceField(
+        label=_("Time zone"),
+        choices=time_zones,
+        widget=forms.Select(attrs={"autocomplete": "off"}),
+        help_text=_("For times on pages and in e-mails. The exact time in UTC shows on hover."),
+    )
+    language = forms.ChoiceField(
+        label=_("Language"), choices=languages, widget=forms.Select(attrs={"autocomplete": "off"})
+    )
+
+    def __init__(self, account: Account, data: Any = None) -> None:
+        """Show what the account has. Leave out the language if there is nothing to choose."""
+        initial = {"theme": account.theme, "time_zone": account.time_zone, "language": account.language}
+        super().__init__(data, initial={name: value or BROWSER for name, value in initial.items()})
+        if len(settings.LANGUAGES) < 2:
+            del self.fields["language"]
+
+    def clean(self) -> dict[str, Any]:
+        """Give what the account stores."""
+        data = super().clean() or {}
+        return {name: "" if value == BROWSER else value for name, value in data.items()}
 
 
 class FirstPasswordChecked:

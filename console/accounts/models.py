@@ -22,6 +22,8 @@ from console.access.sign_in import signs_in_with_password
 from console.audit.services import record
 
 ACCOUNT_ID_PATTERN = r"^[1-9][0-9]{11}$"
+LANGUAGE_PATTERN = r"^[a-z]{2,3}(-[a-z0-9]{2,8})*$"
+TIME_ZONE_PATTERN = r"^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$"
 USERNAME_PATTERN = r"^[a-z0-9._-]{4,30}$"
 ACCESS_TOKEN_NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$"  # noqa: S105
 
@@ -39,6 +41,14 @@ class AccountManager(BaseUserManager["Account"]):
         return self.get(account_id=username)
 
 
+class Theme(models.TextChoices):
+    """Colours of the pages; ``SYSTEM``: as the browser prefers."""
+
+    SYSTEM = "system", _("System")
+    LIGHT = "light", _("Light")
+    DARK = "dark", _("Dark")
+
+
 class Account(AbstractBaseUser, PermissionsMixin):
     """A person or team who signs in. Never deleted, only deactivated, so that no Account ID is reused."""
 
@@ -53,6 +63,8 @@ class Account(AbstractBaseUser, PermissionsMixin):
     name = models.CharField(_("name"), max_length=100)
     # NULL, not "": the column is unique, and many accounts may have no address.
     email = models.EmailField(_("e-mail"), null=True, blank=True)  # noqa: DJ001
+    # The address whose owner opened the link sent to it. It is not the account's any more when another was set since.
+    confirmed_email = models.EmailField(_("confirmed e-mail"), null=True, blank=True, editable=False)  # noqa: DJ001
     is_active = models.BooleanField(
         _("active"),
         default=True,
@@ -60,6 +72,19 @@ class Account(AbstractBaseUser, PermissionsMixin):
     )
     is_staff = models.BooleanField(_("administrator"), default=False, help_text=_("May use this administration."))
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
+    # Preferences (``console.accounts.preferences``). Empty: the browser's language and time zone.
+    language = models.CharField(_("language"), max_length=16, default="", db_default="", editable=False)
+    time_zone = models.CharField(_("time zone"), max_length=64, default="", db_default="", editable=False)
+    theme = models.CharField(
+        _("theme"),
+        max_length=6,
+        choices=Theme.choices,
+        default=Theme.SYSTEM,
+        db_default=Theme.SYSTEM,
+        editable=False,
+    )
+    # Whether My Images no longer shows the checklist of first steps (``console.home``).
+    checklist_closed = models.BooleanField(_("checklist closed"), default=False, db_default=False, editable=False)
     # Counter of how often all sessions were ended; part of the session hash.
     sessions_ended = models.PositiveIntegerField(_("sessions ended"), default=0, db_default=0, editable=False)
     namespace_quota = models.PositiveIntegerField(_("namespaces allowed"), null=True, blank=True)
@@ -85,6 +110,14 @@ class Account(AbstractBaseUser, PermissionsMixin):
                 Lower("email"),
                 name="account_email_unique",
                 violation_error_message=_("Another account already uses this e-mail address."),
+            ),
+            models.CheckConstraint(condition=models.Q(theme__in=Theme.values), name="account_theme"),
+            models.CheckConstraint(
+                condition=models.Q(language="") | models.Q(language__regex=LANGUAGE_PATTERN), name="account_language"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(time_zone="") | models.Q(time_zone__regex=TIME_ZONE_PATTERN),
+                name="account_time_zone",
             ),
         ]
 
@@ -135,6 +168,11 @@ class Account(AbstractBaseUser, PermissionsMixin):
 
     def _of_now(self, known: str) -> str:
         return f"{known}.{self.sessions_ended}" if self.sessions_ended else known
+
+    @property
+    def email_confirmed(self) -> bool:
+        """Whether the e-mail address is known to be the account's: by a link, or by the identity provider."""
+        return self.email is not None and self.email == self.confirmed_email
 
     @property
     def registry_credential(self) -> RegistryCredential | None:

@@ -22,14 +22,22 @@ _JOINERS = "\u200c\u200d"
 
 
 def create_account(
-    name: str, email: str | None, password: str | None, *, is_staff: bool = False, is_superuser: bool = False
+    name: str,
+    email: str | None,
+    password: str | None,
+    *,
+    is_staff: bool = False,
+    is_superuser: bool = False,
+    email_confirmed: bool = False,
 ) -> Account:
     """Create an account.
 
     :param password: the console password; checked with the password validators. ``None``: another sign-in method.
+    :param email_confirmed: whether the identity provider has verified that the address is the person's.
     :raises ValidationError: one sentence per field: ``name``, ``email``, ``password``.
     """
     account = Account(name=name.strip(), email=email or None, is_staff=is_staff, is_superuser=is_superuser)
+    account.confirmed_email = account.email if email_confirmed else None
     if password is not None:
         try:
             validate_password(password, account)
@@ -70,6 +78,12 @@ def rename(account: Account, name: str) -> None:
         if old != name:
             locked.save(update_fields=["name"])
             record("account.change", account.account_id, changes={"name": [old, name]})
+
+
+def close_checklist(account: Account) -> None:
+    """No longer show the checklist of first steps. No audit event: it is a note on a page."""
+    Account.objects.filter(pk=account.pk, checklist_closed=False).update(checklist_closed=True)
+    account.checklist_closed = True
 
 
 def check_name(name: str) -> None:

@@ -14,9 +14,9 @@ from django.db import connection
 from django.db.models import Count, Max, Q, QuerySet
 from procrastinate.contrib.django.models import ProcrastinateJob, ProcrastinateWorker
 
+from console.accounts.event_words import EventInWords, in_words
 from console.accounts.models import Account
 from console.administration.attention import Attention, sentences
-from console.administration.event_words import EventInWords, in_words
 from console.administration.navigation import GROUPS
 from console.audit.models import AuditEvent
 from console.operations.task_words import task_name

@@ -7,7 +7,8 @@ from django.utils.translation import gettext_lazy as _
 class AuditEvent(models.Model):
     """An audit event. Append-only: a database trigger rejects updates and deletes.
 
-    A migration adds an index on the words of target, actor and detail (``audit_event_words``), which the search asks.
+    Migrations add indexes on the words of target, actor and detail (``audit_event_words``), which the search asks, and
+    on what is of one account (``console.audit.activity``; in ``console/accounts/migrations``).
     """
 
     at = models.DateTimeField(_("at"), auto_now_add=True)

@@ -8,23 +8,15 @@ from dataclasses import dataclass
 
 from console.help.documents import HelpPage
 from console.help.placeholders import fill_text
+from console.web.excerpts import Part, any_of, around, marked
 from console.web.markdown import Section
 
-# Results that are shown, words of a query that count, characters of a snippet.
+# Results that are shown, and words of a query that count.
 MOST_RESULTS = 20
 _MOST_WORDS = 8
-_SNIPPET = 180
 # What a match in a heading, in the page's title and in the text is worth; a word that begins there counts double.
 _HEADING, _TITLE, _TEXT = 12, 6, 1
 _MOST_MATCHES = 5
-
-
-@dataclass(frozen=True)
-class Part:
-    """A piece of a text, ``marked`` where it is what was searched for."""
-
-    text: str
-    marked: bool = False
 
 
 @dataclass(frozen=True)
@@ -52,7 +44,7 @@ def search(pages: Iterable[HelpPage], query: str, values: Mapping[str, str]) -> 
     words = list(dict.fromkeys(query.casefold().split()))[:_MOST_WORDS]
     if not words:
         return []
-    any_word = re.compile("|".join(map(re.escape, sorted(words, key=len, reverse=True))), re.IGNORECASE)
+    any_word = any_of(words)
     scored: list[tuple[int, int, HelpPage, Section, str]] = []
     for page in pages:
         title = page.title.casefold()
@@ -63,7 +55,7 @@ def search(pages: Iterable[HelpPage], query: str, values: Mapping[str, str]) -> 
                 scored.append((-score, len(scored), page, section, text))
     scored.sort(key=lambda one: one[:2])
     return [
-        Result(page, section, _marked(section.heading, any_word), _marked(_excerpt(text, any_word), any_word))
+        Result(page, section, marked(section.heading, any_word), marked(around(text, any_word), any_word))
         for _score, _place, page, section, text in scored[:MOST_RESULTS]
     ]
 
@@ -87,24 +79,3 @@ def _matches(word: str, text: str) -> int:
         return 0
     begins = len(re.findall(rf"(?<!\w){re.escape(word)}", text))
     return min(text.count(word), _MOST_MATCHES) + min(begins, _MOST_MATCHES)
-
-
-def _excerpt(text: str, any_word: re.Pattern[str]) -> str:
-    """Some words of ``text`` around the first match, from its beginning where there is none."""
-    found = any_word.search(text)
-    start = max(found.start() - _SNIPPET // 3, 0) if found else 0
-    if start:
-        start = text.find(" ", start) + 1 or start
-    end = start + _SNIPPET
-    if end < len(text):
-        end = text.rfind(" ", start, end) if " " in text[start:end] else end
-    return f"{'… ' if start else ''}{text[start:end]}{' …' if end < len(text) else ''}"
-
-
-def _marked(text: str, any_word: re.Pattern[str]) -> list[Part]:
-    """``text`` in parts, those marked that match."""
-    parts, at = [], 0
-    for found in any_word.finditer(text):
-        parts += [Part(text[at : found.start()]), Part(found[0], marked=True)]
-        at = found.end()
-    return [part for part in [*parts, Part(text[at:])] if part.text]

@@ -41,8 +41,21 @@ TAG_SORTS: dict[str, tuple[Any, type]] = {
 
 def shown_tags(image: Image) -> QuerySet[Tag]:
     """The tags in the list, without those that are shown under their subject."""
+    return without_attached(all_tags(image), image)
+
+
+def without_attached(tags: QuerySet[Tag], image: Image | OuterRef) -> QuerySet[Tag]:
+    """Those of ``tags`` that are not shown under their subject.
+
+    :param image: the image of all of them, or ``OuterRef("image")``.
+    """
     about = Manifest.objects.filter(image=image, digest=OuterRef("subject"))
-    return all_tags(image).filter(Q(subject="") | ~Exists(about))
+    return tags.filter(Q(subject="") | ~Exists(about))
+
+
+def tags_matching(tags: QuerySet[Tag], text: str) -> QuerySet[Tag]:
+    """Those of ``tags`` whose name contains ``text``, case-insensitively."""
+    return tags.filter(name__icontains=text)
 
 
 def all_tags(image: Image) -> QuerySet[Tag]:
@@ -133,7 +146,7 @@ def tag_page(image: Image, query: QueryDict, text: str) -> tuple[KeysetPage[Tag]
     tags = shown_tags(image)
     total = image.tag_count
     if text:
-        tags = tags.filter(name__icontains=text)
+        tags = tags_matching(tags, text)
         total = tags.count()
     rows = keyset(tags, query, column, kind, sort.startswith("-"), total)
     decorate(image, [tag.manifest for tag in rows.rows])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.conf import settings
@@ -91,9 +91,13 @@ def _shown(found: Iterable[tuple[Any, ...]]) -> list[ShownImage | Image]:
     return [images.get(row.pk, row) for row in rows if row.state != Image.State.DELETING or row.pk in images]
 
 
-def listing(request: Request) -> HttpResponse:
-    """The list of images (``console.home.my_images``)."""
+def listing(request: Request, checklist: Mapping[str, bool]) -> HttpResponse:
+    """The list of images (``console.home.my_images``).
+
+    :param checklist: the first steps, and whether each is done; may be empty.
+    """
     context = _listed(request, Image.objects.visible_to(request.user), reverse("images"))
+    context |= {"checklist": checklist, "all_done": all(checklist.values())}
     return page(request, "images/list.html", context, part="list")
 
 

@@ -141,8 +141,8 @@ def _delete(request: Request, images: list[Image]) -> HttpResponse:
     to_type = _to_type(images)
     if request.method != "POST":
         return _deletion_dialog(request, images, "")
-    if problem := refuse_typed(request, to_type, *([images[0].repository] if len(images) == 1 else [])):
-        return _deletion_dialog(request, images, problem)
+    if refusal := refuse_typed(request, to_type, *([images[0].repository] if len(images) == 1 else [])):
+        return _deletion_dialog(request, images, refusal)
     try:
         for image in images:
             services.mark_image_for_deletion(request.user, image)

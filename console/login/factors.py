@@ -39,7 +39,7 @@ from console.throttling.guesses import Attempt
 log = logging.getLogger(__name__)
 
 TOTP, RECOVERY_CODES, PASSKEY = Authenticator.Type.TOTP, Authenticator.Type.RECOVERY_CODES, Authenticator.Type.WEBAUTHN
-DOOR = "second factor"
+BUCKET = "second factor"
 LONGEST_NAME = 60
 # Errors of the library for malformed input from a browser; it does not document them.
 _MALFORMED = (
@@ -71,12 +71,12 @@ def check_code(request: HttpRequest, account: Account, code: str) -> Authenticat
 
     :raises console.throttling.guesses.RateLimited: when rate limited after too many wrong codes.
     """
-    attempt = Attempt(DOOR, f"account:{account.pk}", client_address(request), account.account_id)
+    attempt = Attempt(BUCKET, f"account:{account.pk}", client_address(request), account.account_id)
     with transaction.atomic():
         # Lock the account: no code is accepted twice, and concurrent requests cannot exceed the rate limit (race).
         Account.objects.select_for_update(no_key=True).get(pk=account.pk)
         marks = guesses.read_marks(attempt)
-        guesses.raise_if_limited(marks, door=DOOR)
+        guesses.raise_if_limited(marks, bucket=BUCKET)
         for factor in Authenticator.objects.filter(user=account, type__in=[TOTP, RECOVERY_CODES]).order_by("pk"):
             if _is_of(factor, code):
                 factor.refresh_from_db()

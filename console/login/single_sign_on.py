@@ -325,7 +325,7 @@ def account_for(identity: Identity) -> Account:
     email = email if free else None
     try:
         with transaction.atomic():
-            account = create_account(identity.name or _("New user"), email, None)
+            account = create_account(identity.name or _("New user"), email, None, email_confirmed=True)
             _connect(account, identity)
     except (_Connected, ValidationError):
         # Race: probably the same person in another window.

@@ -14,6 +14,7 @@ urlpatterns = [
     path("sign-in/sso/", views.sso, name="sso"),
     path("sign-in/sso/callback/", views.sso_callback, name="sso-callback"),
     path("account/email/", views_email.change, name="email-change"),
+    path("account/email/-/send/", views_email.send, name="email-change-send"),
     path("account/email/-/cancel/", views_email.cancel, name="email-change-cancel"),
     path("account/email/<str:token>/", views_email.confirm, name="email-confirm"),
     path("account/security/", views_security.security, name="security"),

@@ -7,7 +7,7 @@ from django.views.generic import RedirectView
 
 from console.accounts.forms import NewPasswordForm
 from console.accounts.password_reset_email import reset_tokens
-from console.login import views_account
+from console.login import views_account, views_activity
 from console.login.views_account import with_passwords
 
 # Django's views handle a PUT like a POST, or answer 405 only to signed-in users.
@@ -22,6 +22,9 @@ urlpatterns = [
     ),
     path("sign-out/", require_POST(auth.LogoutView.as_view()), name="sign-out"),
     path("account/", views_account.account, name="account"),
+    path("account/activity/", views_activity.activity, name="account-activity"),
+    path("account/preferences/", views_account.change_preferences, name="account-preferences"),
+    path("account/theme/", views_account.theme, name="account-theme"),
     path("account/name/", views_account.rename, name="account-name"),
     path("account/password/", form(with_passwords(views_account.ChangePassword.as_view())), name="password_change"),
     path(

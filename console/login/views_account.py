@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import views as auth
+from django.core.exceptions import BadRequest
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from console.accounts import email_changes, services
-from console.accounts.forms import ChangePasswordForm, NameForm, ResetPasswordForm
+from console.accounts import email_changes, preferences, services
+from console.accounts.forms import ChangePasswordForm, NameForm, PreferencesForm, ResetPasswordForm
+from console.accounts.models import Theme
 from console.accounts.requests import Request
 from console.audit.middleware import client_address
+from console.login.sign_in import inside
 from console.repositories import quotas
 from console.throttling import guesses
 from console.throttling.guesses import PASSWORD_RESET, Attempt
@@ -89,14 +93,46 @@ class ResetPassword(auth.PasswordResetView):
 @require_GET
 @signed_in
 def account(request: Request) -> HttpResponse:
-    """The account's page: name, Account ID, e-mail, registry user name, quotas."""
+    """The account's profile: name, e-mail, preferences, registry user name, quotas."""
+    return _profile(request, PreferencesForm(request.user))
+
+
+def _profile(request: Request, form: PreferencesForm, status: int = 200) -> HttpResponse:
     context = {
+        "form": form,
         "change": email_changes.pending(request.user),
         "quota": quotas.quota(request.user),
         "credential": request.user.registry_credential,
-        "with_password": request.user.signs_in_with_password,
     }
-    return page(request, "accounts/account.html", context)
+    return page(request, "accounts/account.html", context, status=status)
+
+
+@require_POST
+@signed_in
+def change_preferences(request: Request) -> HttpResponse:
+    """Change the theme, the time zone and the language."""
+    form = PreferencesForm(request.user, request.POST)
+    if not form.is_valid():
+        return _profile(request, form, status=422)
+    preferences.change(request.user, **form.cleaned_data)
+    messages.success(request, _("Saved your preferences."))
+    return go(request, reverse("account"))
+
+
+@require_POST
+@signed_in
+def theme(request: Request) -> HttpResponse:
+    """Change the theme, by the switch in the account's menu; back to the page that it was pressed on.
+
+    :raises BadRequest: for a theme that does not exist.
+    """
+    chosen = request.POST.get("theme", "")
+    if chosen not in Theme.values:
+        raise BadRequest
+    preferences.change(request.user, theme=chosen)
+    if request.htmx:
+        return HttpResponse(status=HTTPStatus.NO_CONTENT)
+    return HttpResponseRedirect(inside(request, request.headers.get("Referer")) or reverse("account"))
 
 
 @require_http_methods(["GET", "POST"])

@@ -71,6 +71,28 @@ def _change(request: Request, email: str) -> None:
 
 @require_POST
 @signed_in
+def send(request: Request) -> HttpResponse:
+    """E-mail the link again: to the requested address, or to the account's own if it is not confirmed."""
+    email = email_changes.unconfirmed(request.user)
+    if email:
+        try:
+            address = client_address(request)
+            guesses.count_request(Attempt(EMAIL_CHANGE, f"account:{request.user.pk}", address))
+            guesses.count_request(Attempt(PASSWORD_RESET, email.casefold(), address))
+            email_changes.send_again(request.user, email)
+        except TryAgainLater:
+            messages.error(request, _("Too many e-mails were requested. Try again in a few minutes."))
+        except ValidationError as problem:
+            messages.error(request, problem.messages[0])
+        except email_changes.Outdated:
+            pass  # confirmed or changed in another window meanwhile
+        else:
+            messages.success(request, _("A link was sent to %s. Open it to confirm the address.") % email)
+    return go(request, reverse("account"))
+
+
+@require_POST
+@signed_in
 def cancel(request: Request) -> HttpResponse:
     """Cancel the unconfirmed change of address."""
     if email_changes.cancel(request.user):
@@ -85,8 +107,10 @@ def confirm(request: Request, token: str) -> HttpResponse:
     """The confirmation link: GET changes nothing (link previews), the button confirms."""
     try:
         if request.method == "POST":
+            former = request.user.email
             email = email_changes.confirm(request.user, token)
-            messages.success(request, _("Your e-mail address is now %s.") % email)
+            sentence = _("Confirmed the e-mail address %s.") if email == former else _("Your e-mail address is now %s.")
+            messages.success(request, sentence % email)
             return redirect("account")
         found = email_changes.read(request.user, token)
     except email_changes.Outdated:

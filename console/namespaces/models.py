@@ -34,6 +34,10 @@ class NamespaceQuerySet(models.QuerySet["Namespace"]):
         """The account's own namespaces."""
         return self.filter(owner=account)
 
+    def matching(self, text: str) -> Self:
+        """Those whose name contains ``text``, case-insensitively."""
+        return self.filter(name__icontains=text)
+
 
 class Namespace(models.Model):
     """A namespace and the account that owns it.

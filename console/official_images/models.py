@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
@@ -52,6 +54,17 @@ class Catalogue(models.Model):
         return str(settings.DOCKERHUB_API)
 
 
+class OfficialImageQuerySet(models.QuerySet["OfficialImage"]):
+    """Query official images."""
+
+    def matching(self, text: str) -> Self:
+        """Those whose name or description contains each word of ``text``, case-insensitively."""
+        images = self
+        for word in text.split():
+            images = images.filter(Q(name__icontains=word) | Q(description__icontains=word))
+        return images
+
+
 class OfficialImage(models.Model):
     """An official image of Docker Hub, ``library/<name>`` there.
 
@@ -75,6 +88,8 @@ class OfficialImage(models.Model):
     )
     tags_etag = models.CharField(max_length=200, blank=True, default="", editable=False)
     tags_modified = models.CharField(max_length=200, blank=True, default="", editable=False)
+
+    objects = OfficialImageQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("official image")

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import messages
-from django.db.models import F, Q
+from django.db.models import F
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
@@ -48,10 +48,8 @@ def listing(request: Request) -> HttpResponse:
     known = catalogue.state()
     if catalogue.due(timezone.now(), known) and jobs.ask_for_catalogue():
         known = catalogue.state()
-    images = OfficialImage.objects.filter(listed=True)
     text = search_text(request.GET)
-    for word in text.split():
-        images = images.filter(Q(name__icontains=word) | Q(description__icontains=word))
+    images = OfficialImage.objects.filter(listed=True).matching(text)
     sort, order = sorting(request.GET, COLUMNS, "-pulls")
     context = {
         "enabled": True,

@@ -49,7 +49,7 @@ def listing(request: Request) -> HttpResponse:
         storage = Subquery(same.annotate(total=Sum("images__size")).values("total"))
         namespaces = namespaces.annotate(storage=Coalesce(storage, 0, output_field=BigIntegerField()))
     if text:
-        namespaces = namespaces.filter(name__icontains=text)
+        namespaces = namespaces.matching(text)
     quota = quotas.quota(request.user)
     rows = paged(namespaces.order_by(*order), request.GET)
     _add_use(list(rows))

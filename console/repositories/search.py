@@ -10,9 +10,13 @@ images are read from another index.
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from django.db.models import F, QuerySet
 
 from console.repositories.models import NAMESPACE_PART, Image, ImagePieces
+
+Images = TypeVar("Images", bound="QuerySet[Image]")
 
 # Sort orders of lists of images. Each has its index (``Image.Meta``).
 SORTS = {
@@ -38,7 +42,7 @@ def _all_needed(words: list[str]) -> list[str]:
     return sorted({piece for word in words for piece in _needed(word)})
 
 
-def find(images: QuerySet[Image], text: str) -> tuple[QuerySet[Image], bool]:
+def find(images: Images, text: str) -> tuple[Images, bool]:
     """Filter ``images``: ``namespace/name`` must contain each word of ``text``, case-insensitively.
 
     Queries the database once, for an estimate of how many there are.
@@ -48,10 +52,16 @@ def find(images: QuerySet[Image], text: str) -> tuple[QuerySet[Image], bool]:
     words = text.lower().split()
     possible = images.filter(name_pieces__pieces__contains=_all_needed(words)).order_by().values_list("pk", flat=True)
     few = list(possible[: _MANY + 1])
-    for word in words:
-        images = images.filter(full_name__contains=word)
+    images = containing(images, text)
     many = len(few) > _MANY
     return (images if many else images.filter(pk__in=few)), many
+
+
+def containing(images: Images, text: str) -> Images:
+    """Filter ``images`` as ``find`` does, without the index of n-grams: for texts that very many names contain."""
+    for word in text.lower().split():
+        images = images.filter(full_name__contains=word)
+    return images
 
 
 def total(names: QuerySet[ImagePieces], text: str) -> int | None:

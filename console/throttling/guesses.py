@@ -72,13 +72,13 @@ class RateLimited(TryAgainLater):
 class Attempt:
     """One attempt to guess a password, a code or a secret.
 
-    :param door: what is rate limited: ``CONSOLE``, ``REGISTRY``, or another with rates of its own.
+    :param bucket: what is rate limited: ``CONSOLE``, ``REGISTRY``, or another with rates of its own.
     :param account: the account's name at this entrance, whether it exists or not; ``None`` if none is given.
     :param address: the client's IP address, or ``None`` if the server does not know it.
     :param name: the account's name in the audit log; empty if there is no such account.
     """
 
-    door: str
+    bucket: str
     account: str | None
     address: str | None
     name: str = ""
@@ -87,7 +87,7 @@ class Attempt:
     def keys(self) -> dict[str, str]:
         """The mark's key for each of ``KINDS``: the 32 digits of a UUID."""
         address, network = _places(self.address)
-        account = (self.door, self.account or "", "one" if self.account is not None else "none")
+        account = (self.bucket, self.account or "", "one" if self.account is not None else "none")
         return {
             "known": mark_key("known", *account, address),
             "here": mark_key("here", *account, address),
@@ -148,15 +148,15 @@ def is_known(marks: Marks, now: datetime.datetime | None = None) -> bool:
     return known is not None and known > (now or timezone.now())
 
 
-def raise_if_limited(marks: Marks, *, secret: bool = False, door: str = "") -> None:
+def raise_if_limited(marks: Marks, *, secret: bool = False, bucket: str = "") -> None:
     """Refuse an attempt before its password is hashed, if a limit is reached.
 
     :param secret: whether a random secret is guessed, not a password.
-    :param door: what is rate limited, if it has rates of its own.
+    :param bucket: what is rate limited, if it has rates of its own.
     :raises RateLimited: with the seconds until the next attempt is allowed.
     """
     now = timezone.now()
-    seconds = guess_wait(guess_limits(is_known(marks, now), secret, door), marks, now)
+    seconds = guess_wait(guess_limits(is_known(marks, now), secret, bucket), marks, now)
     if seconds > 0:
         raise RateLimited(seconds)
 
@@ -167,9 +167,9 @@ def record_failure(attempt: Attempt, marks: Marks, *, secret: bool = False) -> N
     The audit log also gets a summary: the number of wrong guesses for each existing account and address.
     """
     name, address = attempt.name or "-", attempt.address
-    summaries.count("password.wrong", name, actor=ANONYMOUS, address=address, door=attempt.door, secret=secret)
+    summaries.count("password.wrong", name, actor=ANONYMOUS, address=address, door=attempt.bucket, secret=secret)
     now = timezone.now()
-    limits = guess_limits(is_known(marks, now), secret, attempt.door)
+    limits = guess_limits(is_known(marks, now), secret, attempt.bucket)
     if not limits:
         return
     after = _count(attempt, limits, now)
@@ -183,9 +183,9 @@ def count_request(attempt: Attempt) -> None:
 
     :raises RateLimited: when the limit is reached.
     """
-    raise_if_limited(read_marks(attempt), door=attempt.door)
+    raise_if_limited(read_marks(attempt), bucket=attempt.bucket)
     now = timezone.now()
-    limits = guess_limits(known=False, door=attempt.door)
+    limits = guess_limits(known=False, bucket=attempt.bucket)
     after = _count(attempt, limits, now)
     # Concurrent requests may all have seen that one more is allowed: decide by what was counted before this one.
     # Less half of an interval, because each process has read its own clock.
@@ -217,17 +217,17 @@ def _report_limit(attempt: Attempt, kind: str, limit: GuessLimit, now: datetime.
         target = attempt.name
     else:
         return
-    if not _set([mark_key("told", kind, attempt.door, target)], now + _REPORT_INTERVAL, now):
+    if not _set([mark_key("told", kind, attempt.bucket, target)], now + _REPORT_INTERVAL, now):
         return
     log.warning(
         "rate limit reached for wrong passwords at the %s: %s (%s), from %s",
-        attempt.door,
+        attempt.bucket,
         target,
         kind,
         attempt.address,
     )
     # Nobody is signed in: the actor is not known to be the account's owner.
-    record("password.held_back", target, actor=SYSTEM, door=attempt.door, limit=kind, wrong=limit.at_once)
+    record("password.held_back", target, actor=SYSTEM, door=attempt.bucket, limit=kind, wrong=limit.at_once)
 
 
 def record_success(attempt: Attempt, marks: Marks, also: Iterable[Attempt] = ()) -> None:
@@ -259,11 +259,11 @@ def check(attempt: Attempt, compare: Callable[[], bool], also: Iterable[Attempt]
     :raises hashing.Busy: when too many passwords are being hashed.
     """
     marks = read_marks(attempt)
-    raise_if_limited(marks, door=attempt.door)
-    with hashing.place(known=is_known(marks)):
+    raise_if_limited(marks, bucket=attempt.bucket)
+    with hashing.slot(known=is_known(marks)):
         # Others may have reached the limit while this one waited.
         marks = read_marks(attempt)
-        raise_if_limited(marks, door=attempt.door)
+        raise_if_limited(marks, bucket=attempt.bucket)
         if not compare():
             record_failure(attempt, marks)
             return False

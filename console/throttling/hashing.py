@@ -60,7 +60,7 @@ class Busy(TryAgainLater):
 
 
 @contextmanager
-def place(*, known: bool) -> Iterator[None]:
+def slot(*, known: bool) -> Iterator[None]:
     """Hold a slot for hashing one password; waits until one is free.
 
     Requests from unknown addresses may occupy at most half of this process's threads, waiting or hashing. Requests from

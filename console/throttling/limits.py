@@ -17,20 +17,20 @@ class GuessLimit:
     seconds: float
 
 
-def guess_limits(known: bool, secret: bool = False, door: str = "") -> dict[str, GuessLimit]:
+def guess_limits(known: bool, secret: bool = False, bucket: str = "") -> dict[str, GuessLimit]:
     """The rate limits that count a wrong guess and limit the next one, by ``guesses.KINDS``.
 
     :param known: whether this address has recently presented the correct password of this account. Such an address is
         limited only by its own guesses, not by an attack on the account or by others in its network.
     :param secret: whether a random secret was tried, which says nothing about a password.
-    :param door: what is rate limited (``guesses.CONSOLE``, ``PASSWORD_RESET``, …); a key of ``settings.GUESSES_AT`` if
-        it has rates of its own.
+    :param bucket: what is rate limited (``guesses.CONSOLE``, ``PASSWORD_RESET``, …); a key of ``settings.GUESSES_AT``
+        if it has rates of its own.
     """
     if secret:
         kinds: tuple[str, ...] = () if known else ("address",)
     else:
         kinds = ("here",) if known else ("here", "network", "account", "address")
-    numbers = {**settings.GUESSES, **settings.GUESSES_AT.get(door, {})}
+    numbers = {**settings.GUESSES, **settings.GUESSES_AT.get(bucket, {})}
     return {kind: GuessLimit(*numbers[kind]) for kind in kinds}
 
 

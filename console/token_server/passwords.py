@@ -42,7 +42,7 @@ def verify_password(caller: Caller | None, password: str, attempt: Attempt, mark
     fingerprint = _fingerprint(caller, password) if caller is not None else b""
     if _is_remembered(caller, fingerprint):
         return True
-    with hashing.place(known=guesses.is_known(marks)):
+    with hashing.slot(known=guesses.is_known(marks)):
         # Clients request several tokens at once: another thread may have hashed the same password meanwhile.
         if _is_remembered(caller, fingerprint):
             return True

@@ -8,7 +8,10 @@ from typing import Any
 from whitenoise.storage import CompressedManifestStaticFilesStorage
 
 # In cascade order: later rules win.
-STYLES = ("tokens", "base", "layout", "components", "menus", "dialogs", "forms", "tables", "details", "cards", "help")
+STYLES = (
+    "tokens", "base", "layout", "components", "menus", "dialogs", "forms", "tables", "details", "cards", "help",
+    "search",
+)  # fmt: skip
 STYLE_SHEET = "css/site.css"
 
 

@@ -4,7 +4,7 @@
     // Swedish writes times as ISO 8601 does: short, sortable by eye, the same for everybody.
     const format = new Intl.DateTimeFormat("sv-SE", { dateStyle: "short", timeStyle: "short" });
     const day = new Intl.DateTimeFormat("sv-SE", { dateStyle: "short" });
-    for (const time of root.querySelectorAll("time[datetime]:not([data-ago])")) {
+    for (const time of root.querySelectorAll("time[datetime]:not([data-ago], [data-zoned])")) {
       const moment = new Date(time.dateTime);
       if (!Number.isNaN(moment.valueOf())) time.textContent = ("day" in time.dataset ? day : format).format(moment);
     }
@@ -61,15 +61,12 @@
       const open = document.getElementById("sidebar").classList.toggle("open");
       target.setAttribute("aria-expanded", String(open));
     } else {
+      event.preventDefault();
       const root = document.documentElement;
       const dark = getComputedStyle(root).colorScheme === "dark" ||
         (!root.dataset.theme && matchMedia("(prefers-color-scheme: dark)").matches);
       root.dataset.theme = dark ? "light" : "dark";
-      try {
-        localStorage.setItem("theme", root.dataset.theme);
-      } catch {
-        // kept for this page only
-      }
+      htmx.ajax("POST", target.form.action, { source: target.form, values: { theme: root.dataset.theme }, swap: "none" });
     }
   });
 

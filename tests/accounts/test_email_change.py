@@ -13,7 +13,7 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 from console.accounts import email_changes, email_links, jobs
 from console.accounts.models import EmailChange
 from console.accounts.password_reset_email import reset_tokens
-from console.accounts.services import set_active
+from console.accounts.services import create_account, set_active
 from console.audit.models import AuditEvent
 from tests.support.factories import PASSWORD, AccountFactory
 from tests.support.mailbox import deliver
@@ -108,6 +108,75 @@ class TestTheWalk:
         assert "Open the link" not in text_of(browser.get("/account/"))
         browser.post(f"{PAGE}-/cancel/")
         assert AuditEvent.objects.filter(action="account.email_cancel").count() == 1
+
+
+class TestConfirmed:
+    """Whether an address is known to be the account's, and another link to it."""
+
+    SEND = f"{PAGE}-/send/"
+
+    def test_the_page_says_it(self, ann, browser):
+        page = text_of(browser.get("/account/"))
+        assert "Not confirmed" in page and "Send a link to confirm it" in page
+        ask(browser)
+        browser.post(link())
+        page = text_of(browser.get("/account/"))
+        assert ">Confirmed<" in page and "Not confirmed" not in page and "Send a link" not in page
+        ann.refresh_from_db()
+        ann.email = "given@example.com"
+        ann.save()
+        assert "Not confirmed" in text_of(browser.get("/account/")), "an administrator set another one"
+        ask(browser, "")
+        page = text_of(browser.get("/account/"))
+        assert "onfirmed<" not in page and "Send a link" not in page
+
+    def test_ones_own_address(self, ann, browser):
+        assert browser.post(self.SEND)["Location"] == "/account/"
+        page = text_of(browser.get("/account/"))
+        assert "Open the link sent to <strong>ann@example.com</strong> to confirm it." in page
+        assert "does not change" not in page
+        browser.post(link())
+        assert mail.outbox[-1].to == ["ann@example.com"]
+        ann.refresh_from_db()
+        assert ann.email_confirmed
+        event = AuditEvent.objects.get(action="account.change")
+        assert event.detail["changes"] == {"email_confirmed": [False, True]}
+        deliver()
+        assert len(mail.outbox) == 1, "the address is the same: nobody else is told"
+        assert browser.post(self.SEND)["Location"] == "/account/"
+        assert not EmailChange.objects.exists(), "there is nothing to confirm"
+
+    def test_again_to_the_requested_one(self, ann, browser):
+        ask(browser)
+        first = link()
+        assert "Send again" in text_of(browser.get("/account/"))
+        browser.post(self.SEND)
+        second = link()
+        assert [sent.to for sent in mail.outbox] == [[NEW], [NEW]]
+        assert browser.post(first).status_code == 410
+        browser.post(second)
+        ann.refresh_from_db()
+        assert ann.email == NEW and ann.email_confirmed
+
+    def test_not_when_somebody_has_it_meanwhile(self, ann, browser):
+        ask(browser)
+        AccountFactory(email=NEW)
+        browser.post(self.SEND)
+        assert "Another account already uses this e-mail address." in text_of(browser.get("/account/"))
+        assert AuditEvent.objects.filter(action="account.email_request").count() == 1
+
+    def test_not_without_end(self, browser, monkeypatch):
+        now = timezone.now()
+        monkeypatch.setattr(timezone, "now", lambda: now)
+        for _time in range(5):
+            browser.post(self.SEND)
+        assert "Too many e-mails were requested." in text_of(browser.get("/account/"))
+        assert AuditEvent.objects.filter(action="account.email_request").count() == 3
+
+    def test_the_provider_has_verified_it(self):
+        assert create_account("Ann", "ann2@example.com", None, email_confirmed=True).email_confirmed
+        assert not create_account("Ben", "ben2@example.com", None).email_confirmed
+        assert not create_account("Nobody", None, None, email_confirmed=True).email_confirmed
 
 
 class TestTheLink:

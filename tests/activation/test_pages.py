@@ -87,7 +87,7 @@ class TestActivation:
             assert 'aria-invalid="true"' in tag and re.search(rf'aria-describedby="[^"]*id_{name}_errors"', tag)
             assert ("autofocus" in tag) == (name == "username")
         assert 'value="taken"' in text and 'value="theirs"' in text
-        # No page has a password in it: a browser keeps what was typed, see app.js.
+        # No page has a password in it: a browser keeps what was typed, see focus.js.
         assert 'value="short"' not in text
 
     @pytest.mark.parametrize(

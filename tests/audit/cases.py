@@ -112,6 +112,22 @@ def _(w):
     return "account.change", w.id, {"changes": {"name": ["Ann", "Anne"]}}
 
 
+@case(ADDRESSES, "account-preferences")
+def _(w):
+    w.post("/account/preferences/", theme="dark", time_zone="Europe/Berlin")
+    return (
+        "account.change",
+        w.id,
+        {"changes": {"theme": ["system", "dark"], "time_zone": ["", "Europe/Berlin"]}},
+    )
+
+
+@case(ADDRESSES, "account-theme")
+def _(w):
+    w.post("/account/theme/", theme="light")
+    return "account.change", w.id, {"changes": {"theme": ["system", "light"]}}
+
+
 @case(ADDRESSES, "access-token-create")
 def _(w):
     w.post("/account/tokens/-/create/", name="ci", access="push", reach="all", expires="never")
@@ -305,6 +321,7 @@ def _(w):
 ADDRESSES |= {
     **signing_in.ADDRESSES,
     "home": UNTOUCHED,
+    "checklist-close": "It hides a note on a page.",
     "admin-password-change": UNTOUCHED,
     "admin:password_change": "It lies behind the address that leads to one's own page.",
     "password_reset": "It sends a letter and changes nothing; that the password was changed with it is recorded.",

@@ -82,6 +82,11 @@ def email_change_cancel(w):
     return "account.email_cancel", w.id, {}
 
 
+def email_change_send(w):
+    w.post("/account/email/-/send/")
+    return "account.email_request", w.id, {"email": "ann@example.com"}
+
+
 def email_confirm(w):
     token = email_links.make_token(email_changes.request(w.ann, "anne@example.com"))
     w.post(f"/account/email/{token}/")
@@ -113,6 +118,7 @@ ADDRESSES = {
     "identity-disconnect": identity_disconnect,
     "email-change": email_change,
     "email-change-cancel": email_change_cancel,
+    "email-change-send": email_change_send,
     "email-confirm": email_confirm,
     "sign-in-passkey": _BROWSER,
     "passkey-add": _BROWSER,

@@ -98,7 +98,8 @@ def test_no_page_breaks_the_policy(person, pusher, stack, hub, unique):
     expect(page.get_by_role("cell", name="v2", exact=True)).to_be_visible()
 
     for path in (
-        "/images/", "/images/?q=app", f"/images/-/storage/{team}/", start, f"{start}-/tags/", f"{start}-/settings/",
+        "/images/", "/images/?q=app", "/search/?q=app", f"/images/-/storage/{team}/", start, f"{start}-/tags/",
+        f"{start}-/settings/",
         f"{start}-/commands/", f"{start}-/tags/v1/", f"{start}-/compare/?from=v1&to=v2", f"{start}-/describe/",
         "/namespaces/", "/favorites/", "/public-images/", "/docker-hub/", "/docker-hub/debian/",
         "/account/", "/account/tokens/", "/account/password/", "/account/password/done/", "/images/-/guide/",
@@ -123,12 +124,15 @@ def test_no_page_breaks_the_policy(person, pusher, stack, hub, unique):
         expect(page.get_by_role("dialog")).to_have_count(0)
     # What scripts do: search while typing, ticks, copying, the theme, the star, a dialog with an error in it.
     ann.go("/images/")
-    page.get_by_role("searchbox").first.fill("app")
+    page.get_by_role("main").get_by_role("searchbox").first.fill("app")
     expect(page).to_have_url(re.compile("q=app"))
     page.locator("thead input[type=checkbox]").first.check()
     page.locator("summary").first.click()
     page.locator("[data-copy]").first.click()
     page.locator("[data-theme-switch]").first.click()
+    page.keyboard.press("/")
+    page.keyboard.type("app")
+    expect(page.locator("#search-results").get_by_role("link").first).to_be_visible()
     ann.go("/namespaces/")
     page.locator(".toolbar").get_by_role("button", name="Create", exact=True).click()
     page.get_by_role("dialog").get_by_label("Name").fill("@")

@@ -6,6 +6,7 @@ import pytest
 from django.template.loader import render_to_string
 
 from console.login import sign_in_links
+from console.search.matches import KINDS
 from tests.browser import live, longest
 from tests.browser.every_page import ERRORS, MEASURE, OPEN, ROLES, known
 
@@ -23,9 +24,11 @@ def more_pages(site):
     yield "new", "/images/"
     for path in (
         "/images/", "/namespaces/", "/docker-hub/", "/favorites/", "/public-images/", f"/images/{image}/-/tags/",
-        f"/public-images/{public}/", f"/docker-hub/{site.official.name}/",
+        f"/public-images/{public}/", f"/docker-hub/{site.official.name}/", "/search/",
     ):  # fmt: skip
         yield "owner", f"{path}?q={search}"
+    for kind in ("", *KINDS):
+        yield "owner", f"/search/?q={longest.NAMESPACE[:4]}&in={kind}"
     yield "owner", f"/images/{site.nested.repository}/"
     yield "owner", f"/images/{site.nested.repository}/-/tags/"
     yield "owner", f"/images/{site.nested.repository}/-/settings/"

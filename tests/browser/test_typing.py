@@ -217,7 +217,7 @@ def test_of_searches(activated):
         ("/docker-hub/", "d" * 255, 0),
     ):
         activated.walker.go(path)
-        box = page.get_by_role("searchbox").first
+        box = page.get_by_role("main").get_by_role("searchbox").first
         box.focus()
         page.keyboard.insert_text(name)
         assert box.input_value() == name
@@ -231,7 +231,7 @@ def test_of_searches(activated):
         expect(page.locator("main table tbody tr"), path).to_have_count(0)
     activated.walker.go(f"/images/?q={'s' * 255}s")
     expect(page.get_by_text("No images match your search and filters.")).to_be_visible()
-    assert page.get_by_role("searchbox").first.input_value().endswith("…")
+    assert page.get_by_role("main").get_by_role("searchbox").first.input_value().endswith("…")
 
 
 def test_of_confirming_by_name(activated, pusher):

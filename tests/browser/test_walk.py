@@ -56,7 +56,9 @@ def test_the_walk(person, pusher, unique):
 
     ann.go("/namespaces/")
     page.get_by_role("button", name=f"Delete {team}").click()
-    page.get_by_role("dialog", name="Delete Namespace").get_by_role("button", name="OK").click()
+    dialog = page.get_by_role("dialog", name="Delete Namespace")
+    dialog.get_by_label("Type the name").fill(team)
+    dialog.get_by_role("button", name="OK").click()
     expect(page.get_by_text("No namespaces yet")).to_be_visible()
 
 
@@ -185,7 +187,7 @@ def test_search_sort_and_pages_keep_the_address(person, unique):
     expect(page.get_by_role("row")).to_have_count(2)
     page.go_back()
     expect(page.get_by_role("row")).to_have_count(11)
-    page.get_by_role("searchbox").fill("image07")
+    page.get_by_role("main").get_by_role("searchbox").fill("image07")
     expect(page.get_by_role("row")).to_have_count(2)
     expect(page).to_have_url(re.compile("q=image07"))
 

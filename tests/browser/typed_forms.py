@@ -264,6 +264,7 @@ ADMINISTRATOR = (
 FORMS = (*STRANGER, *FRESH, *ACTIVATED, *ENROLLED, *ADMINISTRATOR)
 # Forms without a field to type into, and those whose fields others have.
 NOTHING_TYPED = {
+    "console.accounts.forms.PreferencesForm",
     "console.images.forms.VisibilityForm",
     "console.repositories.forms.NamespaceChoiceForm",
 }

@@ -50,6 +50,7 @@ WITHOUT_SECRETS = {
     "images.Image",
     "images.ImageDeletion",
     "images.ImagePieces",
+    "images.ImageWords",
     "images.KeptManifest",
     "images.Manifest",
     "images.PushedDigest",

@@ -87,7 +87,7 @@ def walk(ann, account, provider):
     ann.sign_in(account)
     page.locator(".account-menu summary").click()
     ann.press("Sign-in and security", "link")
-    ann.sees("Sign-in and security")
+    expect(page.locator(".tabs [aria-current=page]")).to_have_text("Sign-in and security")
 
     # An app, its picture under the pages' own policy.
     ann.press("Set up an authenticator app", "link")

@@ -207,11 +207,11 @@ class TestLimits:
         assert sign_in(ben, "wrong")[1].status_code == 200
 
     def test_from_many_addresses_few_in_a_year(self):
-        limits = guess_limits(known=False, door=factors.DOOR)
+        limits = guess_limits(known=False, bucket=factors.BUCKET)
         for kind in ("here", "network", "account"):
             assert limits[kind].at_once + 365 * 86400 / limits[kind].seconds < 18_000
         assert limits["account"].at_once + 365 * 86400 / limits["account"].seconds < 9_000
-        assert guess_limits(known=True, door=factors.DOOR)["here"].seconds == 1800
+        assert guess_limits(known=True, bucket=factors.BUCKET)["here"].seconds == 1800
 
     def test_recovery_codes_count_as_well(self, ben, phone):
         client, _response = sign_in(ben)

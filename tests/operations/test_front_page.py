@@ -14,8 +14,8 @@ from django.utils import timezone
 from procrastinate.contrib.django import app
 from procrastinate.contrib.django.models import ProcrastinateJob
 
+from console.accounts.event_words import WORDS
 from console.administration import health, overview
-from console.administration.event_words import WORDS
 from console.administration.navigation import GROUPS
 from console.audit.services import record
 from console.local.storage import Room

@@ -37,6 +37,11 @@ _SECURITY = [
     Row(
         "account/email/", GET=signed_in("200"), POST=signed_in("302 /account/ +"), form={"email": "another@example.com"}
     ),
+    # Two of them have an address that is not confirmed.
+    Row(
+        "account/email/-/send/",
+        POST=but(signed_in("302 /account/"), owner="302 /account/ +", other="302 /account/ +"),
+    ),
     Row("account/email/-/cancel/", POST=but(signed_in("302 /account/"), owner="302 /account/ +")),
     # The link is the owner's, and works in a session of the owner alone.
     Row(
@@ -117,6 +122,13 @@ CONSOLE = [
     ),
     # --- one's account ---
     Row("account/", GET=signed_in("200")),
+    Row(
+        "account/preferences/",
+        POST=signed_in("302 /account/ +"),
+        form={"theme": "dark", "time_zone": "Europe/Berlin"},
+    ),
+    Row("account/theme/", POST=signed_in("302 /account/ +"), form={"theme": "dark"}),
+    Row("account/activity/", GET=signed_in("200")),
     *_SECURITY,
     Row("account/tokens/", GET=activated("200")),
     Row(
@@ -172,6 +184,7 @@ CONSOLE = [
     Row("activation/password/", GET=activated("200"), POST=activated("302 /images/ +"), form=_TWICE),
     # --- images ---
     Row("images/", GET=signed_in("200")),
+    Row("images/-/checklist/", POST=activated("302 /images/ +")),
     Row(
         "images/-/create/",
         GET=activated("200"),
@@ -287,6 +300,7 @@ CONSOLE = [
         GET=but(signed_in("404"), **dict.fromkeys(("staff", "clerk", "superuser"), "200")),
         words={"slug:name": "operations"},
     ),
+    Row("search/", GET=activated("200")),
     Row("public-images/", GET=activated("200")),
     Row(
         "public-images/<repository:repository>/",

@@ -150,6 +150,12 @@ LISTS = [
     "/favorites/?kind=own",
     "/public-images/",
     "/public-images/?q=unstarred-imag",
+    "/search/?q=unstarred-imag",
+    "/search/?q=mine",
+    "/search/?q=spar",
+    "/search/?q=spar&in=namespaces",
+    "/search/?q=v0",
+    "/search/?q=What+it&in=images",
     "/docker-hub/official0/-/tags/v0/copy/",
 ]
 

@@ -55,8 +55,8 @@ for path in {paths!r}:
 print("all pages")
 """
 PATHS = [
-    "/images/", "/images/?q=api", "/namespaces/", "/account/", "/account/tokens/", "/account/logins/",
-    "/docker-hub/", "/favorites/", "/public-images/", "/public-images/team/app/",
+    "/images/", "/images/?q=api", "/namespaces/", "/account/", "/account/activity/", "/account/tokens/",
+    "/account/logins/", "/docker-hub/", "/favorites/", "/public-images/", "/public-images/team/app/",
     "/images/team/app/", "/images/team/app/-/tags/", "/images/team/app/-/settings/",
     "/images/team/app/-/tags/v1/", "/images/team/app/-/tags/latest/", "/images/team/web/api/",
     "/images/-/storage/team/",
@@ -241,6 +241,24 @@ def test_back_and_forth_again(build, of):
     assert installation.sql("SELECT full_name FROM images_image ORDER BY 1") == [
         ("lab/tool",), ("team/app",), ("team/web/api",),
     ]  # fmt: skip
+
+
+def test_what_becomes_known_of_accounts(build, of):
+    """An address that was confirmed by its link is confirmed; who is activated sees no first steps."""
+    installation = build(like=of("last").database)
+    ann, ben = "111111111111", "222222222222"
+    installation.sql("UPDATE accounts_account SET email = 'ben@example.com' WHERE account_id = %s", ben)
+    installation.sql("UPDATE accounts_registrycredential SET activated_at = NULL WHERE username = 'ben-registry'")
+    changes = [(ann, "ann@example.com", ""), (ben, "ben@example.com", ', "by": "admin"'), (ben, "old@example.com", "")]
+    for account, email, by in changes:
+        installation.sql(
+            "INSERT INTO audit_auditevent (at, actor, action, target, detail) "
+            "VALUES (now(), %s, 'account.change', %s, %s)",
+            account, account, f'{{"changes": {{"email": [null, "{email}"]}}{by}}}',
+        )  # fmt: skip
+    installation.done("migrate", "-v0")
+    found = installation.sql("SELECT account_id, confirmed_email, checklist_closed FROM accounts_account ORDER BY id")
+    assert found == [(ann, "ann@example.com", True), (ben, None, False)]
 
 
 def test_each_migration_goes_back_or_says_that_it_does_not():

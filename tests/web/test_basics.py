@@ -13,7 +13,7 @@ pytestmark = pytest.mark.django_db
 PAGES = [
     "/sign-in/", "/images/", "/images/?q=app", "/images/team/app/", "/images/team/app/-/tags/v1/",
     "/images/team/app/-/tags/", "/images/team/app/-/settings/", "/images/team/app/-/compare/",
-    "/images/team/app/-/commands/", "/namespaces/", "/docker-hub/", "/public-images/",
+    "/images/team/app/-/commands/", "/namespaces/", "/docker-hub/", "/public-images/", "/search/?q=app",
     "/favorites/", "/account/", "/nothing/here/",
 ]  # fmt: skip
 # Before the first paint, so that a dark page is never light at first.

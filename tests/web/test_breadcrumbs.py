@@ -12,7 +12,7 @@ from tests.security.site import Site
 pytestmark = pytest.mark.django_db
 
 # What the sidebar, the tabs beside it and the account menu's first entry lead to.
-FIRST_LEVEL = {"images/", "namespaces/", "docker-hub/", "public-images/", "favorites/", "account/", "help/"}
+FIRST_LEVEL = {"images/", "namespaces/", "docker-hub/", "public-images/", "favorites/", "account/", "help/", "search/"}
 _CRUMBS = re.compile(r'<nav aria-label="Breadcrumb">\s*<ol class="crumbs">(.*?)</ol>\s*</nav>', re.DOTALL)
 _ABOVE = re.compile(r'<a href="([^"]+)">[^<]+</a>')
 _HERE = re.compile(r'<li><span aria-current="page">([^<]+)</span></li>\s*$')

@@ -33,10 +33,12 @@ TEMPLATES = {
         pages=st.lists(dictionaries("number address", "here"), max_size=4),
     ),
     "components/_sidebar.html": dictionaries(
-        "csrf_token",
+        "csrf_token search_text",
+        "searches",
         section=st.sampled_from([{"images": True}, {"docker_hub": True}, {"": True}]),
         account=st.none() | dictionaries("name account_id", "is_staff"),
     ),
+    "search/_hit.html": dictionaries("address name title kind text said when", "in_description image namespace tag"),
     "favorites/_star.html": dictionaries("address id repository stars", "starred head bare"),
     "images/_image_row.html": dictionaries(
         "key repository name summary namespace of_namespace type address page change_type delete tags tags_unit size"

@@ -35,11 +35,13 @@ LISTS = {
     "official-image": ("/docker-hub/official0/?size=100", 10),
     "public-images": ("/public-images/?size=100", 6),
     "public-image": ("/public-images/shop/app/?size=100", 10),
+    "search": ("/search/?q=mi", 6),
     "favorites": ("/favorites/?size=100", 4),
     "access-tokens": ("/account/tokens/?size=100", 6),
     "logins": ("/account/logins/?size=100", 5),
     "access-token-create": ("/account/tokens/-/create/", 5),
     "security": ("/account/security/", 7),
+    "account-activity": ("/account/activity/", 6),
 }
 NO_LISTS = {
     "home", "healthz", "sign-in", "sign-out", "account", "password_change", "password_change_done", "password_reset",
@@ -53,7 +55,9 @@ NO_LISTS = {
     "second-factor", "sign-in-passkey", "sign-in-link", "sso", "sso-callback", "confirm", "app", "app-picture",
     "recovery-codes", "recovery-codes-file", "passkey-add", "passkey-rename", "factor-remove", "identity-connect",
     "identity-confirm", "identity-disconnect", "failure-retry", "failure-dismiss",
-    "help", "help-page", "help-administration", "account-name", "email-change", "email-change-cancel", "email-confirm",
+    "help", "help-page", "help-administration", "account-name", "email-change", "email-change-cancel",
+    "email-change-send", "email-confirm", "account-preferences", "account-theme",
+    "checklist-close",
 }  # fmt: skip
 # Its filters ask for what there is to choose from.
 MOST_IN_ADMIN = 11

@@ -93,7 +93,7 @@ _BELOW = """
 WITH RECURSIVE below (digest) AS (
     SELECT unnest(%s::text[])
     UNION
-    SELECT hanging.digest FROM below CROSS JOIN LATERAL (
+    SELECT dependent.digest FROM below CROSS JOIN LATERAL (
         SELECT child ->> 'digest' FROM images_manifest AS parent
         CROSS JOIN jsonb_array_elements(parent.children) AS child
         WHERE parent.image_id = %s AND parent.digest = below.digest
@@ -101,7 +101,7 @@ WITH RECURSIVE below (digest) AS (
         SELECT about.digest FROM images_manifest AS about
         WHERE about.image_id = %s AND about.subject <> '' AND about.subject = below.digest
         AND NOT EXISTS (SELECT FROM images_tag AS tag WHERE tag.manifest_id = about.id)
-    ) AS hanging (digest)
+    ) AS dependent (digest)
 )
 SELECT digest FROM below
 """

@@ -107,16 +107,16 @@ def _undo_tags(image: Image, tags: list[str], since: datetime.datetime) -> int:
     indexed = dict(Tag.objects.filter(image=image, name__in=tags).values_list("name", "manifest__digest"))
     earlier = _pushed_before(repository, found, since)
     there = {tag: digest for tag, digest in found.items() if digest and not is_tombstone(digest)}
-    strangers = [tag for tag in tags if tag not in indexed and tag not in earlier]
+    unindexed = [tag for tag in tags if tag not in indexed and tag not in earlier]
     moved = [tag for tag in there if tag in indexed and there[tag] != indexed[tag] and tag not in earlier]
-    pushed_digests.add(repository, {there[tag] for tag in (*strangers, *moved) if tag in there})
+    pushed_digests.add(repository, {there[tag] for tag in (*unindexed, *moved) if tag in there})
     lost = [tag for tag in moved if not _point_back(repository, tag, indexed[tag])]
     # A killed job may have left tags at the tombstone that the index knows: they go with it.
     at_tombstone = any(digest and is_tombstone(digest) for digest in found.values())
-    if strangers or lost or at_tombstone:
-        untag(repository, [*strangers, *lost])
+    if unindexed or lost or at_tombstone:
+        untag(repository, [*unindexed, *lost])
     _keep(image, {there[tag] for tag in earlier if tag in there})
-    return len(strangers) + len(moved)
+    return len(unindexed) + len(moved)
 
 
 def _pushed_before(repository: str, found: dict[str, str | None], since: datetime.datetime) -> set[str]:

@@ -3,7 +3,14 @@
 from console.repositories.models.copying import Copy
 from console.repositories.models.deletion import DoomedManifest, ImageDeletion
 from console.repositories.models.failure import WorkFailure
-from console.repositories.models.image import NAMESPACE_PART, PUBLIC, Image, ImagePieces, validate_image_name
+from console.repositories.models.image import (
+    NAMESPACE_PART,
+    PUBLIC,
+    Image,
+    ImagePieces,
+    ImageWords,
+    validate_image_name,
+)
 from console.repositories.models.index import DailyActivity, Document, KeptManifest, Manifest, PushedDigest, Tag
 
 __all__ = [
@@ -16,6 +23,7 @@ __all__ = [
     "Image",
     "ImageDeletion",
     "ImagePieces",
+    "ImageWords",
     "KeptManifest",
     "Manifest",
     "PushedDigest",

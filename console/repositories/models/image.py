@@ -8,6 +8,7 @@ from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.search import SearchVectorField
 from django.core.validators import MaxLengthValidator, MinLengthValidator, RegexValidator
 from django.db import models
 from django.db.models import F, Func, Q, Value
@@ -207,3 +208,22 @@ class ImagePieces(models.Model):
 
     def __str__(self) -> str:
         return " ".join(self.pieces)
+
+
+class ImageWords(models.Model):
+    """The words of an image's description, for the search (``console.repositories.words``).
+
+    ``words`` has the owner and whether it is public, too, each behind a slash. An image without a description has no
+    row. Only database triggers write these rows.
+    """
+
+    image = models.OneToOneField(Image, on_delete=models.CASCADE, primary_key=True, related_name="description_words")
+    words = SearchVectorField()
+
+    class Meta:
+        verbose_name = _("words of a description")
+        verbose_name_plural = _("words of descriptions")
+        indexes = [GinIndex(fields=["words"], name="image_words", fastupdate=False)]
+
+    def __str__(self) -> str:
+        return str(self.words)

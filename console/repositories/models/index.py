@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import F, Func, GeneratedField, Q
 from django.utils.translation import gettext_lazy as _
@@ -9,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from console.repositories.media_types import BUILD_CACHE, HELM_CHART
 from console.repositories.models.image import Image
 from console.repositories.tag_order_field import TagOrderField
+from console.repositories.words import TAG_WORDS
 
 # Names of known artifact types.
 _ARTIFACT_NAMES = {BUILD_CACHE: _("Build cache"), HELM_CHART: _("Helm chart")}
@@ -183,6 +185,8 @@ class Tag(models.Model):
             models.Index(fields=["image", "subject"], condition=~Q(subject=""), name="tag_about"),
             models.Index(fields=["image"], condition=Q(missing_at__isnull=False), name="tag_missing"),
             models.Index(fields=["image"], condition=Q(state="deleting"), name="tag_deleting"),
+            # For the search over all images.
+            GinIndex(TAG_WORDS, name="tag_words", fastupdate=False),
         ]
 
     def __str__(self) -> str:

@@ -22,6 +22,7 @@ from console.web import fragments
 from console.web.keyset import KeysetPage
 from console.web.markdown import render_markdown
 from console.web.paging import NOWHERE, PAGE_SIZES, address_with
+from console.web.time_zones import chosen_zone
 
 register = template.Library()
 # Limit of each cache: of pagers, and of column heads.
@@ -57,23 +58,31 @@ def number(count: int | None) -> str:
 
 @register.filter
 def moment(value: datetime.datetime | None) -> str:
-    """A time in UTC, which JavaScript converts to the local time zone; the exact time in UTC on hover."""
-    if value is None:
-        return SafeString("–")
-    utc = value.astimezone(datetime.UTC)
-    exact = utc.isoformat(timespec="seconds")
-    day, time = exact[:10], exact[11:19]
-    # Digits alone: there is nothing to escape.
-    return SafeString(f'<time datetime="{exact}" title="{day} {time} UTC">{day} {time[:5]}</time>')  # nosec B703
+    """A time in the account's zone, or in UTC, which JavaScript converts to the browser's; the exact UTC on hover."""
+    return SafeString("–") if value is None else _time(value, 16, "")
 
 
 @register.filter
 def day(value: datetime.datetime) -> str:
-    """The day of a time in UTC, which JavaScript converts to that of the local time zone; the exact time on hover."""
-    exact = value.astimezone(datetime.UTC).isoformat(timespec="seconds")
-    date, time = exact[:10], exact[11:19]
+    """The day of a time, for lists of what is old: like ``moment``, with the time of day on hover."""
+    return _time(value, 10, " data-day")
+
+
+def _time(value: datetime.datetime, length: int, mark: str) -> str:
+    utc = value.astimezone(datetime.UTC)
+    exact, zone = utc.isoformat(timespec="seconds"), chosen_zone()
+    shown = utc.isoformat(" ", "minutes") if zone is None else _in_zone(utc, zone)
+    zoned = "" if zone is None else " data-zoned"
     # Digits alone: there is nothing to escape.
-    return SafeString(f'<time datetime="{exact}" title="{date} {time} UTC" data-day>{date}</time>')  # nosec B703
+    text = f'<time datetime="{exact}" title="{exact[:10]} {exact[11:19]} UTC"{mark}{zoned}>{shown[:length]}</time>'
+    return SafeString(text)  # nosec B703
+
+
+def _in_zone(utc: datetime.datetime, zone: datetime.tzinfo) -> str:
+    try:
+        return utc.astimezone(zone).isoformat(" ", "minutes")
+    except OverflowError:  # the year 1, which some builders write
+        return utc.isoformat(" ", "minutes")
 
 
 _PERIODS = (("year", 31_536_000), ("month", 2_592_000), ("day", 86_400), ("hour", 3_600), ("minute", 60))
@@ -328,15 +337,35 @@ def _account_menu(context: Any) -> dict[str, Any]:
     return {
         "account": {"name": account.name, "account_id": account.account_id, "is_staff": account.is_staff},
         "with_password": account.signs_in_with_password,
+        "dark": account.theme == "dark",
         "csrf_token": str(context["csrf_token"]),
     }
 
 
 @register.simple_tag(takes_context=True)
 def sidebar(context: Any) -> str:
-    """The bar with the parts of the site and the account's menu; ``section`` is where the page belongs."""
-    section = {str(context.get("section", "")).replace("-", "_"): True}
-    return fragments.render("components/_sidebar.html", {"section": section, **_account_menu(context)})
+    """The bar with the parts of the site and the account's menu, and the search for an activated account.
+
+    ``section`` is where the page belongs, ``search_text`` what was searched for everywhere.
+    """
+    account, text = context["request"].user, str(context.get("search_text", ""))
+    values = {
+        "section": {str(context.get("section", "")).replace("-", "_"): True},
+        "searches": account.is_authenticated and account.activated,
+        "search_text": text,
+    }
+    return fragments.render("components/_sidebar.html", {**values, **_account_menu(context)})
+
+
+@register.simple_tag(takes_context=True)
+def theme(context: Any) -> str:
+    """Attributes of the page's root: the account's theme, which counts from the first paint (static/js/theme.js)."""
+    account = context["request"].user
+    if not account.is_authenticated:
+        return ""
+    # One of three words: there is nothing to escape.
+    chosen = f' data-theme="{account.theme}"' if account.theme != "system" else ""
+    return SafeString(f'{chosen} data-account-theme="{account.theme}"')  # nosec B703
 
 
 @register.simple_tag(takes_context=True)

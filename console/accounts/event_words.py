@@ -1,4 +1,4 @@
-"""Audit events as sentences, for the front page."""
+"""Audit events as sentences, for the administration's front page and for the account's own activity."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ WORDS: dict[str, Promise] = {
     "namespace.transfer": _("started to transfer the namespace"),
     "namespace.transferred": _("transferred the namespace"),
     "password.held_back": _("blocked password guesses for"),
-    "password.wrong": _("rejected a wrong password for"),
+    "password.wrong": _("entered a wrong password for"),
     "reconcile.run": _("checked the index of"),
     "second_factor.add": _("added a second factor to"),
     "second_factor.codes": _("created recovery codes for"),
@@ -90,11 +90,20 @@ WORDS: dict[str, Promise] = {
     "tag.kept": _("kept the tag pushed again:"),
     "tag.push": _("pushed"),
     "token.grant": _("got registry access to"),
-    "token.refuse": _("was refused registry access to"),
+    "token.refuse": _("didn’t get registry access to"),
 }
-# Of these the target is whoever did it.
+# The same where the target is the reader's own account.
+_OF_YOURS: dict[str, Promise] = {
+    "account.activate": _("reactivated your account"),
+    "account.change": _("changed your account"),
+    "account.create": _("created your account"),
+    "account.deactivate": _("deactivated your account"),
+}
+# Of these the target is the actor.
 _OF_ONESELF = {"account.sign_in", "account.sign_out", "login.create"}
-_PARTS = {SYSTEM: _("My Images"), ANONYMOUS: _("Somebody not signed in")}
+_PARTS = {SYSTEM: _("My Images"), ANONYMOUS: _("Somebody not signed in"), "reconcile": _("My Images")}
+# Of these actions the target is an account, or something of it: ``111111111111/NAME``.
+_OF_ACCOUNTS = ("account.", "access_token.", "login.", "second_factor.", "identity.", "password.", "service.")
 
 
 @dataclass(frozen=True)
@@ -103,6 +112,7 @@ class EventInWords:
 
     :ivar words: empty for an action without words, which the page then shows as it is recorded.
     :ivar target: empty where it is the actor.
+    :ivar address: from where the reader did it; of others it is never said.
     """
 
     pk: int
@@ -111,13 +121,13 @@ class EventInWords:
     words: str
     action: str
     target: str
+    address: str = ""
 
 
 def in_words(events: Iterable[AuditEvent]) -> list[EventInWords]:
-    """The events as sentences; one query more for the names of all accounts in them."""
+    """The events as sentences for administrators; one query more for the names of all accounts in them."""
     found = list(events)
-    ids = {event.actor for event in found} | {event.target for event in found}
-    names = dict(Account.objects.filter(account_id__in=ids).values_list("account_id", "name"))
+    names = _names(found)
     return [
         EventInWords(
             event.pk,
@@ -131,9 +141,66 @@ def in_words(events: Iterable[AuditEvent]) -> list[EventInWords]:
     ]
 
 
+def in_words_for(reader: Account, events: Iterable[AuditEvent]) -> list[EventInWords]:
+    """The events as sentences for the person whose activity they are; one query more for the names of others.
+
+    Of others only the name is said: not their Account ID, not their address, nothing of the event's detail.
+    """
+    found = list(events)
+    names = _names([event for event in found if not event.actor == event.target == reader.account_id])
+    return [
+        EventInWords(
+            event.pk,
+            event.at,
+            _who(event, names, reader.account_id),
+            *_own_words(event, names, reader.account_id),
+            (event.address or "") if event.actor == reader.account_id else "",
+        )
+        for event in found
+    ]
+
+
+def _names(events: Iterable[AuditEvent]) -> dict[str, str]:
+    """The names of the accounts in these events, by Account ID."""
+    ids = {event.actor for event in events} | {event.target for event in events if _is_of_an_account(event)}
+    found = Account.objects.filter(account_id__in=ids) if ids else Account.objects.none()
+    return dict(found.values_list("account_id", "name"))
+
+
+def _is_of_an_account(event: AuditEvent) -> bool:
+    return event.action.startswith(_OF_ACCOUNTS)
+
+
 def _target(event: AuditEvent, names: dict[str, str]) -> str:
+    if not _is_of_an_account(event):
+        return event.target  # a namespace may be named like an Account ID
     if event.action in _OF_ONESELF and event.target in names:
         return "" if event.target == event.actor else f"({names[event.target]})"
     if event.target == event.actor:
         return gettext("their own account")
     return names.get(event.target, event.target)
+
+
+def _who(event: AuditEvent, names: dict[str, str], reader: str) -> str:
+    if event.actor == reader:
+        return gettext("You")
+    # A command's actor is the operator's user name on the server.
+    return names.get(event.actor) or str(_PARTS.get(event.actor) or _("An administrator"))
+
+
+def _own_words(event: AuditEvent, names: dict[str, str], reader: str) -> tuple[str, str, str]:
+    """The words, the action and the target."""
+    if event.target == reader and event.action in _OF_YOURS:
+        return str(_OF_YOURS[event.action]), event.action, ""
+    return str(WORDS.get(event.action, "")), event.action, _own_target(event, names, reader)
+
+
+def _own_target(event: AuditEvent, names: dict[str, str], reader: str) -> str:
+    if not _is_of_an_account(event):
+        return event.target
+    account, _slash, name = event.target.partition("/")
+    if account != reader:
+        return names.get(event.target, event.target)
+    if event.action in _OF_ONESELF:
+        return f"({name})" if name else ""
+    return name or gettext("your account")
