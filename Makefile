@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test test-fast soak lint format lock bench
+.PHONY: run test test-fast soak lint format lock bench screenshots
 
 run: $(VENV)/.installed
 	@exec $(BIN)/python -m console.local --stop-with-parent
@@ -44,6 +44,12 @@ lint: $(VENV)/.installed-dev
 bench: $(VENV)/.installed-dev
 	@bash .ci/tools benchmarks
 	@$(BIN)/python -m benchmarks
+
+# Pictures of every page and dialog, with what axe-core finds and what does not fit: tests/browser/screenshots.py says how
+# to choose some (ONLY, WIDTHS, THEMES, STATES). README=1 takes those of the README.
+screenshots: $(VENV)/.installed-dev
+	@bash .ci/tools
+	@$(BIN)/python -m pytest -q -s -p no:randomly -p no:cacheprovider --tb=line tests/browser/screenshots.py
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix-only .

@@ -20,7 +20,7 @@ from console.web.fast_urls import address_of
 from console.web.templatetags.console import (
     ago,
     breakable,
-    moment,
+    day,
     number,
     relative_time,
     short_digest,
@@ -81,7 +81,7 @@ def image_row(image: ShownImage, pushed: str) -> dict[str, Any]:
         "pulls": number(image.pull_count),
         "pulls_unit": ngettext("pull", "pulls", image.pull_count),
         "pushed": relative_time(image.last_push_at, pushed),
-        "created": moment(image.created_at),
+        "created": day(image.created_at),
     }
 
 

@@ -91,6 +91,7 @@ def _manifest_page(request: Request, image: Image, manifest: Manifest, context: 
         "manifest": manifest,
         "commands": manifest_commands(image.repository, manifest, name, subject, layers),
         "subject_known": manifest.subject and Manifest.objects.filter(image=image, digest=manifest.subject).exists(),
+        "pushed_by": names_of([tag.pushed_by], request.user).get(tag.pushed_by, tag.pushed_by) if tag else "",
         "others": others[:_MOST_NAMES],
         "more_names": len(others) > _MOST_NAMES,
         "platforms": platforms,

@@ -3,9 +3,10 @@
   const localTimes = (root) => {
     // Swedish writes times as ISO 8601 does: short, sortable by eye, the same for everybody.
     const format = new Intl.DateTimeFormat("sv-SE", { dateStyle: "short", timeStyle: "short" });
+    const day = new Intl.DateTimeFormat("sv-SE", { dateStyle: "short" });
     for (const time of root.querySelectorAll("time[datetime]:not([data-ago], [data-zoned])")) {
       const moment = new Date(time.dateTime);
-      if (!Number.isNaN(moment.valueOf())) time.textContent = format.format(moment);
+      if (!Number.isNaN(moment.valueOf())) time.textContent = ("day" in time.dataset ? day : format).format(moment);
     }
   };
 

@@ -4,41 +4,17 @@ from pathlib import Path
 
 import pytest
 from django.template.loader import render_to_string
-from django.test import Client
 
 from console.login import sign_in_links
 from console.search.matches import KINDS
 from tests.browser import live, longest
-from tests.security.test_matrix import ROWS, routes
+from tests.browser.every_page import ERRORS, MEASURE, OPEN, ROLES, known
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 # The widths that people were promised, with a usual height.
 SIZES = [(390, 844), (768, 1024), (1280, 720), (1440, 900)]
-MEASURE = Path(__file__).with_name("layout.js").read_text()
 READABLE = Path(__file__).with_name("dialog.js").read_text()
-OPEN = """([method, path, values]) => {
-  const token = document.querySelector("#stars [name=csrfmiddlewaretoken]").value;
-  return htmx.ajax(method, path, { target: "#dialog", values: { ...values, csrfmiddlewaretoken: token } });
-}"""
-ROLES = ("owner", "superuser", "new", "anonymous")
-ERRORS = ("400", "403", "404", "413", "429", "500", "503", "csrf", "host")
-
-
-def known(site):
-    """Each page and dialog of which the security tests know: a role that may see it, its address, and which it is."""
-    assert set(routes()) == {row.route for row in ROWS}, "a new address needs a row in tests/security first"
-    for row in ROWS:
-        role = next((role for role in ROLES if row.GET[role][:3] in {"200", "410"}), None)
-        if role is None:
-            continue
-        client = Client()
-        client.cookies = site.cookies[role]
-        answer = client.get(site.path(row), headers={"HX-Request": "true"})
-        begin = b"" if answer.streaming else answer.content.lstrip()[:9].lower()
-        # All else are parts of pages, files, and answers to programs.
-        if begin in {b"<!doctype", b"<dialog a"}:
-            yield role, site.path(row), begin == b"<dialog a"
 
 
 def more_pages(site):
@@ -155,8 +131,8 @@ def test_nothing_scrolls_sideways_and_each_dialog_can_be_read(settings):
     site = longest.LongestSite()
     site.link = sign_in_links.make(site.owner).removeprefix(settings.CONSOLE_URL)
     rows = list(known(site))
-    shown = [*((role, path) for role, path, _dialog in rows), *more_pages(site)]
-    opened = [*(("GET", path, {}) for _role, path, dialog in rows if dialog), *more_dialogs(site)]
+    shown = [*((row.role, row.path) for row in rows), *more_pages(site)]
+    opened = [*(("GET", row.path, {}) for row in rows if row.dialog), *more_dialogs(site)]
     errors = {
         name: render_to_string(f"errors/{name}.html", {"home": settings.CONSOLE_URL, "limit": 120}) for name in ERRORS
     }

@@ -56,7 +56,9 @@ def test_the_walk(person, pusher, unique):
 
     ann.go("/namespaces/")
     page.get_by_role("button", name=f"Delete {team}").click()
-    page.get_by_role("dialog", name="Delete Namespace").get_by_role("button", name="OK").click()
+    dialog = page.get_by_role("dialog", name="Delete Namespace")
+    dialog.get_by_label("Type the name").fill(team)
+    dialog.get_by_role("button", name="OK").click()
     expect(page.get_by_text("No namespaces yet")).to_be_visible()
 
 

@@ -159,7 +159,7 @@ class TestTag:
         assert ">same</a>" in text
         for word in ("Ann &lt;a@b&gt;", "/start", "SECRET", "&lt;b&gt;payments&lt;/b&gt;", "COPY app /", "2.0 KiB"):
             assert word in text
-        assert text.count('data-label="Layer"') == 3, "two steps, and a layer that no step explains"
+        assert text.count('class="nowrap layer"') == 3, "two steps, and a layer that no step explains"
         assert tag.manifest.media_type in text
 
     def test_keys_that_mean_something_to_a_template(self, client, app):

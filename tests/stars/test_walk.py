@@ -48,7 +48,7 @@ def test_somebody_elses_image(two, pusher):  # noqa: F811
     page.get_by_label("Filter by kind").select_option("My images")
     expect(page.get_by_text("No favorites match")).to_be_visible()
 
-    ann.go(f"/images/{repository}/-/info/")
+    ann.go(f"/images/{repository}/-/settings/")
     expect(ann.page.get_by_role("button", name=f"Star {repository}")).to_contain_text("1")
     ann.page.get_by_role("button", name="Make private").click()
     ann.page.get_by_role("dialog").get_by_role("button", name="Make private").click()

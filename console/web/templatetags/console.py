@@ -59,24 +59,30 @@ def number(count: int | None) -> str:
 @register.filter
 def moment(value: datetime.datetime | None) -> str:
     """A time in the account's zone, or in UTC, which JavaScript converts to the browser's; the exact UTC on hover."""
-    if value is None:
-        return SafeString("–")
+    return SafeString("–") if value is None else _time(value, 16, "")
+
+
+@register.filter
+def day(value: datetime.datetime) -> str:
+    """The day of a time, for lists of what is old: like ``moment``, with the time of day on hover."""
+    return _time(value, 10, " data-day")
+
+
+def _time(value: datetime.datetime, length: int, mark: str) -> str:
     utc = value.astimezone(datetime.UTC)
-    exact = utc.isoformat(timespec="seconds")
-    day, time = exact[:10], exact[11:19]
-    zone = chosen_zone()
-    if zone is not None:
-        shown = _in_zone(utc, zone)
-        return SafeString(f'<time datetime="{exact}" title="{day} {time} UTC" data-zoned>{shown}</time>')  # nosec B703
+    exact, zone = utc.isoformat(timespec="seconds"), chosen_zone()
+    shown = utc.isoformat(" ", "minutes") if zone is None else _in_zone(utc, zone)
+    zoned = "" if zone is None else " data-zoned"
     # Digits alone: there is nothing to escape.
-    return SafeString(f'<time datetime="{exact}" title="{day} {time} UTC">{day} {time[:5]}</time>')  # nosec B703
+    text = f'<time datetime="{exact}" title="{exact[:10]} {exact[11:19]} UTC"{mark}{zoned}>{shown[:length]}</time>'
+    return SafeString(text)  # nosec B703
 
 
 def _in_zone(utc: datetime.datetime, zone: datetime.tzinfo) -> str:
     try:
-        return utc.astimezone(zone).isoformat(" ", "minutes")[:16]
+        return utc.astimezone(zone).isoformat(" ", "minutes")
     except OverflowError:  # the year 1, which some builders write
-        return utc.isoformat(" ", "minutes")[:16]
+        return utc.isoformat(" ", "minutes")
 
 
 _PERIODS = (("year", 31_536_000), ("month", 2_592_000), ("day", 86_400), ("hour", 3_600), ("minute", 60))
@@ -125,6 +131,7 @@ def relative_time(value: datetime.datetime | None, words: str) -> str:
     return SafeString(f'<time datetime="{exact}" title="{utc}" data-ago>{shown}</time>')  # nosec B703
 
 
+_INSIDE_ADDRESSES = re.compile(r"(?<=[^/\s])/(?=[^/\s])")
 _SEPARATORS = re.compile(r"[/._-]+(?=[^/._-])")
 
 
@@ -132,6 +139,12 @@ _SEPARATORS = re.compile(r"[/._-]+(?=[^/._-])")
 def breakable(name: str) -> str:
     """A name that may break after its separators, and nowhere inside a word."""
     return SafeString(_SEPARATORS.sub(r"\g<0><wbr>", escape(name)))  # nosec B703
+
+
+@register.filter
+def breakable_command(command: str) -> str:
+    """A command that may break within an address after its slashes, and nowhere inside a word."""
+    return SafeString(_INSIDE_ADDRESSES.sub(r"\g<0><wbr>", escape(command)))  # nosec B703
 
 
 @register.simple_tag
