@@ -150,7 +150,7 @@ class TestMillion:
     def test_each_filter_uses_its_index(self):
         for index, asked in (
             ("audit_by_time", {}),
-            ("audit_by_actor", {"actor": "100000000007"}),
+            ("audit_by_actor|audit_done", {"actor": "100000000007"}),  # both begin with the actor
             ("audit_by_action", {"action": "noun.verb3"}),
             ("audit_by_target", {"target": "team7/app7"}),
             ("audit_by_address", {"address": "10.0.1.9"}),
@@ -161,7 +161,7 @@ class TestMillion:
             assert form.is_valid(), form.errors
             plan = form.find(AuditEvent.objects.all())[:100].explain()
             assert "Seq Scan" not in plan, plan
-            assert index in plan, plan
+            assert any(one in plan for one in index.split("|")), plan
 
     def test_actions_are_told_apart_without_reading_all(self):
         assert len(actions()) >= 40

@@ -274,12 +274,13 @@ ELSEWHERE = {"console.ownership.admin.NamespaceForm": {"name"}}
 RAW = {
     # The text to copy by hand; nobody types into it.
     "components/_toasts.html": set(),
-    "images/delete.html": {"typed"},
+    "components/_typed.html": {"typed"},
     "images/_compare_form.html": {"from", "to"},
     "activation/registry_password.html": set(),  # the user name, which cannot be changed
     "components/_username.html": set(),  # for password managers alone
     **dict.fromkeys(
-        ("components/_search.html", "help/_search.html", "images/_filters.html", "favorites/favorites.html"),
+        ("components/_search.html", "help/_search.html", "images/_filters.html", "favorites/favorites.html",
+         "search/_field.html"),
         {"q"},
     ),
 }  # fmt: skip
