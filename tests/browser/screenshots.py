@@ -189,6 +189,7 @@ class Camera:
         self.errors.clear()
         try:
             self._open(page, subject)
+            told = list(self.errors)  # later ones may be of the tools
             for theme in self.themes:
                 page.emulate_media(color_scheme=theme)
                 for width in self.widths:
@@ -196,8 +197,9 @@ class Camera:
         except Error as error:
             self.say(subject, subject.path, [f"FAILED: {error.message.splitlines()[0]}"])
             self.pages.pop(subject.role).context.close()
-        # A page that says that something is not there is answered with that status.
-        told = [text for text in self.errors if not re.search(r"status of (404|410)", text)]
+            return
+        # What is not there, and a form that is wrong, are answered with such a status.
+        told = [text for text in told if not re.search(r"status of (404|410|422)", text)]
         self.say(subject, subject.path, [f"FAILED: {text}" for text in told])
 
     def _open(self, page, subject):

@@ -84,6 +84,8 @@ class UsualSite(UsualImages):
             if role == "owner":
                 account.account_id = ACCOUNT_ID
                 RegistryCredential.objects.filter(account=account).update(username=ACCOUNT_ID)
+            if role == "new":
+                account.account_id = "402195873316"
             account.save()
         self.owner.refresh_from_db()
         for number in range(6):

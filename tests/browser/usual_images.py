@@ -42,15 +42,23 @@ IMAGES = {
         "batch-inference",
     ],
 }  # fmt: skip
-SUMMARIES = (
-    "Double-entry bookkeeping for all payment providers, with nightly reconciliation.",
-    "",
-    "Renders invoices as PDF.",
-    "Takes volumes to object storage every night.",
-    "",
-    "Part of the checkout.",
-    "",
-)
+SUMMARIES = {
+    "backup-agent": "Takes volumes to object storage every night.",
+    "base-cuda": "Base image of all training jobs, with CUDA 12.",
+    "checkout": "Basket, addresses and payment.",
+    "ci/runner": "Runs the pipelines.",
+    "cdn-purge": "Purges the CDN after a release.",
+    "dns-cache": "Resolver for the clusters, with a cache.",
+    "edge-proxy": "Terminates TLS and routes to the storefronts.",
+    "feature-store/online-serving": "Serves features within 10 ms.",
+    "fraud-detector": "Scores each payment before it is sent.",
+    "invoice-renderer": "Renders invoices as PDF.",
+    "model-registry": "Stores models with their evaluations.",
+    "python-base": "Python with the company's certificates. Start here.",
+    "reconciliation": "Compares the ledger with the banks' statements.",
+    "search-api": "Search of the storefronts.",
+    "toolbox": "What one needs while on call.",
+}
 README = """# Ledger
 
 Double-entry bookkeeping for all payment providers, with **nightly** reconciliation.
@@ -111,7 +119,7 @@ class UsualImages(Site):
         image = ImageFactory(
             namespace=namespace,
             name=name,
-            description=SUMMARIES[(number + len(name)) % len(SUMMARIES)],
+            description=SUMMARIES.get(name, ""),
             visibility=visibility or ("public" if number % 4 == 3 else "private"),
         )
         minutes = chance.choice([1, 12, 45, 300, 1700, 9000, 40_000, 200_000])
