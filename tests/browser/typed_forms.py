@@ -278,7 +278,10 @@ RAW = {
     "activation/registry_password.html": set(),  # the user name, which cannot be changed
     "components/_username.html": set(),  # for password managers alone
     **dict.fromkeys(
-        ("components/_search.html", "help/_search.html", "images/_filters.html", "favorites/favorites.html"),
+        (
+            "components/_search.html", "help/_search.html", "images/_filters.html", "favorites/favorites.html",
+            "search/_field.html",
+        ),
         {"q"},
     ),
 }  # fmt: skip
