@@ -50,7 +50,6 @@ WITHOUT_SECRETS = {
     "images.Image",
     "images.ImageDeletion",
     "images.ImagePieces",
-    "images.ImageWords",
     "images.KeptManifest",
     "images.Manifest",
     "images.PushedDigest",

@@ -56,7 +56,7 @@ print("all pages")
 """
 PATHS = [
     "/images/", "/images/?q=api", "/namespaces/", "/account/", "/account/activity/", "/account/tokens/",
-    "/account/logins/", "/docker-hub/", "/favorites/", "/public-images/", "/public-images/team/app/",
+    "/account/logins/", "/docker-hub/", "/favorites/", "/public-images/", "/public-images/team/app/", "/search/?q=app",
     "/images/team/app/", "/images/team/app/-/tags/", "/images/team/app/-/settings/",
     "/images/team/app/-/tags/v1/", "/images/team/app/-/tags/latest/", "/images/team/web/api/",
     "/images/-/storage/team/",
@@ -174,6 +174,11 @@ def test_rows_constraints_and_pages(build, of, schema_of_a_new_one, version):
     assert names == [row for row in expected if version == "first" or row[0] != "moving/app"]
     pieces = installation.sql("SELECT full_name, 'api' = ANY(pieces) FROM images_imagepieces ORDER BY 1")
     assert pieces == [(name, name == "team/web/api") for name, _, _ in names]
+    words = installation.sql(
+        "SELECT full_name, words = images_words_of(image) FROM images_image AS image "
+        "LEFT JOIN images_imagewords ON image_id = image.id WHERE description <> '' ORDER BY 1"
+    )
+    assert ("team/app", True) in words and all(same for _name, same in words)
     for table in ("images_tag", "dockerhub_officialtag"):
         for name, key in installation.sql(f"SELECT name, sort_key FROM {table}"):
             assert key == sort_key(name), (table, name)
