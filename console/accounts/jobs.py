@@ -33,7 +33,7 @@ def send_email_link(change: int) -> None:
     for row in EmailChange.objects.select_related("account").filter(pk=change, account__is_active=True):
         if email_links.is_good(row):
             context = {"user": row.account, "token": email_links.make_token(row), "hours": email_links.hours()}
-            email.send("email_change", row.email, context)
+            email.send("email_change", row.email, {**context, "own": row.email == row.account.email})
 
 
 @app.task(name="accounts.send_email_changed", queue=WORK_QUEUE, retry=_TRIES)

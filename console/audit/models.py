@@ -8,7 +8,7 @@ class AuditEvent(models.Model):
     """An audit event. Append-only: a database trigger rejects updates and deletes.
 
     Migrations add indexes on the words of target, actor and detail (``audit_event_words``), which the search asks, and
-    on what is of one account (``console.audit.activity``; in ``console/accounts/migrations``).
+    on what is of one account (``console.audit.activity``; in ``console/audit/migrations``).
     """
 
     at = models.DateTimeField(_("at"), auto_now_add=True)

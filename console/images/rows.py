@@ -30,7 +30,7 @@ from console.web.templatetags.console import (
 # Longest platform, in characters.
 _LONGEST = 40
 # Platforms that a tag's row names on hover.
-_PLATFORMS_SHOWN = 20
+_PLATFORMS_SHOWN = 5
 
 
 class ShownImage(NamedTuple):

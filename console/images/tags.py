@@ -29,7 +29,7 @@ PULLS = F("pull_count") + F("manifest__pull_count")
 LAST_PULL = Greatest(F("last_pull_at"), F("manifest__last_pull_at"), output_field=DateTimeField())
 _DIGEST = re.compile(DigestConverter.regex)
 # Limits of children and attachments: for all rows of a page together, and for each row.
-_MOST_CHILDREN, _MOST_ATTACHED, _FIRST_ATTACHED = 200, 100, 10
+_MOST_CHILDREN, _MOST_ATTACHED, _FIRST_ATTACHED = 160, 100, 10
 TAG_SORTS: dict[str, tuple[Any, type]] = {
     "name": ("sort_key", str),
     "size": ("manifest__size", int),

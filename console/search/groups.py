@@ -72,7 +72,8 @@ def groups(account: Account, typed: Typed, found: dict[str, list[Match]], most: 
             total=len(found[kind]),
             more=len(found[kind]) > len(matches),
             everything=address(typed.text, kind),
-            in_list=_in_list(typed, kind),
+            # The lists search names alone.
+            in_list="" if all(match.described for match in found[kind]) else _in_list(typed, kind),
         )
         for kind, matches in shown.items()
     ]

@@ -2,6 +2,7 @@
 
 Each kind is searched by the rules of its own list, among what that list shows the account. Of each kind a bounded
 number of rows is read, by indexes: names by ``console.repositories.search``, words by ``console.repositories.words``.
+The index of tags narrows by words alone: a word that very many tags have is read for all accounts.
 """
 
 from __future__ import annotations
@@ -53,6 +54,11 @@ class Match(NamedTuple):
     moment: datetime.datetime | None
     weight: int
     described: bool
+
+
+def kinds_shown() -> tuple[str, ...]:
+    """The kinds that this installation has."""
+    return KINDS if settings.DOCKERHUB_ENABLED else tuple(kind for kind in KINDS if kind != OFFICIAL)
 
 
 def find(account: Account, typed: Typed, kinds: Collection[str]) -> dict[str, list[Match]]:

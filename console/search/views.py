@@ -10,7 +10,7 @@ from django_htmx.http import trigger_client_event
 
 from console.accounts.requests import Request
 from console.search.groups import LABELS, Group, address, count_all, groups
-from console.search.matches import KINDS, MOST, find
+from console.search.matches import MOST, find, kinds_shown
 from console.search.typed import SHORTEST, take_apart
 from console.web.activated import activated
 from console.web.rendering import page, search_text
@@ -27,11 +27,11 @@ _FEW, _SOME = 4, 5
 def search(request: Request) -> HttpResponse:
     """What ``?q=`` finds of all kinds, the first of each; with ``?in=`` of one kind, all of them."""
     typed, chosen = take_apart(search_text(request.GET)), request.GET.get("in", "")
-    chosen = chosen if chosen in KINDS else ""
+    chosen = chosen if chosen in kinds_shown() else ""
     under_field = request.htmx.target == _UNDER_FIELD
     found: list[Group] = []
     if typed.long_enough:
-        kinds = (chosen,) if chosen else KINDS
+        kinds = (chosen,) if chosen else kinds_shown()
         most = _FEW if under_field else MOST if chosen else _SOME
         found = groups(request.user, typed, find(request.user, typed, kinds), most)
     context = {
@@ -42,7 +42,7 @@ def search(request: Request) -> HttpResponse:
         "groups": found,
         "chosen": chosen,
         "all": address(typed.text),
-        "tabs": [(address(typed.text, kind), label, kind == chosen) for kind, label in LABELS.items()],
+        "tabs": [(address(typed.text, kind), LABELS[kind], kind == chosen) for kind in kinds_shown()],
         "most": MOST,
     }
     response = page(request, "search/page.html", context, part=_UNDER_FIELD, partial="search/_under_field.html")

@@ -65,9 +65,10 @@ def around(text: str, any_word: re.Pattern[str], *, before: int = _AROUND // 3, 
     :param inside: whether the text goes on before its beginning.
     """
     found = any_word.search(text)
-    start = max(found.start() - before, 0) if found else 0
+    match = found.start() if found else 0
+    start = max(match - before, 0)
     if start:
-        start = text.find(" ", start) + 1 or start
+        start = text.find(" ", start, match) + 1 or start
     end = start + _AROUND
     if end < len(text):
         end = text.rfind(" ", start, end) if " " in text[start:end] else end

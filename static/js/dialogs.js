@@ -61,13 +61,20 @@
     dialog.close();
   });
 
-  // A long text in the page itself: the browser asks before the page is left.
+  // A long text in the page itself: the browser asks before the page is left, unless the text is being sent.
+  const texts = () => [...document.querySelectorAll("main form textarea")];
   let sent = false;
-  document.addEventListener("submit", () => (sent = true));
-  document.addEventListener("htmx:afterSettle", () => (sent = false)); // it came back, or was a preview
+  let refused = false; // a text that comes back with errors is not saved, although it is what the server sent
+  document.addEventListener("submit", (event) => {
+    if (event.target.querySelector("textarea")) sent = true;
+  });
+  document.addEventListener("htmx:afterRequest", (event) => {
+    if (!event.detail.elt.closest("form")?.querySelector("textarea")) return;
+    refused = event.detail.xhr.status === 422;
+    if (!event.detail.xhr.getResponseHeader("HX-Redirect")) sent = false;
+  });
   addEventListener("beforeunload", (event) => {
-    const texts = sent ? [] : [...document.querySelectorAll("main form textarea")];
-    if (texts.some((text) => text.value !== text.defaultValue)) event.preventDefault();
+    if (!sent && texts().some((text) => refused || text.value !== text.defaultValue)) event.preventDefault();
   });
 
   // "Back" shows a page as it was left, to whoever is there then: no dialog of it, and nothing that is not fetched again.

@@ -49,13 +49,17 @@
   });
 
   // A row that was being deleted says so when it is gone, unless the reader has turned to other rows.
-  const deletions = () => new Map(parts(document, "[data-deleted]").map((row) => [row.id, row.dataset.deleted]));
+  const deletions = () => new Map(parts(document, "[data-deleted]").map((row) => [row.id, row]));
   let deleting = deletions();
-  const tellDeleted = (event) => {
+  const tellDeleted = async (event) => {
     const byReader = event.detail.requestConfig?.triggeringEvent?.isTrusted;
     const gone = [...deleting].filter(([id]) => !byReader && !document.getElementById(id));
     deleting = deletions();
-    for (const [, text] of gone) notices.done(text);
+    for (const [, row] of gone) {
+      // It may be on another page of the list now: of an image that is gone, the row is empty.
+      const answer = await fetch(row.getAttribute("hx-get"), { headers: { "HX-Request": "true" } });
+      if (answer.ok && !(await answer.text()).trim()) notices.done(row.dataset.deleted);
+    }
   };
   for (const name of ["htmx:afterSettle", "htmx:afterRequest"]) document.addEventListener(name, tellDeleted);
 

@@ -103,8 +103,8 @@ class TestTimes:
             browser = Client()
             browser.force_login(account)
             shown.append(browser.get("/images/").content.decode())
-        assert "data-zoned>2026-01-06 08:30<" in shown[0]
-        assert IN_UTC in shown[1] and "data-zoned" not in shown[1]
+        assert "data-zoned>2026-01-06<" in shown[0]
+        assert "data-day>2026-01-05<" in shown[1] and "data-zoned" not in shown[1]
 
     def test_by_the_rules_of_the_day(self):
         berlin = zone_of(Account(time_zone="Europe/Berlin"))

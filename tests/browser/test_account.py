@@ -67,7 +67,7 @@ def test_the_switch_is_the_accounts(opened):
     page = opened("/images/")
     page.locator(".account-menu summary").click()
     with page.expect_response("**/account/theme/") as saved:
-        page.get_by_role("button", name="Light or dark").click()
+        page.get_by_role("button", name="Switch light and dark").click()
     assert saved.value.status == 204
     assert scheme(page) == "dark"
     # Another browser of theirs, before any script: the server says it.
@@ -108,7 +108,7 @@ def test_without_script(opened):
     expect(page.locator(".notice.warn")).to_contain_text("Open the link sent to ann@example.com to confirm it.")
     page.goto("/images/")
     page.locator(".account-menu summary").click()
-    page.get_by_role("button", name="Light or dark").click()
+    page.get_by_role("button", name="Switch light and dark").click()
     page.wait_for_url("**/images/")
     assert page.locator("html").get_attribute("data-theme") == "dark"
     page.get_by_role("button", name="Dismiss the first steps").click()

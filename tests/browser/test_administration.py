@@ -107,7 +107,7 @@ def test_the_frame(cookies):
         page.get_by_role("button", name="Menu").click()
         expect(page.get_by_role("link", name="Audit events", exact=True)).to_be_visible()
         page.locator(".account-menu summary").click()
-        page.get_by_role("button", name="Light or dark").click()
+        page.get_by_role("button", name="Switch light and dark").click()
         assert page.evaluate("getComputedStyle(document.body).backgroundColor") != dark
         page.goto(f"{base}/admin/")
         expect(page.locator("#health")).to_contain_text("Does not answer.")

@@ -115,7 +115,7 @@ def test_what_is_not_seen_in_full_is_shown(opened):
     expect(button).to_be_focused()
 
 
-CUT = "{ display: 'block', inlineSize: '4rem', overflow: 'hidden', whiteSpace: 'nowrap' }"
+CUT = "{ display: 'block', flex: 'none', inlineSize: '4rem', overflow: 'hidden', whiteSpace: 'nowrap' }"
 
 
 def test_in_a_dialog(opened):

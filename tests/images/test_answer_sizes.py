@@ -82,8 +82,8 @@ class TestLists:
                     kind="artifact", artifact_type=WORST[:200], subject=row.digest,
                 )  # fmt: skip
         text = page(client, f"/images/{image.repository}/-/tags/?size=100")
-        assert text.count("?platform=") == 200
-        assert "and 98 more" in text
+        assert text.count("?platform=") == 100
+        assert "and 99 more" in text
         assert "12 attached" in text
         image.visibility = "public"
         image.save()

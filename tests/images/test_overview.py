@@ -41,8 +41,7 @@ class TestOverview:
         assert f'data-copy="docker pull {app.address}:v0"' in text
         assert re.findall(r'title="(v\d)"', text) == ["v0", "v1", "v2", "v3", "v4"]
         assert "Show all 7 tags" in text
-        owner = app.namespace.owner
-        assert f"Only the owner, {owner.name} ({owner.account_id}), can see, pull and push this image." in text
+        assert "Only you can pull this image, push to it or delete from it." in text
         Image.objects.update(visibility="public")
         assert "Anyone can pull this image." in text_of(client.get("/images/team/app/"))
 
@@ -139,7 +138,7 @@ class TestDescription:
         assert Image.objects.get().description == before
 
     def test_a_preview_of_nothing(self, client, app):
-        assert "There is no text to show." in text_of(client.post(self.PATH, {"preview": "1"}, headers=PREVIEW))
+        assert "Nothing to preview yet." in text_of(client.post(self.PATH, {"preview": "1"}, headers=PREVIEW))
 
     def test_a_preview_of_too_much(self, client, app):
         form = {"description": "x" * 25_001, "preview": "1"}
