@@ -93,12 +93,14 @@ def no_registry(settings):
 
 @pytest.mark.usefixtures("no_registry")
 def test_the_frame(cookies):
-    """The switch of the console is the administration's, the menu opens on a telephone, a retry is one press."""
+    """The account's theme and its switch are here too, the menu opens on a telephone, a retry is one press."""
     failures.give_up(failures.Kind.RELEASE, "freed", sentence="It stays held.")
     with live.served() as base, live.browser() as browser:
         page = sign_in(browser, base, cookies, viewport={"width": 390, "height": 844}, color_scheme="light")
-        page.goto(f"{base}/images/")
-        page.evaluate("localStorage.setItem('theme', 'dark')")
+        page.goto(f"{base}/account/")
+        page.get_by_label("Dark").check()
+        page.get_by_role("button", name="Save preferences").click()
+        expect(page.locator(".notice")).to_contain_text("Saved your preferences.")
         page.goto(f"{base}/admin/")
         assert page.evaluate("getComputedStyle(document.documentElement).colorScheme") == "dark"
         dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
