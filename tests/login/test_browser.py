@@ -123,7 +123,7 @@ def walk(ann, account, provider):
     page.get_by_role("dialog").get_by_role("button", name="Rename").click()
     expect(page.get_by_text("old laptop").first).to_be_visible()
     ann.press("Connect Example")
-    ann.sees("Sign-in and security")
+    expect(page.locator(".tabs [aria-current=page]")).to_have_text("Sign-in and security")
     expect(page.get_by_text("ann@example.com")).to_be_visible()
     ann.sign_out()
 
