@@ -18,7 +18,7 @@ INDEX = [
     'DROP INDEX CONCURRENTLY IF EXISTS "tag_words"',
     'CREATE INDEX CONCURRENTLY "tag_words" ON "images_tag" USING gin (('
     + TAG_WORDS.replace("%(expressions)s", '"name"')
-    + ')) WITH (fastupdate = off)',
+    + ')) WITH (fastupdate = on, gin_pending_list_limit = 256)',
 ]
 NO_INDEX = ['DROP INDEX IF EXISTS "tag_words"']
 
@@ -64,7 +64,8 @@ class Migration(migrations.Migration):
                             output_field=django.contrib.postgres.search.SearchVectorField(),
                             template=TAG_WORDS,
                         ),
-                        fastupdate=False,
+                        fastupdate=True,
+                        gin_pending_list_limit=256,
                         name='tag_words',
                     ),
                 ),
