@@ -43,7 +43,7 @@ CREATE TRIGGER images_write_words AFTER UPDATE OF namespace_id, owner_id, visibi
         OR OLD.description <> NEW.description
     )
     EXECUTE FUNCTION images_write_words();
-""".replace("{separators}", SEPARATORS.replace("'", "''")).replace("{number}", str(len(SEPARATORS)))
+""".replace("{separators}", SEPARATORS.replace("'", "''")).replace("{number}", str(len(SEPARATORS)))  # nosec B608
 NO_WORDS = """
 DROP TRIGGER images_write_words ON images_image;
 DROP TRIGGER images_write_first_words ON images_image;
