@@ -87,7 +87,7 @@ class TestLists:
         assert "12 attached" in text
         image.visibility = "public"
         image.save()
-        assert "and 98 more" in page(client, f"/public-images/{image.repository}/?size=100")
+        assert "and 99 more" in page(client, f"/public-images/{image.repository}/?size=100")
 
     def test_what_an_index_names_is_not_read(self, client, image):
         """The list reads the beginning that the database keeps, and no statement asks for the rest."""
