@@ -31,7 +31,7 @@
       all.checked = boxes.length > 0 && ticked === boxes.length;
       all.indeterminate = ticked > 0 && ticked < boxes.length;
     }
-    const bar = form.querySelector(".selection");
+    const bar = form.querySelector(".selected-rows");
     bar.classList.toggle("shown", ticked > 0);
     bar.querySelector("[data-ticked]").textContent = String(ticked);
   };

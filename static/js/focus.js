@@ -9,7 +9,8 @@
   // After an action: the notice that says what happened, which a screen reader reads then. A page that was reached from
   // another one: its content, past the sidebar, which comes before it.
   const start = () => {
-    if (document.activeElement !== document.body || location.hash) return;
+    // A field that asks for the focus gets it after this script.
+    if (document.activeElement !== document.body || location.hash || document.querySelector("[autofocus]")) return;
     const notice = document.querySelector("main .notice[role=status][data-after]");
     const inside = document.referrer.startsWith(`${location.origin}/`);
     focusOn(notice ?? (inside ? document.getElementById("main") : null));

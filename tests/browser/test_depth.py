@@ -63,7 +63,7 @@ def test_news_comes_without_reloading(ann, pusher):
     expect(ann.row(repository).get_by_role("cell", name="2", exact=True)).to_be_visible()
     expect(page.get_by_label(f"Select {repository}")).to_be_checked()
     expect(page.get_by_label(f"Select {repository}")).to_be_focused()
-    expect(page.locator(".selection").get_by_role("button", name="Delete")).to_be_visible()
+    expect(page.locator(".selected-rows").get_by_role("button", name="Delete")).to_be_visible()
     assert page.evaluate("window.loadedOnce")
 
 
@@ -205,7 +205,7 @@ def test_many_tags_are_deleted(ann, pusher, registry_of):
     expect(tag_row(page, "same")).to_be_visible()
     page.get_by_label("Select v1", exact=True).check()
     page.get_by_label("Select v2", exact=True).check()
-    page.locator(".selection").get_by_role("button", name="Delete").click()
+    page.locator(".selected-rows").get_by_role("button", name="Delete").click()
     dialog = page.get_by_role("dialog", name="Delete tags")
     expect(dialog.get_by_role("listitem")).to_have_count(2)
     expect(dialog.get_by_text("Other tags of the same digest stay: same")).to_be_visible()

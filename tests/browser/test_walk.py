@@ -217,7 +217,7 @@ def test_without_script(person, pusher, unique):
         "the tags show",
     )
     page.get_by_label("Select v1").check()
-    page.locator(".selection").get_by_role("button", name="Delete").click()
+    page.locator(".selected-rows").get_by_role("button", name="Delete").click()
     page.get_by_role("button", name="OK").click()
     expect(page.get_by_label("Select v2")).to_be_visible()  # the form's own answer, before anything is loaded again
     wait_until(lambda: page.reload() and not page.get_by_label("Select v1").count(), "the tag goes")
