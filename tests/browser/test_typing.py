@@ -43,7 +43,11 @@ class Typist:
         where = self.fill(form.where)
         if as_dialog:
             self.walker.go(self.fill(form.dialog))
-            self.page.locator(f'[hx-get="{where}"]').first.click()
+            button = self.page.locator(f'[hx-get="{where}"]').first
+            menu = button.locator("xpath=ancestor::details[contains(@class, 'dropdown')]")
+            if menu.count():
+                menu.locator("> summary").click()
+            button.click()
         else:
             self.walker.go(where)
 
