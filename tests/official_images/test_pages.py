@@ -178,13 +178,15 @@ class TestImage:
         html = text(client, "/docker-hub/debian/")
         for name in ("v0", "v1", "v2"):
             assert f'data-copy="docker pull {settings.DOCKERHUB_ADDRESS}/library/debian:{name}"' in html
-        assert f"docker pull {settings.DOCKERHUB_ADDRESS}/library/debian:v2</code>" in html  # the newest
+        assert f"docker pull {settings.DOCKERHUB_ADDRESS}/library/debian:v2</code>" in html.replace(
+            "<wbr>", ""
+        )  # the newest
         assert "linux/riscv64" in html
         assert "3.0\N{NO-BREAK SPACE}MiB" in html
         assert hub.asked == []
         assert waiting("dockerhub.read_tags") == 0
         OfficialTag.objects.filter(name="v1").update(name="latest")
-        assert "library/debian:latest</code>" in text(client, "/docker-hub/debian/")
+        assert "debian:latest</code>" in text(client, "/docker-hub/debian/")
 
     def test_search_sort_and_paging(self, client, ann, debian, django_assert_max_num_queries):
         self.tags(debian, 250)
