@@ -15,8 +15,8 @@ from django.db import connection
 
 from console.audit.models import AuditEvent
 
-# By the first word of an action, what its target is. Registry access is no event of what it was given for: who pulls a
-# public image is not its owner's business.
+# The first word of an action says what its target is. Grants of registry access are events of the client alone: the
+# owner of a public image does not see who pulls it.
 IS_ACCESS = "CASE WHEN split_part(action, '.', 1) = 'token' THEN 1 ELSE 0 END"
 OF_ACCOUNT = (
     "split_part(action, '.', 1) IN "

@@ -35,7 +35,7 @@ class NamespaceQuerySet(models.QuerySet["Namespace"]):
         return self.filter(owner=account)
 
     def matching(self, text: str) -> Self:
-        """Those whose name contains ``text``, case-insensitively."""
+        """Namespaces whose name contains ``text``, case-insensitively."""
         return self.filter(name__icontains=text)
 
 

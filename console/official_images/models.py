@@ -58,7 +58,7 @@ class OfficialImageQuerySet(models.QuerySet["OfficialImage"]):
     """Query official images."""
 
     def matching(self, text: str) -> Self:
-        """Those whose name or description contains each word of ``text``, case-insensitively."""
+        """Images whose name or description contains each word of ``text``, case-insensitively."""
         images = self
         for word in text.split():
             images = images.filter(Q(name__icontains=word) | Q(description__icontains=word))

@@ -1,6 +1,6 @@
 """Words of tags and of descriptions, for the search with a full-text index (GIN over ``tsvector``).
 
-A tag's words are what stands between its separators; a number after a letter is another word: ``v1.10-rc1`` has ``v``,
+A tag's name is split into words at its separators and before a number that follows a letter: ``v1.10-rc1`` has ``v``,
 ``1``, ``10`` and ``rc``. An expression index has them. A description's words are in a table that database triggers
 write (``ImageWords``): an image's row is written with each push, and must not write thousands of words again.
 
