@@ -20,6 +20,8 @@ from registry_client.media_types import FOREIGN_LAYERS, IMAGE_MEDIA_TYPES, INDEX
 from registry_client.names import Digest
 
 _LARGEST_SIZE = (1 << 63) - 1
+# What JSON allows in a text, but neither a database nor UTF-8: NUL, and surrogates without their other half.
+_UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
 # Finds the digests in a manifest without parsing it.
 _NAMED = re.compile(rb'"digest"\s*:\s*"(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})"')
 
@@ -218,8 +220,8 @@ def _object(value: Any) -> dict[str, Any]:
 
 
 def _text(value: Any) -> str:
-    """A string that can be stored and sent: without lone surrogates and NUL, which JSON allows."""
-    if not isinstance(value, str) or "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
+    """A string that can be stored and sent."""
+    if not isinstance(value, str) or _UNSTORABLE.search(value):
         raise MalformedManifest("a part of the manifest is not a text")
     return value
 
