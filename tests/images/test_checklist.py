@@ -91,6 +91,7 @@ class TestItGoes:
     def test_when_it_is_dismissed(self, client, ann):
         assert client.get(CLOSE).status_code == 405
         assert client.post(CLOSE)["Location"] == PAGE
+        assert "Dismissed the first steps." in text_of(client.get(PAGE))
         assert steps(client) is None
         ann.refresh_from_db()
         assert ann.checklist_closed

@@ -365,8 +365,10 @@ class TestTags:
 
     def test_dismissed(self, client, image):
         failures.give_up(Kind.INDEX, image.repository, "odd", sentence="It cannot be read.")
-        client.post(reverse("failure-dismiss", args=[image.repository, WorkFailure.objects.get().pk]))
-        assert "cannot be read" not in client.get(reverse("image-tags", args=[image.repository])).content.decode()
+        address = reverse("failure-dismiss", args=[image.repository, WorkFailure.objects.get().pk])
+        page = client.post(address, follow=True).content.decode()
+        assert "cannot be read" not in page
+        assert "Dismissed the notice." in page
 
     @pytest.mark.parametrize("verb", ["retry", "dismiss"])
     def test_the_policy_is_asked(self, client, image, monkeypatch, verb):
@@ -433,5 +435,6 @@ class TestTheAdministratorsList:
             copies.run()
         copy = Copy.objects.get()
         assert (copy.state, copy.problem) == (Copy.State.FAILED, failures.BROKEN)
-        client.post(reverse("copy-dismiss", args=[image.repository, copy.pk]))
+        response = client.post(reverse("copy-dismiss", args=[image.repository, copy.pk]), follow=True)
+        assert "Dismissed the notice." in response.content.decode()
         assert not WorkFailure.objects.exists()

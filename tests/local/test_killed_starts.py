@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -60,9 +59,7 @@ COUNT = "from console.accounts.models import Account; print(Account.objects.coun
 
 
 def test_at_each_stage_of_the_first_start_and_afterwards(whole):
-    # This one borrows nothing, so that it collects the static files itself.
-    shutil.rmtree(whole.data_dir / "static")
-    (whole.data_dir / "static.collected").unlink()
+    whole.borrow_nothing()
     data = whole.data_dir
 
     def runs(name):

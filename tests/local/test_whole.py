@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import shutil
 import signal
 import socket
 import stat
@@ -37,9 +36,7 @@ def answers(whole):
 
 
 def test_first_start_second_start_and_what_is_left(whole):
-    # This one borrows nothing.
-    shutil.rmtree(whole.data_dir / "static")
-    (whole.data_dir / "static.collected").unlink()
+    whole.borrow_nothing()
     whole.start()
     lines = whole.log().splitlines()
     ready = lines.index(f"My Images is ready at {whole.console_url}")

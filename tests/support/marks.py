@@ -74,10 +74,12 @@ def pytest_itemcollected(item):
 
 
 def pytest_collection_modifyitems(items):
-    """Run the files with the longest tests first; the order of others is not changed."""
+    """Run the files with the longest tests first, then those with the shared product, so that it can stop early."""
+    with_product = {item.path for item in items if "stack" in item.fixturenames}
 
     def rank(item):
-        return next((place for place, start in enumerate(LONG) if path_of(item).startswith(start)), len(LONG))
+        others = len(LONG) + (item.path not in with_product)
+        return next((place for place, start in enumerate(LONG) if path_of(item).startswith(start)), others)
 
     items.sort(key=rank)
 

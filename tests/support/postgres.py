@@ -5,17 +5,16 @@ from __future__ import annotations
 import atexit
 import signal
 import subprocess
-import time
 
 import pytest
 from django.db import connection
 
-from console.local.postgres import Postgres
+from console.local.postgres import DATABASE, Postgres
+from tests.support import prepared_database
 from tests.support.environment import ENVIRONMENT, FOLDER, remove_folder
 
-# Test data does not have to survive a power failure.
-FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
-START_SECONDS = 60
+# The migrated database that Django copies for its tests. The product's own is empty, as in an installation.
+MIGRATED = "migrated"
 _process: subprocess.Popen | None = None
 
 
@@ -27,15 +26,15 @@ def start_once() -> None:
     global _process
     if _process is not None:
         return
-    server = Postgres(FOLDER / "postgres", ENVIRONMENT.socket_dir, FAST)
+    prepared_database.copy_to(FOLDER / "postgres")
+    server = Postgres(FOLDER / "postgres", ENVIRONMENT.socket_dir, prepared_database.FAST)
     server.initialise()
     _process = server.start()
     atexit.register(stop)
-    deadline = time.monotonic() + START_SECONDS
-    while not server.is_ready():
-        if _process.poll() is not None or time.monotonic() > deadline:
-            raise RuntimeError("the tests' PostgreSQL did not start")
-        time.sleep(0.02)
+    prepared_database.wait_until_ready(server, _process)
+    with server.connect() as administrator:
+        administrator.execute(f"ALTER DATABASE {DATABASE} RENAME TO {MIGRATED}")
+    server.is_ready()  # creates the product's database
 
 
 def stop() -> None:
@@ -57,6 +56,12 @@ def pytest_unconfigure(config):
 def postgres():
     """The server, for tests that do not use Django's database (which starts it as well)."""
     start_once()
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(postgres, django_db_modify_db_settings_xdist_suffix):
+    """Django copies the migrated database, and finds nothing left to migrate."""
+    connection.settings_dict["TEST"]["TEMPLATE"] = MIGRATED
 
 
 @pytest.fixture(scope="session")

@@ -16,8 +16,10 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from django.apps import apps
 
 from console.installation.environment import BASE_DIR, socket_dir
+from tests.support import prepared_database
 from tests.support.environment import FOLDER
 from tests.support.ports import free_port
 
@@ -62,6 +64,9 @@ class Stack:
         self.data_dir.mkdir(exist_ok=True)
         if not (self.data_dir / "static").exists():
             self._borrow_static_files()
+        if apps.ready and not (self.data_dir / "postgres").exists():
+            # Migrating an empty database is most of what is left of a first start. Those of benchmarks are real.
+            prepared_database.copy_to(self.data_dir / "postgres")
         self.console_port, self.registry_port, self.dockerhub_port = free_port(), free_port(), free_port()
         self.console_url = f"http://127.0.0.1:{self.console_port}"
         self.registry_address = f"127.0.0.1:{self.registry_port}"
@@ -93,6 +98,12 @@ class Stack:
         if note.exists():
             shutil.copytree(FOLDER / "static", self.data_dir / "static", copy_function=os.link)
             shutil.copy(note, self.data_dir / note.name)
+
+    def borrow_nothing(self) -> None:
+        """Make the first start collect the static files and create the database, as on a new machine."""
+        for folder in ("static", "postgres"):
+            shutil.rmtree(self.data_dir / folder, ignore_errors=True)
+        (self.data_dir / "static.collected").unlink(missing_ok=True)
 
     def launch(self, *arguments: str) -> None:
         """Start it without waiting."""
@@ -209,12 +220,38 @@ class Stack:
             shutil.rmtree(self.data_dir, ignore_errors=True)
 
 
+# The product that tests of this process share, and the tests after the last one that needs it.
+_shared: list[Stack] = []
+_after_the_last: set[str] = set()
+
+
 @pytest.fixture(scope="session")
 def stack(static_files, registry_program):
     """The whole product, started like ``make run``."""
     started = Stack(registry_program)
     try:
         started.start()
+        _shared.append(started)
         yield started
     finally:
+        _shared.clear()
         started.stop()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    """Find the tests after the last one that needs the shared product: files that need it come early."""
+    last = max((at for at, item in enumerate(items) if "stack" in item.fixturenames), default=-1)
+    _after_the_last.update(item.nodeid for item in items[last + 1 :])
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """Stop the shared product when no other test needs it: idle, it takes a tenth of a processor."""
+    for shared in _shared:
+        running = shared.process.poll() is None
+        if running and item.nodeid in _after_the_last:
+            shared.signal()
+            shared.wait()
+        elif not running and "stack" in item.fixturenames:
+            shared.start()
