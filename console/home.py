@@ -7,15 +7,18 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from django.db.models import Exists
+from django.contrib import messages
+from django.db.models import Exists, QuerySet
 from django.http import HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
 from console.accounts.models import AccessToken, Account
 from console.accounts.requests import Request
 from console.accounts.services import close_checklist
 from console.activation.views import activation_page
+from console.database.compiled import Compiled
 from console.images import views
 from console.repositories.models import Image
 from console.token_server.models import Login
@@ -40,20 +43,23 @@ def checklist(request: Request) -> dict[str, bool]:
     account, htmx = request.user, request.htmx
     if account.checklist_closed or (htmx and not htmx.history_restore_request):
         return {}
+    ((used, logged_in, push, token),) = _steps(account.pk)
+    return {"login": used or logged_in, "push": push, "token": token}
+
+
+@Compiled
+def _steps(account_id: int) -> QuerySet[Account, tuple[bool, bool, bool, bool]]:
+    """Whether the account has used an access token, logged in, pushed, and whether it has an access token."""
+    account = Account(pk=account_id)
     tokens = AccessToken.objects.filter(account=account)
     logins = Login.objects.filter(account=account)
     pushed = Image.objects.visible_to(account).filter(tag_count__gt=0)
-    used, logged_in, push, token = (
-        Account.objects.filter(pk=account.pk)
-        .values_list(
-            Exists(tokens.filter(last_used_at__isnull=False)),
-            Exists(logins),
-            Exists(pushed),
-            Exists(tokens.filter(revoked_at=None)),
-        )
-        .get()
+    return Account.objects.filter(pk=account.pk).values_list(
+        Exists(tokens.filter(last_used_at__isnull=False)),
+        Exists(logins),
+        Exists(pushed),
+        Exists(tokens.filter(revoked_at=None)),
     )
-    return {"login": used or logged_in, "push": push, "token": token}
 
 
 @require_POST
@@ -63,4 +69,5 @@ def close(request: Request) -> HttpResponse:
     close_checklist(request.user)
     if request.htmx:
         return HttpResponse(status=HTTPStatus.NO_CONTENT)
+    messages.success(request, _("Dismissed the first steps."))
     return HttpResponseRedirect(reverse("images"))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 
-from django.http import Http404, HttpResponse
+from django.http import HttpResponse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
@@ -31,29 +32,25 @@ _LONGEST_PLATFORM = 40
 def compare_tags(request: Request, repository: str) -> HttpResponse:
     """What differs between two tags, read from the index: the registry is not asked.
 
-    :raises Http404: for a tag that is not there. A tag that is not named is asked for.
+    A tag that is not named is asked for; for one that does not exist the field says so, with status 404.
     """
     image = own_image(request, repository)
-    names = [request.GET.get(name, "").strip() for name in ("from", "to")]
-    tags = [_tag(image, name) if name else None for name in names]
+    names = [request.GET.get(name, "").replace("\x00", "").strip() for name in ("from", "to")]
+    before, after = (tag_list.tag_named(image, name) if name else None for name in names)
+    missing = [bool(name) and tag is None for name, tag in zip(names, (before, after), strict=True)]
     context = {
         **image_context(request, image, "tags"),
         "from_name": names[0],
         "to_name": names[1],
+        "from_missing": missing[0],
+        "to_missing": missing[1],
         "known": tag_list.last_names(image, _MOST_SUGGESTED),
         **dict.fromkeys(_OF_TWO),
     }
-    before, after = tags
     if before and after:
         context |= _compared(image, before, after, request.GET.get("platform"))
-    return page(request, "images/compare.html", context)
-
-
-def _tag(image: Image, name: str) -> Tag:
-    tag = None if "\x00" in name else tag_list.tag_named(image, name)
-    if tag is None:
-        raise Http404
-    return tag
+    status = HTTPStatus.NOT_FOUND if any(missing) else HTTPStatus.OK
+    return page(request, "images/compare.html", context, status=status)
 
 
 def _compared(image: Image, before: Tag, after: Tag, asked: str | None) -> dict[str, Any]:

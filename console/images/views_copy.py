@@ -60,4 +60,5 @@ def dismiss(request: Request, repository: str, number: int) -> HttpResponse:
     """Dismiss the notice of a failed copy."""
     image = own_image(request, repository)
     copying.dismiss(image, number)
+    messages.success(request, _("Dismissed the notice."))
     return go(request, reverse("image-tags", args=[repository]))

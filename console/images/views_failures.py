@@ -55,4 +55,6 @@ def dismiss(request: Request, repository: str, number: int) -> HttpResponse:
             retry_work.dismiss(failure)
     except ValidationError as problem:
         messages.error(request, " ".join(problem.messages))
+    else:
+        messages.success(request, _("Dismissed the notice."))
     return go(request, reverse("image-tags", args=[repository]))

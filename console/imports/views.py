@@ -98,24 +98,26 @@ def _begun(request: Request, made: Transfer) -> HttpResponse:
 @activated
 def cancel(request: Request, repository: str, number: int) -> HttpResponse:
     """Cancel a running copy."""
-    return _done(request, repository, number, services.cancel)
+    return _done(request, repository, number, services.cancel, _("Cancelled the copy."))
 
 
 @require_POST
 @activated
 def retry(request: Request, repository: str, number: int) -> HttpResponse:
     """Retry a failed or cancelled copy."""
-    return _done(request, repository, number, services.retry)
+    return _done(request, repository, number, services.retry, _("Trying again now."))
 
 
 @require_POST
 @activated
 def dismiss(request: Request, repository: str, number: int) -> HttpResponse:
     """Dismiss the notice of a failed or cancelled copy."""
-    return _done(request, repository, number, services.dismiss)
+    return _done(request, repository, number, services.dismiss, _("Dismissed the notice."))
 
 
-def _done(request: Request, repository: str, number: int, verb: Callable[[Account, Transfer], object]) -> HttpResponse:
+def _done(
+    request: Request, repository: str, number: int, verb: Callable[[Account, Transfer], object], notice: str
+) -> HttpResponse:
     own = Image.objects.visible_to(request.user).filter(full_name=repository)
     transfers = Transfer.objects.select_related("image__namespace")
     transfer = get_object_or_404(transfers, image__in=own, pk=number)
@@ -123,4 +125,6 @@ def _done(request: Request, repository: str, number: int, verb: Callable[[Accoun
         verb(request.user, transfer)
     except ValidationError as problem:
         messages.error(request, " ".join(problem.messages))
+    else:
+        messages.success(request, notice)
     return go(request, reverse("image-tags", args=[repository]))
