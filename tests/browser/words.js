@@ -10,6 +10,7 @@
     if (!text.data.trim() || parent.closest("pre, code, script, style, .hidden, .visually-hidden")) continue;
     if (!parent.checkVisibility({ visibilityProperty: true })) continue;
     // only heard, not seen
+    if (getComputedStyle(parent).clipPath === "inset(50%)") continue;
     if (parent.getBoundingClientRect().width < 3 || parent.closest("h2, th, thead")?.getBoundingClientRect().width < 3) continue;
     for (const piece of text.data.matchAll(PIECE)) {
       if (piece[0].length > LONGEST || piece[0].length < 3) continue;

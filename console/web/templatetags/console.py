@@ -142,6 +142,12 @@ def breakable(name: str) -> str:
 
 
 @register.filter
+def breakable_address(address: str) -> str:
+    """An IP address that may break after its colons."""
+    return SafeString(escape(address).replace(":", ":<wbr>"))  # nosec B703
+
+
+@register.filter
 def breakable_command(command: str) -> str:
     """A command that may break within an address after its slashes, and nowhere inside a word."""
     return SafeString(_INSIDE_ADDRESSES.sub(r"\g<0><wbr>", escape(command)))  # nosec B703
