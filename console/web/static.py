@@ -9,8 +9,8 @@ from whitenoise.storage import CompressedManifestStaticFilesStorage
 
 # In cascade order: later rules win.
 STYLES = (
-    "tokens", "base", "layout", "components", "menus", "dialogs", "forms", "tables", "tags", "details", "overview", "cards",
-    "help", "search",
+    "tokens", "base", "layout", "components", "menus", "dialogs", "forms", "tables", "tags", "details", "overview",
+    "cards", "help", "search",
 )  # fmt: skip
 STYLE_SHEET = "css/site.css"
 
