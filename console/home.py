@@ -20,6 +20,7 @@ from console.accounts.services import close_checklist
 from console.activation.views import activation_page
 from console.database.compiled import Compiled
 from console.images import views
+from console.namespaces.models import Namespace
 from console.repositories.models import Image
 from console.token_server.models import Login
 from console.web.activated import activated
@@ -43,18 +44,19 @@ def checklist(request: Request) -> dict[str, bool]:
     account, htmx = request.user, request.htmx
     if account.checklist_closed or (htmx and not htmx.history_restore_request):
         return {}
-    ((used, logged_in, push, token),) = _steps(account.pk)
-    return {"login": used or logged_in, "push": push, "token": token}
+    ((named, used, logged_in, push, token),) = _steps(account.pk)
+    return {"namespace": named, "login": used or logged_in, "push": push, "token": token}
 
 
 @Compiled
-def _steps(account_id: int) -> QuerySet[Account, tuple[bool, bool, bool, bool]]:
-    """Whether the account has used an access token, logged in, pushed, and whether it has an access token."""
+def _steps(account_id: int) -> QuerySet[Account, tuple[bool, ...]]:
+    """Whether the account has a namespace, has used an access token, logged in, pushed, and has an access token."""
     account = Account(pk=account_id)
     tokens = AccessToken.objects.filter(account=account)
     logins = Login.objects.filter(account=account)
     pushed = Image.objects.visible_to(account).filter(tag_count__gt=0)
     return Account.objects.filter(pk=account.pk).values_list(
+        Exists(Namespace.objects.visible_to(account)),
         Exists(tokens.filter(last_used_at__isnull=False)),
         Exists(logins),
         Exists(pushed),

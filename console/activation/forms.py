@@ -71,7 +71,10 @@ class ActivationForm(RegistryPasswordForm):
         required=False,
         max_length=30,
         widget=forms.TextInput(attrs={"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}),
-        help_text=_("Your first namespace. 2 to 30 lowercase letters, digits and single “.”, “_” or “-” in between."),
+        help_text=_(
+            "The first part of your images’ names, as in payments/app. You need one to push. "
+            "2 to 30 lowercase letters, digits and single “.”, “_” or “-” in between."
+        ),
         error_messages={"max_length": _("The name must have 2 to 30 characters.")},
     )
     field_order = ["username", "password", "confirm", "namespace"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from dataclasses import dataclass
+from typing import Any
 
 from django.db.models import QuerySet, Sum
 from django.utils import timezone
@@ -35,6 +36,12 @@ def last_days(activity: QuerySet[DailyActivity]) -> list[Day]:
     return [
         Day(day, sums[day]["pushed"] if day in sums else 0, sums[day]["pulled"] if day in sums else 0) for day in days
     ]
+
+
+def shown_days(activity: QuerySet[DailyActivity]) -> dict[str, Any]:
+    """What ``images/_activity.html`` shows: the last thirty days, and whether anything happened on them."""
+    days = last_days(activity)
+    return {"days": days, "any_activity": any(day.pushes or day.pulls for day in days)}
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,8 @@ def _no_image(use: Use) -> str:
     return _("No tag of this image is a container image yet.") if other else ""
 
 
-def _docker(use: Use) -> list[Command]:
+def push_commands(use: Use) -> list[Command]:
+    """Docker's commands from login to push."""
     return [
         Command(
             f"docker login --username={use.username} {use.registry.address}",
@@ -78,8 +79,11 @@ def _docker(use: Use) -> list[Command]:
             _("[ImageId] is the local image, as listed by “docker images”; [tag] is any tag you choose."),
         ),
         Command(f"docker push {use.new}", _("Push")),
-        Command(f"docker pull {use.pulled}", _("Pull"), _no_image(use)),
     ]
+
+
+def _docker(use: Use) -> list[Command]:
+    return [*push_commands(use), Command(f"docker pull {use.pulled}", _("Pull"), _no_image(use))]
 
 
 def _podman(use: Use) -> list[Command]:

@@ -18,7 +18,7 @@ from console.accounts.models import Account
 from console.accounts.requests import Request
 from console.database.compiled import Compiled
 from console.images import activity, clients, tags
-from console.images.commands import this_registry
+from console.images.commands import Command, this_registry
 from console.images.rows import ShownImage
 from console.namespaces.models import Namespace
 from console.registry.connection import registry_answers
@@ -184,6 +184,7 @@ def guide(request: Request) -> HttpResponse:
     namespace = Namespace.objects.visible_to(request.user).order_by("name").first()
     repository = first.repository if first else f"{namespace or '[namespace]'}/[image]"
     context = {**_client_context(request, repository, first), "section": "images"}
+    context["no_namespace"] = first is None and namespace is None
     if request.htmx.target == "commands":
         return page(request, "images/_commands.html", context)
     return dialog(request, "images/guide.html", _("Usage guide"), context)
@@ -198,6 +199,13 @@ def _client_context(request: Request, repository: str, image: Image | None) -> d
     credential = request.user.registry_credential
     use = clients.Use(this_registry(), repository, credential.username if credential else "[UserName]", known)
     return {"clients": choices, "client": client, "commands": clients.client_commands(client, use)}
+
+
+def push_commands(request: Request, image: Image) -> list[Command]:
+    """Docker's commands from login to the first push."""
+    credential = request.user.registry_credential
+    use = clients.Use(this_registry(), image.repository, credential.username if credential else "[UserName]")
+    return clients.push_commands(use)
 
 
 def image_context(request: Request, image: Image, tab: str) -> dict[str, Any]:
@@ -225,7 +233,7 @@ def storage(request: Request, namespace: str) -> HttpResponse:
         "host": settings.REGISTRY_ADDRESS,
         "tab": "storage",
         "shares": activity.storage_shares(images),
-        "days": activity.last_days(DailyActivity.objects.filter(image__namespace=own)),
+        **activity.shown_days(DailyActivity.objects.filter(image__namespace=own)),
         **images.aggregate(images=Count("pk"), storage=Coalesce(Sum("size"), 0, output_field=BigIntegerField())),
         "section": "images",
     }

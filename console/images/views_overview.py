@@ -10,7 +10,7 @@ from console.accounts.requests import Request
 from console.images import activity
 from console.images import tags as tag_list
 from console.images.commands import manifest_commands
-from console.images.views import image_context, own_image
+from console.images.views import image_context, own_image, push_commands
 from console.repositories import versions
 from console.repositories.models import DailyActivity
 from console.web.activated import activated
@@ -40,9 +40,11 @@ def overview(request: Request, repository: str) -> HttpResponse:
         **image_context(request, image, "overview"),
         "version": versions.image_version(image),
         "tag": tag,
-        "commands": manifest_commands(image.repository, tag.manifest, tag.name) if tag else [],
+        "commands": manifest_commands(image.repository, tag.manifest, tag.name)
+        if tag
+        else push_commands(request, image),
         "latest": latest,
-        "days": activity.last_days(DailyActivity.objects.filter(image=image)),
+        **activity.shown_days(DailyActivity.objects.filter(image=image)),
         "under_way": image.has_copies or image.has_transfers or image.has_failures,  # type: ignore[attr-defined]
     }
     part = request.htmx.target if request.htmx.target in _PARTS else ""

@@ -130,7 +130,7 @@ def link(request: HttpRequest, token: str) -> HttpResponse:
     with transaction.atomic():
         account = sign_in_links.read(token, lock=request.method == "POST")
         if account is None:
-            message = _("This link was already used or has expired. Create a new one.")
+            message = _("This link was already used or has expired. Ask an administrator for a new one.")
             return failed(request, message, status=410)
         if request.method == "POST":
             return sign_in_steps.begin(request, account, sign_in_steps.LINK)

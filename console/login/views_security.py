@@ -168,7 +168,8 @@ def recovery_codes(request: Request) -> HttpResponse:
             return redirect("security")
         messages.success(request, _("These are your new recovery codes. The old ones no longer work."))
         return redirect("recovery-codes")
-    return page(request, "signin/recovery_codes.html", {"codes": factors.recovery_codes(request.user), **_SECTION})
+    context = {"codes": factors.recovery_codes(request.user), "enrolled": factors.is_enrolled(request.user), **_SECTION}
+    return page(request, "signin/recovery_codes.html", context)
 
 
 @require_GET

@@ -17,7 +17,7 @@ from tests.support.responses import HTMX, text_of
 pytestmark = pytest.mark.django_db
 PAGE, CLOSE = "/images/", "/images/-/checklist/"
 LIST = {**HTMX, "HX-Target": "list"}
-LOGIN, PUSH, TOKEN = "Log in with Docker", "Push an image", "Create an access token"
+NAMESPACE, LOGIN, PUSH, TOKEN = "Choose your namespace", "Log in with Docker", "Push an image", "Create an access token"
 
 
 @pytest.fixture
@@ -49,17 +49,21 @@ def count(client, **headers):
 class TestTicks:
     @pytest.mark.usefixtures("ann")
     def test_none_yet(self, client):
-        assert steps(client) == {LOGIN: "to do", PUSH: "to do", TOKEN: "to do"}
+        assert steps(client) == {NAMESPACE: "to do", LOGIN: "to do", PUSH: "to do", TOKEN: "to do"}
+
+    def test_a_namespace(self, client, ann):
+        NamespaceFactory(owner=ann)
+        assert steps(client) == {NAMESPACE: "done", LOGIN: "to do", PUSH: "to do", TOKEN: "to do"}
 
     def test_a_login(self, client, ann):
         Login.objects.create(account=ann, version=1, client="docker")
-        assert steps(client) == {LOGIN: "done", PUSH: "to do", TOKEN: "to do"}
+        assert steps(client) == {NAMESPACE: "to do", LOGIN: "done", PUSH: "to do", TOKEN: "to do"}
 
     def test_a_token_and_its_use(self, client, ann):
         access_tokens.create(ann, "ci", can_push=True)
-        assert steps(client) == {LOGIN: "to do", PUSH: "to do", TOKEN: "done"}
+        assert steps(client) == {NAMESPACE: "to do", LOGIN: "to do", PUSH: "to do", TOKEN: "done"}
         AccessToken.objects.update(last_used_at=timezone.now(), revoked_at=timezone.now())
-        assert steps(client) == {LOGIN: "done", PUSH: "to do", TOKEN: "to do"}
+        assert steps(client) == {NAMESPACE: "to do", LOGIN: "done", PUSH: "to do", TOKEN: "to do"}
 
     def test_an_image_with_a_tag(self, client, ann):
         image = ImageFactory(namespace=NamespaceFactory(owner=ann))
