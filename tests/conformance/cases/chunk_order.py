@@ -166,7 +166,7 @@ def errors(run: Run) -> None:
             url = uploads.with_query(unknown, digest=random_blob(1).digest) if method == "PUT" else unknown
             headers = {"Content-Type": OCTETS, "Content-Range": "0-0"} if method == "PATCH" else {}
             answer = target.send(method, url, headers, b"x" if method == "PATCH" else None)
-            answer.must_be(404).must_have_code("BLOB_UPLOAD_UNKNOWN")
+            answer.must_be(404).must_have_code("BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID")
     with run.check("mount of an invalid digest", PUSHING_BLOBS):
         url = uploads.uploads_url(repository, mount="sha256:baddigeststring", **{"from": repository})
         # An upload may start instead, as for a blob that is not there.
