@@ -29,4 +29,5 @@ def main() -> None:
     print("\n".join(table({arguments.address: column(results)}, everything=arguments.all)))
 
 
-main()
+if __name__ == "__main__":
+    main()

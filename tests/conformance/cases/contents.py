@@ -160,6 +160,14 @@ def subject_missing() -> Content:
     return content
 
 
+def subject_by_sha512() -> Content:
+    """A subject that is named by its sha512 digest."""
+    content = Content()
+    subject = Content(algorithm="sha512").image().descriptor()
+    content.artifact(tag="artifact", subject=subject, annotations=unique_annotations())
+    return content
+
+
 def sha512() -> Content:
     """Only by digest: a tag says nothing about the algorithm."""
     content = Content(algorithm="sha512")
@@ -236,7 +244,8 @@ KINDS: dict[str, Callable[[], Content]] = {
         image, image_uncompressed, image_without_layers, image_with_data, image_of_four_megabytes,
         image_with_foreign_layers, index, index_of_indexes, index_without_entries, custom_fields, artifact,
         artifact_without_content, artifact_with_config, artifact_index, artifacts_with_subject, index_with_subject,
-        subject_missing, sha512, sha512_layers, without_media_type, odd_whitespace, docker_image, docker_list,
+        subject_missing, subject_by_sha512, sha512, sha512_layers, without_media_type, odd_whitespace, docker_image,
+        docker_list,
     )
 }  # fmt: skip
 
