@@ -7,6 +7,7 @@ from django.contrib.auth.hashers import Argon2PasswordHasher
 from procrastinate.periodic import PeriodicDeferrer
 
 from console.audit import summaries
+from tests.conformance import report as conformance
 from tests.faults import tally as faults
 from tests.fuzz import tally as fuzz
 from tests.support.factories import ActivatedAccountFactory, NamespaceFactory
@@ -25,7 +26,8 @@ pytest_plugins = [
 
 
 def pytest_terminal_summary(terminalreporter):
-    """Print the results of the fault tests and the fuzzing."""
+    """Print the results of the conformance tests, the fault tests and the fuzzing."""
+    conformance.pytest_terminal_summary(terminalreporter)
     faults.pytest_terminal_summary(terminalreporter)
     fuzz.summary(terminalreporter)
 

@@ -55,7 +55,7 @@ LONG_MARKS = frozenset({"browser", "engine", "faults", "fuzz", "product", "slow"
 # Files with few but long tests: if started last, one process would run them while the others are idle.
 LONG = (
     "faults", "engine", "browser/test_walk", "security/test_matrix", "web/test_secrets", "fuzz/test_pages", "upgrade",
-    "backup", "local", "imports/test_whole", "index/test_memory",
+    "backup", "local", "imports/test_whole", "index/test_memory", "conformance/test_product",
 )  # fmt: skip
 
 
