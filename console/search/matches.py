@@ -12,7 +12,21 @@ from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
 from django.conf import settings
-from django.db.models import Case, CharField, DateTimeField, F, IntegerField, OuterRef, Q, QuerySet, Value, When
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import (
+    BooleanField,
+    Case,
+    CharField,
+    DateTimeField,
+    F,
+    Func,
+    IntegerField,
+    OuterRef,
+    Q,
+    QuerySet,
+    Value,
+    When,
+)
 from django.db.models.functions import Cast
 
 from console.accounts.models import Account
@@ -113,7 +127,7 @@ def _queries(account: Account, typed: Typed, kinds: Collection[str]) -> Iterator
         if kind in kinds and typed.words:
             having = matches(F("words"), described(account.pk, [*typed.words], of_others=kind == PUBLIC))
             few = ImageWords.objects.filter(having).order_by().values("pk")[:_CANDIDATES]
-            said = of_kind(Image.objects.all(), account).filter(pk__in=few).order_by("full_name")
+            said = of_kind(Image.objects.all(), account).filter(_one_of(few)).order_by("full_name")
             yield rows(said, kind, "full_name", described=True, **image_columns)
     if NAMESPACES in kinds:
         namespaces = Namespace.objects.visible_to(account).matching(typed.text)
@@ -122,7 +136,7 @@ def _queries(account: Account, typed: Typed, kinds: Collection[str]) -> Iterator
     if TAGS in kinds and (words := tag_words(typed.tag)):
         for queryset in _tags(account, typed, words):
             some_tags = queryset.order_by().values("pk")[:_CANDIDATES]
-            newest = Tag.objects.filter(pk__in=some_tags).order_by("-pushed_at")
+            newest = Tag.objects.filter(_one_of(some_tags)).order_by("-pushed_at")
             yield rows(newest, TAGS, "image__full_name", tag=F("name"), moment=F("pushed_at"))
     if OFFICIAL in kinds and typed.official and settings.DOCKERHUB_ENABLED:
         official = OfficialImage.objects.filter(listed=True).matching(typed.official)
@@ -134,6 +148,13 @@ def _queries(account: Account, typed: Typed, kinds: Collection[str]) -> Iterator
             output_field=IntegerField(),
         )
         yield rows(official.order_by(weight, "name"), OFFICIAL, "name", summary=F("description"), weight=weight)
+
+
+def _one_of(keys: QuerySet[Any, Any]) -> Func:
+    """Whether the primary key is one of these, which are read once: for ``IN`` they may be read again for each row."""
+    return Func(
+        F("pk"), ArraySubquery(keys), template="(%(expressions)s))", arg_joiner=" = ANY(", output_field=BooleanField()
+    )
 
 
 def _own(images: ImageQuerySet, account: Account) -> ImageQuerySet:

@@ -274,6 +274,13 @@ def test_as_many_queries_whatever_is_found(client, ann, team):
             assert len(queries) <= most, text
 
 
+def nodes_of(node):
+    """A node of a plan with all nodes below it."""
+    yield node
+    for below in node.get("Plans", ()):
+        yield from nodes_of(below)
+
+
 def test_what_is_read_is_bounded(ann, team, monkeypatch):
     """Of whatever matches, no more rows than can be shown come from the database."""
     monkeypatch.setattr(matches, "MOST", 3)
@@ -282,3 +289,18 @@ def test_what_is_read_is_bounded(ann, team, monkeypatch):
         image = ImageFactory(namespace=team, name=f"app{number}", description="app")
         TagFactory(image=image, manifest=ManifestFactory(image=image), name=f"app{number}")
     assert {kind: len(rows) for kind, rows in found(ann, "app").items()} == {IMAGES: 4, TAGS: 4}
+
+
+def test_the_words_are_read_once(ann, team):
+    """Not once for each image, however few rows the planner expects: descriptions are long."""
+    for number in range(9):
+        ImageFactory(namespace=team, name=f"app{number}", description="words")
+    with CaptureQueriesContext(connection) as queries:
+        found(ann, "words")
+    statement = next(one["sql"] for one in queries if "images_imagewords" in one["sql"])
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}")
+        (((plan,),),) = cursor.fetchall()
+    scans = [node for node in nodes_of(plan["Plan"]) if node.get("Relation Name") == "images_imagewords"]
+    assert scans
+    assert {node["Actual Loops"] for node in scans} <= {0, 1}

@@ -219,7 +219,9 @@ def test_rows_constraints_and_pages(build, of, schema_of_a_new_one, version):
 
     # Passwords, pages and tokens.
     (installation.folder / "static").symlink_to(FOLDER / "static")
-    texts = {**TEXTS, "/account/logins/": ["docker-of-ann", "2001:<wbr>db8:<wbr>:<wbr>1"]} if version == "last" else TEXTS
+    texts = (
+        {**TEXTS, "/account/logins/": ["docker-of-ann", "2001:<wbr>db8:<wbr>:<wbr>1"]} if version == "last" else TEXTS
+    )
     assert "all pages" in installation.run(PAGES.format(password=PASSWORD, paths=PATHS, texts=texts))
     create = "access_tokens.create(Account.objects.get(pk=1), 'new', can_push=False)[1]"
     assert "all tokens" in installation.run(TOKENS.format(password=PASSWORD, create=create))
