@@ -33,7 +33,7 @@ def stacks(registry_program):
     made = []
 
     def make():
-        made.append(Stack(registry_program))
+        made.append(Stack(registry_program, empty_database=True))
         return made[-1]
 
     yield make
