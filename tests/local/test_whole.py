@@ -128,6 +128,7 @@ def refused(whole, **variables):
     ("attribute", "variable"), [("console_port", "CONSOLE_PORT"), ("registry_port", "REGISTRY_PORT")]
 )
 def test_a_taken_port(whole, stack, attribute, variable):
+    whole.borrow_no_database()
     port = str(getattr(stack, attribute))
     sentence = refused(whole, **{variable: port})
     assert f"Port {port} on 127.0.0.1 is taken" in sentence
@@ -195,6 +196,7 @@ def test_with_a_database_of_ones_own(whole, django_db_setup):
         host=str(ENVIRONMENT.socket_dir), dbname="postgres", user="postgres", autocommit=True
     ) as connection:
         connection.execute(f"CREATE DATABASE {name}")
+    whole.borrow_no_database()
     whole.environment["DATABASE_URL"] = ENVIRONMENT.database_url.replace("/my_images?", f"/{name}?")
     whole.start()
     assert not (whole.data_dir / "postgres").exists()

@@ -108,9 +108,13 @@ class Stack:
 
     def borrow_nothing(self) -> None:
         """Make the first start collect the static files and create the database, as on a new machine."""
-        for folder in ("static", "postgres"):
-            shutil.rmtree(self.data_dir / folder, ignore_errors=True)
+        self.borrow_no_database()
+        shutil.rmtree(self.data_dir / "static", ignore_errors=True)
         (self.data_dir / "static.collected").unlink(missing_ok=True)
+
+    def borrow_no_database(self) -> None:
+        """Make the first start create the database, if it has one of its own."""
+        shutil.rmtree(self.data_dir / "postgres", ignore_errors=True)
 
     def launch(self, *arguments: str) -> None:
         """Start it without waiting."""
