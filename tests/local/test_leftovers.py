@@ -22,7 +22,7 @@ from console.local.postgres import Postgres
 from console.local.problems import Problem
 from console.local.storage_repair import SCHEDULE, repair_links, repair_schedule, repair_tags
 from tests.support.hub_cache import Cache, Upstream, running
-from tests.support.postgres import FAST
+from tests.support.prepared_database import FAST
 from tests.support.pushed_images import push_image
 from tests.support.stack import wait_until
 
