@@ -33,7 +33,8 @@ def stacks(registry_program):
     made = []
 
     def make():
-        made.append(Stack(registry_program, empty_database=True))
+        made.append(Stack(registry_program))
+        made[-1].borrow_no_database()
         return made[-1]
 
     yield make

@@ -59,19 +59,12 @@ def processes_with(text: str) -> list[str]:
 class Stack:
     """An installation with its own data folder and ports."""
 
-    def __init__(
-        self,
-        registry_program: Path | None = None,
-        data_dir: Path | None = None,
-        *,
-        empty_database: bool = False,
-        **variables: str,
-    ) -> None:
+    def __init__(self, registry_program: Path | None = None, data_dir: Path | None = None, **variables: str) -> None:
         self.data_dir = data_dir or Path(tempfile.mkdtemp(prefix="my-images-stack-"))
         self.data_dir.mkdir(exist_ok=True)
         if not (self.data_dir / "static").exists():
             self._borrow_static_files()
-        if apps.ready and not empty_database and not (self.data_dir / "postgres").exists():
+        if apps.ready and not (self.data_dir / "postgres").exists():
             # Migrating an empty database is most of what is left of a first start. Those of benchmarks are real.
             prepared_database.copy_to(self.data_dir / "postgres")
         self.console_port, self.registry_port, self.dockerhub_port = free_port(), free_port(), free_port()
