@@ -29,14 +29,14 @@ from benchmarks.installed import NAMESPACE, PASSWORD, USERNAME
 from console.accounts.models import Account
 from console.accounts.services import change_registry_password
 from console.installation.environment import BASE_DIR
-from console.local import gunicorn, ports
+from console.local import gunicorn, health, ports, sockets
 from console.local import registry as bundled
 from registry_client import DOCKER_MANIFEST
 from tests.support.stack import Stack
 
 PULLS_AN_HOUR = 1_000_000
 _NEW_PASSWORD = "another-Passphrase-quite-long-3"
-_PARTS = ("console", "postgres", "registry", "worker", "proxy")
+_PARTS = ("edge", "console", "postgres", "registry", "worker", "proxy")
 
 _HAPROXY = """
 global
@@ -71,10 +71,13 @@ class Grown:
 
     def __init__(self, stack: Stack, folder: Path, stop: ExitStack) -> None:
         self.stack = stack
-        self.second = {"console": ports.free(), "registry": ports.free()}
+        self.second = {"registry": ports.free()}
         self.first = {"console": stack.console_port, "registry": stack.registry_port}
         self.proxied = {(name, number): ports.free() for name in self.first for number in (1, 2)}
-        environment = dataclasses.replace(settings.ENVIRONMENT, console_port=self.second["console"])
+        # Its sockets are in a folder of its own.
+        environment = dataclasses.replace(settings.ENVIRONMENT, data_dir=folder)
+        sockets.make_folder(environment)
+        self.sockets = sockets.console(environment)
         variables = {**stack.environment, "DJANGO_SETTINGS_MODULE": "console.settings"}
         self.console = stop.enter_context(_process(gunicorn.command(environment), variables))
         configuration = bundled.configuration(settings.ENVIRONMENT, settings.KEYS)
@@ -87,8 +90,9 @@ class Grown:
         proxy = folder / "haproxy.cfg"
         proxy.write_text(self._proxy())
         self.proxy = stop.enter_context(_process(["haproxy", "-db", "-f", str(proxy)], dict(os.environ)))
+        for path in self.sockets:
+            tools.wait(self.console, lambda path=path: health.socket_answers(path, "/healthz", {200}), "the console")  # type: ignore[misc]
         for process, port, path_, code in (
-            (self.console, self.second["console"], "healthz", 200),
             (self.registry, self.second["registry"], "v2/", 401),
             (self.proxy, self.proxied["console", 2], "healthz", 200),
             (self.proxy, self.proxied["registry", 2], "v2/", 401),
@@ -99,8 +103,14 @@ class Grown:
         text = _HAPROXY
         for (name, number), port in self.proxied.items():
             text += f"listen {name}{number}\n    bind 127.0.0.1:{port}\n    balance roundrobin\n"
-            for at, server in enumerate([self.first[name], self.second[name]][:number]):
-                text += f"    server s{at} 127.0.0.1:{server}\n"
+            servers = [f"127.0.0.1:{self.first[name]}"]
+            if number == 2:
+                servers += [f"unix@{path}" for path in self.sockets] if name == "console" else []
+                servers += [f"127.0.0.1:{self.second[name]}"] if name in self.second else []
+            for at, server in enumerate(servers):
+                # The first console's port leads to two processes, and so gets as many requests as two.
+                weight = 2 if name == "console" and not at else 1
+                text += f"    server s{at} {server} weight {weight}\n"
         return text
 
     def cpu(self) -> dict[str, float]:

@@ -23,10 +23,10 @@ from procrastinate.contrib.django.models import ProcrastinateJob, ProcrastinateW
 from benchmarks import FOLDER, GIVEN
 from console.installation import environment
 from console.installation.environment import BASE_DIR
-from console.local import gunicorn
 from console.local import registry as bundled
 from console.local.postgres import Postgres
 from console.operations.worker import CONCURRENCY
+from tests.support.edge import served
 
 _START_SECONDS = 60
 # The folder where the registry's program is unpacked once for all runs, if it is not installed.
@@ -100,20 +100,14 @@ def worker() -> Iterator[subprocess.Popen[bytes]]:
 
 
 @contextmanager
-def console(application: str = "console.wsgi:application", **variables: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Run the console as in production, at ``settings.CONSOLE_URL``, during the block.
+def console(application: str = "console.wsgi:application", **variables: str) -> Iterator[None]:
+    """Run the console as in production, behind the edge, at ``settings.CONSOLE_URL``, during the block.
 
     :param application: the WSGI application for gunicorn.
     :param variables: further environment variables.
     """
-    given = {**os.environ, **variables}
-    process = subprocess.Popen(gunicorn.command(environment.load(given), application), env=given, cwd=BASE_DIR)
-    try:
-        wait(process, lambda: answers(f"{settings.CONSOLE_URL}/healthz", {200}), "the console")
-        yield process
-    finally:
-        process.terminate()
-        process.wait(30)
+    with served(environment.load({**os.environ, **variables}), application, variables):
+        yield
 
 
 def _registry_answers() -> bool:

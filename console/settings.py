@@ -7,6 +7,7 @@ import dj_database_url
 from django.utils.translation import gettext_lazy as _
 
 from console.installation import environment, keys
+from console.web import policies
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 ENVIRONMENT = environment.load()
@@ -15,11 +16,22 @@ KEYS = keys.ensure_keys(ENVIRONMENT.data_dir)
 SECRET_KEY = ENVIRONMENT.secret_key or KEYS.secret_key
 DEBUG = False
 CONSOLE_URL = ENVIRONMENT.console_url
+# Whether the edge serves everything with TLS, at the address in CONSOLE_URL.
+SITE = ENVIRONMENT.site is not None
 _console = urlsplit(CONSOLE_URL)
 _https = _console.scheme == "https"
-ALLOWED_HOSTS = sorted({"127.0.0.1", "localhost", "[::1]", str(_console.hostname), *ENVIRONMENT.allowed_hosts})
+_registry = urlsplit(f"//{ENVIRONMENT.registry_address}")
+ALLOWED_HOSTS = sorted(
+    {
+        "127.0.0.1",
+        "localhost",
+        "[::1]",
+        *(str(one.hostname) for one in (_console, _registry)),
+        *ENVIRONMENT.allowed_hosts,
+    }
+)
 CSRF_TRUSTED_ORIGINS = [f"{_console.scheme}://{_console.netloc}"]
-# Proxies whose X-Forwarded-For and X-Forwarded-Proto are trusted; gunicorn, which reads the latter, has the same list.
+# Proxies in front of the edge, whose X-Forwarded-For and X-Forwarded-Proto are trusted; the edge has the same list.
 TRUSTED_PROXIES = ENVIRONMENT.trusted_proxies
 
 INSTALLED_APPS = [
@@ -176,32 +188,16 @@ CSRF_FAILURE_VIEW = "console.views.csrf_failure"
 # With an https URL, plain http is redirected to it, except for internal endpoints.
 SECURE_SSL_REDIRECT = _https
 SECURE_SSL_HOST = _console.netloc
-SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^indexing/notifications/$"]
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^indexing/notifications/$", r"^v2/"]
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if _https else 0
 # HSTS for subdomains, and preloading, are the operator's decision.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
-SECURE_REFERRER_POLICY = "same-origin"
+SECURE_REFERRER_POLICY = policies.REFERRER
 SECURE_CONTENT_TYPE_NOSNIFF = True
-SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = policies.CROSS_ORIGIN_OPENER
 X_FRAME_OPTIONS = "DENY"
-# Pages only use our own files: no inline scripts or styles, no eval, no other origins.
-SECURE_CSP = {
-    "default-src": ["'none'"],
-    "script-src": ["'self'"],
-    "style-src": ["'self'"],
-    "img-src": ["'self'"],
-    "connect-src": ["'self'"],
-    "form-action": ["'self'"],
-    "frame-ancestors": ["'none'"],
-    "base-uri": ["'none'"],
-}
-# Browser features: disabled, or only for our own pages.
-PERMISSIONS_POLICY = {
-    **dict.fromkeys(("camera", "display-capture", "geolocation", "microphone", "midi", "payment", "serial", "usb"), ""),
-    "clipboard-write": "self",
-    "publickey-credentials-create": "self",
-    "publickey-credentials-get": "self",
-}
+SECURE_CSP = policies.CONTENT_SECURITY
+PERMISSIONS_POLICY = policies.PERMISSIONS
 # Limit of a form, and of one envelope of notifications. The largest form deletes a page's hundred tags; no uploads.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000
@@ -303,6 +299,8 @@ DOCKERHUB_PORT = ENVIRONMENT.dockerhub_port
 DOCKERHUB_URL = ENVIRONMENT.dockerhub_url
 DOCKERHUB_INNER_URL = ENVIRONMENT.dockerhub_inner_url
 DOCKERHUB_ADDRESS = ENVIRONMENT.dockerhub_address
+# The folder that the cache is at the registry's address; empty where it has an address of its own.
+DOCKERHUB_FOLDER = ENVIRONMENT.dockerhub_folder if DOCKERHUB_ENABLED else ""
 DOCKERHUB_SERVICE = ENVIRONMENT.dockerhub_service
 DOCKERHUB_INNER_SERVICE = (
     ENVIRONMENT.dockerhub_inner_service if DOCKERHUB_INNER_URL != DOCKERHUB_URL else DOCKERHUB_SERVICE

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
+from console.installation import site as sites
+from console.installation.site import Site
 from console.installation.variables import EnvironmentProblem as EnvironmentProblem
 from console.installation.variables import Variables
 
@@ -20,8 +22,14 @@ RESTART_REQUEST = "restart_registries"
 # Docker Hub's registry.
 DOCKER_HUB = "https://registry-1.docker.io"
 
-# A Unix socket's path may have 107 bytes; PostgreSQL adds "/.s.PGSQL.5432.lock" to the folder.
-_LONGEST_SOCKET_DIR = 107 - len("/.s.PGSQL.5432.lock")
+# Folder of the registry's address where the site has the cache of Docker Hub's images. No namespace can have this name.
+DOCKERHUB_FOLDER = "dockerhub"
+
+# A Unix socket's path may have 107 bytes. PostgreSQL adds "/.s.PGSQL.5432.lock" to its folder.
+_LONGEST_SOCKET = 107
+_LONGEST_SOCKET_DIR = _LONGEST_SOCKET - len("/.s.PGSQL.5432.lock")
+# Caddy would read more than a path from these characters.
+_NOT_IN_SOCKETS = frozenset("{}|")
 
 
 @dataclass(frozen=True)
@@ -48,6 +56,8 @@ class Environment:
     console_host: str
     console_port: int
     console_url: str
+    # One address with TLS for everything, by the edge; ``None``: only the ports of this machine.
+    site: Site | None
     token_realm: str
     registry_port: int
     registry_url: str
@@ -92,6 +102,18 @@ class Environment:
         return socket_dir(self.data_dir)
 
     @property
+    def service_sockets(self) -> Path:
+        """Folder of the Unix sockets of gunicorn, the registries and the edge's control; nobody else may enter it."""
+        return service_sockets(self.data_dir)
+
+    @property
+    def console_port_url(self) -> str:
+        """The console at its own port, as this machine's processes reach it, whatever ``console_url`` is."""
+        everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # nosec B104
+        host = everywhere.get(self.console_host, self.console_host)
+        return f"http://[{host}]:{self.console_port}" if ":" in host else f"http://{host}:{self.console_port}"
+
+    @property
     def console_registry_service(self) -> str:
         """The service name (audience of tokens) of the registry process that the console itself calls.
 
@@ -109,6 +131,11 @@ class Environment:
     def dockerhub_inner_service(self) -> str:
         """The service name of the process that serves the content of Docker Hub's cache, only for the console."""
         return f"{self.dockerhub_service}-inner"
+
+    @property
+    def dockerhub_folder(self) -> str:
+        """The folder that the cache is at the registry's address; empty where it has an address of its own."""
+        return DOCKERHUB_FOLDER if self.dockerhub_address == f"{self.registry_address}/{DOCKERHUB_FOLDER}" else ""
 
     @property
     def inner_registry_file(self) -> Path:
@@ -140,6 +167,16 @@ def socket_dir(data_dir: Path) -> Path:
     return Path(tempfile.gettempdir()) / f"my-images-{name}"
 
 
+def service_sockets(data_dir: Path) -> Path:
+    """See ``Environment.service_sockets``: under ``data_dir`` unless that path is too long for a socket."""
+    inside = data_dir / "run" / "sockets"
+    longest = _LONGEST_SOCKET - len("/console-9999.sock")
+    if len(os.fsencode(inside)) <= longest and _NOT_IN_SOCKETS.isdisjoint(str(inside)):
+        return inside
+    name = hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"my-images-{name}-sockets"
+
+
 def inner_registry_file(data_dir: Path) -> Path:
     """See ``Environment.inner_registry_file``."""
     return data_dir / "run" / "inner_registry"
@@ -169,7 +206,7 @@ def _token_realm(console_url: str, given: bool, port: int) -> str:
     Without ``CONSOLE_URL`` it is on ``localhost``: clients built on go-containerregistry 0.21.4 or later (crane, ko,
     kaniko) refuse a realm whose host is a private or loopback IP address, unless it is the registry's own host and port
     (``validateRealmURL`` in ``pkg/v1/remote/transport/bearer.go``). The console listens on both addresses of that name,
-    see ``console.local.gunicorn.hosts``.
+    see ``console.local.edge.console_hosts``.
 
     :param given: whether ``console_url`` was configured; then it is used unchanged.
     """
@@ -195,7 +232,8 @@ def _read(variables: Variables) -> Environment:
     data_dir = Path(variables.text("DATA_DIR", str(BASE_DIR / ".data"))).expanduser().resolve()
     embedded = f"postgresql://postgres@/my_images?host={quote(str(socket_dir(data_dir)), safe='')}"
     console_port = variables.port("CONSOLE_PORT", 8000)
-    console_url = variables.url("CONSOLE_URL", f"http://127.0.0.1:{console_port}")
+    site = sites.read(variables)
+    console_url = site.address if site else variables.url("CONSOLE_URL", f"http://127.0.0.1:{console_port}")
     console = urlsplit(console_url)
     registry_port = variables.port("REGISTRY_PORT", 5000)
     registry_url = variables.url("REGISTRY_URL", f"http://127.0.0.1:{registry_port}")
@@ -204,8 +242,12 @@ def _read(variables: Variables) -> Environment:
     service = variables.text("REGISTRY_SERVICE", "my-images-registry")
     dockerhub = variables.switch("DOCKERHUB", True)
     dockerhub_port = variables.port("DOCKERHUB_PORT", 5001)
+    address = variables.text("REGISTRY_ADDRESS", site.netloc if site else urlsplit(registry_url).netloc)
+    hub_address = f"{address}/{DOCKERHUB_FOLDER}" if site else f"127.0.0.1:{dockerhub_port}"
     # The cache always runs on this machine.
     dockerhub_url = f"http://127.0.0.1:{dockerhub_port}"
+    # An https address without a site implies somebody else's proxy, by default on this machine.
+    proxies = "127.0.0.1,::1" if console.scheme == "https" and not site else ""
     return Environment(
         data_dir=data_dir,
         database_url=variables.database("DATABASE_URL", embedded),
@@ -226,23 +268,23 @@ def _read(variables: Variables) -> Environment:
         console_host=variables.text("CONSOLE_HOST", "127.0.0.1"),
         console_port=console_port,
         console_url=console_url,
-        token_realm=_token_realm(console_url, bool(variables.text("CONSOLE_URL")), console_port),
+        site=site,
+        token_realm=_token_realm(console_url, bool(site or variables.text("CONSOLE_URL")), console_port),
         registry_port=registry_port,
         registry_url=registry_url,
         registry_is_ours=registry_is_ours,
         console_registry_url=inner_registry_url if registry_is_ours else registry_url,
-        registry_address=variables.text("REGISTRY_ADDRESS", urlsplit(registry_url).netloc),
+        registry_address=address,
         registry_service=service,
         token_issuer=variables.text("TOKEN_ISSUER", "my-images-console"),
         token_seconds=variables.token_seconds("TOKEN_SECONDS", 300),
-        # gunicorn does not terminate TLS: an https URL implies a reverse proxy, by default on this machine.
-        trusted_proxies=variables.networks("TRUSTED_PROXIES", "127.0.0.1,::1" if console.scheme == "https" else ""),
+        trusted_proxies=variables.networks("TRUSTED_PROXIES", proxies),
         dockerhub=dockerhub,
         dockerhub_missing=_written(dockerhub_missing_file(data_dir), "") if dockerhub else "",
         dockerhub_port=dockerhub_port,
         dockerhub_url=dockerhub_url,
         dockerhub_inner_url=_written(dockerhub_inner_file(data_dir), dockerhub_url),
-        dockerhub_address=variables.text("DOCKERHUB_ADDRESS", f"127.0.0.1:{dockerhub_port}"),
+        dockerhub_address=variables.text("DOCKERHUB_ADDRESS", hub_address),
         dockerhub_service=f"{service}-dockerhub",
         dockerhub_upstream=variables.url("DOCKERHUB_UPSTREAM", DOCKER_HUB),
         dockerhub_username=variables.text("DOCKERHUB_USERNAME"),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -116,6 +117,27 @@ class Variables:
         """The URL of a service, without a trailing slash."""
         return self._read(name, default, _url, "an address like http://127.0.0.1:5000").rstrip("/")
 
+    def origin(self, name: str) -> str:
+        """The https address of a host, with a port if it is another than 443, and nothing after it."""
+        return self._read(name, "", _origin, "an address like https://images.example.com")
+
+    def file(self, name: str) -> Path | None:
+        """The path of a file that can be read."""
+
+        def parse(raw: str) -> Path | None:
+            path = Path(raw).expanduser().resolve()
+            if not path.is_file() or not os.access(path, os.R_OK):
+                raise ValueError
+            return path
+
+        return self._read(name, None, parse, "a file that can be read")
+
+    def choice(self, name: str, default: str, choices: Sequence[str]) -> str:
+        """One of several words."""
+        return self._read(
+            name, default, lambda raw: choices[choices.index(raw.lower())], f"one of {', '.join(choices)}"
+        )
+
     def database(self, name: str, default: str) -> str:
         """The URL of a PostgreSQL database; an invalid one is not logged, because it may contain a password."""
         raw = self.text(name, default)
@@ -199,6 +221,17 @@ def _url(raw: str) -> str:
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError
     return raw
+
+
+def _origin(raw: str) -> str:
+    value = raw.rstrip("/").lower()
+    parts = urlsplit(value)
+    # "port" raises ValueError for one that is none.
+    if parts.scheme != "https" or not re.fullmatch(r"[a-z0-9.:-]+", parts.hostname or "") or parts.port == 0:
+        raise ValueError
+    if parts.username is not None or parts.path or parts.query or parts.fragment:
+        raise ValueError
+    return value.removesuffix(":443")
 
 
 def _issuer(raw: str) -> str:

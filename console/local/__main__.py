@@ -8,8 +8,6 @@ import re
 import signal
 import sys
 import traceback
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -17,8 +15,20 @@ from types import MappingProxyType
 from console.installation.environment import BASE_DIR, Environment, EnvironmentProblem, load
 from console.installation.files import remove_stale_drafts, replace_file
 from console.installation.keys import Keys, ensure_keys, renew_bundle
-from console.local import gunicorn, hub_configuration, linux, orphans, ports, registry
+from console.local import (
+    edge,
+    edge_configuration,
+    gunicorn,
+    health,
+    hub_configuration,
+    linux,
+    orphans,
+    ports,
+    registry,
+    sockets,
+)
 from console.local.children import RECONCILE_SIGNAL, Child
+from console.local.edge import Edge
 from console.local.log import LOG, say
 from console.local.postgres import Postgres
 from console.local.problems import Problem
@@ -76,13 +86,11 @@ def _run(environment: Environment) -> int:
     left = orphans.clear(run)
     if left:
         say(f"Stopped processes that an earlier run had left running: {', '.join(left)}.")
-    for host in gunicorn.hosts(environment):
-        ports.check(host, environment.console_port, "CONSOLE_PORT", "the console")
-    if environment.registry_is_ours:
-        ports.check("127.0.0.1", environment.registry_port, "REGISTRY_PORT", "the registry")
+    edge.check_ports(environment)
+    sockets.make_folder(environment)
     keys = ensure_keys(environment.data_dir)
     renew_bundle(keys)
-    for folder in (run, environment.data_dir / "registry", environment.data_dir / "dockerhub"):
+    for folder in (run, *(environment.data_dir / name for name in ("registry", "dockerhub", "edge"))):
         remove_stale_drafts(folder)
     for file in (environment.restart_request, *_run_files(environment)):
         file.unlink(missing_ok=True)
@@ -154,14 +162,31 @@ def _start(supervisor: Supervisor, environment: Environment, keys: Keys, *, kill
     say("Migrating the database and collecting static files ...")
     prepare = [sys.executable, str(BASE_DIR / "manage.py"), "prepare"]
     supervisor.run_once(Child("prepare", prepare, variables, lambda: True, plain=("Account ID: ", "Password: ")))
-    console = Child("console", gunicorn.command(environment), variables, lambda: _answers(_health(environment), {200}))
+    console = Child("console", gunicorn.command(environment), variables, lambda: _console_answers(environment))
     worker = Child("worker", [sys.executable, str(BASE_DIR / "manage.py"), "worker"], variables, lambda: True)
     supervisor.start(console)
     supervisor.start(worker)
     waited_for = [*bundled, console, worker]
     supervisor.wait_for(lambda: all(child.ready() for child in waited_for), waited_for)
+    # Last, so that clients meet a service that is not there rather than one that does not answer.
+    hosts = edge.console_hosts(environment)
+    front = Edge(environment, edge_configuration.configuration(environment, hosts, dockerhub=bool(hub)))
+    outside = front.child()
+    supervisor.start(outside)
+    supervisor.wait_for(outside.ready, [outside])
 
-    return _storage_check(supervisor, guard, worker)
+    check = _storage_check(supervisor, guard, worker)
+
+    def check_all() -> bool:
+        front.check()
+        return check()
+
+    return check_all
+
+
+def _console_answers(environment: Environment) -> bool:
+    """Whether each of gunicorn's processes answers."""
+    return all(health.socket_answers(path, "/healthz", {200}) for path in sockets.console(environment))
 
 
 def _storage_check(supervisor: Supervisor, guard: Guard | None, worker: Child) -> Callable[[], bool]:
@@ -194,23 +219,19 @@ def _registries(environment: Environment, keys: Keys, *, killed: bool) -> tuple[
         say(f"The registry at {environment.registry_url} needs the settings in {path}.")
         say(f"They are explained in {BASE_DIR / 'docs' / 'registry.md'}")
         return [], None
-    inner_port = ports.free()
+    inner_port, socket = ports.free(), sockets.registry(environment)
+    outer = registry.on_socket(registry.configuration(environment, keys), socket)
+    inner = registry.inner_configuration(environment, keys, inner_port)
     children, reading = [], []
-    for name, file, whole, port, variables in (
-        ("registry", "config", registry.configuration(environment, keys), environment.registry_port, {}),
-        (
-            "inner registry",
-            "inner",
-            registry.inner_configuration(environment, keys, inner_port),
-            inner_port,
-            registry.FEWER_COLLECTIONS,
-        ),
+    for name, file, whole, ready, variables in (
+        ("registry", "config", outer, lambda: health.socket_answers(socket, "/v2/", {401}), {}),
+        ("inner registry", "inner", inner, lambda: _answers(inner_port), registry.FEWER_COLLECTIONS),
     ):
         # Both configurations are written now: later the disk may be full.
         read_only = registry.write_config(folder / f"{file}-reading.yml", registry.reading_only(whole))
         config = registry.write_config(folder / f"{file}.yml", whole)
         program = registry.choose(environment, config, name)
-        children.append(_registry_child(name, program, port, variables))
+        children.append(_registry_child(name, program, ready, variables))
         reading.append([str(read_only) if part == str(config) else part for part in program.command])
     replace_file(environment.inner_registry_file, f"http://127.0.0.1:{inner_port}".encode())
     guard = Guard(folder / "data", children, reading)
@@ -239,40 +260,30 @@ def _hub(environment: Environment, keys: Keys) -> list[Child]:
         replace_file(environment.dockerhub_missing_file, missing.encode())
         return []
     replace_file(environment.dockerhub_inner_file, f"http://127.0.0.1:{port}".encode())
-    inner = _registry_child("inner hub", program, port)
+    inner = _registry_child("inner hub", program, lambda: _answers(port))
     command = [sys.executable, "-m", "console.local.hub"]
     return [inner, Child("hub", command, os.environ, lambda: True, silent=_REGISTRY_ROUTINE, reads_keys=True)]
 
 
 def _registry_child(
-    name: str, program: registry.Program, port: int, variables: Mapping[str, str] = MappingProxyType({})
+    name: str,
+    program: registry.Program,
+    ready: Callable[[], bool],
+    variables: Mapping[str, str] = MappingProxyType({}),
 ) -> Child:
-    address = f"http://127.0.0.1:{port}/v2/"
     return Child(
         name,
         program.command,
         registry.clean_environment({**variables, **os.environ}),
-        lambda: _answers(address, {200, 401}),
+        ready,
         silent=_REGISTRY_ROUTINE,
         reads_keys=True,
     )
 
 
-def _health(environment: Environment) -> str:
-    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(environment.console_host, environment.console_host)  # noqa: S104  # nosec B104
-    return f"http://{host}:{environment.console_port}/healthz"
-
-
-def _answers(address: str, codes: set[int]) -> bool:
-    """Health check: whether ``address`` answers with one of ``codes``, without a proxy."""
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with opener.open(address, timeout=2) as response:
-            return response.status in codes
-    except urllib.error.HTTPError as error:
-        return error.code in codes
-    except (OSError, ValueError):
-        return False
+def _answers(port: int) -> bool:
+    """Whether a registry answers at a port of this machine, with or without authentication."""
+    return health.answers(f"http://127.0.0.1:{port}/v2/", {200, 401})
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import pwd
 import re
@@ -30,6 +31,7 @@ class Child:
 
     :param ready: readiness check; called repeatedly after a start.
     :param stop_signal: signal for a graceful stop.
+    :param patience: seconds that a stop of everything waits for it at most, before it is killed.
     :param reads_keys: whether it must be restarted after a rotation of the signing key, if that is requested.
     """
 
@@ -42,6 +44,7 @@ class Child:
     plain: tuple[str, ...] = ()
     silent: re.Pattern[str] | None = None
     reads_keys: bool = False
+    patience: float = math.inf
     process: subprocess.Popen[bytes] | None = None
     failures: int = 0
     started_at: float = 0.0

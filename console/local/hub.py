@@ -2,7 +2,7 @@
 
 The caching registry exits if its upstream does not answer at its start, waits without timeout for an upstream that
 stops answering later, and still evicts content that it cannot fetch again. So during an outage of the upstream a plain
-registry serves the cached content on the same port.
+registry serves the cached content at the same socket, behind the edge.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from types import FrameType
 
 from console.installation.environment import Environment, EnvironmentProblem, load
 from console.installation.keys import ensure_keys
-from console.local import hub_configuration, linux, registry, registry_program
+from console.local import hub_configuration, linux, registry, registry_program, sockets
 from console.local.log import say
 from console.local.problems import Problem
 from console.local.storage import remove_half_written
@@ -80,7 +80,7 @@ class Upstream:
 
 
 class Cache:
-    """The registry process on the cache's port: a caching one, or a plain one during an outage."""
+    """The registry process at the cache's socket: a caching one, or a plain one during an outage."""
 
     def __init__(self, environment: Environment) -> None:
         keys = ensure_keys(environment.data_dir)
@@ -88,9 +88,10 @@ class Cache:
         plain = hub_configuration.plain(environment, keys, environment.dockerhub_port)
         caching = hub_configuration.caching(environment, keys, credentials=_gets_credentials(environment))
         self.environment = environment
+        socket = sockets.dockerhub(environment)
         self.configurations = {
-            True: registry.write_config(folder / "caching.yml", caching),
-            False: registry.write_config(folder / "plain.yml", plain),
+            True: registry.write_config(folder / "caching.yml", registry.on_socket(caching, socket)),
+            False: registry.write_config(folder / "plain.yml", registry.on_socket(plain, socket)),
         }
         self.data = folder / "data"
         self.process: subprocess.Popen[bytes] | None = None

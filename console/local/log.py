@@ -21,7 +21,7 @@ from console.local.log_files import LogFiles
 from console.local.log_limit import BURST, RATE, ByteLimit
 
 _WIDTH = 8
-_COLOURS = {"postgres": 34, "registry": 35, "hub": 35, "console": 36, "worker": 33, "prepare": 32}
+_COLOURS = {"edge": 32, "postgres": 34, "registry": 35, "hub": 35, "console": 36, "worker": 33, "prepare": 32}
 # Longest line of output of a child process, in bytes. Requests of strangers must not fill a disk by being logged.
 LONGEST_LINE = 8 << 10
 # Control characters are escaped as in Python ("\x1b"): they could end or hide a line, or move a terminal's cursor.

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from console.local.problems import Problem
 
+# Ports below this one are for root, unless the machine says otherwise (ip(7), ip_unprivileged_port_start).
+_UNPRIVILEGED = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
 _EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _LOWEST, _HIGHEST = 10_000, 30_000
 
@@ -18,10 +20,12 @@ _LOWEST, _HIGHEST = 10_000, 30_000
 def check(host: str, port: int, variable: str, what: str) -> None:
     """Check that ``port`` is free by binding it.
 
+    :param host: an address; empty for all of this machine.
     :param variable: the environment variable that sets the port.
     :param what: the part that needs the port.
     :raises Problem: when another program listens there, or it is not permitted.
     """
+    where = host or "any address"
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -30,10 +34,23 @@ def check(host: str, port: int, variable: str, what: str) -> None:
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 raise Problem(
-                    f"Port {port} on {host} is taken, and {what} needs it: "
+                    f"Port {port} on {where} is taken, and {what} needs it: "
                     f"set {variable} to a free port, or stop what listens there ('ss -ltnp sport = :{port}' shows it)."
                 ) from None
-            raise Problem(f"Port {port} on {host} cannot be used for {what}: {error.strerror}.") from None
+            hint = _privileged_hint(port) if error.errno == errno.EACCES else ""
+            raise Problem(f"Port {port} on {where} cannot be used for {what}: {error.strerror}.{hint}") from None
+
+
+def _privileged_hint(port: int) -> str:
+    """What an ordinary user can do about a port that is reserved for root."""
+    try:
+        first = int(_UNPRIVILEGED.read_text())
+    except (OSError, ValueError):
+        first = 1024
+    return (
+        f" Ports below {first} are reserved for root; 'sudo sysctl net.ipv4.ip_unprivileged_port_start={port}' opens "
+        "them for everybody on this machine."
+    )
 
 
 def free() -> int:

@@ -81,10 +81,13 @@ def choose(environment: Environment, config: Path, name: str = "registry") -> Pr
     name = f"my-images-{name.replace(' ', '-')}-{environment.registry_port}"
     subprocess.run(["docker", "rm", "--force", name], capture_output=True, check=False)
     # The storage is beside the configuration.
-    mounts = [f"--volume={folder}:{folder}" for folder in (config.parent, environment.data_dir / "keys")]
+    folders = (config.parent, environment.data_dir / "keys", environment.service_sockets)
+    mounts = [f"--volume={folder}:{folder}" for folder in folders]
     # The supervisor logs its output, so the engine must not write it to a file, which has no size limit by default.
     options = ["--rm", "--name", name, "--network=host", "--log-driver=none"]
-    run = ["docker", "run", *options, *mounts, "registry:2", "serve", str(config)]
+    # The process is root's in the container: others must be able to use its socket, in a folder that only we can enter.
+    serve = ["--entrypoint=sh", "registry:2", "-c", 'umask 0 && exec registry serve "$1"', "sh", str(config)]
+    run = ["docker", "run", *options, *mounts, *serve]
     return Program(tuple(run), container=name)
 
 
@@ -108,7 +111,6 @@ def configuration(environment: Environment, keys: Keys, *, host: str = "127.0.0.
     if not secret.is_file() or len(secret.read_bytes().strip()) < _SECRET_LENGTH:
         storage.mkdir(parents=True, exist_ok=True)
         replace_file(secret, secrets.token_urlsafe(32).encode())
-    console = f"http://127.0.0.1:{environment.console_port}"
     return {
         "version": 0.1,
         "log": {"level": "error", "accesslog": {"disabled": True}},
@@ -137,7 +139,7 @@ def configuration(environment: Environment, keys: Keys, *, host: str = "127.0.0.
             "endpoints": [
                 {
                     "name": "console",
-                    "url": f"{console}/indexing/notifications/",
+                    "url": f"{environment.console_port_url}/indexing/notifications/",
                     "headers": {"Authorization": [f"Bearer {keys.notification_secret}"]},
                     "timeout": "5s",
                     "threshold": 3,
@@ -169,6 +171,11 @@ def inner_configuration(environment: Environment, keys: Keys, port: int) -> dict
     whole["storage"]["maintenance"] = {"uploadpurging": {"enabled": False}}
     whole["http"]["addr"] = f"127.0.0.1:{port}"
     return whole
+
+
+def on_socket(whole: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """The same configuration at a Unix socket, where nobody but the edge reaches it (Distribution, ``http.net``)."""
+    return {**whole, "http": {**whole["http"], "net": "unix", "addr": str(path)}}
 
 
 def reading_only(whole: Mapping[str, Any]) -> dict[str, Any]:

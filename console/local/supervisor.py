@@ -171,7 +171,7 @@ class Supervisor:
             left = len(self.children) - position - 1
             child.ask_to_stop()
             # One second is reserved for each remaining child.
-            until = deadline - left
+            until = min(deadline - left, time.monotonic() + child.patience)
             while child.running and time.monotonic() < until:
                 if self.signals > seen:
                     until = min(until, time.monotonic() + HURRIED_SECONDS)

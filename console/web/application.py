@@ -45,12 +45,16 @@ class Utf8Request(WSGIRequest):
 
 
 class Application(WSGIHandler):
-    """Django's WSGI application with ``Utf8Request``, and support for chunked bodies."""
+    """Django's WSGI application with ``Utf8Request``, whole bodies, and support for chunked ones."""
 
     request_class = Utf8Request
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
         """Answer a WSGI request."""
+        if not request_bodies.read_whole(environ):
+            # Nobody is there any more to read it.
+            start_response("400 Bad Request", [("Content-Length", "0")])
+            return []
         request_bodies.set_length(environ)
         return super().__call__(environ, start_response)
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
-
-def format_csp(policy: Mapping[str, Iterable[str]]) -> str:
-    """The value of the Content-Security-Policy header (CSP Level 3, 2.2.1): each directive with its sources."""
-    return "; ".join(" ".join([directive, *sources]) for directive, sources in policy.items())
+from console.web import policies
 
 
 class HeadersMiddleware:
@@ -28,9 +25,9 @@ class HeadersMiddleware:
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
         self._headers = {
-            "Content-Security-Policy": format_csp(settings.SECURE_CSP),
-            "Permissions-Policy": ", ".join(f"{name}=({who})" for name, who in settings.PERMISSIONS_POLICY.items()),
-            "Cross-Origin-Resource-Policy": "same-origin",
+            "Content-Security-Policy": policies.format_csp(settings.SECURE_CSP),
+            "Permissions-Policy": policies.format_permissions(settings.PERMISSIONS_POLICY),
+            "Cross-Origin-Resource-Policy": policies.CROSS_ORIGIN_RESOURCE,
         }
 
     def __call__(self, request: HttpRequest) -> HttpResponse:

@@ -1,6 +1,6 @@
 """Error bodies of the registry's protocol.
 
-Pure functions without Django: the web worker needs them for requests that never reach the application.
+Pure functions without Django: the edge's configuration has them for requests that never reach the application.
 """
 
 from __future__ import annotations

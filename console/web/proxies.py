@@ -1,4 +1,4 @@
-"""Middleware for requests through a trusted reverse proxy (``X-Forwarded-For``)."""
+"""Middleware for requests through the edge and trusted reverse proxies (``X-Forwarded-For``)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import logging
 from collections.abc import Callable
 
 from django.conf import settings
-from django.core.exceptions import MiddlewareNotUsed
 from django.http import HttpRequest, HttpResponse
 
 log = logging.getLogger(__name__)
@@ -17,35 +16,37 @@ class ProxyMiddleware:
     """Sets ``REMOTE_ADDR`` to the client address that the outermost trusted proxy reports.
 
     Each proxy appends its client's address to ``X-Forwarded-For``, so the list is read from the end, and only as long
-    as the sender is in ``settings.TRUSTED_PROXIES``. Addresses before that could be forged and are ignored.
-    ``X-Forwarded-Proto`` is read by gunicorn, which trusts the same proxies.
+    as the sender is the edge, which is alone in reaching our Unix sockets and so has no address, or in
+    ``settings.TRUSTED_PROXIES``. Addresses before that could be forged and are ignored. The edge drops what others say
+    (``console.local.edge_configuration``), and gunicorn reads its ``X-Forwarded-Proto``.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
         self._trusted = [ipaddress.ip_network(network) for network in settings.TRUSTED_PROXIES]
         self._warned = False
-        if not self._trusted and not settings.SECURE_SSL_REDIRECT:
-            raise MiddlewareNotUsed
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Answer, with the client's address in ``REMOTE_ADDR``."""
-        address = peer = request.META.get("REMOTE_ADDR", "")
-        for hop in reversed(request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")):
+        address = request.META.get("REMOTE_ADDR", "")
+        hops = [hop.strip() for hop in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")]
+        for hop in reversed(hops):
             if not self._trusts(address):
                 break
             try:
-                address = str(ipaddress.ip_address(hop.strip()))
+                address = str(ipaddress.ip_address(hop))
             except ValueError:
                 break
-        request.META["REMOTE_ADDR"] = address
-        if not self._warned and request.META.get("HTTP_X_FORWARDED_PROTO") == "https" and not request.is_secure():
+        if not self._warned and request.META.get("HTTP_X_CLAIMED_PROTO") == "https" and not request.is_secure():
             # Browsers would then be redirected in an endless loop, without any other hint at the cause.
             self._warned = True
-            log.warning("%s is not a trusted proxy: its X-Forwarded headers are ignored (TRUSTED_PROXIES)", peer)
+            log.warning("%s is not a trusted proxy: its X-Forwarded headers are ignored (TRUSTED_PROXIES)", hops[-1])
+        request.META["REMOTE_ADDR"] = address
         return self.get_response(request)
 
     def _trusts(self, address: str) -> bool:
+        if not address:
+            return True
         try:
             found = ipaddress.ip_address(address)
         except ValueError:

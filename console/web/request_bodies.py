@@ -1,4 +1,4 @@
-"""Middleware for request bodies: chunked ones get a length, compressed ones are refused."""
+"""Request bodies: they are read whole or not at all, chunked ones get a length, compressed ones are refused."""
 
 from __future__ import annotations
 
@@ -15,6 +15,23 @@ from console.web import protocol_errors
 from console.web.errors import small_error_page
 
 _COMPRESSED = "The request is compressed, which is not supported. Send it without compression."
+
+
+def read_whole(environ: dict[str, Any]) -> bool:
+    """Read the body of a request in advance, unless it is longer than ``DATA_UPLOAD_MAX_MEMORY_SIZE``.
+
+    A client, or the edge in its place, may disconnect in the middle of it. The WSGI server then reports the end of the
+    body, and Django would take a form that broke off for a shorter one. Who reads longer bodies must compare lengths.
+
+    :param environ: of the WSGI request; changed in place.
+    :return: ``False`` when the body ended before its length.
+    """
+    length = environ.get("CONTENT_LENGTH") or "0"
+    if not length.isdecimal() or not 0 < int(length) <= settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+        return True
+    body = environ["wsgi.input"].read(int(length))
+    environ["wsgi.input"] = BytesIO(body)
+    return len(body) == int(length)
 
 
 def set_length(environ: dict[str, Any]) -> None:

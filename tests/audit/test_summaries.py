@@ -9,7 +9,7 @@ from django.db import OperationalError
 
 from console.audit import shutdown, summaries
 from console.audit.models import AuditEvent
-from console.local.web_worker import WebWorker
+from console.local import gunicorn_hooks
 from console.token_server import passwords
 from tests.support.factories import PASSWORD, ActivatedAccountFactory, ImageFactory, NamespaceFactory
 from tests.support.stack import wait_until
@@ -188,10 +188,14 @@ def test_it_writes_when_the_process_is_told_to_end(monkeypatch):
     monkeypatch.setattr(summaries, "_write", lambda: called.append(1))
     thread = threading.Thread(target=summaries._write_until_shutdown, daemon=True)
     thread.start()
-    worker = WebWorker.__new__(WebWorker)
-    worker.alive, worker.method_queue = True, Mock()
-    worker.handle_exit(signal.SIGTERM, None)
-    assert not worker.alive
+    graceful, before = Mock(), signal.getsignal(signal.SIGTERM)
+    signal.signal(signal.SIGTERM, graceful)
+    try:
+        gunicorn_hooks.post_worker_init(None)
+        signal.raise_signal(signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    graceful.assert_called_once()
     thread.join(10)
     assert called == [1]
 

@@ -28,6 +28,7 @@ class Harm:
     ) -> None:
         self.stack, self.disk, self.random, self.seconds, self.busy = stack, disk, chance, seconds, busy
         self.faults: dict[str, Callable[[], None]] = {
+            "kill the edge": lambda: self.kill("edge"),
             "kill a web worker": self.kill_web_worker,
             "kill the web master": lambda: self.kill("console"),
             "kill the job worker": lambda: self.kill("worker"),

@@ -5,13 +5,12 @@ import http.client
 import os
 import subprocess
 import sys
-import time
 
 import pytest
 
 from console.installation import environment
 from console.installation.environment import BASE_DIR
-from console.local import gunicorn
+from tests.support import edge
 from tests.support.environment import ENVIRONMENT
 from tests.support.ports import free_port
 
@@ -23,9 +22,7 @@ HTTPS = {"X-Forwarded-Proto": "https"}
 def served(**more):
     """Ask the console that is served so; the answer's status, header and body."""
     port = free_port()
-    given = {**os.environ, "CONSOLE_PORT": str(port), "CONSOLE_URL": f"https://{NAME}", "WEB_WORKERS": "1", **more}
-    command = gunicorn.command(environment.load(given))
-    process = subprocess.Popen(command, cwd=BASE_DIR, env=given)
+    given = {"CONSOLE_PORT": str(port), "CONSOLE_URL": f"https://{NAME}", "WEB_WORKERS": "1", **more}
 
     def ask(path, method="GET", host=NAME, **headers):
         connection = http.client.HTTPConnection(ENVIRONMENT.console_host, port, timeout=30)
@@ -34,17 +31,8 @@ def served(**more):
             response = connection.getresponse()
             return response.status, response.headers, response.read().decode()
 
-    try:
-        deadline = time.monotonic() + 60
-        while True:
-            assert process.poll() is None and time.monotonic() < deadline
-            with contextlib.suppress(OSError):
-                assert ask("/healthz", host="127.0.0.1")[0] == 200
-                break
+    with edge.served(environment.load({**os.environ, **given}), variables=given):
         yield ask
-    finally:
-        process.terminate()
-        process.wait(30)
 
 
 @pytest.fixture(scope="module")

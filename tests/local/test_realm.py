@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from console.installation import environment, keys
-from console.local import gunicorn, hub_configuration, ports, registry
+from console.local import edge, edge_configuration, hub_configuration, ports, registry
 from console.local.problems import Problem
 from tests.support.environment import ENVIRONMENT
 
@@ -88,15 +88,16 @@ class TestListening:
         ],
     )
     def test_both_loopback_addresses(self, tmp_path, monkeypatch, host, found):
-        monkeypatch.setattr(gunicorn, "_has_ipv6_loopback", lambda: True)
-        command = gunicorn.command(environment.load({"DATA_DIR": str(tmp_path), "CONSOLE_HOST": host}))
-        assert [command[place + 1] for place, part in enumerate(command) if part == "--bind"] == found
+        monkeypatch.setattr(edge, "_has_ipv6_loopback", lambda: True)
+        given = environment.load({"DATA_DIR": str(tmp_path), "CONSOLE_HOST": host})
+        content = edge_configuration.configuration(given, edge.console_hosts(given), dockerhub=False)
+        assert content["apps"]["http"]["servers"]["console"]["listen"] == found
 
     def test_a_machine_without_ipv6(self, monkeypatch):
-        monkeypatch.setattr(gunicorn, "_has_ipv6_loopback", lambda: False)
-        assert gunicorn.hosts(ENVIRONMENT) == ["127.0.0.1"]
+        monkeypatch.setattr(edge, "_has_ipv6_loopback", lambda: False)
+        assert edge.console_hosts(ENVIRONMENT) == ["127.0.0.1"]
 
-    @pytest.mark.skipif(not gunicorn._has_ipv6_loopback(), reason="this machine has no ::1")
+    @pytest.mark.skipif(not edge._has_ipv6_loopback(), reason="this machine has no ::1")
     def test_another_program_on_one_of_them_is_found_before_the_start(self):
         """It would be sent the passwords of clients that try ``::1`` first."""
         with socket.socket(socket.AF_INET6) as other:
@@ -117,7 +118,7 @@ class TestTheDefaultInstallation:
         asked = challenge(stack.registry_address)
         realm = urlsplit(asked["realm"])
         assert requests.get(asked["realm"], {"service": asked["service"]}, timeout=10).json()["token"]
-        for host in gunicorn.hosts(ENVIRONMENT):
+        for host in edge.console_hosts(ENVIRONMENT):
             shown = f"[{host}]" if ":" in host else host
             answer = requests.get(f"http://{shown}:{realm.port}/token/", {"service": asked["service"]}, timeout=10)
             assert answer.json()["token"]

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 import pytest
 
 from console.installation.keys import ensure_keys
-from tests.local.test_web_worker import all_of
+from tests.local.test_slow_clients import all_of
 from tests.support.stack import wait_until
 
 PATIENCE = 30
@@ -168,26 +168,15 @@ class TestRefusals:
             ([f"Content-Length: {3 * 1024 * 1024}"], b"x" * (3 * 1024 * 1024), 413, "too large"),
             ([CHUNKED, "Content-Encoding: gzip"], chunks(gzip.compress(b"grant_type=password")), 415, "compressed"),
             (["Content-Length: 2", "Content-Encoding: br"], b"ab", 415, "compressed"),
-            (["Transfer-Encoding: gzip, chunked"], chunks(gzip.compress(b"a=b")), 501, "compressed"),
-            (["Transfer-Encoding: br"], b"", 501, "transfer coding"),
-            (["Transfer-Encoding: gzip"], b"", 400, "not valid HTTP/1.1"),
-            ([CHUNKED, "Content-Length: 5"], chunks(b"hello"), 400, "not valid HTTP/1.1"),
-            (["Content-Length: 5", "Content-Length: 6"], b"hello!", 400, "not valid HTTP/1.1"),
-            (["Content-Length: -1"], b"", 400, "not valid HTTP/1.1"),
             ([CHUNKED], b"xyz\r\nhello\r\n0\r\n\r\n", 400, "chunks are malformed"),
             ([CHUNKED], b"5\r\nhello world\r\n0\r\n\r\n", 400, "chunks are malformed"),
-            ([CHUNKED], b"5;a=\x00b\r\nhello\r\n0\r\n\r\n", 400, "chunks are malformed"),
             ([CHUNKED], b"5;" + b"a" * 9000, 400, "chunks are malformed"),
-            ([CHUNKED], chunks(b"hello", trailers=b"Content-Length: 5\r\n"), 400, "not valid HTTP/1.1"),
-            (["Expect: a-miracle", "Content-Length: 0"], b"", 417, "100-continue"),
             ([f"X-Long: {'x' * 9000}"], b"", 431, "header of the request is too long"),
             (["X-Many: x"] * 101, b"", 431, "header of the request is too long"),
-            (["No colon"], b"", 400, "not valid HTTP/1.1"),
         ],
         ids=[
-            "chunk too long", "chunks too long", "too long", "gzip", "brotli", "gzip transfer", "unknown transfer",
-            "no end", "two lengths", "other lengths", "negative", "no size", "wrong size", "bad extension",
-            "long extension", "forbidden trailer", "expectation", "header", "headers", "no header",
+            "chunk too long", "chunks too long", "too long", "gzip", "brotli", "no size", "wrong size",
+            "long extension", "header", "headers",
         ],
     )  # fmt: skip
     def test_in_both_formats(self, send, headers, body, status, sentence):
@@ -204,6 +193,38 @@ class TestRefusals:
         assert found in ({status, 403} if status == 413 else {status})
         assert "application/json" not in head
         assert b"Traceback" not in content and b"gunicorn" not in content
+
+    @pytest.mark.parametrize(
+        ("headers", "body", "status"),
+        [
+            (["Transfer-Encoding: gzip, chunked"], chunks(gzip.compress(b"a=b")), 501),
+            (["Transfer-Encoding: br"], b"", 501),
+            (["Transfer-Encoding: gzip"], b"", 501),
+            (["Content-Length: 5", "Content-Length: 6"], b"hello!", 400),
+            (["Content-Length: -1"], b"", 400),
+            (["Expect: a-miracle", "Content-Length: 0"], b"", 417),
+            (["No colon"], b"", 400),
+        ],
+    )
+    def test_what_is_not_http_gets_a_status(self, send, headers, body, status):
+        """From the edge's parser, in its own words: no client sends it."""
+        found, content, _head = send(request("/token/?service=x", FORM_TYPE, *headers), body)
+        assert found == status
+        assert len(content) < 100
+
+    @pytest.mark.parametrize(
+        ("headers", "body"),
+        [
+            ([CHUNKED, "Content-Length: 5"], chunks(b"hello")),
+            ([CHUNKED], b"5;a=\x00b\r\nhello\r\n0\r\n\r\n"),
+            ([CHUNKED], chunks(b"hello", trailers=b"Content-Length: 5\r\n")),
+        ],
+        ids=["two lengths", "bad extension", "forbidden trailer"],
+    )
+    def test_what_has_one_meaning_is_passed_on_with_that(self, send, headers, body):
+        """The edge writes the request anew, with a single length."""
+        found, content, _head = send(request("/token/?service=x", FORM_TYPE, *headers), body)
+        assert (found, errors(content)) == (400, ["Unknown service."])
 
     def test_a_body_without_any_length_is_empty(self, send):
         """RFC 9112, 6.3: no wait for what may come."""
@@ -224,7 +245,7 @@ class TestRefusals:
         with socket.create_connection(("127.0.0.1", stack.console_port), PATIENCE) as connection:
             connection.sendall(request("/token/", FORM_TYPE, CHUNKED) + framed[:-5])
             connection.shutdown(socket.SHUT_WR)
-            assert all_of(connection) == b""
+            assert b" 200 " not in all_of(connection)
         assert stack.sql("SELECT count(*) FROM tokens_login") == before
 
 
@@ -251,7 +272,7 @@ class TestManyScopes:
         assert status == 200
         assert json.loads(body)["token"]
 
-    @pytest.mark.parametrize("size", [33_000, 70_000, 200_000])
+    @pytest.mark.parametrize("size", [33_000, 60_000])
     def test_beyond_the_limit(self, send, size):
         for path in ("/token/", "/indexing/notifications/"):
             status, body, head = send(request(f"{path}?scope={'x' * size}", method="GET"))
@@ -262,8 +283,12 @@ class TestManyScopes:
         assert status == 414
         assert body == b"The address of the request is too long. Ask for less at once.\n"
 
+    def test_far_beyond_the_limit(self, send):
+        assert send(request(f"/token/?scope={'x' * 200_000}", method="GET"))[0] == 431
+
 
 def test_the_log_has_no_part_of_a_request_that_cannot_be_read(stack, send):
     send(request("/token/", "Authorization Bearer a-secret-without-a-colon"))
-    wait_until(lambda: "Invalid request from ip=127.0.0.1: InvalidHeader" in stack.log(), "the problem is logged")
+    send(request("/token/", f"Authorization: Bearer a-secret-without-a-colon{'x' * 9000}"))
+    wait_until(lambda: "Invalid request from ip=" in stack.log(), "the problem is logged")
     assert "a-secret-without-a-colon" not in stack.log()

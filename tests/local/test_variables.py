@@ -20,6 +20,7 @@ ELSEWHERE = {
     "console/local/__main__.py:_start": "given to PostgreSQL, the console and the worker, which are child processes",
     "console/local/__main__.py:_hub": "given to the cache, a child process",
     "console/local/__main__.py:_registry_child": "given to registries, which are child processes",
+    "console/local/edge.py:variables": "given to the edge, a child process, without the console's secrets",
     "console/local/hub.py:_start": "given to the cache's registry, a child process",
     "console/backup/database.py:run": "given to PostgreSQL's programs",
     "console/backup/services.py:_migrate": "given to the command that migrates",

@@ -81,7 +81,7 @@ def test_killed_and_started_again(whole):
     assert answers(whole)
 
 
-@pytest.mark.parametrize("name", ["postgres", "registry", "console", "worker", "hub", "inner hub"])
+@pytest.mark.parametrize("name", ["postgres", "registry", "console", "worker", "edge", "hub", "inner hub"])
 def test_what_dies_is_started_again(stack, name):
     pid = stack.pid_of(name)
     os.kill(pid, signal.SIGKILL)

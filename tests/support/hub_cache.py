@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import functools
 import os
+import shutil
 import subprocess
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import requests
 from django.conf import settings
 
+from console.installation import environment
 from console.installation.environment import BASE_DIR
 from console.local import registry as bundled
+from console.local import sockets
 from console.registry.signing import console_token
 from registry_client import RegistryClient, SignedTokens
+from tests.support import edge
 from tests.support.ports import free_port
 from tests.support.stack import wait_until
 
@@ -87,7 +91,12 @@ class Cache:
         self.process: subprocess.Popen | None = None
 
     def start(self) -> None:
-        """Start it and wait until it answers."""
+        """Start it behind the edge, and wait until it answers."""
+        given = environment.load(self.environment)
+        sockets.make_folder(given)
+        self._stop = ExitStack()
+        self._stop.callback(shutil.rmtree, given.service_sockets, ignore_errors=True)
+        self._stop.enter_context(edge.running(given, edge.alone(given, "dockerhub")))
         self.process = subprocess.Popen(
             [sys.executable, "-m", "console.local.hub"],
             cwd=BASE_DIR,
@@ -134,6 +143,7 @@ class Cache:
         self._reader.join(5)
         self.process.stdout.close()
         self.process = None
+        self._stop.close()
         return code
 
     def client(self, service: str = "") -> RegistryClient:
@@ -155,7 +165,7 @@ def answers(url: str) -> int:
     """The status of a registry's response; 0 if there is none."""
     try:
         return requests.get(f"{url}/v2/", timeout=5).status_code
-    except requests.ConnectionError:
+    except (requests.ConnectionError, requests.Timeout):
         return 0
 
 

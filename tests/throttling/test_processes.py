@@ -1,11 +1,6 @@
 """What one process of the console counts and ends, all of them know: two gunicorns over one database."""
 
-import contextlib
 import dataclasses
-import os
-import signal
-import subprocess
-import time
 from urllib.parse import quote
 
 import pytest
@@ -15,10 +10,9 @@ from django.db import connection
 from django.test import Client
 
 from console.accounts.services import change_registry_password, set_active
-from console.installation.environment import BASE_DIR
-from console.local import gunicorn
 from console.token_server import logins
 from console.token_server.models import Login
+from tests.support import edge
 from tests.support.environment import ENVIRONMENT
 from tests.support.factories import PASSWORD, ActivatedAccountFactory
 from tests.support.ports import free_port
@@ -35,23 +29,14 @@ class Console:
         database = connection.settings_dict
         host = quote(str(ENVIRONMENT.socket_dir), safe="")
         url = f"postgresql://{database['USER']}@/{database['NAME']}?host={host}"
-        self.process = subprocess.Popen(
-            gunicorn.command(environment),
-            cwd=BASE_DIR,
-            env={**os.environ, "DATABASE_URL": url, "CHANGES_PER_MINUTE": "1"},
-        )
+        self._served = edge.served(environment, variables={"DATABASE_URL": url, "CHANGES_PER_MINUTE": "1"})
 
-    def wait(self):
-        deadline = time.monotonic() + 60
-        while True:
-            assert self.process.poll() is None and time.monotonic() < deadline
-            with contextlib.suppress(requests.ConnectionError, requests.Timeout):
-                return requests.get(f"http://127.0.0.1:{self.port}/healthz", timeout=5)
-            time.sleep(0.05)
+    def __enter__(self):
+        self._served.__enter__()
+        return self
 
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(30)
+    def __exit__(self, *problem):
+        self._served.__exit__(*problem)
 
     def ask(self, account, password, **parameters):
         return requests.get(
@@ -73,14 +58,8 @@ class Console:
 
 @pytest.fixture
 def consoles():
-    started = [Console(), Console()]
-    try:
-        for console in started:
-            console.wait()
-        yield started
-    finally:
-        for console in started:
-            console.stop()
+    with Console() as one, Console() as other:
+        yield one, other
 
 
 def test_what_one_knows_both_know(consoles):

@@ -7,9 +7,8 @@ import pytest
 from django.conf import settings
 from django.urls import reverse
 
-from console.local import refusals
-from console.local.chunked_body import ChunkScanner
 from console.web import protocol_errors, request_bodies
+from console.web.application import Application
 from tests.support.responses import text_of
 
 MOST = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
@@ -43,44 +42,23 @@ class TestLength:
             assert found["wsgi.input"].tell() == 0
 
 
-class TestScanner:
-    BODY = b'5\r\nhello\r\nA;x="y"\r\n0123456789\r\n0\r\nX-One: 1\r\nX-Two: 2\r\n\r\n'
+class TestWhole:
+    """The edge passes a body on that broke off, and gunicorn reports its end."""
 
-    @pytest.mark.parametrize("body", [BODY, b"0\r\n\r\n", b"1\r\nx\r\n0\r\n\r\n", b"2\r\n\r\n\r\n0\r\n\r\n"])
-    @pytest.mark.parametrize("step", [1, 2, 3, 7, 1000])
-    def test_the_end_is_found_however_it_arrives(self, body, step):
-        received = bytearray(b"head")
-        scanner = ChunkScanner(len(received))
-        whole = body + b"POST /next"
-        for start in range(0, len(whole), step):
-            received += whole[start : start + step]
-            found = scanner.end(received)
-            if len(received) < len(b"head" + body):
-                assert found is None
-            else:
-                assert found == len(b"head" + body)
-                return
-        raise AssertionError("the end was not found")
+    def test_a_body_that_broke_off_is_not_taken_for_a_shorter_one(self):
+        assert not request_bodies.read_whole({"wsgi.input": io.BytesIO(b"a=1&b="), "CONTENT_LENGTH": "7"})
 
-    @pytest.mark.parametrize("body", [b"\r\n", b"x\r\n", b"-1\r\n", b"5" * 9000, b";a\r\n"])
-    def test_what_is_malformed_is_not_waited_for(self, body):
-        assert ChunkScanner(0).end(bytearray(body)) is not None
+    def test_it_reaches_no_view(self):
+        answers = []
+        environ = {"wsgi.input": io.BytesIO(b"a=1"), "CONTENT_LENGTH": "7", "REQUEST_METHOD": "POST"}
+        assert Application()(environ, lambda status, headers: answers.append(status)) == []
+        assert answers == ["400 Bad Request"]
 
-    def test_a_long_body_of_small_pieces_is_scanned_once(self):
-        """Each call goes on where the last one stopped."""
-        received, scanner, searched = bytearray(b"0\r\n"), ChunkScanner(0), []
-
-        class Counted(bytearray):
-            def find(self, *arguments):
-                searched.append(arguments[1])
-                return bytearray.find(self, *arguments)
-
-        received = Counted(received)
-        for _ in range(100):
-            received += b"X: y\r\n"
-            assert scanner.end(received) is None
-        assert searched == sorted(searched)
-        assert searched[-1] > len(received) - 20
+    @pytest.mark.parametrize("length", ["", "0", "3", "x", str(MOST + 1)])
+    def test_others_are_read_as_they_are(self, length):
+        found = {"wsgi.input": io.BytesIO(b"a=b"), "CONTENT_LENGTH": length}
+        assert request_bodies.read_whole(found)
+        assert found["wsgi.input"].read() == b"a=b"
 
 
 @pytest.mark.django_db
@@ -112,18 +90,3 @@ class TestCompressed:
 
 def test_the_addresses_of_programs():
     assert {reverse("token"), reverse("notifications")} == protocol_errors.ADDRESSES
-
-
-@pytest.mark.parametrize(
-    ("received", "path"),
-    [
-        (b"GET /token/?a=b HTTP/1.1\r\nHost: x", "/token/"),
-        (b"\r\nPOST /token/ HTTP/1.1\r\n", "/token/"),
-        (b"GET /token/?" + b"x" * 9000, "/token/"),
-        (b"GET", ""),
-        (b"", ""),
-        (b"GET \xff/ HTTP/1.1", "\xff/"),
-    ],
-)
-def test_the_path_of_a_request_that_cannot_be_read(received, path):
-    assert refusals.path(received) == path

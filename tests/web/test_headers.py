@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 import pytest
 from django.contrib.staticfiles.storage import staticfiles_storage
 
+from console.local import edge_static
 from tests.support.responses import HTMX
 from tests.support.site_addresses import every_address
 
@@ -116,6 +117,13 @@ def test_static_files(client):
         assert response.status_code == 200
         check_headers(response, name)
         response.close()
+
+
+def test_the_edge_sets_the_same_for_them(client):
+    response = client.get(staticfiles_storage.url("css/site.css"))
+    response.close()
+    for name, value in edge_static.HEADERS.items():
+        assert response[name] == value, name
 
 
 @pytest.mark.parametrize(

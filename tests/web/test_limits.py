@@ -9,7 +9,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import RequestFactory, override_settings
 
 from console.audit.middleware import client_address
-from console.local import request_buffer
+from console.local import edge_configuration
 from console.web.proxies import ProxyMiddleware
 from tests.support.responses import text_of
 
@@ -48,7 +48,7 @@ class TestHost:
 
 class TestBodies:
     def test_the_server_gathers_as_much_as_is_taken(self):
-        assert request_buffer.LONGEST_BODY >= MOST
+        assert edge_configuration.LONGEST_FORM > MOST
 
     @pytest.mark.parametrize("path", ["/sign-in/", "/namespaces/-/create/", "/account/security/confirm/"])
     def test_a_form_that_is_too_long(self, client, ann, path, caplog):
@@ -111,7 +111,9 @@ class TestBodies:
 
 class TestProxies:
     def found(self, peer, said, trusted="10.0.0.0/8,192.0.2.7/32,::1/128"):
-        request = RequestFactory().get("/", REMOTE_ADDR=peer, headers={"X-Forwarded-For": said} if said else {})
+        # The edge, which has no address, appends the one that it sees.
+        headers = {"X-Forwarded-For": f"{said}, {peer}" if said else peer}
+        request = RequestFactory().get("/", REMOTE_ADDR="", headers=headers)
         with override_settings(TRUSTED_PROXIES=tuple(trusted.split(",")) if trusted else (), SECURE_SSL_REDIRECT=True):
             return ProxyMiddleware(client_address)(request)
 
@@ -149,7 +151,8 @@ class TestProxies:
         with override_settings(TRUSTED_PROXIES=("10.0.0.0/8",), SECURE_SSL_REDIRECT=True):
             middleware = ProxyMiddleware(client_address)
             for _ in range(2):
-                middleware(RequestFactory().get("/", REMOTE_ADDR="192.0.2.9", headers={"X-Forwarded-Proto": "https"}))
+                headers = {"X-Claimed-Proto": "https", "X-Forwarded-For": "192.0.2.9"}
+                middleware(RequestFactory().get("/", REMOTE_ADDR="", headers=headers))
         assert [record.getMessage() for record in caplog.records] == [
             "192.0.2.9 is not a trusted proxy: its X-Forwarded headers are ignored (TRUSTED_PROXIES)"
         ]
