@@ -14,8 +14,8 @@ from console.images.commands import this_registry
 from console.namespaces.models import Namespace
 
 NAMES = (
-    "registry", "hub", "console", "username", "namespace", "tls_verify", "src_tls_verify", "dest_tls_verify",
-    "plain_http",
+    "registry", "hub", "hub_host", "console", "username", "namespace", "tls_verify", "src_tls_verify",
+    "dest_tls_verify", "plain_http",
 )  # fmt: skip
 _PLACEHOLDER = re.compile(r"\{\{ (" + "|".join(NAMES) + r") \}\}")
 
@@ -30,6 +30,8 @@ def values_for(account: Account) -> dict[str, str]:
     return {
         "registry": registry.address,
         "hub": settings.DOCKERHUB_ADDRESS,
+        # Without the folder that the cache may be at the registry's address.
+        "hub_host": settings.DOCKERHUB_ADDRESS.partition("/")[0],
         "console": settings.CONSOLE_URL,
         "username": credential.username if credential else "[UserName]",
         "namespace": namespace.name if namespace else "[namespace]",

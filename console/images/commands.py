@@ -102,8 +102,9 @@ def this_registry() -> Registry:
     address, url = settings.REGISTRY_ADDRESS, urlsplit(settings.REGISTRY_URL)
     host = urlsplit(f"//{address}").hostname or ""
     local = host in {"localhost", "::1"} or host.startswith("127.")
-    # If the address differs, there is a reverse proxy with TLS in front of it.
-    return Registry(address, url.scheme == "http" and (local or url.netloc == address))
+    # If the address differs, there is a reverse proxy with TLS in front of it, or our own edge.
+    plain_http = url.scheme == "http" and not settings.SITE and (local or url.netloc == address)
+    return Registry(address, plain_http)
 
 
 def content_of(

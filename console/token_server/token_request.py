@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import dataclasses
 import functools
 import uuid
 from dataclasses import dataclass, field
@@ -108,7 +109,28 @@ def read_token_request(request: HttpRequest) -> TokenRequest:
     :raises Refused: when the credentials are not Basic credentials, or the refresh token has expired.
     :raises console.access.scopes.TooManyScopes: when more scopes are requested than one token can carry.
     """
-    return _read_post(request) if request.method == "POST" else _read_get(request)
+    return _with_cache(_read_post(request) if request.method == "POST" else _read_get(request))
+
+
+def _with_cache(request: TokenRequest) -> TokenRequest:
+    """A request for images of the cache by their names at the registry's address, as one to the cache.
+
+    There the cache is the folder ``settings.DOCKERHUB_FOLDER`` of the registry. Clients ask for the names that they
+    see, and many for the service that answers ``/v2/``; the cache itself knows neither the folder nor that service. A
+    token is for one of the two: a request for both is the registry's, which has nothing in the folder.
+    """
+    folder = settings.DOCKERHUB_FOLDER
+    if not folder or not request.asked:
+        return request
+    inside = [access.name.startswith(f"{folder}/") for access in request.asked]
+    if request.service != settings.DOCKERHUB_SERVICE and not all(inside):
+        return request
+    merged: dict[tuple[str, str], frozenset[str]] = {}
+    for access in request.asked:
+        key = (access.type, access.name.removeprefix(f"{folder}/"))
+        merged[key] = merged.get(key, frozenset()) | access.actions
+    asked = tuple(Access(kind, name, actions) for (kind, name), actions in merged.items())
+    return dataclasses.replace(request, service=settings.DOCKERHUB_SERVICE, asked=asked)
 
 
 def _read_get(request: HttpRequest) -> TokenRequest:

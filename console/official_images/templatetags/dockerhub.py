@@ -29,12 +29,18 @@ class Use:
     @property
     def login(self) -> str:
         """Log in to the cache."""
-        return f"docker login --username={self.username} {settings.DOCKERHUB_ADDRESS}"
+        # Without the folder that the cache may be at the registry's address: credentials are a host's.
+        return f"docker login --username={self.username} {settings.DOCKERHUB_ADDRESS.partition('/')[0]}"
 
     @property
     def pull(self) -> str:
         """Pull from the cache by its address."""
         return f"docker pull {settings.DOCKERHUB_ADDRESS}/library/{self.name}:{self.tag}"
+
+    @property
+    def has_own_address(self) -> bool:
+        """Whether the cache is a registry of its own, and not a folder of ours: only such a one can be a mirror."""
+        return not settings.DOCKERHUB_FOLDER
 
     @property
     def mirror_setting(self) -> str:
