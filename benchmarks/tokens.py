@@ -102,7 +102,8 @@ def _post(user: User, **form: str) -> Ask:
     return Ask("POST", "/token/", headers, urlencode(form), (user.repository, _ACTIONS))
 
 
-def _basic(user: User) -> Ask:
+def basic(user: User) -> Ask:
+    """The request of ``docker push`` with the registry password."""
     return _get(user.repository, _ACTIONS, user.username, user.password)
 
 
@@ -154,17 +155,17 @@ def create_public_image(owner: User) -> str:
 def kinds(users: Sequence[User], public: str) -> dict[str, list[Ask]]:
     """The kinds of token requests, with the requests; of the last kind one for each account."""
     one = users[0]
-    asked = {"Basic, registry password": [_basic(one)]}
+    asked = {"Basic, registry password": [basic(one)]}
     asked["Basic, access secret"] = [_get(one.repository, _ACTIONS, one.username, access_secret(one.account))]
     asked["POST, password"] = [_post(one, grant_type="password", username=one.username, password=one.password)]
     asked["POST, refresh token"] = [_post(one, grant_type="refresh_token", refresh_token=_refresh_token(one))]
     asked["anonymous, public image"] = [_get(public, ("pull",))]
-    asked[f"Basic, {len(users)} accounts in turn"] = [_basic(user) for user in users]
+    asked[f"Basic, {len(users)} accounts in turn"] = [basic(user) for user in users]
     return asked
 
 
 def _refresh_token(user: User) -> str:
-    ask = _basic(user)
+    ask = basic(user)
     response = Client(SERVER_NAME="127.0.0.1").get(f"{ask.target}&offline_token=true", headers=ask.headers)
     return str(_decoded(response.content)["refresh_token"])
 
@@ -286,8 +287,8 @@ def report_cold(users: Sequence[User]) -> None:
     """Measure the first request of each account after a start of gunicorn, and print it as a table."""
     rows = []
     measured = (
-        ("Basic, password not yet verified by this process", _basic),
-        ("Basic, the same once more", _basic),
+        ("Basic, password not yet verified by this process", basic),
+        ("Basic, the same once more", basic),
         ("(b) naive view, Basic", _naive),
     )
     for name, ask in measured:
