@@ -26,7 +26,7 @@ PATIENCE = 20
 
 
 def write_certificate(folder, name="localhost"):
-    """A certificate for the name, signed by itself, and its key, in place of those of before."""
+    """Write a self-signed certificate for the name, and its key, over those of before."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.datetime.now(datetime.UTC)
