@@ -20,6 +20,7 @@ CONSOLE_URL = ENVIRONMENT.console_url
 SITE = ENVIRONMENT.site is not None
 _console = urlsplit(CONSOLE_URL)
 _https = _console.scheme == "https"
+# Registry clients call the gate by the registry's address.
 _registry = urlsplit(f"//{ENVIRONMENT.registry_address}")
 ALLOWED_HOSTS = sorted(
     {

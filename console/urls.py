@@ -26,6 +26,7 @@ urlpatterns = [
     # API endpoints first: URL patterns are tried in this order.
     path("token/", include("console.token_server.urls")),
     path("indexing/", include("console.registry.index.urls")),
+    path("v2/", include("console.gate.urls")),
     path("", include("console.login.urls")),
     path("", include("console.login.urls_account")),
     path("account/tokens/", include("console.access_tokens.urls")),

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from django.conf import settings
+from django.utils.translation import gettext as _
 
-from console.access.quotas import allowed, has_room
+from console.access.quotas import allowed, has_room, refuse_image, refuse_tag
 
 # Docker Hub's official images are in one namespace, and none of their names is nested.
 _OFFICIAL_IMAGE = re.compile(r"library/[^/]+")
@@ -17,6 +18,9 @@ _OFFICIAL_IMAGE = re.compile(r"library/[^/]+")
 OWNER_ACTIONS = frozenset({"pull", "push", "delete"})
 READER_ACTIONS = frozenset({"pull"})
 CATALOG_ACTIONS = frozenset({"*"})
+# The gate's own action on the catalogue: the repositories that the caller may read. The registry does not know it, so
+# such a token does not open the registry's own catalogue, which lists all repositories.
+READABLE_CATALOG_ACTIONS = frozenset({"list"})
 
 
 @dataclass(frozen=True)
@@ -116,16 +120,27 @@ def registry_grants(
             if repository is not None:
                 granted = _allowed_on(caller, repository, new_images)
                 new_images += not repository.exists and "push" in granted
-        elif access.type == "registry" and access.name == "catalog":
-            # The catalogue lists the repositories of all accounts.
-            superuser = caller is not None and caller.is_superuser and caller.token is None
-            granted = CATALOG_ACTIONS if superuser else granted
+        elif access.type == "registry" and access.name == "catalog" and access.actions >= CATALOG_ACTIONS:
+            grants += _catalog_grants(caller)
+            continue
         actions = access.actions & granted
         if "delete" in access.actions - granted:
             actions -= {"push"}
         if actions:
             grants.append(Access(access.type, access.name, actions))
     return grants
+
+
+def _catalog_grants(caller: Caller | None) -> list[Access]:
+    """What is granted of ``registry:catalog:*``: to superusers all of it, to others the repositories they may read.
+
+    Nothing to anonymous callers, and to access tokens that are restricted to some namespaces: the token names the
+    account alone, and the catalogue would list the other namespaces as well.
+    """
+    if caller is None or (caller.token is not None and not caller.token.all_namespaces):
+        return []
+    whole = caller.is_superuser and caller.token is None
+    return [Access("registry", "catalog", CATALOG_ACTIONS if whole else READABLE_CATALOG_ACTIONS)]
 
 
 def _allowed_on(caller: Caller | None, repository: Repository, new_images: int) -> frozenset[str]:
@@ -143,6 +158,38 @@ def _allowed_on(caller: Caller | None, repository: Repository, new_images: int) 
         actions = OWNER_ACTIONS if token is None else token.actions
         return actions if room else actions - {"push"}
     return READER_ACTIONS if repository.public else frozenset()
+
+
+def refuse_write(caller: Caller | None, repository: Repository | None) -> str:
+    """Error message if manifests of a repository may not be written or deleted now; empty if they may.
+
+    A token may be minutes old: what was true when it was issued is asked again at each manifest.
+
+    :param caller: the account that the token names.
+    :param repository: its facts now; ``None`` when its namespace does not exist.
+    """
+    if caller is None or not caller.usable or repository is None or repository.owner != caller.account:
+        return _("You no longer have access to this repository.")
+    if repository.in_transfer:
+        return _("The namespace is being transferred to another account. Try again when the transfer has finished.")
+    if repository.exists and not repository.active:
+        return _("The image is being deleted. Push it again when the deletion has finished.")
+    return ""
+
+
+def refuse_push(caller: Caller | None, repository: Repository | None, *, adds_tag: bool) -> str:
+    """Error message if a manifest may not be pushed now; empty if it may. The quotas are exact here, unlike a token's.
+
+    :param repository: ``tags`` counts the tags that are being pushed at this moment, too.
+    :param adds_tag: whether the push creates a tag. Moving a tag, or pushing by digest, needs no room.
+    """
+    if refusal := refuse_write(caller, repository):
+        return refusal
+    if not adds_tag or caller is None or repository is None:
+        return ""
+    if repository.exists:
+        return refuse_tag(repository.tags, allowed(caller.tag_quota, settings.DEFAULT_TAG_QUOTA))
+    return refuse_image(caller.images, allowed(caller.image_quota, settings.DEFAULT_IMAGE_QUOTA))
 
 
 def dockerhub_grants(caller: Caller | None, asked: Iterable[Access]) -> list[Access]:

@@ -5,12 +5,15 @@ Management commands have none: the operator sees that one takes long, and can st
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 import psycopg
 from django.conf import settings
-from django.db import connection, connections, transaction
+from django.db import NotSupportedError, ProgrammingError, connection, connections, transaction
+
+T = TypeVar("T")
 
 # Seconds, for web requests and for jobs.
 PAGE_SECONDS = 10
@@ -43,6 +46,22 @@ def long_statements() -> Iterator[None]:
         with connection.cursor() as cursor:
             cursor.execute(f"SET LOCAL statement_timeout = '{JOB_SECONDS}s'")
         yield
+
+
+def with_prepared_statements(work: Callable[[], T]) -> T:
+    """Do work that uses prepared statements, and do it again on a new connection if one of them is gone or outdated.
+
+    That is so after a table was changed, or a connection pooler switched connections.
+
+    :param work: a transaction of its own; it has no effect when it raises.
+    """
+    try:
+        return work()
+    except (NotSupportedError, ProgrammingError):
+        if connection.in_atomic_block:
+            raise
+        connection.close()
+        return work()
 
 
 def took_too_long(error: BaseException) -> bool:

@@ -1,13 +1,17 @@
-"""Sign registry tokens: ES256 with the certificate chain in ``x5c`` (Distribution token specification, "JWT")."""
+"""Sign and verify registry tokens: ES256 with the certificate chain in ``x5c``.
+
+Distribution token specification, "JWT".
+"""
 
 from __future__ import annotations
 
 import base64
 import datetime
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Generic, TypeVar
 
 import jwt
 from cryptography import x509
@@ -19,8 +23,16 @@ from django.utils import timezone
 from console.access.grants import Access, console_grants
 from console.access.scopes import parse_scopes
 
+T = TypeVar("T")
+
 # A user name has no colon, so no account can have this name.
 CONSOLE_SUBJECT = ":console"
+_ALGORITHM = "ES256"
+_REQUIRED_CLAIMS = ["iss", "aud", "exp", "nbf", "iat", "jti"]
+
+
+class InvalidToken(Exception):
+    """The text is no registry token that this console has signed, or not one that is valid now."""
 
 
 @dataclass(frozen=True)
@@ -40,25 +52,28 @@ class _Pair:
     x5c: list[str]
 
 
-# The key that was read last, and the state of its file: the key may be replaced at any time.
-_read: tuple[tuple[object, ...], _Pair] | None = None
+class _CachedFile(Generic[T]):
+    """The parsed content of a file, which is read again when it has changed: keys may be replaced at any time.
 
+    The file is checked on each call, which takes microseconds.
+    """
 
-def _signing_pair() -> _Pair:
-    """The current key. The file is checked on each call, which takes microseconds, and read when it has changed."""
-    global _read
-    path = settings.KEYS.token_key
-    known = _read
-    try:
-        found = path.stat()
-        state = (path, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
-        if known is None or known[0] != state:
-            # A race with a replacement is harmless: the next check finds another state.
-            _read = known = (state, _load_pair(path))
-    except FileNotFoundError:
-        if known is None or known[0][0] != path:
-            raise
-    return known[1]
+    def __init__(self, load: Callable[[Path], T]) -> None:
+        self._load = load
+        self._read: tuple[tuple[object, ...], T] | None = None
+
+    def get(self, path: Path) -> T:
+        known = self._read
+        try:
+            found = path.stat()
+            state = (path, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+            if known is None or known[0] != state:
+                # A race with a replacement is harmless: the next check finds another state.
+                self._read = known = (state, self._load(path))
+        except FileNotFoundError:
+            if known is None or known[0][0] != path:
+                raise
+        return known[1]
 
 
 def _load_pair(path: Path) -> _Pair:
@@ -68,8 +83,21 @@ def _load_pair(path: Path) -> _Pair:
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
         raise TypeError("the token signing key is no P-256 elliptic curve key")
     chain = x509.load_pem_x509_certificates(pem)
-    encoded = [base64.b64encode(certificate.public_bytes(serialization.Encoding.DER)).decode() for certificate in chain]
-    return _Pair(key, encoded)
+    return _Pair(key, [_encoded(certificate) for certificate in chain])
+
+
+def _encoded(certificate: x509.Certificate) -> str:
+    """A certificate as an entry of ``x5c``."""
+    return base64.b64encode(certificate.public_bytes(serialization.Encoding.DER)).decode()
+
+
+def _load_trusted(path: Path) -> Mapping[str, Any]:
+    """The public keys of the trusted certificates, each by its certificate as an entry of ``x5c``."""
+    return {_encoded(one): one.public_key() for one in x509.load_pem_x509_certificates(path.read_bytes())}
+
+
+_signing_pair = _CachedFile(_load_pair)
+_trusted_keys = _CachedFile(_load_trusted)
 
 
 def sign(
@@ -87,7 +115,7 @@ def sign(
     :param at: the time of issue; now by default.
     :param key_file: a key to sign with instead of the current one.
     """
-    pair = _load_pair(key_file) if key_file else _signing_pair()
+    pair = _load_pair(key_file) if key_file else _signing_pair.get(settings.KEYS.token_key)
     now = (at or timezone.now()).replace(microsecond=0)
     moment = int(now.timestamp())
     claims = {
@@ -100,8 +128,60 @@ def sign(
         "jti": uuid.uuid4().hex,
         "access": [{**_typed(grant.type), "name": grant.name, "actions": sorted(grant.actions)} for grant in grants],
     }
-    text = jwt.encode(claims, pair.key, algorithm="ES256", headers={"x5c": pair.x5c})
+    text = jwt.encode(claims, pair.key, algorithm=_ALGORITHM, headers={"x5c": pair.x5c})
     return SignedToken(text, now, settings.TOKEN_SECONDS)
+
+
+@dataclass(frozen=True)
+class VerifiedToken:
+    """The subject of a valid token (a user name, empty for anonymous pulls), and what it allows."""
+
+    subject: str
+    access: tuple[Access, ...]
+
+    def allows(self, kind: str, name: str, actions: Iterable[str]) -> bool:
+        """Whether the token allows all these actions on one resource; ``kind`` as ``repository``."""
+        allowed = {action for one in self.access if (one.type, one.name) == (kind, name) for action in one.actions}
+        return allowed.issuperset(actions)
+
+
+def verify(text: str, service: str = "") -> VerifiedToken:
+    """Verify a token as the registry does: its certificate, signature, issuer, audience and times.
+
+    Any of the certificates that the registries trust will do, so tokens that a former key signed stay valid until they
+    expire. Clocks may differ by ``REGISTRY_CLOCK_SKEW_SECONDS``.
+
+    :param service: the name of the registry that the token must be for; the installation's registry by default.
+    :raises InvalidToken: when any of these is wrong.
+    """
+    try:
+        chain = jwt.get_unverified_header(text).get("x5c")
+        if not isinstance(chain, list) or not chain or not isinstance(chain[0], str):
+            raise InvalidToken
+        key = _trusted_keys.get(settings.KEYS.token_certificate).get(chain[0])
+        if key is None:
+            raise InvalidToken
+        claims = jwt.decode(
+            text,
+            key,
+            algorithms=[_ALGORITHM],
+            audience=service or settings.REGISTRY_SERVICE,
+            issuer=settings.TOKEN_ISSUER,
+            leeway=settings.REGISTRY_CLOCK_SKEW_SECONDS,
+            options={"require": _REQUIRED_CLAIMS},
+        )
+    except (jwt.InvalidTokenError, RecursionError):
+        raise InvalidToken from None
+    entries = claims.get("access") or []
+    return VerifiedToken(
+        claims.get("sub", ""),
+        tuple(Access(_kind(entry), entry["name"], frozenset(entry["actions"])) for entry in entries),
+    )
+
+
+def _kind(entry: Mapping[str, Any]) -> str:
+    """The type of an entry of ``access`` as scopes have it: the reverse of ``_typed``."""
+    return f"{entry['type']}({entry['class']})" if entry.get("class") else entry["type"]
 
 
 def console_token(asked: tuple[str, ...], service: str = "") -> tuple[str, float]:

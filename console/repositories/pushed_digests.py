@@ -33,6 +33,14 @@ def remember(pushes: Iterable[tuple[str, str]]) -> None:
             cursor.execute(_REMEMBER, [[repository for repository, _ in pushes], [digest for _, digest in pushes]])
 
 
+def announce(repository: str, digest: str) -> datetime.datetime:
+    """As ``remember``, for one digest that is about to be pushed; returns its ``notified_at``, to ``forget`` it."""
+    with connection.prepared_cursor() as cursor:  # type: ignore[attr-defined]
+        cursor.execute(f"{_REMEMBER} RETURNING notified_at", [[repository], [digest]])
+        notified_at: datetime.datetime = cursor.fetchone()[0]
+        return notified_at
+
+
 def add(repository: str, digests: Iterable[str]) -> None:
     """Store digests that manifests of a repository name; existing rows are not changed."""
     now = timezone.now()

@@ -1,4 +1,4 @@
-"""Serve API endpoints (tokens, notifications) before the browser-only middleware."""
+"""Serve API endpoints (tokens, notifications, the gate) before the browser-only middleware."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from django.urls import resolve, reverse
 
 from console.audit.middleware import client_address
 from console.audit.origin import ANONYMOUS, Origin, set_origin
+from console.web import protocol_errors
 
 # Each request carries its own credentials, in its headers or its form.
 _NAMES = ("token", "notifications")
 
 
 class ApiEndpointsMiddleware:
-    """Serves the token endpoint and the registry's notifications, and skips all later middleware.
+    """Serves the token endpoint, the registry's notifications and the gate, and skips all later middleware.
 
     The later ones are for browsers: sessions, CSRF, messages, languages, htmx. They took a tenth of the time of a token
     request, and every login, push and pull waits for one. Middleware for all responses comes before this one.
@@ -29,9 +30,15 @@ class ApiEndpointsMiddleware:
     def _views(self) -> dict[str, Callable[[HttpRequest], HttpResponse]]:
         return {address: resolve(address).func for address in map(reverse, _NAMES)}
 
+    def _view(self, path: str) -> Callable[[HttpRequest], HttpResponse] | None:
+        if path.startswith(protocol_errors.REGISTRY_API):
+            match = resolve(path)
+            return functools.partial(match.func, *match.args, **match.kwargs)
+        return self._views.get(path)
+
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Serve an API endpoint, or pass the request on."""
-        view = self._views.get(request.path_info)
+        view = self._view(request.path_info)
         if view is None:
             return self._get_response(request)
         # There is no session here: audit events name their actor themselves.

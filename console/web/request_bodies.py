@@ -13,6 +13,7 @@ from django.http import HttpRequest, HttpResponse
 
 from console.web import protocol_errors
 from console.web.errors import small_error_page
+from registry_client.transport import MANIFEST_LIMIT
 
 _COMPRESSED = "The request is compressed, which is not supported. Send it without compression."
 
@@ -37,15 +38,16 @@ def read_whole(environ: dict[str, Any]) -> bool:
 def set_length(environ: dict[str, Any]) -> None:
     """Set ``CONTENT_LENGTH`` for a chunked body (RFC 9112, 7.1): Django needs it to read the body.
 
-    At most ``DATA_UPLOAD_MAX_MEMORY_SIZE`` and one byte is read; with that extra byte Django refuses the body as too
-    long. The server decodes the chunks and sets ``wsgi.input_terminated``; without it the body counts as empty, as in
-    Django.
+    At most ``DATA_UPLOAD_MAX_MEMORY_SIZE`` and one byte is read, of a manifest ``MANIFEST_LIMIT`` and one byte; with
+    that extra byte Django or the gate refuses the body as too long. The server decodes the chunks and sets
+    ``wsgi.input_terminated``; without it the body counts as empty, as in Django.
 
     :param environ: of the WSGI request; changed in place.
     """
     if "HTTP_TRANSFER_ENCODING" not in environ or not environ.get("wsgi.input_terminated"):
         return
-    body = environ["wsgi.input"].read(settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1)
+    of_registry = environ.get("PATH_INFO", "").startswith(protocol_errors.REGISTRY_API)
+    body = environ["wsgi.input"].read((MANIFEST_LIMIT if of_registry else settings.DATA_UPLOAD_MAX_MEMORY_SIZE) + 1)
     environ["CONTENT_LENGTH"] = str(len(body))
     environ["wsgi.input"] = BytesIO(body)
 
@@ -65,7 +67,7 @@ class CompressedMiddleware:
         status = self._problem(request)
         if status is None or request.path_info == protocol_errors.NOTIFICATIONS:
             return self._get_response(request)
-        if request.path_info in protocol_errors.ADDRESSES:
+        if protocol_errors.speaks_protocol(request.path_info):
             body = json.dumps(protocol_errors.content("UNSUPPORTED", _COMPRESSED))
             response = HttpResponse(body, status=status, content_type="application/json")
         else:

@@ -360,6 +360,7 @@ TASKS |= {
     "accounts.send_email_link": "It sends a link; that it was asked for and what it changed is recorded.",
     "accounts.send_email_changed": "It sends an e-mail that says what was changed and recorded.",
     "indexing.add_up": "It counts pushes and pulls.",
+    "indexing.sync_left_hints": "It queues the sync of hints.",
     "transfers.forget_credentials": "It removes an import's password an hour after it was given, as was said then.",
 }
 

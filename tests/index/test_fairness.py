@@ -58,5 +58,5 @@ class TestTurn:
         many, single = NamespaceFactory(), NamespaceFactory()
         other = NamespaceFactory(owner=many.owner)
         for repository in (f"{many}/a", f"{many}/b", f"{other}/c", f"{single}/d", "nobodys/e"):
-            jobs._queue_repository(repository)
+            jobs.queue_repository(repository)
         assert list(ProcrastinateJob.objects.order_by("id").values_list("priority", flat=True)) == [0, -1, -2, 0, 0]

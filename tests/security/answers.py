@@ -76,6 +76,9 @@ class Row:
     POST: Pattern = field(default_factory=lambda: REFUSED)
     HEAD: Pattern = field(default_factory=lambda: REFUSED)
     OPTIONS: Pattern = field(default_factory=lambda: REFUSED)
+    PUT: Pattern = field(default_factory=lambda: REFUSED)
+    PATCH: Pattern = field(default_factory=lambda: REFUSED)
+    DELETE: Pattern = field(default_factory=lambda: REFUSED)
     form: Mapping[str, str | list[str]] = field(default_factory=dict)
     words: Mapping[str, str] = field(default_factory=dict)
 

@@ -9,12 +9,18 @@ own ``words``. Then run ``pytest tests/security`` and read each difference befor
 
 from __future__ import annotations
 
-from tests.security.answers import IMAGES, Pattern, Row, activated, anybody, but, owner, signed_in
+from tests.security.answers import IMAGES, METHODS, Pattern, Row, activated, anybody, but, owner, signed_in
 
 _IMAGE = "images/<repository:repository>/"
 _AT_IMAGE = "302 /images/team/app/-/tags/"
 _NEW_PASSWORD = "another good password 2"
 _TWICE = {"password": _NEW_PASSWORD, "confirm": _NEW_PASSWORD}
+_GATE = {
+    "anything:name": "team/app",
+    "str:reference": "v0",
+    "str:digest": f"sha256:{0:064}",
+    "anything:rest": "team/app/blobs/uploads/",
+}
 _COPY = {"namespace": "team", "name": "app", "tag": "copied"}
 
 _ADMINISTRATION = but(
@@ -95,6 +101,12 @@ CONSOLE = [
     # --- what registries and their clients ask: no session counts there (see test_tokens.py) ---
     Row("token/", GET=anybody("200"), HEAD=anybody("200"), POST=anybody("400")),
     Row("indexing/notifications/", POST=anybody("401")),
+    # No session counts at the gate either: only a registry token opens it (see tests/gate).
+    Row("v2/_catalog", GET=anybody("401"), HEAD=anybody("401")),
+    Row("v2/<anything:name>/tags/list", GET=anybody("401"), HEAD=anybody("401"), words=_GATE),
+    Row("v2/<anything:name>/manifests/<str:reference>", PUT=anybody("401"), DELETE=anybody("401"), words=_GATE),
+    Row("v2/<anything:name>/referrers/<str:digest>", GET=anybody("401"), HEAD=anybody("401"), words=_GATE),
+    Row("v2/<anything:rest>", **{method: anybody("404") for method in METHODS}, words=_GATE),
     # --- signing in and out ---
     Row(
         "sign-in/",

@@ -107,8 +107,10 @@ def accounts(client):
 def expected(scope, cell, actions):
     """What is granted of these actions on a scope: no push to who asks for a deletion that is refused."""
     kind, _colon, name = scope.partition(":")
-    may, asked = {LETTERS[letter] for letter in cell if letter != "."}, set(actions.split(","))
+    may, asked = {LETTERS[letter] for letter in cell if letter in LETTERS}, set(actions.split(","))
     some = may & asked
+    if cell == "l":
+        return {(kind, name): {"list"}} if "*" in asked else {}
     if "delete" in asked - may:
         some.discard("push")
     return {(kind, name): some} if some else {}

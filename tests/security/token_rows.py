@@ -1,6 +1,7 @@
 """What the token endpoint grants to whom, for each kind of name that the scope grammar can or cannot write.
 
-``.`` is nothing, ``r`` pull, ``w`` push, ``d`` delete, ``*`` the catalogue's action. A cell is what is granted when all
+``.`` is nothing, ``r`` pull, ``w`` push, ``d`` delete, ``*`` the catalogue's action, ``l`` (where ``*`` is asked) the
+readable part of the catalogue, which only the gate lists. A cell is what is granted when all
 of them are asked for; each of them is also asked for alone, and then is granted or is not.
 
 A new kind of credential is a column here and a line in ``test_tokens.py``; a new kind of resource is a row.
@@ -37,7 +38,7 @@ repository:catalog                        .      .     .       .    .    .      
 repository:localhost:5000/team/app        .      .     .       .    .    .      .      .     .     .         .
 repository:example.com/team/app           .      .     .       .    .    .      .      .     .     .         .
 
-registry:catalog                          .      .     .       .    .    .      .      .     .     *         .
+registry:catalog                          .      l     l       l    l    l      .      l     l     *         l
 registry:team/app                         .      .     .       .    .    .      .      .     .     .         .
 registry:other                            .      .     .       .    .    .      .      .     .     .         .
 registry(plugin):catalog                  .      .     .       .    .    .      .      .     .     .         .

@@ -15,6 +15,7 @@ SAMPLES = {
     "TagConverter": "multi",
     "DigestConverter": INDEX,
     "OfficialImageConverter": "official0",
+    "AnythingConverter": "team/app",
     "IntConverter": "1",
     "StringConverter": "some",
     "SlugConverter": "some",

@@ -100,9 +100,14 @@ class TestWhatItOpens:
         answer = ask.get(f"repository:{other.repository}:pull", "registry:catalog:*", user="owner", password=create())
         assert opened(answer) == {}
 
-    def test_no_catalogue(self, ask, owner, create):
+    def test_the_readable_catalogue_alone(self, ask, owner, create):
         Account.objects.filter(pk=owner.pk).update(is_superuser=True)
-        assert granted(ask.get("registry:catalog:*", user="owner", password=create())) == {}
+        readable = {("registry", "catalog"): {"list"}}
+        assert granted(ask.get("registry:catalog:*", user="owner", password=create())) == readable
+
+    def test_no_catalogue_for_some_namespaces(self, ask, create):
+        secret = create(namespaces=["team"])
+        assert granted(ask.get("registry:catalog:*", user="owner", password=secret)) == {}
 
     def test_the_quota_holds(self, ask, owner, create):
         Account.objects.filter(pk=owner.pk).update(image_quota=2)

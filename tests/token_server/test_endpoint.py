@@ -119,6 +119,10 @@ class TestGet:
         count([])
         assert count(["repository:team/aa:pull"]) == count([f"repository:team/a{n}:pull" for n in range(50)])
 
+    def test_everybody_may_list_what_they_may_read(self, ask, owner):
+        response = ask.get("registry:catalog:*", user="owner", password=PASSWORD)
+        assert granted(response) == {("registry", "catalog"): {"list"}}
+
     def test_administrators_may_ask_for_the_catalogue(self, ask, owner):
         Account.objects.filter(pk=owner.pk).update(is_superuser=True)
         response = ask.get("registry:catalog:*", user="owner", password=PASSWORD)

@@ -57,7 +57,7 @@ NO_LISTS = {
     "identity-confirm", "identity-disconnect", "failure-retry", "failure-dismiss",
     "help", "help-page", "help-administration", "account-name", "email-change", "email-change-cancel",
     "email-change-send", "email-confirm", "account-preferences", "account-theme",
-    "checklist-close",
+    "checklist-close", "gate-catalog", "gate-tags", "gate-manifest", "gate-referrers", "gate-unknown",
 }  # fmt: skip
 # Its filters ask for what there is to choose from.
 MOST_IN_ADMIN = 11

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from console.accounts.services import account_ids
-from console.audit.origin import SYSTEM
+from console.audit.origin import SYSTEM, origin
 from console.audit.services import Event, record, record_all
 
 
@@ -28,12 +28,14 @@ class TagMove(NamedTuple):
 def record_moves(changes: Sequence[TagMove]) -> None:
     """Record audit events of changed tags in the caller's transaction, with two statements for all of them."""
     accounts = account_ids({change.by for change in changes})
+    address = origin().address
     record_all(
         Event(
             "tag.push" if change.pushed else "tag.gone" if change.new is None else "tag.found",
             f"{change.repository}:{change.tag}",
             accounts.get(change.by, change.by) or SYSTEM,
             {"old": change.old, "new": change.new},
+            address,
         )
         for change in changes
     )

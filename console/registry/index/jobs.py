@@ -10,7 +10,7 @@ from procrastinate.contrib.django import app
 
 from console.jobs.queue import INDEX_QUEUE, KeepTrying, defer_again, defer_once, repository_lock
 from console.registry.contents import NotThereYet
-from console.registry.index import activity, hints
+from console.registry.index import activity, hints, reservations
 from console.registry.index import reconcile as reconciles
 from console.registry.index import sync as services
 from console.registry.index.hints import Notice
@@ -33,7 +33,7 @@ _MOST_ATTEMPTS = 10
 def sync_all_hints(attempt: int = 0) -> None:
     """Sync the tags of all hints in batches; those that need more work are left to ``sync_hints``."""
     try:
-        hints.sync_all(_queue_repository)
+        hints.sync_all(queue_repository)
     except Exception as error:
         log.warning("sync of hints failed, retrying: %s", error, exc_info=not isinstance(error, RegistryError))
         defer_again(sync_all_hints, ALL_HINTS, lock=ALL_HINTS, attempt=attempt)
@@ -44,7 +44,8 @@ def queue_sync() -> bool:
     return defer_once(sync_all_hints, ALL_HINTS, lock=ALL_HINTS)
 
 
-def _queue_repository(repository: str) -> None:
+def queue_repository(repository: str) -> None:
+    """Queue a sync of one repository's hints unless one is queued already."""
     defer_once(
         sync_hints,
         f"hints {repository}",
@@ -64,13 +65,21 @@ def sync_hints(repository: str, attempt: int = 0) -> None:
     try:
         hints.sync_repository(repository, lambda: time.monotonic() > end)
         if time.monotonic() > end and Hint.objects.filter(repository=repository).exists():
-            _queue_repository(repository)
+            queue_repository(repository)
     except Exception as error:
         level = logging.INFO if isinstance(error, NotThereYet) else logging.WARNING
         unexpected = not isinstance(error, RegistryError)
         log.log(level, "sync of %s failed, retrying: %s", repository, error, exc_info=unexpected)
         lock = repository_lock(repository)
         defer_again(sync_hints, f"hints {repository}", lock=lock, attempt=attempt, repository=repository)
+
+
+@app.periodic(cron="* * * * * */30")
+@app.task(name="indexing.sync_left_hints", queue=INDEX_QUEUE, queueing_lock="indexing.sync_left_hints")
+def sync_left_hints(timestamp: int = 0) -> None:
+    """Queue the sync of hints that a killed web process has left (``console.gate``)."""
+    for repository in sorted(reservations.left()):
+        queue_repository(repository)
 
 
 @app.task(name="indexing.reread_image", queue=INDEX_QUEUE, retry=KeepTrying())

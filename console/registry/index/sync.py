@@ -11,7 +11,6 @@ import datetime
 import logging
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
 from django.db import transaction
 from django.db.models import Q
@@ -28,6 +27,7 @@ from console.registry.index import audit_events, store, sync_batch, tag_rows, tr
 from console.registry.index.models import Hint
 from console.registry.index.parse import Reading
 from console.registry.index.tag_rows import Outcome
+from console.registry.index.write_tags import TagPush, TagRow
 from console.registry.tombstone import TOMBSTONE_DIGEST
 from console.repositories import failures, pushed_digests
 from console.repositories.failures import Kind
@@ -81,16 +81,6 @@ def _requeue_pushed(image: Image) -> None:
         for one in pushed_digests.unindexed(image)[:_MOST_PUSHED]
     ]
     Hint.objects.bulk_create(rows, ignore_conflicts=True)
-
-
-@dataclass
-class _TagPush:
-    """A tag to sync, and the push event that triggered the sync, if any."""
-
-    repository: str
-    tag: str
-    pushed_at: datetime.datetime | None
-    pushed_by: str
 
 
 class TagSync:
@@ -157,7 +147,7 @@ class TagSync:
     ) -> Outcome:
         not_yet = NotThereYet(f"{self.repository}:{tag} was pushed just now and is not there yet")
         for _ in range(_MOST_TRIES):
-            push = _TagPush(self.repository, tag, pushed_at, pushed_by)
+            push = TagPush(self.repository, tag, pushed_at, pushed_by)
             before = write_tags.read_rows([push]).get((self.repository, tag))
             try:
                 present = registry().resolve(self.repository, tag)
@@ -179,7 +169,7 @@ class TagSync:
                 return outcome
         raise UnexpectedAnswer(f"{tag} changes faster than it can be read")
 
-    def _write(self, push: _TagPush, present: str, before: write_tags.TagRow | None, pushed: str) -> Outcome | None:
+    def _write(self, push: TagPush, present: str, before: TagRow | None, pushed: str) -> Outcome | None:
         """Write the registry's answer to the index; ``None`` in a race, when another process wrote the row meanwhile.
 
         :param present: the digest that the tag names.

@@ -40,6 +40,15 @@ _MOST_MANIFESTS = 10_000
 # A child or a config that is missing or invalid is skipped.
 LEFT_OUT = (NotFound, MalformedManifest, UnexpectedAnswer, DigestMismatch)
 
+
+class TooLarge(Exception):
+    """Reading takes longer than the caller wants to wait."""
+
+
+def _never() -> bool:
+    return False
+
+
 Keep = Callable[[list[Reading]], None]
 Opened = Callable[[], AbstractContextManager[RegistryManifest | Descriptor | None]]
 
@@ -53,18 +62,32 @@ class Fact(NamedTuple):
     platform: str
 
 
-def read_whole(image: Image, digest: str, keep: Keep, *, lenient: bool = False) -> list[Reading]:
+def read_whole(
+    image: Image,
+    digest: str,
+    keep: Keep,
+    *,
+    lenient: bool = False,
+    manifest: RegistryManifest | None = None,
+    is_over: Callable[[], bool] = _never,
+) -> list[Reading]:
     """Read a manifest of an image with all its children (recursively) that are not in the index yet.
 
     A child or a config that the registry does not have is skipped.
 
     :param keep: stores a batch of readings; called whenever too much is in memory, never in a transaction.
     :param lenient: whether parts that the registry answers with a server error (500) are skipped, too.
+    :param manifest: the manifest itself, if the caller has it.
+    :param is_over: whether the caller no longer waits; asked before each child is read.
     :return: the last batch, which is left to be stored.
     :raises registry_client.RegistryError: when the registry fails.
+    :raises TooLarge: when ``is_over``; what was read until then is lost, or was stored by ``keep``.
     """
-    whole = _Whole(image, keep, lenient)
-    whole.read(lambda: manifest_held(image.repository, digest), _DEEPEST)
+    whole = _Whole(image, keep, lenient, is_over)
+    if manifest is None:
+        whole.read(lambda: manifest_held(image.repository, digest), _DEEPEST)
+    else:
+        whole.read(lambda: contextlib.nullcontext(manifest), _DEEPEST)
     return whole.pending
 
 
@@ -89,11 +112,11 @@ class _Entry(NamedTuple):
 class _Whole:
     """Reads a manifest with all its children, each digest once."""
 
-    def __init__(self, image: Image, keep: Keep, lenient: bool) -> None:
+    def __init__(self, image: Image, keep: Keep, lenient: bool, is_over: Callable[[], bool]) -> None:
         self.image, self.repository, self.lenient = image, image.repository, lenient
         self.found: dict[str, Fact] = {}
         self.pending: list[Reading] = []
-        self._keep = keep
+        self._keep, self._is_over = keep, is_over
         self._weight = 0
         self._left = _MOST_MANIFESTS
         self._incomplete: set[str] | None = None
@@ -172,6 +195,8 @@ class _Whole:
             if entry.digest not in read and entry.digest not in self.found:
                 if not self._left:
                     continue
+                if self._is_over():
+                    raise TooLarge
                 found = self._read_entry(entry, depth)
                 if isinstance(found, Descriptor) or not (found or entry.says_manifest):
                     blobs.add(entry.digest)

@@ -30,6 +30,16 @@ class Tagged(Protocol):
     pushed_by: str
 
 
+@dataclass
+class TagPush:
+    """A tag to sync, and the push that triggered the sync, if any."""
+
+    repository: str
+    tag: str
+    pushed_at: datetime.datetime | None
+    pushed_by: str
+
+
 class TagRow(NamedTuple):
     """The image of a tag, and the tag's row if any: the version for the optimistic lock."""
 

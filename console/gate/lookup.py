@@ -1,0 +1,132 @@
+"""What the rules, and the index, need to know before a manifest is written or deleted: one statement.
+
+The token says what was allowed minutes ago; this says what is true now.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.db import connection
+
+from console.access.grants import Caller, Repository
+from console.registry.index.write_tags import TagRow
+
+
+@dataclass(frozen=True)
+class Found:
+    """Facts about a change of a repository.
+
+    :param caller: the account with the token's user name; ``None`` when it does not exist any more.
+    :param repository: ``None`` when its namespace does not exist.
+    :param image: the primary key of its image, if there is one.
+    :param row: the tag's row as ``write_tags.read_rows`` reads it; ``None`` without an active image.
+    :param is_known: whether the manifest was pushed to the repository before, as far as index and push events say.
+    :param is_doomed: whether it is being deleted.
+    """
+
+    caller: Caller | None
+    repository: Repository | None
+    image: int | None
+    row: TagRow | None
+    is_known: bool
+    is_doomed: bool
+
+
+# Tags that are being pushed at this moment count for the quota: their hints are the reservations. The advisory lock is
+# held for the moment between this statement and the hint, so two pushes never take the same last place.
+_LOCK = "SELECT pg_advisory_xact_lock(hashtext('gate'), hashtext(%s))"
+_FACTS = """
+SELECT account.id, account.account_id, credential.username, account.is_active, credential.activated_at IS NOT NULL,
+    account.is_superuser, account.image_quota, account.tag_quota,
+    CASE WHEN account.id IS NOT NULL AND image.id IS NULL THEN (
+        SELECT count(*) FROM (
+            SELECT FROM images_image AS own WHERE own.owner_id = account.id
+            LIMIT coalesce(account.image_quota, %(image_quota)s)
+        ) AS counted
+    ) ELSE 0 END,
+    namespace.owner_id, namespace.new_owner_id IS NOT NULL, image.id, image.state = 'active',
+    image.visibility = 'public',
+    CASE WHEN image.id IS NOT NULL AND tag.id IS NULL AND %(tag)s <> '' THEN (
+        SELECT count(*) FROM (
+            SELECT FROM images_tag AS other WHERE other.image_id = image.id
+            LIMIT coalesce(account.tag_quota, %(tag_quota)s)
+        ) AS counted
+    ) + (
+        SELECT count(*) FROM indexing_hint AS hint
+        WHERE hint.repository = %(repository)s AND hint.alone AND hint.pushed_at IS NOT NULL
+            AND position(':' IN hint.tag) = 0 AND hint.tag <> %(tag)s
+            AND NOT EXISTS (SELECT FROM images_tag AS other WHERE other.image_id = image.id AND other.name = hint.tag)
+    ) ELSE 0 END,
+    tag.id, tag.manifest_id, tag.pushed_at, named.digest, namespace.available_at IS NOT NULL,
+    manifest.id IS NOT NULL OR EXISTS (
+        SELECT FROM images_pusheddigest AS pushed
+        WHERE pushed.repository = %(repository)s AND pushed.digest = %(digest)s AND NOT pushed.removed
+    ),
+    coalesce(manifest.doomed, false)
+FROM (SELECT %(username)s AS username) AS token
+LEFT JOIN accounts_registrycredential AS credential ON credential.username = token.username
+LEFT JOIN accounts_account AS account ON account.id = credential.account_id
+LEFT JOIN namespaces_namespace AS namespace ON namespace.name = %(namespace)s
+LEFT JOIN images_image AS image ON image.full_name = %(repository)s
+LEFT JOIN images_tag AS tag ON tag.image_id = image.id AND tag.name = %(tag)s
+LEFT JOIN images_manifest AS named ON named.id = tag.manifest_id
+LEFT JOIN images_manifest AS manifest ON manifest.image_id = image.id AND manifest.digest = %(digest)s
+"""
+
+
+def find(username: str, repository: str, *, tag: str = "", digest: str = "", lock: bool = False) -> Found:
+    """Look up the facts about a change of ``repository``.
+
+    :param username: the subject of the token.
+    :param tag: the tag that is written or deleted, if any.
+    :param digest: the manifest.
+    :param lock: whether other changes of the repository wait until the caller's transaction ends.
+    :raises django.db.OperationalError: when the database cannot be reached.
+    """
+    with connection.prepared_cursor() as cursor:  # type: ignore[attr-defined]
+        if lock:
+            cursor.execute(_LOCK, [repository])
+        cursor.execute(
+            _FACTS,
+            {
+                "username": username,
+                "repository": repository,
+                "namespace": repository.partition("/")[0],
+                "tag": tag,
+                "digest": digest,
+                "image_quota": settings.DEFAULT_IMAGE_QUOTA,
+                "tag_quota": settings.DEFAULT_TAG_QUOTA,
+            },
+        )
+        return _found(cursor.fetchone())
+
+
+def _found(row: tuple[Any, ...]) -> Found:
+    account, account_id, username, is_active, activated, is_superuser, image_quota, tag_quota, images = row[:9]
+    owner, in_transfer, image, active, public, tags = row[9:15]
+    is_known, is_doomed = row[20:]
+    caller = repository = None
+    if account is not None:
+        caller = Caller(
+            account=account,
+            account_id=account_id,
+            username=username,
+            password="",
+            version=0,
+            is_active=is_active,
+            activated=activated,
+            is_superuser=is_superuser,
+            image_quota=image_quota,
+            tag_quota=tag_quota,
+            images=images,
+        )
+    if owner is not None:
+        exists = image is not None
+        repository = Repository(
+            owner, in_transfer, exists=exists, active=bool(active), public=bool(public), tags=tags if exists else 0
+        )
+    tag_row = TagRow(image, *row[15:20]) if image is not None and active else None
+    return Found(caller, repository, image, tag_row, is_known, is_doomed)

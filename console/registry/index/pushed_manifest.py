@@ -1,0 +1,176 @@
+"""Write a manifest that the gate has just pushed to the index, in the request of the push."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import logging
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from django.db import transaction
+from django.db.models import Q
+
+from console.registry.index import activity, jobs, reservations, store, tag_rows, tree, write_tags
+from console.registry.index.activity import Occurrence
+from console.registry.index.models import Hint
+from console.registry.index.parse import Reading
+from console.registry.index.reservations import Reservation
+from console.registry.index.sync import TagSync, image_for_push
+from console.registry.index.write_tags import Answer, TagPush, TagRow
+from console.registry.large_content import SMALL_BYTES, one_at_a_time
+from console.repositories.models import Image, Manifest
+from console.repositories.totals import refresh_totals_of
+from registry_client import Manifest as RegistryManifest
+
+log = logging.getLogger(__name__)
+
+# Seconds for reading what an index names: a client waits. A larger index is left to the worker.
+_MOST_SECONDS = 2.0
+
+
+class LeftToWorker(Exception):
+    """The manifest is not completely in the index; its hint stays, and the worker has to be called."""
+
+
+@dataclass(frozen=True)
+class PushedManifest:
+    """A manifest that a client pushes.
+
+    ``tag`` is empty when it is pushed by its digest. ``pushed_by`` is a user name.
+    """
+
+    repository: str
+    tag: str
+    manifest: RegistryManifest
+    pushed_at: datetime.datetime
+    pushed_by: str
+
+    @property
+    def reference(self) -> str:
+        """The tag, or the digest."""
+        return self.tag or self.manifest.digest
+
+    @property
+    def is_indexed(self) -> bool:
+        """Whether it gets a row: with a tag, or with a subject, under which pages and referrers show it."""
+        return bool(self.tag or self.manifest.subject_digest)
+
+
+def sync_pushed_manifest(push: PushedManifest, before: TagRow | None, reservation: Reservation) -> None:
+    """Write a pushed manifest to the index: image, manifest, tag, totals, activity and audit events; idempotent.
+
+    Same result as the sync of a notification. What it names is read from the registry, as far as the index does not
+    have it. Then all is written in one transaction, which also deletes the hint.
+
+    :param push: the registry has it already; see ``PushedManifest.is_indexed``.
+    :param before: the tag's row as read before the push, the version of the optimistic lock: when another process wrote
+        the row meanwhile, the registry is asked what the tag points at.
+    :param reservation: the hint that was stored before the push.
+    :raises LeftToWorker: when there is too much to read, or the registry could not read a part.
+    :raises registry_client.RegistryError: when the registry fails; the hint stays.
+    """
+    image = image_for_push(push.repository, push.pushed_by)
+    if image is None or image.state != Image.State.ACTIVE:
+        # A deletion finds what was pushed.
+        reservations.release(reservation)
+        return
+    readings = _read(image, push.manifest)
+    if push.tag:
+        complete = _write_tag(push, image, before, readings, reservation)
+    else:
+        complete = _write_untagged(push, image, readings, reservation)
+    if before is None:
+        _sync_earlier(image)
+    if not complete:
+        raise LeftToWorker(f"{push.repository}@{push.manifest.digest} names something that cannot be read now")
+
+
+def _read(image: Image, manifest: RegistryManifest) -> list[Reading]:
+    """The manifest and all that it names, as far as the index does not have it."""
+    if store.is_read(image, manifest.digest):
+        return []
+
+    def keep(readings: list[Reading]) -> None:
+        with transaction.atomic():
+            tag_rows.lock_active(image)
+            store.store_all((image.pk, one) for one in readings)
+
+    try:
+        with one_at_a_time() if len(manifest.content) > SMALL_BYTES else contextlib.nullcontext():
+            return tree.read_whole(image, manifest.digest, keep, lenient=True, manifest=manifest, is_over=_deadline())
+    except (tree.TooLarge, tag_rows.NotActive) as error:
+        raise LeftToWorker(f"{image.repository}@{manifest.digest}: {type(error).__name__}") from error
+
+
+def _deadline() -> Callable[[], bool]:
+    end = time.monotonic() + _MOST_SECONDS
+    return lambda: time.monotonic() > end
+
+
+def _write_tag(
+    push: PushedManifest, image: Image, before: TagRow | None, readings: list[Reading], reservation: Reservation
+) -> bool:
+    """Write the tag's row; returns whether all is in the index."""
+    tag = TagPush(push.repository, push.tag, push.pushed_at, push.pushed_by)
+    answer = Answer(tag, image.pk, push.manifest.digest, before)
+    with transaction.atomic():
+        written = write_tags.write([answer], [(image.pk, one) for one in readings])
+        if write_tags.key_of(tag) in written.outcomes:
+            _count(push)
+            return _finish(push, image, reservation)
+    # Lost a race: another push of the tag, or a deletion.
+    tag_sync = TagSync(push.repository, lenient=True)
+    tag_sync.sync_tag(push.tag, pushed_at=push.pushed_at, pushed_by=push.pushed_by)
+    with transaction.atomic():
+        _count(push)
+        return _finish(push, image, reservation)
+
+
+def _write_untagged(push: PushedManifest, image: Image, readings: list[Reading], reservation: Reservation) -> bool:
+    """Write the manifest's row; returns whether all is in the index."""
+    with transaction.atomic():
+        try:
+            tag_rows.lock_active(image)
+        except tag_rows.NotActive:
+            reservations.release(reservation)
+            return True
+        store.store_all((image.pk, one) for one in readings)
+        return _finish(push, image, reservation)
+
+
+def _sync_earlier(image: Image) -> None:
+    """Queue the sync of what was pushed by its digest before the image existed, unless the index has it by now."""
+    waiting = Hint.objects.filter(repository=image.repository, tag__contains=":")
+    waiting.filter(tag__in=Manifest.objects.filter(image=image).values("digest")).delete()
+    if waiting.exists():
+        jobs.queue_sync()
+
+
+def _count(push: PushedManifest) -> None:
+    """Count the push of a tag, in the caller's transaction."""
+    event = f"gate {uuid.uuid4().hex}"
+    activity.store([Occurrence(event, push.repository, push.tag, push.manifest.digest, False, push.pushed_at)])
+
+
+def _finish(push: PushedManifest, image: Image, reservation: Reservation) -> bool:
+    """Update the totals and delete the hint, in the caller's transaction; returns whether all is in the index.
+
+    Otherwise the hint stays: the registry could not read a part at that moment.
+    """
+    refresh_totals_of([image.pk])
+    complete = not push.manifest.is_index or store.is_read(image, push.manifest.digest)
+    if complete:
+        reservations.release(reservation)
+    return complete
+
+
+def spare(repository: str, digest: str, pushed_at: datetime.datetime) -> None:
+    """Take the mark from a manifest that is about to be deleted with its last tag: it is pushed again, by its digest.
+
+    Of the push and the deletion the later one wins, as for tags (``tag_rows.point_tag``).
+    """
+    earlier = Q(doomed_at=None) | Q(doomed_at__lt=pushed_at)
+    Manifest.objects.filter(earlier, image__full_name=repository, digest=digest, doomed=True).update(doomed=False)

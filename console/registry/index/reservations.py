@@ -1,0 +1,74 @@
+"""Hints that the gate stores before it changes the registry, and deletes when the index is written.
+
+A console that is killed in between leaves its hint, and the worker syncs it (``left``). Until then the hint is also the
+reservation of a place in the quota: a tag that is being pushed counts (``console.gate.lookup``).
+"""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+
+from django.db import connection
+
+from console.jobs.queue import busy_repositories
+from console.registry.index.models import Hint
+
+# Seconds after which the request that stored a hint has ended, or hangs; syncing beside it does no harm.
+_LEFT_AFTER = 20
+
+
+@dataclass(frozen=True)
+class Reservation:
+    """A stored hint; ``version`` is its optimistic lock."""
+
+    hint: int
+    version: int
+
+
+# ``alone``: the job that syncs all hints passes over it, because the request itself will sync it. A hint that is there
+# already keeps its place: an event of the same tag may be waiting.
+_RESERVE = """
+INSERT INTO indexing_hint AS known (repository, tag, pushed_at, pushed_by, digest, version, alone)
+VALUES (%s, %s, %s, %s, %s, 1, true)
+ON CONFLICT (repository, tag) DO UPDATE SET
+    version = known.version + 1,
+    pushed_at = coalesce(excluded.pushed_at, known.pushed_at),
+    pushed_by = CASE WHEN excluded.pushed_at IS NULL THEN known.pushed_by ELSE excluded.pushed_by END,
+    digest = CASE WHEN excluded.pushed_at IS NULL THEN known.digest ELSE excluded.digest END
+RETURNING id, version
+"""
+
+
+def reserve(
+    repository: str, reference: str, pushed_at: datetime.datetime | None = None, pushed_by: str = "", digest: str = ""
+) -> Reservation:
+    """Store the hint of a change that is about to be made, in the caller's transaction.
+
+    :param reference: a tag or a digest.
+    :param pushed_at: the time of a push; ``None`` for a deletion.
+    :param pushed_by: the user name that pushes.
+    :param digest: what is pushed.
+    """
+    with connection.prepared_cursor() as cursor:  # type: ignore[attr-defined]
+        cursor.execute(_RESERVE, [repository, reference, pushed_at, pushed_by, digest])
+        return Reservation(*cursor.fetchone())
+
+
+def release(reservation: Reservation) -> None:
+    """Delete a hint, unless it was updated by another push or event: that one syncs the tag, or deletes the hint."""
+    Hint.objects.filter(pk=reservation.hint, version=reservation.version).delete()
+
+
+_LEFT = """
+SELECT DISTINCT repository FROM indexing_hint
+WHERE alone AND (pushed_at IS NULL OR pushed_at < now() - make_interval(secs => %s))
+"""
+
+
+def left() -> set[str]:
+    """The repositories with hints that neither a request nor a job is working on."""
+    with connection.cursor() as cursor:
+        cursor.execute(_LEFT, [_LEFT_AFTER])
+        repositories = {repository for (repository,) in cursor.fetchall()}
+    return repositories - busy_repositories(repositories) if repositories else repositories
