@@ -89,6 +89,12 @@ def refresh_totals_of(image_ids: Collection[int]) -> None:
     """
     if not image_ids:
         return
-    with transaction.atomic(), connection.cursor() as cursor:
+    with transaction.atomic():
         lock_images(image_ids)
+        refresh_totals_of_locked(image_ids)
+
+
+def refresh_totals_of_locked(image_ids: Collection[int]) -> None:
+    """As ``refresh_totals_of``, in a transaction that has locked the images' rows already: one statement."""
+    with connection.cursor() as cursor:
         cursor.execute(_REFRESH, [timezone.now(), sorted(image_ids)])

@@ -97,7 +97,7 @@ class TestWhatItOpens:
 
     def test_never_more_than_the_account(self, ask, create):
         other = ImageFactory()
-        answer = ask.get(f"repository:{other.repository}:pull", "registry:catalog:*", user="owner", password=create())
+        answer = ask.get(f"repository:{other.repository}:pull", user="owner", password=create())
         assert opened(answer) == {}
 
     def test_the_readable_catalogue_alone(self, ask, owner, create):

@@ -81,6 +81,7 @@ class TestGet:
         assert granted(response) == {
             ("repository", "team/app"): {"pull", "push", "delete"},
             ("repository", "other/public"): {"pull"},
+            ("registry", "catalog"): {"list"},
         }
 
     def test_scopes_may_be_repeated_or_between_spaces(self, ask, owner):

@@ -12,7 +12,7 @@ from console.registry.index.hints import Notice, remember
 from console.registry.index.reservations import Reservation
 from console.repositories.locks import image_locked
 from console.repositories.models import Image, Manifest, Tag
-from console.repositories.totals import refresh_totals_of
+from console.repositories.totals import refresh_totals_of_locked
 from registry_client import is_digest
 
 
@@ -56,7 +56,7 @@ def forget(image: Image, reference: str, rows: list[DeletedTag], account: str, r
         done = len(going) == len(rows)
         if is_digest(reference):
             done &= _forget_manifest(image, reference)
-        refresh_totals_of([image.pk])
+        refresh_totals_of_locked([image.pk])
         if done:
             reservations.release(reservation)
     return done

@@ -21,8 +21,9 @@ from console.registry.index.reservations import Reservation
 from console.registry.index.sync import TagSync, image_for_push
 from console.registry.index.write_tags import Answer, TagPush, TagRow
 from console.registry.large_content import SMALL_BYTES, one_at_a_time
+from console.repositories.locks import image_locked
 from console.repositories.models import Image, Manifest
-from console.repositories.totals import refresh_totals_of
+from console.repositories.totals import refresh_totals_of_locked
 from registry_client import Manifest as RegistryManifest
 
 log = logging.getLogger(__name__)
@@ -117,14 +118,14 @@ def _write_tag(
     tag = TagPush(push.repository, push.tag, push.pushed_at, push.pushed_by)
     answer = Answer(tag, image.pk, push.manifest.digest, before)
     with transaction.atomic():
-        written = write_tags.write([answer], [(image.pk, one) for one in readings])
+        written = write_tags.write_in_transaction([answer], [(image.pk, one) for one in readings])
         if write_tags.key_of(tag) in written.outcomes:
             _count(push)
             return _finish(push, image, reservation)
     # Lost a race: another push of the tag, or a deletion.
     tag_sync = TagSync(push.repository, lenient=True)
     tag_sync.sync_tag(push.tag, pushed_at=push.pushed_at, pushed_by=push.pushed_by)
-    with transaction.atomic():
+    with image_locked(image.pk):
         _count(push)
         return _finish(push, image, reservation)
 
@@ -156,11 +157,11 @@ def _count(push: PushedManifest) -> None:
 
 
 def _finish(push: PushedManifest, image: Image, reservation: Reservation) -> bool:
-    """Update the totals and delete the hint, in the caller's transaction; returns whether all is in the index.
+    """Update the totals and delete the hint, in the caller's transaction, which holds the image's lock.
 
-    Otherwise the hint stays: the registry could not read a part at that moment.
+    :return: whether all is in the index. Otherwise the hint stays: the registry could not read a part at that moment.
     """
-    refresh_totals_of([image.pk])
+    refresh_totals_of_locked([image.pk])
     complete = not push.manifest.is_index or store.is_read(image, push.manifest.digest)
     if complete:
         reservations.release(reservation)

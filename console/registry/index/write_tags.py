@@ -114,34 +114,39 @@ def write(answers: Sequence[Answer], readings: Iterable[tuple[int, Reading]]) ->
 
     :param readings: manifests that are not in the index yet, each with the primary key of its image.
     """
-    written = Written()
     with transaction.atomic():
-        # Row locks, so that a deletion that starts meanwhile does not miss these tags.
-        active = lock_images({answer.image for answer in answers}, state=Image.State.ACTIVE)
-        store.store_all([(image, reading) for image, reading in readings if image in active])
-        stored = store.stored({(answer.image, answer.digest) for answer in answers})
-        now = read_rows([answer.push for answer in answers])
-        added: list[_New] = []
-        moves: list[audit_events.TagMove] = []
-        for answer in answers:
-            key, push = key_of(answer.push), answer.push
-            manifest = stored.get((answer.image, answer.digest))
-            if answer.image not in active:
-                written.inactive.add(key)
-            elif manifest is None:
-                written.lost.add(key)
-            elif (row := now.get(key)) is not None and _version(answer.before) == _version(row):
-                outcome = Outcome.ADDED
-                if row.tag is not None or manifest.doomed:
-                    outcome = tag_rows.point_tag(push.tag, manifest, push.pushed_at, push.pushed_by)
-                else:
-                    added.append(_new(push, manifest))
-                if outcome is not Outcome.SAME:
-                    is_push = push.pushed_at is not None
-                    moves.append(audit_events.TagMove(*key, row.digest, manifest.digest, is_push, push.pushed_by))
-                written.outcomes[key] = outcome
-        _add(added)
-        audit_events.record_moves(moves)
+        return write_in_transaction(answers, readings)
+
+
+def write_in_transaction(answers: Sequence[Answer], readings: Iterable[tuple[int, Reading]]) -> Written:
+    """As ``write``, in the caller's transaction, which holds the locks of the images from then on."""
+    written = Written()
+    # Row locks, so that a deletion that starts meanwhile does not miss these tags.
+    active = lock_images({answer.image for answer in answers}, state=Image.State.ACTIVE)
+    store.store_all([(image, reading) for image, reading in readings if image in active])
+    stored = store.stored({(answer.image, answer.digest) for answer in answers})
+    now = read_rows([answer.push for answer in answers])
+    added: list[_New] = []
+    moves: list[audit_events.TagMove] = []
+    for answer in answers:
+        key, push = key_of(answer.push), answer.push
+        manifest = stored.get((answer.image, answer.digest))
+        if answer.image not in active:
+            written.inactive.add(key)
+        elif manifest is None:
+            written.lost.add(key)
+        elif (row := now.get(key)) is not None and _version(answer.before) == _version(row):
+            outcome = Outcome.ADDED
+            if row.tag is not None or manifest.doomed:
+                outcome = tag_rows.point_tag(push.tag, manifest, push.pushed_at, push.pushed_by)
+            else:
+                added.append(_new(push, manifest))
+            if outcome is not Outcome.SAME:
+                is_push = push.pushed_at is not None
+                moves.append(audit_events.TagMove(*key, row.digest, manifest.digest, is_push, push.pushed_by))
+            written.outcomes[key] = outcome
+    _add(added)
+    audit_events.record_moves(moves)
     return written
 
 
