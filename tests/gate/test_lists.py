@@ -120,10 +120,6 @@ class TestCatalogue:
         assert self.names(client, gate.username, n=2, last="team/bb") == (["team/cc"], None)
         assert self.names(client, gate.username, n=0) == ([], None)
 
-    def test_by_the_token_endpoint(self, client, image):
-        """From the challenge to the list, with the registry password of an account."""
-        assert client.get("/v2/_catalog").status_code == 401
-
 
 def test_what_is_nothing(client):
     for path in ("/v2/", "/v2/team/app/blobs/uploads/", "/v2/x\ny", "/v2/team/app/manifests/", "/v2/token/"):

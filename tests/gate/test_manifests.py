@@ -1,8 +1,10 @@
 """Pushing manifests through the gate: passed on byte for byte, and in the index when the client has its answer."""
 
 import json
+from io import BytesIO
 
 import pytest
+import requests
 from django.conf import settings
 from django.db import OperationalError, connection
 from django.test import Client
@@ -19,6 +21,7 @@ from console.registry.index.models import Hint
 from console.registry.signing import sign
 from console.registry.tombstone import TOMBSTONE
 from console.repositories.models import Image, Manifest, PushedDigest, Tag
+from console.web import request_bodies
 from registry_client import OCI_EMPTY, OCI_INDEX, OCI_MANIFEST, ManifestUnknown, connections
 from tests.support.factories import ImageFactory, ManifestFactory, NamespaceFactory, TagFactory
 from tests.support.http_servers import Reply, error_reply
@@ -468,10 +471,6 @@ class TestRaces:
 
 def test_a_chunked_body_may_be_as_long_as_a_manifest():
     """More than a form may have."""
-    from io import BytesIO
-
-    from console.web import request_bodies
-
     environ = {
         "wsgi.input": BytesIO(b" " * (5 << 20)),
         "wsgi.input_terminated": True,
@@ -507,8 +506,6 @@ def test_a_request_by_a_session_is_nothing_here(gate, app):
 
 def test_the_catalogue_is_the_gates_alone(registry_server):
     """A token for the readable part does not open the registry's own catalogue, which lists all repositories."""
-    import requests
-
     token = sign("ann", [Access("registry", "catalog", frozenset({"list"}))]).text
     headers = {"Authorization": f"Bearer {token}"}
     assert requests.get(f"{settings.REGISTRY_URL}/v2/_catalog", headers=headers, timeout=10).status_code == 401
