@@ -17,9 +17,6 @@ from console.installation.environment import Environment
 from console.installation.site import Site
 from console.local import edge_errors, edge_static, sockets
 
-# Whether writes of manifests and the lists of the registry go to the console, which has an entrance for them.
-GATE = False
-
 # Bytes. Of a request's head; of its first line (a hundred scopes with the longest names are 29,000); of a form, which
 # the application limits to 2 MiB itself, in its own words; of a manifest, likewise; and of a response that is taken
 # from gunicorn at once, however slowly the client reads it.
@@ -76,17 +73,14 @@ class Address:
         return cls(f"{host}:{parts.port or (443 if tls else 80)}", tls)
 
 
-def configuration(
-    environment: Environment, hosts: Sequence[str], *, dockerhub: bool, gate: bool = GATE
-) -> dict[str, Any]:
+def configuration(environment: Environment, hosts: Sequence[str], *, dockerhub: bool) -> dict[str, Any]:
     """The whole configuration.
 
     :param hosts: addresses of the console's port.
     :param dockerhub: whether the cache of Docker Hub's images runs.
-    :param gate: whether manifests are written by the console.
     """
     console = _console(environment)
-    registry = _registry(environment, gate=gate)
+    registry = _registry(environment)
     if dockerhub and environment.dockerhub_folder:
         registry.insert(0, _folder(environment))
     servers = {"console": _server(environment, [_listen(host, environment.console_port) for host in hosts], console)}
@@ -234,19 +228,19 @@ def _console(environment: Environment) -> list[dict[str, Any]]:
     return [static, {"handle": _to_console(environment, LONGEST_FORM), "terminal": True}]
 
 
-def _registry(environment: Environment, *, gate: bool) -> list[dict[str, Any]]:
+def _registry(environment: Environment) -> list[dict[str, Any]]:
     """The routes of the registry: what the gate decides, and everything else straight through."""
     address = Address.at(sockets.registry(environment))
     if not environment.registry_is_ours:
         address = Address.of(environment.registry_url)
-    routes: list[dict[str, Any]] = [{"handle": [_stall(REGISTRY_STALL_SECONDS), _proxy([address])], "terminal": True}]
-    if gate:
-        match = [
-            {"not": [{"method": _READS}], "path_regexp": {"pattern": _MANIFEST}},
-            {"method": _READS, "path_regexp": {"pattern": _LISTS}},
-        ]
-        routes.insert(0, {"match": match, "handle": _to_console(environment, LONGEST_MANIFEST), "terminal": True})
-    return routes
+    gate = [
+        {"not": [{"method": _READS}], "path_regexp": {"pattern": _MANIFEST}},
+        {"method": _READS, "path_regexp": {"pattern": _LISTS}},
+    ]
+    return [
+        {"match": gate, "handle": _to_console(environment, LONGEST_MANIFEST), "terminal": True},
+        {"handle": [_stall(REGISTRY_STALL_SECONDS), _proxy([address])], "terminal": True},
+    ]
 
 
 def _folder(environment: Environment) -> dict[str, Any]:

@@ -28,7 +28,7 @@ DIGEST = "sha256:" + "a" * 64
 class Front:
     """The edge with stand-ins for all services."""
 
-    def __init__(self, stack, gate=True, **variables):
+    def __init__(self, stack, **variables):
         folder = Path(tempfile.mkdtemp(prefix="my-images-edge-"))
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         ports = {name: str(free_port()) for name in ("CONSOLE_PORT", "REGISTRY_PORT", "DOCKERHUB_PORT")}
@@ -40,7 +40,7 @@ class Front:
         self.dockerhub = Service("dockerhub", sockets.dockerhub(given))
         for service in (self.console, self.registry, self.dockerhub):
             stack.enter_context(service)
-        self.content = edge_configuration.configuration(given, ["127.0.0.1"], dockerhub=True, gate=gate)
+        self.content = edge_configuration.configuration(given, ["127.0.0.1"], dockerhub=True)
         self.process = stack.enter_context(edge.running(given, self.content))
 
     def raw(self, port, words):
@@ -139,12 +139,6 @@ class TestRoutes:
     def test_lists_come_from_the_console(self, front, target):
         assert front.ask("GET", target) == "console"
         assert not front.registry.seen
-
-    def test_until_there_is_a_gate_the_registry_answers_itself(self):
-        with contextlib.ExitStack() as stack:
-            front = Front(stack, gate=False)
-            assert front.ask("PUT", "/v2/team/app/manifests/v1", body=b"{}") == "registry"
-            assert front.ask("GET", "/v2/_catalog") == "registry"
 
     def test_each_port_has_its_service(self, front):
         given = front.environment
@@ -384,7 +378,7 @@ def test_caddy_takes_the_configuration_of_every_kind_of_site(tmp_path):
         {"REGISTRY_URL": "https://registry.example.com"},
     ):
         found = environment.load({"DATA_DIR": str(tmp_path), **given})
-        content = edge_configuration.configuration(found, ["127.0.0.1", "::1"], dockerhub=True, gate=True)
+        content = edge_configuration.configuration(found, ["127.0.0.1", "::1"], dockerhub=True)
         front = Edge(found, content)
         front.write()
         command = [front.command()[0], "validate", "--config", str(front.file)]
