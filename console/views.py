@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 
 from django.conf import settings
@@ -11,6 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from console.web import protocol_errors
 from console.web.deadlines import given_up
 from console.web.errors import error_page, small_error_page
 
@@ -27,11 +29,25 @@ def bad_request(request: HttpRequest, exception: Exception | None = None) -> Htt
     if exception is not None and (response := given_up(request, exception)):
         return response
     if isinstance(exception, DisallowedHost):
+        if protocol_errors.speaks_protocol(request.path_info):
+            return _another_address()
         # Other addresses of this site would be refused in the same way.
         return small_error_page(request, "errors/host.html", 400, home=settings.CONSOLE_URL, help="")
     if isinstance(exception, RequestDataTooBig | TooManyFieldsSent | TooManyFilesSent):
         return error_page(request, "errors/413.html", 413)
     return error_page(request, "errors/400.html", 400)
+
+
+def _another_address() -> HttpResponse:
+    """400 for a registry client that names another host, with the protocol's error body: clients print its sentence."""
+    sentence = (
+        f"My Images has another address: use {settings.REGISTRY_ADDRESS}, "
+        "or ask an administrator to allow this name (ALLOWED_HOSTS)."
+    )
+    response = HttpResponse(json.dumps(protocol_errors.content("UNSUPPORTED", sentence)), status=400)
+    response["Content-Type"] = "application/json"
+    response["Cache-Control"] = "no-store"
+    return response
 
 
 def permission_denied(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:

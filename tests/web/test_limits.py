@@ -19,15 +19,15 @@ MOST = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
 TOO_MUCH = "at most 2 MB per form"
 
 
+OTHER_HOSTS = [
+    "evil.example.com", "127.0.0.1.evil.example.com", "evil.example.com:8000", "127.0.0.1@evil.example.com",
+    "localhost.evil", "a b", "[::1", "", "127.0.0.1:bad", "localhost/x", "ümlaut", "x" * 3000, "<script>",
+]  # fmt: skip
+
+
 class TestHost:
-    @pytest.mark.parametrize(
-        "host",
-        [
-            "evil.example.com", "127.0.0.1.evil.example.com", "evil.example.com:8000", "127.0.0.1@evil.example.com",
-            "localhost.evil", "a b", "[::1", "", "127.0.0.1:bad", "localhost/x", "ümlaut", "x" * 3000, "<script>",
-        ],
-    )  # fmt: skip
-    @pytest.mark.parametrize("path", ["/images/", "/healthz", "/token/", "/nothing/"])
+    @pytest.mark.parametrize("host", OTHER_HOSTS)
+    @pytest.mark.parametrize("path", ["/images/", "/healthz", "/nothing/"])
     def test_another_is_told_where_we_are(self, client, host, path):
         response = client.get(path, headers={"Host": host})
         assert response.status_code == 400
@@ -36,6 +36,27 @@ class TestHost:
         assert f'href="{settings.CONSOLE_URL}"' in text
         assert "Traceback" not in text
         assert "evil" not in text
+
+    @pytest.mark.parametrize("host", OTHER_HOSTS)
+    @pytest.mark.parametrize(
+        ("method", "path"),
+        [
+            ("get", "/token/"),
+            ("get", "/v2/_catalog"),
+            ("put", "/v2/team/app/manifests/v1"),
+            ("delete", "/v2/team/app/manifests/v1"),
+            ("get", "/v2/nothing/"),
+        ],
+    )
+    def test_a_registry_client_gets_an_error_of_the_protocol(self, client, method, path, host):
+        """Docker and others print the sentence of such an error; a page they would print as it is, or not at all."""
+        response = getattr(client, method)(path, headers={"Host": host})
+        assert response.status_code == 400
+        assert response["Content-Type"] == "application/json"
+        (error,) = response.json()["errors"]
+        assert error["code"] == "UNSUPPORTED"
+        assert f"use {settings.REGISTRY_ADDRESS}, or ask an administrator" in error["message"]
+        assert "evil" not in text_of(response)
 
     @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "127.0.0.1:8000", "LOCALHOST"])
     def test_ours(self, client, host):
