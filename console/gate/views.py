@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 from django.http import HttpRequest, HttpResponse
 
-from console.gate import deletes, lists, manifests, paging
+from console.gate import chunks, deletes, lists, manifests, paging
 from console.gate import referrers as referrers_list
 from console.gate.errors import ProtocolError, empty_response, json_response, registry_api
 from console.gate.names import digest_name, reference_name, repository_name
@@ -17,10 +17,15 @@ from registry_client.transport import MANIFEST_LIMIT
 _PIECE = 1 << 16
 
 
-@registry_api("PUT", "DELETE")
+@registry_api("GET", "HEAD", "PUT", "DELETE")
 def manifest(request: HttpRequest, name: str, reference: str) -> HttpResponse:
-    """``PUT`` ("Pushing Manifests") or ``DELETE`` ("Deleting Tags", "Deleting Manifests") a manifest."""
+    """``PUT`` ("Pushing Manifests") or ``DELETE`` ("Deleting Tags", "Deleting Manifests") a manifest.
+
+    Of the requests to ``GET`` one, the edge sends only those with an invalid name or reference here.
+    """
     repository, reference = repository_name(name), reference_name(reference)
+    if request.method in {"GET", "HEAD"}:
+        raise _nothing_here()
     token = require(request, repository)
     if request.method == "DELETE":
         deletes.delete_manifest(repository, reference, token.subject)
@@ -104,7 +109,48 @@ def _next(path: str, found: lists.Entries, page: paging.Page) -> dict[str, str]:
     return paging.next_link(path, {"n": page.size, "last": found.names[-1]}) if found.more else {}
 
 
+@registry_api("GET")
+def chunk(request: HttpRequest) -> HttpResponse:
+    """Check the head of a chunk before the edge passes it on to the registry, for which 204 is the sign."""
+    length = request.headers.get("X-Chunk-Length", "")
+    chunks.check_chunk(
+        request.headers.get("Content-Range", ""),
+        int(length) if length.isascii() and length.isdigit() else None,
+        paging.text_parameter(request, "_state"),
+    )
+    return empty_response(HTTPStatus.NO_CONTENT, {})
+
+
+# What the edge sends to the registry, unless a name, a digest or the method is wrong: the error says which.
+
+
+@registry_api("GET", "HEAD", "DELETE")
+def blob(request: HttpRequest, name: str, digest: str) -> HttpResponse:
+    """The address of a blob, with an invalid name or digest."""
+    repository_name(name)
+    digest_name(digest)
+    raise _nothing_here()
+
+
+@registry_api("POST")
+def uploads(request: HttpRequest, name: str) -> HttpResponse:
+    """The address of new uploads, with an invalid name."""
+    repository_name(name)
+    raise _nothing_here()
+
+
+@registry_api("GET", "HEAD", "PATCH", "PUT", "DELETE")
+def upload(request: HttpRequest, name: str, upload_id: str) -> HttpResponse:
+    """The address of an upload, with an invalid name or identifier."""
+    repository_name(name)
+    raise ProtocolError(HTTPStatus.NOT_FOUND, "BLOB_UPLOAD_UNKNOWN", "There is no such upload.")
+
+
 @registry_api("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 def unknown(request: HttpRequest, rest: str) -> HttpResponse:
-    """Any other address of the registry's API: the edge sends those that exist to the registry."""
-    raise ProtocolError(HTTPStatus.NOT_FOUND, "UNSUPPORTED", "The registry has nothing at this address.")
+    """Any other address of the registry's API."""
+    raise _nothing_here()
+
+
+def _nothing_here() -> ProtocolError:
+    return ProtocolError(HTTPStatus.NOT_FOUND, "UNSUPPORTED", "The registry has nothing at this address.")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,7 +16,7 @@ from urllib.parse import urlsplit
 from console.installation import site as sites
 from console.installation.environment import Environment
 from console.installation.site import Site
-from console.local import edge_errors, edge_static, sockets
+from console.local import edge_errors, edge_registry, edge_static, sockets
 
 # Bytes. Of a request's head; of its first line (a hundred scopes with the longest names are 29,000); of a form, which
 # the application limits to 2 MiB itself, in its own words; of a manifest, likewise; and of a response that is taken
@@ -34,12 +35,6 @@ IDLE_SECONDS = 120.0
 RESTART_SECONDS, RELOAD_SECONDS = 10.0, 3600.0
 # Shorter than gunicorn.KEEP_ALIVE_SECONDS.
 _KEEP_IDLE_SECONDS = 30.0
-
-# What the registry would read as the name of a manifest. It decodes and cleans paths as Caddy does before it compares
-# them, and redirects a path that is not clean.
-_MANIFEST = r"^/v2/.+/manifests/[^/]+/?$"
-_LISTS = r"^/v2/(?:_catalog|.+/tags/list|.+/referrers/[^/]+)/?$"
-_READS = ["GET", "HEAD", "OPTIONS"]
 
 # Headers about the client that are not passed on: those behind the edge believe some of them, and others the next
 # version might. X-Forwarded-For, -Proto and -Host are set by Caddy, from a trusted proxy's where one is in front.
@@ -184,6 +179,13 @@ def _proxy(addresses: Sequence[Address], **more: Any) -> dict[str, Any]:
     }
 
 
+# gunicorn's own answers to what it refuses, which name it. All of Django's have this header.
+_FROM_GUNICORN = {
+    "match": {"status_code": [400, 414, 417, 431, 500, 501], "headers": {"Content-Security-Policy": None}},
+    "routes": [{"handle": [{"handler": "error", "status_code": "{http.reverse_proxy.status_code}"}]}],
+}
+
+
 def _to_console(environment: Environment, longest: int) -> list[dict[str, Any]]:
     """The handlers of a request for the console.
 
@@ -194,13 +196,7 @@ def _to_console(environment: Environment, longest: int) -> list[dict[str, Any]]:
         # One byte more than is let through: what is longer never counts as read to its end.
         request_buffers=longest + 1,
         response_buffers=BUFFERED_RESPONSE,
-        # gunicorn's own answers to what it refuses, which name it. All of Django's have this header.
-        handle_response=[
-            {
-                "match": {"status_code": [400, 414, 417, 431, 500, 501], "headers": {"Content-Security-Policy": None}},
-                "routes": [{"handle": [{"handler": "error", "status_code": "{http.reverse_proxy.status_code}"}]}],
-            }
-        ],
+        handle_response=[_FROM_GUNICORN],
     )
     if environment.console_url.startswith("https:"):
         # For a hint in the log when a proxy's headers are not believed (``console.web.proxies``).
@@ -217,6 +213,26 @@ def _to_console(environment: Environment, longest: int) -> list[dict[str, Any]]:
     ]
 
 
+def _ask_console(environment: Environment, uri: str, headers: Mapping[str, str]) -> dict[str, Any]:
+    """A handler that sends the console a GET first: with 204 the request goes on, otherwise its client gets the answer.
+
+    :param uri: of the GET, with Caddy's placeholders for parts of the request.
+    :param headers: its further headers, likewise.
+    """
+    proxy = _proxy(
+        [Address.at(path) for path in sockets.console(environment)],
+        rewrite={"method": "GET", "uri": uri},
+        handle_response=[
+            {"match": {"status_code": [204]}, "routes": [{"handle": [{"handler": "vars"}]}]},
+            _FROM_GUNICORN,
+        ],
+    )
+    request = proxy["headers"]["request"]
+    request["set"] = {name: [value] for name, value in headers.items()}
+    request["delete"].append("Expect")
+    return proxy
+
+
 def _stall(seconds: float) -> dict[str, Any]:
     """A handler that gives up a client that takes nothing of an answer for so long."""
     return {"handler": "timeouts", "write_timeout": _duration(seconds), "max_write_chunk": 1024 * 1024}
@@ -229,18 +245,13 @@ def _console(environment: Environment) -> list[dict[str, Any]]:
 
 
 def _registry(environment: Environment) -> list[dict[str, Any]]:
-    """The routes of the registry: what the gate decides, and everything else straight through."""
+    """The routes of the registry."""
     address = Address.at(sockets.registry(environment))
     if not environment.registry_is_ours:
         address = Address.of(environment.registry_url)
-    gate = [
-        {"not": [{"method": _READS}], "path_regexp": {"pattern": _MANIFEST}},
-        {"method": _READS, "path_regexp": {"pattern": _LISTS}},
-    ]
-    return [
-        {"match": gate, "handle": _to_console(environment, LONGEST_MANIFEST), "terminal": True},
-        {"handle": [_stall(REGISTRY_STALL_SECONDS), _proxy([address])], "terminal": True},
-    ]
+    straight = [_stall(REGISTRY_STALL_SECONDS), _proxy([address])]
+    gate = _to_console(environment, LONGEST_MANIFEST)
+    return edge_registry.routes(straight, gate, partial(_ask_console, environment))
 
 
 def _folder(environment: Environment) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from console.web import protocol_errors
 _MALFORMED = (400, "UNSUPPORTED", "The body of the request cannot be read: its chunks are malformed.")
 _PROBLEMS = (
     (400, "UNSUPPORTED", "The request cannot be read: it is not valid HTTP/1.1."),
+    (404, "UNSUPPORTED", "There is nothing at this address."),
     (413, "UNSUPPORTED", "The request is too large."),
     (414, "UNSUPPORTED", "The address of the request is too long. Ask for less at once."),
     (417, "UNSUPPORTED", "The only expectation that can be met is 100-continue."),

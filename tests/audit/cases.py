@@ -322,6 +322,7 @@ ADDRESSES |= {
     **signing_in.ADDRESSES,
     "home": UNTOUCHED,
     "gate-unknown": UNTOUCHED,
+    "gate-uploads": UNTOUCHED,
     "checklist-close": "It hides a note on a page.",
     "admin-password-change": UNTOUCHED,
     "admin:password_change": "It lies behind the address that leads to one's own page.",

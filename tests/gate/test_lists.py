@@ -122,7 +122,7 @@ class TestCatalogue:
 
 
 def test_what_is_nothing(client):
-    for path in ("/v2/", "/v2/team/app/blobs/uploads/", "/v2/x\ny", "/v2/team/app/manifests/", "/v2/token/"):
+    for path in ("/v2/", "/v2/team/app/blobs/uploads/1", "/v2/x\ny", "/v2/team/app/manifests/", "/v2/token/"):
         answer = client.get(path)
         assert answer.status_code == 404
         assert answer.json()["errors"][0]["message"]

@@ -309,12 +309,6 @@ class TestOddRequests:
         assert code == "MANIFEST_INVALID"
         assert "example.com" in message
 
-    @pytest.mark.parametrize("method", ["get", "head", "post", "patch", "options"])
-    def test_other_methods(self, client, method):
-        answer = getattr(client, method)("/v2/team/app/manifests/v1")
-        assert answer.status_code == 405
-        assert answer["Allow"] == "PUT, DELETE"
-
     def test_the_version_of_the_protocol(self, gate, app):
         assert gate.put(app, "v1", b"", OCI_MANIFEST)["Docker-Distribution-Api-Version"] == "registry/2.0"
 

@@ -143,7 +143,7 @@ class TestRoutes:
     def test_each_port_has_its_service(self, front):
         given = front.environment
         assert front.ask("GET", "/v2/", port=given.console_port) == "console"
-        assert front.ask("GET", "/token/", port=given.registry_port) == "registry"
+        assert front.ask("GET", "/v2/", port=given.registry_port) == "registry"
         assert front.ask("GET", "/v2/library/debian/tags/list", port=given.dockerhub_port) == "dockerhub"
 
     @pytest.mark.parametrize(

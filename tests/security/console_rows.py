@@ -19,7 +19,8 @@ _GATE = {
     "anything:name": "team/app",
     "str:reference": "v0",
     "str:digest": f"sha256:{0:064}",
-    "anything:rest": "team/app/blobs/uploads/",
+    "str:upload_id": "1",
+    "anything:rest": "team/app/nothing",
 }
 _COPY = {"namespace": "team", "name": "app", "tag": "copied"}
 
@@ -104,8 +105,28 @@ CONSOLE = [
     # No session counts at the gate either: only a registry token opens it (see tests/gate).
     Row("v2/_catalog", GET=anybody("401"), HEAD=anybody("401")),
     Row("v2/<anything:name>/tags/list", GET=anybody("401"), HEAD=anybody("401"), words=_GATE),
-    Row("v2/<anything:name>/manifests/<str:reference>", PUT=anybody("401"), DELETE=anybody("401"), words=_GATE),
+    Row(
+        "v2/<anything:name>/manifests/<str:reference>",
+        GET=anybody("404"),
+        HEAD=anybody("404"),
+        PUT=anybody("401"),
+        DELETE=anybody("401"),
+        words=_GATE,
+    ),
     Row("v2/<anything:name>/referrers/<str:digest>", GET=anybody("401"), HEAD=anybody("401"), words=_GATE),
+    # What they have of the registry comes from there: the edge asks the console about nothing but their heads.
+    Row("v2/_chunk", GET=anybody("400")),
+    Row("v2/<anything:name>/blobs/uploads/", POST=anybody("404"), words=_GATE),
+    Row(
+        "v2/<anything:name>/blobs/uploads/<str:upload_id>",
+        **{method: anybody("404") for method in ("GET", "HEAD", "PATCH", "PUT", "DELETE")},
+        words=_GATE,
+    ),
+    Row(
+        "v2/<anything:name>/blobs/<str:digest>",
+        **{method: anybody("404") for method in ("GET", "HEAD", "DELETE")},
+        words=_GATE,
+    ),
     Row("v2/<anything:rest>", **{method: anybody("404") for method in METHODS}, words=_GATE),
     # --- signing in and out ---
     Row(
