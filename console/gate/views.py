@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 from django.http import HttpRequest, HttpResponse
 
-from console.gate import chunks, deletes, lists, manifests, paging
+from console.gate import chunks, deletes, lists, manifests, paging, sha512
 from console.gate import referrers as referrers_list
 from console.gate.errors import ProtocolError, empty_response, json_response, registry_api
 from console.gate.names import digest_name, reference_name, repository_name
@@ -28,9 +28,11 @@ def manifest(request: HttpRequest, name: str, reference: str) -> HttpResponse:
         raise _nothing_here()
     token = require(request, repository)
     if request.method == "DELETE":
-        deletes.delete_manifest(repository, reference, token.subject)
+        delete = sha512.delete_manifest if sha512.is_sha512(reference) else deletes.delete_manifest
+        delete(repository, reference, token.subject)
         return empty_response(HTTPStatus.ACCEPTED, {"Content-Length": "0"})
-    stored = manifests.put_manifest(repository, reference, _body(request), _media_type(request), token.subject)
+    put = sha512.put_manifest if sha512.is_sha512(reference) else manifests.put_manifest
+    stored = put(repository, reference, _body(request), _media_type(request), token.subject)
     headers = {
         "Location": f"/v2/{repository}/manifests/{stored.digest}",
         "Docker-Content-Digest": stored.digest,
