@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import base64
 import datetime
+import threading
+import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -145,6 +147,35 @@ class VerifiedToken:
         return allowed.issuperset(actions)
 
 
+class _VerifiedTokens:
+    """The last tokens that were verified: a client sends the same one with each manifest of a push. Thread-safe.
+
+    They count as long as they have not expired, and as the trusted keys are those that they were verified with.
+    """
+
+    _MOST, _LONGEST = 200, 4096
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: dict[tuple[str, str], tuple[Mapping[str, Any], VerifiedToken, int]] = {}
+
+    def get(self, text: str, service: str, trusted: Mapping[str, Any]) -> VerifiedToken | None:
+        keys, token, expires = self._known.get((text, service), (None, None, 0))
+        valid = keys is trusted and time.time() < expires + settings.REGISTRY_CLOCK_SKEW_SECONDS
+        return token if valid else None
+
+    def put(self, text: str, service: str, trusted: Mapping[str, Any], token: VerifiedToken, expires: int) -> None:
+        if len(text) > self._LONGEST:
+            return
+        with self._lock:
+            while len(self._known) >= self._MOST:
+                del self._known[next(iter(self._known))]
+            self._known[text, service] = (trusted, token, expires)
+
+
+_verified = _VerifiedTokens()
+
+
 def verify(text: str, service: str = "") -> VerifiedToken:
     """Verify a token as the registry does: its certificate, signature, issuer, audience and times.
 
@@ -154,18 +185,23 @@ def verify(text: str, service: str = "") -> VerifiedToken:
     :param service: the name of the registry that the token must be for; the installation's registry by default.
     :raises InvalidToken: when any of these is wrong.
     """
+    trusted = _trusted_keys.get(settings.KEYS.token_certificate)
+    service = service or settings.REGISTRY_SERVICE
+    known = _verified.get(text, service, trusted)
+    if known is not None:
+        return known
     try:
         chain = jwt.get_unverified_header(text).get("x5c")
         if not isinstance(chain, list) or not chain or not isinstance(chain[0], str):
             raise InvalidToken
-        key = _trusted_keys.get(settings.KEYS.token_certificate).get(chain[0])
+        key = trusted.get(chain[0])
         if key is None:
             raise InvalidToken
         claims = jwt.decode(
             text,
             key,
             algorithms=[_ALGORITHM],
-            audience=service or settings.REGISTRY_SERVICE,
+            audience=service,
             issuer=settings.TOKEN_ISSUER,
             leeway=settings.REGISTRY_CLOCK_SKEW_SECONDS,
             options={"require": _REQUIRED_CLAIMS},
@@ -173,10 +209,12 @@ def verify(text: str, service: str = "") -> VerifiedToken:
     except (jwt.InvalidTokenError, RecursionError):
         raise InvalidToken from None
     entries = claims.get("access") or []
-    return VerifiedToken(
+    token = VerifiedToken(
         claims.get("sub", ""),
         tuple(Access(_kind(entry), entry["name"], frozenset(entry["actions"])) for entry in entries),
     )
+    _verified.put(text, service, trusted, token, int(claims["exp"]))
+    return token
 
 
 def _kind(entry: Mapping[str, Any]) -> str:

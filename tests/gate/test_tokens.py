@@ -12,6 +12,7 @@ from django.conf import settings
 
 from console.access.grants import Access
 from console.installation import keys
+from console.registry import signing
 from console.registry.signing import InvalidToken, sign, verify
 from registry_client.challenges import parse_challenges
 from tests.support.factories import ImageFactory
@@ -160,6 +161,44 @@ def test_a_replaced_bundle_is_read_again(settings, tmp_path):
         verify(text)
     settings.KEYS = others
     assert verify(text).subject == "ann"
+
+
+def test_a_verified_token_is_not_verified_again(monkeypatch):
+    text = sign("ann", PULL).text
+    first = verify(text)
+    monkeypatch.setattr(jwt, "decode", None)
+    assert verify(text) is first
+
+
+def test_a_verified_token_expires(settings):
+    text = sign("ann", PULL).text
+    assert verify(text)
+    settings.REGISTRY_CLOCK_SKEW_SECONDS = -settings.TOKEN_SECONDS
+    with pytest.raises(InvalidToken):
+        verify(text)
+
+
+def test_a_verified_token_is_for_one_registry():
+    text = sign("ann", PULL).text
+    assert verify(text)
+    with pytest.raises(InvalidToken):
+        verify(text, settings.DOCKERHUB_SERVICE)
+
+
+def test_a_verified_token_whose_key_is_no_longer_trusted(settings, tmp_path):
+    text = sign("ann", PULL).text
+    assert verify(text)
+    settings.KEYS = keys.ensure_keys(tmp_path)
+    with pytest.raises(InvalidToken):
+        verify(text)
+
+
+def test_few_verified_tokens_are_held():
+    texts = [sign(f"ann{number}", PULL).text for number in range(signing._VerifiedTokens._MOST + 3)]
+    for text in texts:
+        verify(text)
+    assert len(signing._verified._known) == signing._VerifiedTokens._MOST
+    assert verify(texts[0]).subject == "ann0"
 
 
 def part(content):
