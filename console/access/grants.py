@@ -177,19 +177,24 @@ def refuse_write(caller: Caller | None, repository: Repository | None) -> str:
     return ""
 
 
-def refuse_push(caller: Caller | None, repository: Repository | None, *, adds_tag: bool) -> str:
+def refuse_push(caller: Caller | None, repository: Repository | None, *, is_indexed: bool, adds_tag: bool) -> str:
     """Error message if a manifest may not be pushed now; empty if it may. The quotas are exact here, unlike a token's.
 
+    :param caller: ``images`` counts the images that are being pushed at this moment, too.
     :param repository: ``tags`` counts the tags that are being pushed at this moment, too.
+    :param is_indexed: whether the push creates the image if there is none. A manifest without a tag and without a
+        subject does not.
     :param adds_tag: whether the push creates a tag. Moving a tag, or pushing by digest, needs no room.
     """
     if refusal := refuse_write(caller, repository):
         return refusal
-    if not adds_tag or caller is None or repository is None:
+    if caller is None or repository is None:
         return ""
-    if repository.exists:
-        return refuse_tag(repository.tags, allowed(caller.tag_quota, settings.DEFAULT_TAG_QUOTA))
-    return refuse_image(caller.images, allowed(caller.image_quota, settings.DEFAULT_IMAGE_QUOTA))
+    if is_indexed and not repository.exists:
+        refusal = refuse_image(caller.images, allowed(caller.image_quota, settings.DEFAULT_IMAGE_QUOTA))
+    if adds_tag and not refusal:
+        refusal = refuse_tag(repository.tags, allowed(caller.tag_quota, settings.DEFAULT_TAG_QUOTA))
+    return refusal
 
 
 def dockerhub_grants(caller: Caller | None, asked: Iterable[Access]) -> list[Access]:

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from django.core.serializers.json import DjangoJSONEncoder
-from django.db import connection
 from django.utils import timezone
 
 from console.audit.models import AuditEvent
 from console.audit.origin import origin
+from console.database.statements import frequent_cursor
 
 # Of longer lists only so many names are recorded, and the number of all.
 MOST_NAMED = 1000
@@ -59,7 +59,7 @@ def record_all(events: Iterable[Event]) -> None:
         for event in events
     ]
     if rows:
-        with connection.cursor() as cursor:
+        with frequent_cursor() as cursor:
             cursor.execute(_RECORD_ALL, [timezone.now(), *(list(column) for column in zip(*rows, strict=True))])
 
 

@@ -36,6 +36,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
     # Django's attributes, missing in its type stubs.
     health_check_enabled: bool
     health_check_done: bool
+    # Whether ``frequent_cursor`` prepares: set by ``statements.with_prepared_statements``.
+    prepares_frequent = False
 
     def close_if_health_check_failed(self) -> None:
         """Health check before a request's first query: close the connection if the server has closed its side.
@@ -72,6 +74,14 @@ class DatabaseWrapper(base.DatabaseWrapper):
         with self.wrap_database_errors:
             cursor: CursorWrapper = self._prepare_cursor(_PreparedCursor(self.connection))  # type: ignore[attr-defined]
             return cursor
+
+    def frequent_cursor(self) -> CursorWrapper:
+        """A cursor for statements that some callers execute often: prepared in ``with_prepared_statements``.
+
+        :raises django.db.OperationalError: when the database cannot be reached.
+        """
+        cursor: CursorWrapper = self.prepared_cursor() if self.prepares_frequent else self.cursor()
+        return cursor
 
     @contextmanager
     def pipeline(self) -> Iterator[None]:

@@ -12,6 +12,7 @@ from typing import TypeVar
 import psycopg
 from django.conf import settings
 from django.db import NotSupportedError, ProgrammingError, connection, connections, transaction
+from django.db.backends.utils import CursorWrapper
 
 T = TypeVar("T")
 
@@ -51,17 +52,36 @@ def long_statements() -> Iterator[None]:
 def with_prepared_statements(work: Callable[[], T]) -> T:
     """Do work that uses prepared statements, and do it again on a new connection if one of them is gone or outdated.
 
-    That is so after a table was changed, or a connection pooler switched connections.
+    That is so after a table was changed, or a connection pooler switched connections. ``frequent_cursor`` prepares its
+    statements in this call.
 
     :param work: a transaction of its own; it has no effect when it raises.
     """
+    before = connection.prepares_frequent  # type: ignore[attr-defined]
+    connection.prepares_frequent = True  # type: ignore[attr-defined]
     try:
-        return work()
-    except (NotSupportedError, ProgrammingError):
-        if connection.in_atomic_block:
-            raise
-        connection.close()
-        return work()
+        try:
+            return work()
+        except (NotSupportedError, ProgrammingError):
+            if connection.in_atomic_block:
+                raise
+            connection.close()
+            return work()
+    finally:
+        connection.prepares_frequent = before  # type: ignore[attr-defined]
+
+
+def frequent_cursor() -> CursorWrapper:
+    """A cursor of this thread's connection for statements that are prepared in ``with_prepared_statements``."""
+    cursor: CursorWrapper = connection.frequent_cursor()  # type: ignore[attr-defined]
+    return cursor
+
+
+@contextmanager
+def pipelined_transaction() -> Iterator[None]:
+    """A transaction whose statements are sent without waiting for the result of each (``pipeline``)."""
+    with connection.pipeline(), transaction.atomic():  # type: ignore[attr-defined]
+        yield
 
 
 def took_too_long(error: BaseException) -> bool:

@@ -16,6 +16,7 @@ from console.access.grants import refuse_write
 from console.database.statements import with_prepared_statements
 from console.gate import lookup
 from console.gate.errors import denied, manifest_unknown, name_unknown
+from console.gate.fairness import turn_of
 from console.registry.connection import registry
 from console.registry.contents import readable_digest
 from console.registry.deletion.steps import untag
@@ -38,6 +39,11 @@ def delete_manifest(repository: str, reference: str, username: str) -> None:
     :raises ProtocolError: when the rules do not allow it, or there is no such thing.
     :raises registry_client.RegistryError: when the registry fails; the worker syncs what it did.
     """
+    with turn_of(username):
+        _delete(repository, reference, username)
+
+
+def _delete(repository: str, reference: str, username: str) -> None:
     change = with_prepared_statements(lambda: _announce(repository, reference, username))
     try:
         if is_digest(reference):

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
-from django.db import connection
 
 from console.access.grants import Caller, Repository
+from console.database.statements import frequent_cursor
 from console.registry.index.write_tags import TagRow
 
 
@@ -23,6 +23,7 @@ class Found:
     :param repository: ``None`` when its namespace does not exist.
     :param image: the primary key of its image, if there is one.
     :param row: the tag's row as ``write_tags.read_rows`` reads it; ``None`` without an active image.
+    :param has_row: whether the manifest has a row in the index.
     :param is_known: whether the manifest was pushed to the repository before, as far as index and push events say.
     :param is_doomed: whether it is being deleted.
     """
@@ -31,13 +32,16 @@ class Found:
     repository: Repository | None
     image: int | None
     row: TagRow | None
+    has_row: bool
     is_known: bool
     is_doomed: bool
 
 
-# Tags that are being pushed at this moment count for the quota: their hints are the reservations. The advisory lock is
-# held for the moment between this statement and the hint, so two pushes never take the same last place.
+# Tags and images that are being pushed at this moment count for the quotas: their hints are the reservations. The locks
+# are held for the moment between this statement and the hint, so two pushes never take the same last place. The
+# advisory lock is for the tags of a repository; the account's row for its images, as where a page creates one.
 _LOCK = "SELECT pg_advisory_xact_lock(hashtext('gate'), hashtext(%s))"
+_LOCK_ACCOUNT = "SELECT FROM accounts_account WHERE id = %s FOR NO KEY UPDATE"
 _FACTS = """
 SELECT account.id, account.account_id, credential.username, account.is_active, credential.activated_at IS NOT NULL,
     account.is_superuser, account.image_quota, account.tag_quota,
@@ -46,22 +50,27 @@ SELECT account.id, account.account_id, credential.username, account.is_active, c
             SELECT FROM images_image AS own WHERE own.owner_id = account.id
             LIMIT coalesce(account.image_quota, %(image_quota)s)
         ) AS counted
+    ) + (
+        SELECT count(DISTINCT hint.repository) FROM indexing_hint AS hint
+        JOIN namespaces_namespace AS own ON own.name = split_part(hint.repository, '/', 1)
+        WHERE own.owner_id = account.id AND hint.pushed_at IS NOT NULL AND hint.repository <> %(repository)s
+            AND NOT EXISTS (SELECT FROM images_image AS other WHERE other.full_name = hint.repository)
     ) ELSE 0 END,
     namespace.owner_id, namespace.new_owner_id IS NOT NULL, image.id, image.state = 'active',
     image.visibility = 'public',
-    CASE WHEN image.id IS NOT NULL AND tag.id IS NULL AND %(tag)s <> '' THEN (
+    CASE WHEN tag.id IS NULL AND %(tag)s <> '' THEN (
         SELECT count(*) FROM (
             SELECT FROM images_tag AS other WHERE other.image_id = image.id
             LIMIT coalesce(account.tag_quota, %(tag_quota)s)
         ) AS counted
     ) + (
         SELECT count(*) FROM indexing_hint AS hint
-        WHERE hint.repository = %(repository)s AND hint.alone AND hint.pushed_at IS NOT NULL
+        WHERE hint.repository = %(repository)s AND hint.pushed_at IS NOT NULL
             AND position(':' IN hint.tag) = 0 AND hint.tag <> %(tag)s
             AND NOT EXISTS (SELECT FROM images_tag AS other WHERE other.image_id = image.id AND other.name = hint.tag)
     ) ELSE 0 END,
     tag.id, tag.manifest_id, tag.pushed_at, named.digest, namespace.available_at IS NOT NULL,
-    manifest.id IS NOT NULL OR EXISTS (
+    manifest.id IS NOT NULL, manifest.id IS NOT NULL OR EXISTS (
         SELECT FROM images_pusheddigest AS pushed
         WHERE pushed.repository = %(repository)s AND pushed.digest = %(digest)s AND NOT pushed.removed
     ),
@@ -77,6 +86,12 @@ LEFT JOIN images_manifest AS manifest ON manifest.image_id = image.id AND manife
 """
 
 
+def lock_account(account: int) -> None:
+    """Lock an account's row, so that no other image is created for it until the caller's transaction ends."""
+    with frequent_cursor() as cursor:
+        cursor.execute(_LOCK_ACCOUNT, [account])
+
+
 def find(username: str, repository: str, *, tag: str = "", digest: str = "", lock: bool = False) -> Found:
     """Look up the facts about a change of ``repository``.
 
@@ -86,9 +101,10 @@ def find(username: str, repository: str, *, tag: str = "", digest: str = "", loc
     :param lock: whether other changes of the repository wait until the caller's transaction ends.
     :raises django.db.OperationalError: when the database cannot be reached.
     """
-    with connection.prepared_cursor() as cursor:  # type: ignore[attr-defined]
-        if lock:
+    if lock:
+        with frequent_cursor() as cursor:
             cursor.execute(_LOCK, [repository])
+    with frequent_cursor() as cursor:
         cursor.execute(
             _FACTS,
             {
@@ -107,7 +123,7 @@ def find(username: str, repository: str, *, tag: str = "", digest: str = "", loc
 def _found(row: tuple[Any, ...]) -> Found:
     account, account_id, username, is_active, activated, is_superuser, image_quota, tag_quota, images = row[:9]
     owner, in_transfer, image, active, public, tags = row[9:15]
-    is_known, is_doomed = row[20:]
+    has_row, is_known, is_doomed = row[20:]
     caller = repository = None
     if account is not None:
         caller = Caller(
@@ -125,8 +141,6 @@ def _found(row: tuple[Any, ...]) -> Found:
         )
     if owner is not None:
         exists = image is not None
-        repository = Repository(
-            owner, in_transfer, exists=exists, active=bool(active), public=bool(public), tags=tags if exists else 0
-        )
+        repository = Repository(owner, in_transfer, exists=exists, active=bool(active), public=bool(public), tags=tags)
     tag_row = TagRow(image, *row[15:20]) if image is not None and active else None
-    return Found(caller, repository, image, tag_row, is_known, is_doomed)
+    return Found(caller, repository, image, tag_row, has_row, is_known, is_doomed)

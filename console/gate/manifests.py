@@ -13,14 +13,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from django.db import DatabaseError, InterfaceError, transaction
+from django.db import DatabaseError, InterfaceError
 from django.utils import timezone
 from procrastinate.exceptions import ConnectorException
 
 from console.access.grants import refuse_push
-from console.database.statements import with_prepared_statements
+from console.database.statements import pipelined_transaction, with_prepared_statements
 from console.gate import lookup
 from console.gate.errors import ProtocolError, denied
+from console.gate.fairness import turn_of
 from console.gate.lookup import Found
 from console.jobs.outages import is_outage
 from console.registry import foreign_layers
@@ -75,6 +76,12 @@ def put_manifest(repository: str, reference: str, content: bytes, media_type: st
         raise ProtocolError(HTTPStatus.BAD_REQUEST, "MANIFEST_INVALID", refusal)
     tag = "" if is_digest(reference) else reference
     push = PushedManifest(repository, tag, manifest, timezone.now(), username)
+    with turn_of(username):
+        _push(push, reference)
+    return Stored(digest, manifest.subject_digest)
+
+
+def _push(push: PushedManifest, reference: str) -> None:
     announced = with_prepared_statements(lambda: _announce(push))
     try:
         if not _is_there(push, reference, announced.found):
@@ -90,7 +97,6 @@ def put_manifest(repository: str, reference: str, content: bytes, media_type: st
         ) from None
     if announced.reservation is not None:
         _index(push, announced.found, announced.reservation)
-    return Stored(digest, manifest.subject_digest)
 
 
 def _refuse_content(manifest: Manifest) -> str:
@@ -115,23 +121,38 @@ def _announce(push: PushedManifest) -> _Announced:
     :raises ProtocolError: 403 when the rules do not allow the push.
     """
     digest = push.manifest.digest
-    with transaction.atomic():
-        found = lookup.find(push.pushed_by, push.repository, tag=push.tag, digest=digest, lock=bool(push.tag))
+    with pipelined_transaction():
+        found = _look_up(push)
         adds_tag = bool(push.tag) and (found.row is None or found.row.tag is None)
-        if refusal := refuse_push(found.caller, found.repository, adds_tag=adds_tag):
+        if refusal := refuse_push(found.caller, found.repository, is_indexed=push.is_indexed, adds_tag=adds_tag):
             raise denied(refusal)
+        if found.is_doomed and not push.tag:
+            pushed_manifest.spare(push.repository, digest, push.pushed_at)
         reservation = None
         if push.is_indexed:
             reservation = reservations.reserve(push.repository, push.reference, push.pushed_at, push.pushed_by, digest)
-        if found.is_doomed and not push.tag:
-            pushed_manifest.spare(push.repository, digest, push.pushed_at)
         notified_at = pushed_digests.announce(push.repository, digest)
     return _Announced(found, reservation, {} if found.is_known else {digest: notified_at})
 
 
+def _look_up(push: PushedManifest) -> Found:
+    """The facts about a push; no other push takes the places that it may need before the end of the transaction."""
+
+    def find() -> Found:
+        digest = push.manifest.digest
+        return lookup.find(push.pushed_by, push.repository, tag=push.tag, digest=digest, lock=bool(push.tag))
+
+    found = find()
+    if found.caller is None or found.image is not None or not push.is_indexed:
+        return found
+    # The push creates the image.
+    lookup.lock_account(found.caller.account)
+    return find()
+
+
 def _withdraw(push: PushedManifest, announced: _Announced) -> None:
     """Forget what was announced, because the registry did not take the manifest."""
-    with transaction.atomic():
+    with pipelined_transaction():
         if announced.reservation is not None:
             reservations.release(announced.reservation)
         if announced.forget:
@@ -201,7 +222,8 @@ def _has(repository: str, digest: str) -> bool:
 def _index(push: PushedManifest, found: Found, reservation: Reservation) -> None:
     """Write the manifest to the index. If that fails, the worker does it: the registry has taken the manifest."""
     try:
-        pushed_manifest.sync_pushed_manifest(push, found.row, reservation)
+        account = found.caller.account_id if found.caller else ""
+        pushed_manifest.sync_pushed_manifest(push, found.row, reservation, account, is_new=not found.has_row)
     except Exception as error:
         foreseen = isinstance(error, (LeftToWorker, RegistryError, DatabaseError, InterfaceError))
         log.warning("%s:%s is left to the worker: %s", push.repository, push.reference, error, exc_info=not foreseen)

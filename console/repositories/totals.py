@@ -7,6 +7,7 @@ from collections.abc import Collection
 from django.db import connection, transaction
 from django.utils import timezone
 
+from console.database.statements import frequent_cursor
 from console.repositories.locks import lock_images
 from console.repositories.models import Image
 
@@ -96,5 +97,5 @@ def refresh_totals_of(image_ids: Collection[int]) -> None:
 
 def refresh_totals_of_locked(image_ids: Collection[int]) -> None:
     """As ``refresh_totals_of``, in a transaction that has locked the images' rows already: one statement."""
-    with connection.cursor() as cursor:
+    with frequent_cursor() as cursor:
         cursor.execute(_REFRESH, [timezone.now(), sorted(image_ids)])

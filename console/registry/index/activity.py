@@ -15,6 +15,7 @@ from django.db import connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
+from console.database.statements import frequent_cursor
 from console.registry.index.models import Activity, UnusableEvents
 
 # How long event IDs are stored, counted back from the newest: the registry resends only its current event, however long
@@ -60,6 +61,17 @@ def store(occurrences: Sequence[Occurrence]) -> None:
     )
     with connection.prepared_cursor() as cursor:  # type: ignore[attr-defined]
         cursor.execute(_STORE, [list(column) for column in columns])
+
+
+_STORE_PUSH = """
+INSERT INTO indexing_activity (repository, tag, digest, pull, at, notified_at) VALUES (%s, %s, %s, false, %s, now())
+"""
+
+
+def store_push(repository: str, tag: str, digest: str, at: datetime.datetime) -> None:
+    """Store a push to be counted, in the transaction that writes it to the index: so it is stored once."""
+    with frequent_cursor() as cursor:
+        cursor.execute(_STORE_PUSH, [repository, tag, digest, at])
 
 
 # The next batch of rows. Waiting rows are skipped, so that they do not block later ones.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from console.accounts.services import account_ids
 from console.audit.origin import SYSTEM, origin
-from console.audit.services import Event, record, record_all
+from console.audit.services import Event, record_all
 
 
 class TagMove(NamedTuple):
@@ -25,11 +25,30 @@ class TagMove(NamedTuple):
     by: str = ""
 
 
-def record_moves(changes: Sequence[TagMove]) -> None:
-    """Record audit events of changed tags in the caller's transaction, with two statements for all of them."""
-    accounts = account_ids({change.by for change in changes})
+def record_moves(
+    changes: Sequence[TagMove], kept: Sequence[TagMove] = (), accounts: Mapping[str, str] | None = None
+) -> None:
+    """Record audit events of changed tags in the caller's transaction, with two statements for all of them.
+
+    :param kept: tags that are not deleted, because they were pushed after the request.
+    :param accounts: the Account IDs of the user names; ``None`` if they have to be read.
+    """
+    if not changes and not kept:
+        return
+    if accounts is None:
+        accounts = account_ids({change.by for change in (*changes, *kept)})
     address = origin().address
-    record_all(
+    events = [
+        Event(
+            "tag.kept",
+            f"{change.repository}:{change.tag}",
+            accounts.get(change.by, change.by) or SYSTEM,
+            {"digest": change.new},
+            address,
+        )
+        for change in kept
+    ]
+    events += [
         Event(
             "tag.push" if change.pushed else "tag.gone" if change.new is None else "tag.found",
             f"{change.repository}:{change.tag}",
@@ -38,12 +57,5 @@ def record_moves(changes: Sequence[TagMove]) -> None:
             address,
         )
         for change in changes
-    )
-
-
-def record_kept(repository: str, tag: str, digest: str, by: str) -> None:
-    """Record, in the caller's transaction, that a tag is not deleted because it was pushed after the request.
-
-    :param by: the user name that pushed it; empty if unknown.
-    """
-    record("tag.kept", f"{repository}:{tag}", actor=account_ids({by}).get(by, by) or SYSTEM, digest=digest)
+    ]
+    record_all(events)

@@ -6,15 +6,16 @@ import contextlib
 import datetime
 import logging
 import time
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from django.db import transaction
 from django.db.models import Q
 
+from console.access.names import split_repository
+from console.database.statements import pipelined_transaction, with_prepared_statements
+from console.namespaces.models import Namespace
 from console.registry.index import activity, jobs, reservations, store, tag_rows, tree, write_tags
-from console.registry.index.activity import Occurrence
 from console.registry.index.models import Hint
 from console.registry.index.parse import Reading
 from console.registry.index.reservations import Reservation
@@ -60,7 +61,9 @@ class PushedManifest:
         return bool(self.tag or self.manifest.subject_digest)
 
 
-def sync_pushed_manifest(push: PushedManifest, before: TagRow | None, reservation: Reservation) -> None:
+def sync_pushed_manifest(
+    push: PushedManifest, before: TagRow | None, reservation: Reservation, account: str, *, is_new: bool
+) -> None:
     """Write a pushed manifest to the index: image, manifest, tag, totals, activity and audit events; idempotent.
 
     Same result as the sync of a notification. What it names is read from the registry, as far as the index does not
@@ -70,17 +73,19 @@ def sync_pushed_manifest(push: PushedManifest, before: TagRow | None, reservatio
     :param before: the tag's row as read before the push, the version of the optimistic lock: when another process wrote
         the row meanwhile, the registry is asked what the tag points at.
     :param reservation: the hint that was stored before the push.
+    :param account: the Account ID of ``push.pushed_by``.
+    :param is_new: whether the index did not have the manifest before the push.
     :raises LeftToWorker: when there is too much to read, or the registry could not read a part.
     :raises registry_client.RegistryError: when the registry fails; the hint stays.
     """
-    image = image_for_push(push.repository, push.pushed_by)
+    image = _image(push, before)
     if image is None or image.state != Image.State.ACTIVE:
         # A deletion finds what was pushed.
         reservations.release(reservation)
         return
-    readings = _read(image, push.manifest)
+    readings = _read(image, push.manifest, is_new=is_new)
     if push.tag:
-        complete = _write_tag(push, image, before, readings, reservation)
+        complete = _write_tag(push, image, before, readings, reservation, account)
     else:
         complete = _write_untagged(push, image, readings, reservation)
     if before is None:
@@ -89,9 +94,18 @@ def sync_pushed_manifest(push: PushedManifest, before: TagRow | None, reservatio
         raise LeftToWorker(f"{push.repository}@{push.manifest.digest} names something that cannot be read now")
 
 
-def _read(image: Image, manifest: RegistryManifest) -> list[Reading]:
+def _image(push: PushedManifest, before: TagRow | None) -> Image | None:
+    """The image of a push, created if it does not exist. It may be deleted at any time until its row is locked."""
+    parts = split_repository(push.repository)
+    if before is None or parts is None:
+        return image_for_push(push.repository, push.pushed_by)
+    # All that is needed of it; reading its row would take a third of the time of writing the tag's.
+    return Image(pk=before.image, namespace=Namespace(name=parts[0]), name=parts[1])
+
+
+def _read(image: Image, manifest: RegistryManifest, *, is_new: bool) -> list[Reading]:
     """The manifest and all that it names, as far as the index does not have it."""
-    if store.is_read(image, manifest.digest):
+    if not is_new and store.is_read(image, manifest.digest):
         return []
 
     def keep(readings: list[Reading]) -> None:
@@ -112,16 +126,33 @@ def _deadline() -> Callable[[], bool]:
 
 
 def _write_tag(
-    push: PushedManifest, image: Image, before: TagRow | None, readings: list[Reading], reservation: Reservation
+    push: PushedManifest,
+    image: Image,
+    before: TagRow | None,
+    readings: list[Reading],
+    reservation: Reservation,
+    account: str,
 ) -> bool:
     """Write the tag's row; returns whether all is in the index."""
     tag = TagPush(push.repository, push.tag, push.pushed_at, push.pushed_by)
     answer = Answer(tag, image.pk, push.manifest.digest, before)
-    with transaction.atomic():
-        written = write_tags.write_in_transaction([answer], [(image.pk, one) for one in readings])
-        if write_tags.key_of(tag) in written.outcomes:
+
+    def write() -> bool | None:
+        with pipelined_transaction():
+            written = write_tags.write_in_transaction(
+                [answer], [(image.pk, one) for one in readings], {push.pushed_by: account}
+            )
+            if write_tags.key_of(tag) in written.inactive:
+                # A deletion finds what was pushed.
+                reservations.release(reservation)
+                return True
+            if write_tags.key_of(tag) not in written.outcomes:
+                return None
             _count(push)
             return _finish(push, image, reservation)
+
+    if (complete := with_prepared_statements(write)) is not None:
+        return complete
     # Lost a race: another push of the tag, or a deletion.
     tag_sync = TagSync(push.repository, lenient=True)
     tag_sync.sync_tag(push.tag, pushed_at=push.pushed_at, pushed_by=push.pushed_by)
@@ -152,8 +183,7 @@ def _sync_earlier(image: Image) -> None:
 
 def _count(push: PushedManifest) -> None:
     """Count the push of a tag, in the caller's transaction."""
-    event = f"gate {uuid.uuid4().hex}"
-    activity.store([Occurrence(event, push.repository, push.tag, push.manifest.digest, False, push.pushed_at)])
+    activity.store_push(push.repository, push.tag, push.manifest.digest, push.pushed_at)
 
 
 def _finish(push: PushedManifest, image: Image, reservation: Reservation) -> bool:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from django.db import connection
 
+from console.database.statements import frequent_cursor
 from console.jobs.queue import busy_repositories
-from console.registry.index.models import Hint
 
 # Seconds after which the request that stored a hint has ended, or hangs; syncing beside it does no harm.
 _LEFT_AFTER = 20
@@ -50,14 +50,18 @@ def reserve(
     :param pushed_by: the user name that pushes.
     :param digest: what is pushed.
     """
-    with connection.prepared_cursor() as cursor:  # type: ignore[attr-defined]
+    with frequent_cursor() as cursor:
         cursor.execute(_RESERVE, [repository, reference, pushed_at, pushed_by, digest])
         return Reservation(*cursor.fetchone())
 
 
+_RELEASE = "DELETE FROM indexing_hint WHERE id = %s AND version = %s"
+
+
 def release(reservation: Reservation) -> None:
     """Delete a hint, unless it was updated by another push or event: that one syncs the tag, or deletes the hint."""
-    Hint.objects.filter(pk=reservation.hint, version=reservation.version).delete()
+    with frequent_cursor() as cursor:
+        cursor.execute(_RELEASE, [reservation.hint, reservation.version])
 
 
 _LEFT = """

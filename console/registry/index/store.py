@@ -11,6 +11,7 @@ from typing import Any
 
 from django.db import connection
 
+from console.database.statements import frequent_cursor
 from console.registry.connection import at_once
 from console.registry.index import parse
 from console.registry.index.parse import Reading
@@ -218,18 +219,13 @@ ON CONFLICT (image_id, digest) DO UPDATE SET
         ELSE excluded.created_at
     END
 """
-_STORED = """
-SELECT manifest.id, manifest.image_id, manifest.digest, manifest.subject, manifest.doomed
-FROM unnest(%s::bigint[], %s::text[]) AS asked (image, digest)
-JOIN images_manifest AS manifest ON manifest.image_id = asked.image AND manifest.digest = asked.digest
-"""
 
 
 def store_all(readings: Iterable[tuple[int, Reading]]) -> None:
     """Upsert manifests, given as pairs of an image's primary key and a reading, in batches."""
     # In a fixed order, against deadlocks: two images that share manifests may be synced at the same time.
     ordered = sorted(readings, key=lambda pair: (pair[1].digest, pair[0]))
-    with connection.cursor() as cursor:
+    with frequent_cursor() as cursor:
         for some in _pieces(ordered):
             _store(cursor, some)
     for image, group in itertools.groupby(sorted(ordered, key=_image_of), key=_image_of):
@@ -285,14 +281,3 @@ def _store(cursor: Any, readings: list[tuple[int, Reading]]) -> None:
 
 def _transposed(lines: Iterable[tuple[Any, ...]]) -> list[list[Any]]:
     return [list(column) for column in zip(*lines, strict=True)]
-
-
-def stored(pairs: Iterable[tuple[int, str]]) -> dict[tuple[int, str], Manifest]:
-    """The rows of these manifests, by image and digest, with only the columns needed to point a tag at them."""
-    images, digests = _columns(pairs)
-    with connection.cursor() as cursor:
-        cursor.execute(_STORED, [images, digests])
-        return {
-            (image, digest): Manifest(pk=pk, image_id=image, digest=digest, subject=subject, doomed=doomed)
-            for pk, image, digest, subject, doomed in cursor.fetchall()
-        }

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import datetime
 import enum
+from typing import NamedTuple
 
-from django.db import connection
 from django.utils import timezone
 
-from console.registry.index import audit_events, parse
-from console.repositories.models import Image, Manifest, Tag
+from console.database.statements import frequent_cursor
+from console.registry.index import parse
+from console.repositories.models import Image
 
 
 class Outcome(enum.Enum):
@@ -49,47 +50,86 @@ SELECT EXISTS (SELECT FROM chain WHERE digest = %s)
 """
 
 
-def subject_of(name: str, manifest: Manifest) -> str:
+def may_have_subject(name: str, stated: str) -> bool:
+    """Whether a tag's name, or its manifest, states a subject."""
+    return bool(parse.subject_of_tag(name) or stated)
+
+
+def subject_of(name: str, image: int, digest: str, stated: str) -> str:
     """The subject of a tag: by its name, else by its manifest.
 
     Empty in a cycle back to the tag's own manifest: tags that are subjects of each other would not be shown anywhere.
+
+    :param image: the primary key of the tag's image.
+    :param digest: of the tag's manifest.
+    :param stated: the manifest's subject.
     """
-    subject = parse.subject_of_tag(name) or manifest.subject
-    if not subject:
+    if not may_have_subject(name, stated):
         return ""
-    with connection.cursor() as cursor:
-        cursor.execute(_LEADS_TO, [subject, manifest.image_id, manifest.digest])
+    subject = parse.subject_of_tag(name) or stated
+    with frequent_cursor() as cursor:
+        cursor.execute(_LEADS_TO, [subject, image, digest])
         return "" if cursor.fetchone()[0] else subject
 
 
-def point_tag(name: str, manifest: Manifest, pushed_at: datetime.datetime | None, pushed_by: str) -> Outcome:
-    """Point the row of a tag at ``manifest`` (create or update); the caller holds the image's lock."""
-    subject = subject_of(name, manifest)
-    if manifest.doomed:
-        Manifest.objects.filter(pk=manifest.pk).update(doomed=False)
-    row = Tag.objects.filter(image=manifest.image_id, name=name).first()
-    if row is None:
-        moment = pushed_at or timezone.now()
-        Tag.objects.create(
-            image_id=manifest.image_id,
-            name=name,
-            manifest=manifest,
-            subject=subject,
-            pushed_at=moment,
-            pushed_by=pushed_by,
-        )
-        return Outcome.ADDED
-    moved = row.manifest_id != manifest.pk
-    before = (row.pushed_at, row.pushed_by, row.subject, row.missing_at)
-    if moved or (pushed_at is not None and pushed_at > row.pushed_at):
-        row.pushed_at, row.pushed_by = pushed_at or timezone.now(), pushed_by
+class Current(NamedTuple):
+    """A tag's row as it is now, and the manifest that it is to name; the image's row is locked.
+
+    The fields after ``is_doomed`` are of the tag's row, which there is if ``tag`` is not ``None``.
+
+    :param manifest: the manifest's primary key; ``None`` if it has no row.
+    :param subject: the manifest's subject.
+    :param is_doomed: whether the manifest is being deleted.
+    :param named: the primary key of the manifest that the tag names.
+    """
+
+    manifest: int | None
+    subject: str
+    is_doomed: bool
+    tag: int | None
+    named: int | None
+    pushed_at: datetime.datetime | None
+    pushed_by: str
+    tag_subject: str
+    is_deleting: bool
+    deleting_since: datetime.datetime | None
+    missing_at: datetime.datetime | None
+
+
+class Pointed(NamedTuple):
+    """The values of a tag's row after a sync.
+
+    :param outcome: ``ADDED``, ``MOVED`` or ``SAME``.
+    :param is_written: whether the row differs from what it was.
+    :param is_kept: whether its deletion is cancelled, because it was pushed after the request.
+    :param is_undeleted: whether state and problem are reset.
+    """
+
+    outcome: Outcome
+    is_written: bool
+    is_kept: bool
+    is_undeleted: bool
+    subject: str
+    pushed_at: datetime.datetime
+    pushed_by: str
+
+
+def point(current: Current, subject: str, pushed_at: datetime.datetime | None, pushed_by: str) -> Pointed:
+    """The values of the row of a tag that names ``current.manifest`` from now on.
+
+    :param subject: the tag's subject (``subject_of``).
+    """
+    if current.tag is None or current.pushed_at is None:
+        return Pointed(Outcome.ADDED, True, False, True, subject, pushed_at or timezone.now(), pushed_by)
+    moved = current.named != current.manifest
+    moment, by = current.pushed_at, current.pushed_by
+    if moved or (pushed_at is not None and pushed_at > moment):
+        moment, by = pushed_at or timezone.now(), pushed_by
     # The same image was pushed again after the deletion of the tag was requested: the later one wins.
-    repushed = bool(pushed_at and row.deleting_since and pushed_at > row.deleting_since)
-    if moved or repushed:
-        if row.state == Tag.State.DELETING:
-            audit_events.record_kept(row.image.repository, name, manifest.digest, pushed_by)
-        row.manifest, row.state, row.problem = manifest, Tag.State.ACTIVE, ""
-    row.subject, row.missing_at = subject, None
-    if moved or repushed or before != (row.pushed_at, row.pushed_by, row.subject, row.missing_at):
-        row.save()
-    return Outcome.MOVED if moved else Outcome.SAME
+    repushed = bool(pushed_at and current.deleting_since and pushed_at > current.deleting_since)
+    written = moved or repushed or current.missing_at is not None
+    written |= (moment, by, subject) != (current.pushed_at, current.pushed_by, current.tag_subject)
+    outcome = Outcome.MOVED if moved else Outcome.SAME
+    return Pointed(
+        outcome, written, (moved or repushed) and current.is_deleting, moved or repushed, subject, moment, by
+    )

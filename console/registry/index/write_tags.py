@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
-from django.db import connection, transaction
-from django.utils import timezone
+from django.db import connection
 
+from console.database.statements import frequent_cursor, pipelined_transaction
 from console.registry.index import audit_events, store, tag_rows
 from console.registry.index.parse import Reading
-from console.registry.index.tag_rows import Outcome
-from console.repositories.locks import lock_images
-from console.repositories.models import Image, Manifest
+from console.registry.index.tag_rows import Current, Outcome, Pointed
+from console.repositories.models import Manifest
 from console.repositories.tag_order import sort_key
 
 # Repository and tag.
@@ -114,57 +113,119 @@ def write(answers: Sequence[Answer], readings: Iterable[tuple[int, Reading]]) ->
 
     :param readings: manifests that are not in the index yet, each with the primary key of its image.
     """
-    with transaction.atomic():
+    with pipelined_transaction():
         return write_in_transaction(answers, readings)
 
 
-def write_in_transaction(answers: Sequence[Answer], readings: Iterable[tuple[int, Reading]]) -> Written:
-    """As ``write``, in the caller's transaction, which holds the locks of the images from then on."""
+def write_in_transaction(
+    answers: Sequence[Answer], readings: Iterable[tuple[int, Reading]], accounts: Mapping[str, str] | None = None
+) -> Written:
+    """As ``write``, in the caller's transaction, which holds the locks of the images from then on.
+
+    :param accounts: the Account IDs of the user names that pushed; ``None`` if they have to be read.
+    """
     written = Written()
     # Row locks, so that a deletion that starts meanwhile does not miss these tags.
-    active = lock_images({answer.image for answer in answers}, state=Image.State.ACTIVE)
+    active = _lock({answer.image for answer in answers})
     store.store_all([(image, reading) for image, reading in readings if image in active])
-    stored = store.stored({(answer.image, answer.digest) for answer in answers})
-    now = read_rows([answer.push for answer in answers])
-    added: list[_New] = []
+    now = _read_current(answers)
+    pointed: list[tuple[str, Current, Pointed, int]] = []
     moves: list[audit_events.TagMove] = []
-    for answer in answers:
-        key, push = key_of(answer.push), answer.push
-        manifest = stored.get((answer.image, answer.digest))
+    kept: list[audit_events.TagMove] = []
+    for at, answer in enumerate(answers):
+        key, push, current = key_of(answer.push), answer.push, now.get(at)
         if answer.image not in active:
             written.inactive.add(key)
-        elif manifest is None:
+        elif current is None or current.state.manifest is None:
             written.lost.add(key)
-        elif (row := now.get(key)) is not None and _version(answer.before) == _version(row):
-            outcome = Outcome.ADDED
-            if row.tag is not None or manifest.doomed:
-                outcome = tag_rows.point_tag(push.tag, manifest, push.pushed_at, push.pushed_by)
-            else:
-                added.append(_new(push, manifest))
-            if outcome is not Outcome.SAME:
-                is_push = push.pushed_at is not None
-                moves.append(audit_events.TagMove(*key, row.digest, manifest.digest, is_push, push.pushed_by))
-            written.outcomes[key] = outcome
-    _add(added)
-    audit_events.record_moves(moves)
+        elif _version(answer.before) == _version(current.row):
+            state = current.state
+            if tag_rows.may_have_subject(push.tag, state.subject):
+                # Whether it leads back to this tag depends on the others.
+                _write_rows(pointed)
+                pointed = []
+            subject = tag_rows.subject_of(push.tag, answer.image, answer.digest, state.subject)
+            row = tag_rows.point(state, subject, push.pushed_at, push.pushed_by)
+            pointed.append((push.tag, state, row, answer.image))
+            move = audit_events.TagMove(
+                *key, current.row.digest, answer.digest, push.pushed_at is not None, push.pushed_by
+            )
+            if row.outcome is not Outcome.SAME:
+                moves.append(move)
+            if row.is_kept:
+                kept.append(move)
+            written.outcomes[key] = row.outcome
+    _write_rows(pointed)
+    audit_events.record_moves(moves, kept, accounts)
     return written
 
 
-class _New(NamedTuple):
-    """A tag that has no row yet."""
-
-    image: int
-    manifest: int
-    name: str
-    sort_key: str
-    subject: str
-    pushed_at: datetime.datetime
-    pushed_by: str
+_LOCK = "SELECT id FROM images_image WHERE id = ANY (%s) AND state = 'active' ORDER BY id FOR UPDATE"
 
 
-def _new(push: Tagged, manifest: Manifest) -> _New:
-    subject, moment = tag_rows.subject_of(push.tag, manifest), push.pushed_at or timezone.now()
-    return _New(manifest.image_id, manifest.pk, push.tag, sort_key(push.tag), subject, moment, push.pushed_by)
+def _lock(images: Collection[int]) -> set[int]:
+    """Lock the rows of these images, in a fixed order against deadlocks; returns those that are not being deleted."""
+    with frequent_cursor() as cursor:
+        cursor.execute(_LOCK, [sorted(images)])
+        return {image for (image,) in cursor.fetchall()}
+
+
+class _Row(NamedTuple):
+    """The version of a tag's row, and all that its change depends on."""
+
+    row: TagRow
+    state: Current
+
+
+_CURRENT = """
+SELECT asked.at, image.id, tag.id, tag.manifest_id, tag.pushed_at, named.digest, namespace.available_at IS NOT NULL,
+    manifest.id, manifest.subject, manifest.doomed,
+    tag.pushed_by, tag.subject, tag.state = 'deleting', tag.deleting_since, tag.missing_at
+FROM unnest(%s::bigint[], %s::text[], %s::text[]) WITH ORDINALITY AS asked (image, name, digest, at)
+JOIN images_image AS image ON image.id = asked.image
+JOIN namespaces_namespace AS namespace ON namespace.id = image.namespace_id
+LEFT JOIN images_tag AS tag ON tag.image_id = image.id AND tag.name = asked.name
+LEFT JOIN images_manifest AS named ON named.id = tag.manifest_id
+LEFT JOIN images_manifest AS manifest ON manifest.image_id = image.id AND manifest.digest = asked.digest
+"""
+
+
+def _read_current(answers: Sequence[Answer]) -> dict[int, _Row]:
+    """The tags' rows and the manifests of the answers as they are now, by the answer's position."""
+    images = [answer.image for answer in answers]
+    with frequent_cursor() as cursor:
+        cursor.execute(
+            _CURRENT, [images, [answer.push.tag for answer in answers], [answer.digest for answer in answers]]
+        )
+        return {at - 1: _current(*row) for at, *row in cursor.fetchall()}
+
+
+def _current(
+    image: int,
+    tag: int | None,
+    named: int | None,
+    pushed_at: datetime.datetime | None,
+    digest: str | None,
+    in_transfer: bool,
+    *rest: Any,
+) -> _Row:
+    manifest, subject, is_doomed, *others = rest
+    return _Row(
+        TagRow(image, tag, named, pushed_at, digest, in_transfer),
+        Current(manifest, subject, is_doomed, tag, named, pushed_at, *others),
+    )
+
+
+def _write_rows(pointed: Sequence[tuple[str, Current, Pointed, int]]) -> None:
+    _spare([state for _name, state, _row, _image in pointed])
+    _add(pointed)
+    _change(pointed)
+
+
+def _spare(states: Iterable[Current]) -> None:
+    """Take the mark from manifests that were about to be deleted: a tag names them again."""
+    if doomed := {state.manifest for state in states if state.is_doomed and state.manifest is not None}:
+        Manifest.objects.filter(pk__in=doomed).update(doomed=False)
 
 
 _ADD = """
@@ -176,7 +237,37 @@ FROM unnest(%s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::text[], %s::
 """
 
 
-def _add(tags: Sequence[_New]) -> None:
-    if tags:
-        with connection.cursor() as cursor:
-            cursor.execute(_ADD, [list(column) for column in zip(*tags, strict=True)])
+def _add(pointed: Iterable[tuple[str, Current, Pointed, int]]) -> None:
+    rows = [
+        (image, state.manifest, name, sort_key(name), row.subject, row.pushed_at, row.pushed_by)
+        for name, state, row, image in pointed
+        if row.outcome is Outcome.ADDED
+    ]
+    _execute(_ADD, rows)
+
+
+_CHANGE = """
+UPDATE images_tag AS tag SET
+    manifest_id = new.manifest, subject = new.subject, pushed_at = new.pushed_at, pushed_by = new.pushed_by,
+    missing_at = NULL, state = CASE WHEN new.undeleted THEN 'active' ELSE tag.state END,
+    problem = CASE WHEN new.undeleted THEN '' ELSE tag.problem END
+FROM unnest(%s::bigint[], %s::bigint[], %s::text[], %s::timestamptz[], %s::text[], %s::bool[])
+    AS new (id, manifest, subject, pushed_at, pushed_by, undeleted)
+WHERE tag.id = new.id
+"""
+
+
+def _change(pointed: Iterable[tuple[str, Current, Pointed, int]]) -> None:
+    rows = [
+        (state.tag, state.manifest, row.subject, row.pushed_at, row.pushed_by, row.is_undeleted)
+        for _name, state, row, _image in pointed
+        if row.outcome is not Outcome.ADDED and row.is_written
+    ]
+    _execute(_CHANGE, rows)
+
+
+def _execute(statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Execute a statement for rows that are given as columns, if there are any."""
+    if rows:
+        with frequent_cursor() as cursor:
+            cursor.execute(statement, [list(column) for column in zip(*rows, strict=True)])
