@@ -212,7 +212,7 @@ class TestFairness:
         with fairness.turn_of(gate.username), fairness.turn_of(gate.username):
             for answer in (gate.put(app, "v1", content, OCI_MANIFEST), gate.delete(app, "v1")):
                 assert gate.error(answer, 429)[0] == "TOOMANYREQUESTS"
-                assert answer["Retry-After"] == "1"
+                assert answer["Retry-After"] == "3"
             assert not Hint.objects.exists() and not PushedDigest.objects.exists()
             with fairness.turn_of("somebody-else"):
                 pass
@@ -237,13 +237,30 @@ class TestFairness:
         for other in others:
             other.join()
 
+    def test_many_wait_as_long_as_others_end(self, monkeypatch):
+        """However long it takes all of them together."""
+        monkeypatch.setattr(fairness, "_PATIENCE", 30)
+        most, now, lock = [0], [0], threading.Lock()
+
+        def request():
+            with fairness.turn_of("ann"):
+                with lock:
+                    now[0] += 1
+                    most[0] = max(most[0], now[0])
+                with lock:
+                    now[0] -= 1
+
+        assert not all_at_once(*[request] * 20)
+        assert most[0] <= 2
+        assert not fairness._accounts
+
     def test_it_ends_with_an_exception(self):
         for _ in range(5):
             with pytest.raises(ZeroDivisionError), fairness.turn_of("ann"):
                 raise ZeroDivisionError
         with fairness.turn_of("ann"), fairness.turn_of("ann"), pytest.raises(ProtocolError), fairness.turn_of("ann"):
             pass
-        assert not fairness._in_progress
+        assert not fairness._accounts
 
 
 def test_statements_are_prepared_again_after_a_table_was_changed(gate, app):

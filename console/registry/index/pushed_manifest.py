@@ -201,7 +201,7 @@ def _finish(push: PushedManifest, image: Image, reservation: Reservation) -> boo
 def spare(repository: str, digest: str, pushed_at: datetime.datetime) -> None:
     """Take the mark from a manifest that is about to be deleted with its last tag: it is pushed again, by its digest.
 
-    Of the push and the deletion the later one wins, as for tags (``tag_rows.point_tag``).
+    Of the push and the deletion the later one wins, as for tags (``tag_rows.point``).
     """
     earlier = Q(doomed_at=None) | Q(doomed_at__lt=pushed_at)
     Manifest.objects.filter(earlier, image__full_name=repository, digest=digest, doomed=True).update(doomed=False)

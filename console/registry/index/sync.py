@@ -283,7 +283,7 @@ class TagSync:
             return Outcome.SAME  # deleted, and not in the index
         if row is not None and pushed_at is not None:
             # If the manifest is being deleted, the later of push and deletion wins, as for tags
-            # (``tag_rows.point_tag``). If the time of the deletion is not known, the push wins.
+            # (``tag_rows.point``). If the time of the deletion is not known, the push wins.
             earlier = Q(doomed_at=None) | Q(doomed_at__lt=pushed_at)
             Manifest.objects.filter(earlier, pk=row.pk, doomed=True).update(doomed=False)
         if row is not None:
