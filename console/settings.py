@@ -18,6 +18,8 @@ DEBUG = False
 CONSOLE_URL = ENVIRONMENT.console_url
 # Whether the edge serves everything with TLS, at the address in CONSOLE_URL.
 SITE = ENVIRONMENT.site is not None
+# The file with the certificate of the installation's own authority, which clients must trust; None without one.
+AUTHORITY_CERTIFICATE = ENVIRONMENT.authority_certificate
 _console = urlsplit(CONSOLE_URL)
 _https = _console.scheme == "https"
 # Registry clients call the gate by the registry's address.
@@ -240,6 +242,8 @@ DEFAULT_FROM_EMAIL = ENVIRONMENT.email_from
 # The registry and its tokens.
 REGISTRY_URL = ENVIRONMENT.registry_url
 REGISTRY_IS_OURS = ENVIRONMENT.registry_is_ours
+# Whether clients reach the registry through the edge, and so the gate (docs/registry.md says what else depends on it).
+REGISTRY_HAS_GATE = ENVIRONMENT.registry_has_gate
 # The same registry for the console's own calls: a process that sends no notifications, if there is one.
 CONSOLE_REGISTRY_URL = ENVIRONMENT.console_registry_url
 CONSOLE_REGISTRY_SERVICE = ENVIRONMENT.console_registry_service

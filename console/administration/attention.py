@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from allauth.mfa.models import Authenticator
 from django.conf import settings
 from django.db.models import Exists, OuterRef, Sum
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -41,6 +42,7 @@ def sentences(overview: Overview) -> list[Attention]:
         *_worker(overview),
         *_problems(overview),
         *_failed_jobs(overview),
+        *_gate(),
         *_docker_hub(overview),
         *_index_checks(overview),
         *_rejected_events(overview),
@@ -69,6 +71,15 @@ def _failed_jobs(overview: Overview) -> Iterator[Attention]:
         )
         link = f"{overview.links['procrastinate.procrastinatejob']}?status=failed"
         yield Attention(text % {"number": failed.text}, link, bad=True)
+
+
+def _gate() -> Iterator[Attention]:
+    if not settings.REGISTRY_HAS_GATE:
+        text = _(
+            "Clients reach the registry without the edge, so tag quotas are not exact, new pushes show late, and "
+            "tags cannot be deleted by clients. See what else does not hold."
+        )
+        yield Attention(text, f"{reverse('help-administration', args=['registry'])}#with-or-without-the-edge")
 
 
 def _docker_hub(overview: Overview) -> Iterator[Attention]:

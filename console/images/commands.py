@@ -100,11 +100,14 @@ class Reference:
 def this_registry() -> Registry:
     """The registry of this installation, as clients reach it."""
     address, url = settings.REGISTRY_ADDRESS, urlsplit(settings.REGISTRY_URL)
+    if settings.SITE and settings.REGISTRY_HAS_GATE:
+        return Registry(address)
     host = urlsplit(f"//{address}").hostname or ""
     local = host in {"localhost", "::1"} or host.startswith("127.")
-    # If the address differs, there is a reverse proxy with TLS in front of it, or our own edge.
-    plain_http = url.scheme == "http" and not settings.SITE and (local or url.netloc == address)
-    return Registry(address, plain_http)
+    # The edge's own port has no TLS, whatever the registry behind it has.
+    is_plain = url.scheme == "http" or (settings.REGISTRY_HAS_GATE and not settings.REGISTRY_IS_OURS)
+    # If the address differs, there is a reverse proxy with TLS in front of it.
+    return Registry(address, is_plain and (local or url.netloc == address))
 
 
 def content_of(

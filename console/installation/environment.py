@@ -25,6 +25,9 @@ DOCKER_HUB = "https://registry-1.docker.io"
 # Folder of the registry's address where the site has the cache of Docker Hub's images. No namespace can have this name.
 DOCKERHUB_FOLDER = "dockerhub"
 
+# The edge rotates its access log at a megabyte or more.
+_SMALLEST_ACCESS_LOG_MB = 5
+
 # A Unix socket's path may have 107 bytes. PostgreSQL adds "/.s.PGSQL.5432.lock" to its folder.
 _LONGEST_SOCKET = 107
 _LONGEST_SOCKET_DIR = _LONGEST_SOCKET - len("/.s.PGSQL.5432.lock")
@@ -60,6 +63,8 @@ class Environment:
     site: Site | None
     token_realm: str
     registry_port: int
+    # Whether the edge serves the registry at that port.
+    registry_port_is_open: bool
     registry_url: str
     registry_is_ours: bool
     console_registry_url: str
@@ -87,8 +92,9 @@ class Environment:
     changes_per_minute: int
     audit_summary_seconds: float
     statement_timeout: bool
-    # Total size of the log files in DATA_DIR/log, in megabytes; 0 for none.
+    # Total size of the log files in DATA_DIR/log, and of the edge's access log there, in megabytes; 0 for none.
     log_files_mb: int
+    access_log_mb: int
     local_accounts: bool
     require_second_factor: bool
     oidc_issuer: str
@@ -114,6 +120,22 @@ class Environment:
         return f"http://[{host}]:{self.console_port}" if ":" in host else f"http://{host}:{self.console_port}"
 
     @property
+    def registry_has_gate(self) -> bool:
+        """Whether clients at ``registry_address`` come through the edge, and so to the gate.
+
+        They do not where the address is that of a registry of the operator's own, or the edge serves none.
+        """
+        served = self.site is not None or self.registry_port_is_open
+        return self.registry_is_ours or (served and not _names_host_of(self.registry_address, self.registry_url))
+
+    @property
+    def authority_certificate(self) -> Path | None:
+        """The file with the certificate of the installation's own authority (``TLS=internal``)."""
+        if self.site is None or self.site.tls != sites.INTERNAL:
+            return None
+        return self.data_dir / "edge" / "pki" / "authorities" / "local" / "root.crt"
+
+    @property
     def console_registry_service(self) -> str:
         """The service name (audience of tokens) of the registry process that the console itself calls.
 
@@ -134,8 +156,9 @@ class Environment:
 
     @property
     def dockerhub_folder(self) -> str:
-        """The folder that the cache is at the registry's address; empty where it has an address of its own."""
-        return DOCKERHUB_FOLDER if self.dockerhub_address == f"{self.registry_address}/{DOCKERHUB_FOLDER}" else ""
+        """The folder that the cache is at the registry's or the site's address; empty where it has its own address."""
+        places = {self.registry_address, self.site.netloc if self.site else ""}
+        return DOCKERHUB_FOLDER if self.dockerhub_address in {f"{one}/{DOCKERHUB_FOLDER}" for one in places} else ""
 
     @property
     def inner_registry_file(self) -> Path:
@@ -200,6 +223,14 @@ def _written(file: Path, otherwise: str) -> str:
         return otherwise
 
 
+def _names_host_of(address: str, url: str) -> bool:
+    """Whether a registry's address (host and port, as in an image reference) is that of the service at ``url``."""
+    parts = urlsplit(url)
+    usual = sites.HTTPS_PORT if parts.scheme == "https" else sites.HTTP_PORT
+    named = urlsplit(f"{parts.scheme}://{address}")
+    return (named.hostname, named.port or usual) == (parts.hostname, parts.port or usual)
+
+
 def _token_realm(console_url: str, given: bool, port: int) -> str:
     """The URL of the token endpoint: the realm of the registries.
 
@@ -238,16 +269,22 @@ def _read(variables: Variables) -> Environment:
     registry_port = variables.port("REGISTRY_PORT", 5000)
     registry_url = variables.url("REGISTRY_URL", f"http://127.0.0.1:{registry_port}")
     registry_is_ours = not variables.text("REGISTRY_URL")
+    port_is_open = registry_is_ours or _has_own_port(variables, registry_url, registry_port)
     inner_registry_url = _written(inner_registry_file(data_dir), registry_url)
     service = variables.text("REGISTRY_SERVICE", "my-images-registry")
     dockerhub = variables.switch("DOCKERHUB", True)
     dockerhub_port = variables.port("DOCKERHUB_PORT", 5001)
-    address = variables.text("REGISTRY_ADDRESS", site.netloc if site else urlsplit(registry_url).netloc)
-    hub_address = f"{address}/{DOCKERHUB_FOLDER}" if site else f"127.0.0.1:{dockerhub_port}"
+    own_address = f"127.0.0.1:{registry_port}" if port_is_open else urlsplit(registry_url).netloc
+    address = variables.text("REGISTRY_ADDRESS", site.netloc if site else own_address)
+    folder_at = address
+    if site and not registry_is_ours and _names_host_of(address, registry_url):
+        folder_at = site.netloc
+    hub_address = f"{folder_at}/{DOCKERHUB_FOLDER}" if site else f"127.0.0.1:{dockerhub_port}"
     # The cache always runs on this machine.
     dockerhub_url = f"http://127.0.0.1:{dockerhub_port}"
-    # An https address without a site implies somebody else's proxy, by default on this machine.
-    proxies = "127.0.0.1,::1" if console.scheme == "https" and not site else ""
+    # An https address without a certificate of ours implies somebody else's proxy, by default on this machine.
+    proxied = console.scheme == "https" and (site is None or site.tls == sites.PROXY)
+    proxies = "127.0.0.1,::1" if proxied else ""
     return Environment(
         data_dir=data_dir,
         database_url=variables.database("DATABASE_URL", embedded),
@@ -271,6 +308,7 @@ def _read(variables: Variables) -> Environment:
         site=site,
         token_realm=_token_realm(console_url, bool(site or variables.text("CONSOLE_URL")), console_port),
         registry_port=registry_port,
+        registry_port_is_open=port_is_open,
         registry_url=registry_url,
         registry_is_ours=registry_is_ours,
         console_registry_url=inner_registry_url if registry_is_ours else registry_url,
@@ -296,6 +334,7 @@ def _read(variables: Variables) -> Environment:
         foreign_layer_urls=variables.prefixes("FOREIGN_LAYER_URLS"),
         changes_per_minute=variables.count("CHANGES_PER_MINUTE", 120),
         log_files_mb=variables.count("LOG_FILES_MB", 100),
+        access_log_mb=variables.count("ACCESS_LOG_MB", 100),
         audit_summary_seconds=variables.seconds("AUDIT_SUMMARY_SECONDS", 300, zero=True),
         statement_timeout=variables.switch("STATEMENT_TIMEOUT", True),
         local_accounts=variables.switch("LOCAL_ACCOUNTS", True),
@@ -307,12 +346,21 @@ def _read(variables: Variables) -> Environment:
     )
 
 
+def _has_own_port(variables: Variables, registry_url: str, port: int) -> bool:
+    """Whether the edge opens a port before a registry of the operator's own: if there is one, and it is another."""
+    parts = urlsplit(registry_url)
+    is_the_registrys = parts.port == port and parts.hostname in {"127.0.0.1", "localhost"}
+    return bool(variables.text("REGISTRY_PORT")) and not is_the_registrys
+
+
 def _contradictions(found: Environment) -> Iterator[str]:
     """An error message for each set of values that contradict each other."""
     if found.dockerhub and found.dockerhub_port == found.console_port:
         yield _same_port("CONSOLE_PORT", found.dockerhub_port)
-    if found.dockerhub and found.registry_is_ours and found.dockerhub_port == found.registry_port:
+    if found.dockerhub and found.registry_port_is_open and found.dockerhub_port == found.registry_port:
         yield _same_port("REGISTRY_PORT", found.dockerhub_port)
+    if 0 < found.access_log_mb < _SMALLEST_ACCESS_LOG_MB:
+        yield f"ACCESS_LOG_MB is {found.access_log_mb}; it must be 0, or {_SMALLEST_ACCESS_LOG_MB} or more."
     single_sign_on = {
         "OIDC_ISSUER": found.oidc_issuer,
         "OIDC_CLIENT_ID": found.oidc_client_id,

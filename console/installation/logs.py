@@ -15,8 +15,10 @@ _LOST = re.compile(
 _SECONDS = 10
 # Longest record with its traceback, in characters. The middle is cut: beginning and end say most.
 LONGEST_RECORD = 16 << 10
-# Paths of links in e-mails and of sign-in links: the rest of the path is a secret that gives access to the account.
-_SECRET_PATH = re.compile(r"(/sign-in/link/|/account/reset/[^/\s]+/|/account/email/(?!-/))(?!set-password/)[^/\s]+")
+# Paths of links in e-mails and of sign-in links: what comes next in the path is a secret that gives access to the
+# account. In the syntax that Python's and Go's regular expressions share.
+SECRET_PATHS = ("/sign-in/link/", r"/account/reset/[^/\s]+/", "/account/email/")
+_SECRET_PATH = re.compile(rf"({'|'.join(SECRET_PATHS)})(?!-/|set-password/)[^/\s]+")
 
 
 class WithoutSecrets(logging.Formatter):

@@ -12,8 +12,8 @@ from console.installation.variables import Variables
 
 # Let's Encrypt, with the address in its documentation.
 ACME_DIRECTORY = "https://acme-v02.api.letsencrypt.org/directory"
-HTTPS_PORT, HTTP_PORT = 443, 80
-ACME, FILES, INTERNAL = "acme", "files", "internal"
+HTTPS_PORT, HTTP_PORT, PROXIED_PORT = 443, 80, 8080
+ACME, FILES, INTERNAL, PROXY = "acme", "files", "internal", "proxy"
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,9 @@ class Site:
 
     :ivar address: as in ``SITE``, without a trailing slash.
     :ivar tls: where the certificate is from: ``ACME``, ``FILES`` (``certificate`` and ``key``) or ``INTERNAL`` (an
-        authority of this installation's own).
-    :ivar http_port: the port where plain HTTP is redirected to ``address``; 0 for none.
+        authority of this installation's own); or ``PROXY``: somebody else's proxy in front has it.
+    :ivar http_port: the port where plain HTTP is redirected to ``address``; 0 for none. With ``PROXY``, the port that
+        the proxy passes requests on to.
     """
 
     address: str
@@ -47,12 +48,13 @@ def read(variables: Variables) -> Site | None:
     """The site, ``None`` without ``SITE``. Problems are added to ``variables``."""
     address = variables.origin("SITE")
     certificate, key = variables.file("TLS_CERTIFICATE"), variables.file("TLS_KEY")
-    tls = variables.choice("TLS", FILES if certificate or key else ACME, (ACME, FILES, INTERNAL))
+    tls = variables.choice("TLS", FILES if certificate or key else ACME, (ACME, FILES, INTERNAL, PROXY))
     email, directory = variables.text("ACME_EMAIL"), variables.url("ACME_DIRECTORY", ACME_DIRECTORY)
     parts = urlsplit(address)
     port = parts.port or HTTPS_PORT
     # With another port, somebody else may have the usual one for plain HTTP.
-    http_port = variables.port("HTTP_PORT", HTTP_PORT if port == HTTPS_PORT else 0)
+    usual = PROXIED_PORT if tls == PROXY else HTTP_PORT if port == HTTPS_PORT else 0
+    http_port = variables.port("HTTP_PORT", usual, none=True)
     if not address:
         return None
     found = Site(address, parts.hostname or "", port, tls, certificate, key, email, directory, http_port)
@@ -70,7 +72,9 @@ def _contradictions(site: Site, variables: Variables) -> Iterator[str]:
             f"No certificate can be had by ACME for {site.host!r}; "
             "set TLS=internal, or TLS_CERTIFICATE and TLS_KEY, or use the name of a host."
         )
-    if site.port == site.http_port:
+    if site.tls == PROXY and not site.http_port:
+        yield "TLS=proxy needs HTTP_PORT, the port that the proxy passes requests on to."
+    if site.port == site.http_port and site.tls != PROXY:
         yield f"SITE and HTTP_PORT have the same port, {site.port}; set HTTP_PORT to another."
     given = variables.text("CONSOLE_URL").rstrip("/")
     if given and given != site.address:

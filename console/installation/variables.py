@@ -67,9 +67,13 @@ class Variables:
             self.problems.append(f"{name}_FILE is {file!r}, which is empty.")
         return found
 
-    def port(self, name: str, default: int) -> int:
-        """The number of a TCP port."""
-        return self._number(name, default, lambda port: 1 <= port <= 65535, "a port number from 1 to 65535")
+    def port(self, name: str, default: int, *, none: bool = False) -> int:
+        """The number of a TCP port.
+
+        :param none: whether it may be 0, for no port.
+        """
+        least = 0 if none else 1
+        return self._number(name, default, lambda port: least <= port <= 65535, f"a port number from {least} to 65535")
 
     def count(self, name: str, default: int) -> int:
         """A whole number, zero or more."""

@@ -102,6 +102,8 @@ def _run(environment: Environment) -> int:
         say("")
         say(f"My Images is ready at {environment.console_url}")
         say(f"Registry address: {environment.registry_address}")
+        if environment.authority_certificate:
+            say(f"How clients trust the certificate: {environment.console_url}/help/certificate/")
         if environment.dockerhub_inner_file.exists():
             say(f"Docker Hub's official images: {environment.dockerhub_address}/library")
         elif environment.dockerhub:
@@ -218,6 +220,8 @@ def _registries(environment: Environment, keys: Keys, *, killed: bool) -> tuple[
         path = registry.write_config(folder / "external.yml", registry.external_snippet(environment, keys))
         say(f"The registry at {environment.registry_url} needs the settings in {path}.")
         say(f"They are explained in {BASE_DIR / 'docs' / 'registry.md'}")
+        if not environment.registry_has_gate:
+            say(f"Clients call it at {environment.registry_address}, without the edge. Some promises do not hold then.")
         return [], None
     inner_port, socket = ports.free(), sockets.registry(environment)
     outer = registry.on_socket(registry.configuration(environment, keys), socket)

@@ -13,9 +13,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from console.installation import site as sites
 from console.installation.environment import Environment
 from console.installation.files import replace_file
-from console.local import health, ports, registry, sockets
+from console.local import edge_proxied, health, ports, registry, sockets
 from console.local.children import Child
 from console.local.log import say
 from console.local.problems import Problem
@@ -71,12 +72,17 @@ def check_ports(environment: Environment) -> None:
     """
     for host in console_hosts(environment):
         ports.check(host, environment.console_port, "CONSOLE_PORT", "the console")
-    if environment.registry_is_ours:
+    if environment.registry_port_is_open:
         ports.check("127.0.0.1", environment.registry_port, "REGISTRY_PORT", "the registry")
-    if environment.site is not None:
-        ports.check("", environment.site.port, "SITE", "the site")
-        if environment.site.http_port:
-            ports.check("", environment.site.http_port, "HTTP_PORT", "the redirect to the site")
+    if environment.site is None:
+        return
+    if environment.site.tls == sites.PROXY:
+        host = edge_proxied.host(environment)
+        ports.check(host, environment.site.http_port, "HTTP_PORT", "the site behind the proxy")
+        return
+    ports.check("", environment.site.port, "SITE", "the site")
+    if environment.site.http_port:
+        ports.check("", environment.site.http_port, "HTTP_PORT", "the redirect to the site")
 
 
 class Edge:

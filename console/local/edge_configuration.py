@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from console.installation import site as sites
 from console.installation.environment import Environment
 from console.installation.site import Site
-from console.local import edge_errors, edge_registry, edge_static, sockets
+from console.local import edge_errors, edge_log, edge_proxied, edge_registry, edge_static, sockets
 
 # Bytes. Of a request's head; of its first line (a hundred scopes with the longest names are 29,000); of a form, which
 # the application limits to 2 MiB itself, in its own words; of a manifest, likewise; and of a response that is taken
@@ -79,36 +79,20 @@ def configuration(environment: Environment, hosts: Sequence[str], *, dockerhub: 
     if dockerhub and environment.dockerhub_folder:
         registry.insert(0, _folder(environment))
     servers = {"console": _server(environment, [_listen(host, environment.console_port) for host in hosts], console)}
-    if environment.registry_is_ours:
+    if environment.registry_port_is_open:
         servers["registry"] = _server(environment, [_listen("127.0.0.1", environment.registry_port)], registry)
     if dockerhub:
         port = environment.dockerhub_port
         servers["dockerhub"] = _server(environment, [_listen("127.0.0.1", port)], _dockerhub(environment))
     whole: dict[str, Any] = {
         "admin": {"listen": f"unix/{sockets.edge(environment)}|0600", "config": {"persist": False}},
-        "logging": _LOGGING,
+        "logging": edge_log.logs(environment.data_dir / "log", environment.access_log_mb),
         "storage": {"module": "file_system", "root": str(environment.data_dir / "edge")},
         "apps": {"http": {"grace_period": _duration(RELOAD_SECONDS), "servers": servers}},
     }
     if environment.site is not None:
         _add_site(whole, environment, environment.site, console, registry, dockerhub=dockerhub)
     return whole
-
-
-# Only errors, and nothing that a request says: it may be a secret.
-_LOGGING = {
-    "logs": {
-        "default": {
-            "level": "ERROR",
-            "writer": {"output": "stderr"},
-            "encoder": {
-                "format": "filter",
-                "wrap": {"format": "console", "time_key": "", "level_key": "", "stacktrace_key": ""},
-                "fields": {"request": {"filter": "delete"}, "err_trace": {"filter": "delete"}},
-            },
-        }
-    }
-}
 
 
 def _duration(seconds: float) -> int:
@@ -136,6 +120,8 @@ def _server(environment: Environment, listen: Sequence[str], routes: Sequence[Ma
         "routes": [_TOO_LONG, *routes],
         "errors": {"routes": edge_errors.ROUTES},
     }
+    if environment.access_log_mb:
+        server["logs"] = {}
     if environment.trusted_proxies:
         server["trusted_proxies"] = {"source": "static", "ranges": list(environment.trusted_proxies)}
         server["trusted_proxies_strict"] = 1
@@ -246,12 +232,14 @@ def _console(environment: Environment) -> list[dict[str, Any]]:
 
 def _registry(environment: Environment) -> list[dict[str, Any]]:
     """The routes of the registry."""
-    address = Address.at(sockets.registry(environment))
+    proxy = _proxy([Address.at(sockets.registry(environment))])
     if not environment.registry_is_ours:
-        address = Address.of(environment.registry_url)
-    straight = [_stall(REGISTRY_STALL_SECONDS), _proxy([address])]
+        proxy = _proxy([Address.of(environment.registry_url)])
+        # A proxy in front of it may have several hosts. The client's is in X-Forwarded-Host, which the registry's
+        # addresses of uploads follow.
+        proxy["headers"]["request"]["set"] = {"Host": [urlsplit(environment.registry_url).netloc.rpartition("@")[2]]}
     gate = _to_console(environment, LONGEST_MANIFEST)
-    return edge_registry.routes(straight, gate, partial(_ask_console, environment))
+    return edge_registry.routes([_stall(REGISTRY_STALL_SECONDS), proxy], gate, partial(_ask_console, environment))
 
 
 def _folder(environment: Environment) -> dict[str, Any]:
@@ -282,7 +270,6 @@ def _add_site(
     dockerhub: bool,
 ) -> None:
     """Everything at one address with TLS; plain HTTP is redirected to it."""
-    names = sorted({site.host, *_own_names(environment, site)})
     policy = "max-age=31536000"
     routes = [
         # Also for what the registry answers. Deferred, because Django's answers have it as well.
@@ -293,31 +280,38 @@ def _add_site(
         },
         *_site_routes(environment, site, console, registry, dockerhub=dockerhub),
     ]
+    redirect = {
+        "handler": "static_response",
+        "status_code": "308",
+        "headers": {"Location": [f"{site.address}{{http.request.uri}}"], "Connection": ["close"]},
+    }
+    app = whole["apps"]["http"]
+    if site.tls == sites.PROXY:
+        listen = _listen(edge_proxied.host(environment), site.http_port)
+        routes[1:1] = edge_proxied.routes(environment, redirect)
+        app["servers"]["site"] = _server(environment, [listen], routes)
+        return
     server = _server(environment, [f":{site.port}"], routes)
     server |= {
         "protocols": ["h1", "h2"],
         # Clients that connect to an IP address name no host.
         "tls_connection_policies": [{"default_sni": site.host, "fallback_sni": site.host}],
     }
-    app = whole["apps"]["http"]
     app["servers"]["site"] = server
     app["https_port"] = site.port
     if site.http_port:
         app["http_port"] = site.http_port
-        redirect = {
-            "handler": "static_response",
-            "status_code": "308",
-            "headers": {"Location": [f"{site.address}{{http.request.uri}}"], "Connection": ["close"]},
-        }
         app["servers"]["redirect"] = _server(
             environment, [f":{site.http_port}"], [{"handle": [redirect], "terminal": True}]
         )
-    whole["apps"] |= _certificates(site, names)
+    whole["apps"] |= _certificates(site, sorted({site.host, *_own_names(environment, site)}))
 
 
 def _own_names(environment: Environment, site: Site) -> dict[str, str]:
     """Further host names of the site, with what they are for: the registry's and the cache's, where they have one."""
-    names = {"dockerhub": environment.dockerhub_address, "registry": environment.registry_address}
+    names = {"dockerhub": environment.dockerhub_address}
+    if environment.registry_has_gate:
+        names["registry"] = environment.registry_address
     found = {}
     for what, address in names.items():
         parts = urlsplit(f"https://{address}")
@@ -364,5 +358,6 @@ def _certificates(site: Site, names: Sequence[str]) -> dict[str, Any]:
         "automation": {"policies": [{"subjects": list(names), "issuers": [issuer]}]},
         "disable_ocsp_stapling": True,
     }
-    # Only this product trusts the authority: it is not added to the machine's.
-    return {"tls": tls, "pki": {"certificate_authorities": {"local": {"install_trust": False}}}}
+    # Who trusts the authority decides that: it is not added to the machine's.
+    authority = {"name": f"My Images at {site.host}", "install_trust": False}
+    return {"tls": tls, "pki": {"certificate_authorities": {"local": authority}}}

@@ -10,12 +10,15 @@ from console.web import protocol_errors
 # Status, error code of the registry's protocol, and sentence, by what the error's status and message begin with.
 # Everything else means that a service is not there.
 _MALFORMED = (400, "UNSUPPORTED", "The body of the request cannot be read: its chunks are malformed.")
+STRANGER, NO_PROTO = 403, 421  # behind a proxy (``console.local.edge_proxied``)
 _PROBLEMS = (
     (400, "UNSUPPORTED", "The request cannot be read: it is not valid HTTP/1.1."),
+    (STRANGER, "DENIED", "This port is for the proxy in front of My Images: TRUSTED_PROXIES must have its address."),
     (404, "UNSUPPORTED", "There is nothing at this address."),
     (413, "UNSUPPORTED", "The request is too large."),
     (414, "UNSUPPORTED", "The address of the request is too long. Ask for less at once."),
     (417, "UNSUPPORTED", "The only expectation that can be met is 100-continue."),
+    (NO_PROTO, "UNSUPPORTED", "The proxy in front of My Images must set X-Forwarded-Proto, and does not."),
     (431, "UNSUPPORTED", "The header of the request is too long."),
     (500, "UNKNOWN", "My Images has failed to answer. Its log says why."),
     (501, "UNSUPPORTED", "The only transfer coding that can be read is chunked."),

@@ -123,6 +123,15 @@ class TestStorage:
         assert "Nothing is stored yet." in text_of(client.get("/admin/"))
 
 
+class TestGate:
+    def test_a_registry_that_clients_reach_without_it(self, client, boss, settings):
+        assert not [text for text in sentences(client) if "edge" in text]
+        settings.REGISTRY_HAS_GATE = False
+        (found,) = [one for one in front(client).attention if "without the edge" in one.text]
+        address, _hash, anchor = found.link.partition("#")
+        assert f'id="{anchor}"' in client.get(address).content.decode()
+
+
 class TestJobs:
     def test_each_number(self, client, boss):
         worker()
