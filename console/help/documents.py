@@ -18,6 +18,8 @@ from django.utils.translation import gettext_lazy as _
 
 from console.web.markdown import Section, render_document
 
+# The document about the certificate of the installation's own authority, for everybody, signed in or not.
+CERTIFICATE = "certificate"
 # Files below ``docs/`` in the order in which they are listed, each with its summary. A page's name is its file's.
 _FOR_USERS = {
     "help/getting-started.md": _("From a new account to the first image that you push and pull."),
@@ -26,9 +28,11 @@ _FOR_USERS = {
     "help/access-tokens-and-ci.md": _("Let a build server or another program push and pull without your password."),
     "help/copying-and-importing.md": _("Copy tags between your images, or bring images in from other registries."),
     "help/official-images.md": _("Pull Docker Hub’s official images through the cache, or copy them."),
+    "help/certificate.md": _("Make Docker, other clients and browsers trust this installation’s certificate."),
     "help/troubleshooting.md": _("What to do when a command fails."),
 }
 _FOR_ADMINISTRATORS = {
+    "team.md": _("Give everything one https address, with a certificate from Let’s Encrypt, of your own, or internal."),
     "operations.md": _("Accounts, backups, upgrades, storage, keys, the log, and a proxy for other machines."),
     "configuration.md": _("All environment variables."),
     "registry.md": _("Use My Images with a registry that you run yourself."),
@@ -65,11 +69,14 @@ class HelpPage:
 
 
 def help_pages(*, administration: bool) -> tuple[HelpPage, ...]:
-    """The documents in their order.
+    """The documents in their order. The one about the authority is there where the installation has one of its own.
 
     :param administration: those for administrators, or those for users.
     """
-    return _load(administration, get_language(), get_script_prefix())
+    pages = _load(administration, get_language(), get_script_prefix())
+    if settings.AUTHORITY_CERTIFICATE is None:
+        return tuple([page for page in pages if page.name != CERTIFICATE])
+    return pages
 
 
 @functools.lru_cache(maxsize=8)

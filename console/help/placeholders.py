@@ -10,12 +10,13 @@ from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 
 from console.accounts.models import Account
+from console.help.authority import Authority, load_authority
 from console.images.commands import this_registry
 from console.namespaces.models import Namespace
 
 NAMES = (
     "registry", "hub", "hub_host", "console", "username", "namespace", "tls_verify", "src_tls_verify",
-    "dest_tls_verify", "plain_http",
+    "dest_tls_verify", "plain_http", "checksum", "fingerprint",
 )  # fmt: skip
 _PLACEHOLDER = re.compile(r"\{\{ (" + "|".join(NAMES) + r") \}\}")
 
@@ -28,17 +29,26 @@ def values_for(account: Account) -> dict[str, str]:
     registry, credential = this_registry(), account.registry_credential
     namespace = Namespace.objects.visible_to(account).order_by("name").first()
     return {
-        "registry": registry.address,
+        **public_values(load_authority()),
         "hub": settings.DOCKERHUB_ADDRESS,
         # Without the folder that the cache may be at the registry's address.
         "hub_host": settings.DOCKERHUB_ADDRESS.partition("/")[0],
-        "console": settings.CONSOLE_URL,
         "username": credential.username if credential else "[UserName]",
         "namespace": namespace.name if namespace else "[namespace]",
         "tls_verify": registry.option("--tls-verify=false"),
         "src_tls_verify": registry.option("--src-tls-verify=false"),
         "dest_tls_verify": registry.option("--dest-tls-verify=false"),
         "plain_http": registry.option("--plain-http"),
+    }
+
+
+def public_values(authority: Authority | None) -> dict[str, str]:
+    """What stands for the placeholders that do not depend on the reader."""
+    return {
+        "registry": settings.REGISTRY_ADDRESS,
+        "console": settings.CONSOLE_URL,
+        "checksum": authority.checksum if authority else "",
+        "fingerprint": authority.fingerprint if authority else "",
     }
 
 

@@ -9,8 +9,9 @@ from django.views.decorators.http import require_GET
 from django_htmx.http import trigger_client_event
 
 from console.accounts.requests import Request
-from console.help.documents import HelpPage, help_pages
-from console.help.placeholders import fill_html, values_for
+from console.help.authority import load_authority
+from console.help.documents import CERTIFICATE, HelpPage, help_pages
+from console.help.placeholders import fill_html, public_values, values_for
 from console.help.search import MOST_RESULTS, search
 from console.web.rendering import page, search_text, signed_in
 
@@ -58,6 +59,30 @@ def administration_page(request: Request, name: str) -> HttpResponse:
     pages = _for_administrators(request)
     shown = _find(pages, name)
     return _document(request, pages, shown, shown.html)
+
+
+@require_GET
+def certificate(request: Request) -> HttpResponse:
+    """How clients come to trust the installation's own authority: for everybody, before they can sign in."""
+    authority = load_authority()
+    if authority is None:
+        raise Http404
+    pages = help_pages(administration=False)
+    shown = _find(pages, CERTIFICATE)
+    text = fill_html(shown.html, public_values(authority))
+    if request.user.is_authenticated:
+        return _document(request, pages, shown, text)
+    return page(request, "help/public.html", {"shown": shown, "html": text})
+
+
+@require_GET
+def certificate_file(request: Request) -> HttpResponse:
+    """The certificate itself. It has no secret."""
+    authority = load_authority()
+    if authority is None:
+        raise Http404
+    headers = {"Content-Disposition": 'attachment; filename="my-images-ca.crt"'}
+    return HttpResponse(authority.pem, content_type="application/x-x509-ca-cert", headers=headers)
 
 
 def _for_administrators(request: Request) -> tuple[HelpPage, ...]:

@@ -328,6 +328,9 @@ CONSOLE = [
     # --- help: everybody's, and the administrators' own documents ---
     Row("help/", GET=signed_in("200")),
     Row("help/<slug:name>/", GET=signed_in("200"), words={"slug:name": "getting-started"}),
+    # Everybody's, where the installation has an authority of its own; this one has none.
+    Row("help/certificate/", GET=anybody("404")),
+    Row("help/certificate/ca.crt", GET=anybody("404")),
     Row(
         "help/administration/<slug:name>/",
         GET=but(signed_in("404"), **dict.fromkeys(("staff", "clerk", "superuser"), "200")),
