@@ -7,12 +7,15 @@ first, which takes a millisecond and no memory.
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 # About 10 MiB of objects, or 12,000 descriptors in a manifest. Real manifests have about a hundred: Docker allows at
 # most 127 layers, and an index of all platforms with attestations has about 40 entries.
 MOST_SEPARATORS = 100_000
 _SEPARATORS = b",:[{"
+# What JSON allows in a text, but neither a database nor UTF-8: NUL, and surrogates without their other half.
+_UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
 
 
 class TooManyValues(ValueError):
@@ -31,3 +34,8 @@ def parse(content: bytes) -> Any:
         return json.loads(content)
     except RecursionError:
         raise ValueError("nested too deeply") from None
+
+
+def is_storable(text: str) -> bool:
+    """Whether a text from a JSON document can be stored in a database and sent as UTF-8."""
+    return _UNSTORABLE.search(text) is None

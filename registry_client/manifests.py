@@ -15,13 +15,11 @@ from types import MappingProxyType
 from typing import Any
 
 from registry_client.errors import InvalidName, MalformedManifest
-from registry_client.json_documents import MOST_SEPARATORS, TooManyValues, parse
+from registry_client.json_documents import MOST_SEPARATORS, TooManyValues, is_storable, parse
 from registry_client.media_types import FOREIGN_LAYERS, IMAGE_MEDIA_TYPES, INDEX_MEDIA_TYPES
 from registry_client.names import Digest
 
 _LARGEST_SIZE = (1 << 63) - 1
-# What JSON allows in a text, but neither a database nor UTF-8: NUL, and surrogates without their other half.
-_UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
 # Finds the digests in a manifest without parsing it.
 _NAMED = re.compile(rb'"digest"\s*:\s*"(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})"')
 
@@ -221,7 +219,7 @@ def _object(value: Any) -> dict[str, Any]:
 
 def _text(value: Any) -> str:
     """A string that can be stored and sent."""
-    if not isinstance(value, str) or _UNSTORABLE.search(value):
+    if not isinstance(value, str) or not is_storable(value):
         raise MalformedManifest("a part of the manifest is not a text")
     return value
 

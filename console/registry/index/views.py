@@ -9,7 +9,6 @@ from __future__ import annotations
 import datetime
 import json
 import logging
-import re
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -40,11 +39,11 @@ from console.registry.index.hints import Notice
 from console.registry.index.models import UnusableEvents
 from console.registry.signing import CONSOLE_SUBJECT
 from console.repositories import pushed_digests
+from registry_client.json_documents import is_storable
 from registry_client.names import check_tag, is_digest
 
 log = logging.getLogger(__name__)
 
-_UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
 _LONGEST_AGO, _FURTHEST_AHEAD = datetime.timedelta(days=30), datetime.timedelta(days=1)
 _ACTIONS = {"push", "pull", "delete", "mount"}
 Reason = UnusableEvents.Reason
@@ -119,7 +118,7 @@ def _store(parsed: ParsedEvents) -> None:
 
 def _text(value: Any) -> str:
     """A string that the database can store; empty for one with NUL or lone surrogates, which JSON allows."""
-    return value if isinstance(value, str) and _UNSTORABLE.search(value) is None else ""
+    return value if isinstance(value, str) and is_storable(value) else ""
 
 
 def _read(event: Any, parsed: ParsedEvents) -> None:
