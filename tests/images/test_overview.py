@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from console.repositories.models import Copy, DailyActivity, Image
 from console.repositories.totals import refresh_totals
-from console.web.templatetags.console import daily_bars
+from console.web.templatetags.charts import daily_bars
 from tests.support.factories import ImageFactory, ManifestFactory, TagFactory
 from tests.support.responses import HTMX, text_of
 

@@ -221,44 +221,6 @@ def field(bound: Any) -> dict[str, Any]:
     return {"field": bound}
 
 
-@register.inclusion_tag("components/_bars.html")
-def daily_bars(days: list[Any], field: str, title: str) -> dict[str, Any]:
-    """A bar chart of one number a day, with axes, total and maximum, and the same as a table for screen readers.
-
-    :param days: at least one, each with ``date`` and the number under the name ``field``.
-    """
-    counts = [getattr(day, field) for day in days]
-    top = max(counts)
-    scale = _scale(top)
-    step = 100 / len(counts)
-    bars = []
-    for at, (day, count) in enumerate(zip(days, counts, strict=True)):
-        # Whatever happened at all is seen.
-        height = max(count * 100 / scale, 2.5) if count else 0
-        sizes = {"x": step * (at + 0.15), "width": step * 0.7, "height": height, "y": 100 - height}
-        bars.append({name: f"{value:.2f}" for name, value in sizes.items()} | {"count": count, "date": day.date})
-    halved = scale % 2 == 0
-    return {
-        "title": title,
-        "field": field,
-        "bars": bars,
-        "total": sum(counts),
-        "top": top,
-        "top_date": days[counts.index(top)].date,
-        "ticks": [scale, scale // 2, 0] if halved else [scale, 0],
-        "lines": [0, 50] if halved else [0],
-        "dates": [days[0].date, days[len(days) // 2].date],
-    }
-
-
-def _scale(top: int) -> int:
-    """The upper end of a chart's axis: 1, or the next of 2, 4, 6, 8 and 10 with zeros, whose half is a whole number."""
-    if top <= 1:
-        return 1
-    unit = int(10 ** (len(str(top - 1)) - 1))
-    return next(one * unit for one in (1, 2, 4, 6, 8, 10) if one * unit >= top and one * unit > 1)
-
-
 def _total(count: int) -> str:
     return ngettext("%(total)s in total", "%(total)s in total", count) % {"total": number(count)}
 
