@@ -8,7 +8,7 @@ import pytest
 from django.core.management import call_command
 
 from console.operations.management.commands import prepare
-from console.web.static import STYLE_SHEET, STYLES
+from console.web.static import SHEETS, STYLE_SHEET
 
 MOMENT = 1_700_000_000
 
@@ -17,8 +17,8 @@ MOMENT = 1_700_000_000
 def source(settings, tmp_path):
     """The folder of the sources: nothing but the style sheets, all of one age."""
     folder = tmp_path / "source"
-    for name in STYLES:
-        write(folder / "css" / f"{name}.css", f".{name} {{ color: red }}")
+    for path in (path for paths in SHEETS.values() for path in paths):
+        write(folder / path, f".{Path(path).stem} {{ color: red }}")
     settings.STATICFILES_FINDERS = ["django.contrib.staticfiles.finders.FileSystemFinder"]
     settings.STATICFILES_DIRS = [folder]
     settings.STATIC_ROOT = tmp_path / "data" / "static"
