@@ -23,6 +23,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from console.access.sign_in import may_administer
@@ -30,6 +31,7 @@ from console.accounts.forms import FirstPasswordChecked
 from console.accounts.models import Account
 from console.accounts.services import change_registry_password, set_active
 from console.web.admin_base import AuditedAdmin
+from console.web.admin_columns import yes_no
 
 admin.site.unregister(Group)
 
@@ -40,15 +42,37 @@ _NOT_FILLED = {"autocomplete": "off"}
 _WIDGETS = {"name": AdminTextInputWidget(attrs=_NOT_FILLED), "email": AdminTextInputWidget(attrs=_NOT_FILLED)}
 
 
-class AccountCreationForm(FirstPasswordChecked, AdminUserCreationForm):  # type: ignore[type-arg]
+class _ConsolePassword(forms.BaseForm):
+    """The fields of a new console password, in the product's words."""
+
+    without_password = _("Without a password, the account signs in with single sign-on or a sign-in link.")
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        if choice := self.fields.get("usable_password"):
+            choice.label, choice.help_text = _("Sign-in with a password"), self.without_password
+        self.fields["password1"].label = _("Console password")
+        self.fields["password2"].label = _("Confirm password")
+
+
+class AccountCreationForm(_ConsolePassword, FirstPasswordChecked, AdminUserCreationForm):  # type: ignore[type-arg]
     class Meta:
         model = Account
         fields = ("name", "email")
         widgets = _WIDGETS
 
 
-class AccountPasswordForm(FirstPasswordChecked, AdminPasswordChangeForm):  # type: ignore[type-arg]
+class AccountPasswordForm(_ConsolePassword, FirstPasswordChecked, AdminPasswordChangeForm):  # type: ignore[type-arg]
     """Set the password of another account."""
+
+    without_password = _(
+        "Without a password, the account signs in with single sign-on or a sign-in link. "
+        "Its present password is deleted."
+    )
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.order_fields(["usable_password"])
 
 
 class PasswordState(ReadOnlyPasswordHashWidget):
@@ -57,11 +81,18 @@ class PasswordState(ReadOnlyPasswordHashWidget):
     def get_context(self, name: str, value: str | None, attrs: dict[str, Any] | None) -> dict[str, Any]:
         context = super().get_context(name, value, attrs)
         usable = bool(value) and is_password_usable(value)
-        return {**context, "summary": [{"label": _("Set") if usable else _("None: the account signs in otherwise")}]}
+        state = _("Set") if usable else _("None: the account signs in otherwise")
+        button = _("Change password") if usable else _("Set password")
+        return {**context, "summary": [{"label": state}], "button_label": button}
 
 
 class AccountChangeForm(UserChangeForm):  # type: ignore[type-arg]
     password = ReadOnlyPasswordHashField(label=_("Console password"), widget=PasswordState)
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        if password := self.fields.get("password"):
+            password.help_text = ""  # Django's says the same as the button
 
     class Meta:
         model = Account
@@ -93,6 +124,7 @@ class AccountAdmin(AuditedAdmin, UserAdmin):  # type: ignore[type-arg]
     list_select_related = ("credential",)
     search_fields = ("account_id", "name", "email", "credential__username")
     ordering = ("-created_at",)
+    good_news = ("is_active",)
     readonly_fields = ("account_id", "created_at", "last_login", "user_name", "service_activated")
     filter_horizontal = ()
     fieldsets = (
@@ -109,9 +141,9 @@ class AccountAdmin(AuditedAdmin, UserAdmin):  # type: ignore[type-arg]
         credential = account.registry_credential
         return credential.username if credential else "–"
 
-    @admin.display(description=_("service activated"), boolean=True)
-    def service_activated(self, account: Account) -> bool:
-        return account.activated
+    @admin.display(description=_("service activated"))
+    def service_activated(self, account: Account) -> str:
+        return yes_no(account.activated, good=True)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False  # accounts are deactivated, not deleted: an Account ID is never reused
@@ -147,6 +179,10 @@ class AccountAdmin(AuditedAdmin, UserAdmin):  # type: ignore[type-arg]
             set_active(obj, not obj.is_active)
         if not change:
             messages.info(request, _("Account ID: %s") % obj.account_id)
+
+    def response_add(self, request: HttpRequest, obj: Account, post_url_continue: str | None = None) -> HttpResponse:
+        """Lead to the account's page, where more can be set."""
+        return super().response_add(request, obj, reverse("admin:accounts_account_change", args=[obj.pk]))
 
     @admin.action(description=_("Deactivate (ends sessions and registry access at once)"))
     def deactivate(self, request: HttpRequest, queryset: QuerySet[Account]) -> None:

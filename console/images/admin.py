@@ -16,8 +16,8 @@ from console.registry import retry
 from console.repositories.models import Copy, Image, ImageDeletion, Tag, WorkFailure
 from console.repositories.services import queue_image_deletion, queue_tag_deletion
 from console.web.admin_base import ReadOnlyAdmin
-from console.web.admin_columns import GivenFilter, bytes_of
-from console.web.templatetags.console import short_digest
+from console.web.admin_columns import GivenFilter
+from console.web.templatetags.console import breakable, short_digest
 
 
 def _account_id(request: HttpRequest) -> str:
@@ -47,7 +47,7 @@ class ImageAdmin(ReadOnlyAdmin):
         "state",
         "tag_count",
         "attachment_count",
-        "stored",
+        "size",
         "pull_count",
         "star_count",
         "last_push_at",
@@ -68,11 +68,7 @@ class ImageAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("image"), ordering="full_name")
     def repository(self, image: Image) -> str:
-        return image.repository
-
-    @admin.display(description=_("size"))
-    def stored(self, image: Image) -> str:
-        return bytes_of(image.size)
+        return breakable(image.repository)
 
     @admin.action(description=_("Delete with all tags (in the background)"), permissions=["change"])
     def delete_with_all_tags(self, request: HttpRequest, queryset: QuerySet[Image]) -> None:
@@ -96,7 +92,7 @@ class TagAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("name"), ordering="sort_key")
     def named(self, tag: Tag) -> str:
-        return tag.name
+        return breakable(tag.name)
 
     @admin.display(description=_("digest"))
     def digest(self, tag: Tag) -> str:
@@ -127,7 +123,7 @@ class CopyAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("tag"), ordering="tag")
     def target(self, copy: Copy) -> str:
-        return copy.tag
+        return breakable(copy.tag)
 
 
 @admin.register(WorkFailure)

@@ -1,15 +1,17 @@
 """Imports in the administration."""
 
 from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
 
 from console.imports.models import Transfer
 from console.web.admin_base import ReadOnlyAdmin
+from console.web.templatetags.console import breakable
 
 
 @admin.register(Transfer)
 class TransferAdmin(ReadOnlyAdmin):
     list_display = (
-        "origin",
+        "copied_from",
         "image",
         "tag",
         "state",
@@ -23,3 +25,7 @@ class TransferAdmin(ReadOnlyAdmin):
     list_filter = ("state",)
     list_select_related = ("image__namespace",)
     search_fields = ("image__name", "image__namespace__name", "repository", "=requested_by")
+
+    @admin.display(description=_("from"))
+    def copied_from(self, transfer: Transfer) -> str:
+        return breakable(transfer.origin)

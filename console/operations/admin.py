@@ -17,7 +17,7 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 from console.jobs.queue import INDEX_QUEUE, TRANSFER_QUEUE, WORK_QUEUE, repository_of_lock
 from console.operations.task_words import task_name
 from console.web.admin_base import AuditedAdmin
-from console.web.templatetags.console import moment
+from console.web.templatetags.console import breakable, moment
 
 _MOST_SHOWN = 2000
 _MOST_EVENTS = 100
@@ -133,7 +133,7 @@ class JobAdmin(AuditedAdmin, ProcrastinateJobAdmin):
     @admin.display(description=_("of"))
     def subject(self, job: ProcrastinateJob) -> str:
         """The repository whose lock the job takes, where it is one's."""
-        return repository_of_lock(job.lock or "") or "–"
+        return breakable(repository_of_lock(job.lock or "") or "–")
 
     @admin.display(description=_("last event"))
     def last_event(self, job: Any) -> str:

@@ -5,19 +5,27 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.admin import helpers
 from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
 from django.db import models, transaction
 from django.http import HttpRequest, HttpResponse
-from django.utils.functional import cached_property
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.utils.functional import Promise, cached_property
+from django.utils.safestring import SafeString
 from django.utils.text import capfirst
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from console.audit.services import MOST_NAMED, record
 from console.web import admin_columns
 
 # Of these fields only the fact of a change is recorded, not the value.
 _SECRET = ("password", "secret", "hash", "token")
+_NO_ACTION = [("", _("Choose an action"))]
+# A form is saved with one button.
+_ONE_BUTTON = {"show_save_and_add_another": False, "show_save_and_continue": False}
 
 
 class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
@@ -30,8 +38,10 @@ class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     recorded_as = ""
     # Counting what each filter would find takes a query for each.
     show_facets = admin.ShowFacets.NEVER
-    # Fields with bytes, which lists show in binary units.
+    # Fields with bytes, which are shown in binary units.
     sizes: tuple[str, ...] = ()
+    # Fields whose yes is good news, which has a tick.
+    good_news: tuple[str, ...] = ()
     form_is_recorded = False
     actions_are_recorded = False
 
@@ -42,15 +52,29 @@ class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return [self._column(first, links=False), *(self._column(name) for name in others)]
 
     def _column(self, name: Any, *, links: bool = True) -> Any:
-        field = {one.name: one for one in self.opts.concrete_fields}.get(name)
+        field = self._fields.get(name) if isinstance(name, str) else None
         if field is None or (field.is_relation and not links):
             return name
         return self._columns.setdefault(name, admin_columns.of_field(self, field))
 
     @cached_property
+    def _fields(self) -> dict[str, models.Field[Any, Any]]:
+        return {field.name: field for field in self.opts.concrete_fields}
+
+    @cached_property
     def _columns(self) -> dict[str, Any]:
         """The columns made so far: Django compares them with those that can be sorted by."""
         return {}
+
+    def action_checkbox(self, obj: models.Model) -> SafeString:
+        """The box that selects a row, named by the row's heading."""
+        attrs = {"class": "action-select", "aria-label": gettext("Select %s") % self.heading(obj)}
+        box = forms.CheckboxInput(attrs, lambda _value: False)
+        return box.render(helpers.ACTION_CHECKBOX_NAME, str(obj.pk))
+
+    def get_action_choices(self, request: HttpRequest, default_choices: Any = _NO_ACTION) -> list[tuple[str, str]]:
+        """The actions, and before them what asks to choose one."""
+        return super().get_action_choices(request, default_choices)
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """The list, under the plural of what is listed."""
@@ -62,11 +86,52 @@ class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return str(obj)
 
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *rest: Any, **options: Any) -> Any:
-        """The page of a row, under its heading."""
-        row = context.get("original")
-        return super().render_change_form(
-            request, {**context, "heading": self.heading(row) if row else context["title"]}, *rest, **options
-        )
+        """The page of a row, under its heading; what cannot be edited there is shown as lists show it."""
+        self._show_as_columns(context["adminform"])
+        row, name = context.get("original"), str(self.opts.verbose_name)
+        heading = self.heading(row) if row else ""
+        own = {
+            "title": capfirst(name) if row else gettext("Create %s") % name,
+            "subtitle": heading,
+            "heading": heading,
+            "show_save": bool(context["adminform"].form.fields),
+            **_ONE_BUTTON,
+        }
+        return super().render_change_form(request, {**context, **own}, *rest, **options)
+
+    def _show_as_columns(self, form: helpers.AdminForm) -> None:
+        columns = {name: self._column(name) for name in form.readonly_fields if isinstance(name, str)}
+        form.readonly_fields = [*form.readonly_fields, *columns.values()]
+        form.fieldsets = [
+            (title, {**options, "fields": [columns.get(name, name) for name in options["fields"]]})
+            for title, options in form.fieldsets
+        ]
+
+    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
+        """What administrators changed in a row, under its heading."""
+        response = super().history_view(request, object_id, extra_context)
+        if isinstance(response, TemplateResponse) and response.context_data is not None:
+            heading = self.heading(response.context_data["object"])
+            response.context_data |= {"title": gettext("History"), "subtitle": heading, "heading": heading}
+        return response
+
+    def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
+        """Say what was created, and show it where its own page says more than the list."""
+        messages.success(request, self._said(_("Created the %(name)s “%(row)s”."), obj))
+        return redirect(post_url_continue) if post_url_continue else self.response_post_save_add(request, obj)
+
+    def response_change(self, request: HttpRequest, obj: Any) -> HttpResponse:
+        """Say what was saved, and show the list."""
+        messages.success(request, self._said(_("Saved the %(name)s “%(row)s”."), obj))
+        return self.response_post_save_change(request, obj)
+
+    def response_delete(self, request: HttpRequest, obj_display: str, obj_id: int) -> HttpResponse:
+        """Say what was deleted, and show the list."""
+        messages.success(request, self._said(_("Deleted the %(name)s “%(row)s”."), obj_display))
+        return self.response_post_save_change(request, None)
+
+    def _said(self, text: Promise, row: Any) -> str:
+        return str(text) % {"name": self.opts.verbose_name, "row": row}
 
     def formfield_for_dbfield(self, db_field: models.Field[Any, Any], request: HttpRequest, **options: Any) -> Any:
         """Django's form field without links to other rows' forms, and without ``maxlength``.

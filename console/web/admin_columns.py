@@ -1,7 +1,9 @@
-"""Columns of the administration's lists, by the kind of field: times, sizes, numbers, links to other rows; a filter."""
+"""How the administration shows a field, in lists and on a row's page: times, sizes, numbers, links, yes and no."""
 
 from __future__ import annotations
 
+import functools
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,7 +14,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from console.web.templatetags.console import moment, number, size
+from console.web.templatetags.console import breakable, breakable_address, icon, moment, number, size
 
 _EMPTY = "–"
 
@@ -27,38 +29,56 @@ class GivenFilter(admin.EmptyFieldListFilter):
 
 
 def of_field(options: Any, field: models.Field[Any, Any]) -> Any:
-    """How a list shows ``field``: a function of a row, or the field's name where Django shows it well.
+    """How ``field`` is shown: a function of a row, or the field's name where Django shows it well.
 
-    :param options: the ``ModelAdmin``; bytes are the fields in its ``sizes``.
+    :param options: the ``ModelAdmin``. The fields in its ``sizes`` are bytes; of those in its ``good_news`` a yes is
+        good.
     """
-    show: Callable[[Any], str]
-    if isinstance(field, models.ForeignKey):
-        if not options.admin_site.is_registered(field.related_model):
-            return field.name
-        show = link
-    elif isinstance(field, models.DateTimeField):
-        show = moment
-    elif field.name in options.sizes:
-        show = _size
-    elif isinstance(field, models.IntegerField) and not field.primary_key and not field.choices:
-        show = _number
-    else:
+    show = _of_relation(options, field) if field.is_relation else _of_value(options, field)
+    if show is None:
         return field.name
 
     @admin.display(description=field.verbose_name, ordering=field.name)
     def column(row: Any) -> str:
         value = getattr(row, field.name)
-        return _EMPTY if value is None else show(value)
+        return _EMPTY if value in (None, "", [], {}) else show(value)
 
     # Django names the cells by it.
     column.__name__ = field.name
     return column
 
 
+def _of_relation(options: Any, field: models.Field[Any, Any]) -> Callable[[Any], str] | None:
+    single = isinstance(field, models.ForeignKey)
+    return link if single and options.admin_site.is_registered(field.related_model) else None
+
+
+def _of_value(options: Any, field: models.Field[Any, Any]) -> Callable[[Any], str] | None:
+    if field.choices or field.primary_key:
+        return None
+    if field.name in options.sizes:
+        return _size
+    if isinstance(field, models.BooleanField):
+        return functools.partial(yes_no, good=field.name in options.good_news)
+    return next((show for kind, show in _KINDS if isinstance(field, kind)), None)
+
+
 def link(row: models.Model) -> SafeString:
     """A row of another list, with its page in the administration."""
     address = reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[row.pk])
-    return format_html('<a href="{}">{}</a>', address, row)
+    return format_html('<a href="{}">{}</a>', address, breakable(str(row)))
+
+
+def yes_no(value: bool, *, good: bool = False) -> SafeString:
+    """Yes or no, for a column. A no is an ordinary answer, and has no colour of an alarm.
+
+    :param good: whether a yes is good news, which has a tick.
+    """
+    if not value:
+        return format_html('<span class="muted">{}</span>', _("No"))
+    if not good:
+        return format_html("{}", _("Yes"))
+    return format_html('<span class="good">{}{}</span>', icon("mini", "check", 16), _("Yes"))
 
 
 def bytes_of(count: int | None) -> SafeString:
@@ -77,3 +97,26 @@ def _size(count: int) -> SafeString:
 
 def _number(count: int) -> SafeString:
     return format_html('<span class="number">{}</span>', number(count))
+
+
+def _document(value: Any) -> str:
+    """Names and values of a JSON object, or the entries of a list, in a line."""
+    if isinstance(value, dict):
+        return "; ".join(f"{name}: {_entry(one)}" for name, one in value.items())
+    return ", ".join(map(_entry, value)) if isinstance(value, list) else _entry(value)
+
+
+def _entry(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return number(value) if type(value) is int else json.dumps(value, ensure_ascii=False)
+
+
+# How values of a kind are shown; the first kind that a field is of counts.
+_KINDS: tuple[tuple[type[models.Field[Any, Any]], Callable[[Any], str]], ...] = (
+    (models.DateTimeField, moment),
+    (models.IntegerField, _number),
+    (models.GenericIPAddressField, breakable_address),
+    (models.CharField, breakable),
+    (models.JSONField, _document),
+)

@@ -203,8 +203,8 @@ def test_a_namespace_in_the_administration(person, stack):
         page.locator(".select2-selection").click()
         page.locator(".select2-search__field").press_sequentially(stack.account_id)
         page.get_by_role("option", name=re.compile(stack.account_id)).click()
-        page.get_by_role("button", name="Save", exact=True).click()
-        expect(page.get_by_text(sentence or "was added successfully").first).to_be_visible()
+        page.get_by_role("button", name="Create", exact=True).click()
+        expect(page.get_by_text(sentence or "Created the namespace").first).to_be_visible()
 
 
 def test_of_searches(activated):

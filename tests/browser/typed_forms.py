@@ -227,14 +227,14 @@ ENROLLED = (
 # An administrator; {other} is somebody's account.
 ADMINISTRATOR = (
     Form(
-        "console.accounts.admin.AccountCreationForm", "/admin/accounts/account/add/", "Save",
+        "console.accounts.admin.AccountCreationForm", "/admin/accounts/account/add/", "Create",
         (
             Typed("name", "n" * 100, "at most 100 characters"),
             Typed("email", address("{own}new"), "at most 254 characters"),
             new_password("password1"),
             repetition("password2"),
         ),
-        done="was added successfully",
+        done="Created the account",
     ),
     Form(
         "console.accounts.admin.AccountChangeForm", "/admin/accounts/account/{other}/change/", "Save",
@@ -243,7 +243,7 @@ ADMINISTRATOR = (
             Typed("email", address("{own}other"), "at most 254 characters"),
             *(number(name) for name in ("namespace_quota", "image_quota", "tag_quota")),
         ),
-        done="was changed successfully",
+        done="Saved the account",
     ),
     Form(
         "console.accounts.admin.AccountPasswordForm", "/admin/accounts/account/{other}/password/", "Change password",

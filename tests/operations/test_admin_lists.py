@@ -1,8 +1,10 @@
 """Lists and forms of the administration: what they show is for people."""
 
 import pytest
+from django.core.paginator import Paginator
 from procrastinate.contrib.django.models import ProcrastinateJob
 
+from console.official_images.models import OfficialImage
 from console.repositories import failures
 from console.repositories.models import Image
 from tests.support.factories import AccountFactory, ActivatedAccountFactory, ImageFactory, TagFactory
@@ -35,6 +37,45 @@ def test_sizes_times_numbers_and_links(client, boss):
     assert cells(page, "owner") == [f'<a href="/admin/accounts/account/{owner.pk}/change/">{owner}</a>']
 
 
+def test_numbers_of_a_rows_page_are_grouped(client, boss):
+    official = OfficialImage.objects.create(name="postgres", pulls=10**9, stars=12345, tags_total=4000)
+    page = text_of(client.get(f"/admin/dockerhub/officialimage/{official.pk}/change/"))
+    for count in ("1,000,000,000", "12,345", "4,000"):
+        assert f'<span class="number">{count}</span>' in page
+    assert "1000000000" not in page
+
+
+def test_a_no_is_no_alarm(client, boss):
+    ActivatedAccountFactory(name="Ann")
+    page = client.get("/admin/accounts/account/?o=2")
+    no, yes = '<span class="muted">No</span>', "Yes"
+    assert cells(page, "is_staff") == [no, yes]
+    assert cells(page, "service_activated")[1] == no
+    activated = cells(page, "service_activated")[0]
+    assert activated.startswith('<span class="good"><svg') and activated.endswith("Yes</span>")
+    ann = AccountFactory(is_active=False)
+    official = OfficialImage.objects.create(name="postgres", listed=False)
+    paths = (f"accounts/account/{ann.pk}", f"dockerhub/officialimage/{official.pk}")
+    pages = [text_of(client.get(f"/admin/{path}/change/")) for path in paths]
+    assert all(no in page for page in pages)
+    assert not [page for page in (text_of(page), *pages) if "icon-no" in page or "icon-yes" in page]
+
+
+def test_long_names_may_break_after_their_separators(client, boss):
+    image = ImageFactory(name="part-" * 20 + "end")
+    tag = TagFactory(image=image)
+    broken = "part-<wbr>" * 20 + "end"
+    for path in ("images/image/", "images/tag/", f"images/image/{image.pk}/change/", f"images/tag/{tag.pk}/change/"):
+        assert broken in client.get(f"/admin/{path}").content.decode(), path
+
+
+def test_the_number_of_rows_is_grouped(client, boss, monkeypatch):
+    monkeypatch.setattr(Paginator, "count", 12345)
+    page = text_of(client.get("/admin/images/image/"))
+    assert "12,345 images" in page and "12345" not in page
+    assert "12,345 results" in text_of(client.get("/admin/images/image/?q=a"))
+
+
 def test_sorting_by_a_column(client, boss):
     for size in (5, 7, 6):
         Image.objects.filter(pk=ImageFactory().pk).update(size=size)
@@ -47,7 +88,7 @@ def test_the_page_of_an_image(client, boss):
     Image.objects.filter(pk=image.pk).update(size=2**20)
     page = text_of(client.get(f"/admin/images/image/{image.pk}/change/"))
     assert "1.0 MiB" in page
-    assert f"{image.created_at:%Y-%m-%d %H:%M} UTC" in page
+    assert f'<time datetime="{image.created_at:%Y-%m-%dT%H:%M:%S}+00:00"' in page
 
 
 def test_storage_of_a_namespace(client, boss):
