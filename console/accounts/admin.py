@@ -49,10 +49,12 @@ class _ConsolePassword(forms.BaseForm):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        self.label_suffix = ""
         if choice := self.fields.get("usable_password"):
             choice.label, choice.help_text = _("Sign-in with a password"), self.without_password
         self.fields["password1"].label = _("Console password")
         self.fields["password2"].label = _("Confirm password")
+        self.fields["password2"].help_text = ""
 
 
 class AccountCreationForm(_ConsolePassword, FirstPasswordChecked, AdminUserCreationForm):  # type: ignore[type-arg]
@@ -98,6 +100,8 @@ class AccountChangeForm(UserChangeForm):  # type: ignore[type-arg]
         model = Account
         fields = "__all__"
         widgets = _WIDGETS
+        labels = {"is_superuser": _("Superuser"), "last_login": _("Last sign-in")}
+        help_texts = {"is_superuser": _("Has all permissions in the administration.")}
 
 
 class ActivatedFilter(admin.SimpleListFilter):

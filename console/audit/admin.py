@@ -40,7 +40,7 @@ class AuditLogChangeList(ChangeList):
     """The list, with its own filter form: Django's filters would read the whole table."""
 
     def __init__(self, request: HttpRequest, *arguments: Any, **options: Any) -> None:
-        self.form = FilterForm({name: request.GET.get(name, "") for name in FilterForm.base_fields})
+        self.form = FilterForm({name: request.GET.get(name, "") for name in FilterForm.base_fields}, label_suffix="")
         super().__init__(request, *arguments, **options)
         self.title = gettext("Audit events")
         self.cut = self.result_count >= MOST_PAGED
@@ -56,7 +56,7 @@ class AuditLogChangeList(ChangeList):
 
 @admin.register(AuditEvent)
 class AuditEventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    list_display = ("time", "actor", "action", "target", "address")
+    list_display = ("time", "actor", "action", "listed_target", "address")
     sortable_by = ()
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
@@ -67,6 +67,11 @@ class AuditEventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     @admin.display(description=_("time (UTC)"), ordering="at")
     def time(self, event: AuditEvent) -> str:
         return f"{event.at:%Y-%m-%d %H:%M:%S}"
+
+    @admin.display(description=_("target"), ordering="target")
+    def listed_target(self, event: AuditEvent) -> SafeString:
+        """The target, two lines of it: all of it on hover and on the event's page."""
+        return format_html('<span class="cut" title="{0}">{0}</span>', event.target)
 
     @admin.display(description=_("changes"))
     def changes(self, event: AuditEvent) -> SafeString | str:
@@ -133,6 +138,8 @@ class AuditEventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 def _shown(value: Any) -> str:
     if value is None or value == "":
         return "–"
+    if isinstance(value, bool):
+        return gettext("Yes") if value else gettext("No")
     if isinstance(value, list | tuple):
         return ", ".join(str(one) for one in value) or "–"
     if isinstance(value, dict):

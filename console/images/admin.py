@@ -16,8 +16,8 @@ from console.registry import retry
 from console.repositories.models import Copy, Image, ImageDeletion, Tag, WorkFailure
 from console.repositories.services import queue_image_deletion, queue_tag_deletion
 from console.web.admin_base import ReadOnlyAdmin
-from console.web.admin_columns import GivenFilter
-from console.web.templatetags.console import breakable, short_digest
+from console.web.admin_columns import GivenFilter, text
+from console.web.templatetags.console import short_digest
 
 
 def _account_id(request: HttpRequest) -> str:
@@ -68,7 +68,7 @@ class ImageAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("image"), ordering="full_name")
     def repository(self, image: Image) -> str:
-        return breakable(image.repository)
+        return text(image.repository)
 
     @admin.action(description=_("Delete with all tags (in the background)"), permissions=["change"])
     def delete_with_all_tags(self, request: HttpRequest, queryset: QuerySet[Image]) -> None:
@@ -88,11 +88,11 @@ class TagAdmin(ReadOnlyAdmin):
         return bool(request.user.has_perm("images.delete_tag"))
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        return [field.name for field in self.model._meta.fields if field.name != "sort_key"]
+        return [field.name for field in self.model._meta.fields if field.name not in {"id", "sort_key"}]
 
     @admin.display(description=_("name"), ordering="sort_key")
     def named(self, tag: Tag) -> str:
-        return breakable(tag.name)
+        return text(tag.name)
 
     @admin.display(description=_("digest"))
     def digest(self, tag: Tag) -> str:
@@ -123,7 +123,7 @@ class CopyAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("tag"), ordering="tag")
     def target(self, copy: Copy) -> str:
-        return breakable(copy.tag)
+        return text(copy.tag)
 
 
 @admin.register(WorkFailure)
@@ -139,7 +139,7 @@ class WorkFailureAdmin(ReadOnlyAdmin):
         return bool(request.user.has_perm("images.delete_image"))
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        return [field.name for field in self.model._meta.fields]
+        return [field.name for field in self.model._meta.fields if field.name != "id"]
 
     @admin.action(description=_("Try again"), permissions=["change"])
     def try_again(self, request: HttpRequest, queryset: QuerySet[WorkFailure]) -> None:

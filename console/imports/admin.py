@@ -5,7 +5,7 @@ from django.utils.translation import gettext_lazy as _
 
 from console.imports.models import Transfer
 from console.web.admin_base import ReadOnlyAdmin
-from console.web.templatetags.console import breakable
+from console.web.admin_columns import text
 
 
 @admin.register(Transfer)
@@ -28,4 +28,4 @@ class TransferAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("from"))
     def copied_from(self, transfer: Transfer) -> str:
-        return breakable(transfer.origin)
+        return text(transfer.origin)

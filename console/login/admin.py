@@ -21,8 +21,8 @@ from django.utils.translation import gettext_lazy as _
 from console.access.sign_in import may_administer
 from console.login import factors, single_sign_on
 from console.web.admin_base import AuditedAdmin
-from console.web.admin_columns import link
-from console.web.templatetags.console import breakable, moment
+from console.web.admin_columns import link, text
+from console.web.templatetags.console import moment
 
 # django-allauth's admin pages show secrets, or are not used here.
 _REGISTERED = (_account_admin, _mfa_admin, _social_admin)
@@ -107,7 +107,7 @@ class SecondFactorAdmin(_Removable):
 
     @admin.display(description=_("name"))
     def name(self, factor: Authenticator) -> str:
-        return breakable(factors.name_of(factor))
+        return text(factors.name_of(factor))
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         factors.remove(obj, by="admin")
@@ -125,7 +125,7 @@ class IdentityAdmin(_Removable):
 
     @admin.display(description=_("identity at the provider"), ordering="uid")
     def identity(self, identity: SocialAccount) -> str:
-        return breakable(str(identity.uid))
+        return text(str(identity.uid))
 
     @admin.display(description=_("connected"), ordering="date_joined")
     def connected(self, identity: SocialAccount) -> str:

@@ -17,7 +17,8 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 from console.jobs.queue import INDEX_QUEUE, TRANSFER_QUEUE, WORK_QUEUE, repository_of_lock
 from console.operations.task_words import task_name
 from console.web.admin_base import AuditedAdmin
-from console.web.templatetags.console import breakable, moment
+from console.web.admin_columns import text
+from console.web.templatetags.console import moment
 
 _MOST_SHOWN = 2000
 _MOST_EVENTS = 100
@@ -104,8 +105,8 @@ class JobAdmin(AuditedAdmin, ProcrastinateJobAdmin):
         failed = queryset.filter(status="failed")
         number = failed.count()
         super().retry(request, failed)
-        text = ngettext("Retrying %(number)d job.", "Retrying %(number)d jobs.", number)
-        messages.success(request, text % {"number": number})
+        said = ngettext("Retrying %(number)d job.", "Retrying %(number)d jobs.", number)
+        messages.success(request, said % {"number": number})
 
     @admin.action(description=_("Cancel (waiting jobs)"))
     def cancel(self, request: HttpRequest, queryset: QuerySet[ProcrastinateJob]) -> None:
@@ -133,7 +134,7 @@ class JobAdmin(AuditedAdmin, ProcrastinateJobAdmin):
     @admin.display(description=_("of"))
     def subject(self, job: ProcrastinateJob) -> str:
         """The repository whose lock the job takes, where it is one's."""
-        return breakable(repository_of_lock(job.lock or "") or "–")
+        return text(repository_of_lock(job.lock or "") or "–")
 
     @admin.display(description=_("last event"))
     def last_event(self, job: Any) -> str:
@@ -154,5 +155,5 @@ class JobAdmin(AuditedAdmin, ProcrastinateJobAdmin):
 
     @admin.display(description=_("arguments"))
     def pretty_args(self, instance: ProcrastinateJob) -> str:
-        text = json.dumps(instance.args, indent=2 if len(instance.args) > 1 else None)
-        return format_html("<pre>{}</pre>", text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…")
+        shown = json.dumps(instance.args, indent=2 if len(instance.args) > 1 else None)
+        return format_html("<pre>{}</pre>", shown if len(shown) <= _MOST_SHOWN else f"{shown[:_MOST_SHOWN]}…")

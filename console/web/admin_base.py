@@ -88,6 +88,8 @@ class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *rest: Any, **options: Any) -> Any:
         """The page of a row, under its heading; what cannot be edited there is shown as lists show it."""
         self._show_as_columns(context["adminform"])
+        # As the forms of the other pages have them.
+        context["adminform"].form.label_suffix = ""
         row, name = context.get("original"), str(self.opts.verbose_name)
         heading = self.heading(row) if row else ""
         own = {

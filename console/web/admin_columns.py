@@ -17,6 +17,8 @@ from django.utils.translation import gettext_lazy as _
 from console.web.templatetags.console import breakable, breakable_address, icon, moment, number, size
 
 _EMPTY = "–"
+# So many characters fit in two lines of a cell.
+_SHORT = 40
 
 
 class GivenFilter(admin.EmptyFieldListFilter):
@@ -66,7 +68,13 @@ def _of_value(options: Any, field: models.Field[Any, Any]) -> Callable[[Any], st
 def link(row: models.Model) -> SafeString:
     """A row of another list, with its page in the administration."""
     address = reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[row.pk])
-    return format_html('<a href="{}">{}</a>', address, breakable(str(row)))
+    return format_html('<a href="{}">{}</a>', address, text(str(row)))
+
+
+def text(value: str) -> SafeString:
+    """A text that may break after its separators. Of a long one lists show two lines, and all of it on hover."""
+    shown = SafeString(breakable(value))  # nosec B703
+    return format_html('<span class="cut" title="{}">{}</span>', value, shown) if len(value) > _SHORT else shown
 
 
 def yes_no(value: bool, *, good: bool = False) -> SafeString:
@@ -117,6 +125,6 @@ _KINDS: tuple[tuple[type[models.Field[Any, Any]], Callable[[Any], str]], ...] = 
     (models.DateTimeField, moment),
     (models.IntegerField, _number),
     (models.GenericIPAddressField, breakable_address),
-    (models.CharField, breakable),
+    (models.CharField, text),
     (models.JSONField, _document),
 )

@@ -1,5 +1,7 @@
 """Lists and forms of the administration: what they show is for people."""
 
+import re
+
 import pytest
 from django.core.paginator import Paginator
 from procrastinate.contrib.django.models import ProcrastinateJob
@@ -61,12 +63,14 @@ def test_a_no_is_no_alarm(client, boss):
     assert not [page for page in (text_of(page), *pages) if "icon-no" in page or "icon-yes" in page]
 
 
-def test_long_names_may_break_after_their_separators(client, boss):
+def test_long_names_may_break_after_their_separators_and_are_whole_on_hover(client, boss):
     image = ImageFactory(name="part-" * 20 + "end")
     tag = TagFactory(image=image)
     broken = "part-<wbr>" * 20 + "end"
     for path in ("images/image/", "images/tag/", f"images/image/{image.pk}/change/", f"images/tag/{tag.pk}/change/"):
-        assert broken in client.get(f"/admin/{path}").content.decode(), path
+        page = client.get(f"/admin/{path}").content.decode()
+        assert broken in page, path
+        assert re.search(r'<span class="cut" title="[^"]*part-part-[^"]*end"', page), path
 
 
 def test_the_number_of_rows_is_grouped(client, boss, monkeypatch):

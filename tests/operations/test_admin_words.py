@@ -94,6 +94,23 @@ def test_what_a_search_found_is_cleared(client, boss):
     ImageFactory(name="app")
     page = text_of(client.get("/admin/images/image/?q=app"))
     assert "1 result" in page and "Show all" not in page
+    # Images are not counted without a search, which says nothing of what was found.
+    assert "1 result" not in text_of(client.get("/admin/images/image/"))
+
+
+def test_an_accounts_form_in_words(client, boss):
+    page = text_of(client.get(f"/admin/accounts/account/{ActivatedAccountFactory().pk}/change/"))
+    for words in ("Superuser", "Has all permissions in the administration.", "Last sign-in"):
+        assert words in page
+    assert "Superuser status" not in page and "Last login" not in page and "Name:" not in page
+
+
+def test_each_page_says_where_it_is(client, boss):
+    ann = ActivatedAccountFactory(name="Ann")
+    start = f"/admin/accounts/account/{ann.pk}/"
+    pages = {"/admin/accounts/account/": "Accounts", f"{start}change/": str(ann), f"{start}history/": "History"}
+    for path, name in pages.items():
+        assert f'<li><span aria-current="page">{name}</span></li>' in text_of(client.get(path)), path
 
 
 def test_forms_have_one_button_and_those_without_a_field_none(client, boss):
