@@ -15,6 +15,18 @@ from console.access_tokens import services as access_tokens
 from console.accounts.models import AccessToken
 from console.web.admin_base import AuditedAdmin
 from console.web.admin_columns import GivenFilter
+from console.web.admin_questions import asks
+from console.web.templatetags.console import number
+
+
+def _revoking(tokens: QuerySet[AccessToken]) -> str:
+    count = tokens.count()
+    text = ngettext(
+        "%(count)s access token stops at once. It cannot be used again.",
+        "%(count)s access tokens stop at once. They cannot be used again.",
+        count,
+    )
+    return text % {"count": number(count)}
 
 
 @admin.register(AccessToken)
@@ -64,6 +76,7 @@ class AccessTokenAdmin(AuditedAdmin):
         return super().has_change_permission(request, obj)
 
     @admin.action(description=_("Revoke (ends their access at once)"), permissions=["change"])
+    @asks(_("Revoke access tokens"), _("Revoke"), _revoking)
     def revoke(self, request: HttpRequest, queryset: QuerySet[AccessToken]) -> None:
         tokens = [token for token in queryset.select_related("account") if self.has_change_permission(request, token)]
         revoked = sum(access_tokens.revoke(token, by="admin") for token in tokens)

@@ -25,6 +25,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 from console.access.sign_in import may_administer
 from console.accounts.forms import FirstPasswordChecked
@@ -32,6 +33,8 @@ from console.accounts.models import Account
 from console.accounts.services import change_registry_password, set_active
 from console.web.admin_base import AuditedAdmin
 from console.web.admin_columns import yes_no
+from console.web.admin_questions import asks
+from console.web.templatetags.console import number
 
 admin.site.unregister(Group)
 
@@ -102,6 +105,26 @@ class AccountChangeForm(UserChangeForm):  # type: ignore[type-arg]
         widgets = _WIDGETS
         labels = {"is_superuser": _("Superuser"), "last_login": _("Last sign-in")}
         help_texts = {"is_superuser": _("Has all permissions in the administration.")}
+
+
+def _deactivating(accounts: QuerySet[Account]) -> str:
+    count = accounts.count()
+    text = ngettext(
+        "%(count)s account is deactivated. Its sessions and its access to the registry end at once.",
+        "%(count)s accounts are deactivated. Their sessions and their access to the registry end at once.",
+        count,
+    )
+    return text % {"count": number(count)}
+
+
+def _resetting(accounts: QuerySet[Account]) -> str:
+    count = accounts.count()
+    text = ngettext(
+        "%(count)s account gets a random registry password, shown once. The old one stops at once.",
+        "%(count)s accounts get random registry passwords, shown once. The old ones stop at once.",
+        count,
+    )
+    return text % {"count": number(count)}
 
 
 class ActivatedFilter(admin.SimpleListFilter):
@@ -189,18 +212,26 @@ class AccountAdmin(AuditedAdmin, UserAdmin):  # type: ignore[type-arg]
         return super().response_add(request, obj, reverse("admin:accounts_account_change", args=[obj.pk]))
 
     @admin.action(description=_("Deactivate (ends sessions and registry access at once)"))
+    @asks(_("Deactivate accounts"), _("Deactivate"), _deactivating)
     def deactivate(self, request: HttpRequest, queryset: QuerySet[Account]) -> None:
-        for account in self._changeable(
+        accounts = self._changeable(
             request, queryset.filter(is_active=True).exclude(account_id=request.user.get_username())
-        ):
+        )
+        for account in accounts:
             set_active(account, False)
+        text = ngettext("Deactivated %(count)s account.", "Deactivated %(count)s accounts.", len(accounts))
+        messages.success(request, text % {"count": number(len(accounts))})
 
     @admin.action(description=_("Reactivate"))
     def reactivate(self, request: HttpRequest, queryset: QuerySet[Account]) -> None:
-        for account in self._changeable(request, queryset.filter(is_active=False)):
+        accounts = self._changeable(request, queryset.filter(is_active=False))
+        for account in accounts:
             set_active(account, True)
+        text = ngettext("Reactivated %(count)s account.", "Reactivated %(count)s accounts.", len(accounts))
+        messages.success(request, text % {"count": number(len(accounts))})
 
     @admin.action(description=_("Reset registry password to a random one (shown once)"))
+    @asks(_("Reset registry passwords"), _("Reset"), _resetting)
     def reset_registry_password(self, request: HttpRequest, queryset: QuerySet[Account]) -> None:
         for account in self._changeable(request, queryset):
             password = secrets.token_urlsafe(12)

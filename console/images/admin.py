@@ -6,10 +6,11 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
-from django.db.models import QuerySet
+from django.db.models import Count, QuerySet, Sum
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 from console.accounts.models import Account
 from console.registry import retry
@@ -17,7 +18,29 @@ from console.repositories.models import Copy, Image, ImageDeletion, Tag, WorkFai
 from console.repositories.services import queue_image_deletion, queue_tag_deletion
 from console.web.admin_base import ReadOnlyAdmin
 from console.web.admin_columns import GivenFilter, text
-from console.web.templatetags.console import short_digest
+from console.web.admin_questions import asks
+from console.web.templatetags.console import number, short_digest, size
+
+
+def _images_going(images: QuerySet[Image]) -> str:
+    found = images.aggregate(images=Count("pk"), tags=Sum("tag_count"), bytes=Sum("size"))
+    text = ngettext(
+        "%(images)s image with %(tags)s tags, %(size)s, is deleted. It cannot be recovered.",
+        "%(images)s images with %(tags)s tags, %(size)s, are deleted. They cannot be recovered.",
+        found["images"],
+    )
+    sizes = {"tags": number(found["tags"] or 0), "size": size(int(found["bytes"] or 0))}
+    return text % {"images": number(found["images"]), **sizes}
+
+
+def _tags_going(tags: QuerySet[Tag]) -> str:
+    count = tags.count()
+    text = ngettext(
+        "%(count)s tag is deleted. It cannot be recovered.",
+        "%(count)s tags are deleted. They cannot be recovered.",
+        count,
+    )
+    return text % {"count": number(count)}
 
 
 def _account_id(request: HttpRequest) -> str:
@@ -71,6 +94,7 @@ class ImageAdmin(ReadOnlyAdmin):
         return text(image.repository)
 
     @admin.action(description=_("Delete with all tags (in the background)"), permissions=["change"])
+    @asks(_("Delete images with all tags"), _("Delete"), _images_going)
     def delete_with_all_tags(self, request: HttpRequest, queryset: QuerySet[Image]) -> None:
         for image in queryset.select_related("namespace"):
             queue_image_deletion(image, _account_id(request))
@@ -98,7 +122,8 @@ class TagAdmin(ReadOnlyAdmin):
     def digest(self, tag: Tag) -> str:
         return format_html('<code title="{}">{}</code>', tag.manifest.digest, short_digest(tag.manifest.digest))
 
-    @admin.action(description=_("Delete these tags (in the background)"), permissions=["change"])
+    @admin.action(description=_("Delete tags (in the background)"), permissions=["change"])
+    @asks(_("Delete tags"), _("Delete"), _tags_going)
     def delete_tags(self, request: HttpRequest, queryset: QuerySet[Tag]) -> None:
         by_image: dict[int, list[str]] = {}
         for image_id, name in queryset.values_list("image_id", "name"):
@@ -108,6 +133,10 @@ class TagAdmin(ReadOnlyAdmin):
                 queue_tag_deletion(image, by_image[image.pk], _account_id(request))
             except ValidationError as problem:
                 messages.error(request, f"{image}: {' '.join(problem.messages)}")
+            else:
+                count = len(by_image[image.pk])
+                text = ngettext("Deleting %(count)s tag of %(image)s.", "Deleting %(count)s tags of %(image)s.", count)
+                messages.success(request, text % {"count": number(count), "image": image})
 
 
 @admin.register(ImageDeletion)
@@ -141,7 +170,7 @@ class WorkFailureAdmin(ReadOnlyAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         return [field.name for field in self.model._meta.fields if field.name != "id"]
 
-    @admin.action(description=_("Try again"), permissions=["change"])
+    @admin.action(description=_("Retry"), permissions=["change"])
     def try_again(self, request: HttpRequest, queryset: QuerySet[WorkFailure]) -> None:
         for failure in queryset:
             try:
@@ -153,5 +182,8 @@ class WorkFailureAdmin(ReadOnlyAdmin):
 
     @admin.action(description=_("Dismiss"), permissions=["change"])
     def forget(self, request: HttpRequest, queryset: QuerySet[WorkFailure]) -> None:
-        for failure in queryset:
+        dismissed = list(queryset)
+        for failure in dismissed:
             retry.dismiss(failure)
+        text = ngettext("Dismissed %(count)s problem.", "Dismissed %(count)s problems.", len(dismissed))
+        messages.success(request, text % {"count": number(len(dismissed))})

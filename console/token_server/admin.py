@@ -10,6 +10,18 @@ from console.access.sign_in import may_administer
 from console.token_server import logins
 from console.token_server.models import Login
 from console.web.admin_base import AuditedAdmin
+from console.web.admin_questions import asks
+from console.web.templatetags.console import number
+
+
+def _revoking(found: QuerySet[Login]) -> str:
+    count = found.count()
+    text = ngettext(
+        "%(count)s Docker login ends at once. Its client has to log in again.",
+        "%(count)s Docker logins end at once. Their clients have to log in again.",
+        count,
+    )
+    return text % {"count": number(count)}
 
 
 @admin.register(Login)
@@ -34,7 +46,8 @@ class LoginAdmin(AuditedAdmin):
             return False
         return super().has_change_permission(request, obj)
 
-    @admin.action(description=_("Revoke the selected logins"), permissions=["change"])
+    @admin.action(description=_("Revoke (ends their access at once)"), permissions=["change"])
+    @asks(_("Revoke Docker logins"), _("Revoke"), _revoking)
     def revoke(self, request: HttpRequest, queryset: QuerySet[Login]) -> None:
         found = [login for login in queryset.select_related("account") if self.has_change_permission(request, login)]
         revoked = sum(logins.revoke(login, by="admin") for login in found)

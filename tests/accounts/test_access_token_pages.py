@@ -328,7 +328,7 @@ class TestAdministration:
         return access_tokens.create(ActivatedAccountFactory(name="Bob"), "bobs-ci", can_push=True)[0]
 
     def act(self, client, *tokens):
-        form = {"action": "revoke", "_selected_action": [token.pk for token in tokens]}
+        form = {"action": "revoke", "_selected_action": [token.pk for token in tokens], "post": "yes"}
         return client.post("/admin/accounts/accesstoken/", form, follow=True)
 
     def test_it_lists_and_changes_nothing(self, client, boss, theirs):

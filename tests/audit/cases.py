@@ -71,7 +71,9 @@ class World:
         return self
 
     def act(self, model, action, row, **form):
-        return self.admin().post(f"/admin/{model}/", action=action, _selected_action=[row.pk], **form)
+        """Do something in a list, and confirm it where it is asked about."""
+        confirmed = {"post": "yes", **form}
+        return self.admin().post(f"/admin/{model}/", action=action, _selected_action=[row.pk], **confirmed)
 
 
 # --- addresses ------------------------------------------------------------------------------------------------------

@@ -80,7 +80,7 @@ class TestAccounts:
     def act(self, client, action, *accounts):
         return client.post(
             "/admin/accounts/account/",
-            {"action": action, "_selected_action": [account.pk for account in accounts]},
+            {"action": action, "_selected_action": [account.pk for account in accounts], "post": "yes"},
             follow=True,
         )
 
@@ -148,7 +148,9 @@ class TestNamespaces:
 class TestImages:
     def test_delete_through_the_same_job(self, client, boss):
         image = ImageFactory()
-        client.post("/admin/images/image/", {"action": "delete_with_all_tags", "_selected_action": [image.pk]})
+        client.post(
+            "/admin/images/image/", {"action": "delete_with_all_tags", "_selected_action": [image.pk], "post": "yes"}
+        )
         image.refresh_from_db()
         assert image.state == Image.State.DELETING
         assert ProcrastinateJob.objects.get().task_name == "images.delete_image"
@@ -156,7 +158,7 @@ class TestImages:
 
     def test_delete_tags_through_the_same_job(self, client, boss):
         tag = TagFactory()
-        client.post("/admin/images/tag/", {"action": "delete_tags", "_selected_action": [tag.pk]})
+        client.post("/admin/images/tag/", {"action": "delete_tags", "_selected_action": [tag.pk], "post": "yes"})
         tag.refresh_from_db()
         assert tag.state == Tag.State.DELETING
         job = ProcrastinateJob.objects.get()

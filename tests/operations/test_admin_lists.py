@@ -112,7 +112,7 @@ def test_a_tags_digest_is_short(client, boss):
 
 def test_a_job_in_words(client, boss):
     image = ImageFactory()
-    form = {"action": "delete_with_all_tags", "_selected_action": [image.pk]}
+    form = {"action": "delete_with_all_tags", "_selected_action": [image.pk], "post": "yes"}
     client.post("/admin/images/image/", form)
     job = ProcrastinateJob.objects.get()
     page = client.get("/admin/procrastinate/procrastinatejob/")

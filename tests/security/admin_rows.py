@@ -35,6 +35,11 @@ class Model:
     action_form: Mapping[str, str | list[str]] = field(default_factory=dict)
 
 
+def _confirmed(action: str) -> dict[str, str | list[str]]:
+    """The form of an action that is asked about, with the answer."""
+    return {"action": action, "post": "yes"}
+
+
 _ACTION_DONE = administrators("302 {list} +")
 _CHANGED = administrators("302 {list} +")
 _DELETED = administrators("302 /admin/ +")
@@ -45,10 +50,10 @@ MODELS = {
         change=_CHANGED,
         change_form={"name": "Renamed", "email": "owner@example.com", "is_active": "on"},
         action=_ACTION_DONE,
-        action_form={"action": "deactivate"},
+        action_form=_confirmed("deactivate"),
     ),
-    "accounts.accesstoken": Model(action=_ACTION_DONE, action_form={"action": "revoke"}, change=_CHANGED),
-    "tokens.login": Model(action=_ACTION_DONE, action_form={"action": "revoke"}, change=_CHANGED),
+    "accounts.accesstoken": Model(action=_ACTION_DONE, action_form=_confirmed("revoke"), change=_CHANGED),
+    "tokens.login": Model(action=_ACTION_DONE, action_form=_confirmed("revoke"), change=_CHANGED),
     "audit.auditevent": Model(),
     "namespaces.namespace": Model(
         add=administrators("302 {list} +"),
@@ -57,8 +62,8 @@ MODELS = {
         change_form={"transfer_to": "{other}"},
     ),
     "namespaces.namespacehold": Model(),
-    "images.image": Model(action=_ACTION_DONE, action_form={"action": "delete_with_all_tags"}, change=_CHANGED),
-    "images.tag": Model(action=_ACTION_DONE, action_form={"action": "delete_tags"}, change=_CHANGED),
+    "images.image": Model(action=_ACTION_DONE, action_form=_confirmed("delete_with_all_tags"), change=_CHANGED),
+    "images.tag": Model(action=_ACTION_DONE, action_form=_confirmed("delete_tags"), change=_CHANGED),
     "images.imagedeletion": Model(),
     "images.copy": Model(),
     "images.workfailure": Model(action=_ACTION_DONE, action_form={"action": "forget"}, change=_CHANGED),

@@ -277,7 +277,7 @@ class TestAdministration:
         ben = ActivatedAccountFactory()
         token = log_in(ben)
         login = Login.objects.get()
-        form = {"action": "revoke", "_selected_action": [str(login.pk)]}
+        form = {"action": "revoke", "_selected_action": [str(login.pk)], "post": "yes"}
         response = client.post("/admin/tokens/login/", form, follow=True)
         assert "Revoked 1 login." in text_of(response)
         assert refresh(token) == 400

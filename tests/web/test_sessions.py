@@ -134,7 +134,7 @@ class TestEnding:
     def test_deactivation_ends_all_at_once(self, ben, client):
         here = browser(ben)
         client.force_login(AccountFactory(is_staff=True, is_superuser=True))
-        form = {"action": "deactivate", "_selected_action": ben.pk}
+        form = {"action": "deactivate", "_selected_action": ben.pk, "post": "yes"}
         client.post("/admin/accounts/account/", form)
         ben.refresh_from_db()
         assert not ben.is_active

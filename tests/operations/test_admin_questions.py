@@ -1,0 +1,79 @@
+"""Actions of the administration that cannot be undone ask first."""
+
+import pytest
+
+from console.accounts.models import Account
+from console.repositories.models import Image
+from tests.support.factories import AccountFactory, ActivatedAccountFactory, ImageFactory, NamespaceFactory, TagFactory
+from tests.support.responses import text_of
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def boss(client):
+    account = AccountFactory(name="Boss", is_staff=True, is_superuser=True)
+    client.force_login(account)
+    return account
+
+
+def deleting():
+    return Image.objects.filter(state=Image.State.DELETING).count()
+
+
+def test_an_images_deletion_says_what_goes(client, boss):
+    image = ImageFactory(name="app")
+    Image.objects.filter(pk=image.pk).update(tag_count=1234, size=3 * 2**29)
+    form = {"action": "delete_with_all_tags", "_selected_action": [image.pk]}
+    page = text_of(client.post("/admin/images/image/", form)).replace("\N{NO-BREAK SPACE}", " ")
+    assert "<h1>Delete images with all tags</h1>" in page
+    assert "1 image with 1,234 tags, 1.5 GiB, is deleted. It cannot be recovered." in page
+    assert f"<li>{image.repository}</li>" in page and 'name="typed"' not in page
+    assert deleting() == 0
+    client.post("/admin/images/image/", {**form, "post": "yes"})
+    assert deleting() == 1
+
+
+def test_more_than_ten_are_confirmed_by_their_number(client, boss):
+    namespace = NamespaceFactory()
+    images = [ImageFactory(namespace=namespace) for _ in range(12)]
+    form = {"action": "delete_with_all_tags", "_selected_action": [image.pk for image in images[:11]]}
+    page = text_of(client.post("/admin/images/image/", form))
+    assert "Type the number of selected rows, “11”, to confirm" in page and "and 1 more" in page
+    for typed in ({}, {"typed": "12"}):
+        page = text_of(client.post("/admin/images/image/", {**form, "post": "yes", **typed}))
+        assert "Type “11” to confirm." in page
+    assert deleting() == 0
+    client.post("/admin/images/image/", {**form, "post": "yes", "typed": "11"})
+    assert deleting() == 11
+
+
+def test_all_that_a_filter_finds(client, boss):
+    for number in range(11):
+        ImageFactory(visibility="public" if number else "private")
+    form = {"action": "delete_with_all_tags", "_selected_action": [Image.objects.first().pk], "select_across": "1"}
+    page = client.post("/admin/images/image/?visibility__exact=public", form)
+    assert "10 images with" in text_of(page) and '<input type="hidden" name="select_across" value="1">' in text_of(page)
+    client.post("/admin/images/image/?visibility__exact=public", {**form, "post": "yes"})
+    assert deleting() == 10
+
+
+@pytest.mark.parametrize("action", ["deactivate", "reset_registry_password"])
+def test_accounts(client, boss, action):
+    ann = ActivatedAccountFactory(name="Ann")
+    version = ann.credential.version
+    page = text_of(client.post("/admin/accounts/account/", {"action": action, "_selected_action": [ann.pk]}))
+    assert f"<li>{ann}</li>" in page and "at once." in page
+    ann = Account.objects.get(pk=ann.pk)
+    assert ann.is_active and ann.credential.version == version
+
+
+def test_what_was_done_is_said(client, boss):
+    ann = ActivatedAccountFactory(name="Ann")
+    form = {"_selected_action": [ann.pk], "post": "yes"}
+    for action, said in (("deactivate", "Deactivated 1 account."), ("reactivate", "Reactivated 1 account.")):
+        page = client.post("/admin/accounts/account/", {"action": action, **form}, follow=True)
+        assert said in text_of(page)
+    tag = TagFactory()
+    form = {"action": "delete_tags", "_selected_action": [tag.pk], "post": "yes"}
+    assert f"Deleting 1 tag of {tag.image}." in text_of(client.post("/admin/images/tag/", form, follow=True))
