@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from django.contrib import admin, messages
@@ -62,6 +63,9 @@ class AccessTokenAdmin(AuditedAdmin):
         if token.all_namespaces:
             return gettext("All")
         return ", ".join(namespace.name for namespace in token.namespaces.all()) or gettext("None left")
+
+    def actions_of(self, request: HttpRequest, obj: AccessToken) -> Collection[str]:
+        return super().actions_of(request, obj) if obj.revoked_at is None else ()
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

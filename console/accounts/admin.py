@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Collection
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.contrib.admin.widgets import AdminTextInputWidget
@@ -80,6 +82,14 @@ class AccountPasswordForm(_ConsolePassword, FirstPasswordChecked, AdminPasswordC
         self.order_fields(["usable_password"])
 
 
+# The defaults, which count where a field is left empty.
+_QUOTAS = {
+    "namespace_quota": settings.DEFAULT_NAMESPACE_QUOTA,
+    "image_quota": settings.DEFAULT_IMAGE_QUOTA,
+    "tag_quota": settings.DEFAULT_TAG_QUOTA,
+}
+
+
 class PasswordState(ReadOnlyPasswordHashWidget):
     """Whether there is a console password; nothing of its hash."""
 
@@ -96,6 +106,9 @@ class AccountChangeForm(UserChangeForm):  # type: ignore[type-arg]
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        for name, default in _QUOTAS.items():
+            if quota := self.fields.get(name):
+                quota.widget.attrs["placeholder"] = number(default)
         if password := self.fields.get("password"):
             password.help_text = ""  # Django's says the same as the button
 
@@ -206,6 +219,15 @@ class AccountAdmin(AuditedAdmin, UserAdmin):  # type: ignore[type-arg]
             set_active(obj, not obj.is_active)
         if not change:
             messages.info(request, _("Account ID: %s") % obj.account_id)
+
+    def actions_of(self, request: HttpRequest, obj: Account) -> Collection[str]:
+        """Not to deactivate oneself, and only what changes the account."""
+        missing = {"reactivate" if obj.is_active else "deactivate"}
+        if obj.pk == request.user.pk:
+            missing.add("deactivate")
+        if obj.registry_credential is None:
+            missing.add("reset_registry_password")
+        return set(super().actions_of(request, obj)) - missing
 
     def response_add(self, request: HttpRequest, obj: Account, post_url_continue: str | None = None) -> HttpResponse:
         """Lead to the account's page, where more can be set."""

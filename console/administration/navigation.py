@@ -70,19 +70,28 @@ NAMES: dict[str, tuple[Promise, Promise]] = {
     "transfers.transfer": (_("import"), _("imports")),
     "procrastinate.procrastinatejob": (_("background job"), _("background jobs")),
     "indexing.reconcile": (_("index check"), _("index checks")),
-    "indexing.unusableevents": (_("rejected events"), _("rejected events")),
+    "indexing.unusableevents": (_("rejected event"), _("rejected events")),
     "audit.auditevent": (_("audit event"), _("audit events")),
 }
 
 
+# The same of fields.
+FIELD_NAMES: dict[str, dict[str, Promise]] = {
+    "mfa.authenticator": {"created_at": _("created"), "last_used_at": _("last used")},
+}
+
+
 def name_models() -> None:
-    """Give the models in ``NAMES`` their names, which the administration's pages and messages read.
+    """Give the models in ``NAMES``, and the fields, their names, which the administration's pages and messages read.
 
     Migrations do not see it: they compare what a model's own ``Meta`` says.
     """
     for label, (singular, plural) in NAMES.items():
         options = apps.get_model(label)._meta
         options.verbose_name, options.verbose_name_plural = singular, plural
+    for label, names in FIELD_NAMES.items():
+        for name, words in names.items():
+            apps.get_model(label)._meta.get_field(name).verbose_name = words
 
 
 def grouped(models: Iterable[dict[str, Any]], home: str) -> list[dict[str, Any]]:

@@ -37,6 +37,14 @@ class Administration(administration.Administration):
         context = {"overview": overview, "started": _STARTED, **(extra_context or {})}
         return super().index(request, context)
 
+    def app_index(
+        self, request: HttpRequest, app_label: str, extra_context: dict[str, Any] | None = None
+    ) -> TemplateResponse:
+        """The lists of a group, under the group's name."""
+        groups = self.get_app_list(request, app_label)
+        title = {"title": groups[0]["name"]} if groups else {}
+        return super().app_index(request, app_label, {**title, **(extra_context or {})})
+
     def get_urls(self) -> list[URLPattern | URLResolver]:
         """Django's addresses, and that of the state of the parts."""
         health = self.admin_view(require_safe(self.health))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from django.contrib import admin, messages
@@ -9,8 +10,8 @@ from django.core.exceptions import ValidationError
 from django.db.models import Count, QuerySet, Sum
 from django.http import HttpRequest
 from django.utils.html import format_html
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 
 from console.accounts.models import Account
 from console.registry import retry
@@ -66,7 +67,7 @@ class ImageAdmin(ReadOnlyAdmin):
         "namespace",
         "owner",
         "visibility",
-        "description",
+        "summary",
         "state",
         "tag_count",
         "attachment_count",
@@ -142,13 +143,23 @@ class TagAdmin(ReadOnlyAdmin):
 @admin.register(ImageDeletion)
 class ImageDeletionAdmin(ReadOnlyAdmin):
     list_display = ("image", "phase", "done", "total", "problem", "requested_by", "requested_at")
+    list_filter = ("phase",)
     list_select_related = ("image__namespace",)
+    search_fields = ("image__full_name", "=requested_by")
+
+    def heading(self, obj: ImageDeletion) -> str:
+        return gettext("Deletion of %s") % obj.image
 
 
 @admin.register(Copy)
 class CopyAdmin(ReadOnlyAdmin):
     list_display = ("target", "image", "source", "state", "problem", "requested_by", "requested_at")
+    list_filter = ("state",)
     list_select_related = ("image__namespace",)
+    search_fields = ("image__full_name", "tag", "source", "=requested_by")
+
+    def heading(self, obj: Copy) -> str:
+        return gettext("Copy to %(image)s:%(tag)s") % {"image": obj.image, "tag": obj.tag}
 
     @admin.display(description=_("tag"), ordering="tag")
     def target(self, copy: Copy) -> str:
@@ -166,6 +177,10 @@ class WorkFailureAdmin(ReadOnlyAdmin):
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return bool(request.user.has_perm("images.delete_image"))
+
+    def actions_of(self, request: HttpRequest, obj: WorkFailure) -> Collection[str]:
+        missing = set() if obj.kind in retry.RETRYABLE else {"try_again"}
+        return set(super().actions_of(request, obj)) - missing
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         return [field.name for field in self.model._meta.fields if field.name != "id"]

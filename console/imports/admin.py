@@ -1,6 +1,7 @@
 """Imports in the administration."""
 
 from django.contrib import admin
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from console.imports.models import Transfer
@@ -25,6 +26,9 @@ class TransferAdmin(ReadOnlyAdmin):
     list_filter = ("state",)
     list_select_related = ("image__namespace",)
     search_fields = ("image__name", "image__namespace__name", "repository", "=requested_by")
+
+    def heading(self, obj: Transfer) -> str:
+        return gettext("Import to %(image)s:%(tag)s") % {"image": obj.image, "tag": obj.tag}
 
     @admin.display(description=_("from"))
     def copied_from(self, transfer: Transfer) -> str:

@@ -16,6 +16,7 @@ from django.contrib.admin.utils import unquote
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.shortcuts import redirect
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from console.access.sign_in import may_administer
@@ -109,6 +110,14 @@ class SecondFactorAdmin(_Removable):
     def name(self, factor: Authenticator) -> str:
         return text(factors.name_of(factor))
 
+    def heading(self, obj: Any) -> str:
+        kind, name = self.kind(obj), factors.name_of(obj)
+        named = kind if name == kind else f"{kind} “{name}”"
+        return gettext("%(factor)s of %(account)s") % {"factor": named, "account": obj.user}
+
+    def consequence(self, obj: Any) -> str:
+        return gettext("The account can no longer confirm a sign-in with it. This cannot be undone.")
+
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         factors.remove(obj, by="admin")
 
@@ -134,6 +143,14 @@ class IdentityAdmin(_Removable):
     @admin.display(description=_("last sign-in"), ordering="last_login")
     def last_sign_in(self, identity: SocialAccount) -> str:
         return moment(identity.last_login)
+
+    def heading(self, obj: Any) -> str:
+        values = {"identity": obj.uid, "provider": self.provider_name(obj), "account": obj.user}
+        return gettext("%(identity)s at %(provider)s, of %(account)s") % values
+
+    def consequence(self, obj: Any) -> str:
+        provider = self.provider_name(obj)
+        return gettext("The account can no longer sign in with %s. This cannot be undone.") % provider
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         single_sign_on.disconnect(obj, by="admin")

@@ -2,10 +2,39 @@
 
 from __future__ import annotations
 
-from django.contrib import admin
+from typing import Any
 
-from console.official_images.models import Catalogue, OfficialImage
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+
+from console.official_images.models import Catalogue, OfficialImage, Problem
 from console.web.admin_base import ReadOnlyAdmin
+
+_PROBLEMS = {
+    Problem.UNREACHABLE: _("Can’t reach Docker Hub"),
+    Problem.BUSY: _("Rate limit"),
+    Problem.BROKEN: _("Error"),
+    Problem.REFUSED: _("Refused"),
+    Problem.UNKNOWN: _("Gone"),
+    Problem.UNEXPECTED: _("Unexpected response"),
+}
+
+
+class ProblemFilter(admin.SimpleListFilter):
+    """Filters by the problem with the tags; the problems' own sentences are for people who wait for the tags."""
+
+    title = _("problem with the tags")
+    parameter_name = "tags_problem"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        """The problems in short."""
+        return [(problem.value, words) for problem, words in _PROBLEMS.items()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[OfficialImage]) -> QuerySet[OfficialImage]:
+        """Those with the problem chosen."""
+        return queryset.filter(tags_problem=self.value()) if self.value() else queryset
 
 
 @admin.register(Catalogue)
@@ -18,5 +47,5 @@ class OfficialImageAdmin(ReadOnlyAdmin):
     list_display = (
         "name", "stars", "pulls", "updated_at", "listed", "tags_total", "tags_known_at", "tags_problem", "star_count"
     )  # fmt: skip
-    list_filter = ("listed", "tags_problem")
+    list_filter = ("listed", ProblemFilter)
     search_fields = ("name",)

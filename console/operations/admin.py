@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from typing import Any
 
 from django.contrib import admin, messages
@@ -48,6 +49,11 @@ _EVENTS = {
 }
 
 
+# What can be done with a job in each state.
+_ACTIONS = {"todo": ("cancel",), "doing": ("abort",), "failed": ("retry",)}
+_QUEUES = {INDEX_QUEUE: _("Index"), WORK_QUEUE: _("Deletions and copies"), TRANSFER_QUEUE: _("Imports")}
+
+
 class StateFilter(admin.SimpleListFilter):
     title = _("state")
     parameter_name = "status"
@@ -64,7 +70,7 @@ class QueueFilter(admin.SimpleListFilter):
     parameter_name = "queue_name"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [(INDEX_QUEUE, _("Index")), (WORK_QUEUE, _("Deletions and copies")), (TRANSFER_QUEUE, _("Imports"))]
+        return list(_QUEUES.items())
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.filter(queue_name=self.value()) if self.value() else queryset
@@ -84,7 +90,7 @@ class JobAdmin(AuditedAdmin, ProcrastinateJobAdmin):
     inlines = []
     show_full_result_count = False
     fields = [
-        "number", "job", "task_name", "state", "subject", "queue_name", "attempts", "priority", "next_run", "history",
+        "job", "task_name", "state", "subject", "queue", "attempts", "priority", "next_run", "history",
         "pretty_args",
     ]  # fmt: skip
 
@@ -93,6 +99,9 @@ class JobAdmin(AuditedAdmin, ProcrastinateJobAdmin):
 
     def heading(self, obj: Any) -> str:
         return f"{task_name(obj.task_name)} ({obj.pk})"
+
+    def actions_of(self, request: HttpRequest, obj: ProcrastinateJob) -> Collection[str]:
+        return _ACTIONS.get(obj.status, ())
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         # The library offers the actions to all users with the view permission.
@@ -118,9 +127,9 @@ class JobAdmin(AuditedAdmin, ProcrastinateJobAdmin):
 
     actions = ["retry", "cancel", "abort"]
 
-    @admin.display(description=_("number"), ordering="id")
-    def number(self, job: ProcrastinateJob) -> int:
-        return int(job.pk)
+    @admin.display(description=_("queue"), ordering="queue_name")
+    def queue(self, job: ProcrastinateJob) -> str:
+        return str(_QUEUES.get(job.queue_name, job.queue_name))
 
     @admin.display(description=_("job"), ordering="task_name")
     def job(self, job: ProcrastinateJob) -> str:
@@ -131,7 +140,7 @@ class JobAdmin(AuditedAdmin, ProcrastinateJobAdmin):
         name, colour = _STATES.get(job.status, (job.status, ""))
         return format_html('<span class="badge {}">{}</span>', colour, name)
 
-    @admin.display(description=_("of"))
+    @admin.display(description=_("image"))
     def subject(self, job: ProcrastinateJob) -> str:
         """The repository whose lock the job takes, where it is one's."""
         return text(repository_of_lock(job.lock or "") or "–")

@@ -6,6 +6,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.contrib.admin.widgets import AutocompleteSelect
 from django.db.models import Count, QuerySet, Sum
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
@@ -24,6 +25,7 @@ class NamespaceForm(forms.ModelForm):  # type: ignore[type-arg]
         Account.objects.filter(is_active=True),
         required=False,
         label=_("Transfer to"),
+        widget=AutocompleteSelect(Namespace._meta.get_field("owner"), admin.site),
         help_text=_("Nobody can push or pull in the namespace until the former owner's tokens have expired."),
     )
 

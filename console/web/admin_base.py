@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from django import forms
@@ -97,9 +98,20 @@ class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             "subtitle": heading,
             "heading": heading,
             "show_save": bool(context["adminform"].form.fields),
+            "row_actions": self._row_actions(request, row) if row else [],
             **_ONE_BUTTON,
         }
         return super().render_change_form(request, {**context, **own}, *rest, **options)
+
+    def actions_of(self, request: HttpRequest, obj: Any) -> Collection[str]:
+        """Which of the list's actions a row's own page offers: all, to those who may change the row."""
+        return self.get_actions(request) if self.has_change_permission(request, obj) else ()
+
+    def _row_actions(self, request: HttpRequest, row: Any) -> list[tuple[str, str]]:
+        """Names and labels; a label is what stands before the brackets in the list."""
+        offered = set(self.actions_of(request, row)) - {"delete_selected"}
+        found = [action for action in self.get_actions(request).values() if action and action[1] in offered]
+        return [(name, str(label).partition(" (")[0]) for _act, name, label in found]
 
     def _show_as_columns(self, form: helpers.AdminForm) -> None:
         columns = {name: self._column(name) for name in form.readonly_fields if isinstance(name, str)}
@@ -108,6 +120,16 @@ class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             (title, {**options, "fields": [columns.get(name, name) for name in options["fields"]]})
             for title, options in form.fieldsets
         ]
+
+    def consequence(self, obj: Any) -> str:
+        """What a deletion comes to, for its question; empty where there is nothing more to say."""
+        return ""
+
+    def render_delete_form(self, request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
+        """The question before a deletion, about a row under its heading."""
+        row = context["object"]
+        own = {"heading": self.heading(row), "consequence": self.consequence(row)}
+        return super().render_delete_form(request, {**context, **own})
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
         """What administrators changed in a row, under its heading."""

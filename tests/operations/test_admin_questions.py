@@ -1,7 +1,11 @@
 """Actions of the administration that cannot be undone ask first."""
 
-import pytest
+import re
 
+import pytest
+from django.db import connection
+
+from console.access_tokens import services as access_tokens
 from console.accounts.models import Account
 from console.repositories.models import Image
 from tests.support.factories import AccountFactory, ActivatedAccountFactory, ImageFactory, NamespaceFactory, TagFactory
@@ -66,6 +70,49 @@ def test_accounts(client, boss, action):
     assert f"<li>{ann}</li>" in page and "at once." in page
     ann = Account.objects.get(pk=ann.pk)
     assert ann.is_active and ann.credential.version == version
+
+
+def buttons(client, path):
+    """The actions that a row's page offers."""
+    return re.findall(r'name="action" value="(\w+)"', client.get(path).content.decode())
+
+
+def test_a_rows_page_offers_its_lists_actions(client, boss):
+    ann, tag = ActivatedAccountFactory(name="Ann"), TagFactory()
+    token, _secret = access_tokens.create(ann, "ci", can_push=False)
+    start = "/admin/accounts/account/"
+    assert buttons(client, f"{start}{ann.pk}/change/") == ["deactivate", "reset_registry_password"]
+    assert buttons(client, f"{start}{AccountFactory(is_active=False).pk}/change/") == ["reactivate"]
+    assert buttons(client, f"{start}{boss.pk}/change/") == []
+    assert buttons(client, f"/admin/images/image/{tag.image.pk}/change/") == ["delete_with_all_tags"]
+    assert buttons(client, f"/admin/images/tag/{tag.pk}/change/") == ["delete_tags"]
+    path = f"/admin/accounts/accesstoken/{token.pk}/change/"
+    assert buttons(client, path) == ["revoke"]
+    form = {"action": "revoke", "_selected_action": token.pk, "post": "yes", "name": "ci"}
+    client.post("/admin/accounts/accesstoken/", form)
+    assert buttons(client, path) == []
+
+
+@pytest.mark.parametrize(("status", "offered"), [("failed", ["retry"]), ("todo", ["cancel"]), ("succeeded", [])])
+def test_a_jobs_page_offers_what_its_state_allows(client, boss, status, offered):
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO procrastinate_jobs (queue_name, task_name, status) VALUES ('x', 'y', %s) RETURNING id",
+            [status],
+        )
+        (key,) = cursor.fetchone()
+    assert buttons(client, f"/admin/procrastinate/procrastinatejob/{key}/change/") == offered
+
+
+def test_a_deletion_says_whose_it_is_and_what_follows(client, boss):
+    ann = ActivatedAccountFactory(name="Ann")
+    factor = ann.authenticator_set.create(type="webauthn", data={"name": "Laptop"})
+    page = text_of(client.get(f"/admin/mfa/authenticator/{factor.pk}/delete/"))
+    assert f"Passkey “Laptop” of {ann}" in page and "no longer confirm a sign-in with it" in page
+    identity = ann.socialaccount_set.create(provider="https://sso.example.com", uid="ann@corp")
+    page = text_of(client.get(f"/admin/socialaccount/socialaccount/{identity.pk}/delete/"))
+    assert f"ann@corp at https://sso.example.com, of {ann}" in page
+    assert "no longer sign in with https://sso.example.com" in page
 
 
 def test_what_was_done_is_said(client, boss):

@@ -272,7 +272,7 @@ class TestAttention:
 
 class TestSystem:
     def test_the_last_backup_and_index_check(self, client, boss):
-        assert "None made with" in text_of(client.get("/admin/"))
+        assert "Run “manage.py backup”." in text_of(client.get("/admin/"))
         made = record("backup.make", "backup.zip")
         check = Reconcile.objects.create(whole=True, state="done")
         Reconcile.objects.create(whole=False, state="done")
@@ -284,7 +284,7 @@ class TestSystem:
 
     @pytest.mark.parametrize(
         ("answers", "free", "said"),
-        [(True, 10**9, "Answers"), (False, 10**9, "Does not answer."), (True, 10**6, "Read-only")],
+        [(True, 10**9, "Running"), (False, 10**9, "Does not answer."), (True, 10**6, "Read-only")],
     )
     def test_its_state(self, client, boss, monkeypatch, settings, answers, free, said):
         settings.REGISTRY_IS_OURS = True

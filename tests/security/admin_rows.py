@@ -42,7 +42,7 @@ def _confirmed(action: str) -> dict[str, str | list[str]]:
 
 _ACTION_DONE = administrators("302 {list} +")
 _CHANGED = administrators("302 {list} +")
-_DELETED = administrators("302 /admin/ +")
+_DELETED = administrators("302 {list} +")
 MODELS = {
     "accounts.account": Model(
         add=administrators("302 {list}*/change/ +"),
