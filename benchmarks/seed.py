@@ -253,8 +253,9 @@ _HASHED = make_password("nobody signs in with this", hasher="argon2")
 
 
 def create_account(name: str) -> Account:
-    """Create an activated account with unlimited quotas."""
+    """Create an activated account with unlimited quotas, which has done its first steps."""
     account = Account(name=name, namespace_quota=1_000_000, image_quota=1_000_000, tag_quota=1_000_000)
+    account.checklist_closed = True
     account.set_unusable_password()
     account.save()
     credential = RegistryCredential(account=account, username=account.account_id, activated_at=timezone.now())

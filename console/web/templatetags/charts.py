@@ -5,6 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from django import template
+from django.utils.html import format_html_join
+
+from console.web.templatetags.console import number
+
+_BAR = '<rect class="{}" x="{}" y="{}" width="{}" height="{}"><title>{}: {}</title></rect>'
+_ROW = '<tr><th scope="row">{}</th><td>{}</td></tr>'
 
 register = template.Library()
 
@@ -19,17 +25,21 @@ def daily_bars(days: list[Any], field: str, title: str) -> dict[str, Any]:
     top = max(counts)
     scale = _scale(top)
     step = 100 / len(counts)
-    bars = []
+    # Two lists of thirty: joined here, because a template takes five times as long.
+    bars, rows = [], []
     for at, (day, count) in enumerate(zip(days, counts, strict=True)):
         # Whatever happened at all is seen.
         height = max(count * 100 / scale, 2.5) if count else 0
-        sizes = {"x": step * (at + 0.15), "width": step * 0.7, "height": height, "y": 100 - height}
-        bars.append({name: f"{value:.2f}" for name, value in sizes.items()} | {"count": count, "date": day.date})
+        date, shown = day.date.isoformat(), number(count)
+        rows.append((date, shown))
+        sizes = (step * (at + 0.15), 100 - height, step * 0.7, height)
+        bars.append((field, *(f"{one:.2f}" for one in sizes), date, shown))
     halved = scale % 2 == 0
     return {
         "title": title,
         "field": field,
-        "bars": bars,
+        "bars": format_html_join("", _BAR, bars),
+        "rows": format_html_join("", _ROW, rows),
         "total": sum(counts),
         "top": top,
         "top_date": days[counts.index(top)].date,
