@@ -45,7 +45,6 @@ def overview(request: Request, repository: str) -> HttpResponse:
         else push_commands(request, image),
         "latest": latest,
         **activity.shown_days(DailyActivity.objects.filter(image=image)),
-        "under_way": image.has_copies or image.has_transfers or image.has_failures,  # type: ignore[attr-defined]
     }
     part = request.htmx.target if request.htmx.target in _PARTS else ""
     return page(request, "images/overview.html", context, part=part, partial=_PARTS.get(part, ""))

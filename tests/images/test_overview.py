@@ -6,7 +6,8 @@ import re
 import pytest
 from django.utils import timezone
 
-from console.repositories.models import Copy, DailyActivity, Image
+from console.repositories import failures
+from console.repositories.models import Copy, DailyActivity, Image, WorkFailure
 from console.repositories.totals import refresh_totals
 from console.web.templatetags.charts import daily_bars
 from tests.support.factories import ImageFactory, ManifestFactory, TagFactory
@@ -71,9 +72,23 @@ class TestOverview:
         assert "Latest tags" not in text
 
     def test_work_under_way_is_mentioned(self, client, app):
-        assert "Copies are running" not in text_of(client.get("/images/team/app/"))
+        copying, failed = "Copies or imports are under way or have failed.", "Some work on this image has failed."
+        text = text_of(client.get("/images/team/app/"))
+        assert copying not in text
+        assert failed not in text
         Copy.objects.create(image=app, tag="v1", source="team/x", digest="sha256:x", requested_by="ann")
-        assert "Copies are running or something failed." in text_of(client.get("/images/team/app/"))
+        assert copying in text_of(client.get("/images/team/app/"))
+        failures.give_up(WorkFailure.Kind.INDEX, app.repository, "v1", sentence="It cannot be read.")
+        text = text_of(client.get("/images/team/app/"))
+        assert failed in text
+        assert copying not in text
+
+    @pytest.mark.parametrize("page", ["", "-/tags/"])
+    def test_an_image_that_is_being_deleted_asks_for_no_push(self, client, app, page):
+        Image.objects.filter(pk=app.pk).update(state="deleting")
+        text = text_of(client.get(f"/images/team/app/{page}"))
+        assert "docker push" not in text
+        assert "the tag appears here" not in text
 
     def test_what_a_push_changes_is_swapped_alone(self, client, app):
         add(app, "v1")
