@@ -49,7 +49,11 @@
     const wrong = dialog.querySelector("[aria-invalid=true]");
     if (wrong) wrong.focus();
     else {
-      dialog.querySelector("[autofocus]")?.focus({ preventScroll: true });
+      const first =
+        dialog.querySelector("[autofocus]") ??
+        dialog.querySelector(".dialog-body :is(input:not([type=hidden], [readonly]), select, textarea)") ??
+        dialog.querySelector(".dialog-body .actions :is(a, button)");
+      first?.focus({ preventScroll: true });
       dialog.scrollTop = 0;
     }
   });
