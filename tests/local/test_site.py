@@ -99,7 +99,7 @@ def site():
         ("PUT", "/v2/team/app/manifests/v1", "console"),
         ("GET", "/v2/_catalog", "console"),
         ("GET", "/v2/dockerhub/library/debian/manifests/stable", "dockerhub"),
-        ("GET", "/v2/dockerhub", "registry"),
+        ("GET", "/v2/dockerhub", "console"),
         ("GET", "/v22/", "console"),
     ],
 )
@@ -208,7 +208,7 @@ class TestNames:
 
             site = Fixed(stack, **names)
             assert site.get("/v2/", host=names["REGISTRY_ADDRESS"], name="registry.localhost")[2] == "registry"
-            assert site.get("/", host=names["REGISTRY_ADDRESS"], name="registry.localhost")[2] == "registry"
+            assert site.get("/", host=names["REGISTRY_ADDRESS"], name="registry.localhost")[0] == 404
             assert site.get("/v2/", host=names["DOCKERHUB_ADDRESS"], name="hub.localhost")[2] == "dockerhub"
             assert site.get("/v2/")[2] == "registry"
             assert site.get("/")[2] == "console"
