@@ -81,8 +81,8 @@ class Caller:
 class Repository:
     """Facts about a repository in an existing namespace. ``owner`` is the primary key of the namespace's account.
 
-    ``chosen`` says whether the caller's access token is restricted to this namespace. ``tags`` counts towards the quota
-    of tags; it and the fields before it have no meaning unless the image ``exists``.
+    ``chosen`` says whether the caller's access token is restricted to this namespace. ``active`` and ``public`` have no
+    meaning unless the image ``exists``. ``tags`` counts towards the quota of tags; only the gate counts them.
     """
 
     owner: int
@@ -150,11 +150,9 @@ def _allowed_on(caller: Caller | None, repository: Repository, new_images: int) 
     token = caller.token if caller is not None else None
     opened = token is None or token.all_namespaces or repository.chosen
     if caller is not None and repository.owner == caller.account and opened:
-        room = (
-            has_room(repository.tags, allowed(caller.tag_quota, settings.DEFAULT_TAG_QUOTA))
-            if repository.exists
-            else has_room(caller.images + new_images, allowed(caller.image_quota, settings.DEFAULT_IMAGE_QUOTA))
-        )
+        # Before layers are uploaded for nothing. Of tags only the gate knows: a push may move one (``refuse_push``).
+        images = caller.images + new_images
+        room = repository.exists or has_room(images, allowed(caller.image_quota, settings.DEFAULT_IMAGE_QUOTA))
         actions = OWNER_ACTIONS if token is None else token.actions
         return actions if room else actions - {"push"}
     return READER_ACTIONS if repository.public else frozenset()

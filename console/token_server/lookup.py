@@ -59,15 +59,13 @@ _REPOSITORIES = """
     SELECT
         asked.name, namespace.owner_id, namespace.new_owner_id IS NOT NULL AS in_transfer, {chosen} AS chosen,
         image.id IS NOT NULL AS there, coalesce(image.state = 'active', false) AS active,
-        coalesce(image.visibility = 'public', false) AS public,
-        coalesce(image.tag_count + image.attachment_count, 0) AS tags
+        coalesce(image.visibility = 'public', false) AS public
     FROM unnest(string_to_array(%(names)s, ' '), string_to_array(%(namespaces)s, ' ')) AS asked (name, namespace)
     JOIN LATERAL (
         SELECT id, owner_id, new_owner_id FROM namespaces_namespace WHERE name = asked.namespace OFFSET 0
     ) AS namespace ON true
     LEFT JOIN LATERAL (
-        SELECT id, state, visibility, tag_count, attachment_count FROM images_image
-        WHERE full_name = asked.name OFFSET 0
+        SELECT id, state, visibility FROM images_image WHERE full_name = asked.name OFFSET 0
     ) AS image ON true
 """
 _ANONYMOUS = _REPOSITORIES.format(chosen="false")

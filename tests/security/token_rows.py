@@ -7,7 +7,8 @@ of them are asked for; each of them is also asked for alone, and then is granted
 A new kind of credential is a column here and a line in ``test_tokens.py``; a new kind of resource is a row.
 """
 
-# own, full, going, moving: the owner's images: private, with no room for tags, being deleted, changing hands. ``spare``
+# own, full, going, moving: the owner's images: private, with no room for tags (the gate refuses only new ones), being
+# deleted, changing hands. ``spare``
 # is a namespace of the owner's that the access token ``chosen`` was not made for.
 GRANTED = """
 scope                                     nobody owner refresh pull push delete chosen other staff superuser supertoken
@@ -16,7 +17,7 @@ repository:team/app                       .      rwd   rwd     r    rw   rwd    
 repository:team/nested/deep/app           .      rwd   rwd     r    rw   rwd    rw     .     .     .         .
 repository:team/open                      r      rwd   rwd     r    rw   rwd    rw     r     r     r         r
 repository:team/missing                   .      rwd   rwd     r    rw   rwd    rw     .     .     .         .
-repository:team/full                      .      rd    rd      r    r    rd     r      .     .     .         .
+repository:team/full                      .      rwd   rwd     r    rw   rwd    rw     .     .     .         .
 repository:team/going                     .      .     .       .    .    .      .      .     .     .         .
 repository:spare/app                      .      rwd   rwd     r    rw   rwd    .      .     .     .         .
 repository:spare/open                     r      rwd   rwd     r    rw   rwd    r      r     r     r         r

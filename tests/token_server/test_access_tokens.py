@@ -78,7 +78,7 @@ class TestWhatItOpens:
     def test_a_full_image_can_be_tidied_up(self, ask, owner, create):
         Account.objects.filter(pk=owner.pk).update(tag_quota=0)
         answer = ask.get("repository:team/app:pull,push,delete", user="owner", password=create(can_delete=True))
-        assert opened(answer) == {"team/app": {"pull", "delete"}}
+        assert opened(answer) == {"team/app": {"pull", "push", "delete"}}
 
     def test_pull_everywhere(self, ask, create):
         answer = ask.get(TEAM, SHOP, user="owner", password=create(can_push=False))

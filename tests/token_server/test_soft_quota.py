@@ -1,4 +1,4 @@
-"""Quotas are soft: what tokens from before open is pushed past them. Nothing more is opened while there is too much."""
+"""Past the gate quotas are soft: what tokens from before open is pushed beyond them. The gate's own are exact."""
 
 import pytest
 
@@ -63,7 +63,6 @@ def test_tags(token, client, team):
     page = f"/images/{image.repository}/-/tags/"
     assert "3 of 2 tags used" in text_of(client.get(page))
     for left in (2, 1):
-        assert granted(token(image.repository)) == {("repository", image.repository): {"pull"}}
         mark_tags_for_deletion(team.owner, image, [f"v{left + 1}"])
         jobs.delete_tags(image.pk, [])
         assert tags_used(Image.objects.get()) == left
