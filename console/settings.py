@@ -76,7 +76,6 @@ MIDDLEWARE = [
     "console.web.headers.HeadersMiddleware",
     "console.web.proxies.ProxyMiddleware",
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
     "console.web.caching.PrivateMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -224,7 +223,6 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "console.web.static.Storage"},
 }
-WHITENOISE_KEEP_ONLY_HASHED_FILES = False
 
 # Without a mail server, e-mails (password resets) are written to files that the operator can read and pass on.
 EMAIL_HOST = ENVIRONMENT.email_host

@@ -7,8 +7,9 @@ from typing import Any
 
 from console.web import policies
 
-# A name with the hash of its content, which never changes (``console.web.static``). Others are left to the console.
-_NAME = r"^/static/(.+\.[0-9a-f]{12}\.[a-z0-9]+)$"
+# A name with the hash of its content, which never changes (``console.web.static``). Pages use no others, and the
+# console answers 404 for those.
+NAME = r"^/static/(.+\.[0-9a-f]{12}\.[a-z0-9]+)$"
 _SECONDS = 10 * 365 * 24 * 3600
 # As the console's middleware sets them for all of its answers.
 HEADERS = {
@@ -41,6 +42,6 @@ def route(folder: Path) -> dict[str, Any]:
     ]
     found = {"match": [{"file": {"root": str(folder), "try_files": [name]}}], "handle": serve, "terminal": True}
     return {
-        "match": [{"method": ["GET", "HEAD"], "path_regexp": {"name": "static", "pattern": _NAME}}],
+        "match": [{"method": ["GET", "HEAD"], "path_regexp": {"name": "static", "pattern": NAME}}],
         "handle": [{"handler": "subroute", "routes": [found]}],
     }

@@ -11,7 +11,7 @@ from django.utils.cache import patch_cache_control
 class PrivateMiddleware:
     """Adds ``Cache-Control: private, no-cache``: pages show private data, so browsers revalidate them.
 
-    A response with its own ``Cache-Control`` is not changed. Static files are served before this middleware.
+    A response with its own ``Cache-Control`` is not changed.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:

@@ -13,8 +13,9 @@ from console.web import policies
 class HeadersMiddleware:
     """Adds ``settings.SECURE_CSP``, the Permissions-Policy and the Cross-Origin-Resource-Policy to each answer.
 
-    It is the outermost middleware, so that errors, redirects and static files have them too: a browser can also open an
-    image file by its URL. Django's own middlewares add the others (HSTS, frames, types, referrers).
+    It is the outermost middleware, so that errors and redirects have them too. Django's own middlewares add the others
+    (HSTS, frames, types, referrers). The edge sets the same for static files: a browser can also open a picture by its
+    URL.
 
     Why not django-csp: no page has inline scripts or styles, and fragments of pages are cached, so there is one
     constant policy without nonces. The library would build the same text twice for each response, including token

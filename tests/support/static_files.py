@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 from django.contrib.staticfiles.storage import staticfiles_storage
-from whitenoise.middleware import WhiteNoiseMiddleware
 
 from console.installation.environment import BASE_DIR
 from console.operations.management.commands import prepare
@@ -36,22 +35,6 @@ def static_files(django_test_environment):
             _store(cached)
     # The storage may have been created before the manifest existed.
     staticfiles_storage.hashed_files, staticfiles_storage.manifest_hash = staticfiles_storage.load_manifest()
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _static_files_are_listed_once():
-    """Every Django client loads the middleware, and WhiteNoise lists a thousand files in it: 0.3 s for each client."""
-    list_files, listed = WhiteNoiseMiddleware.update_files_dictionary, {}
-
-    def list_files_once(middleware, root, prefix):
-        manifest = Path(root) / "staticfiles.json"
-        key = (root, prefix, manifest.stat().st_mtime_ns if manifest.exists() else None)
-        if key not in listed:
-            list_files(middleware, root, prefix)
-            listed[key] = dict(middleware.files)
-        middleware.files.update(listed[key])
-
-    WhiteNoiseMiddleware.update_files_dictionary = list_files_once
 
 
 def _store(cached: Path) -> None:

@@ -39,7 +39,7 @@ def _sources() -> dict[str, bytes]:
 
 def _state(sources: dict[str, bytes]) -> str:
     """A hash that changes when a static file, or the code that packs it, changes."""
-    packed_by = [version(name) for name in ("django", "whitenoise", "brotli")]
+    packed_by = [version(name) for name in ("django", "brotli")]
     settled = [settings.STATIC_URL, settings.STORAGES, packed_by]
     seen = hashlib.sha256(repr(settled).encode() + Path(str(static.__file__)).read_bytes())
     for path, content in sorted(sources.items()):
