@@ -13,7 +13,9 @@ import uuid
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Error
 
+from tests.browser import live
 from tests.support.docker_engine import Command, layer
 from tests.support.ports import free_port
 from tests.support.registry_users import make_user
@@ -151,6 +153,26 @@ def test_containerd(site, user, docker_daemon, docker, run):
     assert "certificate signed by unknown authority" in ctr(*fetch, fails=True)
     run("containerd and Kubernetes")
     assert pushed in ctr(*fetch)
+
+
+def test_a_browser(site, run, tmp_path, monkeypatch):
+    if not shutil.which("certutil"):
+        pytest.skip("certutil is not there (libnss3-tools)")
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    def opens():
+        with live.browser() as browser:
+            page = browser.new_page()
+            try:
+                page.goto(f"{site.console_url}/sign-in/")
+            except Error as error:
+                assert "ERR_CERT_AUTHORITY_INVALID" in str(error)
+                return False
+            return page.get_by_role("heading", name="Sign in").is_visible()
+
+    assert not opens()
+    run("Browsers")
+    assert opens()
 
 
 def test_programs_that_use_the_systems_authorities(site, run):
