@@ -31,6 +31,8 @@ from tests.support.unix_servers import Service
 NAME, AUTHORITY, AUTHORITY_PORT = "images.example.com", "ca.example.com", 9443
 _SIOCSIFFLAGS, _UP = 0x8914, 0x1 | 0x40  # netdevice(7): IFF_UP, IFF_RUNNING
 _SECONDS = 60
+# The shortest life of a certificate that this authority knows, in Go's nanoseconds.
+_ACME_SERVER = {"handler": "acme_server", "resolvers": ["udp/127.0.0.1:53"], "lifetime": 300 * 10**9}
 
 
 def open_loopback() -> None:
@@ -66,7 +68,7 @@ def authority(folder: Path) -> subprocess.Popen[bytes]:
                         "listen": [f":{AUTHORITY_PORT}"],
                         "automatic_https": {"disable": True},
                         "tls_connection_policies": [{}],
-                        "routes": [{"handle": [{"handler": "acme_server", "resolvers": ["udp/127.0.0.1:53"]}]}],
+                        "routes": [{"handle": [_ACME_SERVER]}],
                     }
                 },
             },
@@ -91,6 +93,10 @@ def until(ready, what: str):
             sys.exit(f"not within {_SECONDS} s: {what}")
         time.sleep(0.05)
     return found
+
+
+def _serial(connection: ssl.SSLSocket) -> int:
+    return x509.load_der_x509_certificate(connection.getpeercert(True) or b"").serial_number
 
 
 def main(folder: Path) -> None:
@@ -120,18 +126,23 @@ def main(folder: Path) -> None:
         )
         sockets.make_folder(given)
         content = edge_configuration.configuration(given, ["127.0.0.1"], dockerhub=False)
+        # Renewals are looked for each second, and due some seconds after a certificate was issued.
+        automation = content["apps"]["tls"]["automation"]
+        automation["renew_interval"] = 10**9
+        automation["policies"][0]["renewal_window_ratio"] = 0.98
         context = ssl.create_default_context(cafile=str(root))
 
+        def connect() -> ssl.SSLSocket:
+            return context.wrap_socket(socket.create_connection(("127.0.0.1", 443), 5), server_hostname=NAME)
+
         def page() -> tuple[str, str]:
-            with contextlib.suppress(OSError):
-                plain = socket.create_connection(("127.0.0.1", 443), 5)
-                with context.wrap_socket(plain, server_hostname=NAME) as connection:
-                    connection.sendall(f"GET / HTTP/1.1\r\nHost: {NAME}\r\nConnection: close\r\n\r\n".encode())
-                    answer = b""
-                    while piece := connection.recv(65536):
-                        answer += piece
-                    certificate = x509.load_der_x509_certificate(connection.getpeercert(True) or b"")
-                    return answer.decode(), certificate.issuer.rfc4514_string()
+            with contextlib.suppress(OSError), connect() as connection:
+                connection.sendall(f"GET / HTTP/1.1\r\nHost: {NAME}\r\nConnection: close\r\n\r\n".encode())
+                answer = b""
+                while piece := connection.recv(65536):
+                    answer += piece
+                certificate = x509.load_der_x509_certificate(connection.getpeercert(True) or b"")
+                return answer.decode(), certificate.issuer.rfc4514_string()
             return "", ""
 
         with Service("console", sockets.console(given)[0]), edge.running(given, content):
@@ -142,6 +153,22 @@ def main(folder: Path) -> None:
                 connection.sendall(b"GET /x HTTP/1.1\r\nHost: images.example.com\r\nConnection: close\r\n\r\n")
                 lines = connection.makefile().read().splitlines()
             print(f"plain: {lines[0].split()[1]} {next(one for one in lines if one.startswith('Location'))}")
+            kept = connect()
+            serial = _serial(kept)
+            failed = 0
+
+            def renewed() -> bool:
+                nonlocal failed
+                try:
+                    with connect() as connection:
+                        return _serial(connection) != serial
+                except OSError:
+                    failed += 1
+                    return False
+
+            until(renewed, "the certificate is renewed")
+            kept.sendall(f"GET / HTTP/1.1\r\nHost: {NAME}\r\nConnection: close\r\n\r\n".encode())
+            print(f"after renewal: {kept.recv(65536).split()[1].decode()}, {failed} failed")
             print(f"kept: {len(list((given.data_dir / 'edge' / 'certificates').rglob('*.crt')))}")
             print(f"log: {(Edge(given, content).file.parent / 'edge.log').read_text()!r}")
     finally:

@@ -21,7 +21,7 @@ def _has_namespaces():
 
 
 @pytest.mark.skipif(not _has_namespaces(), reason="network namespaces are for root")
-def test_a_site_gets_its_certificate():
+def test_a_site_gets_its_certificate_and_renews_it():
     folder = Path(tempfile.mkdtemp(prefix="my-images-acme-"))
     try:
         done = subprocess.run(
@@ -39,5 +39,7 @@ def test_a_site_gets_its_certificate():
     assert found["status"] == "200"
     assert "The Tests' Authority" in found["issuer"]
     assert found["plain"] == "308 Location: https://images.example.com/x"
+    # A connection of before is served on, and none was refused meanwhile.
+    assert found["after renewal"] == "200, 0 failed"
     assert found["kept"] == "1"
     assert found["log"] == "''"
