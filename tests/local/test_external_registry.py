@@ -2,15 +2,23 @@
 
 import contextlib
 import http.server
+import os
+import subprocess
 import threading
 
 import pytest
+import yaml
 
 from console.installation import environment
 from console.local import edge_configuration
+from console.local import registry as bundled
+from registry_client import Challenged, Denied, RegistryClient
 from tests.local.test_edge import Front
 from tests.local.test_site import Site
 from tests.support.ports import free_port
+from tests.support.pushed_images import push_image
+from tests.support.registry_users import make_user
+from tests.support.stack import Stack, wait_until
 
 REGISTRY = "https://registry.example.com"
 
@@ -135,3 +143,55 @@ def test_no_certificate_is_asked_for_the_registrys_own_name(tmp_path):
     )
     whole = edge_configuration.configuration(found, ["127.0.0.1"], dockerhub=True)
     assert whole["apps"]["tls"]["certificates"]["automate"] == ["images.example.com"]
+
+
+@pytest.fixture(scope="module")
+def behind_the_edge(registry_program):
+    """The product with a registry of the operator's own, which has the settings that the first start writes."""
+    port = free_port()
+    stack = Stack(registry_program, REGISTRY_URL=f"http://127.0.0.1:{port}")
+    process = None
+    try:
+        stack.start()
+        settings = yaml.safe_load((stack.data_dir / "registry" / "external.yml").read_text())
+        settings["version"] = 0.1
+        settings["http"] = {"addr": f"127.0.0.1:{port}"}
+        settings["storage"]["filesystem"] = {"rootdirectory": str(stack.data_dir / "theirs")}
+        file = bundled.write_config(stack.data_dir / "theirs.yml", settings)
+        process = subprocess.Popen(
+            [str(registry_program), "serve", str(file)],
+            env=bundled.clean_environment(os.environ),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        yield stack
+    finally:
+        if process is not None:
+            process.terminate()
+            process.wait(10)
+        stack.stop()
+
+
+def test_the_gate_before_a_real_one(behind_the_edge):
+    stack = behind_the_edge
+    assert f"Registry address: {stack.registry_address}" in stack.log()
+    assert "without the edge" not in stack.log()
+    user = make_user(stack)
+    repository = f"{user.namespace}/app"
+    with RegistryClient(f"http://{stack.registry_address}", Challenged(user.username, user.password)) as client:
+        wait_until(lambda: reached(client), "the registry answers")
+        pushed = push_image(client, repository, "v1")
+        # There when the push returns, not when the registry's notification is.
+        assert stack.sql("SELECT count(*) FROM images_tag WHERE name = 'v1'") == [(1,)]
+        assert client.tags(repository) == ["v1"]
+        assert client.resolve(repository, "v1").digest == pushed.digest
+        stack.sql("UPDATE accounts_account SET tag_quota = 1 RETURNING id")
+        with pytest.raises(Denied):
+            push_image(client, repository, "v2")
+
+
+def reached(client):
+    with contextlib.suppress(Exception):
+        client.ping()
+        return True
+    return False

@@ -205,12 +205,14 @@ def test_with_a_database_of_ones_own(whole, django_db_setup):
 
 def test_with_a_registry_of_ones_own(whole, stack):
     whole.environment["REGISTRY_URL"] = f"http://{stack.registry_address}"
+    del whole.environment["REGISTRY_PORT"]
     whole.start()
     snippet = whole.data_dir / "registry" / "external.yml"
     assert str(snippet) in whole.log()
     assert "docs/registry.md" in whole.log()
     assert stat.S_IMODE(snippet.stat().st_mode) == 0o600
     assert f"Registry address: {stack.registry_address}" in whole.log()
+    assert f"Clients call it at {stack.registry_address}, without the edge." in whole.log()
     assert "registry" not in whole.children()
 
 
