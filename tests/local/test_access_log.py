@@ -26,7 +26,7 @@ def lines_of(front, count):
     return [json.loads(line) for line in found]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def front():
     with logging_front() as front:
         yield front
