@@ -17,12 +17,13 @@ from console.installation import site as sites
 from console.installation.environment import Environment
 from console.installation.site import Site
 from console.local import edge_errors, edge_log, edge_proxied, edge_registry, edge_static, sockets
+from console.web import protocol_errors
 
-# Bytes. Of a request's head; of its first line (a hundred scopes with the longest names are 29,000); of a form, which
-# the application limits to 2 MiB itself, in its own words; of a manifest, likewise; and of a response that is taken
-# from gunicorn at once, however slowly the client reads it.
+# Bytes. Of a request's head; of its first line (a hundred scopes with the longest names are 29,000); of a manifest,
+# which the application limits to 4 MiB itself, in its own words; of a form, likewise to 2 MiB; and of a response that
+# is taken from gunicorn at once, however slowly the client reads it.
 LONGEST_HEAD, LONGEST_LINE = 64 * 1024, 32 * 1024
-LONGEST_FORM, LONGEST_MANIFEST = 2 * 1024 * 1024 + 64 * 1024, 4 * 1024 * 1024 + 64 * 1024
+LONGEST_FORM = LONGEST_MANIFEST = 4 * 1024 * 1024 + 64 * 1024
 BUFFERED_RESPONSE = 2 * 1024 * 1024
 # Seconds. For a head; for a body and its answer, with the longest body twice as long; for a client that stops reading
 # what the console answers, and the registry, where it may be busy with its disk; of a connection without a request.
@@ -175,7 +176,8 @@ _FROM_GUNICORN = {
 def _to_console(environment: Environment, longest: int) -> list[dict[str, Any]]:
     """The handlers of a request for the console.
 
-    :param longest: bytes of its body that are buffered before gunicorn sees the request.
+    :param longest: bytes of its body that are buffered before gunicorn sees the request. A longer one is refused here:
+        gunicorn would answer and close the connection while the edge still sends, and the answer might be lost.
     """
     proxy = _proxy(
         [Address.at(path) for path in sockets.console(environment)],
@@ -192,8 +194,11 @@ def _to_console(environment: Environment, longest: int) -> list[dict[str, Any]]:
     named: list[dict[str, Any]] = [{"header": {name: []}} for name in ("Content-Length", "Transfer-Encoding")]
     bodies = [{"method": ["POST", "PUT", "PATCH", "DELETE"]}, *named]
     limit = {"handler": "timeouts", "read_timeout": _duration(BODY_SECONDS), "read_min_rate": SLOWEST_BODY}
+    # The registry would send a notification that is refused again and again.
+    sized = [{"not": [{"path": [protocol_errors.NOTIFICATIONS]}]}]
+    size = {"handler": "request_body", "max_size": longest}
     return [
-        {"handler": "subroute", "routes": [{"match": bodies, "handle": [limit]}]},
+        {"handler": "subroute", "routes": [{"match": bodies, "handle": [limit]}, {"match": sized, "handle": [size]}]},
         _stall(CONSOLE_STALL_SECONDS),
         proxy,
     ]

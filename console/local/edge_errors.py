@@ -33,6 +33,8 @@ def _texts(problem: tuple[int, str, str]) -> list[str]:
 def _answer(kind: str, body: str) -> dict[str, Any]:
     """A handler that answers an error."""
     headers = {"Content-Type": [kind], "Cache-Control": ["no-store"], "X-Content-Type-Options": ["nosniff"]}
+    # Which program answers is not said.
+    headers["Server"] = []
     return {"handler": "static_response", "status_code": "{edge.status}", "headers": headers, "body": body}
 
 

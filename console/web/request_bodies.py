@@ -8,46 +8,50 @@ from http import HTTPStatus
 from io import BytesIO
 from typing import Any
 
-from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 from console.web import protocol_errors
 from console.web.errors import small_error_page
 from registry_client.transport import MANIFEST_LIMIT
 
+# Bytes that are read of a body, whatever the application does with it. The edge lets no more through.
+LONGEST = MANIFEST_LIMIT + 64 * 1024
+
 _COMPRESSED = "The request is compressed, which is not supported. Send it without compression."
 
 
 def read_whole(environ: dict[str, Any]) -> bool:
-    """Read the body of a request in advance, unless it is longer than ``DATA_UPLOAD_MAX_MEMORY_SIZE``.
+    """Read the body of a request in advance; of one that is longer than ``LONGEST``, one byte more than that.
 
     A client, or the edge in its place, may disconnect in the middle of it. The WSGI server then reports the end of the
-    body, and Django would take a form that broke off for a shorter one. Who reads longer bodies must compare lengths.
+    body, and Django would take a form that broke off for a shorter one.
+
+    A body that is too long for the application is read as well: otherwise the server would close the connection while
+    the edge still sends the rest, and the answer that says so might be lost.
 
     :param environ: of the WSGI request; changed in place.
     :return: ``False`` when the body ended before its length.
     """
     length = environ.get("CONTENT_LENGTH") or "0"
-    if not length.isdecimal() or not 0 < int(length) <= settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+    if not length.isdecimal() or not int(length):
         return True
-    body = environ["wsgi.input"].read(int(length))
+    wanted = min(int(length), LONGEST + 1)
+    body = environ["wsgi.input"].read(wanted)
     environ["wsgi.input"] = BytesIO(body)
-    return len(body) == int(length)
+    return len(body) == wanted
 
 
 def set_length(environ: dict[str, Any]) -> None:
     """Set ``CONTENT_LENGTH`` for a chunked body (RFC 9112, 7.1): Django needs it to read the body.
 
-    At most ``DATA_UPLOAD_MAX_MEMORY_SIZE`` and one byte is read, of a manifest ``MANIFEST_LIMIT`` and one byte; with
-    that extra byte Django or the gate refuses the body as too long. The server decodes the chunks and sets
-    ``wsgi.input_terminated``; without it the body counts as empty, as in Django.
+    At most ``LONGEST`` and one byte is read; Django or the gate refuses the body by its length. The server decodes the
+    chunks and sets ``wsgi.input_terminated``; without it the body counts as empty, as in Django.
 
     :param environ: of the WSGI request; changed in place.
     """
     if "HTTP_TRANSFER_ENCODING" not in environ or not environ.get("wsgi.input_terminated"):
         return
-    of_registry = environ.get("PATH_INFO", "").startswith(protocol_errors.REGISTRY_API)
-    body = environ["wsgi.input"].read((MANIFEST_LIMIT if of_registry else settings.DATA_UPLOAD_MAX_MEMORY_SIZE) + 1)
+    body = environ["wsgi.input"].read(LONGEST + 1)
     environ["CONTENT_LENGTH"] = str(len(body))
     environ["wsgi.input"] = BytesIO(body)
 

@@ -36,9 +36,10 @@ def test_so_is_one_that_comes_so_slowly_that_it_never_ends(piece):
         assert trickle(connection, piece).startswith(b"HTTP/1.1 499 ")
 
 
-@pytest.mark.parametrize("size", [1, 100_000, 2 * 1024 * 1024, LONGEST_FORM + 100_000])
+@pytest.mark.parametrize("size", [1, 100_000, 2 * 1024 * 1024, LONGEST_FORM])
 @pytest.mark.parametrize("chunk", [300, 64 * 1024])
 def test_they_arrive_whole(size, chunk):
+    """Up to the longest: test_edge.py has what longer ones meet."""
     body = b"x" * max(0, size - 5) + b"hello"[:size]
     parts = [body[start : start + chunk] for start in range(0, size, chunk)]
     framed = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in parts) + b"0\r\n\r\n"

@@ -210,8 +210,12 @@ class TestHeaders:
         assert (found["x-claimed-proto"], found["x-forwarded-proto"]) == ("https", "http")
 
     def test_which_programs_answer_is_not_said(self, front):
-        answer = front.raw(front.environment.console_port, b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        assert b"\r\nServer:" not in answer
+        for target in (b"/", b"/" + b"x" * 40_000):
+            head = b"GET " + target + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+            for port in ("console_port", "registry_port"):
+                answer = front.raw(getattr(front.environment, port), head)
+                assert answer.startswith(b"HTTP/1.1 ")
+                assert b"\r\nServer:" not in answer
 
 
 class TestServices:
@@ -265,6 +269,37 @@ class TestServices:
             connection.sendall(b"x" * 100_000)
             assert all_of(connection).endswith(b"console")
         assert [(one.target, len(one.body)) for one in front.console.seen] == [("/other", 0), ("/", 200_000)]
+
+    @pytest.mark.parametrize("chunked", [False, True])
+    @pytest.mark.parametrize(
+        ("port", "target", "longest"),
+        [
+            ("console_port", "/sign-in/", edge_configuration.LONGEST_FORM),
+            ("console_port", "/token/", edge_configuration.LONGEST_FORM),
+            ("registry_port", "/v2/team/app/manifests/v1", edge_configuration.LONGEST_MANIFEST),
+        ],
+    )
+    def test_a_body_that_is_too_long_gets_the_answer_that_says_so(self, front, port, target, longest, chunked):
+        """Always: a service that answers before it has read all of it closes the connection, perhaps too early."""
+        port = getattr(front.environment, port)
+        for size, status in ((longest, 200), (longest + 1, 413)):
+            head = f"PUT {target} HTTP/1.1\r\nHost: here\r\nConnection: close\r\n"
+            length = "Transfer-Encoding: chunked" if chunked else f"Content-Length: {size}"
+            body = f"{size:x}\r\n{'x' * size}\r\n0\r\n\r\n" if chunked else "x" * size
+            with socket.create_connection(("127.0.0.1", port), PATIENCE) as connection:
+                # The answer may come before all is sent.
+                with contextlib.suppress(OSError):
+                    connection.sendall(f"{head}{length}\r\n\r\n{body}".encode())
+                answer = all_of(connection).decode()
+            assert answer.startswith(f"HTTP/1.1 {status} ")
+        assert "The request is too large." in answer
+        assert ('"code": "UNSUPPORTED"' in answer) == (target != "/sign-in/")
+
+    def test_a_notification_is_never_too_long_for_the_edge(self, front):
+        """The registry would send it again and again, and none after it."""
+        body = b"x" * (edge_configuration.LONGEST_FORM + 1)
+        port = front.environment.console_port
+        assert front.ask("POST", "/indexing/notifications/", port=port, body=body) == "console"
 
     @pytest.mark.parametrize(("status", "code"), [(400, "UNSUPPORTED"), (431, "UNSUPPORTED"), (500, "UNKNOWN")])
     def test_what_gunicorn_says_itself_is_said_by_the_edge(self, front, status, code, monkeypatch):

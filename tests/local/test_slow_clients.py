@@ -10,6 +10,7 @@ from collections import Counter
 
 import pytest
 
+from console.local.edge_configuration import LONGEST_FORM
 from tests.support import edge
 from tests.support.environment import ENVIRONMENT
 from tests.support.ports import free_port
@@ -206,8 +207,9 @@ class TestSlowClients:
         assert answer.startswith(b"HTTP/1.1 " + status)
         assert b"gunicorn" not in answer and b"<html" not in answer
 
-    @pytest.mark.parametrize("size", [0, 5, 8192, 100_000, 2 * 1024 * 1024, 3 * 1024 * 1024])
+    @pytest.mark.parametrize("size", [0, 5, 8192, 100_000, 2 * 1024 * 1024, LONGEST_FORM])
     def test_bodies_arrive_whole(self, size):
+        """Up to the longest: test_edge.py has what longer ones meet."""
         body = b"x" * max(0, size - 5) + b"hello"[:size]
         with impatient() as address:
             for pieces in ([body], [body[: size // 2], body[size // 2 :]], [body[:1], body[1:2], body[2:]]):

@@ -7,6 +7,7 @@ import pytest
 from django.conf import settings
 from django.urls import reverse
 
+from console.local import edge_configuration
 from console.web import protocol_errors, request_bodies
 from console.web.application import Application
 from tests.support.responses import text_of
@@ -27,12 +28,12 @@ class TestLength:
     def test_no_more_is_read_than_is_allowed(self):
         class Endless:
             def read(self, size):
-                assert size == MOST + 1
+                assert size == request_bodies.LONGEST + 1
                 return b"x" * size
 
         found = environ(b"") | {"wsgi.input": Endless()}
         request_bodies.set_length(found)
-        assert int(found["CONTENT_LENGTH"]) == MOST + 1
+        assert int(found["CONTENT_LENGTH"]) == request_bodies.LONGEST + 1
 
     def test_others_are_left_alone(self):
         for found in (environ(b"a=b"), environ(b"a=b")):
@@ -45,8 +46,9 @@ class TestLength:
 class TestWhole:
     """The edge passes a body on that broke off, and gunicorn reports its end."""
 
-    def test_a_body_that_broke_off_is_not_taken_for_a_shorter_one(self):
-        assert not request_bodies.read_whole({"wsgi.input": io.BytesIO(b"a=1&b="), "CONTENT_LENGTH": "7"})
+    @pytest.mark.parametrize("length", [7, MOST + 1, request_bodies.LONGEST + 9])
+    def test_a_body_that_broke_off_is_not_taken_for_a_shorter_one(self, length):
+        assert not request_bodies.read_whole({"wsgi.input": io.BytesIO(b"a=1&b="), "CONTENT_LENGTH": str(length)})
 
     def test_it_reaches_no_view(self):
         answers = []
@@ -54,11 +56,21 @@ class TestWhole:
         assert Application()(environ, lambda status, headers: answers.append(status)) == []
         assert answers == ["400 Bad Request"]
 
-    @pytest.mark.parametrize("length", ["", "0", "3", "x", str(MOST + 1)])
+    @pytest.mark.parametrize("length", ["", "0", "3", "x"])
     def test_others_are_read_as_they_are(self, length):
         found = {"wsgi.input": io.BytesIO(b"a=b"), "CONTENT_LENGTH": length}
         assert request_bodies.read_whole(found)
         assert found["wsgi.input"].read() == b"a=b"
+
+    def test_one_that_is_too_long_for_a_form_is_read_as_well(self):
+        """Otherwise the server closes the connection while the edge still sends, and the answer may be lost."""
+        for length, left in ((MOST + 1, 0), (request_bodies.LONGEST + 9, 8)):
+            body = io.BytesIO(b"x" * length)
+            assert request_bodies.read_whole({"wsgi.input": body, "CONTENT_LENGTH": str(length)})
+            assert len(body.read()) == left
+
+    def test_nothing_longer_comes_through_the_edge(self):
+        assert max(edge_configuration.LONGEST_FORM, edge_configuration.LONGEST_MANIFEST) <= request_bodies.LONGEST
 
 
 @pytest.mark.django_db
