@@ -168,6 +168,13 @@ class RegistryClient:
         """
         upload.upload_blob(self._transport, check_repository(repository), check_digest(digest), chunks, size)
 
+    def start_upload(self, repository: str) -> str:
+        """Start the upload of a blob, for somebody else to send the bytes.
+
+        :return: the path that they are sent to, with its query.
+        """
+        return upload.start_upload(self._transport, check_repository(repository))
+
     def mount_blob(self, repository: str, digest: str, source_repository: str) -> bool:
         """Mount a blob of another repository, without copying it.
 

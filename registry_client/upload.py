@@ -78,6 +78,11 @@ def upload_blob(
         raise
 
 
+def start_upload(transport: Transport, repository: Repository) -> str:
+    """POST ``/v2/NAME/blobs/uploads/``; returns the path of the upload, with its query."""
+    return _location(transport, _open(transport, repository, scopes.push(repository), {}, expect=(202,)))
+
+
 def mount_blob(transport: Transport, repository: Repository, digest: Digest, source: Repository) -> bool:
     """POST ``/v2/NAME/blobs/uploads/?mount=…&from=…`` (Distribution specification, "Cross Repository Blob Mount")."""
     rights = scopes.mount(repository, source)

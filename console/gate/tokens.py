@@ -25,12 +25,14 @@ _ACTIONS = {
 }
 
 
-def require(request: HttpRequest, repository: str) -> VerifiedToken:
+def require(request: HttpRequest, repository: str, method: str = "") -> VerifiedToken:
     """The token of a request for ``repository`` (a valid name), which allows the request's method.
+
+    :param method: another method that it must allow instead.
 
     :raises ProtocolError: 401 with a challenge, when there is no such token.
     """
-    actions = _ACTIONS[request.method or ""]
+    actions = _ACTIONS[method or request.method or ""]
     scope = f"repository:{repository}:{','.join(actions)}"
     token = _token(request, scope)
     if not token.allows("repository", repository, actions):

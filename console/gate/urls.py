@@ -10,6 +10,7 @@ register_converter(AnythingConverter, "anything")
 urlpatterns = [
     path("_catalog", views.catalog, name="gate-catalog"),
     path("_chunk", views.chunk, name="gate-chunk"),
+    path("_upload", views.start_upload, name="gate-start-upload"),
     path("<anything:name>/tags/list", views.tags, name="gate-tags"),
     path("<anything:name>/manifests/<str:reference>", views.manifest, name="gate-manifest"),
     path("<anything:name>/referrers/<str:digest>", views.referrers, name="gate-referrers"),

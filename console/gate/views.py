@@ -11,6 +11,7 @@ from console.gate import referrers as referrers_list
 from console.gate.errors import ProtocolError, empty_response, json_response, registry_api
 from console.gate.names import digest_name, reference_name, repository_name
 from console.gate.tokens import require, require_catalog
+from console.registry.connection import registry
 from registry_client import OCI_INDEX
 from registry_client.transport import MANIFEST_LIMIT
 
@@ -121,6 +122,18 @@ def chunk(request: HttpRequest) -> HttpResponse:
         paging.text_parameter(request, "_state"),
     )
     return empty_response(HTTPStatus.NO_CONTENT, {})
+
+
+@registry_api("GET")
+def start_upload(request: HttpRequest) -> HttpResponse:
+    """Start an upload for the bytes of a ``POST`` ("Single POST"); the edge sends them to this ``Location``."""
+    repository = repository_name(paging.text_parameter(request, "name"))
+    digest = digest_name(paging.text_parameter(request, "digest"))
+    require(request, repository, "PUT")
+    location = registry().start_upload(repository)
+    return empty_response(
+        HTTPStatus.NO_CONTENT, {"Location": f"{location}{'&' if '?' in location else '?'}digest={digest}"}
+    )
 
 
 # What the edge sends to the registry, unless a name, a digest or the method is wrong: the error says which.

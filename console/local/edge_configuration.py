@@ -204,17 +204,20 @@ def _to_console(environment: Environment, longest: int) -> list[dict[str, Any]]:
     ]
 
 
-def _ask_console(environment: Environment, uri: str, headers: Mapping[str, str]) -> dict[str, Any]:
+def _ask_console(
+    environment: Environment, uri: str, headers: Mapping[str, str], then: Mapping[str, Any]
+) -> dict[str, Any]:
     """A handler that sends the console a GET first: with 204 the request goes on, otherwise its client gets the answer.
 
     :param uri: of the GET, with Caddy's placeholders for parts of the request.
     :param headers: its further headers, likewise.
+    :param then: a handler of the request that goes on; it may use the headers of the answer.
     """
     proxy = _proxy(
         [Address.at(path) for path in sockets.console(environment)],
         rewrite={"method": "GET", "uri": uri},
         handle_response=[
-            {"match": {"status_code": [204]}, "routes": [{"handle": [{"handler": "vars"}]}]},
+            {"match": {"status_code": [204]}, "routes": [{"handle": [then]}]},
             _FROM_GUNICORN,
         ],
     )

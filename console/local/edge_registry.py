@@ -14,11 +14,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 Handler = dict[str, Any]
-# Of an address at the console and further headers: a handler that asks there first, and goes on with 204.
-AskGate = Callable[[str, Mapping[str, str]], Handler]
+# Of an address at the console, further headers, and what is done with 204: a handler that asks there first.
+AskGate = Callable[[str, Mapping[str, str], Handler], Handler]
 
-# Where the gate checks the head of a chunk (``console.gate.chunks``).
-CHUNK_PATH = "/v2/_chunk"
+# Where the gate checks the head of a chunk (``console.gate.chunks``), and where it starts an upload.
+CHUNK_PATH, START_PATH = "/v2/_chunk", "/v2/_upload"
 
 # Those of ``registry_client``, which the supervisor does not import: it would hold another 10 MiB of memory. A test
 # compares them.
@@ -130,13 +130,35 @@ _SHA512_DIGESTS = [
 _NOTHING_HERE = {"handler": "error", "status_code": "404"}
 
 
+def _single_post(ask_gate: AskGate) -> Handler:
+    """The route of a ``POST`` with the bytes of a blob: the gate starts an upload, and the request becomes its ``PUT``.
+
+    The registry would start the upload and ignore the bytes, so that they had to be sent again.
+    """
+    uri = f"{START_PATH}?name={{http.regexp.uploads.1}}&digest={{http.request.uri.query.digest}}"
+    put = {"handler": "rewrite", "method": "PUT", "uri": "{http.reverse_proxy.header.Location}"}
+    path = {"name": "uploads", "pattern": f"^/v2/({REPOSITORY})/blobs/uploads/?$"}
+    in_path = {"match": [{"vars_regexp": {"{http.request.uri.path}": path}}], "handle": [ask_gate(uri, {}, put)]}
+    whole = {
+        "method": ["POST"],
+        **_value("http.request.uri.query.digest", f"^(?:{DIGEST})$"),
+        "not": [{"header": {"Content-Length": ["0"]}}, _value("http.request.uri.query.mount", ".")],
+    }
+    return {
+        "match": [{**whole, "header": {name: ["*"]}} for name in ("Content-Length", "Transfer-Encoding")],
+        "handle": [{"handler": "subroute", "routes": [in_path]}],
+    }
+
+
 def _chunk_in_order(ask_gate: AskGate) -> Handler:
     """The route of a chunk with its place in the blob: the gate decides by the head whether it goes on.
 
     The registry appends every chunk, wherever it belongs. The bytes are not read meanwhile.
     """
     ask = ask_gate(
-        f"{CHUNK_PATH}?{{http.request.uri.query}}", {"X-Chunk-Length": "{http.request.header.Content-Length}"}
+        f"{CHUNK_PATH}?{{http.request.uri.query}}",
+        {"X-Chunk-Length": "{http.request.header.Content-Length}"},
+        {"handler": "vars"},
     )
     with_range = {"method": ["PATCH", "PUT"], "header": {"Content-Range": ["*"]}, **_path("/blobs/uploads/[^/]+$")}
     return {"match": [with_range], "handle": [ask]}
@@ -150,6 +172,7 @@ def routes(straight: Sequence[Handler], gate: Sequence[Handler], ask_gate: AskGa
     :param ask_gate: makes a handler that asks the console whether a request goes on.
     """
     return [
+        _single_post(ask_gate),
         _chunk_in_order(ask_gate),
         _ACCEPT_MANIFESTS,
         _BYTES_ARE_BYTES,

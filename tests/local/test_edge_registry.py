@@ -258,3 +258,57 @@ class TestChunks:
     def test_without_a_range_it_is_not_asked(self, front, method, target, headers):
         front.ask(method, target, *headers)
         assert len(front.registry.seen) == 1 and not front.console.seen
+
+
+class TestSinglePost:
+    """The gate starts an upload, to which the bytes are sent."""
+
+    TARGET = f"{UPLOADS}?digest={DIGEST}"
+    PUT = f"{UPLOADS}1?_state=a%2Bb%3D&digest={DIGEST}"
+
+    @pytest.fixture(autouse=True)
+    def started(self, front):
+        front.console.status, front.console.headers = 204, {"Location": self.PUT}
+
+    def test_it_becomes_a_put(self, front):
+        headers = ["Authorization: Bearer x", "Expect: 100-continue", "Content-Type: application/x-www-form-urlencoded"]
+        assert front.ask("POST", self.TARGET.replace(":", "%3A"), *headers, body=b"abc").endswith("registry")
+        (asked,) = front.console.seen
+        wanted = f"/v2/_upload?name=team%2Fapp&digest={DIGEST.replace(':', '%3A')}"
+        assert (asked.method, asked.target, asked.body) == ("GET", wanted, b"")
+        assert asked.headers["Authorization"] == "Bearer x"
+        assert not {"Expect", "Content-Length", "Transfer-Encoding"} & set(asked.headers)
+        (one,) = front.registry.seen
+        assert (one.method, one.target, one.body) == ("PUT", self.PUT, b"abc")
+        assert (one.headers["Authorization"], one.headers["Content-Type"]) == ("Bearer x", "application/octet-stream")
+
+    def test_one_of_unknown_length(self, front):
+        head = f"POST {self.TARGET} HTTP/1.1\r\nHost: here\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n"
+        answer = front.raw(front.environment.registry_port, f"{head}\r\n3\r\nabc\r\n0\r\n\r\n".encode())
+        assert answer.endswith(b"registry")
+        assert [(one.method, one.target, one.body) for one in front.registry.seen] == [("PUT", self.PUT, b"abc")]
+
+    def test_one_by_sha512_is_answered_with_that(self, front):
+        front.console.headers = {"Location": self.PUT.replace(DIGEST, SHA512)}
+        front.registry.status, front.registry.headers = 201, {"Docker-Content-Digest": DIGEST}
+        answer = front.ask("POST", self.TARGET.replace(DIGEST, SHA512), body=b"abc")
+        assert f"\r\nDocker-Content-Digest: {SHA512}\r\n" in answer
+
+    def test_one_that_may_not_be(self, front):
+        front.console.status, front.console.headers = 401, {"WWW-Authenticate": "Bearer"}
+        answer = front.ask("POST", self.TARGET, body=b"abc")
+        assert answer.startswith("HTTP/1.1 401 ") and answer.endswith("console")
+        assert not front.registry.seen
+
+    @pytest.mark.parametrize(
+        ("target", "body"),
+        [
+            (TARGET, b""),
+            (UPLOADS, b"abc"),
+            (f"{UPLOADS}?digest=sha256:bad", b"abc"),
+            (f"{UPLOADS}?mount={DIGEST}&digest={DIGEST}&from=team/other", b"abc"),
+        ],
+    )
+    def test_others_start_an_upload(self, front, target, body):
+        front.ask("POST", target, body=body)
+        assert seen(front.registry) == [("POST", target)] and not front.console.seen

@@ -248,6 +248,14 @@ def test_a_streamed_body_that_is_refused_is_not_sent_again(server):
     assert [request.method for request in server.requests] == ["POST", "PATCH", "DELETE"]
 
 
+def test_start_upload(own):
+    client, unfinished = own
+    path, _, query = client.start_upload("team/app").partition("?")
+    assert path.rpartition("/")[0] == "/v2/team/app/blobs/uploads"
+    assert query.startswith("_state=")
+    assert unfinished() == [path.rpartition("/")[2]]
+
+
 def test_mount_blob(client, repository):
     digest = push_blob(client, repository, CONTENT)
     other = f"{repository}/other"

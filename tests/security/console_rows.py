@@ -116,6 +116,7 @@ CONSOLE = [
     Row("v2/<anything:name>/referrers/<str:digest>", GET=anybody("401"), HEAD=anybody("401"), words=_GATE),
     # What they have of the registry comes from there: the edge asks the console about nothing but their heads.
     Row("v2/_chunk", GET=anybody("400")),
+    Row("v2/_upload", GET=anybody("400")),
     Row("v2/<anything:name>/blobs/uploads/", POST=anybody("404"), words=_GATE),
     Row(
         "v2/<anything:name>/blobs/uploads/<str:upload_id>",

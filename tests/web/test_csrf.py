@@ -16,7 +16,7 @@ EXEMPT = {
     **dict.fromkeys(
         (
             "gate-catalog", "gate-tags", "gate-manifest", "gate-referrers", "gate-unknown",
-            "gate-uploads", "gate-upload", "gate-blob", "gate-chunk",
+            "gate-uploads", "gate-upload", "gate-blob", "gate-chunk", "gate-start-upload",
         ),
         "registry clients, with a token in their Authorization header",
     ),

@@ -59,7 +59,7 @@ NO_LISTS = {
     "account-name", "email-change", "email-change-cancel",
     "email-change-send", "email-confirm", "account-preferences", "account-theme",
     "checklist-close", "gate-catalog", "gate-tags", "gate-manifest", "gate-referrers", "gate-unknown",
-    "gate-chunk", "gate-uploads", "gate-upload", "gate-blob",
+    "gate-chunk", "gate-start-upload", "gate-uploads", "gate-upload", "gate-blob",
 }  # fmt: skip
 # Its filters ask for what there is to choose from.
 MOST_IN_ADMIN = 11
