@@ -84,6 +84,15 @@ def pipelined_transaction() -> Iterator[None]:
         yield
 
 
+def commit_without_waiting() -> None:
+    """Let the caller's transaction end before it is on the disk.
+
+    It is there at the latest with the next transaction that waits. If PostgreSQL is killed before, it is lost.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL synchronous_commit = off")
+
+
 def took_too_long(error: BaseException) -> bool:
     """Whether PostgreSQL cancelled a statement because of the statement timeout."""
     return isinstance(error, psycopg.errors.QueryCanceled) or isinstance(error.__cause__, psycopg.errors.QueryCanceled)

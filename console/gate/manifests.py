@@ -18,7 +18,11 @@ from django.utils import timezone
 from procrastinate.exceptions import ConnectorException
 
 from console.access.grants import refuse_push
-from console.database.statements import pipelined_transaction, with_prepared_statements
+from console.database.statements import (
+    commit_without_waiting,
+    pipelined_transaction,
+    with_prepared_statements,
+)
 from console.gate import lookup
 from console.gate.errors import ProtocolError, denied
 from console.gate.fairness import turn_of
@@ -130,6 +134,9 @@ def _announce(push: PushedManifest) -> _Announced:
             pushed_manifest.spare(push.repository, digest, push.pushed_at)
         reservation = None
         if push.is_indexed:
+            # The transaction that writes the index waits for both. If the database is killed before, the worker
+            # reconciles everything when it is back.
+            commit_without_waiting()
             reservation = reservations.reserve(push.repository, push.reference, push.pushed_at, push.pushed_by, digest)
         notified_at = pushed_digests.announce(push.repository, digest)
     return _Announced(found, reservation, {} if found.is_known else {digest: notified_at})

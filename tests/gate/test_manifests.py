@@ -491,6 +491,16 @@ def test_the_number_of_statements(gate, app, team):
     assert count("v2") == few <= 16
 
 
+@pytest.mark.parametrize(("reference", "waits_once"), [("v1", True), ("", False)])
+def test_the_disk_is_waited_for_once(gate, app, reference, waits_once):
+    """A manifest that gets no row is written down in one transaction, which has to be on the disk."""
+    content = artifact(app)
+    with CaptureQueriesContext(connection) as queries:
+        gate.put_manifest(app, reference or digest_of(content), content, OCI_MANIFEST)
+    statements = [str(one["sql"]) for one in queries]
+    assert statements.count("SET LOCAL synchronous_commit = off") == waits_once
+
+
 def test_a_request_by_a_session_is_nothing_here(gate, app):
     """Cookies do not count: only the token does."""
     answer = gate.put(app, "v1", artifact(app), OCI_MANIFEST, headers={})
