@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 
 from django.db import connection, transaction
 from django.utils import timezone
@@ -93,6 +94,54 @@ def refresh_totals_of(image_ids: Collection[int]) -> None:
     with transaction.atomic():
         lock_images(image_ids)
         refresh_totals_of_locked(image_ids)
+
+
+# No row where it is not that simple: another tag may be shown under this manifest from now on, or the sum may be at its
+# limit.
+_ADJUST = """
+UPDATE images_image AS image SET
+    tag_count = image.tag_count + %(added)s,
+    size = image.size
+        + CASE WHEN named.id = former.id OR EXISTS (
+            SELECT FROM images_tag AS other WHERE other.manifest_id = named.id AND other.name <> %(tag)s
+        ) THEN 0 ELSE named.size END
+        - CASE WHEN former.id IS NULL OR named.id = former.id OR EXISTS (
+            SELECT FROM images_tag AS other WHERE other.manifest_id = former.id
+        ) THEN 0 ELSE former.size END,
+    last_push_at = greatest(image.last_push_at, tag.pushed_at), changed_at = %(now)s
+FROM images_tag AS tag
+JOIN images_manifest AS named ON named.id = tag.manifest_id
+LEFT JOIN images_manifest AS former ON former.id = %(former)s
+WHERE image.id = %(image)s AND tag.image_id = image.id AND tag.name = %(tag)s
+    AND image.size < 4611686018427387904 AND named.size < 4611686018427387904
+    AND NOT EXISTS (
+        SELECT FROM images_tag AS about
+        WHERE about.image_id = %(image)s AND about.subject <> '' AND about.subject = named.digest
+    )
+RETURNING image.id
+"""
+
+
+def adjust_totals_of_locked(image_id: int, tag: str, former: int | None) -> None:
+    """Add what one tag has changed to the totals, without counting all tags: a large image has thousands.
+
+    Same result as ``refresh_totals_of_locked``, in a transaction that has locked the image's row and written the tag's.
+
+    :param tag: its row neither has nor had a subject, and no size of a manifest was changed, except that of a new one.
+    :param former: the primary key of the manifest that the tag named before; ``None`` if it is new.
+    """
+    values: dict[str, Any] = {
+        "image": image_id,
+        "tag": tag,
+        "former": former,
+        "added": int(former is None),
+        "now": timezone.now(),
+    }
+    with frequent_cursor() as cursor:
+        cursor.execute(_ADJUST, values)
+        if cursor.fetchone() is not None:
+            return
+    refresh_totals_of_locked([image_id])
 
 
 def refresh_totals_of_locked(image_ids: Collection[int]) -> None:

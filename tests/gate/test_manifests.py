@@ -1,6 +1,7 @@
 """Pushing manifests through the gate: passed on byte for byte, and in the index when the client has its answer."""
 
 import json
+import random
 from io import BytesIO
 
 import pytest
@@ -20,7 +21,9 @@ from console.registry.index import activity, hints, jobs, pushed_manifest, reser
 from console.registry.index.models import Hint
 from console.registry.signing import sign
 from console.registry.tombstone import TOMBSTONE
+from console.repositories import totals
 from console.repositories.models import Image, Manifest, PushedDigest, Tag
+from console.repositories.totals import refresh_totals
 from console.web import request_bodies
 from registry_client import OCI_EMPTY, OCI_INDEX, OCI_MANIFEST, ManifestUnknown, connections
 from tests.support.factories import ImageFactory, ManifestFactory, NamespaceFactory, TagFactory
@@ -473,6 +476,39 @@ def test_a_chunked_body_may_be_as_long_as_a_manifest():
     }
     request_bodies.set_length(environ)
     assert int(environ["CONTENT_LENGTH"]) == request_bodies.LONGEST + 1 > (4 << 20) + 1
+
+
+def test_totals_without_counting_all_tags(gate, app, monkeypatch):
+    """The same as counted, whatever is pushed in whatever order."""
+    images = [push_image(gate, app, None) for _ in range(3)]
+    artifacts = [artifact(app, subject=subject) for subject in subjects_of(images[:2])]
+    plain = [(image.content, DOCKER_MANIFEST) for image in images]
+    chance = random.Random(7)
+    counted = []
+    count = pushed_manifest.refresh_totals_of_locked
+    for module in (pushed_manifest, totals):
+        monkeypatch.setattr(module, "refresh_totals_of_locked", lambda ids: (counted.append(ids), count(ids)))
+    names = ["a", "b", "c", images[2].digest.replace(":", "-"), f"{images[0].digest.replace(':', '-')}.sig"]
+    pushes = 60
+    for _ in range(pushes):
+        content, media_type = chance.choice([*plain, *plain, *((content, OCI_MANIFEST) for content in artifacts)])
+        gate.put_manifest(app, chance.choice([*names, *names[:3]]), content, media_type)
+        image = Image.objects.get(full_name=app)
+        assert not refresh_totals(image.pk, changed=False), (image.tag_count, image.attachment_count, image.size)
+    assert 0 < len(counted) < pushes
+
+
+def test_totals_at_their_limit(gate, app):
+    """Sizes are user input: their sum is cut, so nothing can be taken from it."""
+    push_image(gate, app, "v1")
+    layer = {"mediaType": OCI_EMPTY, "digest": digest_of(b"{}"), "size": (1 << 63) - 10}
+    for tag, more in (("huge", {"layers": [layer]}), ("v1", {}), ("v2", {"layers": []}), ("huge", {})):
+        gate.put_manifest(app, tag, artifact(app, **more), OCI_MANIFEST)
+        assert not refresh_totals(Image.objects.get(full_name=app).pk, changed=False)
+
+
+def subjects_of(images):
+    return [{"mediaType": DOCKER_MANIFEST, "digest": one.digest, "size": len(one.content)} for one in images]
 
 
 def test_the_number_of_statements(gate, app, team):

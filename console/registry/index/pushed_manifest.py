@@ -24,7 +24,7 @@ from console.registry.index.write_tags import Answer, TagPush, TagRow
 from console.registry.large_content import SMALL_BYTES, one_at_a_time
 from console.repositories.locks import image_locked
 from console.repositories.models import Image, Manifest
-from console.repositories.totals import refresh_totals_of_locked
+from console.repositories.totals import adjust_totals_of_locked, refresh_totals_of_locked
 from registry_client import Manifest as RegistryManifest
 
 log = logging.getLogger(__name__)
@@ -85,7 +85,7 @@ def sync_pushed_manifest(
         return
     readings = _read(image, push.manifest, is_new=is_new)
     if push.tag:
-        complete = _write_tag(push, image, before, readings, reservation, account)
+        complete = _write_tag(push, image, before, readings, reservation, account, is_new=is_new)
     else:
         complete = _write_untagged(push, image, readings, reservation)
     if before is None:
@@ -132,6 +132,8 @@ def _write_tag(
     readings: list[Reading],
     reservation: Reservation,
     account: str,
+    *,
+    is_new: bool,
 ) -> bool:
     """Write the tag's row; returns whether all is in the index."""
     tag = TagPush(push.repository, push.tag, push.pushed_at, push.pushed_by)
@@ -149,6 +151,10 @@ def _write_tag(
             if write_tags.key_of(tag) not in written.outcomes:
                 return None
             _count(push)
+            if write_tags.key_of(tag) in written.plain and (not readings or (is_new and not push.manifest.is_index)):
+                adjust_totals_of_locked(image.pk, push.tag, before.manifest if before else None)
+            else:
+                refresh_totals_of_locked([image.pk])
             return _finish(push, image, reservation)
 
     if (complete := with_prepared_statements(write)) is not None:
@@ -158,6 +164,7 @@ def _write_tag(
     tag_sync.sync_tag(push.tag, pushed_at=push.pushed_at, pushed_by=push.pushed_by)
     with image_locked(image.pk):
         _count(push)
+        refresh_totals_of_locked([image.pk])
         return _finish(push, image, reservation)
 
 
@@ -170,6 +177,7 @@ def _write_untagged(push: PushedManifest, image: Image, readings: list[Reading],
             reservations.release(reservation)
             return True
         store.store_all((image.pk, one) for one in readings)
+        refresh_totals_of_locked([image.pk])
         return _finish(push, image, reservation)
 
 
@@ -187,11 +195,10 @@ def _count(push: PushedManifest) -> None:
 
 
 def _finish(push: PushedManifest, image: Image, reservation: Reservation) -> bool:
-    """Update the totals and delete the hint, in the caller's transaction, which holds the image's lock.
+    """Delete the hint, in the caller's transaction, which holds the image's lock.
 
     :return: whether all is in the index. Otherwise the hint stays: the registry could not read a part at that moment.
     """
-    refresh_totals_of_locked([image.pk])
     complete = not push.manifest.is_index or store.is_read(image, push.manifest.digest)
     if complete:
         reservations.release(reservation)

@@ -70,10 +70,12 @@ class Written:
 
     ``outcomes`` has the tags that were written, or were up to date. Of the others, those in ``inactive`` belong to an
     image that is being deleted, those in ``lost`` name a manifest that was removed meanwhile, and the rest lost a race:
-    another process wrote them since the request to the registry.
+    another process wrote them since the request to the registry. ``plain`` has those of ``outcomes`` whose rows neither
+    have nor had a subject.
     """
 
     outcomes: dict[Key, Outcome] = field(default_factory=dict)
+    plain: set[Key] = field(default_factory=set)
     inactive: set[Key] = field(default_factory=set)
     lost: set[Key] = field(default_factory=set)
 
@@ -155,6 +157,8 @@ def write_in_transaction(
             if row.is_kept:
                 kept.append(move)
             written.outcomes[key] = row.outcome
+            if not (subject or state.tag_subject):
+                written.plain.add(key)
     _write_rows(pointed)
     audit_events.record_moves(moves, kept, accounts)
     return written
