@@ -8,6 +8,7 @@ from playwright.sync_api import expect
 
 from console.namespaces.models import NamespaceQuerySet
 from tests.browser import live
+from tests.local.test_site import write_certificate
 from tests.support.factories import ActivatedAccountFactory, NamespaceFactory
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -112,6 +113,24 @@ def test_without_script(session):
         page.goto(f"{base}/admin/accounts/account/")
         page.get_by_role("button", name="Sign in with another account").click()
         expect(page).to_have_url(f"{base}/sign-in/?next=%2Fadmin%2Faccounts%2Faccount%2F")
+
+
+def test_the_certificates_page_before_signing_in(monkeypatch, tmp_path):
+    certificate, _key = write_certificate(tmp_path)
+    monkeypatch.setattr(settings, "AUTHORITY_CERTIFICATE", certificate)
+    axe = Axe()
+    with live.served() as base, live.browser() as browser:
+        for width, theme in ((1440, "light"), (390, "dark")):
+            context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=theme)
+            context.grant_permissions(["clipboard-read", "clipboard-write"])
+            page = context.new_page()
+            page.goto(f"{base}/help/certificate/")
+            assert axe.run(page).response["violations"] == []
+            assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
+            page.get_by_role("button", name="Copy").first.click()
+            expect(page.locator("#announcer")).to_have_text("Copied")
+            assert "sha256sum --check" in page.evaluate("navigator.clipboard.readText()")
+            context.close()
 
 
 def test_axe_and_sideways(session):
