@@ -220,6 +220,18 @@ class AccountAdmin(AuditedAdmin, UserAdmin):  # type: ignore[type-arg]
         if not change:
             messages.info(request, _("Account ID: %s") % obj.account_id)
 
+    def belongings(self, obj: Account) -> dict[str, str]:
+        """Namespaces, images, all ways in, and what the account did."""
+        return {
+            "namespaces.namespace": f"owner__id__exact={obj.pk}",
+            "images.image": f"owner__id__exact={obj.pk}",
+            "accounts.accesstoken": f"account__id__exact={obj.pk}",
+            "tokens.login": f"account__id__exact={obj.pk}",
+            "mfa.authenticator": f"user__id__exact={obj.pk}",
+            "socialaccount.socialaccount": f"user__id__exact={obj.pk}",
+            "audit.auditevent": f"actor={obj.account_id}",
+        }
+
     def actions_of(self, request: HttpRequest, obj: Account) -> Collection[str]:
         """Not to deactivate oneself, and only what changes the account."""
         missing = {"reactivate" if obj.is_active else "deactivate"}

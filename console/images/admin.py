@@ -90,6 +90,9 @@ class ImageAdmin(ReadOnlyAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         return self.fields
 
+    def belongings(self, obj: Image) -> dict[str, str]:
+        return {"images.tag": f"image__id__exact={obj.pk}", "audit.auditevent": f"target={obj.repository}"}
+
     @admin.display(description=_("image"), ordering="full_name")
     def repository(self, image: Image) -> str:
         return text(image.repository)

@@ -70,6 +70,9 @@ class NamespaceAdmin(AuditedAdmin):
     def storage(self, namespace: Any) -> str:
         return bytes_of(int(namespace.stored or 0))
 
+    def belongings(self, obj: Namespace) -> dict[str, str]:
+        return {"images.image": f"namespace__id__exact={obj.pk}", "audit.auditevent": f"target={obj.name}"}
+
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         return (*self.readonly_fields, "name", "owner") if obj else self.readonly_fields
 

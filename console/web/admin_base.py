@@ -6,6 +6,7 @@ from collections.abc import Collection
 from typing import Any
 
 from django import forms
+from django.apps import apps
 from django.contrib import admin, messages
 from django.contrib.admin import helpers
 from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
@@ -13,6 +14,7 @@ from django.db import models, transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils.functional import Promise, cached_property
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
@@ -99,6 +101,7 @@ class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             "heading": heading,
             "show_save": bool(context["adminform"].form.fields),
             "row_actions": self._row_actions(request, row) if row else [],
+            "related": self._related(request, row) if row else [],
             **_ONE_BUTTON,
         }
         return super().render_change_form(request, {**context, **own}, *rest, **options)
@@ -106,6 +109,20 @@ class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def actions_of(self, request: HttpRequest, obj: Any) -> Collection[str]:
         """Which of the list's actions a row's own page offers: all, to those who may change the row."""
         return self.get_actions(request) if self.has_change_permission(request, obj) else ()
+
+    def belongings(self, obj: Any) -> dict[str, str]:
+        """Lists of what belongs to a row: for a model's label the filter in the list's address."""
+        return {}
+
+    def _related(self, request: HttpRequest, row: Any) -> list[tuple[str, str]]:
+        """Names and addresses of these lists, of those that the account may see."""
+        found = []
+        for label, query in self.belongings(row).items():
+            options = self.admin_site.get_model_admin(apps.get_model(label))
+            if options.has_view_permission(request):
+                address = reverse(f"admin:{label.replace('.', '_')}_changelist")
+                found.append((capfirst(str(options.opts.verbose_name_plural)), f"{address}?{query}"))
+        return found
 
     def _row_actions(self, request: HttpRequest, row: Any) -> list[tuple[str, str]]:
         """Names and labels; a label is what stands before the brackets in the list."""
