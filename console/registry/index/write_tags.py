@@ -181,6 +181,8 @@ class _Row(NamedTuple):
     state: Current
 
 
+# OFFSET makes the planner use the unique indexes. Otherwise it expects that an image has as few rows as the average, and
+# reads all of an image that has thousands.
 _CURRENT = """
 SELECT asked.at, image.id, tag.id, tag.manifest_id, tag.pushed_at, named.digest, namespace.available_at IS NOT NULL,
     manifest.id, manifest.subject, manifest.doomed,
@@ -188,9 +190,13 @@ SELECT asked.at, image.id, tag.id, tag.manifest_id, tag.pushed_at, named.digest,
 FROM unnest(%s::bigint[], %s::text[], %s::text[]) WITH ORDINALITY AS asked (image, name, digest, at)
 JOIN images_image AS image ON image.id = asked.image
 JOIN namespaces_namespace AS namespace ON namespace.id = image.namespace_id
-LEFT JOIN images_tag AS tag ON tag.image_id = image.id AND tag.name = asked.name
+LEFT JOIN LATERAL (
+    SELECT * FROM images_tag WHERE image_id = asked.image AND name = asked.name OFFSET 0
+) AS tag ON true
 LEFT JOIN images_manifest AS named ON named.id = tag.manifest_id
-LEFT JOIN images_manifest AS manifest ON manifest.image_id = image.id AND manifest.digest = asked.digest
+LEFT JOIN LATERAL (
+    SELECT id, subject, doomed FROM images_manifest WHERE image_id = asked.image AND digest = asked.digest OFFSET 0
+) AS manifest ON true
 """
 
 
