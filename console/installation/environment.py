@@ -133,7 +133,7 @@ class Environment:
         """The file with the certificate of the installation's own authority (``TLS=internal``)."""
         if self.site is None or self.site.tls != sites.INTERNAL:
             return None
-        return self.data_dir / "edge" / "pki" / "authorities" / "local" / "root.crt"
+        return self.data_dir / "keys" / "authority.crt"
 
     @property
     def console_registry_service(self) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 from console.installation import site as sites
 from console.installation.environment import Environment
 from console.installation.files import replace_file
-from console.local import edge_proxied, health, ports, registry, sockets
+from console.local import authority, edge_proxied, health, ports, registry, sockets
 from console.local.children import Child
 from console.local.log import say
 from console.local.problems import Problem
@@ -93,7 +93,8 @@ class Edge:
 
     def __init__(self, environment: Environment, content: Mapping[str, Any]) -> None:
         self._environment = environment
-        self._content = json.dumps(content, indent=1).encode()
+        self._content = content
+        self._encoded = json.dumps(content, indent=1).encode()
         self.file = environment.data_dir / "edge" / "config.json"
         self._files = self._versions()
         self._next_check = 0.0
@@ -101,7 +102,10 @@ class Edge:
     def write(self) -> Path:
         """Write the configuration with mode 0600; returns its path."""
         self.file.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(self.file, self._content)
+        if self._environment.authority_certificate is not None:
+            self._environment.authority_certificate.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            authority.ensure(self._environment, self._content["apps"]["tls"]["certificates"]["automate"])
+        replace_file(self.file, self._encoded)
         return self.file
 
     def command(self) -> list[str]:
@@ -150,7 +154,7 @@ class Edge:
         # Without the header, an unchanged configuration would not be loaded.
         headers = {"Content-Type": "application/json", "Cache-Control": "must-revalidate"}
         try:
-            status, body = health.ask_socket(sockets.edge(self._environment), "POST", "/load", self._content, headers)
+            status, body = health.ask_socket(sockets.edge(self._environment), "POST", "/load", self._encoded, headers)
         except (OSError, http.client.HTTPException):
             return False
         if status == http.client.OK:

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from console.installation import site as sites
 from console.installation.environment import Environment
 from console.installation.site import Site
-from console.local import edge_errors, edge_log, edge_proxied, edge_registry, edge_static, sockets
+from console.local import authority, edge_errors, edge_log, edge_proxied, edge_registry, edge_static, sockets
 from console.web import protocol_errors
 
 # Bytes. Of a request's head; of its first line (a hundred scopes with the longest names are 29,000); of a manifest,
@@ -312,7 +312,7 @@ def _add_site(
         app["servers"]["redirect"] = _server(
             environment, [f":{site.http_port}"], [{"handle": [redirect], "terminal": True}]
         )
-    whole["apps"] |= _certificates(site, sorted({site.host, *_own_names(environment, site)}))
+    whole["apps"] |= _certificates(environment, site, sorted({site.host, *_own_names(environment, site)}))
 
 
 def _own_names(environment: Environment, site: Site) -> dict[str, str]:
@@ -348,7 +348,7 @@ def _site_routes(
     return [*found, under({"path": ["/v2", "/v2/*"]}, registry), *console]
 
 
-def _certificates(site: Site, names: Sequence[str]) -> dict[str, Any]:
+def _certificates(environment: Environment, site: Site, names: Sequence[str]) -> dict[str, Any]:
     """Where the certificate is from; it is renewed without a pause."""
     if site.tls == sites.FILES:
         files = {"certificate": str(site.certificate), "key": str(site.key)}
@@ -367,5 +367,8 @@ def _certificates(site: Site, names: Sequence[str]) -> dict[str, Any]:
         "disable_ocsp_stapling": True,
     }
     # Who trusts the authority decides that: it is not added to the machine's.
-    authority = {"name": f"My Images at {site.host}", "install_trust": False}
-    return {"tls": tls, "pki": {"certificate_authorities": {"local": authority}}}
+    found: dict[str, Any] = {"name": f"My Images at {site.host}", "install_trust": False}
+    if environment.authority_certificate is not None:
+        key = authority.key_file(environment)
+        found["root"] = {"certificate": str(environment.authority_certificate), "private_key": str(key)}
+    return {"tls": tls, "pki": {"certificate_authorities": {"local": found}}}

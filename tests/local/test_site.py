@@ -57,8 +57,7 @@ class Site(Front):
         address = f"https://localhost:{self.port}"
         super().__init__(stack, SITE=address, HTTP_PORT=str(self.http_port), **variables)
         self.name = f"localhost:{self.port}"
-        root = self.environment.data_dir / "edge" / "pki" / "authorities" / "local" / "root.crt"
-        self.root = self.environment.site.certificate or root
+        self.root = self.environment.site.certificate or self.environment.authority_certificate
         wait_until(self.root.exists, "the authority is made")
         wait_until(self.answers, "there is a certificate")
 
@@ -202,7 +201,7 @@ class TestNames:
                 def __init__(self, stack, **variables):
                     Front.__init__(self, stack, SITE=f"https://localhost:{port}", TLS="internal", **variables)
                     self.port, self.name = port, f"localhost:{port}"
-                    self.root = self.environment.data_dir / "edge" / "pki" / "authorities" / "local" / "root.crt"
+                    self.root = self.environment.authority_certificate
                     wait_until(self.root.exists, "the authority is made")
                     wait_until(self.answers, "there is a certificate")
 
