@@ -2,12 +2,14 @@
 
 import contextlib
 import json
+import re
 import stat
 
 import pytest
-from django.urls import reverse
+from django.urls import get_resolver, reverse
 
 from console.installation import environment
+from console.installation.logs import SECRET_PATHS
 from console.local import edge_log
 from tests.local.test_edge import Front
 from tests.support.stack import wait_until
@@ -72,6 +74,20 @@ def test_no_secret_of_an_address_is_in_it():
         assert secret not in (front.environment.data_dir / "log" / edge_log.NAME).read_text()
         assert secret not in (front.environment.data_dir / "edge" / "edge.log").read_text()
     assert [one["request"]["uri"] for one in found] == [address.replace(secret, "…") for address in addresses]
+
+
+def routes(resolver, before="/"):
+    for pattern in resolver.url_patterns:
+        route = f"{before}{pattern.pattern}"
+        yield from routes(pattern, route) if hasattr(pattern, "url_patterns") else [route]
+
+
+def test_every_address_with_a_token_is_known():
+    found = [route for route in routes(get_resolver()) if "token>" in route]
+    assert len(found) >= 3
+    for route in found:
+        address = re.sub(r"<[^>]*>", "x", route)
+        assert any(re.match(f"{path}x", address) for path in SECRET_PATHS), route
 
 
 def test_the_client_of_a_trusted_proxy():
