@@ -76,8 +76,8 @@ def _failed_jobs(overview: Overview) -> Iterator[Attention]:
 def _gate() -> Iterator[Attention]:
     if not settings.REGISTRY_HAS_GATE:
         text = _(
-            "Clients reach the registry without the edge, so tag quotas are not exact, new pushes show late, and "
-            "tags cannot be deleted by clients. See what else does not hold."
+            "Clients reach the registry without the edge: tag quotas do not hold, new pushes show late, and clients "
+            "cannot delete tags. See what else does not hold."
         )
         yield Attention(text, f"{reverse('help-administration', args=['registry'])}#with-or-without-the-edge")
 

@@ -230,6 +230,9 @@ class TestVariables:
         assert found.console_url == "https://images.example.com:8443"
         assert found.site.http_port == 0
 
+    def test_no_port_for_plain_http(self):
+        assert environment.load({"SITE": "https://images.example.com", "HTTP_PORT": "0"}).site.http_port == 0
+
     def test_without_it_nothing_changes(self):
         found = environment.load({})
         assert found.site is None
