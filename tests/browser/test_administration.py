@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 from console.repositories import failures
 from tests.browser import live
-from tests.support.factories import ActivatedAccountFactory, NamespaceFactory
+from tests.support.factories import ActivatedAccountFactory, ImageFactory, NamespaceFactory
 from tests.support.site_rows import World
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("static_files")]
@@ -114,6 +114,26 @@ def test_the_frame(cookies):
         page.get_by_role("button", name="Retry").click()
         expect(page.get_by_role("heading", name="Problems", exact=True)).to_be_visible()
         expect(page.locator(".notice")).to_contain_text("freed")
+
+
+def test_actions_stand_where_rows_are_selected(boss, cookies):
+    """And they ask first; the keyboard's order is that of the page."""
+    ImageFactory(namespace=NamespaceFactory(owner=boss, name="team"), name="app")
+    with live.served() as base, live.browser() as browser:
+        page = sign_in(browser, base, cookies, viewport={"width": 1440, "height": 900})
+        page.goto(f"{base}/admin/images/image/")
+        actions = page.get_by_role("combobox", name="Action")
+        expect(actions).to_be_hidden()
+        page.get_by_label("Select all images on this page").check()
+        expect(page.get_by_label("Select team/app")).to_be_checked()
+        actions.select_option(label="Delete with all tags (in the background)")
+        page.get_by_role("button", name="Run").click()
+        expect(page.get_by_role("heading", name="Delete images with all tags")).to_be_visible()
+        page.get_by_role("link", name="Cancel").click()
+        page.get_by_role("link", name="team/app", exact=True).click()
+        page.get_by_role("button", name="Delete with all tags").click()
+        expect(page.get_by_role("heading", name="Delete images with all tags")).to_be_visible()
+        assert not Axe().run(page).response["violations"]
 
 
 @pytest.mark.usefixtures("no_registry")
