@@ -15,6 +15,7 @@ from console.images import parts
 from console.images import tags as tag_list
 from console.images.commands import manifest_commands
 from console.images.config_details import content
+from console.images.notices import SHOWN, notices
 from console.images.views import image_context, own_image
 from console.registry import retry
 from console.repositories import quotas, versions
@@ -30,10 +31,14 @@ _MOST_NAMES = 50
 @activated
 def tags(request: Request, repository: str) -> HttpResponse:
     """An image's tags, from the index. Does not call the registry."""
-    # Saves two queries for most images, which have no copies or imports in progress.
     image = own_image(request, repository, under_way=True)
     text = search_text(request.GET)
     rows, sort = tag_list.tag_page(image, request.GET, text)
+    # Saves two queries for most images, which have no copies or imports in progress.
+    copies = list(image.copies.order_by("pk")) if image.has_copies else []  # type: ignore[attr-defined]
+    transfers = list(image.transfers.select_related("image__namespace").order_by("pk")) if image.has_transfers else []  # type: ignore[attr-defined]
+    failures = list(retry.failures_of(image)) if image.has_failures else []  # type: ignore[attr-defined]
+    shown = notices(failures, transfers, copies)
     context = {
         **image_context(request, image, "tags"),
         "rows": rows,
@@ -42,9 +47,9 @@ def tags(request: Request, repository: str) -> HttpResponse:
         "text": text,
         "filtered": bool(text),
         "version": versions.image_version(image),
-        "copies": image.copies.order_by("pk") if image.has_copies else [],  # type: ignore[attr-defined]
-        "transfers": image.transfers.select_related("image__namespace").order_by("pk") if image.has_transfers else [],  # type: ignore[attr-defined]
-        "failures": list(retry.failures_of(image)) if image.has_failures else [],  # type: ignore[attr-defined]
+        "transfers": transfers,
+        "notices": shown[:SHOWN],
+        "folded": shown[SHOWN:],
         "used": quotas.tags_used(image),
         "quota": quotas.quota(request.user),
     }
