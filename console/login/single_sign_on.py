@@ -159,7 +159,7 @@ def receive(request: HttpRequest) -> tuple[Identity, dict[str, Any]]:
     except PermissionDenied:
         raise Problem(_("This sign-in was started in another browser or has expired. Start again.")) from None
     if request.GET.get("error") == "access_denied":
-        raise Problem(_("Signing in was cancelled."))
+        raise Problem(_("Signing in was cancelled. Start again, or sign in another way."))
     with _ProviderCall():
         # RFC 9207: the response of another provider (mix-up attack).
         if request.GET.get("iss", settings.OIDC_ISSUER).rstrip("/") != settings.OIDC_ISSUER:
@@ -350,7 +350,7 @@ def connect(account: Account, identity: Identity) -> None:
         except _Connected:
             owner = account_of(identity)
     if owner != account:
-        raise Problem(_("This identity belongs to another account."))
+        raise Problem(_("This identity belongs to another account. Disconnect it there first, or use another one."))
 
 
 class _Connected(Exception):

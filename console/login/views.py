@@ -131,7 +131,7 @@ def link(request: HttpRequest, token: str) -> HttpResponse:
         account = sign_in_links.read(token, lock=request.method == "POST")
         if account is None:
             message = _("This link was already used or has expired. Ask an administrator for a new one.")
-            return failed(request, message, status=410)
+            return failed(request, message, status=410, title=_("This link no longer works"))
         if request.method == "POST":
             return sign_in_steps.begin(request, account, sign_in_steps.LINK)
     return render(request, "signin/link.html", {"account": account})
@@ -183,7 +183,9 @@ def _come_back(request: HttpRequest, identity: single_sign_on.Identity, asked: d
         single_sign_on.connect(user, identity)
         messages.success(request, _("Identity connected. You can now sign in with it."))
     elif single_sign_on.account_of(identity) != user:
-        raise single_sign_on.Problem(_("This identity belongs to someone else."))
+        raise single_sign_on.Problem(
+            _("This identity belongs to someone else. Use the one that is connected to your account.")
+        )
     elif not provider_may_confirm(enrolled=factors.is_enrolled(user), with_password=user.signs_in_with_password):
         raise single_sign_on.Problem(_("The sign-in requirements of your account have changed. Start again."))
     else:
@@ -191,9 +193,18 @@ def _come_back(request: HttpRequest, identity: single_sign_on.Identity, asked: d
     return HttpResponseRedirect(sign_in_steps.inside(request, asked.get("next", "")) or reverse("security"))
 
 
-def failed(request: HttpRequest, problem: str, status: int = 400) -> HttpResponse:
-    """An error page with one sentence and a link back."""
-    return render(request, "signin/failed.html", {"problem": problem}, status=status)
+def failed(
+    request: HttpRequest, problem: str, status: int = 400, *, title: str = "", of_email: bool = False
+) -> HttpResponse:
+    """An error page that says what happened and what to do, with a link back.
+
+    :param problem: why, and what to do.
+    :param title: what happened; by default that the person is not signed in, or that nothing was changed.
+    :param of_email: whether an e-mail address was to be confirmed: the link then leads back to the account.
+    """
+    title = title or (_("Nothing was changed") if request.user.is_authenticated else _("You are not signed in"))
+    context = {"problem": problem, "title": title, "of_email": of_email}
+    return render(request, "signin/failed.html", context, status=status)
 
 
 @never_cache

@@ -118,7 +118,8 @@ def confirm(request: Request, token: str) -> HttpResponse:
             "This link was already used, has expired, or is for another account. Sign in to the account it was sent "
             "for, or request a new link on its Account page."
         )
-        return failed(request, message, status=410)
+        return failed(request, message, status=410, title=_("This link no longer works"), of_email=True)
     except ValidationError as problem:
-        return failed(request, problem.messages[0], status=409)
+        title = _("Your e-mail address was not changed")
+        return failed(request, problem.messages[0], status=409, title=title, of_email=True)
     return page(request, "signin/email_confirm.html", {"change": found, **_SECTION})

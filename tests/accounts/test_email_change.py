@@ -183,7 +183,9 @@ class TestTheLink:
     def refused(self, browser, place):
         for response in (browser.get(place), browser.post(place)):
             assert response.status_code == 410
-            assert "This link was already used, has expired, or is for another account." in text_of(response)
+            text = text_of(response)
+            assert "<h1>This link no longer works</h1>" in text and "Back to Account" in text
+            assert "This link was already used, has expired, or is for another account." in text
         return True
 
     def test_once(self, ann, browser):

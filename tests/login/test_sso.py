@@ -174,7 +174,9 @@ class TestConnecting:
         by_provider(provider, Client())
         client, _response = sign_in(ben)
         response = by_provider(provider, client, "/account/security/identities/-/connect/")
-        assert "This identity belongs to another account." in text_of(response)
+        assert "This identity belongs to another account. Disconnect it there first, or use another one." in text_of(
+            response
+        )
         assert SocialAccount.objects.get().user != ben
 
     def test_not_to_whoever_is_signed_in_by_then(self, provider, ben):
@@ -209,7 +211,9 @@ class TestConnecting:
         path = "/account/security/identities/-/confirm/"
         # As somebody else it does not count.
         person, provider.person = provider.person, {**provider.person, "sub": "u-2"}
-        assert "This identity belongs to someone else." in text_of(by_provider(provider, client, path))
+        assert "This identity belongs to someone else. Use the one that is connected to your account." in text_of(
+            by_provider(provider, client, path)
+        )
         assert client.get("/account/security/app/").status_code == 302
         provider.person = person
         response = by_provider(provider, client, path, next="/account/security/app/")
@@ -312,7 +316,7 @@ class TestComingBack:
     def test_cancelled(self, provider, client):
         state = parse_qs(urlsplit(leave(client)).query)["state"][0]
         response = client.get("/sign-in/sso/callback/", {"error": "access_denied", "state": state})
-        refused(client, response, "Signing in was cancelled.")
+        refused(client, response, "Signing in was cancelled. Start again, or sign in another way.")
 
     @pytest.mark.parametrize(
         "form", [{"error": "server_error"}, {}, {"code": ""}, {"code": "made-up"}, {"code": "x", "iss": "https://x.y"}]
