@@ -6,5 +6,6 @@ HTMX = {"HX-Request": "true"}
 
 
 def text_of(response):
-    """The page as one line, with collapsed white space, and without the places where a name may break."""
-    return re.sub(r"\s+", " ", response.content.decode().replace("<wbr>", ""))
+    """The page as one line, with collapsed white space, and without what says where a name or a command may break."""
+    text = re.sub(r'<span class="nowrap">(--?[\w-]+)</span>', r"\1", response.content.decode().replace("<wbr>", ""))
+    return re.sub(r"\s+", " ", text)

@@ -10,7 +10,7 @@ from django.test import Client
 from console.namespaces.models import Namespace
 from console.repositories.models.image import ImageQuerySet
 from console.web.markdown import render_markdown
-from console.web.templatetags.console import moment, number, short_digest, size
+from console.web.templatetags.console import breakable_command, moment, number, short_digest, size
 from tests.support.factories import PASSWORD, AccountFactory, ActivatedAccountFactory, NamespaceFactory
 from tests.support.mailbox import deliver
 from tests.support.responses import HTMX, text_of
@@ -182,6 +182,14 @@ class TestTags:
         when = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.timezone(datetime.timedelta(hours=8)))
         assert 'title="2026-01-01 19:04:05 UTC"' in moment(when)
         assert moment(None) == "–"
+        assert moment(None, "<Never>") == "&lt;Never&gt;"
+
+    def test_commands_break_in_addresses_alone(self):
+        shown = breakable_command("docker login --username=a-b -p <x> host-1/team/app")
+        assert shown == (
+            'docker login <span class="nowrap">--username</span>=a-b <span class="nowrap">-p</span> &lt;x&gt; '
+            "host-1/<wbr>team/<wbr>app"
+        )
 
     @pytest.mark.parametrize(
         "text",

@@ -57,9 +57,12 @@ def number(count: int | None) -> str:
 
 
 @register.filter
-def moment(value: datetime.datetime | None) -> str:
-    """A time in the account's zone, or in UTC, which JavaScript converts to the browser's; the exact UTC on hover."""
-    return SafeString("–") if value is None else _time(value, 16, "")
+def moment(value: datetime.datetime | None, none: str = "–") -> str:
+    """A time in the account's zone, or in UTC, which JavaScript converts to the browser's; the exact UTC on hover.
+
+    :param none: what is shown for ``None``.
+    """
+    return escape(none) if value is None else _time(value, 16, "")
 
 
 @register.filter
@@ -132,6 +135,7 @@ def relative_time(value: datetime.datetime | None, words: str) -> str:
 
 
 _INSIDE_ADDRESSES = re.compile(r"(?<=[^/\s])/(?=[^/\s])")
+_OPTIONS = re.compile(r"(?<![^\s])--?[a-zA-Z][a-zA-Z0-9-]*")
 _SEPARATORS = re.compile(r"[/._-]+(?=[^/._-])")
 
 
@@ -149,8 +153,9 @@ def breakable_address(address: str) -> str:
 
 @register.filter
 def breakable_command(command: str) -> str:
-    """A command that may break within an address after its slashes, and nowhere inside a word."""
-    return SafeString(_INSIDE_ADDRESSES.sub(r"\g<0><wbr>", escape(command)))  # nosec B703
+    """A command that may break within an address after its slashes, and nowhere inside a word or an option."""
+    broken = _INSIDE_ADDRESSES.sub(r"\g<0><wbr>", escape(command))
+    return SafeString(_OPTIONS.sub(r'<span class="nowrap">\g<0></span>', broken))  # nosec B703
 
 
 @register.simple_tag
