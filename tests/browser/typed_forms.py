@@ -280,7 +280,7 @@ RAW = {
     "components/_username.html": set(),  # for password managers alone
     **dict.fromkeys(
         ("components/_search.html", "help/_search.html", "images/_filters.html", "favorites/favorites.html",
-         "search/_field.html"),
+         "search/_field.html", "search/page.html"),
         {"q"},
     ),
 }  # fmt: skip
