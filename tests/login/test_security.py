@@ -380,7 +380,10 @@ class TestPasskeysWithoutABrowser:
 
     def test_an_address_without_a_name_has_none(self, browser):
         page = text_of(browser.get(PAGE, headers={"Host": "127.0.0.1"}))
-        assert "Passkeys need an https address with a host name" in page
+        assert "Set up an authenticator app" in page and "CONSOLE_URL" not in page
+        Account.objects.update(is_staff=True)
+        page = text_of(browser.get(PAGE, headers={"Host": "127.0.0.1"}))
+        assert "Passkeys need an https address with a host name. Set it as CONSOLE_URL." in page
         assert browser.get(f"{PAGE}passkeys/-/add/", headers={"Host": "127.0.0.1"}).status_code == 404
         assert "passkey" not in text_of(Client().get("/sign-in/", headers={"Host": "127.0.0.1"}))
         assert "Sign in with a passkey" in text_of(Client().get("/sign-in/", headers={"Host": "localhost"}))
