@@ -1,4 +1,4 @@
-// The few things that neither HTML nor htmx does: times, ticked rows, menus, the theme.
+// The few things that neither HTML nor htmx does: times, ticked rows, menus, tabs, the theme.
 (() => {
   const localTimes = (root) => {
     // Swedish writes times as ISO 8601 does: short, sortable by eye, the same for everybody.
@@ -44,6 +44,13 @@
 
   // Menus are <details class="dropdown">.
   const openMenus = () => document.querySelectorAll("details.dropdown[open]");
+
+  // Tabs are one line, which scrolls where it does not fit: the current one is in sight.
+  const showCurrentTab = () => {
+    const tab = document.querySelector(".tabs.of-account [aria-current]");
+    const beyond = tab ? tab.getBoundingClientRect().right - tab.parentElement.getBoundingClientRect().right : 0;
+    if (beyond > 0) tab.parentElement.scrollLeft += Math.ceil(beyond);
+  };
 
   const prepare = (root) => {
     localTimes(root);
@@ -98,4 +105,5 @@
   document.addEventListener("htmx:afterSettle", (event) => prepare(event.detail.elt ?? document));
 
   prepare(document);
+  showCurrentTab();
 })();

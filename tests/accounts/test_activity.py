@@ -126,7 +126,7 @@ class TestWhatIsThere:
         assert rows(ann)[0][0] == "You image.some-new-thing &lt;i&gt;"
 
     def test_nothing_yet(self, ann):
-        assert "Nothing happened yet" in text_of(of(ann))
+        assert "No activity yet" in text_of(of(ann))
         assert "No events match these filters" in text_of(of(ann, "?kind=images"))
 
 
@@ -274,7 +274,7 @@ class TestFilters:
             page = of(ann, query).content.decode()
             found.append(sentences(ann, query))
             older = re.search(r'<a href="([^"]+)" id="page-next"', page)
-            assert older or "There may be some among the older events." not in page
+            assert older or "to search further back." not in page
             query = older[1].replace("&amp;", "&") if older else ""
         assert found == [[], [], ["You created the access token ci"]]
         assert query == ""

@@ -55,6 +55,18 @@ def index(image, tag, **platforms):
     return tagged(row, tag)
 
 
+@pytest.mark.parametrize(
+    ("names", "sentence"), [([], "This image has no tags yet."), (["v1"], "This image has only one tag.")]
+)
+def test_fewer_than_two_tags_cannot_be_compared(client, app, names, sentence):
+    for name in names:
+        manifest(app, tag=name)
+    for query in ("", "?from=v1&to=v1"):
+        html = text_of(client.get(f"{PATH}{query}"))
+        assert sentence in html
+        assert 'name="from"' not in html
+
+
 def ask(client, path=f"{PATH}?from=v1&to=v2"):
     response = client.get(path)
     assert response.status_code == 200
@@ -167,7 +179,7 @@ class TestTags:
 
     @pytest.mark.parametrize("query", ["from=v1&to=none", "from=none&to=v1", "from=none", "to=no%00ne"])
     def test_a_tag_that_is_not_there(self, client, app, query):
-        manifest(app, [layer("a")], tag="v1")
+        tagged(manifest(app, [layer("a")], tag="v1"), "v2")
         response = client.get(f"{PATH}?{query}")
         assert response.status_code == 404
         assert response.content.decode().count("There is no tag “none”.") == 1
@@ -176,7 +188,7 @@ class TestTags:
 
     @pytest.mark.parametrize("query", ["", "?from=v1", "?to=v1", "?from=v1&to=%00"])
     def test_a_tag_that_is_not_named_is_asked_for(self, client, app, query):
-        manifest(app, [layer("a")], tag="v1")
+        tagged(manifest(app, [layer("a")], tag="v1"), "v2")
         html = ask(client, f"{PATH}{query}")
         assert 'name="from"' in html
         assert '<option value="v1">' in html

@@ -268,6 +268,16 @@ class TestImage:
         assert client.post(path, {"tag": "v1", "description": "x"}).status_code in {404, 405}
         assert Image.objects.get().state == "active"
 
+    def test_whose_images_are_counted(self, client, team):
+        ImageFactory(namespace=NamespaceFactory(owner=team.owner, name="other"))
+        assert "1 of 500 images in your account" in text_of(client.get("/namespaces/team/"))
+
+    @pytest.mark.parametrize("path", ["/images/-/create/", "/images/-/import/"])
+    @pytest.mark.parametrize("headers", [{}, HTMX])
+    def test_without_a_namespace(self, client, ann, path, headers):
+        text = text_of(client.get(path, headers=headers))
+        assert re.search(r'data-close>Cancel</a> <a class="button primary" [^>]+autofocus>Create a Namespace</a>', text)
+
     @pytest.mark.parametrize(
         "path", [
             "/images/team/", "/images/Team/app/", "/images/team//app/", "/images/team/../x/", "/images/-x/y/",

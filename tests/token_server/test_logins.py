@@ -215,7 +215,8 @@ class TestPage:
 
     def test_when_there_are_none(self, client, ann):
         text = text_of(client.get(LIST))
-        assert "No Docker logins" in text
+        assert "No Docker logins yet" in text
+        assert f'data-copy="docker login --username={ann.credential.username} ' in text
         assert ALL not in text
 
     def test_sorted(self, client, ann):
