@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from console.repositories.models import Copy, WorkFailure
+from console.registry import retry
+from console.repositories.models import Copy, Image, WorkFailure
 
 # So many are shown, and the others are folded.
 SHOWN = 2
@@ -21,6 +22,19 @@ class Notice(NamedTuple):
     kind: str
     work: Any
     is_problem: bool
+
+
+def notices_of(image: Image) -> list[Notice]:
+    """The notices of an image that was read with ``under_way`` (``console.images.views.own_image``).
+
+    Most images have no such work, and cost no query.
+    """
+    work: Any = image
+    return notices(
+        retry.failures_of(image) if work.has_failures else [],
+        work.transfers.select_related("image__namespace").order_by("pk") if work.has_transfers else [],
+        work.copies.order_by("pk") if work.has_copies else [],
+    )
 
 
 def notices(failures: Iterable[WorkFailure], transfers: Iterable[Any], copies: Iterable[Copy]) -> list[Notice]:

@@ -10,6 +10,7 @@ from console.accounts.requests import Request
 from console.images import activity
 from console.images import tags as tag_list
 from console.images.commands import manifest_commands
+from console.images.notices import notices_of
 from console.images.views import image_context, own_image, push_commands
 from console.repositories import versions
 from console.repositories.models import DailyActivity
@@ -32,7 +33,7 @@ def overview(request: Request, repository: str) -> HttpResponse:
     if request.GET or request.htmx.target == "tags":
         return HttpResponseRedirect(f"{reverse('image-tags', args=[repository])}?{request.GET.urlencode()}")
     image = own_image(request, repository, under_way=True)
-    tag = tag_list.tag_to_pull(image)
+    tag, work = tag_list.tag_to_pull(image), notices_of(image)
     latest = tag_list.latest_tags(image, _LATEST)
     for one in latest:
         one.command = manifest_commands(image.repository, one.manifest, one.name, one.subject)[0].text  # type: ignore[attr-defined]
@@ -45,6 +46,8 @@ def overview(request: Request, repository: str) -> HttpResponse:
         else push_commands(request, image),
         "latest": latest,
         **activity.shown_days(DailyActivity.objects.filter(image=image)),
+        "under_way": len(work),
+        "problems": sum(one.is_problem for one in work),
     }
     part = request.htmx.target if request.htmx.target in _PARTS else ""
     return page(request, "images/overview.html", context, part=part, partial=_PARTS.get(part, ""))

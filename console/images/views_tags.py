@@ -15,9 +15,8 @@ from console.images import parts
 from console.images import tags as tag_list
 from console.images.commands import manifest_commands
 from console.images.config_details import content
-from console.images.notices import SHOWN, notices
+from console.images.notices import SHOWN, notices_of
 from console.images.views import image_context, own_image
-from console.registry import retry
 from console.repositories import quotas, versions
 from console.repositories.models import Document, Image, Manifest
 from console.web.activated import activated
@@ -34,11 +33,7 @@ def tags(request: Request, repository: str) -> HttpResponse:
     image = own_image(request, repository, under_way=True)
     text = search_text(request.GET)
     rows, sort = tag_list.tag_page(image, request.GET, text)
-    # Saves two queries for most images, which have no copies or imports in progress.
-    copies = list(image.copies.order_by("pk")) if image.has_copies else []  # type: ignore[attr-defined]
-    transfers = list(image.transfers.select_related("image__namespace").order_by("pk")) if image.has_transfers else []  # type: ignore[attr-defined]
-    failures = list(retry.failures_of(image)) if image.has_failures else []  # type: ignore[attr-defined]
-    shown = notices(failures, transfers, copies)
+    shown = notices_of(image)
     context = {
         **image_context(request, image, "tags"),
         "rows": rows,
@@ -47,11 +42,12 @@ def tags(request: Request, repository: str) -> HttpResponse:
         "text": text,
         "filtered": bool(text),
         "version": versions.image_version(image),
-        "transfers": transfers,
+        "transfers": [one.work for one in shown if one.kind == "transfer"],
         "notices": shown[:SHOWN],
         "folded": shown[SHOWN:],
         "used": quotas.tags_used(image),
         "quota": quotas.quota(request.user),
+        "refusal": quotas.refuse_tag(request.user, image) if image.state == Image.State.ACTIVE else "",
     }
     return page(request, "images/tags.html", context, part="tags", frame="images/base_image.html")
 

@@ -6,8 +6,8 @@ import re
 import pytest
 from django.utils import timezone
 
-from console.repositories import failures
-from console.repositories.models import Copy, DailyActivity, Image, WorkFailure
+from console.repositories.models import Copy, DailyActivity, Image
+from console.repositories.services import mark_image_for_deletion, mark_tags_for_deletion
 from console.repositories.totals import refresh_totals
 from console.web.templatetags.charts import daily_bars
 from tests.support.factories import ImageFactory, ManifestFactory, TagFactory
@@ -72,23 +72,25 @@ class TestOverview:
         assert "Latest tags" not in text
 
     def test_work_under_way_is_mentioned(self, client, app):
-        copying, failed = "Copies or imports are under way or have failed.", "Some work on this image has failed."
-        text = text_of(client.get("/images/team/app/"))
-        assert copying not in text
-        assert failed not in text
+        assert "copy is running" not in text_of(client.get("/images/team/app/"))
         Copy.objects.create(image=app, tag="v1", source="team/x", digest="sha256:x", requested_by="ann")
-        assert copying in text_of(client.get("/images/team/app/"))
-        failures.give_up(WorkFailure.Kind.INDEX, app.repository, "v1", sentence="It cannot be read.")
-        text = text_of(client.get("/images/team/app/"))
-        assert failed in text
-        assert copying not in text
+        assert "1 copy is running." in text_of(client.get("/images/team/app/"))
+        Copy.objects.create(image=app, tag="v2", source="team/x", digest="sha256:x", requested_by="ann", state="failed")
+        assert "1 copy, import or deletion of this image has a problem." in text_of(client.get("/images/team/app/"))
 
-    @pytest.mark.parametrize("page", ["", "-/tags/"])
-    def test_an_image_that_is_being_deleted_asks_for_no_push(self, client, app, page):
-        Image.objects.filter(pk=app.pk).update(state="deleting")
-        text = text_of(client.get(f"/images/team/app/{page}"))
-        assert "docker push" not in text
-        assert "the tag appears here" not in text
+    def test_an_image_that_is_being_deleted_asks_for_nothing(self, client, team):
+        mark_image_for_deletion(team.owner, ImageFactory(namespace=team, name="app"))
+        for tab in ("", "-/tags/", "-/commands/"):
+            text = text_of(client.get(f"/images/team/app/{tab}"))
+            assert "This image is being deleted" in text
+            assert "docker push" not in text and "Push to this image" not in text and "Show the commands" not in text
+
+    def test_a_tag_that_is_being_deleted_is_not_offered(self, client, team, app):
+        add(app, "v1")
+        assert "docker pull" in text_of(client.get("/images/team/app/-/tags/v1/"))
+        mark_tags_for_deletion(team.owner, app, ["v1"])
+        text = text_of(client.get("/images/team/app/-/tags/v1/"))
+        assert "This tag is being deleted." in text and "docker pull" not in text
 
     def test_what_a_push_changes_is_swapped_alone(self, client, app):
         add(app, "v1")

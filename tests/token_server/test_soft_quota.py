@@ -62,6 +62,7 @@ def test_tags(token, client, team):
     push(token(image.repository), image.repository, "v1", "v2", "v3")
     page = f"/images/{image.repository}/-/tags/"
     assert "3 of 2 tags used" in text_of(client.get(page))
+    assert "This image has reached its tag limit (2)." in text_of(client.get(page))
     for left in (2, 1):
         mark_tags_for_deletion(team.owner, image, [f"v{left + 1}"])
         jobs.delete_tags(image.pk, [])

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.django_db
 # account and its credential are two of them.
 LISTS = {
     "images": ("/images/?size=100", 8),
-    "image": ("/images/team/app/", 9),
+    "image": ("/images/team/app/", 10),
     "image-tags": ("/images/team/app/-/tags/?size=100", 10),
     "image-compare": ("/images/team/app/-/compare/?from=v0&to=multi", 9),
     "tag": ("/images/team/app/-/tags/multi/", 11),
