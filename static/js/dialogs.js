@@ -49,11 +49,8 @@
     const wrong = dialog.querySelector("[aria-invalid=true]");
     if (wrong) wrong.focus();
     else {
-      const first =
-        dialog.querySelector("[autofocus]") ??
-        dialog.querySelector(".dialog-body :is(input:not([type=hidden], [readonly]), select, textarea)") ??
-        dialog.querySelector(".dialog-body .actions :is(a, button)");
-      first?.focus({ preventScroll: true });
+      const first = ".dialog-body :is(input:not([type=hidden], [readonly], [hidden]), select, textarea), .actions > *";
+      (dialog.querySelector("[autofocus]") ?? dialog.querySelector(first))?.focus({ preventScroll: true });
       dialog.scrollTop = 0;
     }
   });

@@ -142,3 +142,15 @@ def test_few_tabs_lead_to_create(page):
         page.keyboard.press("Tab")
         presses.append(page.evaluate(FOCUSED))
         assert len(presses) <= 5, presses
+
+
+def test_a_dialog_has_the_focus_where_it_begins(page):
+    """Its first field, or where it has none the button that changes nothing; never the cross in its corner."""
+    page.goto("/images/team/app/-/settings/")
+    page.get_by_role("button", name="Make public").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_role("button", name="Cancel")).to_be_focused()
+    page.goto("/images/")
+    page.locator(".toolbar summary").click()
+    page.get_by_role("button", name="Reset password").click()
+    expect(dialog.get_by_label("Password", exact=True)).to_be_focused()

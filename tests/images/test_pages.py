@@ -146,6 +146,8 @@ class TestList:
         team.owner.save()
         text = text_of(client.get("/images/"))
         assert "This account has reached its image limit (1)." in text
+        asked = text_of(client.get("/images/-/create/"))
+        assert "This account has reached its image limit (1)." in asked and 'name="description"' not in asked
         response = client.post("/images/-/create/", {"name": "more", "namespace": "team", "visibility": "private"})
         assert "This account has reached its image limit (1)." in text_of(response)
         assert Image.objects.count() == 1

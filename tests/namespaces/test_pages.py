@@ -55,6 +55,7 @@ class TestNamespaces:
         team.owner.save()
         text = text_of(client.get("/namespaces/"))
         assert "This account has reached its namespace limit (1)." in text
+        assert 'id="id_name"' not in text_of(client.get("/namespaces/-/create/"))
         assert "namespace limit (1)" in text_of(client.post("/namespaces/-/create/", {"name": "more"}))
 
     def test_delete(self, client, team):
