@@ -40,8 +40,8 @@ class AccessTokenForm(forms.Form):
         initial="pull",
         widget=forms.RadioSelect,
         error_messages={
-            "required": _("Please choose what the token may do"),
-            "invalid_choice": _("Please choose what the token may do"),
+            "required": _("Please choose what the token may do."),
+            "invalid_choice": _("Please choose what the token may do."),
         },
     )
     reach = forms.ChoiceField(
@@ -50,8 +50,8 @@ class AccessTokenForm(forms.Form):
         initial="all",
         widget=forms.RadioSelect,
         error_messages={
-            "required": _("Please choose where the token may be used"),
-            "invalid_choice": _("Please choose where the token may be used"),
+            "required": _("Please choose where the token may be used."),
+            "invalid_choice": _("Please choose where the token may be used."),
         },
     )
     namespaces = forms.ModelMultipleChoiceField(
@@ -60,9 +60,9 @@ class AccessTokenForm(forms.Form):
         label=_("Choose namespaces"),
         widget=forms.CheckboxSelectMultiple,
         error_messages={
-            "required": _("Please choose at least one namespace"),
-            "invalid_choice": _("Please choose from your own namespaces"),
-            "invalid_pk_value": _("Please choose from your own namespaces"),
+            "required": _("Please choose at least one namespace."),
+            "invalid_choice": _("Please choose from your own namespaces."),
+            "invalid_pk_value": _("Please choose from your own namespaces."),
         },
     )
     expires = forms.ChoiceField(
@@ -77,8 +77,8 @@ class AccessTokenForm(forms.Form):
         ],
         initial="90",
         error_messages={
-            "required": _("Please choose how long the token works"),
-            "invalid_choice": _("Please choose how long the token works"),
+            "required": _("Please choose how long the token works."),
+            "invalid_choice": _("Please choose how long the token works."),
         },
     )
     date = forms.DateField(
@@ -119,7 +119,7 @@ class AccessTokenForm(forms.Form):
         data["can_delete"] = data.get("access") == "delete"
         if "reach" not in self.fields and self.data.get("reach", "all") != "all":
             # The selected namespaces were deleted meanwhile; an empty selection must not mean all namespaces.
-            self.add_error(None, _("Please choose from your own namespaces"))
+            self.add_error(None, _("Please choose from your own namespaces."))
         if data.get("reach", "all") == "all":
             data["namespaces"] = None
             self.errors.pop("namespaces", None)

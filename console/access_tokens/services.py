@@ -93,7 +93,7 @@ def _choose(token: AccessToken, namespaces: Iterable[Namespace]) -> list[str]:
     own = token.account.namespaces.select_for_update(no_key=True).filter(pk__in=asked, new_owner=None)
     found = list(own.order_by("name"))
     if not found or len(found) < len(asked):
-        raise ValidationError({"namespaces": _("Please choose from your own namespaces")})
+        raise ValidationError({"namespaces": _("Please choose from your own namespaces.")})
     token.namespaces.set(found)
     return [namespace.name for namespace in found]
 

@@ -42,8 +42,8 @@ class VisibilityForm(forms.Form):
         choices=Image.Visibility.choices,
         widget=forms.RadioSelect,
         error_messages={
-            "required": _("Please choose Public or Private"),
-            "invalid_choice": _("Please choose Public or Private"),
+            "required": _("Please choose Public or Private."),
+            "invalid_choice": _("Please choose Public or Private."),
         },
     )
 
@@ -91,8 +91,8 @@ class ImageForm(NamespaceChoiceForm, DescriptionForm):
         initial=Image.Visibility.PRIVATE,
         widget=forms.RadioSelect,
         error_messages={
-            "required": _("Please choose Public or Private"),
-            "invalid_choice": _("Please choose Public or Private"),
+            "required": _("Please choose Public or Private."),
+            "invalid_choice": _("Please choose Public or Private."),
         },
     )
     field_order = ["name", "visibility", "namespace", "description"]

@@ -81,6 +81,7 @@ def image_row(image: ShownImage, pushed: str) -> dict[str, Any]:
         "pulls": number(image.pull_count),
         "pulls_unit": ngettext("pull", "pulls", image.pull_count),
         "pushed": relative_time(image.last_push_at, pushed),
+        "never_pushed": image.last_push_at is None,
         "created": day(image.created_at),
     }
 

@@ -103,6 +103,7 @@ def _profile(request: Request, form: PreferencesForm, status: int = 200) -> Http
         "change": email_changes.pending(request.user),
         "quota": quotas.quota(request.user),
         "credential": request.user.registry_credential,
+        "section": "account",
     }
     return page(request, "accounts/account.html", context, status=status)
 

@@ -22,8 +22,8 @@ class NamespaceChoiceForm(forms.Form):
         label=_("Namespace"),
         empty_label=None,
         error_messages={
-            "required": _("Please choose a namespace"),
-            "invalid_choice": _("Please choose one of your own namespaces"),
+            "required": _("Please choose a namespace."),
+            "invalid_choice": _("Please choose one of your own namespaces."),
         },
     )
 

@@ -112,7 +112,7 @@ def set_visibility(account: Account, image: Image, visibility: str) -> None:
     """
     _require(account, "image.edit", image)
     if visibility not in Image.Visibility.values:
-        raise ValidationError(_("Please choose Public or Private"))
+        raise ValidationError(_("Please choose Public or Private."))
     with transaction.atomic():
         locked = Image.objects.select_for_update(of=("self",)).get(pk=image.pk)
         old = locked.visibility

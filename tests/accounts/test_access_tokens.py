@@ -296,7 +296,7 @@ class TestAtOnce:
                 ),
             )
             assert {str(problem) for problem in problems} <= {
-                "{'namespaces': ['Please choose from your own namespaces']}"
+                "{'namespaces': ['Please choose from your own namespaces.']}"
             }
         assert not NamespaceAccess.objects.exists()
 

@@ -115,3 +115,8 @@ def test_the_search_page_has_a_field(ann, opened):  # noqa: F811
     page.keyboard.type("too-long")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Results for “too-long”")).to_be_visible()
+
+
+def test_a_tablet_has_the_toolbar_in_one_line(names, opened):  # noqa: F811
+    page = opened("/images/", viewport={"width": 768, "height": 1024})
+    assert page.locator(".toolbar").bounding_box()["height"] < 40

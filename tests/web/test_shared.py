@@ -161,6 +161,8 @@ def test_the_account_page(client):
     NamespaceFactory(owner=account)
     client.force_login(account)
     text = client.get("/account/").content.decode()
+    assert '<summary aria-current="true">' in text
+    assert '<summary aria-current="true">' not in client.get("/images/").content.decode()
     assert "Ann &lt;b&gt;" in text
     assert account.account_id in text
     assert "1 of 3" in text

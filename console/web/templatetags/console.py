@@ -302,6 +302,10 @@ def _sort_head(address: str, current: str, name: str, label: str, numeric: bool,
     return fragments.render("components/_sort.html", values)
 
 
+# Parts of the site that the account's menu leads to.
+_OF_ACCOUNT = ("account", "access-tokens", "logins", "security")
+
+
 def _account_menu(context: Any) -> dict[str, Any]:
     """What the account's menu shows; nothing for somebody who is not signed in."""
     account = context["request"].user
@@ -311,6 +315,7 @@ def _account_menu(context: Any) -> dict[str, Any]:
         "account": {"name": account.name, "account_id": account.account_id, "is_staff": account.is_staff},
         "with_password": account.signs_in_with_password,
         "dark": account.theme == "dark",
+        "here": context.get("section") in _OF_ACCOUNT,
         "csrf_token": str(context["csrf_token"]),
     }
 
