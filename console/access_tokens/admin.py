@@ -17,6 +17,7 @@ from console.accounts.models import AccessToken
 from console.web.admin_base import AuditedAdmin
 from console.web.admin_columns import GivenFilter
 from console.web.admin_questions import asks
+from console.web.admin_related import OfRow
 from console.web.templatetags.console import number
 
 
@@ -44,15 +45,19 @@ class AccessTokenAdmin(AuditedAdmin):
         "last_used_from",
         "revoked_at",
     )
-    list_filter = (("revoked_at", GivenFilter), "can_push", "can_delete", "all_namespaces")
+    list_filter = (("revoked_at", GivenFilter), "can_push", "can_delete", "all_namespaces", ("account", OfRow))
     list_select_related = ("account",)
     search_fields = ("name", "account__account_id", "account__name", "account__credential__username")
+    search_help_text = _("Search by token, account or user name")
     ordering = ("-created_at", "-pk")
     fields = readonly_fields = (*list_display, "hint")
     actions = ("revoke",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AccessToken]:
         return super().get_queryset(request).prefetch_related("namespaces")
+
+    def audited_as(self, obj: AccessToken) -> str:
+        return f"{obj.account.account_id}/{obj.name}"
 
     @admin.display(description=_("access"), ordering="can_push")
     def access(self, token: AccessToken) -> str:

@@ -36,6 +36,7 @@ from console.accounts.services import change_registry_password, set_active
 from console.web.admin_base import AuditedAdmin
 from console.web.admin_columns import yes_no
 from console.web.admin_questions import asks
+from console.web.admin_related import Related
 from console.web.templatetags.console import number
 
 admin.site.unregister(Group)
@@ -163,6 +164,7 @@ class AccountAdmin(AuditedAdmin, UserAdmin):  # type: ignore[type-arg]
     list_filter = ("is_active", "is_staff", ActivatedFilter)
     list_select_related = ("credential",)
     search_fields = ("account_id", "name", "email", "credential__username")
+    search_help_text = _("Search by Account ID, name, e-mail or user name")
     ordering = ("-created_at",)
     good_news = ("is_active",)
     readonly_fields = ("account_id", "created_at", "last_login", "user_name", "service_activated")
@@ -175,6 +177,17 @@ class AccountAdmin(AuditedAdmin, UserAdmin):  # type: ignore[type-arg]
     )
     add_fieldsets = ((None, {"fields": ("name", "email", "usable_password", "password1", "password2")}),)
     actions = ("deactivate", "reactivate", "reset_registry_password")
+    related = (
+        Related("namespaces.namespace", "owner"),
+        Related("images.image", "owner", size="size"),
+        Related("accounts.accesstoken", "account"),
+        Related("tokens.login", "account"),
+        Related("mfa.authenticator", "user"),
+        Related("socialaccount.socialaccount", "user"),
+    )
+
+    def audited_as(self, obj: Any) -> str:
+        return str(obj.account_id)
 
     @admin.display(description=_("user name"))
     def user_name(self, account: Account) -> str:
@@ -220,17 +233,8 @@ class AccountAdmin(AuditedAdmin, UserAdmin):  # type: ignore[type-arg]
         if not change:
             messages.info(request, _("Account ID: %s") % obj.account_id)
 
-    def belongings(self, obj: Account) -> dict[str, str]:
-        """Namespaces, images, all ways in, and what the account did."""
-        return {
-            "namespaces.namespace": f"owner__id__exact={obj.pk}",
-            "images.image": f"owner__id__exact={obj.pk}",
-            "accounts.accesstoken": f"account__id__exact={obj.pk}",
-            "tokens.login": f"account__id__exact={obj.pk}",
-            "mfa.authenticator": f"user__id__exact={obj.pk}",
-            "socialaccount.socialaccount": f"user__id__exact={obj.pk}",
-            "audit.auditevent": f"actor={obj.account_id}",
-        }
+    def acts_as(self, obj: Any) -> str:
+        return str(obj.account_id)
 
     def actions_of(self, request: HttpRequest, obj: Account) -> Collection[str]:
         """Not to deactivate oneself, and only what changes the account."""

@@ -20,6 +20,7 @@ from console.repositories.services import queue_image_deletion, queue_tag_deleti
 from console.web.admin_base import ReadOnlyAdmin
 from console.web.admin_columns import GivenFilter, text
 from console.web.admin_questions import asks
+from console.web.admin_related import OfRow, Related
 from console.web.templatetags.console import number, short_digest, size
 
 
@@ -78,9 +79,15 @@ class ImageAdmin(ReadOnlyAdmin):
         "last_pull_at",
         "created_at",
     )
-    list_filter = ("visibility", "state")
+    list_filter = ("visibility", "state", ("owner", OfRow), ("namespace", OfRow))
+    related = (
+        Related("images.tag", "image"),
+        Related("transfers.transfer", "image"),
+        Related("images.copy", "image"),
+    )
     list_select_related = ("namespace", "owner")
     search_fields = ("name", "namespace__name", "namespace__owner__account_id")
+    search_help_text = _("Search by image, namespace or owner’s Account ID")
     actions = ("delete_with_all_tags",)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -90,8 +97,8 @@ class ImageAdmin(ReadOnlyAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         return self.fields
 
-    def belongings(self, obj: Image) -> dict[str, str]:
-        return {"images.tag": f"image__id__exact={obj.pk}", "audit.auditevent": f"target={obj.repository}"}
+    def audited_as(self, obj: Image) -> str:
+        return obj.repository
 
     @admin.display(description=_("image"), ordering="full_name")
     def repository(self, image: Image) -> str:
@@ -108,8 +115,10 @@ class ImageAdmin(ReadOnlyAdmin):
 @admin.register(Tag)
 class TagAdmin(ReadOnlyAdmin):
     list_display = ("named", "image", "digest", "pushed_at", "pushed_by", "pull_count", "state")
+    list_filter = (("image", OfRow),)
     list_select_related = ("image__namespace", "manifest")
     search_fields = ("name", "image__name", "image__namespace__name", "=manifest__digest")
+    search_help_text = _("Search by tag, image, namespace or whole digest")
     actions = ("delete_tags",)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -117,6 +126,9 @@ class TagAdmin(ReadOnlyAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         return [field.name for field in self.model._meta.fields if field.name not in {"id", "sort_key"}]
+
+    def audited_as(self, obj: Tag) -> str:
+        return str(obj)
 
     @admin.display(description=_("name"), ordering="sort_key")
     def named(self, tag: Tag) -> str:
@@ -149,6 +161,10 @@ class ImageDeletionAdmin(ReadOnlyAdmin):
     list_filter = ("phase",)
     list_select_related = ("image__namespace",)
     search_fields = ("image__full_name", "=requested_by")
+    search_help_text = _("Search by image or Account ID")
+
+    def audited_as(self, obj: ImageDeletion) -> str:
+        return obj.image.repository
 
     def heading(self, obj: ImageDeletion) -> str:
         return gettext("Deletion of %s") % obj.image
@@ -157,12 +173,16 @@ class ImageDeletionAdmin(ReadOnlyAdmin):
 @admin.register(Copy)
 class CopyAdmin(ReadOnlyAdmin):
     list_display = ("target", "image", "source", "state", "problem", "requested_by", "requested_at")
-    list_filter = ("state",)
+    list_filter = ("state", ("image", OfRow))
     list_select_related = ("image__namespace",)
     search_fields = ("image__full_name", "tag", "source", "=requested_by")
+    search_help_text = _("Search by image, tag, source or Account ID")
 
     def heading(self, obj: Copy) -> str:
         return gettext("Copy to %(image)s:%(tag)s") % {"image": obj.image, "tag": obj.tag}
+
+    def audited_as(self, obj: Copy) -> str:
+        return f"{obj.image.repository}:{obj.tag}"
 
     @admin.display(description=_("tag"), ordering="tag")
     def target(self, copy: Copy) -> str:
@@ -176,6 +196,7 @@ class WorkFailureAdmin(ReadOnlyAdmin):
     list_display = ("kind", "repository", "reference", "sentence", "detail", "tries", "last_at", "given_up_at")
     list_filter = ("kind", ("given_up_at", GivenFilter))
     search_fields = ("repository", "=reference")
+    search_help_text = _("Search by repository, or whole tag or digest")
     actions = ("try_again", "forget")
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -187,6 +208,9 @@ class WorkFailureAdmin(ReadOnlyAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         return [field.name for field in self.model._meta.fields if field.name != "id"]
+
+    def audited_as(self, obj: WorkFailure) -> str:
+        return str(obj)
 
     @admin.action(description=_("Retry"), permissions=["change"])
     def try_again(self, request: HttpRequest, queryset: QuerySet[WorkFailure]) -> None:

@@ -7,6 +7,7 @@ from django.utils.translation import gettext_lazy as _
 from console.imports.models import Transfer
 from console.web.admin_base import ReadOnlyAdmin
 from console.web.admin_columns import text
+from console.web.admin_related import OfRow
 
 
 @admin.register(Transfer)
@@ -23,9 +24,13 @@ class TransferAdmin(ReadOnlyAdmin):
         "requested_at",
     )
     sizes = ("bytes_done", "bytes_total")
-    list_filter = ("state",)
+    list_filter = ("state", ("image", OfRow))
     list_select_related = ("image__namespace",)
     search_fields = ("image__name", "image__namespace__name", "repository", "=requested_by")
+    search_help_text = _("Search by image, namespace, source or Account ID")
+
+    def audited_as(self, obj: Transfer) -> str:
+        return f"{obj.image.repository}:{obj.tag}"
 
     def heading(self, obj: Transfer) -> str:
         return gettext("Import to %(image)s:%(tag)s") % {"image": obj.image, "tag": obj.tag}

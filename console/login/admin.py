@@ -23,6 +23,7 @@ from console.access.sign_in import may_administer
 from console.login import factors, single_sign_on
 from console.web.admin_base import AuditedAdmin
 from console.web.admin_columns import link, text
+from console.web.admin_related import OfRow
 from console.web.templatetags.console import moment
 
 # django-allauth's admin pages show secrets, or are not used here.
@@ -53,6 +54,10 @@ class _Removable(AuditedAdmin):
     form_is_recorded = actions_are_recorded = True
     list_select_related = ("user",)
     search_fields = ("user__account_id", "user__name", "user__email")
+    search_help_text = _("Search by Account ID, name or e-mail")
+
+    def audited_as(self, obj: Any) -> str:
+        return str(obj.user.account_id)
 
     @admin.display(description=_("account"), ordering="user__name")
     def account(self, one: Any) -> str:
@@ -94,7 +99,7 @@ class _Removable(AuditedAdmin):
 @admin.register(Authenticator)
 class SecondFactorAdmin(_Removable):
     list_display = ("kind", "account", "name", "created_at", "last_used_at")
-    list_filter = (KindFilter,)
+    list_filter = (KindFilter, ("user", OfRow))
     fields = readonly_fields = list_display
     ordering = ("-created_at", "-pk")
 
@@ -125,6 +130,7 @@ class SecondFactorAdmin(_Removable):
 @admin.register(SocialAccount)
 class IdentityAdmin(_Removable):
     list_display = ("identity", "account", "provider_name", "connected", "last_sign_in")
+    list_filter = (("user", OfRow),)
     fields = readonly_fields = list_display
     ordering = ("-date_joined", "-pk")
 

@@ -41,6 +41,17 @@ class ProblemFilter(admin.SimpleListFilter):
 class CatalogueAdmin(ReadOnlyAdmin):
     list_display = ("__str__", "refreshed_at", "tried_at", "problem", "failures", "retry_at")
 
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """The only row there is, instead of a list of it."""
+        only = self.get_queryset(request).values_list("pk", flat=True).first()
+        if only is None or request.method == "POST" or not self.has_view_permission(request):
+            return super().changelist_view(request, extra_context)
+        return self.change_view(request, str(only))
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *rest: Any, **options: Any) -> Any:
+        """The row's page, without a way back to a list."""
+        return super().render_change_form(request, {**context, "only_row": True}, *rest, **options)
+
 
 @admin.register(OfficialImage)
 class OfficialImageAdmin(ReadOnlyAdmin):
@@ -49,3 +60,4 @@ class OfficialImageAdmin(ReadOnlyAdmin):
     )  # fmt: skip
     list_filter = ("listed", ProblemFilter)
     search_fields = ("name",)
+    search_help_text = _("Search by name")

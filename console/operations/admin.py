@@ -85,6 +85,7 @@ class JobAdmin(AuditedAdmin, ProcrastinateJobAdmin):
     list_display_links = ("job",)
     list_filter = [StateFilter, QueueFilter]
     search_fields = ("task_name", "lock")
+    search_help_text = _("Search by task name or repository")
     ordering = ("-id",)
     sortable_by = ("job", "state", "attempts", "next_run")
     inlines = []

@@ -16,6 +16,7 @@ from console.namespaces.models import Namespace, NamespaceHold
 from console.ownership.services import create_namespace, transfer_namespace
 from console.web.admin_base import AuditedAdmin
 from console.web.admin_columns import bytes_of, number_of
+from console.web.admin_related import OfRow, Related
 
 
 class NamespaceForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -55,12 +56,18 @@ class NamespaceAdmin(AuditedAdmin):
     list_display = ("name", "owner", "image_count", "storage", "created_at", "new_owner", "available_at")
     list_select_related = ("owner", "new_owner")
     search_fields = ("name", "owner__account_id", "owner__name")
+    search_help_text = _("Search by name or owner")
     autocomplete_fields = ("owner",)
+    list_filter = (("owner", OfRow),)
+    related = (Related("images.image", "namespace", size="size"),)
     readonly_fields = ("created_at", "new_owner", "available_at")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Namespace]:
         found: QuerySet[Namespace] = super().get_queryset(request)
         return found.annotate(images_in_it=Count("images"), stored=Sum("images__size"))
+
+    def audited_as(self, obj: Any) -> str:
+        return str(obj.name)
 
     @admin.display(description=_("images"), ordering="images_in_it")
     def image_count(self, namespace: Any) -> str:
@@ -69,9 +76,6 @@ class NamespaceAdmin(AuditedAdmin):
     @admin.display(description=_("storage"), ordering="stored")
     def storage(self, namespace: Any) -> str:
         return bytes_of(int(namespace.stored or 0))
-
-    def belongings(self, obj: Namespace) -> dict[str, str]:
-        return {"images.image": f"namespace__id__exact={obj.pk}", "audit.auditevent": f"target={obj.name}"}
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         return (*self.readonly_fields, "name", "owner") if obj else self.readonly_fields
@@ -91,6 +95,10 @@ class NamespaceHoldAdmin(AuditedAdmin):
     list_display = ("name", "last_owner", "until")
     list_select_related = ("last_owner",)
     search_fields = ("name",)
+    search_help_text = _("Search by name")
+
+    def audited_as(self, obj: NamespaceHold) -> str:
+        return obj.name
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -11,6 +11,7 @@ from console.token_server import logins
 from console.token_server.models import Login
 from console.web.admin_base import AuditedAdmin
 from console.web.admin_questions import asks
+from console.web.admin_related import OfRow
 from console.web.templatetags.console import number
 
 
@@ -29,10 +30,15 @@ class LoginAdmin(AuditedAdmin):
     actions_are_recorded = True
     list_display = ("__str__", "account", "created_at", "created_from", "last_used_at", "last_used_from")
     list_select_related = ("account",)
+    list_filter = (("account", OfRow),)
     search_fields = ("client", "account__account_id", "account__name", "account__credential__username")
+    search_help_text = _("Search by client, account or user name")
     ordering = ("-created_at", "pk")
     fields = readonly_fields = list_display
     actions = ("revoke",)
+
+    def audited_as(self, obj: Login) -> str:
+        return f"{obj.account.account_id}/{obj}"
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

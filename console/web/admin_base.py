@@ -6,7 +6,6 @@ from collections.abc import Collection
 from typing import Any
 
 from django import forms
-from django.apps import apps
 from django.contrib import admin, messages
 from django.contrib.admin import helpers
 from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
@@ -14,7 +13,6 @@ from django.db import models, transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
-from django.urls import reverse
 from django.utils.functional import Promise, cached_property
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
@@ -23,6 +21,7 @@ from django.utils.translation import gettext_lazy as _
 
 from console.audit.services import MOST_NAMED, record
 from console.web import admin_columns
+from console.web.admin_related import Related
 
 # Of these fields only the fact of a change is recorded, not the value.
 _SECRET = ("password", "secret", "hash", "token")
@@ -47,6 +46,8 @@ class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     good_news: tuple[str, ...] = ()
     form_is_recorded = False
     actions_are_recorded = False
+    # Lists with rows that point at a row, on whose page they are counted.
+    related: tuple[Related, ...] = ()
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
         """The columns; times, sizes, numbers and rows of other lists are shown as ``admin_columns`` has them."""
@@ -88,6 +89,14 @@ class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         """What the page of a row is headed by."""
         return str(obj)
 
+    def audited_as(self, obj: Any) -> str:
+        """What the targets of a row's audit events begin with; empty where it has no events of its own."""
+        return ""
+
+    def acts_as(self, obj: Any) -> str:
+        """The actor of the audit events of what a row did itself; empty where it does nothing."""
+        return ""
+
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *rest: Any, **options: Any) -> Any:
         """The page of a row, under its heading; what cannot be edited there is shown as lists show it."""
         self._show_as_columns(context["adminform"])
@@ -101,7 +110,6 @@ class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             "heading": heading,
             "show_save": bool(context["adminform"].form.fields),
             "row_actions": self._row_actions(request, row) if row else [],
-            "related": self._related(request, row) if row else [],
             **_ONE_BUTTON,
         }
         return super().render_change_form(request, {**context, **own}, *rest, **options)
@@ -109,20 +117,6 @@ class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def actions_of(self, request: HttpRequest, obj: Any) -> Collection[str]:
         """Which of the list's actions a row's own page offers: all, to those who may change the row."""
         return self.get_actions(request) if self.has_change_permission(request, obj) else ()
-
-    def belongings(self, obj: Any) -> dict[str, str]:
-        """Lists of what belongs to a row: for a model's label the filter in the list's address."""
-        return {}
-
-    def _related(self, request: HttpRequest, row: Any) -> list[tuple[str, str]]:
-        """Names and addresses of these lists, of those that the account may see."""
-        found = []
-        for label, query in self.belongings(row).items():
-            options = self.admin_site.get_model_admin(apps.get_model(label))
-            if options.has_view_permission(request):
-                address = reverse(f"admin:{label.replace('.', '_')}_changelist")
-                found.append((capfirst(str(options.opts.verbose_name_plural)), f"{address}?{query}"))
-        return found
 
     def _row_actions(self, request: HttpRequest, row: Any) -> list[tuple[str, str]]:
         """Names and labels; a label is what stands before the brackets in the list."""
