@@ -6,9 +6,11 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.contrib.admin.utils import unquote
 from django.contrib.admin.widgets import AutocompleteSelect
 from django.db.models import Count, QuerySet, Sum
 from django.http import HttpRequest
+from django.template.response import TemplateResponse
 from django.utils.translation import gettext_lazy as _
 
 from console.accounts.models import Account
@@ -35,13 +37,16 @@ class NamespaceForm(forms.ModelForm):  # type: ignore[type-arg]
         fields = ("name", "owner")
 
     def clean(self) -> dict[str, Any]:
-        """Call the service here, so that its validation errors are shown in the form."""
+        """Call the service here, so that its validation errors are shown in the form.
+
+        A transfer is asked about first, and carried out when that is confirmed.
+        """
         data = super().clean() or {}
         if self.errors:
             return data
         if self.instance.pk is None:
             self.instance = create_namespace(data["owner"], data["name"])
-        elif data.get("transfer_to") is not None:
+        elif data.get("transfer_to") is not None and "post" in self.data:
             transfer_namespace(self.instance, data["transfer_to"])
         return data
 
@@ -82,6 +87,41 @@ class NamespaceAdmin(AuditedAdmin):
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         return ("name", "owner", *self.readonly_fields, "transfer_to") if obj else ("name", "owner")
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """What is known of a namespace, and its transfer; or the form of a new one."""
+        if obj is None:
+            return super().get_fieldsets(request, obj)
+        facts = (None, {"fields": ("name", "owner", *self.readonly_fields)})
+        transfer = (_("Transfer"), {"fields": ("transfer_to",)})
+        return [facts, transfer] if self.has_change_permission(request, obj) else [facts]
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *rest: Any, **options: Any) -> Any:
+        """The page of a namespace, where nothing but its transfer can be done, or the form of a new one."""
+        words = {} if context.get("add") else {"save_words": _("Transfer…")}
+        return super().render_change_form(request, {**context, **words}, *rest, **options)
+
+    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
+        """The page of a namespace; before a transfer, what it comes to."""
+        namespace = self.get_object(request, unquote(object_id)) if request.method == "POST" else None
+        if namespace is not None and self.has_change_permission(request, namespace) and "post" not in request.POST:
+            form = self.get_form(request, namespace, change=True)(request.POST, instance=namespace)
+            if form.is_valid() and (new_owner := form.cleaned_data.get("transfer_to")):
+                return self._question(request, namespace, new_owner)
+        return super().change_view(request, object_id, form_url, extra_context)
+
+    def _question(self, request: HttpRequest, namespace: Any, new_owner: Account) -> TemplateResponse:
+        request.current_app = self.admin_site.name
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": _("Transfer namespace"),
+            "subtitle": "",
+            "row": namespace,
+            "heading": self.heading(namespace),
+            "new_owner": new_owner,
+        }
+        return TemplateResponse(request, "admin/namespaces/namespace/transfer.html", context)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Do nothing: the form's service has saved it."""

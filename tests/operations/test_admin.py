@@ -12,6 +12,7 @@ from console.audit.services import record
 from console.namespaces.models import Namespace
 from console.repositories.models import Image, Tag
 from tests.support.factories import AccountFactory, ActivatedAccountFactory, ImageFactory, NamespaceFactory, TagFactory
+from tests.support.responses import text_of
 
 pytestmark = pytest.mark.django_db
 
@@ -134,10 +135,14 @@ class TestNamespaces:
         page = f"/admin/namespaces/namespace/{namespace.pk}/change/"
         assert client.get(page).status_code == 200
         assert client.post(page, {"transfer_to": ""}).status_code == 302
+        ImageFactory(namespace=namespace)
+        question = text_of(client.post(page, {"transfer_to": new.pk}))
+        assert "<h1>Transfer namespace</h1>" in question and f"to <strong>{new}</strong>?" in question
+        assert "<dt>Images</dt> <dd>1</dd>" in question
         assert not Namespace.objects.get().in_transfer
-        assert client.post(page, {"transfer_to": new.pk}).status_code == 302
+        assert client.post(page, {"transfer_to": new.pk, "post": "yes"}).status_code == 302
         assert Namespace.objects.get().new_owner == new
-        response = client.post(page, {"transfer_to": namespace.owner.pk})
+        response = client.post(page, {"transfer_to": namespace.owner.pk, "post": "yes"})
         assert "already owned by" in response.content.decode()
 
     def test_deletion_is_the_owners(self, client, boss):

@@ -116,7 +116,7 @@ def test_each_page_says_where_it_is(client, boss):
 def test_forms_have_one_button_and_those_without_a_field_none(client, boss):
     namespace = NamespaceFactory()
     page = text_of(client.get(f"/admin/namespaces/namespace/{namespace.pk}/change/"))
-    assert page.count('type="submit" value="Save"') == 1 and ">Cancel</a>" in page
+    assert page.count('type="submit" value="Transfer…"') == 1 and ">Cancel</a>" in page
     image = ImageFactory(namespace=namespace)
     page = text_of(client.get(f"/admin/images/image/{image.pk}/change/"))
     assert 'value="Save"' not in page and ">Close</a>" in page

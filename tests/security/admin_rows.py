@@ -59,7 +59,7 @@ MODELS = {
         add=administrators("302 {list} +"),
         add_form={"name": "made-there", "owner": "{owner}"},
         change=_CHANGED,
-        change_form={"transfer_to": "{other}"},
+        change_form={"transfer_to": "{other}", "post": "yes"},
     ),
     "namespaces.namespacehold": Model(),
     "images.image": Model(action=_ACTION_DONE, action_form=_confirmed("delete_with_all_tags"), change=_CHANGED),
