@@ -16,6 +16,7 @@ from django.utils import timezone
 from django.utils.functional import cached_property
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
@@ -85,7 +86,7 @@ class AuditEventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         body = format_html_join(
             "",
             "<tr><th>{}</th><td>{}</td><td>{}</td></tr>",
-            ((name, _shown(old), _shown(new)) for name, old, new in rows),
+            ((_label(name), _shown(old), _shown(new)) for name, old, new in rows),
         )
         head = format_html("<tr><th></th><th>{}</th><th>{}</th></tr>", _("before"), _("after"))
         return format_html('<table class="audit-detail"><thead>{}</thead><tbody>{}</tbody></table>', head, body)
@@ -96,7 +97,7 @@ class AuditEventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         if not facts:
             return "–"
         rows = format_html_join(
-            "", "<tr><th>{}</th><td>{}</td></tr>", ((name, _shown(value)) for name, value in facts.items())
+            "", "<tr><th>{}</th><td>{}</td></tr>", ((_label(name), _shown(value)) for name, value in facts.items())
         )
         return format_html('<table class="audit-detail"><tbody>{}</tbody></table>', rows)
 
@@ -135,6 +136,11 @@ class AuditEventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return False
 
 
+def _label(name: str) -> str:
+    """The name of a detail or a field, for people: ``expires_at`` is "Expires at"."""
+    return capfirst(name.replace("_", " "))
+
+
 def _shown(value: Any) -> str:
     if value is None or value == "":
         return "–"
@@ -143,5 +149,5 @@ def _shown(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(str(one) for one in value) or "–"
     if isinstance(value, dict):
-        return ", ".join(f"{name}: {one}" for name, one in value.items()) or "–"
+        return ", ".join(f"{_label(name)}: {_shown(one)}" for name, one in value.items()) or "–"
     return str(value)

@@ -68,7 +68,7 @@ class ImageAdmin(ReadOnlyAdmin):
         "namespace",
         "owner",
         "visibility",
-        "summary",
+        "described",
         "state",
         "tag_count",
         "attachment_count",
@@ -99,6 +99,14 @@ class ImageAdmin(ReadOnlyAdmin):
 
     def audited_as(self, obj: Image) -> str:
         return obj.repository
+
+    @admin.display(description=_("description"))
+    def described(self, image: Image) -> str:
+        """The first line, and the rest on demand."""
+        first, whole = image.summary, image.description.strip()
+        if not whole or whole == first:
+            return first or "–"
+        return format_html("{}<details><summary>{}</summary><pre>{}</pre></details>", first, _("Show all"), whole)
 
     @admin.display(description=_("image"), ordering="full_name")
     def repository(self, image: Image) -> str:

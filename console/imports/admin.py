@@ -1,6 +1,9 @@
 """Imports in the administration."""
 
+from typing import Any
+
 from django.contrib import admin
+from django.http import HttpRequest
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -34,6 +37,15 @@ class TransferAdmin(ReadOnlyAdmin):
 
     def heading(self, obj: Transfer) -> str:
         return gettext("Import to %(image)s:%(tag)s") % {"image": obj.image, "tag": obj.tag}
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """All fields, the platforms in words."""
+        fields = super().get_fields(request, obj)
+        return ["platforms_shown" if name == "platforms" else name for name in fields]
+
+    @admin.display(description=_("platforms"))
+    def platforms_shown(self, transfer: Transfer) -> str:
+        return ", ".join(transfer.platforms) or gettext("All")
 
     @admin.display(description=_("from"))
     def copied_from(self, transfer: Transfer) -> str:

@@ -126,9 +126,9 @@ class TestFinding:
         several = record("account.change", "1", changes={"email": [None, "ann@example.com"]})
         text = text_of(client.get(f"{LIST}{one.pk}/change/"))
         assert "<td>&lt;b&gt;before&lt;/b&gt;</td><td>after</td>" in text
-        assert "<th>by</th><td>admin</td>" in text
+        assert "<th>By</th><td>admin</td>" in text
         text = text_of(client.get(f"{LIST}{several.pk}/change/"))
-        assert "<tr><th>email</th><td>–</td><td>ann@example.com</td></tr>" in text
+        assert "<tr><th>Email</th><td>–</td><td>ann@example.com</td></tr>" in text
         # As earlier versions wrote it.
         assert client.get(f"{LIST}{record('x.y', 'z', changes={'a': 1}, new={'b': 'c'}).pk}/change/").status_code == 200
 
