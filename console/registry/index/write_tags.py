@@ -181,8 +181,8 @@ class _Row(NamedTuple):
     state: Current
 
 
-# OFFSET makes the planner use the unique indexes. Otherwise it expects as few rows as an average image has, and reads all
-# of an image that has thousands.
+# OFFSET makes the planner use the unique indexes. Otherwise it expects as few rows as an average image has, and reads
+# all of an image that has thousands.
 _CURRENT = """
 SELECT asked.at, image.id, tag.id, tag.manifest_id, tag.pushed_at, named.digest, namespace.available_at IS NOT NULL,
     manifest.id, manifest.subject, manifest.doomed,
