@@ -16,6 +16,7 @@ def main() -> int:
         "guesses",
         "push_pull",
         "parallel",
+        "manifests",
         "pages",
         "load",
         "browser",
