@@ -109,7 +109,7 @@ class JobAdmin(AuditedAdmin, ProcrastinateJobAdmin):
         allowed = request.user.has_perm("procrastinate.change_procrastinatejob")
         return super().get_actions(request) if allowed else {}
 
-    @admin.action(description=_("Retry (failed jobs)"))
+    @admin.action(description=_("Retry job (failed jobs)"))
     def retry(self, request: HttpRequest, queryset: QuerySet[ProcrastinateJob]) -> None:
         # The library's action also retries running jobs, which would then run twice at the same time.
         failed = queryset.filter(status="failed")
@@ -118,11 +118,11 @@ class JobAdmin(AuditedAdmin, ProcrastinateJobAdmin):
         said = ngettext("Retrying %(number)d job.", "Retrying %(number)d jobs.", number)
         messages.success(request, said % {"number": number})
 
-    @admin.action(description=_("Cancel (waiting jobs)"))
+    @admin.action(description=_("Cancel job (waiting jobs)"))
     def cancel(self, request: HttpRequest, queryset: QuerySet[ProcrastinateJob]) -> None:
         super().cancel(request, queryset)
 
-    @admin.action(description=_("Abort (waiting and running jobs)"))
+    @admin.action(description=_("Abort job (waiting and running jobs)"))
     def abort(self, request: HttpRequest, queryset: QuerySet[ProcrastinateJob]) -> None:
         super().abort(request, queryset)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -19,6 +20,7 @@ from console.web.templatetags.console import breakable, breakable_address, icon,
 _EMPTY = "–"
 # So many characters fit in two lines of a cell.
 _SHORT = 40
+_REFERENCE = re.compile(r"[:@](?=[^\s:@])")
 
 
 class GivenFilter(admin.EmptyFieldListFilter):
@@ -72,8 +74,11 @@ def link(row: models.Model) -> SafeString:
 
 
 def text(value: str) -> SafeString:
-    """A text that may break after its separators. Of a long one lists show two lines, and all of it on hover."""
-    shown = SafeString(breakable(value))  # nosec B703
+    """A text that may break after its separators, also of a port, a tag and a digest.
+
+    Of a long one lists show two lines, and all of it on hover.
+    """
+    shown = SafeString(_REFERENCE.sub(r"\g<0><wbr>", breakable(value)))  # nosec B703
     return format_html('<span class="cut" title="{}">{}</span>', value, shown) if len(value) > _SHORT else shown
 
 
