@@ -63,7 +63,7 @@ def test_a_tag_whose_deletion_waits_is_one_line(names, opened):  # noqa: F811
     heights = page.locator("tbody tr").evaluate_all("rows => rows.map(row => row.getBoundingClientRect().height)")
     assert len(heights) == 2 and max(heights) <= 41
     row = page.get_by_role("row").filter(has_text="v1")
-    expect(row.get_by_role("status")).to_have_text(f"Not deleted yet: {SENTENCE.strip()}")
+    expect(row.get_by_role("status")).to_have_text(f"Waiting: {SENTENCE.strip()}")
     page.set_viewport_size(PHONE)
     assert row.locator(".why").evaluate("why => why.getBoundingClientRect().width") > 100
 
