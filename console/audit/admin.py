@@ -101,6 +101,11 @@ class AuditEventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         )
         return format_html('<table class="audit-detail"><tbody>{}</tbody></table>', rows)
 
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *rest: Any, **options: Any) -> Any:
+        """The page of an event, with labels as on the other pages."""
+        context["adminform"].form.label_suffix = ""
+        return super().render_change_form(request, context, *rest, **options)
+
     def get_changelist(self, request: HttpRequest, **_rest: Any) -> type[ChangeList]:
         return AuditLogChangeList
 

@@ -40,6 +40,7 @@ class ProblemFilter(admin.SimpleListFilter):
 @admin.register(Catalogue)
 class CatalogueAdmin(ReadOnlyAdmin):
     list_display = ("__str__", "refreshed_at", "tried_at", "problem", "failures", "retry_at")
+    fields = ("refreshed_at", "tried_at", "asked_at", "problem", "failures", "retry_at")
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """The only row there is, instead of a list of it."""
