@@ -275,6 +275,8 @@ RAW = {
     # The text to copy by hand; nobody types into it.
     "components/_toasts.html": set(),
     "components/_typed.html": {"typed"},
+    "admin/action_question.html": {"typed"},
+    "admin/search_form.html": set(),  # named by Django's variable
     "images/_compare_form.html": {"from", "to"},
     "activation/registry_password.html": set(),  # the user name, which cannot be changed
     "components/_username.html": set(),  # for password managers alone

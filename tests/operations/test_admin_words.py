@@ -80,7 +80,8 @@ def test_pages_of_console_passwords(client, boss):
     path = f"/admin/accounts/account/{ann.pk}/password/"
     page = text_of(client.get(path))
     assert "<h1>Change console password</h1>" in page and "Delete password" in page
-    assert "uthentication" not in page and "user" not in page.split("<main", 1)[1].replace('name="username"', "")
+    shown = page.split("<main", 1)[1].replace('autocomplete="username"', "")
+    assert "uthentication" not in page and "user" not in shown
     client.post(path, {"usable_password": "false", "unset-password": "x"})
     assert not Account.objects.get(pk=ann.pk).has_usable_password()
     page = text_of(client.get(path))
