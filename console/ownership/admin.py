@@ -11,6 +11,8 @@ from django.contrib.admin.widgets import AutocompleteSelect
 from django.db.models import Count, QuerySet, Sum
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from console.accounts.models import Account
@@ -21,14 +23,39 @@ from console.web.admin_columns import bytes_of, number_of
 from console.web.admin_related import OfRow, Related
 
 
+class AccountSelect(AutocompleteSelect):
+    """A list of accounts that is searched; without script, a field for the Account ID."""
+
+    def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
+        """The list, and the field."""
+        typed = format_html(
+            '<noscript><input type="text" name="{}" inputmode="numeric" autocomplete="off" aria-label="{}"></noscript>',
+            name,
+            _("Account ID"),
+        )
+        return super().render(name, value, attrs, renderer) + typed
+
+
+class AccountField(forms.ModelChoiceField):  # type: ignore[type-arg]
+    """An account, chosen, or typed as its Account ID."""
+
+    def to_python(self, value: Any) -> Any:
+        """The account.
+
+        :raises ValidationError: when there is none.
+        """
+        typed = Account.objects.filter(account_id=value).first() if isinstance(value, str) and value else None
+        return super().to_python(typed.pk if typed else value)
+
+
 class NamespaceForm(forms.ModelForm):  # type: ignore[type-arg]
     """Create a namespace, or transfer one to another account, with the same services as the pages."""
 
-    transfer_to = forms.ModelChoiceField(
+    transfer_to = AccountField(
         Account.objects.filter(is_active=True),
         required=False,
         label=_("Transfer to"),
-        widget=AutocompleteSelect(Namespace._meta.get_field("owner"), admin.site),
+        widget=AccountSelect(Namespace._meta.get_field("owner"), admin.site),
         help_text=_("Nobody can push or pull in the namespace until the former owner's tokens have expired."),
     )
 

@@ -139,6 +139,9 @@ class TestNamespaces:
         question = text_of(client.post(page, {"transfer_to": new.pk}))
         assert "<h1>Transfer namespace</h1>" in question and f"to <strong>{new}</strong>?" in question
         assert "<dt>Images</dt> <dd>1</dd>" in question
+        # Without script, the Account ID is typed beside a list that is empty.
+        typed = text_of(client.post(page, {"transfer_to": ["", new.account_id]}))
+        assert f"to <strong>{new}</strong>?" in typed and "<noscript><input" in text_of(client.get(page))
         assert not Namespace.objects.get().in_transfer
         assert client.post(page, {"transfer_to": new.pk, "post": "yes"}).status_code == 302
         assert Namespace.objects.get().new_owner == new
