@@ -7,7 +7,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
-from django.db.models import Count, QuerySet, Sum
+from django.db.models import Count, F, QuerySet, Sum
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.translation import gettext, ngettext
@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from console.accounts.models import Account
 from console.registry import retry
-from console.repositories.models import Copy, Image, ImageDeletion, Tag, WorkFailure
+from console.repositories.models import Copy, Image, ImageDeletion, Manifest, Tag, WorkFailure
 from console.repositories.services import queue_image_deletion, queue_tag_deletion
 from console.web.admin_base import ReadOnlyAdmin
 from console.web.admin_columns import GivenFilter, text
@@ -25,7 +25,9 @@ from console.web.templatetags.console import number, short_digest, size
 
 
 def _images_going(images: QuerySet[Image]) -> str:
-    found = images.aggregate(images=Count("pk"), tags=Sum("tag_count"), bytes=Sum("size"))
+    # Attached tags are deleted too.
+    tags = Sum(F("tag_count") + F("attachment_count"))
+    found = images.aggregate(images=Count("pk"), tags=tags, bytes=Sum("size"))
     text = ngettext(
         "%(images)s image with %(tags)s tags, %(size)s, is deleted. It cannot be recovered.",
         "%(images)s images with %(tags)s tags, %(size)s, are deleted. They cannot be recovered.",
@@ -37,12 +39,15 @@ def _images_going(images: QuerySet[Image]) -> str:
 
 def _tags_going(tags: QuerySet[Tag]) -> str:
     count = tags.count()
+    # What other tags share stays.
+    manifests = Manifest.objects.filter(pk__in=tags.order_by().values("manifest"))
+    most = manifests.aggregate(bytes=Sum("size"))["bytes"]
     text = ngettext(
-        "%(count)s tag is deleted. It cannot be recovered.",
-        "%(count)s tags are deleted. They cannot be recovered.",
+        "%(count)s tag is deleted, with up to %(size)s. It cannot be recovered.",
+        "%(count)s tags are deleted, with up to %(size)s. They cannot be recovered.",
         count,
     )
-    return text % {"count": number(count)}
+    return text % {"count": number(count), "size": size(int(most or 0))}
 
 
 def _account_id(request: HttpRequest) -> str:
@@ -115,9 +120,15 @@ class ImageAdmin(ReadOnlyAdmin):
     @admin.action(description=_("Delete with all tags (in the background)"), permissions=["change"])
     @asks(_("Delete images with all tags"), _("Delete"), _images_going)
     def delete_with_all_tags(self, request: HttpRequest, queryset: QuerySet[Image]) -> None:
-        for image in queryset.select_related("namespace"):
+        images = list(queryset.select_related("namespace"))
+        for image in images:
             queue_image_deletion(image, _account_id(request))
-        messages.info(request, _("The deletion has started; the state column shows when it is finished."))
+        text = ngettext(
+            "Deleting %(count)s image with all tags. The list shows it until that is finished.",
+            "Deleting %(count)s images with all tags. The list shows them until that is finished.",
+            len(images),
+        )
+        messages.success(request, text % {"count": number(len(images))})
 
 
 @admin.register(Tag)

@@ -27,15 +27,23 @@ def deleting():
 
 def test_an_images_deletion_says_what_goes(client, boss):
     image = ImageFactory(name="app")
-    Image.objects.filter(pk=image.pk).update(tag_count=1234, size=3 * 2**29)
+    Image.objects.filter(pk=image.pk).update(tag_count=1200, attachment_count=34, size=3 * 2**29)
     form = {"action": "delete_with_all_tags", "_selected_action": [image.pk]}
     page = text_of(client.post("/admin/images/image/", form)).replace("\N{NO-BREAK SPACE}", " ")
     assert "<h1>Delete images with all tags</h1>" in page
     assert "1 image with 1,234 tags, 1.5 GiB, is deleted. It cannot be recovered." in page
     assert f"<li>{image.repository}</li>" in page and 'name="typed"' not in page
     assert deleting() == 0
-    client.post("/admin/images/image/", {**form, "post": "yes"})
-    assert deleting() == 1
+    page = text_of(client.post("/admin/images/image/", {**form, "post": "yes"}, follow=True))
+    assert deleting() == 1 and "Deleting 1 image with all tags." in page
+
+
+def test_a_tags_deletion_says_how_much_it_frees(client, boss):
+    tag = TagFactory(manifest__size=3 * 2**29)
+    same = TagFactory(image=tag.image, manifest=tag.manifest)
+    form = {"action": "delete_tags", "_selected_action": [tag.pk, same.pk]}
+    page = text_of(client.post("/admin/images/tag/", form)).replace("\N{NO-BREAK SPACE}", " ")
+    assert "2 tags are deleted, with up to 1.5 GiB. They cannot be recovered." in page
 
 
 def test_more_than_ten_are_confirmed_by_their_number(client, boss):
