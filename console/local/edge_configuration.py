@@ -118,7 +118,7 @@ def _server(environment: Environment, listen: Sequence[str], routes: Sequence[Ma
         "read_idle_timeout": -1,
         "write_idle_timeout": -1,
         "idle_timeout": _duration(IDLE_SECONDS),
-        "routes": [_TOO_LONG, *routes],
+        "routes": [_TOO_LONG, _NO_PATH, *routes],
         "errors": {"routes": edge_errors.ROUTES},
     }
     if environment.access_log_mb:
@@ -132,6 +132,14 @@ def _server(environment: Environment, listen: Sequence[str], routes: Sequence[Ma
 _TOO_LONG = {
     "match": [{"expression": f"size({{http.request.orig_uri}}) > {LONGEST_LINE}"}],
     "handle": [{"handler": "error", "status_code": "414"}],
+    "terminal": True,
+}
+
+
+# A target such as "http:v2/": the services would refuse it in words of their own, or close the connection.
+_NO_PATH = {
+    "match": [{"expression": "!{http.request.orig_uri.path}.startsWith('/')"}],
+    "handle": [{"handler": "error", "status_code": "400"}],
     "terminal": True,
 }
 

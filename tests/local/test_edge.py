@@ -140,6 +140,14 @@ class TestRoutes:
         assert front.ask("GET", target) == "console"
         assert not front.registry.seen
 
+    @pytest.mark.parametrize("port", ["console_port", "registry_port", "dockerhub_port"])
+    def test_a_target_without_a_path_reaches_no_service(self, front, port):
+        for target in ("http:v2/team/app/manifests/v1", "http:", "x:y"):
+            assert front.ask("PUT", target, port=getattr(front.environment, port), body=b"{}").startswith(
+                "HTTP/1.1 400 "
+            )
+        assert not front.console.seen and not front.registry.seen and not front.dockerhub.seen
+
     def test_each_port_has_its_service(self, front):
         given = front.environment
         assert front.ask("GET", "/v2/", port=given.console_port) == "console"
