@@ -278,7 +278,7 @@ def test_nobody_is_shut_out(person, pusher, registry_of, theme, width, unique):
     index = push_index(client, repository, "multi", children)
     push_image(client, repository, f"sha256-{index.digest.partition(':')[2]}.sig")
     ann.go(f"/images/{repository}/-/tags/")
-    expect(page.get_by_text("1 attached")).to_be_visible()
+    expect(page.get_by_text("1 attached", exact=True)).to_be_visible()
     for path in (
         "/images/", "/images/?q=nothing", "/namespaces/", "/docker-hub/", "/account/", "/account/password/",
         f"/images/{repository}/", f"/images/{repository}/-/tags/", f"/images/{repository}/-/settings/",
