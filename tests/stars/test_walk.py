@@ -44,7 +44,7 @@ def test_somebody_elses_image(two, pusher):  # noqa: F811
     expect(page.get_by_text(re.compile(rf"^docker pull 127\.0\.0\.1:\d+/{repository}:v1$"))).to_be_visible()
     page.get_by_role("link", name="Favorites").click()
     page.get_by_label("Filter by kind").select_option("Public images")
-    expect(page.get_by_role("link", name=repository)).to_be_visible()
+    expect(row.get_by_role("link", name="app", exact=True)).to_be_visible()
     page.get_by_label("Filter by kind").select_option("My images")
     expect(page.get_by_text("No favorites match")).to_be_visible()
 
