@@ -171,7 +171,7 @@ def refuse_write(caller: Caller | None, repository: Repository | None) -> str:
     if repository.in_transfer:
         return _("The namespace is being transferred to another account. Try again when the transfer has finished.")
     if repository.exists and not repository.active:
-        return _("The image is being deleted. Push it again when the deletion has finished.")
+        return _("The image is being deleted. Try again when the deletion has finished.")
     return ""
 
 

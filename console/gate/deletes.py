@@ -7,10 +7,12 @@ stays, as the specification has it, and can be deleted by its digest.
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from typing import NamedTuple
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, transaction
+from procrastinate.exceptions import ConnectorException
 
 from console.access.grants import refuse_write
 from console.database.statements import with_prepared_statements
@@ -55,7 +57,7 @@ def _delete(repository: str, reference: str, username: str) -> None:
         raise manifest_unknown(repository, reference) if change.image else name_unknown(repository) from None
     try:
         _forget(repository, reference, change)
-    except (DatabaseError, InterfaceError) as error:
+    except (DatabaseError, InterfaceError, ConnectorException) as error:
         # The registry has deleted it: the hint stays, and the worker does the rest.
         log.warning("%s:%s is left to the worker: %s", repository, reference, error)
 
@@ -112,8 +114,9 @@ def _forget(repository: str, reference: str, change: _Announced) -> None:
 
 
 def _sync_later(repository: str, change: _Announced) -> None:
-    """Leave the hint to the worker if the index has what the registry does not; otherwise delete it."""
-    if change.rows:
-        jobs.queue_repository(repository)
+    """Leave the hint to the worker if the index has, or may get, what the registry does not; otherwise delete it."""
+    if change.rows or not change.reservation.is_alone:
+        with suppress(DatabaseError, InterfaceError, ConnectorException):
+            jobs.queue_repository(repository)
     else:
         reservations.release(change.reservation)

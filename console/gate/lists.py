@@ -61,7 +61,7 @@ def repositories_of(username: str, whole: bool, page: Page) -> Entries:
     """
     images = Image.objects.filter(state=Image.State.ACTIVE)
     if not whole:
-        account = Account.objects.filter(credential__username=username).first()
+        account = Account.objects.filter(credential__username=username, is_active=True).first()
         readable = Image.objects.readable_by(account) if account else Image.objects.public()
         images = readable.filter(state=Image.State.ACTIVE)
     if not page.size:

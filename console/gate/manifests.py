@@ -135,8 +135,9 @@ def _announce(push: PushedManifest) -> _Announced:
         reservation = None
         if push.is_indexed:
             # The transaction that writes the index waits for both. If the database is killed before, the worker
-            # reconciles everything when it is back.
-            commit_without_waiting()
+            # reconciles all tags when it is back. A manifest without a tag is found by its digest alone.
+            if push.tag:
+                commit_without_waiting()
             reservation = reservations.reserve(push.repository, push.reference, push.pushed_at, push.pushed_by, digest)
         notified_at = pushed_digests.announce(push.repository, digest)
     return _Announced(found, reservation, {} if found.is_known else {digest: notified_at})

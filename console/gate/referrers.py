@@ -11,19 +11,21 @@ from typing import Any, NamedTuple
 
 from django.db import connection
 
-from console.repositories.models import Image
+from console.registry.large_content import SMALL_BYTES, one_at_a_time
+from console.repositories.models import Document, Image
 from registry_client import INDEX_MEDIA_TYPES, Manifest
 from registry_client.json_documents import parse
 
 # Entries, and bytes of their annotations, of one page. Clients read at most 4 MiB.
 MOST_REFERRERS = 200
 _MOST_BYTES = 1 << 20
-# Manifests that are read at a time: one may have 4 MiB.
+# Manifests that are read at a time, and bytes of them that are examined for one page: a manifest may have 4 MiB.
 _AT_ONCE = 20
+_MOST_EXAMINED = 16 << 20
 
 
 class Referrers(NamedTuple):
-    """Descriptors of a page; ``last`` is the digest that the next page begins after, empty if there is none."""
+    """Descriptors of a page, perhaps none; the next page begins after the digest ``last``, empty if there is none."""
 
     descriptors: list[dict[str, Any]]
     last: str
@@ -39,7 +41,7 @@ WITH about (digest) AS (
     CROSS JOIN jsonb_array_elements(list.children) AS child
     WHERE tag.image_id = %(image)s AND tag.name = %(fallback)s
 )
-SELECT manifest.digest, manifest.media_type, document.content
+SELECT manifest.digest, manifest.media_type, octet_length(document.content)
 FROM about
 JOIN images_manifest AS manifest ON manifest.image_id = %(image)s AND manifest.digest = about.digest
 JOIN images_document AS document ON document.digest = manifest.digest
@@ -59,19 +61,24 @@ def referrers_of(repository: str, digest: str, artifact_type: str, last: str) ->
     descriptors, weight = list[dict[str, Any]](), 0
     if image is None:
         return Referrers(descriptors, "")
+    examined, last_examined = 0, ""
     for manifest in _manifests(image, digest, artifact_type, last):
+        if examined and examined + len(manifest.content) > _MOST_EXAMINED:
+            return Referrers(descriptors, last_examined)
         descriptor = _descriptor(manifest)
-        if artifact_type and descriptor.get("artifactType") != artifact_type:
-            continue
-        weight += sum(len(key) + len(value) for key, value in descriptor.get("annotations", {}).items())
-        if descriptors and (len(descriptors) >= MOST_REFERRERS or weight > _MOST_BYTES):
-            return Referrers(descriptors, str(descriptors[-1]["digest"]))
-        descriptors.append(descriptor)
+        matches = not artifact_type or descriptor.get("artifactType") == artifact_type
+        if matches:
+            weight += sum(len(key) + len(value) for key, value in descriptor.get("annotations", {}).items())
+            if descriptors and (len(descriptors) >= MOST_REFERRERS or weight > _MOST_BYTES):
+                return Referrers(descriptors, last_examined)
+            descriptors.append(descriptor)
+        examined += len(manifest.content)
+        last_examined = manifest.digest
     return Referrers(descriptors, "")
 
 
 def _manifests(image: int, digest: str, artifact_type: str, last: str) -> Iterator[Manifest]:
-    """The manifests in the order of their digests, read in batches."""
+    """The manifests in the order of their digests: small ones are read in batches, large ones one by one."""
     while True:
         with connection.cursor() as cursor:
             cursor.execute(
@@ -86,10 +93,24 @@ def _manifests(image: int, digest: str, artifact_type: str, last: str) -> Iterat
                 },
             )
             rows = cursor.fetchall()
-        yield from (Manifest("", found, media_type, bytes(content)) for found, media_type, content in rows)
+        small = _contents([found for found, _media_type, size in rows if size <= SMALL_BYTES])
+        for found, media_type, size in rows:
+            if size <= SMALL_BYTES:
+                if found in small:
+                    yield Manifest("", found, media_type, small[found])
+                continue
+            with one_at_a_time():
+                for content in _contents([found]).values():
+                    yield Manifest("", found, media_type, content)
         if len(rows) < _AT_ONCE:
             return
         last = rows[-1][0]
+
+
+def _contents(digests: list[str]) -> dict[str, bytes]:
+    """The contents of these manifests that are still stored."""
+    documents = Document.objects.filter(digest__in=digests) if digests else Document.objects.none()
+    return {digest: bytes(content) for digest, content in documents.values_list("digest", "content")}
 
 
 def _descriptor(manifest: Manifest) -> dict[str, Any]:

@@ -126,10 +126,10 @@ class Variables:
         return self._read(name, "", _origin, "an address like https://images.example.com")
 
     def file(self, name: str) -> Path | None:
-        """The path of a file that can be read."""
+        """The path of a file that can be read. A symbolic link stays one: a renewal may change where it leads."""
 
         def parse(raw: str) -> Path | None:
-            path = Path(raw).expanduser().resolve()
+            path = Path(raw).expanduser().absolute()
             if not path.is_file() or not os.access(path, os.R_OK):
                 raise ValueError
             return path

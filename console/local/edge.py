@@ -96,7 +96,7 @@ class Edge:
         self._content = content
         self._encoded = json.dumps(content, indent=1).encode()
         self.file = environment.data_dir / "edge" / "config.json"
-        self._files = self._versions()
+        self._files = self._refused = self._versions()
         self._next_check = 0.0
 
     def write(self) -> Path:
@@ -140,14 +140,18 @@ class Edge:
     def check(self, clock: Callable[[], float] = time.monotonic) -> None:
         """Load the certificate again if its files have changed. Connections stay open; called in each round.
 
-        A certificate without the right key is not loaded: the one before stays, until both files are there.
+        A certificate without the right key is not loaded: the one before stays, until a file has changed again.
         """
         if clock() < self._next_check:
             return
         self._next_check = clock() + _FILES_SECONDS
         found = self._versions()
-        if found and found != self._files and self.reload():
+        if not found or found in (self._files, self._refused):
+            return
+        if self.reload():
             self._files = found
+        else:
+            self._refused = found
 
     def reload(self) -> bool:
         """Have the running edge read its configuration and certificates again; returns whether it could."""

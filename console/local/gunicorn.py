@@ -31,7 +31,8 @@ def command(environment: Environment, application: str = "console.wsgi:applicati
         # gunicorn's limit cannot be above 8,190, so it is off: the edge has one.
         "--limit-request-line": "0",
         "--limit-request-fields": "100",
-        "--limit-request-field_size": "8190",
+        # A token for a hundred repositories; the edge bounds the whole head.
+        "--limit-request-field_size": "65536",
         "--umask": "0o077",
         # No header may set SCRIPT_NAME.
         "--forwarder-headers": "",

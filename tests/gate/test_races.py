@@ -1,10 +1,12 @@
 """Pushes through the gate at the same moment: quotas, the same tag, deletions, the worker, and fairness."""
 
+import datetime
 import json
 import threading
 
 import pytest
 from django.db import connection
+from django.db.models import F
 from django.test import Client
 
 from console.gate import fairness, manifests
@@ -145,6 +147,23 @@ class TestDeletions:
         for reference in ("v2", pushed.digest):
             with pytest.raises(ManifestUnknown):
                 registry().resolve(app, reference)
+        assert not Hint.objects.exists()
+
+    def test_of_a_new_tag_that_is_not_in_the_index_yet(self, gate, app, monkeypatch):
+        push_image(gate, app, "v1")
+        sync = manifests.pushed_manifest.sync_pushed_manifest
+
+        def delete_and_sync(push, *arguments, **options):
+            assert GateClient(Client(), gate.username).delete(app, push.reference).status_code == 202
+            return sync(push, *arguments, **options)
+
+        monkeypatch.setattr(manifests.pushed_manifest, "sync_pushed_manifest", delete_and_sync)
+        push_image(gate, app, "v2")
+        # The worker tries again for a while: storage may show a push later.
+        Hint.objects.update(pushed_at=F("pushed_at") - datetime.timedelta(hours=1))
+        hints.sync_repository(app)
+        assert set(Tag.objects.filter(image__full_name=app).values_list("name", flat=True)) == {"v1"}
+        assert registry().tags(app) == ["v1"]
         assert not Hint.objects.exists()
 
     def test_of_the_image_at_the_same_time(self, gate, app, ann):

@@ -1,6 +1,7 @@
 """The referrers API, from the index."""
 
 import json
+from urllib.parse import quote
 
 import pytest
 
@@ -136,6 +137,26 @@ def test_large_annotations_make_short_pages(gate, app, monkeypatch):
         push_about(gate, app, image.digest, annotations={str(number): "x" * 80})
     answer, page = listed(gate, app, image.digest)
     assert len(page) == 1 and answer.has_header("Link")
+
+
+def test_few_bytes_are_examined_for_a_page(gate, app, monkeypatch):
+    """A page may be empty, and there is another one."""
+    monkeypatch.setattr(referrers, "_MOST_EXAMINED", 1)
+    monkeypatch.setattr(referrers, "SMALL_BYTES", 1)
+    image = push_image(gate, app, "v1")
+    pushed = sorted(push_artifact(gate, app, None, image).digest for _ in range(3))
+    Manifest.objects.update(artifact_type="")  # then the manifest itself has to be read
+    for artifact_type, expected in ((SBOM, pushed), ("application/vnd.example.none", [])):
+        found, query, pages = [], {"artifactType": artifact_type}, 0
+        while True:
+            answer, page = listed(gate, app, image.digest, **query)
+            found += [one["digest"] for one in page]
+            pages += 1
+            if not answer.has_header("Link"):
+                break
+            query["last"] = pushed[pages - 1]
+            assert quote(query["last"], safe="") in answer["Link"]
+        assert (found, pages) == (expected, 3)
 
 
 def test_what_cannot_be_read_has_a_descriptor(gate, team):

@@ -146,6 +146,14 @@ def test_the_ports_of_this_machine_stay(site):
     assert site.ask("GET", "/healthz", port=site.environment.console_port) == "console"
 
 
+def serial_number(site):
+    """The number of the certificate that the site shows."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with context.wrap_socket(socket.create_connection(("127.0.0.1", site.port), PATIENCE)) as connection:
+        return x509.load_der_x509_certificate(connection.getpeercert(True)).serial_number
+
+
 class TestOwnFiles:
     @pytest.fixture
     def folder(self):
@@ -153,36 +161,49 @@ class TestOwnFiles:
         yield folder
         shutil.rmtree(folder)
 
+    def test_a_link_that_leads_to_new_files(self, folder):
+        """As certbot renews: the files before stay as they are."""
+        files = []
+        for name in ("one", "two"):
+            (folder / name).mkdir()
+            files.append(write_certificate(folder / name))
+        links = [folder / file.name for file in files[0]]
+        for link, file in zip(links, files[0], strict=True):
+            link.symlink_to(file)
+        with contextlib.ExitStack() as stack:
+            site = Site(stack, TLS_CERTIFICATE=str(links[0]), TLS_KEY=str(links[1]))
+            front = Edge(site.environment, site.content)
+            first = serial_number(site)
+            for link, file in zip(links, files[1], strict=True):
+                link.unlink()
+                link.symlink_to(file)
+            front.check()
+            assert serial_number(site) != first
+
     def test_they_are_read_again_when_they_change(self, folder):
         certificate, key = write_certificate(folder)
         with contextlib.ExitStack() as stack:
             site = Site(stack, TLS_CERTIFICATE=str(certificate), TLS_KEY=str(key))
             front, clock = Edge(site.environment, site.content), iter(range(0, 10_000, 100))
 
-            def shown():
-                context = ssl.create_default_context()
-                context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-                with context.wrap_socket(socket.create_connection(("127.0.0.1", site.port), PATIENCE)) as connection:
-                    return x509.load_der_x509_certificate(connection.getpeercert(True)).serial_number
-
-            first = shown()
+            first = serial_number(site)
             with site.connect() as kept:
                 head = (
                     "PUT /v2/a/b/blobs/uploads/1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 10\r\n\r\n"
                 )
                 kept.sendall(head.encode() + b"12345")
                 front.check(lambda: next(clock))
-                assert shown() == first
+                assert serial_number(site) == first
                 # The key of another certificate: the old pair stays.
                 before = certificate.read_bytes()
                 write_certificate(folder)
                 after = certificate.read_bytes()
                 certificate.write_bytes(before)
                 front.check(lambda: next(clock))
-                assert shown() == first
+                assert serial_number(site) == first
                 certificate.write_bytes(after)
                 front.check(lambda: next(clock))
-                assert shown() == x509.load_pem_x509_certificate(after).serial_number != first
+                assert serial_number(site) == x509.load_pem_x509_certificate(after).serial_number != first
                 # An upload goes on.
                 kept.sendall(b"67890")
                 assert kept.recv(4096).startswith(b"HTTP/1.1 200 ")

@@ -53,7 +53,8 @@ def forget(image: Image, reference: str, rows: list[DeletedTag], account: str, r
             for row in rows
             if row.pk in going
         )
-        done = len(going) == len(rows)
+        # A push that is in progress may write its row after this: then the worker compares with the registry.
+        done = len(going) == len(rows) and reservation.is_alone
         if is_digest(reference):
             done &= _forget_manifest(image, reference)
         refresh_totals_of_locked([image.pk])
@@ -63,7 +64,7 @@ def forget(image: Image, reference: str, rows: list[DeletedTag], account: str, r
 
 
 def _forget_manifest(image: Image, digest: str) -> bool:
-    """Remove the row of a manifest that no tag names; whether no other row depends on it.
+    """Remove the row of a manifest that no tag names; whether it is gone, and no other row depends on it.
 
     Tags of an index that names it are synced: its size and platforms change.
     """
@@ -71,4 +72,4 @@ def _forget_manifest(image: Image, digest: str) -> bool:
     store.clear_child_flags(image)
     naming = store.tags_naming(image, digest)
     remember(Notice(image.repository, tag) for tag in naming)
-    return not naming
+    return not naming and not Manifest.objects.filter(image=image, digest=digest).exists()

@@ -25,6 +25,11 @@ class Reservation:
     hint: int
     version: int
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether no other push, deletion or event of the same tag was waiting or in progress."""
+        return self.version == 1
+
 
 # ``alone``: the job that syncs all hints passes over it, because the request itself will sync it. A hint that is there
 # already keeps its place: an event of the same tag may be waiting.
