@@ -125,7 +125,7 @@ class NamespaceAdmin(AuditedAdmin):
 
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *rest: Any, **options: Any) -> Any:
         """The page of a namespace, where nothing but its transfer can be done, or the form of a new one."""
-        words = {} if context.get("add") else {"save_words": _("Transfer…")}
+        words = {"save_words": _("Transfer…")} if context.get("original") else {}
         return super().render_change_form(request, {**context, **words}, *rest, **options)
 
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:

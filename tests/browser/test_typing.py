@@ -220,9 +220,10 @@ def test_of_searches(activated):
         ("/favorites/", f"{team}/{longest}", 0),
         ("/docker-hub/", "d" * 255, 0),
     ):
-        activated.walker.go(path)
+        # An empty list has no search of its own, unless it is empty because of one.
+        activated.walker.go(path if shown else f"{path}?q=nothing-of-the-kind")
         box = page.get_by_role("main").get_by_role("searchbox").first
-        box.focus()
+        box.fill("")
         page.keyboard.insert_text(name)
         assert box.input_value() == name
         page.keyboard.press("Enter")
