@@ -199,7 +199,7 @@ def _commands(
     own = dataclasses.replace(
         environment, console_port=int(str(values["console_port"])), registry_port=int(str(values["registry_port"]))
     )
-    front = Edge(own, edge_configuration.configuration(own, ["127.0.0.1"], dockerhub=False, gate=False))
+    front = Edge(own, edge_configuration.configuration(own, ["127.0.0.1"], dockerhub=False))
     front.write()
     found[CADDY] = front.command(), front.variables()
     paths = sockets.console(environment)

@@ -161,7 +161,8 @@ def _allowed_on(caller: Caller | None, repository: Repository, new_images: int) 
 def refuse_write(caller: Caller | None, repository: Repository | None) -> str:
     """Error message if manifests of a repository may not be written or deleted now; empty if they may.
 
-    A token may be minutes old: what was true when it was issued is asked again at each manifest.
+    A token may be minutes old: account, ownership and state of the image are checked again at each manifest. That an
+    access token was revoked meanwhile is not known here.
 
     :param caller: the account that the token names.
     :param repository: its facts now; ``None`` when its namespace does not exist.

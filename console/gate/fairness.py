@@ -1,4 +1,7 @@
-"""Fairness: slow requests of one account to the gate do not occupy all threads of a process."""
+"""Concurrency limit for the requests of one account to the gate.
+
+A request that waits for its place occupies a thread, too: three seconds at most without progress.
+"""
 
 from __future__ import annotations
 

@@ -72,9 +72,9 @@ class TestOverview:
         assert "Latest tags" not in text
 
     def test_work_under_way_is_mentioned(self, client, app):
-        assert "copy is running" not in text_of(client.get("/images/team/app/"))
+        assert "copy or import is under way" not in text_of(client.get("/images/team/app/"))
         Copy.objects.create(image=app, tag="v1", source="team/x", digest="sha256:x", requested_by="ann")
-        assert "1 copy is running." in text_of(client.get("/images/team/app/"))
+        assert "1 copy or import is under way or was cancelled." in text_of(client.get("/images/team/app/"))
         Copy.objects.create(image=app, tag="v2", source="team/x", digest="sha256:x", requested_by="ann", state="failed")
         assert "1 copy, import or deletion of this image has a problem." in text_of(client.get("/images/team/app/"))
 

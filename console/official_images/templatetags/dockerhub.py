@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from django import template
 from django.conf import settings
 
-from console.access import rules
-
 register = template.Library()
 
 # A separate folder: its credentials are stored under Docker Hub's name, but are not valid at Docker Hub.
@@ -72,9 +70,3 @@ def use_of(username: str | None, name: str, tag: str) -> Use:
     :param username: for ``docker login``; ``None`` for an account without one.
     """
     return Use(username or "[UserName]", name, tag)
-
-
-@register.simple_tag
-def docker_hub_missing() -> str:
-    """Why the cache is enabled but not running, as a sentence; empty if it is running or disabled."""
-    return rules.refuse_docker_hub() if settings.DOCKERHUB_MISSING else ""

@@ -158,13 +158,6 @@ def breakable_command(command: str) -> str:
     return SafeString(_OPTIONS.sub(r'<span class="nowrap">\g<0></span>', broken))  # nosec B703
 
 
-@register.simple_tag
-def repository_name(repository: str) -> str:
-    """``namespace/name``, the namespace less prominent; it may break after separators alone."""
-    namespace, _slash, name = repository.partition("/")
-    return SafeString(f'<span class="muted">{escape(namespace)}/</span><wbr>{breakable(name)}')  # nosec B703
-
-
 @register.filter
 def short_digest(digest: str) -> str:
     """The first twelve digits, as Docker shows an ID."""
