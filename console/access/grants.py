@@ -150,7 +150,8 @@ def _allowed_on(caller: Caller | None, repository: Repository, new_images: int) 
     token = caller.token if caller is not None else None
     opened = token is None or token.all_namespaces or repository.chosen
     if caller is not None and repository.owner == caller.account and opened:
-        # Before layers are uploaded for nothing. Of tags only the gate knows: a push may move one (``refuse_push``).
+        # Refused here, so that no layers are uploaded in vain. The gate alone checks the quota of tags: a push may move
+        # a tag (``refuse_push``).
         images = caller.images + new_images
         room = repository.exists or has_room(images, allowed(caller.image_quota, settings.DEFAULT_IMAGE_QUOTA))
         actions = OWNER_ACTIONS if token is None else token.actions

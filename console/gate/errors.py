@@ -1,4 +1,4 @@
-"""Errors of the registry's API: the protocol's body, with a sentence of ours for the person at the client."""
+"""Errors of the registry's API: the protocol's body, with a message that clients print."""
 
 from __future__ import annotations
 

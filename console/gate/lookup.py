@@ -1,4 +1,4 @@
-"""What the rules, and the index, need to know before a manifest is written or deleted: one statement.
+"""Look up the facts for a push or a deletion with one statement.
 
 The token says what was allowed minutes ago; this says what is true now.
 """

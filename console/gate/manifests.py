@@ -104,7 +104,7 @@ def _push(push: PushedManifest, reference: str) -> None:
 
 
 def _refuse_content(manifest: Manifest) -> str:
-    """Error message for a manifest that Distribution answers with a 500, or that is ours alone; empty for others."""
+    """Error message for a manifest that Distribution would answer with 500, or the tombstone; empty for others."""
     if is_tombstone(manifest.digest):
         return "This manifest is reserved for deleting tags."
     if manifest.media_type in MANIFEST_MEDIA_TYPES:
@@ -170,8 +170,9 @@ def _withdraw(push: PushedManifest, announced: _Announced) -> None:
 def _is_there(push: PushedManifest, reference: str, found: Found) -> bool:
     """Whether the registry has the manifest already, and under the same tag, so that it need not be pushed again.
 
-    Pushing it again would rewrite its links, and Distribution 2.8 empties them for a moment: another client's index
-    that names it is refused then. The index knows when it is worth asking; the registry itself answers.
+    Pushing it again would rewrite its links, and Distribution 2.8 empties them for a moment: another client's
+    multi-platform index that names it is refused then. The registry is asked only if our index says that the manifest
+    was pushed before.
     """
     digest = push.manifest.digest
     moves = push.tag and (found.row is None or found.row.digest != digest)

@@ -53,6 +53,6 @@ def delete_manifest(repository: str, digest: str, username: str) -> None:
     except ProtocolError as error:
         if error.status != HTTPStatus.NOT_FOUND:
             raise
-    # After the rules have allowed it. Where the manifest was deleted by its sha256 digest, this is what is left of it.
+    # After the rules have allowed it. If the manifest was deleted by its sha256 digest before, its blob is still there.
     with suppress(NotFound):
         registry().delete_blob(repository, digest)

@@ -1,4 +1,4 @@
-"""Authorization of the gate's requests: the client's registry token, and the challenge of those without a good one.
+"""Authorization of requests to the gate: the registry token, and the challenge for requests without a valid one.
 
 As Distribution does it (Distribution token specification, "How to authenticate"; RFC 6750, 3).
 """

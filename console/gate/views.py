@@ -22,7 +22,7 @@ _PIECE = 1 << 16
 def manifest(request: HttpRequest, name: str, reference: str) -> HttpResponse:
     """``PUT`` ("Pushing Manifests") or ``DELETE`` ("Deleting Tags", "Deleting Manifests") a manifest.
 
-    Of the requests to ``GET`` one, the edge sends only those with an invalid name or reference here.
+    The edge sends a ``GET`` here only if its name or reference is invalid.
     """
     repository, reference = repository_name(name), reference_name(reference)
     if request.method in {"GET", "HEAD"}:
@@ -114,7 +114,7 @@ def _next(path: str, found: lists.Entries, page: paging.Page) -> dict[str, str]:
 
 @registry_api("GET")
 def chunk(request: HttpRequest) -> HttpResponse:
-    """Check the head of a chunk before the edge passes it on to the registry, for which 204 is the sign."""
+    """Check a chunk's headers before the edge sends it to the registry: 204 lets it through."""
     length = request.headers.get("X-Chunk-Length", "")
     chunks.check_chunk(
         request.headers.get("Content-Range", ""),

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 from console.registry import retry
 from console.repositories.models import Copy, Image, WorkFailure
 
-# So many are shown, and the others are folded.
+# Notices shown at first; the others are collapsed.
 SHOWN = 2
 
 
 class Notice(NamedTuple):
-    """Work that the page tells about.
+    """A notice about work in the background.
 
     :ivar kind: ``failure``, ``copy`` or ``transfer``: which template shows it.
     :ivar is_problem: whether it failed or cannot go on.

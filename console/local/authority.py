@@ -1,4 +1,4 @@
-"""The installation's own certificate authority (``TLS=internal``), which can vouch for the site's names alone.
+"""The installation's own certificate authority (``TLS=internal``), whose certificates are for the site's names alone.
 
 Machines that trust it believe no certificate of it for other names (name constraints, RFC 5280, 4.2.1.10). The edge
 makes its intermediate certificate and those of the site, and renews them.

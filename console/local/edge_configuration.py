@@ -236,7 +236,7 @@ def _ask_console(
 
 
 def _stall(seconds: float) -> dict[str, Any]:
-    """A handler that gives up a client that takes nothing of an answer for so long."""
+    """A handler with a write timeout: the connection is closed if the client reads nothing for ``seconds``."""
     return {"handler": "timeouts", "write_timeout": _duration(seconds), "max_write_chunk": 1024 * 1024}
 
 

@@ -20,7 +20,7 @@ _PROBLEMS = (
     (417, "UNSUPPORTED", "The only expectation that can be met is 100-continue."),
     (NO_PROTO, "UNSUPPORTED", "The proxy in front of My Images must set X-Forwarded-Proto, and does not."),
     (431, "UNSUPPORTED", "The header of the request is too long."),
-    (500, "UNKNOWN", "My Images has failed to answer. Its log says why."),
+    (500, "UNKNOWN", "My Images failed to answer. Ask an administrator to check the log."),
     (501, "UNSUPPORTED", "The only transfer coding that can be read is chunked."),
 )
 _AWAY = (503, "UNAVAILABLE", "My Images does not answer at the moment. Try again in some seconds.")

@@ -133,7 +133,7 @@ class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         ]
 
     def consequence(self, obj: Any) -> str:
-        """What a deletion comes to, for its question; empty where there is nothing more to say."""
+        """The consequence of deleting the row, for the confirmation page; empty for the default text."""
         return ""
 
     def render_delete_form(self, request: HttpRequest, context: dict[str, Any]) -> HttpResponse:

@@ -83,7 +83,7 @@ def text(value: str) -> SafeString:
 
 
 def yes_no(value: bool, *, good: bool = False) -> SafeString:
-    """Yes or no, for a column. A no is an ordinary answer, and has no colour of an alarm.
+    """Yes or no, for a column. No is not an error and has no warning colour.
 
     :param good: whether a yes is good news, which has a tick.
     """

@@ -22,7 +22,7 @@ _LISTED = 10
 def asks(
     title: Promise, button: Promise, sentence: Callable[[QuerySet[Any]], str]
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Make an action of a ``ModelAdmin`` ask before it is carried out, and by more than ten rows for their number.
+    """Decorate an admin action to ask for confirmation; for more than ten rows their number has to be typed.
 
     The action's service has to record it: an action that ``AuditedAdmin`` records would be recorded when it asks.
 

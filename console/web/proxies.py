@@ -15,9 +15,9 @@ log = logging.getLogger(__name__)
 class ProxyMiddleware:
     """Sets ``REMOTE_ADDR`` to the client address that the outermost trusted proxy reports.
 
-    Each proxy appends its client's address to ``X-Forwarded-For``, so the list is read from the end, and only as long
-    as the sender is the edge, which is alone in reaching our Unix sockets and so has no address, or in
-    ``settings.TRUSTED_PROXIES``. Addresses before that could be forged and are ignored. The edge drops what others say
+    Each proxy appends its client's address to ``X-Forwarded-For``, so the list is read from the end, as long as the
+    sender is trusted. The edge is trusted: only it reaches our Unix sockets, and it has no address. So are the proxies
+    in ``settings.TRUSTED_PROXIES``. Earlier addresses could be forged and are ignored. The edge drops what others say
     (``console.local.edge_configuration``), and gunicorn reads its ``X-Forwarded-Proto``.
     """
 

@@ -80,7 +80,7 @@ def sync_pushed_manifest(
     """
     image = _image(push, before)
     if image is None or image.state != Image.State.ACTIVE:
-        # A deletion finds what was pushed.
+        # The image is being deleted: the deletion removes what was pushed.
         reservations.release(reservation)
         return
     readings = _read(image, push.manifest, is_new=is_new)
@@ -145,7 +145,7 @@ def _write_tag(
                 [answer], [(image.pk, one) for one in readings], {push.pushed_by: account}
             )
             if write_tags.key_of(tag) in written.inactive:
-                # A deletion finds what was pushed.
+                # The image is being deleted: the deletion removes what was pushed.
                 reservations.release(reservation)
                 return True
             if write_tags.key_of(tag) not in written.outcomes:

@@ -14,7 +14,7 @@ from django.db import connection
 from console.database.statements import frequent_cursor
 from console.jobs.queue import busy_repositories
 
-# Seconds after which the request that stored a hint has ended, or hangs; syncing beside it does no harm.
+# Seconds after which a request counts as dead. If it is still running, a sync beside it is harmless (idempotent).
 _LEFT_AFTER = 20
 
 
