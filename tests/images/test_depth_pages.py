@@ -156,7 +156,7 @@ class TestTag:
         assert f"{settings.REGISTRY_ADDRESS}/team/app:v1" in text
         assert manifest.digest in text
         assert "by ann" in text
-        assert ">same</a>" in text
+        assert "<span>same</span></a>" in text
         for word in ("Ann &lt;a@b&gt;", "/start", "SECRET", "&lt;b&gt;payments&lt;/b&gt;", "COPY app /", "2.0 KiB"):
             assert word in text
         assert text.count('class="nowrap layer"') == 3, "two steps, and a layer that no step explains"
