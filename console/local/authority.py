@@ -37,15 +37,27 @@ def key_file(environment: Environment) -> Path:
 def ensure(environment: Environment, names: Collection[str]) -> None:
     """Create the authority, or another one if it cannot vouch for these names.
 
+    The former one is kept beside it: machines trust it, and it is used again when the site has its names again.
+
     :param names: host names and IP addresses of the site.
-    :raises OSError: when a file cannot be written.
+    :raises OSError: when a file cannot be read or written.
     """
     file, key = environment.authority_certificate, key_file(environment)
     if file is None:
         return
     found = _read(file, key)
     if found is None or _constraints(found) != _name_constraints(names):
-        if file.exists() or key.exists():
+        if found:
+            former = f"authority-{found.serial_number:x}"
+            file.replace(file.with_name(f"{former}.crt"))
+            key.replace(key.with_name(f"{former}.key"))
+        if earlier := _earlier(file.parent, names):
+            say("The authority is the one that the site had with this name before.")
+            for name, target in zip(earlier, (file, key), strict=True):
+                name.replace(target)
+            _remove_stale(environment.data_dir / "edge", _load(file))
+            return
+        if found or file.exists() or key.exists():
             reason = "the site has another name" if found else "the files of the one before are damaged"
             say(f"There is a new authority, because {reason}: clients have to trust its certificate.")
         found = _create(file, key, names)
@@ -55,11 +67,25 @@ def ensure(environment: Environment, names: Collection[str]) -> None:
 def _read(file: Path, key: Path) -> x509.Certificate | None:
     """The certificate; ``None`` if it, or the key that belongs to it, is missing or damaged."""
     try:
-        certificate = x509.load_pem_x509_certificate(file.read_bytes())
+        certificate = _load(file)
         private = serialization.load_pem_private_key(key.read_bytes(), None)
-    except (OSError, ValueError):
+    except (FileNotFoundError, ValueError, TypeError):
         return None
     return certificate if certificate.public_key() == private.public_key() else None
+
+
+def _load(file: Path) -> x509.Certificate:
+    return x509.load_pem_x509_certificate(file.read_bytes())
+
+
+def _earlier(folder: Path, names: Collection[str]) -> tuple[Path, Path] | None:
+    """Certificate and key of an authority of before that is for these names."""
+    for file in sorted(folder.glob("authority-*.crt")):
+        key = file.with_suffix(".key")
+        certificate = _read(file, key)
+        if certificate is not None and _constraints(certificate) == _name_constraints(names):
+            return file, key
+    return None
 
 
 def _create(file: Path, key: Path, names: Collection[str]) -> x509.Certificate:

@@ -82,6 +82,21 @@ def test_it_stays_the_same_while_the_names_do(given, capsys):
     assert "because the site has another name: clients have to trust its certificate" in capsys.readouterr().out
 
 
+def test_it_comes_back_with_its_names(given, capsys):
+    """After a typing error in SITE, machines need not trust another one."""
+    authority.ensure(given, ["images.example.com"])
+    files = given.authority_certificate, authority.key_file(given)
+    first = [file.read_bytes() for file in files]
+    authority.ensure(given, ["imagse.example.com"])
+    assert [file.read_bytes() for file in files] != first
+    capsys.readouterr()
+    authority.ensure(given, ["images.example.com"])
+    assert [file.read_bytes() for file in files] == first
+    assert "had with this name before" in capsys.readouterr().out
+    for file in files[0].parent.iterdir():
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
 def test_its_files_are_private(given):
     authority.ensure(given, ["images.example.com"])
     for file in (given.authority_certificate, authority.key_file(given)):
