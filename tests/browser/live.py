@@ -22,7 +22,7 @@ class _Quiet(WSGIRequestHandler):
         """Requests are not logged."""
 
 
-def _with_static_files(application: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
+def with_static_files(application: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
     """The application with what the edge serves in the product: static files, compressed for those who take it."""
     root = Path(settings.STATIC_ROOT)
 
@@ -46,7 +46,7 @@ def _with_static_files(application: Callable[..., Iterable[bytes]]) -> Callable[
 def served() -> Iterator[str]:
     """Serve the console on a free port; gives its address."""
     server = ThreadedWSGIServer(("127.0.0.1", 0), _Quiet)
-    server.set_app(_with_static_files(get_wsgi_application()))
+    server.set_app(with_static_files(get_wsgi_application()))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

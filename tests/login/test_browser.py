@@ -7,6 +7,7 @@ from django.test.testcases import LiveServerThread
 from playwright.sync_api import expect, sync_playwright
 
 from console.audit.models import AuditEvent
+from tests.browser.live import with_static_files
 from tests.support.browser import OPTIONS, chromium_program
 from tests.support.factories import PASSWORD, ActivatedAccountFactory
 from tests.support.second_factor import Phone
@@ -17,7 +18,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 @pytest.fixture
 def address(provider, settings):
     """The console by name, as passkeys want it, with its static files as they are delivered."""
-    server = LiveServerThread("localhost", lambda handler: handler)
+    server = LiveServerThread("localhost", with_static_files)
     server.daemon = True
     server.start()
     server.is_ready.wait()
