@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from django.contrib.auth.hashers import Argon2PasswordHasher
 from procrastinate.periodic import PeriodicDeferrer
+from xdist.workermanage import NodeManager
 
 from console.audit import summaries
 from tests.conformance import report as conformance
@@ -23,6 +24,11 @@ pytest_plugins = [
     "tests.support.docker_engine",
     "tests.support.browser",
 ]
+
+
+# Seconds that a process of pytest-xdist has to end, for the services that it stops and the coverage that it saves. What
+# is killed before has covered nothing.
+NodeManager.EXIT_TIMEOUT = 120
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -5,7 +5,7 @@ import datetime
 import pytest
 from django.utils import timezone
 
-from console.web.templatetags.console import ago, breakable, breakable_address, elapsed, repository_name
+from console.web.templatetags.console import ago, breakable, breakable_address, elapsed
 
 NOW = datetime.datetime(2026, 11, 30, 12, tzinfo=datetime.UTC)
 
@@ -36,4 +36,3 @@ def test_names_break_after_separators():
     assert breakable("<i>") == "&lt;i&gt;"
     assert breakable_address("2001:db8::1") == "2001:<wbr>db8:<wbr>:<wbr>1"
     assert breakable_address("<i>") == "&lt;i&gt;"
-    assert repository_name("team/a-b") == '<span class="muted">team/</span><wbr>a-<wbr>b'
