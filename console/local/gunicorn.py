@@ -32,7 +32,7 @@ def command(environment: Environment, application: str = "console.wsgi:applicati
         "--limit-request-line": "0",
         "--limit-request-fields": "100",
         # A token for a hundred repositories; the edge bounds the whole head.
-        "--limit-request-field_size": "65536",
+        "--limit-request-field_size": "61440",
         "--umask": "0o077",
         # No header may set SCRIPT_NAME.
         "--forwarder-headers": "",
