@@ -109,7 +109,7 @@ def check(product, user, repository, tag="v1"):
 
 @pytest.mark.parametrize("part", PARTS)
 def test_skopeo(product, user, skopeo, tmp_path, part):
-    """It tries again when it is told to, except that Debian 12's takes a 503 for the end, and says so.
+    """With a retry option it retries, except that Debian 12's takes a 503 as final, and says so.
 
     A gigabyte, whose bytes never pass the console.
     """
@@ -132,7 +132,7 @@ def test_skopeo(product, user, skopeo, tmp_path, part):
 
 @pytest.mark.parametrize("part", PARTS)
 def test_docker(product, user, docker, part):
-    """It tries again by itself, after some seconds."""
+    """It retries without an option, after some seconds."""
     repository = f"{user.namespace}/docker-{part}"
     address = f"{product.registry_address}/{repository}:v1"
     docker("import", "-", address, input=layer({"random": os.urandom(SMALL * MIB)}))

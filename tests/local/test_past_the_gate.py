@@ -28,7 +28,7 @@ from tests.support.pushed_images import DOCKER_CONFIG, DOCKER_MANIFEST, push_ima
 from tests.support.registry_users import make_user
 from tests.support.stack import Stack
 
-DOORS = ["registry", "site", "console", "dockerhub"]
+SERVERS = ["registry", "site", "console", "dockerhub"]
 # Requests that are sent at a time: most of them wait for an answer that does not come.
 _AT_ONCE = 24
 
@@ -53,10 +53,10 @@ class Account:
     def _sign(self, scopes):
         return sign(self.username, parse_scopes(scopes), key_file=self.key).text, 60.0
 
-    def bearer(self, door="registry"):
+    def bearer(self, server="registry"):
         """A token for everything that an owner may do, at the registry or the cache."""
         grants = [Access("repository", self.repository, frozenset({"pull", "push", "delete"}))]
-        service = "my-images-registry-dockerhub" if door == "dockerhub" else ""
+        service = "my-images-registry-dockerhub" if server == "dockerhub" else ""
         return f"Bearer {sign(self.username, grants, service, key_file=self.key).text}"
 
     def stored(self):
@@ -69,7 +69,7 @@ class Account:
         where = {"r": self.repository, "t": tag, "d": self.config}
         return {**where, "m": f"/v2/{self.repository}/manifests/{tag}"}
 
-    def request(self, names, line="PUT {m} HTTP/1.1", more=(), door="registry", host="localhost", keep=False):
+    def request(self, names, line="PUT {m} HTTP/1.1", more=(), server="registry", host="localhost", keep=False):
         """A whole request. Its body is a manifest that the registry takes, unlike any other.
 
         :param line: its first line, and ``more`` further lines of its head, with places for ``names``.
@@ -81,7 +81,7 @@ class Account:
         lines = [
             line.format(**names),
             f"Host: {host.format(**names)}",
-            f"Authorization: {self.bearer(door)}",
+            f"Authorization: {self.bearer(server)}",
             f"Content-Type: {DOCKER_MANIFEST}",
             f"Content-Length: {len(body)}",
             *(one.format(**names) for one in more),
@@ -91,11 +91,11 @@ class Account:
         self.sent[names["t"]] = words
         return words
 
-    def hidden(self, frame, line, door):
+    def hidden(self, frame, line, server):
         """A request whose body, or what follows it, is another one that writes a manifest."""
         names = self.names()
-        inner = self.request(names, door=door)
-        head = f"{line.format(**names)}\r\nHost: localhost\r\nAuthorization: {self.bearer(door)}\r\n"
+        inner = self.request(names, server=server)
+        head = f"{line.format(**names)}\r\nHost: localhost\r\nAuthorization: {self.bearer(server)}\r\n"
         words = head + frame.format(n=len(inner), x=f"{len(inner):x}", h=inner)
         self.sent[names["t"]] = words
         return words
@@ -116,14 +116,14 @@ class Product:
         assert len(stack.sql(query, self.refused.username)) == 1
         self.before = self.refused.stored()
 
-    def send(self, door, words, seconds=raw_http.PATIENCE):
-        connection = raw_http.connect(self.ports[door], tls=door == "site")
+    def send(self, server, words, seconds=raw_http.PATIENCE):
+        connection = raw_http.connect(self.ports[server], tls=server == "site")
         return raw_http.exchange(connection, words.encode("latin-1"), seconds)
 
-    def send_all(self, door, requests, seconds=raw_http.PATIENCE):
+    def send_all(self, server, requests, seconds=raw_http.PATIENCE):
         """Send many requests; returns the answers. Afterwards, the registry has what it had before."""
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            answers = list(pool.map(lambda words: self.send(door, words, seconds), requests))
+            answers = list(pool.map(lambda words: self.send(server, words, seconds), requests))
         self.check()
         return answers
 
@@ -172,10 +172,10 @@ class TestThatItWouldBeSeen:
         assert answer.startswith(b"HTTP/1.1 403 ")
         assert json.loads(answer.partition(b"\r\n\r\n")[2])["errors"][0]["code"] == "DENIED"
 
-    @pytest.mark.parametrize("door", ["registry", "site", "console"])
-    def test_a_plain_request_of_somebody_who_may_is_written_and_indexed(self, product, door):
+    @pytest.mark.parametrize("server", ["registry", "site", "console"])
+    def test_a_plain_request_of_somebody_who_may_is_written_and_indexed(self, product, server):
         names = product.active.names()
-        answer = product.send(door, product.active.request(names))
+        answer = product.send(server, product.active.request(names))
         assert answer.startswith(b"HTTP/1.1 201 "), answer
         assert names["t"] in product.active.stored()[0]
         assert product.indexed(names["t"])
@@ -207,30 +207,30 @@ class TestThatItWouldBeSeen:
             return raw_http.exchange_frames(connection, words, body.encode())
 
 
-@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("server", SERVERS)
 class TestPastTheGate:
-    def test_targets(self, product, door):
+    def test_targets(self, product, server):
         account = product.refused
-        requests = [account.request(account.names(), f"PUT {target} HTTP/1.1", door=door) for target in TARGETS]
-        answers = product.send_all(door, requests)
+        requests = [account.request(account.names(), f"PUT {target} HTTP/1.1", server=server) for target in TARGETS]
+        answers = product.send_all(server, requests)
         for words, answer in zip(requests, answers, strict=True):
             status = answer[9:12]
             assert status.startswith((b"3", b"4")), (words.partition("\r\n")[0], answer[:300])
 
-    def test_targets_of_deletes(self, product, door):
+    def test_targets_of_deletes(self, product, server):
         account = product.refused
         names = account.names(account.digest)
         lines = [f"DELETE {target} HTTP/1.1" for target in [*TARGETS, *(one.replace("{t}", "v1") for one in TARGETS)]]
-        answers = product.send_all(door, [account.request(names, line, door=door) for line in lines])
+        answers = product.send_all(server, [account.request(names, line, server=server) for line in lines])
         for line, answer in zip(lines, answers, strict=True):
             assert answer[9:12].startswith((b"3", b"4")), (line, answer[:300])
 
-    def test_methods_and_versions(self, product, door):
+    def test_methods_and_versions(self, product, server):
         account = product.refused
         lines = [f"{method} {{m}} HTTP/1.1" for method in METHODS] + [f"PUT {{m}} {version}" for version in VERSIONS]
-        product.send_all(door, [account.request(account.names(), line, door=door) for line in lines])
+        product.send_all(server, [account.request(account.names(), line, server=server) for line in lines])
 
-    def test_claims(self, product, door):
+    def test_claims(self, product, server):
         """At the plain address, and at others that the gate does not see."""
         account = product.refused
         lines = [
@@ -242,23 +242,25 @@ class TestPastTheGate:
             "POST /token/",
         ]
         requests = [
-            account.request(account.names(), f"{line} HTTP/1.1", [claim], door=door)
+            account.request(account.names(), f"{line} HTTP/1.1", [claim], server=server)
             for line in lines
             for claim in CLAIMS
         ]
-        product.send_all(door, requests)
+        product.send_all(server, requests)
 
-    def test_hosts(self, product, door):
+    def test_hosts(self, product, server):
         account = product.refused
-        product.send_all(door, [account.request(account.names(), host=host, door=door) for host in HOSTS])
-        product.send_all(door, [account.request(account.names(), more=[f"Host: {host}"], door=door) for host in HOSTS])
+        product.send_all(server, [account.request(account.names(), host=host, server=server) for host in HOSTS])
+        product.send_all(
+            server, [account.request(account.names(), more=[f"Host: {host}"], server=server) for host in HOSTS]
+        )
 
-    def test_hidden_requests(self, product, door):
+    def test_hidden_requests(self, product, server):
         """In the body of another, or behind it. What is read as a request of its own is refused by the gate."""
         account = product.refused
-        around = {"registry": AROUND, "console": AROUND[-5:-2], "dockerhub": AROUND[:1], "site": AROUND[:1]}[door]
-        requests = [account.hidden(frame, line, door) for line in around for frame in FRAMES]
-        product.send_all(door, requests, raw_http.SILENCE)
+        around = {"registry": AROUND, "console": AROUND[-5:-2], "dockerhub": AROUND[:1], "site": AROUND[:1]}[server]
+        requests = [account.hidden(frame, line, server) for line in around for frame in FRAMES]
+        product.send_all(server, requests, raw_http.SILENCE)
 
 
 @pytest.mark.parametrize("changed", FIELDS, ids=repr)
@@ -271,9 +273,9 @@ def test_http_2(product, changed):
 def test_another_host_gets_an_error_of_the_protocol(product):
     """No page: registry clients print the sentence of such an error."""
     for line in ("PUT {m} HTTP/1.1", "GET /v2/{r}/tags/list HTTP/1.1", "GET /v2/_catalog HTTP/1.1"):
-        for door in ("registry", "site", "console"):
+        for server in ("registry", "site", "console"):
             account = product.refused
-            answer = product.send(door, account.request(account.names(), line, host="evil.example", door=door))
+            answer = product.send(server, account.request(account.names(), line, host="evil.example", server=server))
             head, _, body = answer.decode().partition("\r\n\r\n")
             assert head.startswith("HTTP/1.1 400 "), head
             assert "\r\nContent-Type: application/json" in head
