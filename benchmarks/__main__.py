@@ -23,6 +23,7 @@ def main() -> int:
         "deletes",
         "events",
         "footprint",
+        "edges",
         "growth",
     ):
         failed += (

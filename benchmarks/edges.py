@@ -2,7 +2,7 @@
 
 ``python -m benchmarks.edges``: tokens, pushes and pulls with skopeo, many concurrent pulls, a large blob, and memory.
 The first row of each is the service without a proxy. All of them reach the services by the same Unix sockets. Caddy has
-the product's configuration, the others what is usual for them: streaming for the registry, buffering for the console.
+the product's configuration without the gate, the others what is usual for them: streaming for the registry, buffering for the console.
 A proxy that is not installed is left out; ``NGINX``, ``HAPROXY`` name their programs.
 """
 
@@ -32,7 +32,7 @@ from benchmarks import pulls, tokens
 from benchmarks.clients import Skopeo
 from benchmarks.footprint import pss
 from benchmarks.push_pull import Shape
-from benchmarks.registries import NAMESPACE, Registry
+from benchmarks.registries import NAMESPACE, Registry, straight
 from benchmarks.seed import FAST
 from benchmarks.tools import CACHE, installation, say, stopwatch, table, wait
 from benchmarks.wrk import load
@@ -199,7 +199,7 @@ def _commands(
     own = dataclasses.replace(
         environment, console_port=int(str(values["console_port"])), registry_port=int(str(values["registry_port"]))
     )
-    front = Edge(own, edge_configuration.configuration(own, ["127.0.0.1"], dockerhub=False))
+    front = Edge(own, straight(edge_configuration.configuration(own, ["127.0.0.1"], dockerhub=False)))
     front.write()
     found[CADDY] = front.command(), front.variables()
     paths = sockets.console(environment)

@@ -1,7 +1,7 @@
-"""Pushes and pulls: My Images compared with its registry without authentication, and with a password file.
+"""Pushes and pulls: My Images compared with its registry alone, behind the edge, and with a password file.
 
 ``python -m benchmarks.push_pull``: three shapes of images pushed and pulled with skopeo, then many concurrent pulls;
-``--docker`` adds a Docker Engine. The three registries are the same program with the same storage settings on the same
+``--docker`` adds a Docker Engine. The four registries are the same program with the same storage settings on the same
 disk, measured in turn. Each image is new, so that no registry has its blobs.
 """
 
@@ -16,15 +16,15 @@ from dataclasses import dataclass, field
 
 from benchmarks import FOLDER, GIVEN, pulls
 from benchmarks.clients import Client, Engine, Skopeo
-from benchmarks.registries import HTPASSWD, MY_IMAGES, OPEN, Registry, three
+from benchmarks.registries import BEHIND_EDGE, HTPASSWD, MY_IMAGES, OPEN, Registry, four
 from benchmarks.relay import Traffic, counting
 from benchmarks.tools import say, stopwatch, table
 from tests.support.docker_engine import Docker
 
 ALONE = "no registry"
 _COLUMNS = (
-    "What", "registry", "median s", "least s", "most s", f"to {OPEN}", f"to {HTPASSWD}", "MB/s", "MB on the wire",
-    "requests", "of a token",
+    "What", "registry", "median s", "least s", "most s", f"to {OPEN}", f"to {BEHIND_EDGE}", f"to {HTPASSWD}", "MB/s",
+    "MB on the wire", "requests", "of a token",
 )  # fmt: skip
 _MB = 1_000_000
 
@@ -161,16 +161,16 @@ def run(shapes: Sequence[Shape], clients: int, repeat: int, cost: int, docker: b
     figures, skopeo = Figures(), Skopeo(FOLDER / "skopeo")
     try:
         for shape in shapes:
-            with three(cost) as registries:
+            with four(cost) as registries:
                 push_and_pull(skopeo, "skopeo: ", shape, registries, repeat, figures)
                 alone(skopeo, shape, repeat, figures)
-        with three(cost) as registries:
+        with four(cost) as registries:
             pull_at_once(skopeo, registries, clients, repeat, figures)
         if docker:
             engine = Docker()
             try:
                 engine.start()
-                with three(cost) as registries:
+                with four(cost) as registries:
                     push_and_pull(Engine(engine), "docker: ", shapes[-1], registries, repeat, figures)
             finally:
                 engine.stop()
@@ -195,7 +195,7 @@ def report(figures: Figures, repeat: int, cost: int) -> None:
                     figure.median,
                     min(figure.seconds),
                     max(figure.seconds),
-                    *(f"{figure.median / medians[name]:.2f}" if name in medians else "–" for name in (OPEN, HTPASSWD)),
+                    *(f"{figure.median / medians[name]:.2f}" if name in medians else "–" for name in (OPEN, BEHIND_EDGE, HTPASSWD)),
                     figure.size / figure.median / _MB,
                     *(
                         (f"{traffic.bytes / _MB:,.3f}", traffic.requests, traffic.token_requests)
@@ -209,8 +209,9 @@ def report(figures: Figures, repeat: int, cost: int) -> None:
         _COLUMNS,
         rows,
         [
-            f"{repeat} repetitions, the registries in turn. All three are the same program with the same settings on "
-            f"one disk. {OPEN}: the reference; it lets everybody in. {HTPASSWD}: a password file with bcrypt, cost "
+            f"{repeat} repetitions, the registries in turn. All four are the same program with the same settings on "
+            f"one disk. {OPEN}: the reference; it lets everybody in. {BEHIND_EDGE}: with the same "
+            f"reverse proxy. {HTPASSWD}: a password file with bcrypt, cost "
             f"{cost or '5, which is what htpasswd -B makes'}. {MY_IMAGES}: started as make run starts it, with the "
             "console, PostgreSQL, notifications and the index.",
             "Every image is new and random; its layers are gzip already for skopeo; Docker compresses. MB/s: "

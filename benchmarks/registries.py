@@ -1,4 +1,4 @@
-"""Three registries side by side: without authentication, with a password file, and My Images."""
+"""Registries side by side: without authentication, the same behind the edge, with a password file, and My Images."""
 
 from __future__ import annotations
 
@@ -11,20 +11,22 @@ import shutil
 import subprocess
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 
 from benchmarks import FOLDER
-from console.installation.environment import BASE_DIR
-from console.local import ports
+from console.installation.environment import BASE_DIR, Environment
+from console.local import edge_configuration, ports, sockets
 from console.local import registry as bundled
+from console.local.edge import Edge
 from tests.support import environment as tests_environment
 from tests.support.stack import Stack, wait_until
 
-OPEN, HTPASSWD, MY_IMAGES = "no authentication", "htpasswd", "My Images"
+OPEN, BEHIND_EDGE, HTPASSWD, MY_IMAGES = "no authentication", "the same behind the edge", "htpasswd", "My Images"
 USERNAME, NAMESPACE = "owner", "team"
 
 _ACTIVATE = """
@@ -72,8 +74,8 @@ class Registry:
 
 
 @contextmanager
-def three(cost: int = 0) -> Iterator[list[Registry]]:
-    """Run all three on the same disk during the block; their data is removed at its end.
+def four(cost: int = 0) -> Iterator[list[Registry]]:
+    """Run all four on the same disk during the block; their data is removed at its end.
 
     :param cost: bcrypt cost of the password file; the default of ``htpasswd -B`` when 0.
     """
@@ -82,6 +84,7 @@ def three(cost: int = 0) -> Iterator[list[Registry]]:
             password = secrets.token_urlsafe(18)
             yield [
                 stack.enter_context(_bare(OPEN, {}, "")),
+                stack.enter_context(_behind_edge()),
                 stack.enter_context(_bare(HTPASSWD, _htpasswd(password, cost), password)),
                 stack.enter_context(_product(password)),
             ]
@@ -111,31 +114,77 @@ def _htpasswd(password: str, cost: int) -> dict[str, object]:
     return {"htpasswd": {"realm": "benchmark", "path": str(file)}}
 
 
+def _configuration(environment: Environment) -> dict[str, Any]:
+    """The product's registry without authentication and notifications."""
+    configuration = bundled.configuration(environment, settings.KEYS)
+    del configuration["notifications"], configuration["auth"]
+    return configuration
+
+
+@contextmanager
+def _process(command: Sequence[str], log: Path, variables: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    with log.open("wb") as output:
+        process = subprocess.Popen(list(command), stdout=output, stderr=subprocess.STDOUT, env=dict(variables))
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
 @contextmanager
 def _bare(name: str, auth: dict[str, object], password: str) -> Iterator[Registry]:
     """The product's registry with other authentication, and without notifications."""
     folder, port = FOLDER / name.replace(" ", "-"), ports.free()
     environment = dataclasses.replace(settings.ENVIRONMENT, data_dir=folder, registry_port=port)
-    configuration = bundled.configuration(environment, settings.KEYS)
-    del configuration["notifications"], configuration["auth"]
+    configuration = _configuration(environment)
     if auth:
         configuration["auth"] = auth
-    path = bundled.write_config(folder / "registry" / "config.yml", configuration)
-    program = bundled.find_or_install(BASE_DIR / ".cache")
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [str(program), "serve", str(path)],
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env=bundled.clean_environment(os.environ),
-        )
     try:
-        wait_until(lambda: _answers(port), f"the registry with {name} answers")
-        yield Registry(name, port, password)
+        with _serve(folder, configuration):
+            wait_until(lambda: _answers(port), f"the registry with {name} answers")
+            yield Registry(name, port, password)
     finally:
-        process.terminate()
-        process.wait(30)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _serve(folder: Path, configuration: dict[str, Any]) -> Iterator[subprocess.Popen[bytes]]:
+    path = bundled.write_config(folder / "registry" / "config.yml", configuration)
+    command = [str(bundled.find_or_install(BASE_DIR / ".cache")), "serve", str(path)]
+    with _process(command, folder / "log", bundled.clean_environment(os.environ)) as process:
+        yield process
+
+
+@contextmanager
+def _behind_edge() -> Iterator[Registry]:
+    """The registry without authentication at a Unix socket, and the product's edge in front, which asks nobody."""
+    folder, port = FOLDER / "behind-edge", ports.free()
+    environment = dataclasses.replace(
+        settings.ENVIRONMENT, data_dir=folder, registry_port=port, console_port=ports.free(), site=None
+    )
+    sockets.make_folder(environment)
+    edge = Edge(environment, straight(edge_configuration.configuration(environment, ["127.0.0.1"], dockerhub=False)))
+    edge.write()
+    try:
+        with (
+            _serve(folder, bundled.on_socket(_configuration(environment), sockets.registry(environment))),
+            _process(edge.command(), folder / "edge.log", edge.variables()),
+        ):
+            wait_until(lambda: _answers(port), "the registry behind the edge answers")
+            yield Registry(BEHIND_EDGE, port)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def straight(configuration: dict[str, Any]) -> dict[str, Any]:
+    """The edge's configuration (``edge_configuration``) with the gate taken out of the registry's port."""
+    server = configuration["apps"]["http"]["servers"]["registry"]
+    to_registry = next(
+        route["handle"] for route in server["routes"] if route["handle"][-1]["handler"] == "reverse_proxy"
+    )
+    server["routes"] = [{"handle": to_registry}]
+    return configuration
 
 
 def _answers(port: int) -> bool:
