@@ -54,7 +54,7 @@ class Caller:
     """The account that requests a registry token, as read from the database for this request.
 
     ``account`` is the primary key; ``version`` and ``password`` (its hash) are the credential's. ``images`` is how many
-    images the account has, counted up to its quota, and only when a push might create a new one. ``token`` is set when
+    images the account has, read only when a push might create a new one. ``token`` is set when
     an access token was presented in place of the password.
     """
 

@@ -46,10 +46,7 @@ _FACTS = """
 SELECT account.id, account.account_id, credential.username, account.is_active, credential.activated_at IS NOT NULL,
     account.is_superuser, account.image_quota, account.tag_quota,
     CASE WHEN account.id IS NOT NULL AND image.id IS NULL THEN (
-        SELECT count(*) FROM (
-            SELECT FROM images_image AS own WHERE own.owner_id = account.id
-            LIMIT coalesce(account.image_quota, %(image_quota)s)
-        ) AS counted
+        SELECT coalesce(sum(own.image_count), 0) FROM namespaces_namespace AS own WHERE own.owner_id = account.id
     ) + (
         SELECT count(DISTINCT hint.repository) FROM indexing_hint AS hint
         JOIN namespaces_namespace AS own ON own.name = split_part(hint.repository, '/', 1)
@@ -113,7 +110,6 @@ def find(username: str, repository: str, *, tag: str = "", digest: str = "", loc
                 "namespace": repository.partition("/")[0],
                 "tag": tag,
                 "digest": digest,
-                "image_quota": settings.DEFAULT_IMAGE_QUOTA,
                 "tag_quota": settings.DEFAULT_TAG_QUOTA,
             },
         )

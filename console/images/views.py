@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.conf import settings
-from django.db.models import BigIntegerField, Count, Exists, OuterRef, QuerySet, Sum
+from django.db.models import BigIntegerField, Exists, OuterRef, QuerySet, Sum
 from django.db.models.functions import Coalesce
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404
@@ -125,7 +125,7 @@ def _listed(
     sort, order = sorting(request.GET, search.SORTS, "-created")
     images = images.annotate(starred=starred_by(request.user)).order_by(*order)
     if namespace is not None:
-        total = None  # the known total is the account's
+        total = None if any(chosen.values()) else namespace.image_count  # the search counts in all namespaces
     elif not any(chosen.values()):
         total = overview.images
     rows = paged(images.values_list(*ShownImage._fields), request.GET, wide=True, total=total)
@@ -234,7 +234,8 @@ def storage(request: Request, namespace: str) -> HttpResponse:
         "tab": "storage",
         "shares": activity.storage_shares(images),
         **activity.shown_days(DailyActivity.objects.filter(image__namespace=own)),
-        **images.aggregate(images=Count("pk"), storage=Coalesce(Sum("size"), 0, output_field=BigIntegerField())),
+        "images": own.image_count,
+        **images.aggregate(storage=Coalesce(Sum("size"), 0, output_field=BigIntegerField())),
         "section": "images",
     }
     return page(request, "images/storage.html", context)

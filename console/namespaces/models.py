@@ -43,7 +43,8 @@ class Namespace(models.Model):
     """A namespace and the account that owns it.
 
     ``new_owner`` is set during a transfer: no registry tokens are issued for the namespace, and at ``available_at``,
-    when all tokens of the former owner have expired, it gets the new owner.
+    when all tokens of the former owner have expired, it gets the new owner. ``image_count`` is written by a database
+    trigger (``console.repositories``).
     """
 
     owner = models.ForeignKey(
@@ -63,6 +64,7 @@ class Namespace(models.Model):
     changed_at = models.DateTimeField(
         _("changed"), default=timezone.now, editable=False, help_text=_("When an image of it was last removed")
     )
+    image_count = models.PositiveIntegerField(_("images"), default=0, editable=False)
     new_owner = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         on_delete=models.PROTECT,

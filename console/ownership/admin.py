@@ -8,7 +8,7 @@ from django import forms
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
 from django.contrib.admin.widgets import AutocompleteSelect
-from django.db.models import Count, QuerySet, Sum
+from django.db.models import QuerySet, Sum
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
 from django.utils.html import format_html
@@ -85,7 +85,7 @@ class NamespaceForm(forms.ModelForm):  # type: ignore[type-arg]
 class NamespaceAdmin(AuditedAdmin):
     form_is_recorded = True
     form = NamespaceForm
-    list_display = ("name", "owner", "image_count", "storage", "created_at", "new_owner", "available_at")
+    list_display = ("name", "owner", "images", "storage", "created_at", "new_owner", "available_at")
     list_select_related = ("owner", "new_owner")
     search_fields = ("name", "owner__account_id", "owner__name")
     search_help_text = _("Search by name or owner")
@@ -96,14 +96,14 @@ class NamespaceAdmin(AuditedAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Namespace]:
         found: QuerySet[Namespace] = super().get_queryset(request)
-        return found.annotate(images_in_it=Count("images"), stored=Sum("images__size"))
+        return found.annotate(stored=Sum("images__size"))
 
     def audited_as(self, obj: Any) -> str:
         return str(obj.name)
 
-    @admin.display(description=_("images"), ordering="images_in_it")
-    def image_count(self, namespace: Any) -> str:
-        return number_of(namespace.images_in_it)
+    @admin.display(description=_("images"), ordering="image_count")
+    def images(self, namespace: Namespace) -> str:
+        return number_of(namespace.image_count)
 
     @admin.display(description=_("storage"), ordering="stored")
     def storage(self, namespace: Any) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import ValidationError
-from django.db.models import BigIntegerField, Count, Max, OuterRef, Subquery, Sum
+from django.db.models import BigIntegerField, Max, OuterRef, Subquery, Sum
 from django.db.models.functions import Coalesce
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
@@ -27,7 +27,7 @@ from console.web.paging import paged
 from console.web.rendering import add_errors, dialog, go, page, refuse_typed, search_text
 from console.web.sorting import sorting
 
-COLUMNS = {"name": "name", "images": "image_total", "storage": "storage", "created": "created_at"}
+COLUMNS = {"name": "name", "images": "image_count", "storage": "storage", "created": "created_at"}
 
 
 @require_GET
@@ -41,11 +41,9 @@ def listing(request: Request) -> HttpResponse:
         .select_related("new_owner")
         .annotate(transfer_problem=services.transfer_problem())
     )
-    # Sums are computed only for the rows of the page (_add_use), unless the list is sorted by them.
-    same = Namespace.objects.visible_to(request.user).filter(pk=OuterRef("pk")).order_by().values("pk")
-    if sort.endswith("images"):
-        namespaces = namespaces.annotate(image_total=Subquery(same.annotate(total=Count("images")).values("total")))
-    elif sort.endswith("storage"):
+    if sort.endswith("storage"):
+        # Otherwise sums are computed only for the rows of the page (_add_use).
+        same = Namespace.objects.visible_to(request.user).filter(pk=OuterRef("pk")).order_by().values("pk")
         storage = Subquery(same.annotate(total=Sum("images__size")).values("total"))
         namespaces = namespaces.annotate(storage=Coalesce(storage, 0, output_field=BigIntegerField()))
     if text:
@@ -69,13 +67,13 @@ def listing(request: Request) -> HttpResponse:
 def _add_use(namespaces: Sequence[Any]) -> None:
     """Add the totals of its images to each namespace, with one query.
 
-    ``image_total``, ``storage`` (bytes), ``pulls``, ``last_push``, and ``percent``: its storage, of the largest one's.
+    ``storage`` (bytes), ``pulls``, ``last_push``, and ``percent``: its storage, of the largest one's.
     """
     images = Image.objects.filter(namespace__in=namespaces).order_by().values("namespace")
-    totals = images.values_list("namespace", Count("pk"), Sum("size"), Sum("pull_count"), Max("last_push_at"))
-    found = {key: (count, int(size), int(pulls), pushed) for key, count, size, pulls, pushed in totals}
+    totals = images.values_list("namespace", Sum("size"), Sum("pull_count"), Max("last_push_at"))
+    found = {key: (int(size), int(pulls), pushed) for key, size, pulls, pushed in totals}
     for one in namespaces:
-        one.image_total, one.storage, one.pulls, one.last_push = found.get(one.pk, (0, 0, 0, None))
+        one.storage, one.pulls, one.last_push = found.get(one.pk, (0, 0, None))
     most = max((one.storage for one in namespaces), default=0)
     for one in namespaces:
         one.percent = one.storage * 100 / most if most else 0
@@ -103,7 +101,7 @@ def create(request: Request) -> HttpResponse:
 def delete(request: Request, name: str) -> HttpResponse:
     """Delete a namespace without images."""
     namespace = get_object_or_404(Namespace.objects.visible_to(request.user), name=name)
-    images = namespace.images.count()
+    images = namespace.image_count
     problem = ""
     if request.method == "POST":
         problem = "" if images else refuse_typed(request, name)

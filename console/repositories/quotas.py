@@ -32,7 +32,10 @@ class Quota:
     @functools.cached_property
     def images_used(self) -> int:
         """How many images the account has, as in its list."""
-        return Image.objects.visible_to(self.account).count() if self.images_counted is None else self.images_counted
+        if self.images_counted is not None:
+            return self.images_counted
+        counts = Namespace.objects.visible_to(self.account).order_by().values_list("image_count", flat=True)
+        return sum(counts)
 
 
 def quota(account: Account, images_used: int | None = None) -> Quota:

@@ -6,7 +6,7 @@ import datetime
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from django.db.models import Count, Max, QuerySet
+from django.db.models import QuerySet
 
 from console.accounts.models import Account
 from console.database.compiled import Compiled
@@ -37,24 +37,27 @@ def list_version(account: Account) -> str:
 
 
 def overview(account: Account) -> Overview:
-    """Like ``list_version``, with the names of the namespaces and the number of images; two queries."""
-    newest, images = next(iter(_images(account.pk)), (None, 0))
-    names, moments = [], [newest]
-    for name, changed_at in _namespaces(account.pk):
+    """Like ``list_version``, with the names of the namespaces and the number of images; two queries.
+
+    Neither counts: a namespace has the number of its images.
+    """
+    moments, names, images = [moment for (moment,) in _newest_image(account.pk)], [], 0
+    for name, changed_at, image_count in _namespaces(account.pk):
         names.append(name)
         moments.append(changed_at)
+        images += image_count
     return Overview(_newest(moments), tuple(names), images)
 
 
 @Compiled
-def _images(account: int) -> QuerySet[Image, tuple[datetime.datetime, int]]:
-    images = Image.objects.visible_to(Account(pk=account)).order_by().values("owner")
-    return images.annotate(newest=Max("changed_at"), count=Count("pk")).values_list("newest", "count")
+def _newest_image(account: int) -> QuerySet[Image, tuple[datetime.datetime]]:
+    return Image.objects.visible_to(Account(pk=account)).order_by("-changed_at").values_list("changed_at")[:1]
 
 
 @Compiled
-def _namespaces(account: int) -> QuerySet[Namespace, tuple[str, datetime.datetime]]:
-    return Namespace.objects.visible_to(Account(pk=account)).order_by("name").values_list("name", "changed_at")
+def _namespaces(account: int) -> QuerySet[Namespace, tuple[str, datetime.datetime, int]]:
+    namespaces = Namespace.objects.visible_to(Account(pk=account)).order_by("name")
+    return namespaces.values_list("name", "changed_at", "image_count")
 
 
 def _newest(moments: Iterable[datetime.datetime | None]) -> str:

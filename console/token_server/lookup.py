@@ -12,7 +12,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from django.conf import settings
 from django.db import NotSupportedError, ProgrammingError, connection
 from django.utils import timezone
 
@@ -69,7 +68,7 @@ _REPOSITORIES = """
     ) AS image ON true
 """
 _ANONYMOUS = _REPOSITORIES.format(chosen="false")
-# Counts the images that ``Image.objects.visible_to`` returns, up to the quota, and only if a new name is requested.
+# How many images the account has is read only if a new name is requested.
 _IDENTIFIED = """
 WITH caller AS (
     SELECT
@@ -82,13 +81,10 @@ WITH caller AS (
     WHERE {condition}
 ),
 repositories AS ({repositories}),
--- MATERIALIZED: otherwise it is counted once for each repository.
+-- MATERIALIZED: otherwise it is read once for each repository.
 counted AS MATERIALIZED (
     SELECT CASE WHEN EXISTS (SELECT FROM repositories WHERE owner_id = caller.id AND NOT there) THEN (
-        SELECT count(*) FROM (
-            SELECT FROM images_image WHERE owner_id = caller.id
-            LIMIT coalesce(caller.image_quota, %(image_quota)s)
-        ) AS images
+        SELECT coalesce(sum(image_count), 0) FROM namespaces_namespace WHERE owner_id = caller.id
     ) ELSE 0 END AS images
     FROM caller
 )
@@ -156,8 +152,7 @@ def _searchable(username: str) -> str:
 
 
 def _identified(at: datetime.datetime, request: TokenRequest, statement: str, parameters: dict[str, Any]) -> Found:
-    quota = {"image_quota": settings.DEFAULT_IMAGE_QUOTA}
-    rows = _rows(statement, {**parameters, **guesses.mark_parameters(request.attempt), **quota})
+    rows = _rows(statement, {**parameters, **guesses.mark_parameters(request.attempt)})
     marks = guesses.as_marks(rows[0][0]) if request.attempt else {}
     account = rows[0][1 : 1 + _ACCOUNT_COLUMNS]
     if account[0] is None:

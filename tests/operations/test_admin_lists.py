@@ -101,7 +101,7 @@ def test_storage_of_a_namespace(client, boss):
     Image.objects.update(size=2**20)
     page = client.get("/admin/namespaces/namespace/")
     assert cells(page, "storage") == ['<span class="number">2.0 MiB</span>']
-    assert cells(page, "image_count") == ['<span class="number">2</span>']
+    assert cells(page, "images") == ['<span class="number">2</span>']
 
 
 def test_a_tags_digest_is_short(client, boss):
