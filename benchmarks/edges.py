@@ -2,8 +2,8 @@
 
 ``python -m benchmarks.edges``: tokens, pushes and pulls with skopeo, many concurrent pulls, a large blob, and memory.
 The first row of each is the service without a proxy. All of them reach the services by the same Unix sockets. Caddy has
-the product's configuration without the gate, the others what is usual for them: streaming for the registry, buffering for the console.
-A proxy that is not installed is left out; ``NGINX``, ``HAPROXY`` name their programs.
+the product's configuration without the gate, the others what is usual for them: streaming for the registry, buffering
+for the console. A proxy that is not installed is left out; ``NGINX``, ``HAPROXY`` name their programs.
 """
 
 from __future__ import annotations

@@ -254,16 +254,8 @@ def ask_registry(images: int, tags: int, rounds: int) -> dict[str, float]:
 # --- the run --------------------------------------------------------------------------------------------------------
 
 
-# Pages that are compared between the sizes. Names of an image's pages begin with "image".
-MAIN = (
-    "list, first page", "list, middle page", "list, last page", "search “gatew”, beginning of a word",
-    "search “atewa”, inside a word", "sort by name, ascending", "sort by size, descending",
-    "sort by pushed, middle page", "is there news?", "image: tags", "image: a tag", "image: overview",
-)  # fmt: skip
-
-
 def main(arguments: Sequence[str] | None = None) -> dict[int, dict[str, Figure]]:
-    """Seed, measure, print; returns the main pages' figures by number of images."""
+    """Seed, measure, print; returns the pages' figures by number of images."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.pages", description=__doc__)
     parser.add_argument("--images", type=int, nargs="+", default=SIZES, help="one size after the other")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
@@ -309,10 +301,10 @@ def _one_size(images: int, fresh: bool, rounds: int) -> dict[str, Figure]:
 
 
 def flat(found: dict[int, dict[str, Figure]]) -> None:
-    """Print the growth of the main pages' times from the smallest to the largest size."""
+    """Print the growth of the pages' times from the smallest to the largest size."""
     least, most = min(found), max(found)
     rows = []
-    for label in MAIN:
+    for label in found[least]:
         small, large = found[least][label].median, found[most][label].median
         rows.append((label, small, large, large / small))
     table(

@@ -195,7 +195,10 @@ def report(figures: Figures, repeat: int, cost: int) -> None:
                     figure.median,
                     min(figure.seconds),
                     max(figure.seconds),
-                    *(f"{figure.median / medians[name]:.2f}" if name in medians else "–" for name in (OPEN, BEHIND_EDGE, HTPASSWD)),
+                    *(
+                        f"{figure.median / medians[name]:.2f}" if name in medians else "–"
+                        for name in (OPEN, BEHIND_EDGE, HTPASSWD)
+                    ),
                     figure.size / figure.median / _MB,
                     *(
                         (f"{traffic.bytes / _MB:,.3f}", traffic.requests, traffic.token_requests)
@@ -210,8 +213,8 @@ def report(figures: Figures, repeat: int, cost: int) -> None:
         rows,
         [
             f"{repeat} repetitions, the registries in turn. All four are the same program with the same settings on "
-            f"one disk. {OPEN}: the reference; it lets everybody in. {BEHIND_EDGE}: with the same "
-            f"reverse proxy. {HTPASSWD}: a password file with bcrypt, cost "
+            f"one disk. {OPEN}: the reference; it lets everybody in. {BEHIND_EDGE}: with the same reverse proxy in "
+            f"front. {HTPASSWD}: a password file with bcrypt, cost "
             f"{cost or '5, which is what htpasswd -B makes'}. {MY_IMAGES}: started as make run starts it, with the "
             "console, PostgreSQL, notifications and the index.",
             "Every image is new and random; its layers are gzip already for skopeo; Docker compresses. MB/s: "
