@@ -1,13 +1,16 @@
 """Deleting tags and manifests through the gate."""
 
+import datetime
+
 import pytest
 from django.db import OperationalError
+from django.db.models import F
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from console.audit.models import AuditEvent
-from console.gate import deletes
+from console.gate import deletes, manifests
 from console.registry.connection import registry
-from console.registry.index import hints, jobs
+from console.registry.index import hints, jobs, reservations
 from console.registry.index.models import Hint
 from console.repositories.models import Image, Manifest, PushedDigest, Tag
 from registry_client import OCI_INDEX, connections
@@ -136,6 +139,25 @@ class TestAManifest:
         hints.sync_repository(app)
         row = Manifest.objects.get(digest=index.digest)
         assert (row.media_type, row.size) == (OCI_INDEX, children[1].size)
+        assert not Hint.objects.exists()
+
+    def test_a_push_of_a_tag_in_progress(self, gate, app, monkeypatch):
+        """The registry deletes the tag with the manifest before the push writes its row; the worker removes the row."""
+        pushed = push_image(gate, app, "v1")
+        index = manifests._index
+
+        def delete_first(*arguments):
+            assert gate.delete(app, pushed.digest).status_code == 202
+            index(*arguments)
+
+        monkeypatch.setattr(manifests, "_index", delete_first)
+        gate.put_manifest(app, "new", pushed.content, DOCKER_MANIFEST)
+        assert registry().tags(app) == []
+        assert Hint.objects.filter(repository=app, tag="new").exists()
+        Hint.objects.update(pushed_at=F("pushed_at") - datetime.timedelta(minutes=1))
+        assert reservations.left() == {app}
+        hints.sync_repository(app)
+        assert tags(app) == set()
         assert not Hint.objects.exists()
 
 

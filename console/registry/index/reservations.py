@@ -69,6 +69,21 @@ def release(reservation: Reservation) -> None:
         cursor.execute(_RELEASE, [reservation.hint, reservation.version])
 
 
+_LEAVE_PUSHES = """
+UPDATE indexing_hint SET version = version + 1
+WHERE repository = %s AND digest = %s AND tag <> digest AND pushed_at IS NOT NULL
+"""
+
+
+def leave_pushes(repository: str, digest: str) -> None:
+    """Leave the pushes of tags of ``digest`` that are in progress to the worker, as the manifest was deleted now.
+
+    Such a push may have reached the registry before the deletion, and write a row of a tag that leads nowhere.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_LEAVE_PUSHES, [repository, digest])
+
+
 _LEFT = """
 SELECT DISTINCT repository FROM indexing_hint
 WHERE alone AND (pushed_at IS NULL OR pushed_at < now() - make_interval(secs => %s))
