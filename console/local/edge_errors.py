@@ -1,11 +1,15 @@
-"""The edge's own error responses: JSON for programs, a sentence for people (Caddy, "http.servers.errors")."""
+"""The edge's own error responses: JSON for clients, a page, or text (Caddy, "http.servers.errors")."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
-from console.web import protocol_errors
+from console.local import edge_static
+from console.web import policies, protocol_errors
 
 # Status, error code of the registry's protocol, and sentence, by what the error's status and message begin with.
 # Everything else means that a service is not there.
@@ -30,12 +34,61 @@ def _texts(problem: tuple[int, str, str]) -> list[str]:
     return [str(part) for part in problem]
 
 
-def _answer(kind: str, body: str) -> dict[str, Any]:
-    """A handler that answers an error."""
-    headers = {"Content-Type": [kind], "Cache-Control": ["no-store"], "X-Content-Type-Options": ["nosniff"]}
-    # Which program answers is not said.
-    headers["Server"] = []
-    return {"handler": "static_response", "status_code": "{edge.status}", "headers": headers, "body": body}
+_BY_ACCEPT = {"Vary": "Accept"}
+
+# Some values of static/css/tokens.css: the page is shown when nothing else can be had.
+_STYLE = """
+:root { color-scheme: light dark }
+body { margin: 48px auto; max-width: 40rem; padding: 0 24px; background: light-dark(#f5f6f8, #0f131a);
+  color: light-dark(#18202e, #e8ecf3); font: 15px/1.45 system-ui, sans-serif }
+h1 { font-size: 20px }
+a { color: light-dark(#1a55bc, #8db6ff) }
+"""
+# The link leads to the same address: for a form, to its page.
+_PAGE = f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>My Images</title>
+<style>{_STYLE}</style>
+</head>
+<body>
+<main>
+<h1>My Images</h1>
+<p>{{edge.sentence}}</p>
+<p><a href="">Try again</a></p>
+</main>
+</body>
+</html>
+"""
+
+
+def _answer(kind: str, body: str, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """A handler that answers an error.
+
+    :param headers: further ones.
+    """
+    named = {**(headers or {}), "Content-Type": kind, "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+    return {
+        "handler": "static_response",
+        "status_code": "{edge.status}",
+        # Which program answers is not said.
+        "headers": {"Server": [], **{name: [value] for name, value in named.items()}},
+        "body": body,
+    }
+
+
+def _page() -> dict[str, Any]:
+    """The answer for a browser, which runs and loads nothing; its style sheet is allowed by its hash (CSP 3, 2.3.1)."""
+    style = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+    policy = {
+        "default-src": ["'none'"],
+        "style-src": [f"'sha256-{style}'"],
+        **{directive: ["'none'"] for directive in ("base-uri", "form-action", "frame-ancestors")},
+    }
+    headers = {**edge_static.HEADERS, "Content-Security-Policy": policies.format_csp(policy), **_BY_ACCEPT}
+    return _answer("text/html; charset=utf-8", _PAGE, headers)
 
 
 # Whether a path has the protocol's errors is decided by the path alone, as the client wrote it.
@@ -62,5 +115,10 @@ ROUTES = [
         "handle": [_answer("application/json", json.dumps(protocol_errors.content("{edge.code}", "{edge.sentence}")))],
         "terminal": True,
     },
-    {"handle": [_answer("text/plain; charset=utf-8", "{edge.sentence}\n")]},
+    {
+        "match": [{"header_regexp": {"Accept": {"pattern": r"(?i)\btext/html\b"}}}],
+        "handle": [_page()],
+        "terminal": True,
+    },
+    {"handle": [_answer("text/plain; charset=utf-8", "{edge.sentence}\n", _BY_ACCEPT)]},
 ]

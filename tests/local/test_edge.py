@@ -252,6 +252,11 @@ class TestServices:
             assert error["code"] == "UNAVAILABLE"
             answer = front.ask("GET", "/images/", port=front.environment.console_port)
             assert answer.endswith("\r\n\r\nMy Images does not answer at the moment. Try again in some seconds.\n")
+            answer = front.ask(
+                "GET", "/images/", port=front.environment.console_port, headers=["Accept: text/html,*/*"]
+            )
+            assert "\r\nContent-Type: text/html; charset=utf-8\r\n" in answer
+            assert "<p>My Images does not answer at the moment. Try again in some seconds.</p>" in answer
             front.registry.__enter__()
             front.console.__enter__()
 
