@@ -36,7 +36,7 @@ window.notices = (() => {
   // Our error pages are a heading and a sentence. Another program's, such as a proxy's, says nothing that helps.
   const ofAnswer = (xhr) => {
     const page = new DOMParser().parseFromString(xhr.responseText ?? "", "text/html");
-    const heading = page.querySelector("body.gate > main > h1");
+    const heading = page.querySelector("body.signed-out > main > h1");
     if (!heading) return fail(words().failed, words().reload);
     return fail(`${heading.textContent.trim()}.`, heading.nextElementSibling.textContent.trim());
   };

@@ -15,7 +15,7 @@ from tests.support.responses import HTMX, text_of
 pytestmark = pytest.mark.django_db
 
 SIDEBAR = '<aside class="sidebar"'
-SMALL = '<body class="gate">'
+SMALL = '<body class="signed-out">'
 # An empty address is that of the page itself (RFC 3986, 4.4).
 TRY_AGAIN = 'href="">Try again</a>'
 HELP = 'href="/help/"'
