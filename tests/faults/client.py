@@ -18,6 +18,8 @@ from tests.support.stack import Stack
 _PATIENCE_SECONDS = 180
 _TOKEN_SECONDS = 120
 _ACCEPT = f"{DOCKER_MANIFEST}, {OCI_INDEX}"
+# The console's pages, and what the edge says while the console is away.
+_EDGE_SENTENCE = "My Images does not answer at the moment. Try again in some seconds."
 _SENTENCES = re.compile("<h1>(Something went wrong on our side|Can’t reach the database|This took too long)</h1>")
 
 
@@ -178,6 +180,8 @@ def _speaks(answer: requests.Response) -> bool:
         return True
     if "html" in answer.headers.get("Content-Type", ""):
         return bool(_SENTENCES.search(answer.text))
+    if answer.headers.get("Content-Type", "").startswith("text/plain"):
+        return answer.text.strip() == _EDGE_SENTENCE
     try:
         error = answer.json()["errors"][0]
         return bool(error["code"] and error["message"])

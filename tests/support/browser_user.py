@@ -36,7 +36,8 @@ class BrowserUser:
         page.get_by_label("Confirm password").fill(password)
         page.get_by_label("Namespace").fill(namespace)
         page.get_by_role("button", name="Enable").click()
-        expect(page.get_by_role("heading", name="My Images")).to_be_visible()
+        # It calls the registry, on a machine that may be busy starting others.
+        expect(page.get_by_role("heading", name="My Images")).to_be_visible(timeout=60_000)
         expect(page.get_by_text("The service is activated.")).to_be_visible()
 
     def create_namespace(self, name: str) -> None:
