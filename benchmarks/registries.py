@@ -152,7 +152,7 @@ def _bare(name: str, auth: dict[str, object], password: str) -> Iterator[Registr
 def _serve(folder: Path, configuration: dict[str, Any]) -> Iterator[subprocess.Popen[bytes]]:
     path = bundled.write_config(folder / "registry" / "config.yml", configuration)
     command = [str(bundled.find_or_install(BASE_DIR / ".cache")), "serve", str(path)]
-    with _process(command, folder / "log", bundled.clean_environment(os.environ)) as process:
+    with _process(command, folder / "registry.log", bundled.clean_environment(os.environ)) as process:
         yield process
 
 
@@ -180,9 +180,9 @@ def _behind_edge() -> Iterator[Registry]:
 def straight(configuration: dict[str, Any]) -> dict[str, Any]:
     """The edge's configuration (``edge_configuration``) with the gate taken out of the registry's port."""
     server = configuration["apps"]["http"]["servers"]["registry"]
-    to_registry = next(
-        route["handle"] for route in server["routes"] if route["handle"][-1]["handler"] == "reverse_proxy"
-    )
+    # The gate has routes that ask it first, which are not the last for their requests.
+    last = [route["handle"] for route in server["routes"] if route.get("terminal")]
+    to_registry = next(handlers for handlers in last if handlers[-1]["handler"] == "reverse_proxy")
     server["routes"] = [{"handle": to_registry}]
     return configuration
 
