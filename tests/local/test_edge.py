@@ -252,9 +252,7 @@ class TestServices:
             assert error["code"] == "UNAVAILABLE"
             answer = front.ask("GET", "/images/", port=front.environment.console_port)
             assert answer.endswith("\r\n\r\nMy Images does not answer at the moment. Try again in some seconds.\n")
-            answer = front.ask(
-                "GET", "/images/", port=front.environment.console_port, headers=["Accept: text/html,*/*"]
-            )
+            answer = front.ask("GET", "/images/", "Accept: text/html,*/*", port=front.environment.console_port)
             assert "\r\nContent-Type: text/html; charset=utf-8\r\n" in answer
             assert "<p>My Images does not answer at the moment. Try again in some seconds.</p>" in answer
             front.registry.__enter__()

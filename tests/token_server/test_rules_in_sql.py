@@ -3,7 +3,6 @@
 import itertools
 
 import pytest
-from django.conf import settings
 from django.utils import timezone
 
 from console.access.grants import Access, registry_grants
@@ -80,14 +79,10 @@ def test_anonymous_callers_read_what_everybody_may(images):
     assert granted == public
 
 
-@pytest.mark.parametrize("quota", [None, 2, 8, 20])
-def test_images_count_towards_the_quota_as_the_list_shows_them(reader, images, quota):
-    reader.image_quota = quota
-    reader.save()
+def test_images_count_towards_the_quota_as_the_list_shows_them(reader, images):
     namespace = NamespaceFactory(owner=reader)
     _asked, found = ask(reader, [f"{namespace.name}/new"])
-    limit = settings.DEFAULT_IMAGE_QUOTA if quota is None else quota
-    assert found.caller.images == min(limit, Image.objects.visible_to(reader).count())
+    assert found.caller.images == Image.objects.visible_to(reader).count()
 
 
 def test_namespaces_that_a_token_was_made_for(reader, images):
