@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -16,7 +15,15 @@ import pytest
 from console.installation.environment import BASE_DIR
 from console.local.postgres import client_program
 from tests.support import postgres
+from tests.support.command_process import CommandProcess
 from tests.support.environment import ENVIRONMENT
+
+_commands = CommandProcess()
+
+
+def pytest_unconfigure(config):
+    """End the process of the commands."""
+    _commands.stop()
 
 
 def server(dbname="postgres"):
@@ -32,13 +39,22 @@ class Installation:
     database: str
     user: str = "postgres"
 
-    def manage(self, *arguments, **variables):
-        """Run a management command; returns the exit code and the output."""
+    @property
+    def variables(self):
+        """Its environment variables."""
         address = ENVIRONMENT.database_url.replace("/my_images?", f"/{self.database}?")
         address = address.replace("://postgres@", f"://{self.user}@")
+        return {"DATA_DIR": str(self.folder), "DATABASE_URL": address}
+
+    def manage(self, *arguments):
+        """Run a management command, in a process that earlier ones have started; returns exit code and output."""
+        return _commands.run([str(part) for part in arguments], self.variables)
+
+    def manage_alone(self, *arguments, **variables):
+        """Run a management command in a process of its own, with variables of its own; returns exit code and output."""
         result = subprocess.run(
             [sys.executable, "-W", "ignore", str(BASE_DIR / "manage.py"), *map(str, arguments)],
-            env={**os.environ, "DATA_DIR": str(self.folder), "DATABASE_URL": address, **variables},
+            env={**os.environ, **self.variables, **variables},
             capture_output=True,
             text=True,
             check=False,
@@ -52,29 +68,11 @@ class Installation:
 
     def refused(self, *arguments, **variables):
         """Run a command that fails with exit code 1; returns its error message."""
-        code, output = self.manage(*arguments, **variables)
+        code, output = self.manage_alone(*arguments, **variables) if variables else self.manage(*arguments)
         assert code == 1, output
         assert output.startswith("CommandError: ")
         assert "\n" not in output
         return output.removeprefix("CommandError: ")
-
-    def refused_each(self, *commands):
-        """The error messages of failing commands, all in one process, because starting it takes longest."""
-        said = self.run(
-            "import json\n"
-            "from django.core.management import CommandError, call_command\n"
-            "said = []\n"
-            f"for command in {[[*map(str, command)] for command in commands]!r}:\n"
-            "    try:\n"
-            "        call_command(*command)\n"
-            "        said.append('it was done')\n"
-            "    except CommandError as error:\n"
-            "        said.append(str(error))\n"
-            "print(json.dumps(said))\n"
-        )
-        sentences = json.loads(said)
-        assert not [sentence for sentence in sentences if "\n" in sentence]
-        return sentences
 
     def sql(self, query, *parameters):
         with server(self.database) as connection:
@@ -83,17 +81,22 @@ class Installation:
 
     def migrate(self, targets):
         """Migrate each app to a migration in one run, and other apps only as far as these need."""
-        self.run(
+        self.done(
+            "shell",
+            "-v0",
+            "-c",
             "from django.db import connection\n"
             "from django.db.migrations.executor import MigrationExecutor\n"
             f"targets = {sorted(targets.items())!r}\n"
             "targets = [(app, None if name == 'zero' else name) for app, name in targets]\n"
-            "MigrationExecutor(connection).migrate(targets)\n"
+            "MigrationExecutor(connection).migrate(targets)\n",
         )
 
     def run(self, code):
-        """Run Python code with Django set up; returns its output."""
-        return self.done("shell", "-v0", "-c", code)
+        """Run Python code in a new process with Django set up; returns its output."""
+        status, output = self.manage_alone("shell", "-v0", "-c", code)
+        assert status == 0, output
+        return output
 
     def schema(self):
         """Each table, index, constraint, function, trigger and sequence, as defined in PostgreSQL."""
