@@ -12,6 +12,7 @@ import psycopg
 import pytest
 import requests
 
+from console.installation import environment
 from console.installation.environment import BASE_DIR
 from tests.support.environment import ENVIRONMENT
 from tests.support.stack import Stack, processes_with, wait_until
@@ -35,7 +36,7 @@ def answers(whole):
         return False
 
 
-def test_first_start_second_start_and_what_is_left(whole):
+def test_first_start_kill_and_clean_stops(whole):
     whole.borrow_nothing()
     whole.start()
     lines = whole.log().splitlines()
@@ -51,34 +52,52 @@ def test_first_start_second_start_and_what_is_left(whole):
     for path in ("keys/secret_key", "keys/token_signing.pem", "keys/notification_secret", "registry/config.yml"):
         mode = (whole.data_dir / path).stat().st_mode
         assert stat.S_IMODE(mode) == 0o600, path
-    made = whole.create_account("Ann", "the console password 1")
-    password = whole.password
-
-    whole.signal(signal.SIGTERM)
-    assert whole.wait(10) == 0
-    assert not processes_with(str(whole.data_dir))
-    left = {entry.name for entry in (whole.data_dir / "run").iterdir() if not entry.is_dir()}
-    assert left == {"lock"}, "nothing tells of processes that are gone"
-
-    whole.start()
-    assert "Password:" not in whole.log()
-    assert whole.password == password, "nothing new was printed"
-    out = whole.manage("shell", "-v0", "-c", "from console.accounts.models import *; print(Account.objects.count())")
-    assert out.strip() == "2"
-    assert made
-
-    whole.signal(signal.SIGINT)
-    assert whole.wait(10) == 0
-    assert not processes_with(str(whole.data_dir))
-
-
-def test_killed_and_started_again(whole):
-    whole.start()
+    assert whole.sql("UPDATE accounts_account SET name = 'Ann' RETURNING account_id") == [(whole.account_id,)]
     whole.signal(signal.SIGKILL)
     whole.wait()
+
+    # A start after a kill, while another program has the port of the cache of official images.
+    with socket.create_server(("127.0.0.1", whole.dockerhub_port)):
+        whole.start()
+        assert "Password:" not in whole.log()
+        assert answers(whole)
+        assert whole.sql("SELECT account_id, name FROM accounts_account") == [(whole.account_id, "Ann")]
+        check_that_the_cache_is_missing(whole)
+        whole.signal(signal.SIGTERM)
+        assert whole.wait(10) == 0
+    check_that_nothing_is_left(whole)
+
+    # A start after a clean stop tries the port again.
     whole.start()
     assert "Password:" not in whole.log()
     assert answers(whole)
+    assert f"Docker Hub's official images: {whole.dockerhub_address}/library" in whole.log()
+    assert {"hub", "inner hub"} <= set(whole.children())
+    whole.signal(signal.SIGINT)
+    assert whole.wait(10) == 0
+    check_that_nothing_is_left(whole)
+
+
+def check_that_the_cache_is_missing(whole):
+    """The log, the children and management commands say so."""
+    log = whole.log()
+    (line,) = [line for line in log.splitlines() if "without the cache" in line]
+    assert line.startswith(
+        "My Images starts without the cache of Docker Hub's images: "
+        f"port {whole.dockerhub_port} on 127.0.0.1 is taken, and"
+    )
+    assert "set DOCKERHUB_PORT to a free port" in line
+    assert "Docker Hub's official images: off (see the lines above)" in log
+    assert not {"hub", "inner hub"} & set(whole.children())
+    code = "from console.access import rules; print(rules.refuse_docker_hub())"
+    out = whole.manage("shell", "-v0", "-c", code)
+    assert f"another program uses port {whole.dockerhub_port}" in out
+
+
+def check_that_nothing_is_left(whole):
+    """No process, and no file that describes one."""
+    assert not processes_with(str(whole.data_dir))
+    assert {entry.name for entry in (whole.data_dir / "run").iterdir() if not entry.is_dir()} == {"lock"}
 
 
 @pytest.mark.parametrize("name", ["postgres", "registry", "console", "worker", "edge", "hub", "inner hub"])
@@ -102,13 +121,12 @@ def test_what_dies_is_started_again(stack, name):
     )
 
 
-def test_a_database_that_is_started_again_leaves_a_short_log(whole):
-    whole.start()
-    before, pid = len(whole.log().splitlines()), whole.pid_of("worker")
-    os.kill(whole.pid_of("postgres"), signal.SIGKILL)
-    wait_until(lambda: whole.pid_of("worker") not in {pid, None}, "the worker is started again")
-    wait_until(lambda: answers(whole), "everything answers again")
-    added = whole.log().splitlines()[before:]
+def test_a_database_that_is_started_again_leaves_a_short_log(stack):
+    before, pid = len(stack.log().splitlines()), stack.pid_of("worker")
+    os.kill(stack.pid_of("postgres"), signal.SIGKILL)
+    wait_until(lambda: stack.pid_of("worker") != pid, "the worker is started again")
+    wait_until(lambda: answers(stack), "everything answers again")
+    added = stack.log().splitlines()[before:]
     assert not [line for line in added if "Traceback" in line]
     # What PostgreSQL's own processes say as they end is one line each.
     ours = [line for line in added if not line.startswith("postgres")]
@@ -136,33 +154,10 @@ def test_a_taken_port(whole, stack, attribute, variable):
     assert not (whole.data_dir / "postgres").exists(), "it is said at once"
 
 
-def test_the_caches_port_alone_is_taken(whole):
-    """Everything else is started; the terminal and the commands beside it know, and the next start tries again."""
-    with socket.create_server(("127.0.0.1", whole.dockerhub_port)):
-        whole.start()
-        assert answers(whole)
-        log = whole.log()
-        (line,) = [line for line in log.splitlines() if "without the cache" in line]
-        assert line.startswith(
-            "My Images starts without the cache of Docker Hub's images: "
-            f"port {whole.dockerhub_port} on 127.0.0.1 is taken, and"
-        )
-        assert "set DOCKERHUB_PORT to a free port" in line
-        assert "Docker Hub's official images: off (see the lines above)" in log
-        assert not {"hub", "inner hub"} & set(whole.children())
-        told = "from console.access import rules; print(rules.refuse_docker_hub())"
-        out = whole.manage("shell", "-v0", "-c", told)
-        assert f"another program uses port {whole.dockerhub_port}" in out
-        whole.signal()
-        assert whole.wait() == 0
-    whole.start()
-    assert f"Docker Hub's official images: {whole.dockerhub_address}/library" in whole.log()
-    assert {"hub", "inner hub"} <= set(whole.children())
-
-
 @pytest.mark.parametrize("value", ["0", "65536", "http", "-1", "８０"])
-def test_a_port_that_is_none(whole, value):
-    assert "CONSOLE_PORT" in refused(whole, CONSOLE_PORT=value)
+def test_a_port_that_is_none(value):
+    with pytest.raises(environment.EnvironmentProblem, match="CONSOLE_PORT"):
+        environment.load({"CONSOLE_PORT": value})
 
 
 def test_the_caches_port_is_another_ones(whole):
@@ -173,24 +168,13 @@ def test_the_caches_port_is_another_ones(whole):
     )
 
 
-def test_without_the_cache_of_docker_hub(whole):
-    whole.environment["DOCKERHUB"] = "off"
-    whole.start()
-    assert answers(whole)
-    assert "Docker Hub" not in whole.log()
-    assert not {"hub", "inner hub"} & set(whole.children())
-    with pytest.raises(requests.ConnectionError):
-        requests.get(f"http://{whole.dockerhub_address}/v2/", timeout=5)
-    assert not (whole.data_dir / "dockerhub").exists()
-
-
 def test_twice_over_the_same_data(whole, stack):
     sentence = refused(whole, DATA_DIR=str(stack.data_dir))
     assert f"already running over this data, pid {stack.process.pid}" in sentence
     assert answers(stack)
 
 
-def test_with_a_database_of_ones_own(whole, django_db_setup):
+def test_with_a_database_and_a_registry_of_ones_own_and_without_the_cache(whole, stack, postgres):
     name = "given_database"
     with psycopg.connect(
         host=str(ENVIRONMENT.socket_dir), dbname="postgres", user="postgres", autocommit=True
@@ -198,34 +182,32 @@ def test_with_a_database_of_ones_own(whole, django_db_setup):
         connection.execute(f"CREATE DATABASE {name}")
     whole.borrow_no_database()
     whole.environment["DATABASE_URL"] = ENVIRONMENT.database_url.replace("/my_images?", f"/{name}?")
-    whole.start()
-    assert not (whole.data_dir / "postgres").exists()
-    assert answers(whole)
-
-
-def test_with_a_registry_of_ones_own(whole, stack):
     whole.environment["REGISTRY_URL"] = f"http://{stack.registry_address}"
     del whole.environment["REGISTRY_PORT"]
+    whole.environment["DOCKERHUB"] = "off"
     whole.start()
+    assert requests.get(f"{whole.console_url}/healthz", timeout=5).status_code == 200
+    assert requests.get(f"{whole.console_url}/sign-in/", timeout=10).status_code == 200
+    assert set(whole.children()) == {"console", "worker", "edge"}
+
+    assert not (whole.data_dir / "postgres").exists()
+
     snippet = whole.data_dir / "registry" / "external.yml"
-    assert str(snippet) in whole.log()
-    assert "docs/registry.md" in whole.log()
+    log = whole.log()
+    assert str(snippet) in log
+    assert "docs/registry.md" in log
     assert stat.S_IMODE(snippet.stat().st_mode) == 0o600
-    assert f"Registry address: {stack.registry_address}" in whole.log()
-    assert f"Clients call it at {stack.registry_address}, without the edge." in whole.log()
-    assert "registry" not in whole.children()
+    assert f"Registry address: {stack.registry_address}" in log
+    assert f"Clients call it at {stack.registry_address}, without the edge." in log
+
+    assert "Docker Hub" not in log
+    with pytest.raises(requests.ConnectionError):
+        requests.get(f"http://{whole.dockerhub_address}/v2/", timeout=5)
+    assert not (whole.data_dir / "dockerhub").exists()
 
 
-def test_a_long_path(registry_program, tmp_path):
+def test_a_long_path_and_the_end_of_the_make_that_started_it(registry_program, tmp_path):
     whole = Stack(registry_program, data_dir=tmp_path / ("long" * 30))
-    try:
-        whole.start()
-        assert answers(whole)
-    finally:
-        whole.stop()
-
-
-def test_it_ends_with_the_make_that_started_it(whole):
     code = (
         "import subprocess, sys; p = subprocess.Popen([sys.executable, '-m', 'console.local', '--stop-with-parent']); "
         "print(p.pid, flush=True); p.wait()"
@@ -233,13 +215,17 @@ def test_it_ends_with_the_make_that_started_it(whole):
     parent = subprocess.Popen(
         [sys.executable, "-c", code], cwd=BASE_DIR, env=whole.environment, stdout=subprocess.PIPE, text=True
     )
-    for line in parent.stdout:
-        if line.startswith("My Images is ready"):
-            break
-    parent.kill()
-    parent.wait()
-    parent.stdout.close()
-    wait_until(lambda: not processes_with(str(whole.data_dir)), "all has ended", 15)
+    try:
+        assert any(line.startswith("My Images is ready") for line in parent.stdout)
+        assert answers(whole)
+        parent.kill()
+        parent.wait()
+        wait_until(lambda: not processes_with(str(whole.data_dir)), "all has ended", 15)
+    finally:
+        parent.kill()
+        parent.wait()
+        parent.stdout.close()
+        whole.stop()
 
 
 def test_a_weak_administrator_password(whole):
