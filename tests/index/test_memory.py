@@ -18,6 +18,7 @@ from console.repositories.models import Image, ImageDeletion, KeptManifest, Mani
 from registry_client import DOCKER_FOREIGN_LAYER, DOCKER_MANIFEST, OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST
 from tests.index.documents import blob, index, oci, put
 from tests.index.memory import measure
+from tests.support import disk
 from tests.support.factories import ImageFactory
 from tests.support.pushed_images import digest_of, present
 
@@ -136,15 +137,16 @@ def test_a_config_of_nothing_but_brackets(registry_server, raw):
 
 
 def test_as_many_layers_as_the_registry_takes(registry_server):
-    repositories = [image_named(f"layers{number}").repository for number in range(4)]
-    for repository in repositories:
-        config = blob(repository, b"{}", OCI_CONFIG)
-        layer = blob(repository, b"layer", OCI_LAYER)
-        body = {"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": config, "layers": []}
-        room = LARGEST - len(json.dumps(body, separators=(",", ":")))
-        short = {"digest": layer["digest"], "mediaType": OCI_LAYER, "size": 5}
-        body["layers"] = [short] * (room // (len(json.dumps(short, separators=(",", ":"))) + 1))
-        put(repository, "1", json.dumps(body, separators=(",", ":")).encode())
+    repository, *others = repositories = [image_named(f"layers{number}").repository for number in range(4)]
+    config = blob(repository, b"{}", OCI_CONFIG)
+    layer = blob(repository, b"layer", OCI_LAYER)
+    body = {"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": config, "layers": []}
+    room = LARGEST - len(json.dumps(body, separators=(",", ":")))
+    short = {"digest": layer["digest"], "mediaType": OCI_LAYER, "size": 5}
+    body["layers"] = [short] * (room // (len(json.dumps(short, separators=(",", ":"))) + 1))
+    put(repository, "1", json.dumps(body, separators=(",", ":")).encode())
+    for other in others:
+        disk.copy(repository, other)
 
     found = measured({repository: ["1"] for repository in repositories})
 
@@ -157,8 +159,10 @@ FOREIGN, FOREIGN_LAYERS = 40, 8600
 CLEARING_GROWTH = 88 << 20
 
 
-def push_foreign(repository):
-    """Many manifests of many layers that need not be pushed; their digests."""
+@pytest.fixture(scope="module")
+def foreign(registry_server):
+    """A repository with many manifests of many layers that need not be pushed, to be copied; and their digests."""
+    repository = f"memory-{os.urandom(4).hex()}/foreign"
     config = blob(repository, b"{}", OCI_CONFIG)
     pushes = []
     for _ in range(FOREIGN):
@@ -174,14 +178,15 @@ def push_foreign(repository):
         ]
         document = {"schemaVersion": 2, "mediaType": DOCKER_MANIFEST, "config": config, "layers": layers}
         pushes.append(put(repository, None, json.dumps(document, separators=(",", ":")).encode(), DOCKER_MANIFEST))
-    return [one["digest"] for one in pushes]
+    return repository, [one["digest"] for one in pushes]
 
 
-def test_clearing_a_name_of_many_layers(registry_server):
+def test_clearing_a_name_of_many_layers(foreign):
     image = image_named("cleared")
     repository = image.repository
     image.delete()
-    digests = push_foreign(repository)
+    pushed, digests = foreign
+    disk.copy(pushed, repository)
     below = [{"mediaType": DOCKER_MANIFEST, "digest": digest, "size": 1} for digest in digests[FOREIGN // 2 :]]
     put(repository, "1", index(*below), OCI_INDEX)
     pushed_digests.remember((repository, digest) for digest in digests[: FOREIGN // 2])
@@ -194,10 +199,11 @@ def test_clearing_a_name_of_many_layers(registry_server):
     within(found, CLEARING_GROWTH)
 
 
-def test_taking_back_many_layers_beside_many_that_stay(registry_server):
+def test_taking_back_many_layers_beside_many_that_stay(foreign):
     image = image_named("undone")
     repository = image.repository
-    digests = push_foreign(repository)
+    pushed, digests = foreign
+    disk.copy(pushed, repository)
     stay, go = digests[: FOREIGN // 2], digests[FOREIGN // 2 :]
     since = timezone.now() - datetime.timedelta(hours=1)
     Hint.objects.bulk_create(Hint(repository=repository, tag=digest, digest=digest, pushed_at=since) for digest in stay)

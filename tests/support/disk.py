@@ -45,6 +45,11 @@ def break_tag(repository, tag, root=None):
     (_folder(repository, root) / "_manifests" / "tags" / tag / "current" / "link").write_text("")
 
 
+def copy(repository, other):
+    """Copy the repository, as pushing all of it to another name would do."""
+    shutil.copytree(_folder(repository, None), _folder(other, None))
+
+
 def lose(repository):
     """Remove the repository from the storage."""
     shutil.rmtree(_folder(repository, None))
