@@ -24,7 +24,7 @@ CERTIFICATE = "certificate"
 _FOR_USERS = {
     "help/getting-started.md": _("From a new account to the first image that you push and pull."),
     "help/images-and-tags.md": _("Names, public and private images, tags, platforms, deleting, quotas."),
-    "help/other-clients.md": _("Commands for Podman, skopeo, Helm, ORAS and Kubernetes."),
+    "help/other-clients.md": _("Commands for Podman, skopeo, Helm, ORAS, cosign, Notation and Kubernetes."),
     "help/access-tokens-and-ci.md": _("Let a build server or another program push and pull without your password."),
     "help/copying-and-importing.md": _("Copy tags between your images, or bring images in from other registries."),
     "help/official-images.md": _("Pull Docker Hub’s official images through the cache, or copy them."),
