@@ -48,10 +48,10 @@ class House:
         self.secrets = {settings.KEYS.notification_secret, settings.SECRET_KEY, settings.OIDC_CLIENT_SECRET}
         self.client = Client(raise_request_exception=False)
         self.console, self.registry = self.secret("console"), self.secret("registry")
-        self.account = ActivatedAccountFactory(password=hashed(self.console), email="zoe@example.com")
+        self.account = ActivatedAccountFactory(password=hashed(self.console), email=f"zoe{next(_numbers)}@example.com")
         self.account.credential.password = hashed(self.registry)
         self.account.credential.save()
-        self.team = NamespaceFactory(owner=self.account, name="hers")
+        self.team = NamespaceFactory(owner=self.account)
         self.user = self.account.credential.username
         self.ask = Asker(self.client)
 
@@ -188,7 +188,7 @@ def session(house, right):
 
 def notifications(house, right):
     secret = house.either(right, settings.KEYS.notification_secret)
-    event = {"action": "push", "id": "1", "target": {"repository": "hers/app", "tag": "1"}}
+    event = {"action": "push", "id": "1", "target": {"repository": f"{house.team.name}/app", "tag": "1"}}
     return house.client.post(
         "/indexing/notifications/",
         json.dumps({"events": [event]}),
@@ -208,7 +208,7 @@ def single_sign_on(house, right):
 
 def bring(house, right):
     house.enter()
-    form = {"reference": "registry.example.com/a/app:1", "namespace": "hers", "tag": "1" if right else "-"}
+    form = {"reference": "registry.example.com/a/app:1", "namespace": house.team.name, "tag": "1" if right else "-"}
     form |= {"username": "zoe", "password": house.secret("elsewhere")}
     return house.client.post("/images/-/import/", form)
 
