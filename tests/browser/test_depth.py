@@ -6,7 +6,6 @@ import pytest
 from playwright.sync_api import expect
 
 from registry_client import Challenged, Denied, RegistryClient, Unauthorized
-from tests.support.browser import REGISTRY_PASSWORD
 from tests.support.browser_user import BrowserUser
 from tests.support.pushed_images import push_image, push_index
 from tests.support.stack import wait_until
@@ -32,9 +31,9 @@ CONFIG = {
 @pytest.fixture
 def ann(person, unique):
     """Somebody activated, with a namespace."""
-    walker = person("Ann")
-    walker.team = unique()
-    walker.activate(REGISTRY_PASSWORD, walker.team)
+    team = unique()
+    walker = person("Ann", namespace=team)
+    walker.team = team
     return walker
 
 
@@ -220,13 +219,9 @@ def test_many_tags_are_deleted(ann, pusher, registry_of):
 
 def test_without_script(person, pusher, unique):
     """Describing, publishing and copying still work as pages."""
-    ann, team = person("Ann", java_script_enabled=False), unique()
+    team = unique()
+    ann = person("Ann", namespace=team, java_script_enabled=False)
     page = ann.page
-    page.get_by_label("Password", exact=True).fill(REGISTRY_PASSWORD)
-    page.get_by_label("Confirm password").fill(REGISTRY_PASSWORD)
-    page.get_by_label("Namespace").fill(team)
-    page.get_by_role("button", name="Enable").click()
-    page.get_by_role("button", name="Continue").click()
     pusher(ann.account_id, f"{team}/app", "v1")
     wait_until(
         lambda: page.goto(f"{ann.base}/images/{team}/app/-/tags/") and page.get_by_label("Select v1").count(),

@@ -37,19 +37,25 @@ def chromium():
 
 @pytest.fixture
 def person(chromium, stack):
-    """Factory of users, each with an account and a signed-in browser."""
+    """Factory of users, each with an account and a signed-in browser, which shows My Images.
+
+    With ``namespace`` the service is activated with the ``registry_password``, and that namespace created.
+    """
     from tests.support.browser_user import BrowserUser
 
     contexts = []
 
-    def make(name="Ann", *, account=True, **options):
+    def make(name="Ann", *, account=True, namespace="", registry_password=REGISTRY_PASSWORD, **options):
         context = chromium.new_context(**{"viewport": {"width": 1440, "height": 900}, **options})
         context.set_default_timeout(15_000)
         contexts.append(context)
         user = BrowserUser(context.new_page(), stack.console_url)
         if account:
             user.account_id = stack.somebody(name, CONSOLE_PASSWORD)
-            user.sign_in(user.account_id, CONSOLE_PASSWORD)
+            user.start_session(user.account_id, CONSOLE_PASSWORD)
+            if namespace:
+                user.activate_without_typing(user.account_id, registry_password, namespace)
+            user.go("/images/")
         return user
 
     yield make

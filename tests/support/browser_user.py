@@ -28,6 +28,27 @@ class BrowserUser:
         self.page.get_by_label("Password", exact=True).fill(password)
         self.page.get_by_role("button", name="Sign in", exact=True).click()
 
+    def post(self, path: str, **form: str) -> None:
+        """Send a form that the console accepts, without showing its page; the browser has the answer's cookies.
+
+        :raises AssertionError: when the answer is no redirect.
+        """
+        context = self.page.context
+        token = next(one["value"] for one in context.cookies(self.base) if one["name"].endswith("_csrf"))
+        form = {**form, "csrfmiddlewaretoken": token}
+        answer = context.request.post(self.base + path, form=form, max_redirects=0)
+        assert answer.status == 302, f"{path}: {answer.status} {answer.text()}"
+
+    def start_session(self, name: str, password: str) -> None:
+        """Sign in without typing."""
+        self.page.context.request.get(f"{self.base}/sign-in/")
+        self.post("/sign-in/", username=name, password=password)
+
+    def activate_without_typing(self, username: str, password: str, namespace: str) -> None:
+        """Activate the service and create a namespace, by the requests of the form."""
+        self.post("/activation/", username=username, password=password, confirm=password, namespace=namespace)
+        self.post("/activation/steps/")
+
     def activate(self, password: str, namespace: str = "", username: str | None = None) -> None:
         page = self.page
         if username is not None:
