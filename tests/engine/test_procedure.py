@@ -22,9 +22,9 @@ REGISTRY_PASSWORD = "p%ss: wörd with spaces"
 @pytest.fixture
 def ann(person):
     """Somebody activated, with a namespace."""
-    walker = person("Ann")
-    walker.team = f"team-{uuid.uuid4().hex[:8]}"
-    walker.activate(REGISTRY_PASSWORD, walker.team)
+    team = f"team-{uuid.uuid4().hex[:8]}"
+    walker = person("Ann", namespace=team, registry_password=REGISTRY_PASSWORD)
+    walker.team = team
     return walker
 
 
@@ -81,9 +81,8 @@ class TestDocker:
         out = docker("pull", address, fails=True)
         assert "denied" in out or "unauthorized" in out
 
-    def test_somebody_elses_namespace(self, stack, docker, ann, person):
-        ben = person("Ben")
-        ben.activate(REGISTRY_PASSWORD)
+    def test_somebody_elses_namespace(self, stack, docker, ann, person, unique):
+        ben = person("Ben", namespace=unique(), registry_password=REGISTRY_PASSWORD)
         self.login(docker, stack, ben)
         address = f"{stack.registry_address}/{ann.team}/app:v1"
         docker("import", "-", address, input=layer({"a": b"b"}))
@@ -165,8 +164,9 @@ class TestSkopeo:
 
 @pytest.fixture(scope="module")
 def own_stack(registry_program):
-    """A whole product that tests may be rough with, with somebody activated."""
-    started = Stack(registry_program)
+    """A whole product that tests may be rough with, with somebody activated and registry tokens that soon expire."""
+    # The registry accepts a token for 60 seconds past its end: these are good for three seconds.
+    started = Stack(registry_program, TOKEN_SECONDS="-57")
     try:
         started.start()
         started.manage("shell", "-c", ACTIVATE.format(password=REGISTRY_PASSWORD))
@@ -235,24 +235,17 @@ class TestKilledHalfWay:
             wait_until(lambda: self.images(stack, name) == [("active", 1)], "the name can be used again")
 
 
-def test_a_push_longer_than_a_tokens_life(registry_program):
+def test_a_push_longer_than_a_tokens_life(own_stack):
     """The registry refuses a token that ran out in the middle; the client gets the next one and the push ends well."""
-    # The registry accepts a token for 60 seconds past its end: these are good for three seconds.
-    stack = Stack(registry_program, TOKEN_SECONDS="-57")
-    try:
-        stack.start()
-        stack.manage("shell", "-c", ACTIVATE.format(password=REGISTRY_PASSWORD))
-        url, scopes = f"http://{stack.registry_address}", ("repository:team/app:pull,push",)
-        credentials = Challenged("owner", REGISTRY_PASSWORD)
-        with RegistryClient(url, credentials) as client:
-            first = push_blob(client, "team/app", b"first layer")
-            used = credentials.authorization(scopes, None)
-            wait_until(
-                lambda: requests.get(f"{url}/v2/", headers={"Authorization": used}, timeout=5).status_code == 401,
-                "the token runs out",
-            )
-            push_image(client, "team/app", "v1", layers=[b"first layer", b"second layer"])
-            assert credentials.authorization(scopes, None) != used
-            assert client.stat_blob("team/app", first).size == len(b"first layer")
-    finally:
-        stack.stop()
+    url, scopes = f"http://{own_stack.registry_address}", ("repository:team/long:pull,push",)
+    credentials = Challenged("owner", REGISTRY_PASSWORD)
+    with RegistryClient(url, credentials) as client:
+        first = push_blob(client, "team/long", b"first layer")
+        used = credentials.authorization(scopes, None)
+        wait_until(
+            lambda: requests.get(f"{url}/v2/", headers={"Authorization": used}, timeout=5).status_code == 401,
+            "the token runs out",
+        )
+        push_image(client, "team/long", "v1", layers=[b"first layer", b"second layer"])
+        assert credentials.authorization(scopes, None) != used
+        assert client.stat_blob("team/long", first).size == len(b"first layer")
