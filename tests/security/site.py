@@ -47,8 +47,11 @@ _ONE_OF = re.compile(r"\^\(\?P<\w+>(\w+)\|[\w|]+\)/\$")
 _ANYTHING = r"(?P<url>.*)$"
 # Within a transaction PostgreSQL counts each row that is written, those too that are rolled back later.
 _WRITES = """
-    SELECT relname, n_tup_ins + n_tup_upd + n_tup_del FROM pg_stat_xact_user_tables
-    WHERE n_tup_ins + n_tup_upd + n_tup_del > 0
+    SELECT relname, written FROM pg_class, LATERAL (
+        SELECT pg_stat_get_xact_tuples_inserted(oid) + pg_stat_get_xact_tuples_updated(oid)
+               + pg_stat_get_xact_tuples_deleted(oid) AS written
+    ) AS counted
+    WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND written > 0
 """
 
 
