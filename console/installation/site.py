@@ -56,6 +56,8 @@ def read(variables: Variables) -> Site | None:
     usual = PROXIED_PORT if tls == PROXY else HTTP_PORT if port == HTTPS_PORT else 0
     http_port = variables.port("HTTP_PORT", usual, none=True)
     if not address:
+        if variables.text("TLS") or certificate or key:
+            variables.problems.append("TLS needs SITE, the address that the certificate is for.")
         return None
     found = Site(address, parts.hostname or "", port, tls, certificate, key, email, directory, http_port)
     variables.problems += _contradictions(found, variables)
@@ -63,7 +65,7 @@ def read(variables: Variables) -> Site | None:
 
 
 def _contradictions(site: Site, variables: Variables) -> Iterator[str]:
-    if site.tls == FILES and not (site.certificate and site.key):
+    if site.tls == FILES and not (variables.text("TLS_CERTIFICATE") and variables.text("TLS_KEY")):
         yield "TLS_CERTIFICATE and TLS_KEY are needed together: the certificate with its chain, and its key."
     if site.tls != FILES and (site.certificate or site.key):
         yield f"TLS is {site.tls!r}, but TLS_CERTIFICATE or TLS_KEY is set; keep one of both."
@@ -71,6 +73,11 @@ def _contradictions(site: Site, variables: Variables) -> Iterator[str]:
         yield (
             f"No certificate can be had by ACME for {site.host!r}; "
             "set TLS=internal, or TLS_CERTIFICATE and TLS_KEY, or use the name of a host."
+        )
+    elif site.tls == ACME and site.port != HTTPS_PORT and site.http_port != HTTP_PORT:
+        yield (
+            f"No certificate can be had by ACME for port {site.port}: the authority checks the name at port 443 or 80. "
+            "Set HTTP_PORT=80, TLS=internal, or TLS_CERTIFICATE and TLS_KEY."
         )
     if site.tls == PROXY and not site.http_port:
         yield "TLS=proxy needs HTTP_PORT, the port that the proxy passes requests on to."

@@ -16,6 +16,7 @@ from console.installation.environment import BASE_DIR, Environment, EnvironmentP
 from console.installation.files import remove_stale_drafts, replace_file
 from console.installation.keys import Keys, ensure_keys, renew_bundle
 from console.local import (
+    authority,
     edge,
     edge_configuration,
     gunicorn,
@@ -25,6 +26,7 @@ from console.local import (
     orphans,
     ports,
     registry,
+    site_certificate,
     sockets,
 )
 from console.local.children import RECONCILE_SIGNAL, Child
@@ -86,6 +88,7 @@ def _run(environment: Environment) -> int:
     left = orphans.clear(run)
     if left:
         say(f"Stopped processes that an earlier run had left running: {', '.join(left)}.")
+    warnings = site_certificate.check(environment.site)
     edge.check_ports(environment)
     sockets.make_folder(environment)
     keys = ensure_keys(environment.data_dir)
@@ -104,6 +107,9 @@ def _run(environment: Environment) -> int:
         say(f"Registry address: {environment.registry_address}")
         if environment.authority_certificate:
             say(f"How clients trust the certificate: {environment.console_url}/help/certificate/")
+            say(f"SHA-256 of its authority, to compare: {authority.checksum(environment.authority_certificate)}")
+        for warning in warnings:
+            say(warning)
         if environment.dockerhub_inner_file.exists():
             say(f"Docker Hub's official images: {environment.dockerhub_address}/library")
         elif environment.dockerhub:

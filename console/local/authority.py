@@ -7,6 +7,7 @@ makes its intermediate certificate and those of the site, and renews them.
 from __future__ import annotations
 
 import datetime
+import hashlib
 import ipaddress
 import shutil
 from collections.abc import Collection
@@ -62,6 +63,11 @@ def ensure(environment: Environment, names: Collection[str]) -> None:
             say(f"There is a new authority, because {reason}: clients have to trust its certificate.")
         found = _create(file, key, names)
     _remove_stale(environment.data_dir / "edge", found)
+
+
+def checksum(file: Path) -> str:
+    """The SHA-256 checksum of the certificate's file as the help page offers it (``console.help.authority``)."""
+    return hashlib.sha256(_load(file).public_bytes(serialization.Encoding.PEM)).hexdigest()
 
 
 def _read(file: Path, key: Path) -> x509.Certificate | None:

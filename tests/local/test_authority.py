@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from console.help.authority import load_authority
 from console.installation import environment
 from console.local import authority
 from tests.local.test_site import Site
@@ -101,6 +102,12 @@ def test_its_files_are_private(given):
     authority.ensure(given, ["images.example.com"])
     for file in (given.authority_certificate, authority.key_file(given)):
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_the_start_and_the_help_page_have_the_same_checksum(given, settings):
+    authority.ensure(given, ["images.example.com"])
+    settings.AUTHORITY_CERTIFICATE = given.authority_certificate
+    assert authority.checksum(given.authority_certificate) == load_authority().checksum
 
 
 def test_a_key_of_another_makes_a_new_one(given):

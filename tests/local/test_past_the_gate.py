@@ -279,6 +279,7 @@ def test_another_host_gets_an_error_of_the_protocol(product):
             head, _, body = answer.decode().partition("\r\n\r\n")
             assert head.startswith("HTTP/1.1 400 "), head
             assert "\r\nContent-Type: application/json" in head
+            assert "{" in body, answer
             # It may come in chunks.
             (error,) = json.loads(body[body.index("{") : body.rindex("}") + 1])["errors"]
             assert "ask an administrator to allow this name" in error["message"]

@@ -17,7 +17,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from console.installation import environment
+from console.local import site_certificate
 from console.local.edge import Edge
+from console.local.problems import Problem
 from tests.local.test_edge import Front
 from tests.support.ports import free_port
 from tests.support.stack import wait_until
@@ -25,8 +27,8 @@ from tests.support.stack import wait_until
 PATIENCE = 20
 
 
-def write_certificate(folder, name="localhost"):
-    """Write a self-signed certificate for the name, and its key, over those of before."""
+def write_certificate(folder, name="localhost", days=30):
+    """Write a self-signed certificate for the name, valid for so many days, and its key, over those of before."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.datetime.now(datetime.UTC)
@@ -36,8 +38,8 @@ def write_certificate(folder, name="localhost"):
         .issuer_name(subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=30))
+        .not_valid_before(now - datetime.timedelta(days=9))
+        .not_valid_after(now + datetime.timedelta(days=days))
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
         .sign(key, hashes.SHA256())
     )
@@ -260,6 +262,12 @@ class TestVariables:
         assert (found.registry_address, found.dockerhub_address) == ("127.0.0.1:5000", "127.0.0.1:5001")
         assert found.dockerhub_folder == ""
 
+    def test_files_that_cannot_be_read_are_not_missing_as_well(self):
+        given = {"SITE": "https://images.example.com", "TLS_CERTIFICATE": "/nothing", "TLS_KEY": __file__}
+        with pytest.raises(environment.EnvironmentProblem) as found:
+            environment.load(given)
+        assert "needed together" not in str(found.value)
+
     @pytest.mark.parametrize(
         ("given", "words"),
         [
@@ -272,6 +280,9 @@ class TestVariables:
             ({"SITE": "https://images.example.com", "TLS_CERTIFICATE": "/nothing"}, "TLS_CERTIFICATE is"),
             ({"SITE": "https://images.example.com", "TLS": "files"}, "needed together"),
             ({"SITE": "https://images.example.com", "TLS": "internal", "TLS_KEY": __file__}, "keep one of both"),
+            ({"TLS": "internal"}, "needs SITE"),
+            ({"TLS_CERTIFICATE": __file__, "TLS_KEY": __file__}, "needs SITE"),
+            ({"SITE": "https://images.example.com:8443"}, "port 443 or 80"),
             ({"SITE": "https://192.0.2.1"}, "TLS=internal"),
             ({"SITE": "https://localhost"}, "TLS=internal"),
             ({"SITE": "https://images.example.com", "HTTP_PORT": "443"}, "HTTP_PORT"),
@@ -281,3 +292,53 @@ class TestVariables:
     def test_what_cannot_be(self, given, words):
         with pytest.raises(environment.EnvironmentProblem, match=words):
             environment.load(given)
+
+
+class TestCertificateCheck:
+    """The start says what clients will refuse, and stops for files that the edge cannot use."""
+
+    @pytest.fixture
+    def site(self, tmp_path):
+        def make(name="localhost", host="localhost", days=30, written=None):
+            certificate, key = write_certificate(tmp_path, name, days)
+            for file, content in (written or {}).items():
+                (tmp_path / file).write_bytes(content)
+            given = {"SITE": f"https://{host}", "TLS_CERTIFICATE": str(certificate), "TLS_KEY": str(key)}
+            return environment.load(given).site
+
+        return make
+
+    @pytest.mark.parametrize(
+        ("name", "host"),
+        [
+            ("localhost", "localhost"),
+            ("Images.Example.com", "images.example.com"),
+            ("*.example.com", "images.example.com"),
+        ],
+    )
+    def test_one_that_fits(self, site, name, host):
+        assert site_certificate.check(site(name, host)) == []
+
+    @pytest.mark.parametrize("name", ["other.example.com", "*.images.example.com", "*.com", "example.com"])
+    def test_one_for_another_host(self, site, name):
+        (warning,) = site_certificate.check(site(name, "images.example.com"))
+        assert f"is for {name}, not for images.example.com" in warning
+
+    def test_one_that_expired(self, site):
+        (warning,) = site_certificate.check(site(days=-1))
+        assert "expired on " in warning
+
+    def test_files_that_cannot_be_used(self, site, tmp_path):
+        (tmp_path / "other").mkdir()
+        _certificate, key = write_certificate(tmp_path / "other")
+        for name, content, words in (
+            ("certificate.pem", b"nothing", "no certificate in PEM form"),
+            ("key.pem", b"nothing", "no private key in PEM form"),
+            ("key.pem", key.read_bytes(), "not the key of TLS_CERTIFICATE"),
+        ):
+            with pytest.raises(Problem, match=words):
+                site_certificate.check(site(written={name: content}))
+
+    def test_without_files_there_is_nothing_to_check(self):
+        assert site_certificate.check(None) == []
+        assert site_certificate.check(environment.load({"SITE": "https://images.example.com"}).site) == []
