@@ -14,6 +14,7 @@ import yaml
 from playwright.sync_api import expect
 
 from tests.support.docker_engine import layer
+from tests.support.registry import CACHE
 from tests.support.stack import wait_until
 
 pytestmark = pytest.mark.engine
@@ -31,8 +32,12 @@ description: What it is for.
 STORAGE = '[storage]\ndriver = "vfs"\ngraphroot = "{0}/graph"\nrunroot = "{0}/run"\n'
 
 
+# With the clients that .ci/clients unpacks.
+PATH = f"{os.environ['PATH']}{os.pathsep}{CACHE / 'clients' / 'usr' / 'bin'}"
+
+
 def needs(program):
-    return pytest.mark.skipif(shutil.which(program) is None, reason=f"{program} is not on the PATH")
+    return pytest.mark.skipif(shutil.which(program, path=PATH) is None, reason=f"{program} is not there (.ci/clients)")
 
 
 @pytest.fixture
@@ -51,6 +56,7 @@ def run(tmp_path, docker, docker_daemon):
     (tmp_path / "work").mkdir()
     environment = {
         **docker.environment,
+        "PATH": PATH,
         "HOME": str(tmp_path / "home"),
         "XDG_RUNTIME_DIR": str(tmp_path / "home"),
         "REGISTRY_AUTH_FILE": str(tmp_path / "auth.json"),
