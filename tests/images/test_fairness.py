@@ -56,7 +56,9 @@ def done(monkeypatch):
 
 
 @pytest.mark.parametrize("queue", KINDS)
-def test_another_is_served_next(queue, done):
+def test_another_is_served_next(queue, done, monkeypatch):
+    # In the order in which the jobs are taken: of several at once, one could be faster than the one before.
+    monkeypatch.setitem(CONCURRENCY, WORK_QUEUE, 1)
     many, single = NamespaceFactory(), NamespaceFactory()
     other = NamespaceFactory(owner=many.owner)
     queue(many, MANY // 2)
@@ -65,7 +67,7 @@ def test_another_is_served_next(queue, done):
     queue(single, 1)
     run_worker(wait=False)
     assert len(done) == MANY + 1
-    assert done.index(single.owner.account_id) <= CONCURRENCY[WORK_QUEUE]
+    assert done.index(single.owner.account_id) <= 1
 
 
 def test_nothing_comes_after_what_has_failed(monkeypatch):
