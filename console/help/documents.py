@@ -119,5 +119,5 @@ def _resolve_link(file: str, link: str) -> str | None:
 def _code_block(found: re.Match[str]) -> str:
     """Commands get a button that copies them; what is marked as ``text`` is no command."""
     if "language-text" in found["attributes"]:
-        return f'<pre tabindex="0"><code>{found["code"]}</code></pre>'
+        return f'<pre class="wrapped"><code>{found["code"]}</code></pre>'
     return render_to_string("components/_command.html", {"command": html.unescape(found["code"]).rstrip("\n")})
