@@ -10,7 +10,7 @@ from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 from django.http import HttpRequest, HttpResponse
 from django.utils.http import parse_header_parameters
 
-from console.web import request_bodies
+from console.web import protocol_errors, request_bodies
 
 _FORMS = {"application/x-www-form-urlencoded", "multipart/form-data"}
 _UTF_8 = {"utf-8", "utf8"}
@@ -45,7 +45,7 @@ class Utf8Request(WSGIRequest):
 
 
 class Application(WSGIHandler):
-    """Django's WSGI application with ``Utf8Request``, whole bodies, and support for chunked ones."""
+    """Django's WSGI application with ``Utf8Request``, whole bodies, and support for chunked ones and for ``HEAD``."""
 
     request_class = Utf8Request
 
@@ -56,7 +56,12 @@ class Application(WSGIHandler):
             start_response("400 Bad Request", [("Content-Length", "0")])
             return []
         request_bodies.set_length(environ)
-        return super().__call__(environ, start_response)
+        if environ["REQUEST_METHOD"] != "HEAD":
+            return super().__call__(environ, start_response)
+        # The headers of a GET, without its content (RFC 9110, 9.3.2). Views of registry clients answer it themselves.
+        method = "HEAD" if protocol_errors.speaks_protocol(environ.get("PATH_INFO", "")) else "GET"
+        super().__call__({**environ, "REQUEST_METHOD": method}, start_response).close()
+        return []
 
 
 # The admin's related-object popup may select a row by this field: all our foreign keys refer to the primary key ``id``.
