@@ -56,8 +56,12 @@ def read(variables: Variables) -> Site | None:
     usual = PROXIED_PORT if tls == PROXY else HTTP_PORT if port == HTTPS_PORT else 0
     http_port = variables.port("HTTP_PORT", usual, none=True)
     if not address:
-        if variables.text("TLS") or certificate or key:
-            variables.problems.append("TLS needs SITE, the address that the certificate is for.")
+        for name in ("TLS", "TLS_CERTIFICATE", "TLS_KEY"):
+            if variables.text(name):
+                variables.problems.append(
+                    f"{name} is set, but SITE is not. Set SITE to the site's address, such as "
+                    f"https://images.example.com, or remove {name}."
+                )
         return None
     found = Site(address, parts.hostname or "", port, tls, certificate, key, email, directory, http_port)
     variables.problems += _contradictions(found, variables)
@@ -76,7 +80,7 @@ def _contradictions(site: Site, variables: Variables) -> Iterator[str]:
         )
     elif site.tls == ACME and site.port != HTTPS_PORT and site.http_port != HTTP_PORT:
         yield (
-            f"No certificate can be had by ACME for port {site.port}: the authority checks the name at port 443 or 80. "
+            f"ACME cannot issue a certificate for port {site.port}: the authority checks the name at port 443 or 80. "
             "Set HTTP_PORT=80, TLS=internal, or TLS_CERTIFICATE and TLS_KEY."
         )
     if site.tls == PROXY and not site.http_port:

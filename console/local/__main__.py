@@ -26,7 +26,6 @@ from console.local import (
     orphans,
     ports,
     registry,
-    site_certificate,
     sockets,
 )
 from console.local.children import RECONCILE_SIGNAL, Child
@@ -88,7 +87,7 @@ def _run(environment: Environment) -> int:
     left = orphans.clear(run)
     if left:
         say(f"Stopped processes that an earlier run had left running: {', '.join(left)}.")
-    warnings = site_certificate.check(environment.site)
+    warnings = edge.certificate_warnings(environment)
     edge.check_ports(environment)
     sockets.make_folder(environment)
     keys = ensure_keys(environment.data_dir)
@@ -107,7 +106,8 @@ def _run(environment: Environment) -> int:
         say(f"Registry address: {environment.registry_address}")
         if environment.authority_certificate:
             say(f"How clients trust the certificate: {environment.console_url}/help/certificate/")
-            say(f"SHA-256 of its authority, to compare: {authority.checksum(environment.authority_certificate)}")
+            checksum = authority.checksum(environment.authority_certificate)
+            say(f"Send your team this SHA-256 checksum of my-images-ca.crt with it: {checksum}")
         for warning in warnings:
             say(warning)
         if environment.dockerhub_inner_file.exists():

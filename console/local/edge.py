@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -16,7 +17,16 @@ from typing import Any
 from console.installation import site as sites
 from console.installation.environment import Environment
 from console.installation.files import replace_file
-from console.local import authority, edge_proxied, health, ports, registry, sockets
+from console.local import (
+    authority,
+    edge_configuration,
+    edge_proxied,
+    health,
+    ports,
+    registry,
+    site_certificate,
+    sockets,
+)
 from console.local.children import Child
 from console.local.log import say
 from console.local.problems import Problem
@@ -83,6 +93,16 @@ def check_ports(environment: Environment) -> None:
     ports.check("", environment.site.port, "SITE", "the site")
     if environment.site.http_port:
         ports.check("", environment.site.http_port, "HTTP_PORT", "the redirect to the site")
+
+
+def certificate_warnings(environment: Environment) -> list[str]:
+    """Warnings about the certificate of ``TLS_CERTIFICATE`` (``site_certificate.check``).
+
+    :raises Problem: when the edge cannot use it.
+    """
+    if environment.site is None:
+        return []
+    return site_certificate.check(environment.site, edge_configuration.names(environment, environment.site))
 
 
 class Edge:
@@ -163,6 +183,9 @@ class Edge:
             return False
         if status == http.client.OK:
             say("The certificate's files have changed; the edge has loaded them.")
+            with contextlib.suppress(Problem, OSError):  # changed once more
+                for warning in certificate_warnings(self._environment):
+                    say(warning)
             return True
         reason = body.decode(errors="replace").strip()
         say(f"The certificate's files have changed, but cannot be loaded; the one before stays in use: {reason}")

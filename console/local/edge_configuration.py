@@ -320,7 +320,12 @@ def _add_site(
         app["servers"]["redirect"] = _server(
             environment, [f":{site.http_port}"], [{"handle": [redirect], "terminal": True}]
         )
-    whole["apps"] |= _certificates(environment, site, sorted({site.host, *_own_names(environment, site)}))
+    whole["apps"] |= _certificates(environment, site, sorted(names(environment, site)))
+
+
+def names(environment: Environment, site: Site) -> set[str]:
+    """The host names that the site's certificate is for."""
+    return {site.host, *_own_names(environment, site)}
 
 
 def _own_names(environment: Environment, site: Site) -> dict[str, str]:

@@ -18,7 +18,7 @@ from cryptography.x509.oid import NameOID
 
 from console.installation import environment
 from console.local import site_certificate
-from console.local.edge import Edge
+from console.local.edge import Edge, certificate_warnings
 from console.local.problems import Problem
 from tests.local.test_edge import Front
 from tests.support.ports import free_port
@@ -27,8 +27,15 @@ from tests.support.stack import wait_until
 PATIENCE = 20
 
 
-def write_certificate(folder, name="localhost", days=30):
-    """Write a self-signed certificate for the name, valid for so many days, and its key, over those of before."""
+def write_certificate(folder, name="localhost", days=30, since=9):
+    """Write a self-signed certificate for the name or IP address, and its key, over those of before.
+
+    :param since: how many days ago it became valid; ``days``, how long it still is.
+    """
+    try:
+        general = x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        general = x509.DNSName(name)
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.datetime.now(datetime.UTC)
@@ -38,9 +45,9 @@ def write_certificate(folder, name="localhost", days=30):
         .issuer_name(subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=9))
+        .not_valid_before(now - datetime.timedelta(days=since))
         .not_valid_after(now + datetime.timedelta(days=days))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([general]), critical=False)
         .sign(key, hashes.SHA256())
     )
     private = key.private_bytes(
@@ -280,8 +287,8 @@ class TestVariables:
             ({"SITE": "https://images.example.com", "TLS_CERTIFICATE": "/nothing"}, "TLS_CERTIFICATE is"),
             ({"SITE": "https://images.example.com", "TLS": "files"}, "needed together"),
             ({"SITE": "https://images.example.com", "TLS": "internal", "TLS_KEY": __file__}, "keep one of both"),
-            ({"TLS": "internal"}, "needs SITE"),
-            ({"TLS_CERTIFICATE": __file__, "TLS_KEY": __file__}, "needs SITE"),
+            ({"TLS": "internal"}, "TLS is set, but SITE is not"),
+            ({"TLS_CERTIFICATE": __file__, "TLS_KEY": __file__}, "TLS_KEY is set, but SITE is not"),
             ({"SITE": "https://images.example.com:8443"}, "port 443 or 80"),
             ({"SITE": "https://192.0.2.1"}, "TLS=internal"),
             ({"SITE": "https://localhost"}, "TLS=internal"),
@@ -299,11 +306,11 @@ class TestCertificateCheck:
 
     @pytest.fixture
     def site(self, tmp_path):
-        def make(name="localhost", host="localhost", days=30, written=None):
-            certificate, key = write_certificate(tmp_path, name, days)
+        def make(name="localhost", days=30, since=9, written=None):
+            certificate, key = write_certificate(tmp_path, name, days, since)
             for file, content in (written or {}).items():
                 (tmp_path / file).write_bytes(content)
-            given = {"SITE": f"https://{host}", "TLS_CERTIFICATE": str(certificate), "TLS_KEY": str(key)}
+            given = {"SITE": "https://images.example.com", "TLS_CERTIFICATE": str(certificate), "TLS_KEY": str(key)}
             return environment.load(given).site
 
         return make
@@ -313,32 +320,59 @@ class TestCertificateCheck:
         [
             ("localhost", "localhost"),
             ("Images.Example.com", "images.example.com"),
+            ("images.example.com", "images.example.com."),
             ("*.example.com", "images.example.com"),
+            ("192.0.2.1", "192.0.2.1"),
+            ("2001:db8::1", "2001:db8:0::1"),
         ],
     )
     def test_one_that_fits(self, site, name, host):
-        assert site_certificate.check(site(name, host)) == []
+        assert site_certificate.check(site(name), [host]) == []
 
-    @pytest.mark.parametrize("name", ["other.example.com", "*.images.example.com", "*.com", "example.com"])
-    def test_one_for_another_host(self, site, name):
-        (warning,) = site_certificate.check(site(name, "images.example.com"))
-        assert f"is for {name}, not for images.example.com" in warning
+    @pytest.mark.parametrize(
+        ("name", "host"),
+        [
+            ("other.example.com", "images.example.com"),
+            ("*.images.example.com", "images.example.com"),
+            ("*.com", "images.example.com"),
+            ("example.com", "images.example.com"),
+            ("*.0.2.1", "192.0.2.1"),
+            ("192.0.2.2", "192.0.2.1"),
+        ],
+    )
+    def test_one_for_another_host(self, site, name, host):
+        (warning,) = site_certificate.check(site(name), [name.replace("*", "a"), host])
+        assert f"is for {name}, not for {host}: clients refuse it there" in warning
 
-    def test_one_that_expired(self, site):
-        (warning,) = site_certificate.check(site(days=-1))
-        assert "expired on " in warning
+    @pytest.mark.parametrize(("days", "since", "words"), [(-1, 9, "expired on "), (30, -2, "is valid from ")])
+    def test_one_whose_time_is_not_now(self, site, days, since, words):
+        (warning,) = site_certificate.check(site(days=days, since=since), ["localhost"])
+        assert words in warning
+
+    def test_what_follows_the_certificate_is_not_read(self, site, tmp_path):
+        found = site()
+        with found.certificate.open("ab") as file:
+            file.write(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+        assert site_certificate.check(found, ["localhost"]) == []
 
     def test_files_that_cannot_be_used(self, site, tmp_path):
         (tmp_path / "other").mkdir()
         _certificate, key = write_certificate(tmp_path / "other")
         for name, content, words in (
-            ("certificate.pem", b"nothing", "no certificate in PEM form"),
-            ("key.pem", b"nothing", "no private key in PEM form"),
-            ("key.pem", key.read_bytes(), "not the key of TLS_CERTIFICATE"),
+            ("certificate.pem", b"nothing", "not a certificate in PEM form"),
+            ("key.pem", b"nothing", "not a private key in PEM form"),
+            ("key.pem", key.read_bytes(), "does not belong to the first certificate"),
         ):
             with pytest.raises(Problem, match=words):
-                site_certificate.check(site(written={name: content}))
+                site_certificate.check(site(written={name: content}), ["localhost"])
+
+    def test_each_name_of_the_site_is_asked_for(self, tmp_path):
+        certificate, key = write_certificate(tmp_path, "images.example.com")
+        given = {"SITE": "https://images.example.com", "REGISTRY_ADDRESS": "registry.example.com"}
+        found = environment.load({**given, "TLS_CERTIFICATE": str(certificate), "TLS_KEY": str(key)})
+        (warning,) = certificate_warnings(found)
+        assert "not for registry.example.com" in warning
 
     def test_without_files_there_is_nothing_to_check(self):
-        assert site_certificate.check(None) == []
-        assert site_certificate.check(environment.load({"SITE": "https://images.example.com"}).site) == []
+        assert certificate_warnings(environment.load({})) == []
+        assert certificate_warnings(environment.load({"SITE": "https://images.example.com"})) == []
