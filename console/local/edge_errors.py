@@ -30,8 +30,12 @@ _PROBLEMS = (
 _AWAY = (503, "UNAVAILABLE", "My Images does not answer at the moment. Try again in some seconds.")
 
 
+# Where the page leads: an empty ``href`` is the same address, requested with GET.
+_AGAIN, _HOME = '<a href="">Try again</a>', '<a href="/">My Images</a>'
+
+
 def _texts(problem: tuple[int, str, str]) -> list[str]:
-    return [str(part) for part in problem]
+    return [*(str(part) for part in problem), _AGAIN if problem[0] in {500, 503} else _HOME]
 
 
 _BY_ACCEPT = {"Vary": "Accept"}
@@ -44,7 +48,6 @@ body { margin: 48px auto; max-width: 40rem; padding: 0 24px; background: light-d
 h1 { font-size: 20px }
 a { color: light-dark(#1a55bc, #8db6ff) }
 """
-# The link leads to the same address: for a form, to its page.
 _PAGE = f"""<!doctype html>
 <html lang="en">
 <head>
@@ -57,7 +60,7 @@ _PAGE = f"""<!doctype html>
 <main>
 <h1>My Images</h1>
 <p>{{edge.sentence}}</p>
-<p><a href="">Try again</a></p>
+<p>{{edge.link}}</p>
 </main>
 </body>
 </html>
@@ -98,7 +101,7 @@ ROUTES = [
             {
                 "handler": "map",
                 "source": "{http.error.status_code} {http.error.message}",
-                "destinations": ["{edge.status}", "{edge.code}", "{edge.sentence}"],
+                "destinations": ["{edge.status}", "{edge.code}", "{edge.sentence}", "{edge.link}"],
                 "mappings": [
                     {
                         "input_regexp": "^502 .*(?:chunk|invalid trailer|EOF in trailers|line too long)",

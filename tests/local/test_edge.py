@@ -255,6 +255,10 @@ class TestServices:
             answer = front.ask("GET", "/images/", "Accept: text/html,*/*", port=front.environment.console_port)
             assert "\r\nContent-Type: text/html; charset=utf-8\r\n" in answer
             assert "<p>My Images does not answer at the moment. Try again in some seconds.</p>" in answer
+            assert '<a href="">Try again</a>' in answer
+            long = f"/images/?q={'x' * edge_configuration.LONGEST_LINE}"
+            answer = front.ask("GET", long, "Accept: text/html", port=front.environment.console_port)
+            assert answer.startswith("HTTP/1.1 414 ") and '<a href="/">My Images</a>' in answer
             front.registry.__enter__()
             front.console.__enter__()
 
