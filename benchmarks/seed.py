@@ -50,9 +50,8 @@ class Plan:
 
 
 _NAMESPACES = """
-INSERT INTO namespaces_namespace (owner_id, name, created_at, changed_at, image_count)
-SELECT %(owner)s, 'team-' || n, now() - n * interval '1 hour', now(), 0
-FROM generate_series(0, %(namespaces)s - 1) AS n
+INSERT INTO namespaces_namespace (owner_id, name, created_at, changed_at)
+SELECT %(owner)s, 'team-' || n, now() - n * interval '1 hour', now() FROM generate_series(0, %(namespaces)s - 1) AS n
 """
 # A tenth of the images is in the first namespace. Some have equal times of creation.
 _IMAGES = """

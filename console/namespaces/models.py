@@ -64,7 +64,7 @@ class Namespace(models.Model):
     changed_at = models.DateTimeField(
         _("changed"), default=timezone.now, editable=False, help_text=_("When an image of it was last removed")
     )
-    image_count = models.PositiveIntegerField(_("images"), default=0, editable=False)
+    image_count = models.PositiveIntegerField(_("images"), default=0, db_default=0, editable=False)
     new_owner = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         on_delete=models.PROTECT,

@@ -1,4 +1,4 @@
-"""Quotas of an account, with its usage counted in the database."""
+"""Quotas of an account, with its usage read from the database."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from console.repositories.models import Image
 
 @dataclass(frozen=True)
 class Quota:
-    """Quotas and usage of an account. The usage is counted lazily, once."""
+    """Quotas and usage of an account. The usage is read lazily, once."""
 
     account: Account
     namespaces_allowed: int

@@ -9,9 +9,19 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from console.database.statements import frequent_cursor
+from console.namespaces.models import Namespace
 from console.repositories.locks import lock_images
 from console.repositories.models import Image
 
+_WRONG_IMAGE_COUNTS = """
+SELECT namespace.id FROM namespaces_namespace AS namespace
+LEFT JOIN (SELECT namespace_id, count(*) AS images FROM images_image GROUP BY namespace_id) AS counted
+    ON counted.namespace_id = namespace.id
+WHERE namespace.image_count <> coalesce(counted.images, 0) ORDER BY namespace.id
+"""
+_CORRECT_IMAGE_COUNT = """
+UPDATE namespaces_namespace SET image_count = (SELECT count(*) FROM images_image WHERE namespace_id = %s) WHERE id = %s
+"""
 # The size is that of all tagged manifests, each digest once; tags that are shown under another one are not counted.
 _COUNT = """
 SELECT count(*) FILTER (WHERE NOT attached) AS tags, count(*) FILTER (WHERE attached) AS attachments,
@@ -42,6 +52,22 @@ UPDATE images_image AS image SET
 FROM unnest(%s::bigint[]) AS changed (id) CROSS JOIN LATERAL ({_COUNT.format(image="changed.id")}) AS counted
 WHERE image.id = changed.id
 """  # noqa: S608  # nosec B608
+
+
+def correct_image_counts() -> int:
+    """Recount the images of namespaces whose stored number is wrong; returns how many.
+
+    Triggers keep the numbers. They are wrong after rows were written without triggers, as by some ways of a restore.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_WRONG_IMAGE_COUNTS)
+        wrong = [namespace for (namespace,) in cursor.fetchall()]
+        for namespace in wrong:
+            with transaction.atomic():
+                # Images are created and deleted under this lock.
+                Namespace.objects.select_for_update(no_key=True).filter(pk=namespace).first()
+                cursor.execute(_CORRECT_IMAGE_COUNT, [namespace, namespace])
+    return len(wrong)
 
 
 def _are_current(image_id: int) -> bool:

@@ -39,7 +39,7 @@ def list_version(account: Account) -> str:
 def overview(account: Account) -> Overview:
     """Like ``list_version``, with the names of the namespaces and the number of images; two queries.
 
-    Neither counts: a namespace has the number of its images.
+    The number of images is the sum of ``image_count``; no image is counted.
     """
     moments, names, images = [moment for (moment,) in _newest_image(account.pk)], [], 0
     for name, changed_at, image_count in _namespaces(account.pk):

@@ -4,7 +4,7 @@ import pytest
 from django.db import connection
 
 from console.namespaces.models import Namespace
-from console.repositories import quotas, services, versions
+from console.repositories import quotas, services, totals, versions
 from console.repositories.models import Image
 from tests.support.concurrency import all_at_once
 from tests.support.factories import ActivatedAccountFactory, ImageFactory, NamespaceFactory
@@ -51,6 +51,16 @@ def test_many_in_one_statement(two):
             [namespace.pk for namespace in two],
         )
     assert counts() == {"one": 4, "two": 5}
+
+
+def test_a_wrong_number_is_corrected(two):
+    one, other = two
+    ImageFactory(namespace=one)
+    assert totals.correct_image_counts() == 0
+    Namespace.objects.filter(pk=one.pk).update(image_count=0)
+    Namespace.objects.filter(pk=other.pk).update(image_count=7)
+    assert totals.correct_image_counts() == 2
+    assert counts() == {"one": 1, "two": 0}
 
 
 def test_quota_and_list_know_it(two, django_assert_num_queries):

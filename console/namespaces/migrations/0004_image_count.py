@@ -11,6 +11,6 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='namespace',
             name='image_count',
-            field=models.PositiveIntegerField(default=0, editable=False, verbose_name='images'),
+            field=models.PositiveIntegerField(db_default=0, default=0, editable=False, verbose_name='images'),
         ),
     ]

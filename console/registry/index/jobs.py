@@ -15,6 +15,7 @@ from console.registry.index import reconcile as reconciles
 from console.registry.index import sync as services
 from console.registry.index.hints import Notice
 from console.registry.index.models import Hint
+from console.repositories import totals
 from console.repositories.fairness import priority_in
 from registry_client import RegistryError, RegistryUnavailable
 
@@ -77,7 +78,7 @@ def sync_hints(repository: str, attempt: int = 0) -> None:
 @app.periodic(cron="* * * * * */30")
 @app.task(name="indexing.sync_left_hints", queue=INDEX_QUEUE, queueing_lock="indexing.sync_left_hints")
 def sync_left_hints(timestamp: int = 0) -> None:
-    """Queue the sync of hints that a killed web process has left (``console.gate``)."""
+    """Queue the sync of hints that web processes have left: killed ones, and pushes beside a deletion."""
     for repository in sorted(reservations.left()):
         queue_repository(repository)
 
@@ -127,6 +128,8 @@ def reconcile(timestamp: int = 0, attempt: int = 0) -> None:
             return  # no outage: the next hour's run retries
         defer_again(reconcile, "indexing.reconcile", lock="indexing.reconcile", attempt=attempt, longest=60)
         return
+    if corrected := totals.correct_image_counts():
+        log.warning("reconcile: the number of images was wrong for %d namespaces, and is corrected", corrected)
     log.log(logging.DEBUG if reconciles.found_in_order(run) else logging.INFO, "reconcile: %s", reconciles.summary(run))
     if run.state == run.State.ASKING:
         log.warning("reconcile: %s Check the registry's storage, then run “manage.py reconcile”.", run.problem)

@@ -1,7 +1,21 @@
 from django.db import migrations
 
-# Triggers update the counts, however an image is created or deleted: one UPDATE for all images of a statement. What
-# creates or deletes an image has locked its namespace's row before, so the counts are exact and nothing deadlocks.
+# Triggers update the counts, however an image is created, moved or deleted: one UPDATE for all images of a statement. In
+# a race the second one waits for the namespace's row, so the counts are exact. What creates or deletes an image locks
+# that row first, as its name is read with the same lock: with FOR SHARE, two would wait for each other's UPDATE.
+NAME = """
+CREATE OR REPLACE FUNCTION images_write_name() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    -- Locked, so that a namespace that changes hands just now takes this image along.
+    SELECT namespace.owner_id, namespace.name || '/' || NEW.name INTO NEW.owner_id, NEW.full_name
+    FROM namespaces_namespace AS namespace WHERE namespace.id = NEW.namespace_id {lock};
+    IF NOT FOUND THEN
+        RAISE foreign_key_violation USING MESSAGE = format('namespace %s is not there', NEW.namespace_id);
+    END IF;
+    RETURN NEW;
+END
+$$;
+"""
 COUNTS = """
 CREATE FUNCTION images_count_images() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
@@ -15,6 +29,8 @@ END
 $$;
 CREATE FUNCTION images_count_moved() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+    PERFORM FROM namespaces_namespace WHERE id IN (OLD.namespace_id, NEW.namespace_id)
+    ORDER BY id FOR NO KEY UPDATE;
     UPDATE namespaces_namespace
     SET image_count = image_count + CASE WHEN id = NEW.namespace_id THEN 1 ELSE -1 END
     WHERE id IN (OLD.namespace_id, NEW.namespace_id);
@@ -49,5 +65,6 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.RunSQL(NAME.replace('{lock}', 'FOR NO KEY UPDATE'), NAME.replace('{lock}', 'FOR SHARE')),
         migrations.RunSQL(COUNTS, NO_COUNTS),
     ]
