@@ -107,7 +107,9 @@ def _untag(repository: str, tag: str) -> None:
 def _forget(repository: str, reference: str, change: _Announced) -> None:
     """Remove the rows of what was deleted."""
     if change.image is None:
-        # Pushed by its digest, to a repository without tags.
+        # Pushed by its digest, to a repository without tags; the first may be on its way.
+        if is_digest(reference):
+            reservations.keep_pushes_of(repository, reference)
         reservations.release(change.reservation)
     elif not deleted.forget(change.image, reference, change.rows, change.account, change.reservation):
         jobs.queue_repository(repository)

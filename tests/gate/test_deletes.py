@@ -141,9 +141,10 @@ class TestAManifest:
         assert (row.media_type, row.size) == (OCI_INDEX, children[1].size)
         assert not Hint.objects.exists()
 
-    def test_a_push_of_a_tag_in_progress(self, gate, app, monkeypatch):
+    @pytest.mark.parametrize("before", ["v1", None], ids=["with a tag", "the image's first tag"])
+    def test_a_push_of_a_tag_in_progress(self, gate, app, monkeypatch, before):
         """The registry deletes the tag with the manifest before the push writes its row; the worker removes the row."""
-        pushed = push_image(gate, app, "v1")
+        pushed = push_image(gate, app, before)
         index = manifests._index
 
         def delete_first(*arguments):

@@ -56,7 +56,7 @@ def forget(image: Image, reference: str, rows: list[DeletedTag], account: str, r
         # A push that is in progress may write its row after this: then the worker compares with the registry.
         done = len(going) == len(rows) and reservation.is_alone
         if is_digest(reference):
-            reservations.leave_pushes(image.repository, reference)
+            reservations.keep_pushes_of(image.repository, reference)
             done &= _forget_manifest(image, reference)
         refresh_totals_of_locked([image.pk])
         if done:

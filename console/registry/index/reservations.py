@@ -69,19 +69,24 @@ def release(reservation: Reservation) -> None:
         cursor.execute(_RELEASE, [reservation.hint, reservation.version])
 
 
-_LEAVE_PUSHES = """
-UPDATE indexing_hint SET version = version + 1
-WHERE repository = %s AND digest = %s AND tag <> digest AND pushed_at IS NOT NULL
+# In the order in which other transactions lock hints (``hints.remember``), against deadlocks.
+_KEEP_PUSHES = """
+UPDATE indexing_hint SET version = version + 1 WHERE id IN (
+    SELECT id FROM indexing_hint
+    WHERE repository = %s AND digest = %s AND tag <> digest AND pushed_at IS NOT NULL
+    ORDER BY repository, tag FOR UPDATE
+)
 """
 
 
-def leave_pushes(repository: str, digest: str) -> None:
-    """Leave the pushes of tags of ``digest`` that are in progress to the worker, as the manifest was deleted now.
+def keep_pushes_of(repository: str, digest: str) -> None:
+    """Keep the hints of running pushes of tags, so that the worker syncs them: their manifest was just deleted.
 
-    Such a push may have reached the registry before the deletion, and write a row of a tag that leads nowhere.
+    Such a push may have reached the registry before the deletion, and write a row of a tag that leads nowhere. With
+    another ``version``, its ``release`` does nothing.
     """
     with connection.cursor() as cursor:
-        cursor.execute(_LEAVE_PUSHES, [repository, digest])
+        cursor.execute(_KEEP_PUSHES, [repository, digest])
 
 
 _LEFT = """
