@@ -125,7 +125,7 @@ def _listed(
     sort, order = sorting(request.GET, search.SORTS, "-created")
     images = images.annotate(starred=starred_by(request.user)).order_by(*order)
     if namespace is not None:
-        total = None if any(chosen.values()) else namespace.image_count  # the search counts in all namespaces
+        total = None if any(chosen.values()) else namespace.image_count  # otherwise a total of all namespaces
     elif not any(chosen.values()):
         total = overview.images
     rows = paged(images.values_list(*ShownImage._fields), request.GET, wide=True, total=total)
