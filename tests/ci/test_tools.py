@@ -8,9 +8,9 @@ import pytest
 
 from console.installation.environment import BASE_DIR
 
-BOOKWORM = ["buildah", "chromium", "docker.io", "nginx", "podman", "skopeo"]
-TRIXIE = ["buildah", "chromium", "docker.io", "docker-cli", "nginx", "podman", "skopeo"]
-PROGRAMS = ("buildah", "chromium", "dockerd", "docker", "nginx", "podman", "skopeo")
+BOOKWORM = ["buildah", "chromium", "docker.io", "libnss3-tools", "nginx", "podman", "skopeo"]
+TRIXIE = ["buildah", "chromium", "docker.io", "docker-cli", "libnss3-tools", "nginx", "podman", "skopeo"]
+PROGRAMS = ("buildah", "certutil", "chromium", "dockerd", "docker", "nginx", "podman", "skopeo")
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_the_docker_client(machine, known, package):
 
 
 def test_one_package_for_two_programs(machine):
-    code, said = machine("buildah", "chromium-browser", "nginx", "podman", "skopeo", known=BOOKWORM)
+    code, said = machine("buildah", "certutil", "chromium-browser", "nginx", "podman", "skopeo", known=BOOKWORM)
     assert code == 1
     assert said.endswith("apt-get install docker.io")
 
