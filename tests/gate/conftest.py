@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import uuid
 
 import pytest
@@ -9,9 +10,25 @@ from django.conf import settings as django_settings
 from console.access.grants import Access
 from console.registry.connection import registry
 from console.registry.signing import sign
+from registry_client import OCI_EMPTY, OCI_MANIFEST
 from tests.support.http_servers import Reply, Server
+from tests.support.pushed_images import digest_of, push_blob
 
 PUSH = ("pull", "push", "delete")
+
+
+def artifact(repository, **more):
+    """The bytes of a small artifact whose blob the registry has."""
+    push_blob(registry(), repository, b"{}")
+    entry = {"mediaType": OCI_EMPTY, "digest": digest_of(b"{}"), "size": 2}
+    document = {"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": entry, "layers": [entry], **more}
+    # Spaces and order as no library writes them: the bytes must stay what they are.
+    return json.dumps(document, indent=3).encode()
+
+
+def puts(between):
+    """The manifests that were put."""
+    return [one.path for one in between.requests if one.method == "PUT" and "/manifests/" in one.path]
 
 
 class GateClient:

@@ -1,10 +1,12 @@
-"""What tests of jobs share."""
+"""An administrator, and a queue, for the tests of operations."""
 
 import contextlib
 import gc
 
 import pytest
 from django.db import connection
+
+from tests.support.factories import AccountFactory
 
 # A sequence counts on when what it was asked in is undone.
 FULL_DISK = """
@@ -30,6 +32,14 @@ def refusing_twice(when):
     finally:
         with connection.cursor() as cursor:
             cursor.execute("DROP FUNCTION refuse CASCADE; DROP SEQUENCE refusals")
+
+
+@pytest.fixture
+def boss(client):
+    """An administrator, signed in."""
+    account = AccountFactory(name="Boss", is_staff=True, is_superuser=True)
+    client.force_login(account)
+    return account
 
 
 @pytest.fixture

@@ -15,13 +15,6 @@ from tests.support.responses import text_of
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def boss(client):
-    account = AccountFactory(name="Boss", is_staff=True, is_superuser=True)
-    client.force_login(account)
-    return account
-
-
 def cells(page, column):
     """The cells of a column, as HTML."""
     return [part.split("</td>")[0] for part in text_of(page).split(f'<td class="field-{column}">')[1:]]

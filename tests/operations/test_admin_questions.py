@@ -14,13 +14,6 @@ from tests.support.responses import text_of
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def boss(client):
-    account = AccountFactory(name="Boss", is_staff=True, is_superuser=True)
-    client.force_login(account)
-    return account
-
-
 def deleting():
     return Image.objects.filter(state=Image.State.DELETING).count()
 

@@ -13,13 +13,6 @@ from tests.support.responses import text_of
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def boss(client):
-    account = AccountFactory(name="Boss", is_staff=True, is_superuser=True)
-    client.force_login(account)
-    return account
-
-
 def heading(page):
     return re.search(r"<h1>(.*?)</h1>", page)[1].replace("<wbr>", "")
 

@@ -17,13 +17,6 @@ from tests.support.responses import text_of
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def boss(client):
-    account = AccountFactory(name="Boss", is_staff=True, is_superuser=True)
-    client.force_login(account)
-    return account
-
-
 def related(page):
     """The card's facts: by name, what it says and the list's address."""
     card = text_of(page).partition('aria-labelledby="related-title"')[2].partition("</section>")[0]

@@ -6,17 +6,10 @@ from django.urls import reverse
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from console.accounts.models import Account
-from tests.support.factories import AccountFactory, ActivatedAccountFactory, ImageFactory, NamespaceFactory
+from tests.support.factories import ActivatedAccountFactory, ImageFactory, NamespaceFactory
 from tests.support.responses import text_of
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def boss(client):
-    account = AccountFactory(name="Boss", is_staff=True, is_superuser=True)
-    client.force_login(account)
-    return account
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from console.audit import summaries
 from console.login import sign_in_links
 from console.throttling.models import Mark
 from tests.support import identity_provider as provider_module
-from tests.web.secret_doors import DOORS, House, forms_of, new
+from tests.web.secret_requests import REQUESTS, Owner, forms_of, new
 
 pytestmark = pytest.mark.django_db
 
@@ -40,7 +40,7 @@ def server():
 
 
 @pytest.fixture
-def make_house(server, settings, monkeypatch, world):
+def make_owner(server, settings, monkeypatch, world):
     """Factory of somebody with secrets, beside an administrator who sees rows of everything."""
     settings.OIDC_ISSUER, settings.OIDC_NAME = server.issuer, "Example"
 
@@ -52,7 +52,7 @@ def make_house(server, settings, monkeypatch, world):
         server.reset()
         monkeypatch.setattr(provider_module, "SECRET", new("provider"))
         settings.OIDC_CLIENT_ID, settings.OIDC_CLIENT_SECRET = provider_module.CLIENT, provider_module.SECRET
-        return House(server)
+        return Owner(server)
 
     yield make
     summaries.forget()
@@ -123,16 +123,16 @@ def broken(*arguments, **options):
 
 
 @pytest.mark.parametrize("course", ["works", "refuses", "breaks"])
-def test_no_secret_gets_out(course, make_house, client, monkeypatch, django_capture_on_commit_callbacks):
+def test_no_secret_gets_out(course, make_owner, client, monkeypatch, django_capture_on_commit_callbacks):
     """After each request the pages with new rows are read; in the end, those of everything."""
     found, secrets = [], set()
-    for door in DOORS:
-        before, house = keys(), make_house()
+    for one in REQUESTS:
+        before, owner = keys(), make_owner()
         with logged() as log, monkeypatch.context() as patch, django_capture_on_commit_callbacks(execute=True):
             if course == "breaks":
-                patch.setattr(door.deep, broken)
-            answer = door.ask(house, course != "refuses")
-        name, expected = door.ask.__name__, {"works": door.works, "refuses": door.refuses, "breaks": 500}[course]
+                patch.setattr(one.breaks, broken)
+            answer = one.ask(owner, course != "refuses")
+        name, expected = one.ask.__name__, {"works": one.works, "refuses": one.refuses, "breaks": 500}[course]
         assert answer.status_code == expected, (name, answer.content)
         if course == "breaks":
             assert "RuntimeError: this is broken" in log.getvalue(), name
@@ -147,20 +147,20 @@ def test_no_secret_gets_out(course, make_house, client, monkeypatch, django_capt
             "log": log.getvalue(),
             **dict(pages(client, made)),
         }
-        shown = house.given if door.gives and course == "works" else set()
-        found += (f"{name}: {leak}" for leak in leaks(house.secrets, places))
-        found += (f"{name}: {leak}" for leak in leaks(house.secrets - shown, {"the answer": answer.content.decode()}))
-        secrets |= house.secrets
+        shown = owner.given if one.gives and course == "works" else set()
+        found += (f"{name}: {leak}" for leak in leaks(owner.secrets, places))
+        found += (f"{name}: {leak}" for leak in leaks(owner.secrets - shown, {"the answer": answer.content.decode()}))
+        secrets |= owner.secrets
     everything = dict(administration(client))
     assert len(everything) > 40
     found += leaks(secrets, everything)
     assert not found, "\n".join(found)
 
 
-def test_a_form_without_its_token(make_house):
+def test_a_form_without_its_token(make_owner):
     """Django logs the address, and what is in it is still good."""
-    house = make_house()
-    address = sign_in_links.make(house.account).removeprefix(settings.CONSOLE_URL)
+    owner = make_owner()
+    address = sign_in_links.make(owner.account).removeprefix(settings.CONSOLE_URL)
     with logged() as log:
         assert Client(enforce_csrf_checks=True).post(address).status_code == 403
     assert "Forbidden (CSRF cookie not set.): /sign-in/link/" in log.getvalue()
