@@ -42,6 +42,7 @@ INSTALLED_APPS = [
     "console.throttling",
     "console.web",
     "console.accounts",
+    "console.membership",
     "console.namespaces",
     "console.access_tokens",
     "console.repositories",

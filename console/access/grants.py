@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -10,13 +11,13 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 
 from console.access.quotas import allowed, has_room, refuse_image, refuse_tag
+from console.access.roles import ACTIONS, Role, least_role_for_action
 
 # Docker Hub's official images are in one namespace, and none of their names is nested.
 _OFFICIAL_IMAGE = re.compile(r"library/[^/]+")
 
-# Actions that the owner of an image may do at the registry.
-OWNER_ACTIONS = frozenset({"pull", "push", "delete"})
-READER_ACTIONS = frozenset({"pull"})
+# What everybody may do with a public image.
+READER_ACTIONS = ACTIONS[Role.READER]
 CATALOG_ACTIONS = frozenset({"*"})
 # The gate's own action on the catalogue: the repositories that the caller may read. The registry does not know it, so
 # such a token does not open the registry's own catalogue, which lists all repositories.
@@ -37,7 +38,10 @@ class Access:
 
 @dataclass(frozen=True)
 class TokenLimits:
-    """The restrictions of an access token on its account's permissions."""
+    """The restrictions of an access token on its account's permissions.
+
+    ``all_namespaces`` is false for a token that is narrowed to selected namespaces and images.
+    """
 
     can_push: bool
     all_namespaces: bool
@@ -45,7 +49,7 @@ class TokenLimits:
 
     @property
     def actions(self) -> frozenset[str]:
-        """The actions that the token allows on the account's own repositories in its namespaces."""
+        """The actions that the token allows on the repositories that it is for."""
         return frozenset({"pull"} | ({"push"} if self.can_push else set()) | ({"delete"} if self.can_delete else set()))
 
 
@@ -53,8 +57,7 @@ class TokenLimits:
 class Caller:
     """The account that requests a registry token, as read from the database for this request.
 
-    ``account`` is the primary key; ``version`` and ``password`` (its hash) are the credential's. ``images`` is how many
-    images the account has, read only when a push might create a new one. ``token`` is set when
+    ``account`` is the primary key; ``version`` and ``password`` (its hash) are the credential's. ``token`` is set when
     an access token was presented in place of the password.
     """
 
@@ -66,9 +69,6 @@ class Caller:
     is_active: bool
     activated: bool
     is_superuser: bool
-    image_quota: int | None
-    tag_quota: int | None
-    images: int = 0
     token: TokenLimits | None = None
 
     @property
@@ -79,19 +79,26 @@ class Caller:
 
 @dataclass(frozen=True)
 class Repository:
-    """Facts about a repository in an existing namespace. ``owner`` is the primary key of the namespace's account.
+    """Facts about a repository in an existing namespace.
 
-    ``chosen`` says whether the caller's access token is restricted to this namespace. ``active`` and ``public`` have no
-    meaning unless the image ``exists``. ``tags`` counts towards the quota of tags; only the gate counts them.
+    ``owner`` is the primary key of the namespace's account: its quotas count, whoever pushes. ``role`` is the highest
+    that the caller has now on the image or its namespace. ``chosen`` says whether the caller's access token is for this
+    namespace or image. ``active`` and ``public`` have no meaning unless the image ``exists``. ``images`` is how many
+    images the owner has, read only when a push might create a new one. ``tags`` counts towards the quota of tags; only
+    the gate counts them.
     """
 
     owner: int
     in_transfer: bool
+    role: Role | None = None
     chosen: bool = False
     exists: bool = False
     active: bool = False
     public: bool = False
+    images: int = 0
+    image_quota: int | None = None
     tags: int = 0
+    tag_quota: int | None = None
 
 
 def registry_grants(
@@ -110,16 +117,16 @@ def registry_grants(
     """
     if caller is not None and not caller.usable:
         return []
-    # New images that this response allows to create: together they must fit into the quota.
-    new_images = 0
+    # New images of each owner that this response allows to create: together they must fit into the quota.
+    new_images: Counter[int] = Counter()
     grants = []
     for access in asked:
         granted: frozenset[str] = frozenset()
         if access.type == "repository":
             repository = repositories.get(access.name)
             if repository is not None:
-                granted = _allowed_on(caller, repository, new_images)
-                new_images += not repository.exists and "push" in granted
+                granted = _allowed_on(caller, repository, new_images[repository.owner])
+                new_images[repository.owner] += not repository.exists and "push" in granted & access.actions
         elif access.type == "registry" and access.name == "catalog" and access.actions >= CATALOG_ACTIONS:
             grants += _catalog_grants(caller)
             continue
@@ -147,29 +154,37 @@ def _allowed_on(caller: Caller | None, repository: Repository, new_images: int) 
     """The actions that the caller may do on a repository, given ``new_images`` that this response already allows."""
     if repository.in_transfer or (repository.exists and not repository.active):
         return frozenset()
-    token = caller.token if caller is not None else None
-    opened = token is None or token.all_namespaces or repository.chosen
-    if caller is not None and repository.owner == caller.account and opened:
-        # Refused here, so that no layers are uploaded in vain. The gate alone checks the quota of tags: a push may move
-        # a tag (``refuse_push``).
-        images = caller.images + new_images
-        room = repository.exists or has_room(images, allowed(caller.image_quota, settings.DEFAULT_IMAGE_QUOTA))
-        actions = OWNER_ACTIONS if token is None else token.actions
-        return actions if room else actions - {"push"}
-    return READER_ACTIONS if repository.public else frozenset()
+    public = READER_ACTIONS if repository.public else frozenset[str]()
+    if caller is None or repository.role is None:
+        return public
+    token = caller.token
+    if token is not None and not token.all_namespaces and not repository.chosen:
+        return public
+    actions = ACTIONS[repository.role] if token is None else ACTIONS[repository.role] & token.actions
+    # Refused here, so that no layers are uploaded in vain. The gate alone checks the quota of tags: a push may move
+    # a tag (``refuse_push``).
+    images = repository.images + new_images
+    if not repository.exists and not has_room(images, allowed(repository.image_quota, settings.DEFAULT_IMAGE_QUOTA)):
+        actions -= {"push"}
+    return actions | public
 
 
-def refuse_write(caller: Caller | None, repository: Repository | None) -> str:
-    """Error message if manifests of a repository may not be written or deleted now; empty if they may.
+def refuse_write(caller: Caller | None, repository: Repository | None, action: str) -> str:
+    """Error message if manifests of a repository may not be pushed or deleted now; empty if they may.
 
-    A token may be minutes old: account, ownership and state of the image are checked again at each manifest. That an
+    A token may be minutes old: account, role and state of the image are checked again at each manifest. That an
     access token was revoked meanwhile is not known here.
 
     :param caller: the account that the token names.
     :param repository: its facts now; ``None`` when its namespace does not exist.
+    :param action: ``push`` or ``delete``.
     """
-    if caller is None or not caller.usable or repository is None or repository.owner != caller.account:
+    if caller is None or not caller.usable or repository is None or repository.role is None:
         return _("You no longer have access to this repository.")
+    if repository.role < least_role_for_action(action):
+        if action == "delete":
+            return _("Your role in this namespace no longer allows you to delete. Ask an owner of the namespace.")
+        return _("Your role in this namespace no longer allows you to push. Ask an owner of the namespace.")
     if repository.in_transfer:
         return _("The namespace is being transferred to another account. Try again when the transfer has finished.")
     if repository.exists and not repository.active:
@@ -180,20 +195,19 @@ def refuse_write(caller: Caller | None, repository: Repository | None) -> str:
 def refuse_push(caller: Caller | None, repository: Repository | None, *, is_indexed: bool, adds_tag: bool) -> str:
     """Error message if a manifest may not be pushed now; empty if it may. The quotas are exact here, unlike a token's.
 
-    :param caller: ``images`` counts the images that are being pushed at this moment, too.
-    :param repository: ``tags`` counts the tags that are being pushed at this moment, too.
+    :param repository: ``images`` and ``tags`` count what is being pushed at this moment, too.
     :param is_indexed: whether the push creates the image if there is none. A manifest without a tag and without a
         subject does not.
     :param adds_tag: whether the push creates a tag. Moving a tag, or pushing by digest, needs no room.
     """
-    if refusal := refuse_write(caller, repository):
+    if refusal := refuse_write(caller, repository, "push"):
         return refusal
-    if caller is None or repository is None:
+    if repository is None:
         return ""
     if is_indexed and not repository.exists:
-        refusal = refuse_image(caller.images, allowed(caller.image_quota, settings.DEFAULT_IMAGE_QUOTA))
+        refusal = refuse_image(repository.images, allowed(repository.image_quota, settings.DEFAULT_IMAGE_QUOTA))
     if adds_tag and not refusal:
-        refusal = refuse_tag(repository.tags, allowed(caller.tag_quota, settings.DEFAULT_TAG_QUOTA))
+        refusal = refuse_tag(repository.tags, allowed(repository.tag_quota, settings.DEFAULT_TAG_QUOTA))
     return refusal
 
 

@@ -8,6 +8,8 @@ from typing import Protocol
 from django.conf import settings
 from django.utils.translation import gettext as _
 
+from console.access.roles import VERBS, Role, allows
+
 
 @dataclass(frozen=True)
 class Actor:
@@ -20,17 +22,20 @@ class Actor:
 
 @dataclass(frozen=True)
 class NamespaceFacts:
-    """Facts about a namespace. ``owner`` is the primary key of its account."""
+    """Facts about a namespace. ``role`` is what the account that acts has on it."""
 
-    owner: int
+    role: Role | None
     in_transfer: bool
 
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """Facts about an image; ``active`` unless it is being deleted."""
+    """Facts about an image; ``active`` unless it is being deleted.
 
-    owner: int
+    ``role`` is the highest that the account that acts has on it, or on its namespace.
+    """
+
+    role: Role | None
     in_transfer: bool
     public: bool
     active: bool
@@ -49,34 +54,34 @@ Facts = NamespaceFacts | ImageFacts | OfficialImageFacts
 class Target(Protocol):
     """A model that provides its facts for the rules."""
 
-    @property
-    def facts(self) -> Facts:
-        """The facts for the rules."""
+    def facts_for(self, account: int) -> Facts:
+        """The facts for the rules when the account with this primary key acts."""
+
+
+_OF_NAMESPACES = {verb for verb in VERBS[Role.OWNER] if verb.startswith("namespace.")} | {"image.create"}
+_OF_IMAGES = VERBS[Role.OWNER] - _OF_NAMESPACES
+# Not while a namespace is transferred to another account.
+_NOT_IN_TRANSFER = {"image.create", "image.push"}
 
 
 def may(actor: Actor | None, verb: str, facts: Facts | None = None) -> bool:
     """Whether an account may do ``verb``.
 
     :param actor: ``None`` for anonymous requests.
-    :param verb: ``access_token.create``, ``namespace.create``, ``namespace.delete``, ``image.create`` (on the
-        namespace), ``image.view``, ``image.edit``, ``image.delete``, ``image.resolve_failure`` (retry or dismiss failed
-        work), ``image.push``, ``image.star`` (also on an official image).
+    :param verb: ``access_token.create``, ``namespace.create``, ``team.create``, a verb of a role
+        (``console.access.roles``; ``image.create`` is on the namespace), or ``image.star`` (also on an official image).
     :raises ValueError: for an unknown verb, so that a misspelling never grants anything.
     """
     if actor is None or not actor.active or not actor.activated:
         return False
-    if verb in {"namespace.create", "access_token.create"}:
+    if verb in {"namespace.create", "access_token.create", "team.create"}:
         return True
-    if verb == "namespace.delete" and isinstance(facts, NamespaceFacts):
-        return facts.owner == actor.account
-    if verb == "image.create" and isinstance(facts, NamespaceFacts):
-        return facts.owner == actor.account and not facts.in_transfer
-    if verb == "image.push" and isinstance(facts, ImageFacts):
-        return facts.owner == actor.account and not facts.in_transfer
-    if verb in {"image.view", "image.edit", "image.delete", "image.resolve_failure"} and isinstance(facts, ImageFacts):
-        return facts.owner == actor.account
+    if verb in _OF_NAMESPACES and isinstance(facts, NamespaceFacts):
+        return allows(facts.role, verb) and not (verb in _NOT_IN_TRANSFER and facts.in_transfer)
+    if verb in _OF_IMAGES and isinstance(facts, ImageFacts):
+        return allows(facts.role, verb) and not (verb in _NOT_IN_TRANSFER and facts.in_transfer)
     if verb == "image.star" and isinstance(facts, ImageFacts):
-        return facts.active and (facts.public or facts.owner == actor.account)
+        return facts.active and (facts.public or allows(facts.role, "image.view"))
     if verb == "image.star" and isinstance(facts, OfficialImageFacts):
         return facts.listed
     raise ValueError(f"no rule for {verb!r} on {type(facts).__name__}")

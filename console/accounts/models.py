@@ -25,6 +25,8 @@ ACCOUNT_ID_PATTERN = r"^[1-9][0-9]{11}$"
 LANGUAGE_PATTERN = r"^[a-z]{2,3}(-[a-z0-9]{2,8})*$"
 TIME_ZONE_PATTERN = r"^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$"
 USERNAME_PATTERN = r"^[a-z0-9._-]{4,30}$"
+# Of a service account: its namespace and its name.
+SERVICE_USERNAME_PATTERN = r"^[a-z0-9._-]{2,30}\+[a-z0-9._-]{2,30}$"
 ACCESS_TOKEN_NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$"  # noqa: S105
 
 
@@ -69,6 +71,13 @@ class Account(AbstractBaseUser, PermissionsMixin):
         _("active"),
         default=True,
         help_text=_("Deactivating ends the account's sessions and its access to the registry at once."),
+    )
+    is_service = models.BooleanField(
+        _("service account"),
+        default=False,
+        db_default=False,
+        editable=False,
+        help_text=_("For programs: owned by a namespace, never signs in, uses access tokens only."),
     )
     is_staff = models.BooleanField(_("administrator"), default=False, help_text=_("May use this administration."))
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
@@ -118,6 +127,10 @@ class Account(AbstractBaseUser, PermissionsMixin):
             models.CheckConstraint(
                 condition=models.Q(time_zone="") | models.Q(time_zone__regex=TIME_ZONE_PATTERN),
                 name="account_time_zone",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(is_service=False) | models.Q(is_staff=False, is_superuser=False, email=None),
+                name="account_service_cannot_sign_in",
             ),
         ]
 
@@ -195,7 +208,7 @@ class Account(AbstractBaseUser, PermissionsMixin):
 
     def may(self, verb: str, target: Target | None = None) -> bool:
         """Whether the account may do ``verb`` on ``target`` (``console.access.rules.may``)."""
-        return may(self.actor, verb, target.facts if target is not None else None)
+        return may(self.actor, verb, target.facts_for(self.pk) if target is not None else None)
 
     @property
     def signs_in_with_password(self) -> bool:
@@ -234,7 +247,7 @@ class RegistryCredential(models.Model):
     account = models.OneToOneField(Account, on_delete=models.PROTECT, related_name="credential")
     username = models.CharField(
         _("user name"),
-        max_length=30,
+        max_length=61,
         unique=True,
         validators=[RegexValidator(USERNAME_PATTERN, _("Use 4 to 30 lowercase letters, digits, “.”, “_” or “-”."))],
     )
@@ -247,9 +260,15 @@ class RegistryCredential(models.Model):
         verbose_name = _("registry credential")
         verbose_name_plural = _("registry credentials")
         constraints = [
-            models.CheckConstraint(condition=models.Q(username__regex=USERNAME_PATTERN), name="credential_username"),
             models.CheckConstraint(
-                condition=models.Q(password__startswith="argon2"),  # noqa: S106
+                condition=models.Q(username__regex=USERNAME_PATTERN)
+                | models.Q(username__regex=SERVICE_USERNAME_PATTERN),
+                name="credential_username",
+            ),
+            # A service account has no password.
+            models.CheckConstraint(
+                condition=models.Q(password__startswith="argon2")  # noqa: S106
+                | models.Q(password="", username__regex=SERVICE_USERNAME_PATTERN),
                 name="credential_hashed",
             ),
         ]
@@ -278,9 +297,11 @@ class AccessTokenQuerySet(models.QuerySet["AccessToken"]):
 class AccessToken(models.Model):
     """A secret for a program that uses the registry for the account, in place of the registry password.
 
-    Its permissions are those of the account, restricted by ``can_push``, ``can_delete`` (which includes pushing) and
-    the selected namespaces (``Namespace.access_tokens``, from here ``namespaces``); if all selected namespaces are
-    gone it has no access. A revoked token (soft delete) stays visible to administrators; its name can be reused.
+    Its permissions are those of the account as it is now, narrowed by ``can_push``, ``can_delete`` (which includes
+    pushing), ``can_manage`` (which includes deleting) and the selected namespaces and images
+    (``Namespace.access_tokens`` and ``Image.access_tokens``, from here ``namespaces`` and ``images``); if all selected
+    ones are gone it has no access. ``warned_days`` is the last warning that was sent before it expires, in days. A
+    revoked token (soft delete) stays visible to administrators; its name can be reused.
     """
 
     account = models.ForeignKey(
@@ -301,7 +322,9 @@ class AccessToken(models.Model):
     hint = models.CharField(_("last characters"), max_length=4, editable=False)
     can_push = models.BooleanField(_("may push"), default=False)
     can_delete = models.BooleanField(_("may delete"), default=False, db_default=False)
+    can_manage = models.BooleanField(_("may manage"), default=False, db_default=False)
     all_namespaces = models.BooleanField(_("all namespaces"), default=True)
+    warned_days = models.PositiveSmallIntegerField(_("warned, days before"), null=True, blank=True, editable=False)
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
     expires_at = models.DateTimeField(_("expires"), null=True, blank=True)
     last_used_at = models.DateTimeField(_("last used"), null=True, blank=True, editable=False)
@@ -329,6 +352,10 @@ class AccessToken(models.Model):
             # Clients delete a tag by first pushing another manifest to it, so deleting requires pushing.
             models.CheckConstraint(
                 condition=models.Q(can_delete=False) | models.Q(can_push=True), name="access_token_delete_needs_push"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(can_manage=False) | models.Q(can_delete=True),
+                name="access_token_manage_needs_delete",
             ),
         ]
 

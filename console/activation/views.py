@@ -71,7 +71,7 @@ def steps(request: Request) -> HttpResponse:
 
 def _activated(account: Account) -> str:
     """Message that the service is activated, with the next step for the user."""
-    if Namespace.objects.visible_to(account).exists():
+    if Namespace.objects.owned_by(account).exists():
         return _("The service is activated. Next, create an image or push one.")
     return _("The service is activated. Next, create a namespace, then an image.")
 

@@ -78,7 +78,7 @@ def _announce(repository: str, reference: str, username: str) -> _Announced:
     """
     with transaction.atomic():
         found = lookup.find(username, repository)
-        if refusal := refuse_write(found.caller, found.repository):
+        if refusal := refuse_write(found.caller, found.repository, "delete"):
             raise denied(refusal)
         image = Image.objects.select_related("namespace").filter(full_name=repository).first()
         rows = deleted.rows_of(image, reference) if image else []

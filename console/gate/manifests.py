@@ -151,10 +151,10 @@ def _look_up(push: PushedManifest) -> Found:
         return lookup.find(push.pushed_by, push.repository, tag=push.tag, digest=digest, lock=bool(push.tag))
 
     found = find()
-    if found.caller is None or found.image is not None or not push.is_indexed:
+    if found.repository is None or found.image is not None or not push.is_indexed:
         return found
-    # The push creates the image.
-    lookup.lock_account(found.caller.account)
+    # The push creates the image, which counts towards the owner's quota.
+    lookup.lock_account(found.repository.owner)
     return find()
 
 

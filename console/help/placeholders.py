@@ -27,7 +27,7 @@ def values_for(account: Account) -> dict[str, str]:
     The options are empty where the registry has TLS, and begin with a blank where it has none.
     """
     registry, credential = this_registry(), account.registry_credential
-    namespace = Namespace.objects.visible_to(account).order_by("name").first()
+    namespace = Namespace.objects.allowing(account, "image.create").order_by("name").first()
     return {
         **public_values(load_authority()),
         "hub": settings.DOCKERHUB_ADDRESS,

@@ -184,7 +184,7 @@ def delete_many(request: Request) -> HttpResponse:
     ticked = (request.POST if request.method == "POST" else request.GET).getlist("image")[:_MOST_AT_ONCE]
     numbers = {int(key) for key in ticked if key.isascii() and key.isdigit() and len(key) < 19}
     images = list(
-        Image.objects.visible_to(request.user)
+        Image.objects.allowing(request.user, "image.delete")
         .select_related("namespace__owner")
         .filter(pk__in=numbers, state=Image.State.ACTIVE)
         .order_by("namespace__name", "name")

@@ -47,7 +47,7 @@ def tags(request: Request, repository: str) -> HttpResponse:
         "folded": shown[SHOWN:],
         "used": quotas.tags_used(image),
         "quota": quotas.quota(request.user),
-        "refusal": quotas.refuse_tag(request.user, image) if image.state == Image.State.ACTIVE else "",
+        "refusal": quotas.refuse_tag(image) if image.state == Image.State.ACTIVE else "",
     }
     return page(request, "images/tags.html", context, part="tags", frame="images/base_image.html")
 

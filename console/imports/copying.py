@@ -263,7 +263,7 @@ def _bring_blobs(transfer: Transfer, source: Source, plan: Plan, over: Callable[
     missing = [blob for blob, size in zip(plan.blobs.values(), sizes, strict=True) if size != blob.size]
     progress = _Progress(transfer, plan.size, plan.size - sum(blob.size for blob in missing))
     progress.save()
-    elsewhere = _own_repositories_with(transfer.image, [blob.digest for blob in missing])
+    elsewhere = _readable_repositories_with(transfer, [blob.digest for blob in missing])
     for number, blob in enumerate(missing):
         if number and over():
             raise TurnOver
@@ -314,23 +314,25 @@ def _pieces(source: Source, transfer: Transfer, blob: Descriptor, progress: _Pro
         raise SourceFailure(error) from error
 
 
-# Only the owner's repositories: otherwise a known digest would give access to other accounts' blobs.
-_OWN = """
+# Only the repositories that the account may read: otherwise a known digest would give access to others' blobs.
+_READABLE = """
 SELECT blob, min(image.full_name)
 FROM images_image AS image
 JOIN images_manifest AS manifest ON manifest.image_id = image.id
 CROSS JOIN LATERAL jsonb_array_elements_text(manifest.blobs) AS blob
-WHERE image.owner_id = %s AND image.id <> %s AND image.state = 'active' AND blob = ANY(%s)
+WHERE image.id = ANY(%s) AND image.state = 'active' AND blob = ANY(%s)
 GROUP BY blob
 """
 
 
-def _own_repositories_with(image: Image, digests: list[str]) -> dict[str, str]:
-    """For each blob another repository of the same owner that has it, if any."""
-    if not digests:
+def _readable_repositories_with(transfer: Transfer, digests: list[str]) -> dict[str, str]:
+    """For each blob another repository that has it and that the importing account has a role on, if any."""
+    account = Account.objects.filter(account_id=transfer.requested_by).first()
+    if not digests or account is None:
         return {}
+    keys = list(Image.objects.visible_to(account).exclude(pk=transfer.image_id).order_by().values_list("pk", flat=True))
     with connection.cursor() as cursor:
-        cursor.execute(_OWN, [image.owner_id, image.pk, digests])
+        cursor.execute(_READABLE, [keys, digests])
         return dict(cursor.fetchall())
 
 

@@ -174,7 +174,7 @@ def dismiss(account: Account, transfer: Transfer) -> None:
 
 
 def _require(account: Account, transfer: Transfer) -> None:
-    if not account.may("image.edit", transfer.image):
+    if not account.may("image.push", transfer.image):
         raise ValidationError(_("You can’t change this image."))
 
 

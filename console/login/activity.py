@@ -57,7 +57,7 @@ def events_of(account: Account, query: QueryDict) -> Page:
 
 def owned_since(account: Account) -> Mapping[str, datetime.datetime]:
     """The account's namespaces, and since when each is its own. What happened there before is another's business."""
-    created = dict(Namespace.objects.visible_to(account).values_list("name", "created_at"))
+    created = dict(Namespace.objects.owned_by(account).values_list("name", "created_at"))
     came = AuditEvent.objects.filter(action="namespace.transferred", target__in=created).order_by()
     transferred = dict(came.values_list("target").annotate(Max("at")))
     return {name: max(at, transferred.get(name, at)) for name, at in created.items()}

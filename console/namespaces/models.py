@@ -14,7 +14,10 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from console.access.names import NAMESPACE_PATTERN, RESERVED_NAMESPACES
+from console.access.roles import Role, least_role
 from console.access.rules import NamespaceFacts
+from console.membership.models import Grant
+from console.membership.roles import granted_role
 
 models.CharField.register_lookup(Length)
 
@@ -30,9 +33,20 @@ validate_namespace_name = RegexValidator(
 class NamespaceQuerySet(models.QuerySet["Namespace"]):
     """Query namespaces."""
 
-    def visible_to(self, account: AbstractBaseUser) -> Self:
-        """The account's own namespaces."""
+    def owned_by(self, account: AbstractBaseUser) -> Self:
+        """The account's own namespaces, which count towards its quotas."""
         return self.filter(owner=account)
+
+    def visible_to(self, account: AbstractBaseUser) -> Self:
+        """The account's own namespaces, and those in which it has a role, if only on an image."""
+        return self.filter(
+            models.Q(owner=account) | models.Q(pk__in=Grant.objects.held_by(account.pk).values("namespace"))
+        )
+
+    def allowing(self, account: AbstractBaseUser, verb: str) -> Self:
+        """The namespaces on which the account's role includes a verb."""
+        grants = Grant.objects.held_by(account.pk).at_least(least_role(verb)).filter(image=None)
+        return self.filter(models.Q(owner=account) | models.Q(pk__in=grants.values("namespace")))
 
     def matching(self, text: str) -> Self:
         """Namespaces whose name contains ``text``, case-insensitively."""
@@ -99,10 +113,16 @@ class Namespace(models.Model):
     def __str__(self) -> str:
         return self.name
 
-    @property
-    def facts(self) -> NamespaceFacts:
-        """The facts for the authorization rules."""
-        return NamespaceFacts(self.owner_id, self.in_transfer)
+    def role_of(self, account: int) -> Role | None:
+        """The role of an account on the whole namespace; one query, unless it is the namespace's own account.
+
+        :param account: the primary key.
+        """
+        return Role.OWNER if self.owner_id == account else granted_role(account, self.pk)
+
+    def facts_for(self, account: int) -> NamespaceFacts:
+        """The facts for the authorization rules when this account acts."""
+        return NamespaceFacts(self.role_of(account), self.in_transfer)
 
     @property
     def in_transfer(self) -> bool:

@@ -102,8 +102,7 @@ class OfficialImage(models.Model):
     def __str__(self) -> str:
         return self.name
 
-    @property
-    def facts(self) -> OfficialImageFacts:
+    def facts_for(self, account: int) -> OfficialImageFacts:
         """The facts for the authorization rules."""
         return OfficialImageFacts(self.listed)
 

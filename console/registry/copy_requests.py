@@ -19,7 +19,7 @@ from console.repositories.fairness import priority_of
 from console.repositories.models import Copy, Image, Tag
 from console.repositories.services import check_tag_name, create_image
 
-_NOT_YOURS = gettext_lazy("Choose one of your own namespaces that is not being transferred.")
+_MAY_NOT_PUSH = gettext_lazy("Choose a namespace that you may push to and that is not being transferred.")
 
 
 def copy_tag(
@@ -68,7 +68,7 @@ def target_image(account: Account, namespace: Namespace, name: str) -> Image:
     if found is None:
         return create_image(account, namespace, name)
     if not account.may("image.push", found):
-        raise ValidationError({"namespace": _NOT_YOURS})
+        raise ValidationError({"namespace": _MAY_NOT_PUSH})
     if found.state != Image.State.ACTIVE:
         raise ValidationError({"name": _("The image “%s” is being deleted.") % found.repository})
     return found
@@ -85,7 +85,7 @@ def locked_target(account: Account, image: Image, tag: str) -> Image:
     if locked is None or locked.state != Image.State.ACTIVE:
         raise ValidationError({"name": _("The image “%s” is being deleted.") % image.repository})
     if not account.may("image.push", locked):
-        raise ValidationError({"namespace": _NOT_YOURS})
+        raise ValidationError({"namespace": _MAY_NOT_PUSH})
     existing = Tag.objects.filter(image=locked, name=tag).first()
     if existing is not None and existing.state != Tag.State.ACTIVE:
         raise ValidationError({"tag": _("The tag “%s” is being deleted.") % tag})
@@ -95,7 +95,7 @@ def locked_target(account: Account, image: Image, tag: str) -> Image:
     }
     if tag in coming:
         raise ValidationError({"tag": _("A copy to the tag “%s” is already running.") % tag})
-    if existing is None and (refusal := quotas.refuse_tag(account, locked, len(coming))):
+    if existing is None and (refusal := quotas.refuse_tag(locked, len(coming))):
         raise ValidationError({"name": refusal})
     return locked
 

@@ -23,15 +23,15 @@ class NamespaceChoiceForm(forms.Form):
         empty_label=None,
         error_messages={
             "required": _("Please choose a namespace."),
-            "invalid_choice": _("Please choose one of your own namespaces."),
+            "invalid_choice": _("Please choose a namespace that you may push to."),
         },
     )
 
     def __init__(self, account: Account, *arguments: Any, **options: Any) -> None:
-        """Offer the account's own namespaces, except those being transferred."""
+        """Offer the namespaces in which the account may create images, except those being transferred."""
         super().__init__(*arguments, **options)
-        own = Namespace.objects.visible_to(account).filter(new_owner=None).order_by("name")
-        self.fields["namespace"].queryset = own  # type: ignore[attr-defined]
+        open_to = Namespace.objects.allowing(account, "image.create").filter(new_owner=None).order_by("name")
+        self.fields["namespace"].queryset = open_to  # type: ignore[attr-defined]
 
 
 class ImageNameField(forms.CharField):

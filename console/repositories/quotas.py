@@ -27,14 +27,14 @@ class Quota:
     @functools.cached_property
     def namespaces_used(self) -> int:
         """How many namespaces the account has."""
-        return Namespace.objects.visible_to(self.account).count()
+        return Namespace.objects.owned_by(self.account).count()
 
     @functools.cached_property
     def images_used(self) -> int:
         """How many images the account has, as in its list."""
         if self.images_counted is not None:
             return self.images_counted
-        counts = Namespace.objects.visible_to(self.account).order_by().values_list("image_count", flat=True)
+        counts = Namespace.objects.owned_by(self.account).order_by().values_list("image_count", flat=True)
         return sum(counts)
 
 
@@ -75,9 +75,9 @@ def tags_used(image: Image) -> int:
     return image.tag_count + image.attachment_count
 
 
-def refuse_tag(account: Account, image: Image, coming: int = 0) -> str:
-    """Error message if the account may not add one more tag to the image; empty if it may.
+def refuse_tag(image: Image, coming: int = 0) -> str:
+    """Error message if the image may not have one more tag; empty if it may. The quota is that of its owner.
 
     :param coming: number of tags that are being copied to it.
     """
-    return quotas.refuse_tag(tags_used(image) + coming, quota(account).tags_allowed)
+    return quotas.refuse_tag(tags_used(image) + coming, quota(image.namespace.owner).tags_allowed)

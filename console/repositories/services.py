@@ -41,13 +41,16 @@ def create_image(
     :raises ValidationError: keyed by field; ``code`` is ``taken`` or ``quota`` where it is one of these.
     """
     if not account.may("image.create", namespace):
-        raise ValidationError({"namespace": _("Choose one of your own namespaces that is not being transferred.")})
+        raise ValidationError(
+            {"namespace": _("Choose a namespace that you may push to and that is not being transferred.")}
+        )
     image = Image(namespace=namespace, name=name.strip(), visibility=visibility, description=description)
     image.clean_fields(exclude=["namespace"])
     with transaction.atomic():
-        # One creator at a time for an account: otherwise two could exceed its quota (race).
-        Account.objects.select_for_update(no_key=True).get(pk=account.pk)
-        if refusal := quotas.refuse_image(account):
+        # The image counts towards the quota of the namespace's owner. One creator at a time for an owner: otherwise two
+        # could exceed the quota (race).
+        owner = Account.objects.select_for_update(no_key=True).get(pk=namespace.owner_id)
+        if refusal := quotas.refuse_image(owner):
             raise ValidationError(ValidationError(refusal, code="quota"))
         # Locked, so that it is still there when this is committed.
         if not Namespace.objects.select_for_update(no_key=True).filter(pk=namespace.pk):

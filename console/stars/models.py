@@ -11,7 +11,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from console.official_images.models import OfficialImage
-from console.repositories.models import Image
+from console.repositories.models import Image, allowing
 
 
 class StarQuerySet(models.QuerySet["Star"]):
@@ -20,7 +20,7 @@ class StarQuerySet(models.QuerySet["Star"]):
     def visible_to(self, account: AbstractBaseUser) -> Self:
         """The account's stars on images that it may see."""
         public = Q(image__visibility=Image.Visibility.PUBLIC, image__state=Image.State.ACTIVE)
-        return self.filter(Q(image=None) | Q(image__owner=account) | public, account=account)
+        return self.filter(Q(image=None) | allowing(account, "image.view", "image__") | public, account=account)
 
 
 class Star(models.Model):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from console.access.grants import CATALOG_ACTIONS, OWNER_ACTIONS, Access
+from console.access.grants import CATALOG_ACTIONS, Access
+from console.access.roles import ACTIONS, Role
 from console.audit import summaries
 from console.audit.origin import ANONYMOUS
 from console.token_server.lookup import Found
 from console.token_server.token_request import TokenRequest
 
-_KNOWN_ACTIONS = OWNER_ACTIONS | CATALOG_ACTIONS
+_KNOWN_ACTIONS = ACTIONS[Role.OWNER] | CATALOG_ACTIONS
 # One target for all refusals of anonymous callers: names that they make up would fill the audit log.
 _ANY = "-"
 

@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from console.access.grants import Caller, Repository, TokenLimits
 from console.access.names import split_repository
+from console.access.roles import Role
 from console.access.token_secrets import hash_secret
 from console.database.base import DatabaseWrapper
 from console.throttling import guesses
@@ -56,8 +57,8 @@ class Found:
 # images where there were some thousands, which took three times as long as the rest of the statement.
 _REPOSITORIES = """
     SELECT
-        asked.name, namespace.owner_id, namespace.new_owner_id IS NOT NULL AS in_transfer, {chosen} AS chosen,
-        image.id IS NOT NULL AS there, coalesce(image.state = 'active', false) AS active,
+        asked.name, namespace.owner_id, namespace.new_owner_id IS NOT NULL AS in_transfer, {role} AS role,
+        {chosen} AS chosen, image.id IS NOT NULL AS there, coalesce(image.state = 'active', false) AS active,
         coalesce(image.visibility = 'public', false) AS public
     FROM unnest(string_to_array(%(names)s, ' '), string_to_array(%(namespaces)s, ' ')) AS asked (name, namespace)
     JOIN LATERAL (
@@ -67,13 +68,27 @@ _REPOSITORIES = """
         SELECT id, state, visibility FROM images_image WHERE full_name = asked.name OFFSET 0
     ) AS image ON true
 """
-_ANONYMOUS = _REPOSITORIES.format(chosen="false")
-# How many images the account has is read only if a new name is requested.
+# The highest role, by the account's own grants and by those of its teams: two index lookups, however many it has.
+_ROLE = """CASE WHEN namespace.owner_id = (SELECT id FROM caller) THEN 4 ELSE (
+            SELECT max(held.role) FROM (
+                SELECT own.role, own.image_id, own.until FROM membership_grant AS own
+                WHERE own.account_id = (SELECT id FROM caller) AND own.namespace_id = namespace.id
+                UNION ALL
+                SELECT granted.role, granted.image_id, granted.until FROM membership_teammember AS member
+                JOIN membership_grant AS granted ON granted.team_id = member.team_id
+                WHERE member.account_id = (SELECT id FROM caller) AND granted.namespace_id = namespace.id
+            ) AS held
+            WHERE (held.until IS NULL OR held.until > clock_timestamp())
+                AND (held.image_id IS NULL OR held.image_id = image.id)
+        ) END"""
+_ANONYMOUS = _REPOSITORIES.format(role="NULL::integer", chosen="false")
+_OWN_LIMITS = _REPOSITORIES.format(role=_ROLE, chosen="false")
+# How many images an owner has is read only if the caller may push a new one.
 _IDENTIFIED = """
 WITH caller AS (
     SELECT
         account.id, account.account_id, credential.username, credential.password, credential.version, account.is_active,
-        credential.activated_at IS NOT NULL AS activated, account.is_superuser, account.image_quota, account.tag_quota,
+        credential.activated_at IS NOT NULL AS activated, account.is_superuser,
         {columns}
     FROM accounts_registrycredential AS credential
     JOIN accounts_account AS account ON account.id = credential.account_id
@@ -82,23 +97,25 @@ WITH caller AS (
 ),
 repositories AS ({repositories}),
 -- MATERIALIZED: otherwise it is read once for each repository.
-counted AS MATERIALIZED (
-    SELECT CASE WHEN EXISTS (SELECT FROM repositories WHERE owner_id = caller.id AND NOT there) THEN (
-        SELECT coalesce(sum(image_count), 0) FROM namespaces_namespace WHERE owner_id = caller.id
-    ) ELSE 0 END AS images
-    FROM caller
+owners AS MATERIALIZED (
+    SELECT account.id, account.image_quota, (
+        SELECT coalesce(sum(image_count), 0) FROM namespaces_namespace WHERE owner_id = account.id
+    ) AS images
+    FROM accounts_account AS account
+    WHERE account.id IN (SELECT owner_id FROM repositories WHERE NOT there AND role >= 2)
 )
 -- An unknown caller gives a row, too, so that it takes the same time.
-SELECT attempt.marks, caller.*, counted.images, repositories.*
+SELECT attempt.marks, caller.*, repositories.*, coalesce(owners.images, 0), owners.image_quota
 FROM (SELECT {marks} AS marks) AS attempt
-LEFT JOIN (caller CROSS JOIN counted) ON true
+LEFT JOIN caller ON true
 LEFT JOIN repositories ON true
+LEFT JOIN owners ON owners.id = repositories.owner_id AND NOT repositories.there
 """
 _NO_MARKS = "NULL::float8[]"
 _WITHOUT_TOKEN = {
     "columns": "NULL::bigint, NULL::boolean, NULL::boolean, NULL::boolean, NULL::timestamptz, NULL::inet",
     "join": "",
-    "repositories": _ANONYMOUS,
+    "repositories": _OWN_LIMITS,
 }
 _BY_USERNAME = _IDENTIFIED.format(**_WITHOUT_TOKEN, condition="credential.username = %(username)s", marks=guesses.MARKS)
 _BY_LOGIN = _IDENTIFIED.format(
@@ -106,7 +123,7 @@ _BY_LOGIN = _IDENTIFIED.format(
         login.last_used_at, login.last_used_from""",
     join="JOIN tokens_login AS login ON login.account_id = account.id",
     condition="login.id = %(login)s AND login.version = credential.version",
-    repositories=_ANONYMOUS,
+    repositories=_OWN_LIMITS,
     marks=_NO_MARKS,
 )
 _BY_SECRET = _IDENTIFIED.format(
@@ -116,15 +133,19 @@ _BY_SECRET = _IDENTIFIED.format(
     condition="""credential.username = %(username)s AND token.secret_hash = %(secret_hash)s
         AND token.revoked_at IS NULL AND (token.expires_at IS NULL OR token.expires_at > clock_timestamp())""",
     repositories=_REPOSITORIES.format(
-        chosen="""EXISTS (
+        role=_ROLE,
+        chosen="""(EXISTS (
             SELECT FROM namespaces_namespaceaccess AS access, caller
             WHERE access.token_id = caller.token_id AND access.namespace_id = namespace.id
-        )"""
+        ) OR EXISTS (
+            SELECT FROM images_imageaccess AS access, caller
+            WHERE access.token_id = caller.token_id AND access.image_id = image.id
+        ))""",
     ),
     marks=guesses.MARKS,
 )
-_ACCOUNT_COLUMNS, _TOKEN_COLUMNS = 10, 6
-_COLUMNS = 1 + _ACCOUNT_COLUMNS + _TOKEN_COLUMNS + 1
+_ACCOUNT_COLUMNS, _TOKEN_COLUMNS = 8, 6
+_COLUMNS = 1 + _ACCOUNT_COLUMNS + _TOKEN_COLUMNS
 
 
 def find(request: TokenRequest) -> Found:
@@ -157,13 +178,11 @@ def _identified(at: datetime.datetime, request: TokenRequest, statement: str, pa
     account = rows[0][1 : 1 + _ACCOUNT_COLUMNS]
     if account[0] is None:
         return Found(at, marks=marks)
-    presented, can_push, can_delete, all_namespaces, last_at, last_from, images = rows[0][
-        1 + _ACCOUNT_COLUMNS : _COLUMNS
-    ]
+    presented, can_push, can_delete, all_namespaces, last_at, last_from = rows[0][1 + _ACCOUNT_COLUMNS : _COLUMNS]
     limits = TokenLimits(can_push, all_namespaces, can_delete) if can_push is not None else None
     return Found(
         at,
-        Caller(*(*account, images, limits)),
+        Caller(*(*account, limits)),
         _repositories(row[_COLUMNS:] for row in rows),
         TokenUse(presented, last_at, last_from) if presented is not None else None,
         marks,
@@ -197,4 +216,28 @@ def _ask(statement: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
 
 
 def _repositories(rows: Iterable[tuple[Any, ...]]) -> dict[str, Repository]:
-    return {name: Repository(*facts) for name, *facts in rows if name is not None}
+    return {name: _repository(*facts) for name, *facts in rows if name is not None}
+
+
+def _repository(
+    owner: int,
+    in_transfer: bool,
+    role: int | None,
+    chosen: bool,
+    exists: bool,
+    active: bool,
+    public: bool,
+    images: int = 0,
+    image_quota: int | None = None,
+) -> Repository:
+    return Repository(
+        owner,
+        in_transfer,
+        Role(role) if role is not None else None,
+        chosen=chosen,
+        exists=exists,
+        active=active,
+        public=public,
+        images=images,
+        image_quota=image_quota,
+    )

@@ -19,6 +19,7 @@ from django.utils import timezone
 
 from console.access.grants import Access, Caller, Repository, TokenLimits, dockerhub_grants, registry_grants
 from console.access.names import RESERVED_NAMESPACES, split_repository
+from console.access.roles import Role
 from console.access.scopes import MOST_SCOPES, TooManyScopes, format_scope, parse_scope, parse_scopes
 from console.imports import references
 from console.namespaces.models import Namespace
@@ -70,7 +71,7 @@ def check_storable(*values: Any) -> None:
 
 # --- scopes and Basic -----------------------------------------------------------------------------------------------
 
-OWNER = Caller(1, "100000000001", "owner", "", 1, True, True, False, None, None)
+OWNER = Caller(1, "100000000001", "owner", "", 1, True, True, False)
 CALLERS = {
     "anonymous": None,
     "not activated": replace(OWNER, activated=False),
@@ -116,8 +117,10 @@ def granted_of(asked: set[str], allowed: set[str]) -> set[str]:
 
 def check_grants(result: list[Access], asked: dict[tuple[str, str], set[str]]) -> None:
     """Whoever asks is given what was asked and is allowed, and nothing else."""
-    known = {access.name: Repository(owner=1, in_transfer=False, exists=True, active=True) for access in result}
     for who, caller in CALLERS.items():
+        role = Role.OWNER if caller is not None and caller.account == 1 else None
+        repository = Repository(owner=1, in_transfer=False, role=role, exists=True, active=True)
+        known = {access.name: repository for access in result}
         expected = {
             key: granted_of(actions, ALLOWED.get(who, set())) if key[0] == "repository" else set()
             for key, actions in asked.items()

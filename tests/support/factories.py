@@ -9,7 +9,9 @@ import factory
 from django.contrib.auth.hashers import make_password
 from factory.django import DjangoModelFactory
 
+from console.access.roles import Role
 from console.accounts.models import Account, RegistryCredential
+from console.membership.models import Grant, Team, TeamMember
 from console.namespaces.models import Namespace
 from console.repositories.models import Image, Manifest, Tag
 
@@ -81,3 +83,27 @@ class TagFactory(DjangoModelFactory):
     manifest = factory.SubFactory(ManifestFactory, image=factory.SelfAttribute("..image"))
     name = factory.Sequence(lambda number: f"v{number}")
     pushed_at = factory.LazyFunction(lambda: datetime.datetime.now(datetime.UTC))
+
+
+class GrantFactory(DjangoModelFactory):
+    class Meta:
+        model = Grant
+
+    namespace = factory.SubFactory(NamespaceFactory)
+    account = factory.SubFactory(ActivatedAccountFactory)
+    role = Role.READER
+
+
+class TeamFactory(DjangoModelFactory):
+    class Meta:
+        model = Team
+
+    name = factory.Sequence(lambda number: f"crew{number}")
+
+
+class TeamMemberFactory(DjangoModelFactory):
+    class Meta:
+        model = TeamMember
+
+    team = factory.SubFactory(TeamFactory)
+    account = factory.SubFactory(ActivatedAccountFactory)

@@ -49,7 +49,7 @@ def refresh(token, address="192.0.2.1"):
 def caller_of(account):
     credential = RegistryCredential.objects.get(account=account)
     name, version = credential.username, credential.version
-    return Caller(account.pk, account.account_id, name, "", version, True, True, False, None, None)
+    return Caller(account.pk, account.account_id, name, "", version, True, True, False)
 
 
 def _signed(login):

@@ -7,8 +7,10 @@ from console.repositories.models.image import (
     NAMESPACE_PART,
     PUBLIC,
     Image,
+    ImageAccess,
     ImagePieces,
     ImageWords,
+    allowing,
     validate_image_name,
 )
 from console.repositories.models.index import DailyActivity, Document, KeptManifest, Manifest, PushedDigest, Tag
@@ -21,6 +23,7 @@ __all__ = [
     "Document",
     "DoomedManifest",
     "Image",
+    "ImageAccess",
     "ImageDeletion",
     "ImagePieces",
     "ImageWords",
@@ -29,5 +32,6 @@ __all__ = [
     "PushedDigest",
     "Tag",
     "WorkFailure",
+    "allowing",
     "validate_image_name",
 ]

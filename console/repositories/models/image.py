@@ -17,7 +17,10 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from console.access.names import IMAGE_PATTERN
+from console.access.roles import Role, least_role
 from console.access.rules import ImageFacts
+from console.membership.models import Grant
+from console.membership.roles import granted_role
 from console.namespaces.models import Namespace
 from console.repositories.summary_field import SummaryField
 
@@ -39,28 +42,53 @@ LONGEST_DESCRIPTION = 25_000  # characters
 PUBLIC = Q(visibility="public", state="active")
 
 
+def allowing(account: AbstractBaseUser, verb: str, image: str = "") -> Q:
+    """Condition: whether the account's role on an image includes a verb.
+
+    :param image: the path to the image, for a model that refers to one, as in ``image__``.
+    """
+    grants = Grant.objects.held_by(account.pk).at_least(least_role(verb))
+    return (
+        Q(**{f"{image}owner": account})
+        | Q(**{f"{image}namespace__in": grants.filter(image=None).values("namespace")})
+        | Q(**{f"{image}pk__in": grants.exclude(image=None).values("image")})
+    )
+
+
 class ImageQuerySet(models.QuerySet["Image"]):
     """Query images by who may see them."""
 
-    def visible_to(self, account: AbstractBaseUser) -> Self:
-        """The images in the account's own namespaces."""
+    def owned_by(self, account: AbstractBaseUser) -> Self:
+        """The images in the account's own namespaces, which count towards its quota."""
         return self.filter(owner=account)
+
+    def visible_to(self, account: AbstractBaseUser) -> Self:
+        """The images that the account has a role on: its own, and those shared with it. Not all public ones."""
+        return self.allowing(account, "image.view")
+
+    def shared_with(self, account: AbstractBaseUser) -> Self:
+        """The images of others that the account has a role on."""
+        return self.visible_to(account).exclude(owner=account)
+
+    def allowing(self, account: AbstractBaseUser, verb: str) -> Self:
+        """The images on which the account's role includes a verb."""
+        return self.filter(allowing(account, verb))
 
     def public(self) -> Self:
         """All public images, which every activated account may see; without those being deleted."""
         return self.filter(PUBLIC)
 
     def readable_by(self, account: AbstractBaseUser) -> Self:
-        """All images that the account may see: its own, and all public ones."""
-        return self.filter(Q(owner=account) | PUBLIC)
+        """All images that the account may see: its own, those shared with it, and all public ones."""
+        return self.filter(allowing(account, "image.view") | PUBLIC)
 
 
 class ImagePiecesQuerySet(models.QuerySet["ImagePieces"]):
     """Query names of images with their n-grams, for the search."""
 
     def visible_to(self, account: AbstractBaseUser) -> Self:
-        """The names of the images in the account's own namespaces."""
-        return self.filter(owner=account)
+        """The names of the images that the account has a role on."""
+        return self.filter(allowing(account, "image.view", "image__"))
 
 
 class Image(models.Model):
@@ -120,6 +148,9 @@ class Image(models.Model):
     last_pull_at = models.DateTimeField(_("last pull"), null=True, editable=False)
     star_count = models.PositiveIntegerField(_("stars"), default=0, editable=False)
     changed_at = models.DateTimeField(_("changed"), default=timezone.now, editable=False)
+    access_tokens = models.ManyToManyField(
+        "accounts.AccessToken", through="ImageAccess", related_name="images", editable=False
+    )
 
     objects = ImageQuerySet.as_manager()
 
@@ -161,11 +192,17 @@ class Image(models.Model):
     def __str__(self) -> str:
         return self.repository
 
-    @property
-    def facts(self) -> ImageFacts:
-        """The facts for the authorization rules. The owner is that of the namespace."""
+    def role_of(self, account: int) -> Role | None:
+        """The highest role of an account on the image or its namespace; one query, unless it is its own account.
+
+        :param account: the primary key.
+        """
+        return Role.OWNER if self.namespace.owner_id == account else granted_role(account, self.namespace_id, self.pk)
+
+    def facts_for(self, account: int) -> ImageFacts:
+        """The facts for the authorization rules when this account acts."""
         return ImageFacts(
-            self.namespace.owner_id,
+            self.role_of(account),
             self.namespace.in_transfer,
             public=self.visibility == self.Visibility.PUBLIC,
             active=self.state == self.State.ACTIVE,
@@ -185,6 +222,23 @@ class Image(models.Model):
 def address_in_registry(repository: str) -> str:
     """The image reference of a repository without the tag, as used with ``docker pull``."""
     return f"{settings.REGISTRY_ADDRESS}/{repository}"
+
+
+class ImageAccess(models.Model):
+    """An image that an access token is narrowed to; deleted with the image, and on the transfer of its namespace."""
+
+    token = models.ForeignKey(
+        "accounts.AccessToken", on_delete=models.CASCADE, related_name="+", verbose_name=_("access token")
+    )
+    image = models.ForeignKey(Image, on_delete=models.CASCADE, related_name="+", verbose_name=_("image"))
+
+    class Meta:
+        verbose_name = _("image of an access token")
+        verbose_name_plural = _("images of access tokens")
+        constraints = [models.UniqueConstraint(fields=["token", "image"], name="image_access_once")]
+
+    def __str__(self) -> str:
+        return f"{self.token}: {self.image}"
 
 
 class ImagePieces(models.Model):

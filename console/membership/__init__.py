@@ -1,0 +1,1 @@
+"""Who has which role on which namespace or image: grants, teams, service accounts, invitations."""
