@@ -87,6 +87,12 @@ def may(actor: Actor | None, verb: str, facts: Facts | None = None) -> bool:
     raise ValueError(f"no rule for {verb!r} on {type(facts).__name__}")
 
 
+def verbs_on(actor: Actor | None, facts: NamespaceFacts | ImageFacts) -> frozenset[str]:
+    """All verbs that an account may use on a namespace or an image, for pages that show many of them."""
+    verbs = _OF_NAMESPACES if isinstance(facts, NamespaceFacts) else _OF_IMAGES | {"image.star"}
+    return frozenset(verb for verb in verbs if may(actor, verb, facts))
+
+
 def refuse_namespace_name(occupied: bool | None) -> str:
     """Error message if a free namespace's name cannot be taken because of the registry's content; empty if it can.
 

@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from console.access.roles import Role
+from console.accounts.models import Account
 from console.membership.models.team import Team, TeamMember
 
 
@@ -119,9 +120,11 @@ class Grant(models.Model):
         return f"{self.holder}: {self.get_role_display()}"
 
     @property
-    def holder(self) -> models.Model:
+    def holder(self) -> Account | Team:
         """The account or team that has the role."""
-        return self.account or self.team  # type: ignore[return-value]
+        holder = self.account or self.team
+        assert holder is not None, "held by the constraint grant_to_one_holder"  # noqa: S101  # nosec B101
+        return holder
 
     @property
     def expired(self) -> bool:
