@@ -1,0 +1,1 @@
+"""Invitations to a namespace or an image, and sign-up by invitation."""

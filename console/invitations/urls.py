@@ -1,0 +1,5 @@
+"""URLs of the invitations."""
+
+from django.urls import URLPattern
+
+urlpatterns: list[URLPattern] = []

@@ -1,0 +1,1 @@
+"""Service accounts of a namespace: accounts for programs, with access tokens only."""

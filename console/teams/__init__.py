@@ -1,0 +1,1 @@
+"""Teams: pages, members by hand and by the identity provider's groups."""
