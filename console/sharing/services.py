@@ -43,7 +43,10 @@ def give_role(
     :param until: when the role ends; ``None`` for good.
     :param detail: further facts for the audit event.
     :raises ValidationError: when the actor may not, or keyed ``holder``, ``until`` or ``role``.
+    :raises ValueError: for an image of another namespace.
     """
+    if image is not None and image.namespace_id != namespace.pk:
+        raise ValueError("the image is of another namespace")
     with transaction.atomic():
         locked = lock_namespace(namespace)
         require_manager(actor, locked, image)

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 from django.core.exceptions import ValidationError
-from django.db import connection
+from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from console.access.roles import Role
@@ -175,3 +175,12 @@ def test_expired_roles_are_removed_and_recorded(namespace):
     assert Grant.objects.count() == 2
     ((action, detail),) = events(namespace)
     assert (action, detail["member"], detail["role"]) == ("member.expire", expired.account.account_id, "writer")
+
+
+def test_no_role_on_an_image_of_another_namespace(owner, namespace, other):
+    image = ImageFactory(namespace__owner=owner)
+    with pytest.raises(ValueError, match="another namespace"):
+        services.give_role(owner, namespace, other, Role.READER, image=image)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        GrantFactory(namespace=namespace, image=image)
+        connection.check_constraints()
