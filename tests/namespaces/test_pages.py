@@ -83,7 +83,7 @@ class TestNamespaces:
         transfer_namespace(team, ActivatedAccountFactory())
         assert "Being transferred" in text_of(client.get("/namespaces/"))
         response = client.post("/images/-/create/", {"name": "app", "namespace": "team", "visibility": "private"})
-        assert "Please choose one of your own namespaces" in text_of(response)
+        assert "Please choose a namespace that you may push to" in text_of(response)
 
     def test_a_transfer_that_was_given_up(self, client, team):
         transfer_namespace(team, ActivatedAccountFactory())

@@ -204,7 +204,8 @@ def test_images_are_counted_once_however_many_names_are_new(owner):
         cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {lookup._BY_USERNAME}", parameters)
         (plan,) = cursor.fetchone()[0]
     counts = [node for node in nodes(plan["Plan"]) if node["Node Type"] == "Aggregate"]
-    assert [node["Actual Loops"] for node in counts] == [1]
+    # The other aggregate is the role, which an owner has without a grant.
+    assert [node["Actual Loops"] for node in counts if node["Actual Loops"]] == [1]
 
 
 def test_each_repository_is_one_look_into_the_index_although_there_are_thousands(owner):

@@ -111,6 +111,7 @@ class TestTryAgain:
 
         client.raise_request_exception = False
         monkeypatch.setattr(ImageQuerySet, "visible_to", fail)
+        monkeypatch.setattr(ImageQuerySet, "allowing", fail)
         response = client.get("/images/?q=a&sort=name")
         text = text_of(response)
         assert response.status_code == status
