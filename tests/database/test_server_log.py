@@ -62,8 +62,6 @@ WITHOUT_SECRETS = {
     "indexing.ReconcileItem",
     "indexing.SeenEvent",
     "indexing.UnusableEvents",
-    "membership.Grant",
-    "membership.HandOver",
     "membership.ServiceAccount",
     "membership.Team",
     "membership.TeamGroup",
