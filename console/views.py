@@ -51,8 +51,8 @@ def _another_address() -> HttpResponse:
 
 
 def permission_denied(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
-    """403: permission denied."""
-    return error_page(request, "errors/403.html", 403)
+    """403: permission denied, with the sentence that a page gives (``console.sharing.guards``)."""
+    return error_page(request, "errors/403.html", 403, sentence=str(exception or ""))
 
 
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:

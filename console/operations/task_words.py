@@ -26,6 +26,7 @@ TASK_NAMES: dict[str, Promise] = {
     "indexing.reread_image": _("Sync all tags of an image"),
     "indexing.reread_tag": _("Sync a tag"),
     "indexing.sync_left_hints": _("Sync pushes that were interrupted"),
+    "members.end_expired": _("End expired roles"),
     "namespaces.settle": _("Release and transfer namespaces"),
     "operations.forget_old_jobs": _("Delete old failed jobs"),
     "operations.raise_waiting": _("Raise the priority of waiting jobs"),

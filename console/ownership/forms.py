@@ -1,4 +1,4 @@
-"""Form for creating a namespace."""
+"""Forms for creating a namespace, and for handing it over."""
 
 from __future__ import annotations
 
@@ -21,5 +21,20 @@ class NamespaceForm(forms.Form):
         error_messages={
             "required": _("Please enter a name"),
             "max_length": _("The name must have 2 to 30 characters."),
+        },
+    )
+
+
+class HandOverForm(forms.Form):
+    """The Account ID of who gets the namespace."""
+
+    account_id = forms.CharField(
+        label=_("Account ID"),
+        max_length=12,
+        widget=forms.TextInput(attrs={"autocomplete": "off", "inputmode": "numeric", "autofocus": True}),
+        help_text=_("The twelve digits in the other person’s account menu."),
+        error_messages={
+            "required": _("Please enter an Account ID"),
+            "max_length": _("An Account ID has twelve digits."),
         },
     )

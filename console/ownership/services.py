@@ -20,6 +20,7 @@ from console.access.names import RESERVED_NAMESPACES
 from console.accounts.models import Account
 from console.audit.services import record
 from console.database.conflicts import insert
+from console.membership.models import Grant, HandOver
 from console.namespaces.models import Namespace, NamespaceAccess, NamespaceHold
 from console.registry.connection import has_images_under, registry
 from console.registry.deletion import names
@@ -187,6 +188,7 @@ def transfer_namespace(namespace: Namespace, new_owner: Account) -> None:
         locked.new_owner = new_owner
         locked.available_at = _hold_end()
         locked.save(update_fields=["new_owner", "available_at"])
+        HandOver.objects.filter(namespace=locked).delete()
         # Removes access of existing access tokens for good, even if the namespace is transferred back.
         NamespaceAccess.objects.filter(namespace=locked).delete()
         _forget_failures(locked.name)
@@ -221,6 +223,8 @@ def _hand_over(due: Namespace) -> bool:
         old = namespace.owner.account_id
         namespace.owner, namespace.new_owner, namespace.available_at = namespace.new_owner, None, None
         namespace.save(update_fields=["owner", "new_owner", "available_at"])
+        # An owner needs no grants; left ones would give a role back when somebody else owns it again.
+        Grant.objects.filter(namespace=namespace, account=namespace.owner).delete()
         record("namespace.transferred", namespace.name, old=old, new=namespace.owner.account_id)
     return True
 

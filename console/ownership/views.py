@@ -11,7 +11,6 @@ from django.core.exceptions import ValidationError
 from django.db.models import BigIntegerField, Max, OuterRef, Subquery, Sum
 from django.db.models.functions import Coalesce
 from django.http import HttpResponse
-from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods
@@ -22,6 +21,7 @@ from console.ownership import services
 from console.ownership.forms import NamespaceForm
 from console.repositories import quotas
 from console.repositories.models import Image
+from console.sharing.guards import namespace_allowing
 from console.web.activated import activated
 from console.web.paging import paged
 from console.web.rendering import add_errors, dialog, go, page, refuse_typed, search_text
@@ -100,7 +100,7 @@ def create(request: Request) -> HttpResponse:
 @activated
 def delete(request: Request, name: str) -> HttpResponse:
     """Delete a namespace without images."""
-    namespace = get_object_or_404(Namespace.objects.visible_to(request.user), name=name)
+    namespace = namespace_allowing(request.user, name, "namespace.delete")
     images = namespace.image_count
     problem = ""
     if request.method == "POST":

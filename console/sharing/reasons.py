@@ -52,14 +52,14 @@ def holders_on(namespace: Namespace, image: Image | None = None) -> list[Reason]
     The namespace's own account comes first, then the highest roles. Two queries.
     """
     found = [Reason(namespace.owner, Role.OWNER, Source.OWNER, namespace.name)]
-    return found + [_reason(grant, grant.account) for grant in grants_on(namespace, image)]
+    return found + [reason_of(grant, grant.account) for grant in grants_on(namespace, image)]
 
 
 def reasons_of(account: Account, namespace: Namespace, image: Image | None = None) -> list[Reason]:
     """All reasons why an account has a role on a namespace, or on an image; the highest role first. One query."""
     found = [Reason(account, Role.OWNER, Source.OWNER, namespace.name)] if namespace.owner_id == account.pk else []
     own = Grant.objects.held_by(account.pk).filter(pk__in=grants_on(namespace, image).order_by().values("pk"))
-    return found + [_reason(grant, account) for grant in own.select_related("team", "image", "namespace")]
+    return found + [reason_of(grant, account) for grant in own.select_related("team", "image", "namespace")]
 
 
 def all_reasons_of(account: Account) -> list[Reason]:
@@ -68,7 +68,7 @@ def all_reasons_of(account: Account) -> list[Reason]:
         Reason(account, Role.OWNER, Source.OWNER, namespace.name) for namespace in Namespace.objects.owned_by(account)
     ]
     held = Grant.objects.held_by(account.pk).select_related("team", "image__namespace", "namespace")
-    return sorted([*owned, *(_reason(grant, account) for grant in held)], key=lambda one: (one.place, -one.role))
+    return sorted([*owned, *(reason_of(grant, account) for grant in held)], key=lambda one: (one.place, -one.role))
 
 
 def members_of(teams: list[Team]) -> dict[int, list[TeamMember]]:
@@ -79,7 +79,8 @@ def members_of(teams: list[Team]) -> dict[int, list[TeamMember]]:
     return found
 
 
-def _reason(grant: Grant, account: Account | None) -> Reason:
+def reason_of(grant: Grant, account: Account | None) -> Reason:
+    """The reason that a grant is; read with its team, image and namespace."""
     source = Source.IMAGE if grant.image_id is not None else Source.NAMESPACE
     place = grant.image.full_name if grant.image is not None else grant.namespace.name
     return Reason(account, Role(grant.role), source, place, grant.team, grant)

@@ -47,7 +47,7 @@
 
   // Tabs are one line, which scrolls where it does not fit: the current one is in sight.
   const showCurrentTab = () => {
-    const tab = document.querySelector(".tabs.of-account [aria-current]");
+    const tab = document.querySelector(".tabs.long [aria-current]");
     const beyond = tab ? tab.getBoundingClientRect().right - tab.parentElement.getBoundingClientRect().right : 0;
     if (beyond > 0) tab.parentElement.scrollLeft += Math.ceil(beyond);
   };

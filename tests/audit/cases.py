@@ -4,18 +4,28 @@ from django.test import Client
 from django.utils.encoding import force_bytes
 from django.utils.http import urlsafe_base64_encode
 
+from console.access.roles import Role
 from console.access_tokens import services as access_tokens
 from console.accounts.password_reset_email import reset_tokens
 from console.audit import summaries
 from console.audit.models import AuditEvent
 from console.imports.models import Transfer
+from console.membership.models import HandOver
 from console.registry.connection import registry
 from console.registry.index.sync import reread_image
 from console.repositories import failures
 from console.repositories.models import Copy, WorkFailure
 from console.token_server.models import Login
 from tests.audit import signing_in
-from tests.support.factories import PASSWORD, AccountFactory, ActivatedAccountFactory, ImageFactory, NamespaceFactory
+from tests.support.factories import (
+    PASSWORD,
+    AccountFactory,
+    ActivatedAccountFactory,
+    GrantFactory,
+    ImageFactory,
+    NamespaceFactory,
+    TeamFactory,
+)
 from tests.support.pushed_images import push_image
 
 ADDRESS = "192.0.2.9"
@@ -255,6 +265,92 @@ def _(w):
 def _(w):
     w.post("/namespaces/-/create/", name=f"{w.team.name}2")
     return "namespace.create", f"{w.team.name}2", {"owner": w.id}
+
+
+@case(ADDRESSES, "member-add-team")
+def _(w):
+    TeamFactory(name=f"crew{w.id}")
+    w.post(f"/namespaces/{w.team.name}/-/members/add-team/", team=f"crew{w.id}", role="2", ends="good")
+    return "member.grant", w.team.name, {"member": f"team crew{w.id}", "role": "writer", "until": None}
+
+
+@case(ADDRESSES, "image-add-team")
+def _(w):
+    TeamFactory(name=f"crew{w.id}")
+    w.post(f"/images/{w.name}/-/access/add-team/", team=f"crew{w.id}", role="2", ends="good")
+    return "member.grant", w.name, {"member": f"team crew{w.id}", "role": "writer", "until": None}
+
+
+@case(ADDRESSES, "member-change")
+def _(w):
+    grant = GrantFactory(namespace=w.team)
+    w.post(f"/namespaces/{w.team.name}/-/members/{grant.pk}/change/", role="3", ends="good")
+    changes = {"role": ["reader", "maintainer"]}
+    return "member.change", w.team.name, {"member": grant.account.account_id, "changes": changes}
+
+
+@case(ADDRESSES, "member-remove")
+def _(w):
+    grant = GrantFactory(namespace=w.team)
+    w.post(f"/namespaces/{w.team.name}/-/members/{grant.pk}/remove/")
+    return "member.remove", w.team.name, {"member": grant.account.account_id, "role": "reader"}
+
+
+@case(ADDRESSES, "owner-change")
+def _(w):
+    GrantFactory(namespace=w.team, role=Role.OWNER)
+    w.post(f"/namespaces/{w.team.name}/-/members/owner/change/", role="1")
+    return "member.change", w.team.name, {"member": w.id, "changes": {"role": ["owner", "reader"]}}
+
+
+@case(ADDRESSES, "owner-remove")
+def _(w):
+    heir = GrantFactory(namespace=w.team, role=Role.OWNER).account
+    w.post(f"/namespaces/{w.team.name}/-/members/owner/remove/")
+    return "namespace.owner", w.team.name, {"old": w.id, "new": heir.account_id}
+
+
+@case(ADDRESSES, "namespace-leave")
+def _(w):
+    GrantFactory(namespace=w.team, role=Role.OWNER)
+    w.post(f"/namespaces/{w.team.name}/-/leave/")
+    return "member.leave", w.team.name, {"member": w.id, "changes": {"role": ["owner", None]}}
+
+
+def offered(w):
+    """A namespace of somebody else that is offered to Ann."""
+    namespace = NamespaceFactory()
+    HandOver.objects.create(namespace=namespace, to=w.ann, offered_by=namespace.owner)
+    return namespace.name
+
+
+@case(ADDRESSES, "namespace-hand-over-offer")
+def _(w):
+    other = ActivatedAccountFactory()
+    w.post(f"/namespaces/{w.team.name}/-/hand-over/offer/", account_id=other.account_id)
+    return "namespace.offer", w.team.name, {"to": other.account_id}
+
+
+@case(ADDRESSES, "namespace-hand-over-take-back")
+def _(w):
+    other = ActivatedAccountFactory()
+    HandOver.objects.create(namespace=w.team, to=other, offered_by=w.ann)
+    w.post(f"/namespaces/{w.team.name}/-/hand-over/take-back/")
+    return "namespace.offer_withdraw", w.team.name, {"to": other.account_id}
+
+
+@case(ADDRESSES, "namespace-hand-over-accept")
+def _(w):
+    name = offered(w)
+    w.post(f"/namespaces/{name}/-/hand-over/accept/")
+    return "namespace.offer_accept", name, {"to": w.id}
+
+
+@case(ADDRESSES, "namespace-hand-over-decline")
+def _(w):
+    name = offered(w)
+    w.post(f"/namespaces/{name}/-/hand-over/decline/")
+    return "namespace.offer_decline", name, {"to": w.id}
 
 
 @case(ADDRESSES, "namespace-delete")

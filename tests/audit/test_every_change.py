@@ -23,6 +23,7 @@ from console.audit.admin import AuditEventAdmin
 from console.audit.models import AuditEvent
 from console.audit.origin import command, set_origin
 from console.imports import jobs as transfer_jobs
+from console.members import jobs as member_jobs
 from console.operations.management.commands import prepare
 from console.ownership import jobs as namespace_jobs
 from console.registry import jobs as image_jobs
@@ -39,7 +40,14 @@ from console.token_server.models import Login
 from console.web.admin_base import AuditedAdmin
 from tests.audit import signing_in
 from tests.audit.cases import ADDRESS, ADDRESSES, NEW, World, case
-from tests.support.factories import PASSWORD, AccountFactory, ActivatedAccountFactory, ImageFactory, NamespaceFactory
+from tests.support.factories import (
+    PASSWORD,
+    AccountFactory,
+    ActivatedAccountFactory,
+    GrantFactory,
+    ImageFactory,
+    NamespaceFactory,
+)
 from tests.support.pushed_images import push_image
 from tests.support.site_addresses import every_address
 
@@ -251,6 +259,13 @@ def _(w):
     moving = NamespaceFactory(owner=w.ann, new_owner=new, available_at=timezone.now() - datetime.timedelta(minutes=1))
     namespace_jobs.settle()
     return "namespace.transferred", moving.name, {"old": w.id, "new": new.account_id}
+
+
+@case(TASKS, "members.end_expired")
+def _(w):
+    grant = GrantFactory(namespace=w.team, until=timezone.now() - datetime.timedelta(minutes=1))
+    member_jobs.end_expired_roles()
+    return "member.expire", w.team.name, {"member": grant.account.account_id, "role": "reader"}
 
 
 @case(TASKS, "images.delete_image")

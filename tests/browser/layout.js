@@ -1,7 +1,7 @@
 // What does not fit in a page or dialog at one width: test_layout.py calls it. Returns sentences, none if all fits.
 (root, width) => {
   // What is meant to scroll sideways: commands of one line, pre-formatted text, and the administration's own tables.
-  const scrolling = ".command code, pre, input, select, textarea, .prose table, .prose .wide, .tabs.of-account, .results, #changelist-filter";
+  const scrolling = ".command code, pre, input, select, textarea, .prose table, .prose .wide, .tabs.long, .results, #changelist-filter";
   const unseen = ".hidden, .skip, .visually-hidden, .skip-to-content-link, option, noscript, script";
   const visible = (element) =>
     !element.closest(unseen) &&

@@ -30,6 +30,7 @@ from console.repositories.models import Copy, DailyActivity, Document, Image, Im
 from console.repositories.totals import refresh_totals
 from console.stars.models import Star
 from console.token_server.models import Login
+from tests.browser.shown_members import make_members
 from tests.security.site import Site, Words
 from tests.support.factories import ImageFactory, NamespaceFactory
 from tests.support.pushed_images import OCI_INDEX, digest_of
@@ -121,6 +122,7 @@ class LongestSite(Site):
         self._signing_in()
         self._administration()
         self._words()
+        self.words.update(make_members(self.team, self.image, (PERSON, "c" * 30, PERSON), "o" * 30))
 
     def _images(self) -> None:
         self.image = ImageFactory(namespace=self.team, name=IMAGE, description=DESCRIPTION)
@@ -305,5 +307,5 @@ class LongestSite(Site):
 
     def path(self, row, words=None) -> str:
         """The address of a row; those of the namespace that may be deleted name it."""
-        spare = {"namespace:name": SPARE} if "namespace:name" in row.words else {}
+        spare = {"namespace:name": SPARE} if row.words.get("namespace:name") == "spare" else {}
         return super().path(row, {**spare, **(words or {})})

@@ -29,6 +29,7 @@ from console.repositories.totals import refresh_totals
 from console.stars.models import Star
 from console.token_server.models import Login
 from tests.browser.longest import LongestSite
+from tests.browser.shown_members import make_members
 from tests.browser.usual_images import ACCOUNT_ID, OCI_IMAGE, PLATFORMS, UsualImages
 from tests.security.site import Site, Words
 from tests.support.factories import PASSWORD, ActivatedAccountFactory, ImageFactory, NamespaceFactory
@@ -72,6 +73,8 @@ class UsualSite(UsualImages):
         self._signing_in()
         self._administration()
         self._words()
+        people = ("Gil Haddad", "auditors", "Hana Sato")
+        self.words.update(make_members(self.spaces["payments"], self.image, people, "billing"))
 
     def _people(self) -> None:
         names = {
@@ -202,7 +205,7 @@ class UsualSite(UsualImages):
 
     def path(self, row, words=None) -> str:
         """The address of a row; those of the namespace that may be deleted name it."""
-        spare = {"namespace:name": "sandbox"} if "namespace:name" in row.words else {}
+        spare = {"namespace:name": "sandbox"} if row.words.get("namespace:name") == "spare" else {}
         return super().path(row, {**spare, **(words or {})})
 
 
@@ -213,11 +216,23 @@ class EmptySite(Site):
         self.image = ImageFactory(namespace=NamespaceFactory(owner=self.owner, name="payments"), name="ledger")
         uid = urlsafe_base64_encode(force_bytes(self.owner.pk))
         nothing = dict.fromkeys(
-            ("int:pk", "image", "copy", "failure", "running_transfer", "failed_transfer", "factor", "identity"), "0"
+            (
+                "int:pk",
+                "image",
+                "copy",
+                "failure",
+                "running_transfer",
+                "failed_transfer",
+                "factor",
+                "identity",
+                "member",
+            ),
+            "0",
         )
         self.words = Words(
             {
                 **nothing,
+                **dict.fromkeys(("shared", "offered", "somebody"), "payments"),
                 "uuid:pk": "00000000-0000-0000-0000-000000000000",
                 "uidb64": uid,
                 "token": reset_tokens.make_token(self.owner),

@@ -186,6 +186,16 @@ ACTIVATED = (
         dialog="/account/tokens/",
     ),
     Form(
+        "console.ownership.forms.HandOverForm", "/namespaces/{team}/-/hand-over/offer/", "Offer",
+        (Typed("account_id", "0" * 12, "An Account ID has twelve digits.", refused="No active account has this"),),
+        dialog="/namespaces/{team}/-/settings/",
+    ),
+    Form(
+        "console.members.forms.TeamRoleForm", "/namespaces/{team}/-/members/add-team/", "Add team",
+        (Typed("team", NAME_30, "The name of a team has 2 to 30 characters.", refused="No team has this name."),),
+        dialog="/namespaces/{team}/-/members/",
+    ),
+    Form(
         "console.accounts.forms.NameForm", "/account/name/", "Change name",
         (Typed("name", "Ann " + "n" * 96, "up to 100 characters.", "name"),), done="Changed the name.",
         dialog="/account/",
@@ -266,6 +276,8 @@ FORMS = (*STRANGER, *FRESH, *ACTIVATED, *ENROLLED, *ADMINISTRATOR)
 NOTHING_TYPED = {
     "console.accounts.forms.PreferencesForm",
     "console.images.forms.VisibilityForm",
+    "console.members.forms.OwnerRoleForm",
+    "console.members.forms.RoleForm",
     "console.repositories.forms.NamespaceChoiceForm",
 }
 # In ``test_typing.py``, in a test of its own: its owner is chosen from a list that is searched.

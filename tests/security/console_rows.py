@@ -96,6 +96,45 @@ _SECURITY = [
     ),
 ]
 
+# Members of namespaces and images, and namespaces that change hands: the owner's.
+_SPACE, _ROLE = "namespaces/<namespace:namespace>/-/", {"role": "2", "ends": "good"}
+_HAND_OVER, _SHARED = "namespaces/<namespace:name>/-/hand-over/", {"namespace:namespace": "{shared}"}
+_AT_MEMBERS, _MEMBER = "302 /namespaces/team/-/members/ +", {"int:pk": "{member}"}
+_AT_SHARED = "302 /namespaces/{shared}/-/members/ +"
+_OFFERED = {"namespace:name": "{offered}"}
+_MEMBERS = [
+    Row(f"{_SPACE}members/", GET=owner("200")),
+    Row(f"{_SPACE}settings/", GET=owner("200")),
+    Row(f"{_SPACE}leave/", GET=owner("200"), POST=owner(f"{IMAGES} +"), words=_SHARED),
+    Row(f"{_SPACE}members/add-team/", GET=owner("200"), POST=owner(_AT_MEMBERS), form={**_ROLE, "team": "testers"}),
+    Row(f"{_SPACE}members/owner/change/", GET=owner("200"), POST=owner(_AT_SHARED), form=_ROLE, words=_SHARED),
+    Row(f"{_SPACE}members/owner/remove/", GET=owner("200"), POST=owner(f"{IMAGES} +"), words=_SHARED),
+    Row(f"{_SPACE}members/<int:pk>/change/", GET=owner("200"), POST=owner(_AT_MEMBERS), form=_ROLE, words=_MEMBER),
+    Row(f"{_SPACE}members/<int:pk>/remove/", GET=owner("200"), POST=owner(_AT_MEMBERS), words=_MEMBER),
+    Row(f"{_IMAGE}-/access/", GET=owner("200")),
+    Row(
+        f"{_IMAGE}-/access/add-team/",
+        GET=owner("200"),
+        POST=owner("302 {image_at}-/access/ +"),
+        form={**_ROLE, "team": "testers"},
+    ),
+    Row(
+        f"{_HAND_OVER}offer/",
+        GET=owner("200"),
+        POST=owner("302 /namespaces/team/-/settings/ +"),
+        form={"account_id": "{somebody}"},
+    ),
+    Row(
+        f"{_HAND_OVER}take-back/",
+        POST=owner("302 /namespaces/{shared}/-/settings/ +"),
+        words={"namespace:name": "{shared}"},
+    ),
+    # Of these the owner is the one who is asked.
+    Row(_HAND_OVER, GET=owner("200"), words=_OFFERED),
+    Row(f"{_HAND_OVER}accept/", POST=owner("302 /namespaces/ +"), words=_OFFERED),
+    Row(f"{_HAND_OVER}decline/", POST=owner(f"{IMAGES} +"), words=_OFFERED),
+]
+
 CONSOLE = [
     Row("", GET=anybody(IMAGES), HEAD=anybody(IMAGES)),
     Row("healthz", GET=anybody("200"), HEAD=anybody("200")),
@@ -282,6 +321,7 @@ CONSOLE = [
         form={"typed": "spare"},
         words={"namespace:name": "spare"},
     ),
+    *_MEMBERS,
     # --- Docker Hub ---
     Row("docker-hub/", GET=signed_in("200")),
     Row("docker-hub/-/refresh/", POST=activated("302 /docker-hub/ +")),

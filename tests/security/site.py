@@ -20,11 +20,13 @@ from django.utils import timezone
 from django.utils.encoding import force_bytes
 from django.utils.http import urlsafe_base64_encode
 
+from console.access.roles import Role
 from console.access_tokens import services as access_tokens
 from console.accounts import email_changes, email_links
 from console.accounts.models import Account
 from console.accounts.password_reset_email import reset_tokens
 from console.imports.models import Transfer
+from console.membership.models import HandOver
 from console.official_images.models import OfficialImage
 from console.repositories import failures
 from console.repositories.models import Copy, WorkFailure
@@ -34,9 +36,11 @@ from tests.support.factories import (
     PASSWORD,
     AccountFactory,
     ActivatedAccountFactory,
+    GrantFactory,
     ImageFactory,
     ManifestFactory,
     NamespaceFactory,
+    TeamFactory,
 )
 from tests.support.site_rows import INDEX, World
 
@@ -114,6 +118,7 @@ class Site:
     def _things(self):
         team = NamespaceFactory(owner=self.owner, name="team")
         NamespaceFactory(owner=self.owner, name="spare")
+        self._shared(team)
         world = World(self.owner, team)
         world.grow(1)
         small = ImageFactory(namespace=team, name="unstarred-image")
@@ -153,10 +158,24 @@ class Site:
                 "failure": str(WorkFailure.objects.get(reference="odd").pk),
                 "running_transfer": str(transfer.pk),
                 "failed_transfer": str(failed.pk),
+                "member": str(self.member.pk),
+                "shared": "shared",
+                "offered": "offered",
+                "somebody": ActivatedAccountFactory().account_id,
                 "other": str(self.accounts["other"].pk),
                 "owner": str(self.owner.pk),
             }
         )
+
+    def _shared(self, team):
+        """A namespace with another owner, one that is offered to the owner, a team and a member."""
+        shared = NamespaceFactory(owner=self.owner, name="shared")
+        somebody = GrantFactory(namespace=shared, role=Role.OWNER).account
+        HandOver.objects.create(namespace=shared, to=somebody, offered_by=self.owner)
+        offered = NamespaceFactory(owner=somebody, name="offered")
+        HandOver.objects.create(namespace=offered, to=self.owner, offered_by=somebody)
+        TeamFactory(name="testers")
+        self.member = GrantFactory(namespace=team)
 
     def _things_of(self, other):
         """What the other account has of the same kinds."""

@@ -18,7 +18,13 @@ from console.repositories.models import Copy, DailyActivity, Document, ImageDele
 from console.repositories.totals import refresh_totals
 from console.stars.models import Star
 from console.token_server.models import Login
-from tests.support.factories import ActivatedAccountFactory, ImageFactory, NamespaceFactory
+from tests.support.factories import (
+    ActivatedAccountFactory,
+    GrantFactory,
+    ImageFactory,
+    NamespaceFactory,
+    TeamMemberFactory,
+)
 from tests.support.pushed_images import digest_of
 
 INDEX = digest_of(b"the index")
@@ -43,6 +49,7 @@ class World:
             self.images(one)
             self.official_images(one)
             self.access_tokens(one)
+            self.members(one)
             self.signing_in(one)
             Login.objects.create(account=self.ann, version=1, client=f"docker{one}")
             self.administration(one)
@@ -122,6 +129,13 @@ class World:
     def signing_in(self, one):
         Authenticator.objects.create(user=self.ann, type="webauthn", data={"name": f"key {one}"})
         SocialAccount.objects.create(user=self.ann, provider="", uid=f"{one}", extra_data={"name": "Ann"})
+
+    def members(self, one):
+        """An account, a team with a member, and somebody on the image ``app``."""
+        giver = ActivatedAccountFactory()
+        team = TeamMemberFactory(team__name=f"crew-{one}").team
+        for holder in ({}, {"account": None, "team": team}, {"image": self.app}):
+            GrantFactory(namespace=self.team, granted_by=giver, **holder)
 
     def access_tokens(self, one):
         token, _secret = access_tokens.create(self.ann, f"ci{one}", can_push=True, namespaces=[self.team])
