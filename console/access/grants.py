@@ -205,7 +205,9 @@ def refuse_push(caller: Caller | None, repository: Repository | None, *, is_inde
     if repository is None:
         return ""
     if is_indexed and not repository.exists:
-        refusal = refuse_image(repository.images, allowed(repository.image_quota, settings.DEFAULT_IMAGE_QUOTA))
+        quota = allowed(repository.image_quota, settings.DEFAULT_IMAGE_QUOTA)
+        own = caller is not None and caller.account == repository.owner
+        refusal = refuse_image(repository.images, quota, own=own)
     if adds_tag and not refusal:
         refusal = refuse_tag(repository.tags, allowed(repository.tag_quota, settings.DEFAULT_TAG_QUOTA))
     return refusal

@@ -29,10 +29,18 @@ def refuse_namespace(used: int, quota: int) -> str:
     ) % {"allowed": quota}
 
 
-def refuse_image(used: int, quota: int) -> str:
-    """Error message if an account may not have one more image; empty if it may."""
+def refuse_image(used: int, quota: int, *, own: bool = True) -> str:
+    """Error message if an account may not have one more image; empty if it may.
+
+    :param own: whether the account that acts is this one, and not a member of its namespace.
+    """
     if has_room(used, quota):
         return ""
+    if not own:
+        return _(
+            "The owner’s account has reached its image limit (%(allowed)d). "
+            "Ask the owner to delete an image, or ask an administrator."
+        ) % {"allowed": quota}
     return _("This account has reached its image limit (%(allowed)d). Delete an image, or ask an administrator.") % {
         "allowed": quota
     }

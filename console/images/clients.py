@@ -77,8 +77,9 @@ def push_commands(use: Use) -> list[Command]:
             f"docker tag [ImageId] {use.new}",
             _("Tag"),
             _("[ImageId] is the local image, as listed by “docker images”; [tag] is any tag you choose."),
+            pushes=True,
         ),
-        Command(f"docker push {use.new}", _("Push")),
+        Command(f"docker push {use.new}", _("Push"), pushes=True),
     ]
 
 
@@ -94,8 +95,9 @@ def _podman(use: Use) -> list[Command]:
             f"podman tag [ImageId] {use.new}",
             _("Tag"),
             _("[ImageId] is the local image, as listed by “podman images”; [tag] is any tag you choose."),
+            pushes=True,
         ),
-        Command(f"podman push{plain} {use.new}", _("Push")),
+        Command(f"podman push{plain} {use.new}", _("Push"), pushes=True),
         Command(f"podman pull{plain} {use.pulled}", _("Pull"), _no_image(use)),
     ]
 
@@ -110,6 +112,7 @@ def _skopeo(use: Use) -> list[Command]:
             f"skopeo copy --all{target} docker://[Image] docker://{use.new}",
             _("Copy from another registry"),
             _("[Image] is an image in another registry, such as quay.io/team/app:1.0. You don’t need Docker Engine."),
+            pushes=True,
         ),
         Command(f"skopeo inspect{plain} docker://{use.pulled}", _("Inspect"), _no_image(use)),
         Command(
@@ -131,8 +134,9 @@ def _helm(use: Use) -> list[Command]:
             "helm package [ChartFolder]",
             _("Package"),
             _("The chart’s name in Chart.yaml must be “%s”: Helm pushes under that name.") % name,
+            pushes=True,
         ),
-        Command(f"helm push {name}-[version].tgz oci://{use.registry.address}/{folder}{plain}", _("Push")),
+        Command(f"helm push {name}-[version].tgz oci://{use.registry.address}/{folder}{plain}", _("Push"), pushes=True),
         Command(f"helm pull {chart}", _("Pull")),
         Command(f"helm install {release_name(use.repository)} {chart}", _("Install")),
     ]
@@ -144,7 +148,10 @@ def _oras(use: Use) -> list[Command]:
     return [
         Command(f"oras login {use.registry.address} --username {use.username}{plain}", _("Log in"), _asks()),
         Command(
-            f"oras push {use.new}{plain} [file]", _("Push"), _("Any file: a model, a policy, an SBOM, documentation.")
+            f"oras push {use.new}{plain} [file]",
+            _("Push"),
+            _("Any file: a model, a policy, an SBOM, documentation."),
+            pushes=True,
         ),
         *commands_for(Content.ARTIFACT, pulled),
     ]

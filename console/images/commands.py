@@ -49,11 +49,13 @@ class Command:
 
     :param title: what it does, if there are several.
     :param help: a sentence below it.
+    :param pushes: whether it needs the right to push, or is in preparation of that.
     """
 
     text: str
     title: str = ""
     help: str = ""
+    pushes: bool = False
 
 
 @dataclass(frozen=True)

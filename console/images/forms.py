@@ -7,9 +7,11 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from console.repositories.forms import ImageNameField, NamespaceChoiceForm, TagField
+from console.accounts.models import Account
+from console.repositories.forms import ImageNameField, NamespaceChoiceForm, TagField, TargetChoiceForm
 from console.repositories.models import Image
 from console.repositories.models.image import LONGEST_DESCRIPTION
+from console.repositories.rights import refuse_visibility
 from console.repositories.services import refuse_existing
 
 
@@ -48,7 +50,7 @@ class VisibilityForm(forms.Form):
     )
 
 
-class CopyForm(NamespaceChoiceForm):
+class CopyForm(TargetChoiceForm):
     """Target of a copy of a tag."""
 
     name = ImageNameField(
@@ -97,11 +99,20 @@ class ImageForm(NamespaceChoiceForm, DescriptionForm):
     )
     field_order = ["name", "visibility", "namespace", "description"]
 
+    def __init__(self, account: Account, *arguments: Any, **options: Any) -> None:
+        """Remember the account, whose role decides about public images."""
+        super().__init__(account, *arguments, **options)
+        self.account = account
+
     def clean(self) -> dict[str, Any]:
-        """Check that the name is free, so that all errors are reported at once."""
+        """Check that the name is free and the type allowed, so that all errors are reported at once."""
         data = super().clean() or self.cleaned_data
         if "name" in data and "namespace" in data:
             refusal = refuse_existing(data["namespace"], data["name"])
             if refusal:
                 self.add_error("name", refusal)
+        if "visibility" in data and "namespace" in data:
+            refusal = refuse_visibility(self.account, data["namespace"], data["visibility"])
+            if refusal:
+                self.add_error("visibility", refusal)
         return data

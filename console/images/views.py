@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import PermissionDenied
 from django.db.models import BigIntegerField, Exists, OuterRef, QuerySet, Sum
 from django.db.models.functions import Coalesce
 from django.http import Http404, HttpResponse
@@ -19,6 +20,7 @@ from console.accounts.requests import Request
 from console.database.compiled import Compiled
 from console.images import activity, clients, tags
 from console.images.commands import Command, this_registry
+from console.images.rights import Right, right_on
 from console.images.rows import ShownImage
 from console.namespaces.models import Namespace
 from console.registry.connection import registry_answers
@@ -32,13 +34,21 @@ from console.web.rendering import dialog, page, search_text
 from console.web.sorting import sorting
 
 
-def own_image(request: Request, repository: str, *, under_way: bool = False) -> Image:
-    """The account's own image with this name, annotated with ``starred``; other accounts' images are not found.
+def own_image(request: Request, repository: str, verb: str = "image.view", *, under_way: bool = False) -> Image:
+    """The image with this name, for an account with a role on it. One query more where it is not the account's own.
+
+    It is annotated with ``starred``, and has ``right``: what the account may do (``console.images.rights``).
 
     :param under_way: also annotate ``has_copies``, ``has_transfers`` and ``has_failures``.
-    :raises Http404: when the account has no such image.
+    :raises Http404: when the account has no role on such an image.
+    :raises PermissionDenied: when its role does not include ``verb``, with a sentence for the page.
     """
     for image in _own_images(request.user.pk, repository, shape=(under_way,)):
+        image.right = right = right_on(request.user, image)  # type: ignore[attr-defined]
+        if right.role is None:  # the role ended after the first query
+            break
+        if refusal := right.refusal(verb):
+            raise PermissionDenied(refusal)
         return image
     raise Http404
 
@@ -190,15 +200,19 @@ def guide(request: Request) -> HttpResponse:
     return dialog(request, "images/guide.html", _("Usage guide"), context)
 
 
-def _client_context(request: Request, repository: str, image: Image | None) -> dict[str, Any]:
-    """The commands of the client in the URL, or of the one for the image's kind of content."""
+def _client_context(request: Request, repository: str, image: Image | None, *, pushes: bool = True) -> dict[str, Any]:
+    """The commands of the client in the URL, or of the one for the image's kind of content.
+
+    :param pushes: whether the account may push; otherwise without the commands for that.
+    """
     known = tags.known_tags(image) if image else clients.Known()
     choices = clients.clients(known)
     asked = request.GET.get("client", "")
     client = asked if asked in dict(choices) else choices[0][0]
     credential = request.user.registry_credential
     use = clients.Use(this_registry(), repository, credential.username if credential else "[UserName]", known)
-    return {"clients": choices, "client": client, "commands": clients.client_commands(client, use)}
+    commands = [one for one in clients.client_commands(client, use) if pushes or not one.pushes]
+    return {"clients": choices, "client": client, "commands": commands}
 
 
 def push_commands(request: Request, image: Image) -> list[Command]:
@@ -210,7 +224,9 @@ def push_commands(request: Request, image: Image) -> list[Command]:
 
 def image_context(request: Request, image: Image, tab: str) -> dict[str, Any]:
     """Context of every tab of an image's page."""
-    return {"image": image, "tab": tab, "section": "images", "credential": request.user.registry_credential}
+    right: Right = image.right  # type: ignore[attr-defined]
+    credential = request.user.registry_credential
+    return {"image": image, "tab": tab, "section": "images", "credential": credential, **right.context()}
 
 
 @require_GET
@@ -218,7 +234,8 @@ def image_context(request: Request, image: Image, tab: str) -> dict[str, Any]:
 def commands(request: Request, repository: str) -> HttpResponse:
     """The commands for this image, for each client."""
     image = own_image(request, repository)
-    context = {**image_context(request, image, "commands"), **_client_context(request, image.repository, image)}
+    context = image_context(request, image, "commands")
+    context |= _client_context(request, image.repository, image, pushes="image.push" in context["verbs"])
     return page(request, "images/commands.html", context, part="commands", partial="images/_commands.html")
 
 
@@ -226,7 +243,7 @@ def commands(request: Request, repository: str) -> HttpResponse:
 @activated
 def storage(request: Request, namespace: str) -> HttpResponse:
     """The storage of a namespace by image, and its recent activity."""
-    own = get_object_or_404(Namespace.objects.visible_to(request.user), name=namespace)
+    own = get_object_or_404(Namespace.objects.allowing(request.user, "namespace.view"), name=namespace)
     images = Image.objects.filter(namespace=own)
     context = {
         "namespace": own,

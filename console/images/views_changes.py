@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import messages
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import Http404, HttpResponse
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -17,9 +17,9 @@ from console.accounts.requests import Request
 from console.images.attached import number_attached
 from console.images.forms import DescriptionForm, ImageForm, VisibilityForm
 from console.images.views import image_context, own_image
-from console.namespaces.models import Namespace
 from console.repositories import quotas, services
 from console.repositories.models import Image, Tag
+from console.repositories.rights import refusal
 from console.web.activated import activated
 from console.web.rendering import add_errors, came_from, dialog, go, page, refuse_typed
 from console.web.templatetags.console import number, size
@@ -48,18 +48,32 @@ def create(request: Request) -> HttpResponse:
             return go(request, reverse("image-commands", args=[image.repository]))
     context = {
         "form": form,
-        "refusal": quotas.refuse_image(request.user),
-        "has_namespaces": Namespace.objects.visible_to(request.user).exists(),
+        "refusal": _no_room(request, form),
+        "has_namespaces": form.fields["namespace"].queryset.exists(),  # type: ignore[attr-defined]
         "section": "images",
     }
     return dialog(request, "images/create.html", _("Create Image"), context, invalid=bool(form.errors))
+
+
+def _no_room(request: Request, form: ImageForm) -> str:
+    """Why no image can be created: the quota of the namespace's owner, or nothing.
+
+    Without a chosen namespace, nothing while one of somebody else could be chosen: the form says it then.
+    """
+    namespaces = form.fields["namespace"].queryset  # type: ignore[attr-defined]
+    chosen = request.GET.get("namespace", "").replace("\x00", "")
+    namespace = namespaces.select_related("owner").filter(name=chosen).first() if chosen else None
+    if namespace is not None:
+        return quotas.refuse_image(namespace.owner, own=namespace.owner_id == request.user.pk)
+    refusal = quotas.refuse_image(request.user)
+    return "" if refusal and namespaces.exclude(owner=request.user).exists() else refusal
 
 
 @require_http_methods(["GET", "POST"])
 @activated
 def describe(request: Request, repository: str) -> HttpResponse:
     """Edit the description in place, with a preview; without JavaScript on a separate page."""
-    image = own_image(request, repository)
+    image = own_image(request, repository, "image.edit")
     form = DescriptionForm(request.POST or None, initial={"description": image.description})
     form.fields["description"].widget.attrs |= {"autofocus": True, "rows": 16}
     context = {**image_context(request, image, "overview"), "form": form}
@@ -70,11 +84,11 @@ def describe(request: Request, repository: str) -> HttpResponse:
                 request, "images/describe.html", context, part="preview", partial="images/_description_preview.html"
             )
             return trigger_client_event(response, "announce", {"text": _("The preview is below the text.")})
-        services.update_image(request.user, image, description=form.cleaned_data["description"])
+        _save_description(request, image, form.cleaned_data["description"])
         if not request.htmx:
             messages.success(request, _("Saved the description."))
             return go(request, reverse("image", args=[image.repository]))
-        response = page(request, "images/_description.html", {"image": image, "focus": True})
+        response = page(request, "images/_description.html", {**context, "form": None, "focus": True})
         return trigger_client_event(response, "announce", {"text": _("Saved the description.")})
     # What is wrong stands at the field, also when it is the preview that was asked for.
     part = "preview" if request.htmx.target == "preview" else "description"
@@ -89,20 +103,30 @@ def describe(request: Request, repository: str) -> HttpResponse:
     return retarget(response, "#description") if part == "preview" else response
 
 
+def _save_description(request: Request, image: Image, description: str) -> None:
+    try:
+        services.update_image(request.user, image, description=description)
+    except ValidationError as problem:  # the role was taken away after the page's own check
+        raise PermissionDenied(" ".join(problem.messages)) from None
+
+
 @require_http_methods(["GET", "POST"])
 @activated
 def visibility(request: Request, repository: str) -> HttpResponse:
     """Change the image's visibility; the dialog explains it."""
-    image = own_image(request, repository)
+    image = own_image(request, repository, "image.edit")
     other = Image.Visibility.PRIVATE if image.visibility == Image.Visibility.PUBLIC else Image.Visibility.PUBLIC
     form = VisibilityForm(request.POST or None, initial={"visibility": other})
     if request.method == "POST" and form.is_valid():
-        services.set_visibility(request.user, image, form.cleaned_data["visibility"])
+        try:
+            services.set_visibility(request.user, image, form.cleaned_data["visibility"])
+        except ValidationError as problem:  # the role was taken away after the check above
+            raise PermissionDenied(" ".join(problem.messages)) from None
         messages.success(
             request,
             _("The image is now public: anyone can pull it.")
             if image.visibility == Image.Visibility.PUBLIC
-            else _("The image is now private: only you can pull it."),
+            else _("The image is now private: only people with a role can pull it."),
         )
         settings_page = reverse("image-settings", args=[image.repository])
         return go(request, came_from(request, settings_page, reverse("images"), *_lists([image])))
@@ -174,7 +198,7 @@ def _lists(images: list[Image]) -> list[str]:
 @activated
 def delete(request: Request, repository: str) -> HttpResponse:
     """Delete Image Repository: starts the deletion of all tags of the image."""
-    return _delete(request, [own_image(request, repository)])
+    return _delete(request, [own_image(request, repository, "image.delete")])
 
 
 @require_http_methods(["GET", "POST"])
@@ -183,12 +207,15 @@ def delete_many(request: Request) -> HttpResponse:
     """Delete the selected images."""
     ticked = (request.POST if request.method == "POST" else request.GET).getlist("image")[:_MOST_AT_ONCE]
     numbers = {int(key) for key in ticked if key.isascii() and key.isdigit() and len(key) < 19}
+    visible = Image.objects.visible_to(request.user).select_related("namespace__owner").filter(pk__in=numbers)
     images = list(
         Image.objects.allowing(request.user, "image.delete")
         .select_related("namespace__owner")
         .filter(pk__in=numbers, state=Image.State.ACTIVE)
         .order_by("namespace__name", "name")
     )
+    if not images and (kept := visible.filter(state=Image.State.ACTIVE).order_by("full_name").first()):
+        raise PermissionDenied(refusal(request.user, "image.delete", kept))
     if not images:
         messages.info(request, _("Select the images to delete first."))
         return go(request, reverse("images"))
@@ -199,7 +226,7 @@ def delete_many(request: Request) -> HttpResponse:
 @activated
 def tags_delete(request: Request, repository: str) -> HttpResponse:
     """Delete tags; the dialog lists the other tags of the same digests, which are not deleted."""
-    image = own_image(request, repository)
+    image = own_image(request, repository, "image.delete")
     names = (request.POST if request.method == "POST" else request.GET).getlist("tag")
     tags = list(
         Tag.objects.filter(image=image, name__in=[name for name in names if "\x00" not in name])

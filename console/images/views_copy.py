@@ -26,7 +26,7 @@ _MOST_SUGGESTED = 100
 @require_http_methods(["GET", "POST"])
 @activated
 def copy(request: Request, repository: str, tag: str) -> HttpResponse:
-    """Copy a tag to another tag, or to another image of the account."""
+    """Copy a tag to another tag, or to another image that the account may push to."""
     image = own_image(request, repository)
     source = get_object_or_404(Tag.objects.select_related("manifest", "image__namespace"), image=image, name=tag)
     initial = {"namespace": image.namespace.name, "name": image.name}
@@ -58,7 +58,7 @@ def copy(request: Request, repository: str, tag: str) -> HttpResponse:
 @activated
 def dismiss(request: Request, repository: str, number: int) -> HttpResponse:
     """Dismiss the notice of a failed copy."""
-    image = own_image(request, repository)
+    image = own_image(request, repository, "image.push")
     copying.dismiss(image, number)
     messages.success(request, _("Dismissed the notice."))
     return go(request, reverse("image-tags", args=[repository]))

@@ -13,28 +13,17 @@ from django.views.decorators.http import require_POST
 from console.accounts.requests import Request
 from console.images.views import own_image
 from console.registry import retry as retry_work
-from console.repositories.models import Image
 from console.web.activated import activated
 from console.web.rendering import go
-
-
-def _require(request: Request, image: Image) -> None:
-    """Check that the account may retry and dismiss failures of the image.
-
-    :raises ValidationError: when it may not.
-    """
-    if not request.user.may("image.resolve_failure", image):
-        raise ValidationError(_("You can’t change this image."))
 
 
 @require_POST
 @activated
 def retry(request: Request, repository: str, number: int) -> HttpResponse:
     """Retry failed work."""
-    image = own_image(request, repository)
+    image = own_image(request, repository, "image.resolve_failure")
     failure = get_object_or_404(retry_work.failures_of(image), pk=number)
     try:
-        _require(request, image)
         retry_work.retry(failure, request.user.account_id)
     except ValidationError as problem:
         messages.error(request, " ".join(problem.messages))
@@ -47,10 +36,9 @@ def retry(request: Request, repository: str, number: int) -> HttpResponse:
 @activated
 def dismiss(request: Request, repository: str, number: int) -> HttpResponse:
     """Dismiss the notice."""
-    image = own_image(request, repository)
+    image = own_image(request, repository, "image.resolve_failure")
     failure = retry_work.failures_of(image).filter(pk=number).first()
     try:
-        _require(request, image)
         if failure is not None:
             retry_work.dismiss(failure)
     except ValidationError as problem:

@@ -46,7 +46,7 @@ def tags(request: Request, repository: str) -> HttpResponse:
         "notices": shown[:SHOWN],
         "folded": shown[SHOWN:],
         "used": quotas.tags_used(image),
-        "quota": quotas.quota(request.user),
+        "quota": quotas.quota(image.namespace.owner),
         "refusal": quotas.refuse_tag(image) if image.state == Image.State.ACTIVE else "",
     }
     return page(request, "images/tags.html", context, part="tags", frame="images/base_image.html")

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from console.accounts.models import Account
 from console.imports import references
 from console.imports.credentials import LONGEST_CREDENTIAL
-from console.repositories.forms import ImageNameField, NamespaceChoiceForm, TagField
+from console.repositories.forms import ImageNameField, TagField, TargetChoiceForm
 
 _PLATFORM = re.compile(r"[a-z0-9]{1,30}/[a-z0-9_]{1,30}(?:/[a-z0-9._]{1,30})?")
 _MOST_PLATFORMS = 50
@@ -58,7 +58,7 @@ def _platforms() -> PlatformsField:
     )
 
 
-class OfficialCopyForm(NamespaceChoiceForm):
+class OfficialCopyForm(TargetChoiceForm):
     """Target and platforms of a copy of an official image."""
 
     name = _image_name(_("If the image does not exist, a private one is created."))
@@ -79,7 +79,7 @@ class OfficialCopyForm(NamespaceChoiceForm):
             )
 
 
-class ImportForm(NamespaceChoiceForm):
+class ImportForm(TargetChoiceForm):
     """Source and target of an import."""
 
     reference = forms.CharField(

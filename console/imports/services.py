@@ -22,6 +22,7 @@ from console.registry.copy_requests import locked_target, require_tag, target_im
 from console.repositories import failures
 from console.repositories.locks import image_locked
 from console.repositories.models import Image
+from console.repositories.rights import require
 from registry_client import RefusedAddress
 
 
@@ -162,7 +163,7 @@ def retry(account: Account, transfer: Transfer) -> Transfer:
 def dismiss(account: Account, transfer: Transfer) -> None:
     """Dismiss a failed or cancelled transfer; no effect while it is running.
 
-    :raises ValidationError: when it is not the account's.
+    :raises ValidationError: when the account's role does not allow it.
     """
     _require(account, transfer)
     with image_locked(transfer.image_id):
@@ -174,8 +175,7 @@ def dismiss(account: Account, transfer: Transfer) -> None:
 
 
 def _require(account: Account, transfer: Transfer) -> None:
-    if not account.may("image.push", transfer.image):
-        raise ValidationError(_("You can’t change this image."))
+    require(account, "image.push", transfer.image)
 
 
 def _tell(transfer: Transfer) -> None:

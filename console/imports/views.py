@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from django.contrib import messages
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
@@ -21,6 +21,7 @@ from console.imports.forms import ImportForm, OfficialCopyForm
 from console.imports.models import Transfer
 from console.official_images.models import OfficialTag
 from console.repositories.models import Image
+from console.repositories.rights import refusal as refuse
 from console.web.activated import activated
 from console.web.rendering import add_errors, dialog, go
 
@@ -28,7 +29,7 @@ from console.web.rendering import add_errors, dialog, go
 @require_http_methods(["GET", "POST"])
 @activated
 def official(request: Request, name: str, tag: str) -> HttpResponse:
-    """Copy an official image to an own namespace. The page uses stored data; it does not call Docker Hub."""
+    """Copy an official image to an own or shared image. The page uses stored data; it does not call Docker Hub."""
     form = OfficialCopyForm(
         request.user, _platforms_known(name, tag), request.POST or None, initial={"name": name, "tag": tag}
     )
@@ -119,8 +120,10 @@ def _done(
     request: Request, repository: str, number: int, verb: Callable[[Account, Transfer], object], notice: str
 ) -> HttpResponse:
     own = Image.objects.visible_to(request.user).filter(full_name=repository)
-    transfers = Transfer.objects.select_related("image__namespace")
+    transfers = Transfer.objects.select_related("image__namespace__owner")
     transfer = get_object_or_404(transfers, image__in=own, pk=number)
+    if refusal := refuse(request.user, "image.push", transfer.image):
+        raise PermissionDenied(refusal)
     try:
         verb(request.user, transfer)
     except ValidationError as problem:

@@ -6,7 +6,6 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
 from console.accounts.models import Account
 from console.audit.services import record
@@ -17,9 +16,8 @@ from console.repositories import failures, quotas
 from console.repositories.failures import Kind
 from console.repositories.fairness import priority_of
 from console.repositories.models import Copy, Image, Tag
+from console.repositories.rights import refusal, require
 from console.repositories.services import check_tag_name, create_image
-
-_MAY_NOT_PUSH = gettext_lazy("Choose a namespace that you may push to and that is not being transferred.")
 
 
 def copy_tag(
@@ -34,8 +32,7 @@ def copy_tag(
     :raises ValidationError: keyed by field.
     """
     tag = tag.strip()
-    if not account.may("image.view", source.image):
-        raise ValidationError(_("You may not copy this image."))
+    require(account, "image.view", source.image)
     if source.state != Tag.State.ACTIVE or source.image.state != Image.State.ACTIVE:
         raise ValidationError(_("The tag is being deleted."))
     require_tag(tag)
@@ -67,8 +64,7 @@ def target_image(account: Account, namespace: Namespace, name: str) -> Image:
     found = Image.objects.select_related("namespace").filter(namespace=namespace, name=name.strip()).first()
     if found is None:
         return create_image(account, namespace, name)
-    if not account.may("image.push", found):
-        raise ValidationError({"namespace": _MAY_NOT_PUSH})
+    _require_push(account, found)
     if found.state != Image.State.ACTIVE:
         raise ValidationError({"name": _("The image “%s” is being deleted.") % found.repository})
     return found
@@ -84,8 +80,7 @@ def locked_target(account: Account, image: Image, tag: str) -> Image:
     # It may have been deleted or transferred during the wait for the lock.
     if locked is None or locked.state != Image.State.ACTIVE:
         raise ValidationError({"name": _("The image “%s” is being deleted.") % image.repository})
-    if not account.may("image.push", locked):
-        raise ValidationError({"namespace": _MAY_NOT_PUSH})
+    _require_push(account, locked)
     existing = Tag.objects.filter(image=locked, name=tag).first()
     if existing is not None and existing.state != Tag.State.ACTIVE:
         raise ValidationError({"tag": _("The tag “%s” is being deleted.") % tag})
@@ -98,6 +93,11 @@ def locked_target(account: Account, image: Image, tag: str) -> Image:
     if existing is None and (refusal := quotas.refuse_tag(locked, len(coming))):
         raise ValidationError({"name": refusal})
     return locked
+
+
+def _require_push(account: Account, image: Image) -> None:
+    if sentence := refusal(account, "image.push", image):
+        raise ValidationError({"namespace": sentence})
 
 
 def _start(account: Account, source: Tag, image: Image, tag: str, attached: bool = False) -> Copy:

@@ -5,16 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from console.access.roles import least_role
 from console.accounts.models import Account
+from console.membership.models import Grant
 from console.namespaces.models import Namespace
 from console.repositories.models import Image
 from console.repositories.services import check_tag_name
 
 
 class NamespaceChoiceForm(forms.Form):
-    """One of the account's own namespaces."""
+    """A namespace in which the account may create images."""
 
     namespace = forms.ModelChoiceField(
         Namespace.objects.none(),
@@ -32,6 +35,17 @@ class NamespaceChoiceForm(forms.Form):
         super().__init__(*arguments, **options)
         open_to = Namespace.objects.allowing(account, "image.create").filter(new_owner=None).order_by("name")
         self.fields["namespace"].queryset = open_to  # type: ignore[attr-defined]
+
+
+class TargetChoiceForm(NamespaceChoiceForm):
+    """The namespace of an image to copy to, which exists or is created."""
+
+    def __init__(self, account: Account, *arguments: Any, **options: Any) -> None:
+        """Also offer the namespaces in which the account may push to single images only."""
+        super().__init__(account, *arguments, **options)
+        grants = Grant.objects.held_by(account.pk).at_least(least_role("image.push"))
+        found = Namespace.objects.filter(Q(owner=account) | Q(pk__in=grants.values("namespace")), new_owner=None)
+        self.fields["namespace"].queryset = found.order_by("name")  # type: ignore[attr-defined]
 
 
 class ImageNameField(forms.CharField):

@@ -61,13 +61,14 @@ def refuse_namespace(account: Account, now: Quota | None = None) -> str:
     return quotas.refuse_namespace(now.namespaces_used, now.namespaces_allowed)
 
 
-def refuse_image(account: Account, now: Quota | None = None) -> str:
+def refuse_image(account: Account, now: Quota | None = None, *, own: bool = True) -> str:
     """Error message if the account may not have one more image; empty if it may.
 
     :param now: its quota, if already read.
+    :param own: whether the account itself acts, and not a member of its namespace.
     """
     now = now or quota(account)
-    return quotas.refuse_image(now.images_used, now.images_allowed)
+    return quotas.refuse_image(now.images_used, now.images_allowed, own=own)
 
 
 def tags_used(image: Image) -> int:

@@ -20,6 +20,8 @@ from console.repositories import failures, quotas
 from console.repositories.failures import Kind
 from console.repositories.fairness import priority_of
 from console.repositories.models import Image, ImageDeletion, Tag
+from console.repositories.rights import refusal as refusal_of
+from console.repositories.rights import refuse_visibility, require
 from console.web.excerpts import shorten
 from registry_client.names import check_tag
 
@@ -27,6 +29,8 @@ from registry_client.names import check_tag
 _DELETE_IMAGE, _DELETE_TAGS = "images.delete_image", "images.delete_tags"
 # Characters of a description in an audit event.
 _MOST_RECORDED = 1000
+# Images that an error message names.
+_MOST_NAMED = 5
 
 
 def create_image(
@@ -40,17 +44,17 @@ def create_image(
 
     :raises ValidationError: keyed by field; ``code`` is ``taken`` or ``quota`` where it is one of these.
     """
-    if not account.may("image.create", namespace):
-        raise ValidationError(
-            {"namespace": _("Choose a namespace that you may push to and that is not being transferred.")}
-        )
+    if refusal := refusal_of(account, "image.create", namespace):
+        raise ValidationError({"namespace": single_images_of(account, namespace) or refusal})
+    if refusal := refuse_visibility(account, namespace, visibility):
+        raise ValidationError({"visibility": refusal})
     image = Image(namespace=namespace, name=name.strip(), visibility=visibility, description=description)
     image.clean_fields(exclude=["namespace"])
     with transaction.atomic():
         # The image counts towards the quota of the namespace's owner. One creator at a time for an owner: otherwise two
         # could exceed the quota (race).
         owner = Account.objects.select_for_update(no_key=True).get(pk=namespace.owner_id)
-        if refusal := quotas.refuse_image(owner):
+        if refusal := quotas.refuse_image(owner, own=owner.pk == account.pk):
             raise ValidationError(ValidationError(refusal, code="quota"))
         # Locked, so that it is still there when this is committed.
         if not Namespace.objects.select_for_update(no_key=True).filter(pk=namespace.pk):
@@ -62,6 +66,19 @@ def create_image(
     return image
 
 
+def single_images_of(account: Account, namespace: Namespace) -> str:
+    """Error message for a new image where the account may push to single images only; empty if to none."""
+    images = Image.objects.allowing(account, "image.push").filter(namespace=namespace)
+    names = list(images.order_by("name").values_list("full_name", flat=True)[: _MOST_NAMED + 1])
+    if not names:
+        return ""
+    shown = ", ".join(names[:_MOST_NAMED]) + (", …" if len(names) > _MOST_NAMED else "")
+    return _("In %(namespace)s you can push to these images only: %(images)s.") % {
+        "namespace": namespace.name,
+        "images": shown,
+    }
+
+
 def refuse_existing(namespace: Namespace, name: str) -> str:
     """Error message if the namespace already has an image of this name; empty if not."""
     existing = Image.objects.filter(namespace=namespace, name=name).first()
@@ -70,7 +87,7 @@ def refuse_existing(namespace: Namespace, name: str) -> str:
     if existing.state == Image.State.DELETING:
         sentence = _("The image “%s” is still being deleted. Create it again when the deletion is finished.")
     else:
-        sentence = _("You already have the image “%s”.")
+        sentence = _("The image “%s” already exists.")
     return sentence % f"{namespace.name}/{name}"
 
 
@@ -92,7 +109,7 @@ def update_image(account: Account, image: Image, *, description: str) -> None:
 
     :raises ValidationError: keyed ``description``.
     """
-    _require(account, "image.edit", image)
+    require(account, "image.edit", image)
     image.description = description
     image.clean_fields(exclude=["namespace"])
     with transaction.atomic():
@@ -111,9 +128,9 @@ def _recorded(description: str) -> str:
 def set_visibility(account: Account, image: Image, visibility: str) -> None:
     """Make the image public or private. Tokens for anonymous pulls that were issued before stay valid for minutes.
 
-    :raises ValidationError: for a value other than ``public`` and ``private``, or when the image is not the account's.
+    :raises ValidationError: for a value other than ``public`` and ``private``, or without the role for it.
     """
-    _require(account, "image.edit", image)
+    require(account, "image.edit", image)
     if visibility not in Image.Visibility.values:
         raise ValidationError(_("Please choose Public or Private."))
     with transaction.atomic():
@@ -131,9 +148,9 @@ def mark_image_for_deletion(account: Account, image: Image) -> ImageDeletion:
 
     Idempotent while the deletion runs.
 
-    :raises ValidationError: when the image is not the account's.
+    :raises ValidationError: when the account's role does not allow it.
     """
-    _require(account, "image.delete", image)
+    require(account, "image.delete", image)
     return queue_image_deletion(image, account.account_id)
 
 
@@ -172,7 +189,7 @@ def mark_tags_for_deletion(account: Account, image: Image, names: Iterable[str])
     :return: the names that are marked now.
     :raises ValidationError: when none of them is there, or the image is being deleted as a whole.
     """
-    _require(account, "image.delete", image)
+    require(account, "image.delete", image)
     return queue_tag_deletion(image, names, account.account_id)
 
 
@@ -206,8 +223,3 @@ def queue_tag_deletion(image: Image, names: Iterable[str], requested_by: str) ->
         app.configure_task(_DELETE_TAGS, lock=lock, priority=priority).defer(image_id=locked.pk)
         record("tag.delete", locked.repository, actor=requested_by, **named(found))
     return found
-
-
-def _require(account: Account, verb: str, image: Image) -> None:
-    if not account.may(verb, image):
-        raise ValidationError(_("You can’t change this image."))

@@ -41,7 +41,7 @@ def _of_kind(stars: QuerySet[Star], account: Account, kind: str) -> QuerySet[Sta
         return stars.filter(image=None)
     if kind == "own":
         return stars.filter(image__owner=account)
-    return stars.filter(image__isnull=False).exclude(image__owner=account)
+    return stars.filter(image__visibility=Image.Visibility.PUBLIC).exclude(image__owner=account)
 
 
 @require_GET
@@ -62,8 +62,10 @@ def favorites(request: Request) -> HttpResponse:
     )
     for row in rows:
         row.target.starred = True
+    shown = [row.image_id for row in rows if row.image_id is not None]
     context = {
         "rows": rows,
+        "with_role": set(Image.objects.visible_to(request.user).filter(pk__in=shown).values_list("pk", flat=True)),
         "sort": sort,
         "text": text,
         "chosen_kind": kind,

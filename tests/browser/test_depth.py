@@ -169,7 +169,7 @@ def test_public_and_private(ann, pusher, stack):
     assert anybody_may_pull()
     page.get_by_role("button", name="Make private").click()
     page.get_by_role("dialog", name="Make private").get_by_role("button", name="Make private").click()
-    expect(page.get_by_text("The image is now private: only you can pull it.")).to_be_visible()
+    expect(page.get_by_text("The image is now private: only people with a role can pull it.")).to_be_visible()
     assert not anybody_may_pull()
 
 

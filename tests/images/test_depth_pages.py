@@ -242,7 +242,9 @@ class TestVisibility:
         assert "without logging in" in text_of(client.get(self.PATH, headers=HTMX))
         assert client.post(self.PATH, {"visibility": "public"}, headers=HTMX)["HX-Redirect"].endswith("/-/settings/")
         assert Image.objects.get().visibility == "public"
-        assert "Only you can pull it" in text_of(client.get(self.PATH, headers=HTMX))
+        assert "Only people with a role on it or on its namespace can pull it" in text_of(
+            client.get(self.PATH, headers=HTMX)
+        )
         assert client.post(self.PATH, {"visibility": "private"}).status_code == 302
         assert Image.objects.get().visibility == "private"
 
@@ -290,7 +292,7 @@ class TestCopy:
             ({"name": ""}, "Please enter a name"),
             ({"name": "UPPER"}, "Use lowercase letters"),
             ({"name": "x" * 300}, "2 to 200 characters"),
-            ({"namespace": "theirs"}, "Please choose one of your own namespaces"),
+            ({"namespace": "theirs"}, "Please choose a namespace that you may push to"),
         ],
     )
     def test_bad_input(self, client, app, changes, sentence):

@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
-from console.accounts.models import Account
+from console.access.roles import Role
 from console.images.views import own_image
 from console.registry import jobs
 from console.registry.connection import registry
@@ -22,7 +22,7 @@ from console.repositories.services import mark_image_for_deletion, mark_tags_for
 from registry_client import RegistryClient, RegistryError, RegistryUnavailable, Unsupported
 from tests.images import copies
 from tests.support import disk
-from tests.support.factories import AccountFactory, ImageFactory
+from tests.support.factories import AccountFactory, GrantFactory, ImageFactory
 from tests.support.http_servers import running_registry
 from tests.support.pushed_images import push_index
 from tests.support.tags import agrees, indexed, push
@@ -371,15 +371,14 @@ class TestTags:
         assert "Dismissed the notice." in page
 
     @pytest.mark.parametrize("verb", ["retry", "dismiss"])
-    def test_the_policy_is_asked(self, client, image, monkeypatch, verb):
+    def test_the_policy_is_asked(self, client, image, verb):
         failures.give_up(Kind.INDEX, image.repository, "odd", sentence="It cannot be read.")
-        real = Account.may
-        monkeypatch.setattr(
-            Account, "may", lambda who, what, *at: what != "image.resolve_failure" and real(who, what, *at)
-        )
-        client.post(reverse(f"failure-{verb}", args=[image.repository, WorkFailure.objects.get().pk]))
+        client.force_login(GrantFactory(namespace=image.namespace, role=Role.WRITER).account)
+        answer = client.post(reverse(f"failure-{verb}", args=[image.repository, WorkFailure.objects.get().pk]))
+        assert answer.status_code == 403
+        assert "Only a Maintainer or an Owner can retry or dismiss failed work" in answer.content.decode()
         page = client.get(reverse("image-tags", args=[image.repository])).content.decode()
-        assert "You can’t change this image." in page and "It cannot be read." in page
+        assert "It cannot be read." in page and "Try again" not in page
 
     @pytest.mark.parametrize(("kind", "shown"), [(Kind.INDEX, True), (Kind.COPY, False), (Kind.LEFT, False)])
     def test_those_that_have_no_place_on_the_page_are_not_looked_for(self, rf, image, kind, shown):

@@ -42,7 +42,10 @@ class TestOverview:
         assert f'data-copy="docker pull {app.address}:v0"' in text
         assert re.findall(r'title="(v\d)"', text) == ["v0", "v1", "v2", "v3", "v4"]
         assert "Show all 7 tags" in text
-        assert "Only you can pull this image, push to it or delete from it." in text
+        assert (
+            "Only people with a role on this image or on its namespace can pull it, push to it or delete from it."
+            in text
+        )
         Image.objects.update(visibility="public")
         assert "Anyone can pull this image." in text_of(client.get("/images/team/app/"))
 

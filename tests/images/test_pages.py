@@ -182,7 +182,7 @@ class TestCreate:
         ("changes", "sentence"),
         [
             ({"visibility": "secret"}, "Please choose Public or Private"),
-            ({"namespace": "theirs"}, "Please choose one of your own namespaces"),
+            ({"namespace": "theirs"}, "Please choose a namespace that you may push to"),
             ({"namespace": ""}, "Please choose a namespace"),
             ({"description": "x" * 25_001}, "25,000 characters"),
         ],
@@ -194,7 +194,7 @@ class TestCreate:
 
     def test_taken(self, client, team):
         ImageFactory(namespace=team, name="app")
-        assert "You already have the image “team/app”." in text_of(client.post("/images/-/create/", self.form()))
+        assert "The image “team/app” already exists." in text_of(client.post("/images/-/create/", self.form()))
         Image.objects.update(state="deleting")
         assert "is still being deleted" in text_of(client.post("/images/-/create/", self.form()))
 

@@ -68,7 +68,7 @@ class TestOfficial:
     @pytest.mark.parametrize(
         ("change", "sentence"),
         [
-            ({"namespace": "other"}, "own namespaces"),
+            ({"namespace": "other"}, "a namespace that you may push to"),
             ({"name": ""}, "Please enter a name"),
             ({"name": "X"}, "lowercase"),
             ({"tag": ""}, "Please enter a tag"),

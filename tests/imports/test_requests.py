@@ -28,7 +28,7 @@ class TestBegin:
         theirs = ImageFactory(name="theirs")
         for name in ("theirs", "new"):
             sentence = refused(services.copy_official, namespace.owner, "nginx", "1", theirs.namespace, name, "v1", [])
-            assert "your own namespaces" in sentence
+            assert "You no longer have access to" in sentence
         assert not Transfer.objects.exists()
 
     @pytest.mark.parametrize("tag", ["", " ", "-x", "a/b", "ä", "a" * 129, "a\x00"])
@@ -105,7 +105,7 @@ class TestAfterwards:
     def test_somebody_elses(self, namespace):
         transfer = ask(namespace, "nginx")
         for verb in (services.cancel, services.retry, services.dismiss):
-            assert "You can’t change this image." in refused(verb, ActivatedAccountFactory(), transfer)
+            assert "You no longer have access to" in refused(verb, ActivatedAccountFactory(), transfer)
         assert Transfer.objects.get().state == Transfer.State.RUNNING
 
     def test_cancelled_twice(self, namespace):

@@ -38,7 +38,7 @@ LISTS = {
     "public-images": ("/public-images/?size=100", 6),
     "public-image": ("/public-images/shop/app/?size=100", 10),
     "search": ("/search/?q=mi", 6),
-    "favorites": ("/favorites/?size=100", 4),
+    "favorites": ("/favorites/?size=100", 5),
     "access-tokens": ("/account/tokens/?size=100", 6),
     "logins": ("/account/logins/?size=100", 5),
     "access-token-create": ("/account/tokens/-/create/", 5),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import functools
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from django import template
@@ -50,9 +50,11 @@ def platform_count(manifest: Manifest) -> str:
 
 
 @register.simple_tag
-def tag_row(image: Image, tag: Tag, people: Mapping[str, str]) -> str:
+def tag_row(image: Image, tag: Tag, people: Mapping[str, str], verbs: Collection[str]) -> str:
     """The row of a tag in the list of the image's tags.
 
     :param people: the names of those who pushed, by their user names at the registry.
+    :param verbs: what the account that reads the page may do with the image.
     """
-    return fragments.render("images/_tag_row.html", rows.tag_row(image, tag, people))
+    values = {**rows.tag_row(image, tag, people), "may_delete": "image.delete" in verbs}
+    return fragments.render("images/_tag_row.html", values)
