@@ -156,6 +156,8 @@ OIDC_ISSUER = ENVIRONMENT.oidc_issuer
 OIDC_CLIENT_ID = ENVIRONMENT.oidc_client_id
 OIDC_CLIENT_SECRET = ENVIRONMENT.oidc_client_secret
 OIDC_NAME = ENVIRONMENT.oidc_name
+OIDC_SCOPES = ENVIRONMENT.oidc_scopes
+OIDC_GROUPS_CLAIM = ENVIRONMENT.oidc_groups_claim
 # Whether the administration requires a second factor or single sign-on.
 REQUIRE_SECOND_FACTOR = ENVIRONMENT.require_second_factor
 # Seconds to enter the second factor after the password; lifetime of a sign-in link; and how long a reauthentication
@@ -325,6 +327,8 @@ IMPORT_TOKEN_SERVERS = ENVIRONMENT.import_token_servers
 MOST_TRANSFERS = 20
 # Limit of access tokens of an account that are not revoked.
 MOST_ACCESS_TOKENS = 50
+# How many teams an account may have, of those that it manages as their longest-serving manager.
+MOST_TEAMS = 20
 # Limit of passkeys of an account: all are read at sign-in.
 MOST_PASSKEYS = 20
 

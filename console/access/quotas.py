@@ -76,3 +76,15 @@ def refuse_access_token(used: int) -> str:
     return _("This account has reached its access token limit (%(allowed)d). Revoke a token first.") % {
         "allowed": settings.MOST_ACCESS_TOKENS
     }
+
+
+def refuse_team(used: int) -> str:
+    """Error message if an account may not create one more team; empty if it may.
+
+    :param used: how many teams it manages as their longest-serving manager.
+    """
+    if has_room(used, settings.MOST_TEAMS):
+        return ""
+    return _("This account has reached its team limit (%(allowed)d). Delete a team first.") % {
+        "allowed": settings.MOST_TEAMS
+    }

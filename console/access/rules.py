@@ -48,7 +48,15 @@ class OfficialImageFacts:
     listed: bool
 
 
-Facts = NamespaceFacts | ImageFacts | OfficialImageFacts
+@dataclass(frozen=True)
+class TeamFacts:
+    """Facts about a team: whether the account that acts is in it, and whether it manages it."""
+
+    is_member: bool
+    is_manager: bool
+
+
+Facts = NamespaceFacts | ImageFacts | OfficialImageFacts | TeamFacts
 
 
 class Target(Protocol):
@@ -69,7 +77,8 @@ def may(actor: Actor | None, verb: str, facts: Facts | None = None) -> bool:
 
     :param actor: ``None`` for anonymous requests.
     :param verb: ``access_token.create``, ``namespace.create``, ``team.create``, a verb of a role
-        (``console.access.roles``; ``image.create`` is on the namespace), or ``image.star`` (also on an official image).
+        (``console.access.roles``; ``image.create`` is on the namespace), ``image.star`` (also on an official image),
+        ``team.view`` or ``team.manage``.
     :raises ValueError: for an unknown verb, so that a misspelling never grants anything.
     """
     if actor is None or not actor.active or not actor.activated:
@@ -84,6 +93,10 @@ def may(actor: Actor | None, verb: str, facts: Facts | None = None) -> bool:
         return facts.active and (facts.public or allows(facts.role, "image.view"))
     if verb == "image.star" and isinstance(facts, OfficialImageFacts):
         return facts.listed
+    if verb == "team.view" and isinstance(facts, TeamFacts):
+        return facts.is_member or facts.is_manager
+    if verb == "team.manage" and isinstance(facts, TeamFacts):
+        return facts.is_manager
     raise ValueError(f"no rule for {verb!r} on {type(facts).__name__}")
 
 

@@ -99,6 +99,16 @@ WORDS: dict[str, Promise] = {
     "tag.imported": _("imported"),
     "tag.kept": _("did not delete the tag pushed again:"),
     "tag.push": _("pushed"),
+    "team.add": _("added a member to the team"),
+    "team.change": _("changed the team"),
+    "team.create": _("created the team"),
+    "team.delete": _("deleted the team"),
+    "team.leave": _("left the team"),
+    "team.manager": _("changed a manager of the team"),
+    "team.map": _("added a group of the identity provider to the team"),
+    "team.remove": _("removed a member of the team"),
+    "team.sync": _("updated the teams by the identity provider’s groups of"),
+    "team.unmap": _("removed a group of the identity provider from the team"),
     "token.grant": _("got registry access to"),
     "token.refuse": _("didn’t get registry access to"),
 }
@@ -113,7 +123,16 @@ _OF_YOURS: dict[str, Promise] = {
 _OF_ONESELF = {"account.sign_in", "account.sign_out", "login.create"}
 _PARTS = {SYSTEM: _("My Images"), ANONYMOUS: _("Somebody not signed in"), "reconcile": _("My Images")}
 # Of these actions the target is an account, or something of it: ``111111111111/NAME``.
-_OF_ACCOUNTS = ("account.", "access_token.", "login.", "second_factor.", "identity.", "password.", "service.")
+_OF_ACCOUNTS = (
+    "account.",
+    "access_token.",
+    "login.",
+    "second_factor.",
+    "identity.",
+    "password.",
+    "service.",
+    "team.sync",
+)
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,9 @@ GROUPS = (
             "tokens.login",
             "mfa.authenticator",
             "socialaccount.socialaccount",
+            "membership.team",
+            "membership.teammember",
+            "membership.teamgroup",
         ),
     ),
     Group(
@@ -71,6 +74,7 @@ NAMES: dict[str, tuple[Promise, Promise]] = {
     "procrastinate.procrastinatejob": (_("background job"), _("background jobs")),
     "indexing.reconcile": (_("index check"), _("index checks")),
     "indexing.unusableevents": (_("rejected event"), _("rejected events")),
+    "membership.teammember": (_("team member"), _("team members")),
     "audit.auditevent": (_("audit event"), _("audit events")),
 }
 

@@ -101,6 +101,8 @@ class Environment:
     oidc_client_id: str
     oidc_client_secret: str = field(repr=False)
     oidc_name: str
+    oidc_scopes: tuple[str, ...]
+    oidc_groups_claim: str
 
     @property
     def socket_dir(self) -> Path:
@@ -343,6 +345,9 @@ def _read(variables: Variables) -> Environment:
         oidc_client_id=variables.text("OIDC_CLIENT_ID"),
         oidc_client_secret=variables.secret("OIDC_CLIENT_SECRET"),
         oidc_name=variables.text("OIDC_NAME", "single sign-on"),
+        # Separated by spaces, as in requests (RFC 6749, 3.3).
+        oidc_scopes=tuple(variables.text("OIDC_SCOPES", "openid profile email").split()),
+        oidc_groups_claim=variables.text("OIDC_GROUPS_CLAIM", "groups"),
     )
 
 
@@ -369,6 +374,8 @@ def _contradictions(found: Environment) -> Iterator[str]:
     missing = [name for name, value in single_sign_on.items() if not value]
     if missing and len(missing) < len(single_sign_on):
         yield f"Single sign-on needs {' and '.join(missing)} as well, or none of {', '.join(single_sign_on)}."
+    if "openid" not in found.oidc_scopes:
+        yield "OIDC_SCOPES must contain openid, such as: openid profile email groups."
     if not found.local_accounts and not found.oidc_issuer:
         yield "With LOCAL_ACCOUNTS=off nobody could sign in; set OIDC_ISSUER as well."
 

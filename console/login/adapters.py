@@ -71,7 +71,11 @@ class SingleSignOn(DefaultSocialAccountAdapter):  # type: ignore[misc]
             name=settings.OIDC_NAME,
             client_id=settings.OIDC_CLIENT_ID,
             secret=settings.OIDC_CLIENT_SECRET,
-            settings={"server_url": settings.OIDC_ISSUER, "oauth_pkce_enabled": True},
+            settings={
+                "server_url": settings.OIDC_ISSUER,
+                "oauth_pkce_enabled": True,
+                "scope": list(settings.OIDC_SCOPES),
+            },
         )
 
     def list_apps(

@@ -38,6 +38,7 @@ from console.accounts.services import create_account
 from console.audit.services import record
 from console.database.conflicts import insert
 from console.login import sign_in
+from console.teams import groups
 
 log = logging.getLogger(__name__)
 
@@ -75,12 +76,13 @@ class _Untrusted(Exception):
 
 @dataclass(frozen=True)
 class Identity:
-    """A verified identity; ``email`` only if the provider has verified it."""
+    """A verified identity; ``email`` only if the provider has verified it, ``groups`` as the provider names them."""
 
     issuer: str
     subject: str
     name: str
     email: str | None
+    groups: tuple[str, ...] = ()
 
 
 class _Provider(OpenIDConnectOAuth2Adapter):  # type: ignore[misc]
@@ -233,7 +235,8 @@ def _identity(server: _Provider, tokens: dict[str, Any], asked: dict[str, Any]) 
         at = claims.get("auth_time")
         if type(at) is not int or at < asked["asked_at"] - _CLOCK_SECONDS:
             raise _Untrusted("it did not reauthenticate the user")
-    if "userinfo_endpoint" in server.openid_config and not {"name", "email"} <= claims.keys():
+    wanted = {"name", "email"} | ({settings.OIDC_GROUPS_CLAIM} if groups.any_mapped() else set())
+    if "userinfo_endpoint" in server.openid_config and not wanted <= claims.keys():
         more = server._fetch_user_info(tokens["access_token"])
         if more.get("sub") != claims["sub"]:  # OpenID Connect Core 1.0, 5.3.2
             raise _Untrusted("the user info has another subject")
@@ -248,7 +251,8 @@ def _identity(server: _Provider, tokens: dict[str, Any], asked: dict[str, Any]) 
     verified = isinstance(email, str) and claims.get("email_verified") is True
     names = (claims.get(name) for name in ("name", "preferred_username", "email"))
     name = next((text for text in map(_text, names) if text), "")
-    return Identity(settings.OIDC_ISSUER, subject, name, email if verified else None)
+    held = groups.read_claim(claims.get(settings.OIDC_GROUPS_CLAIM))
+    return Identity(settings.OIDC_ISSUER, subject, name, email if verified else None, held)
 
 
 def _text(value: Any) -> str:
@@ -364,10 +368,16 @@ def _connect(account: Account, identity: Identity) -> None:
     record("identity.connect", account.account_id, actor=account.account_id, issuer=identity.issuer)
 
 
+def sync_groups(account: Account, identity: Identity) -> None:
+    """Update the teams that the account is in by the groups of the identity it has just signed in with."""
+    groups.sync(account, identity.issuer, identity.subject, identity.groups)
+
+
 def disconnect(identity: SocialAccount, **detail: Any) -> None:
-    """Disconnect an identity from its account."""
+    """Disconnect an identity from its account, which ends the memberships by its groups."""
     with transaction.atomic():
         # In a race only one request records the event.
         deleted, _rows = SocialAccount.objects.filter(pk=identity.pk).delete()
         if deleted:
             record("identity.disconnect", identity.user.account_id, issuer=identity.provider, **detail)
+            groups.end(identity.user)

@@ -174,13 +174,16 @@ def _come_back(request: HttpRequest, identity: single_sign_on.Identity, asked: d
         account = single_sign_on.account_for(identity)
         if not account.is_active:
             raise single_sign_on.Problem(_("Your account is deactivated. Ask an administrator."))
-        return sign_in_steps.begin(request, account, sign_in_steps.SINGLE_SIGN_ON, asked.get("next", ""))
+        with transaction.atomic():
+            single_sign_on.sync_groups(account, identity)
+            return sign_in_steps.begin(request, account, sign_in_steps.SINGLE_SIGN_ON, asked.get("next", ""))
     user: Any = request.user
     # The account must be the same as when it was started.
     if not user.is_authenticated or user.pk != asked["account"]:
         raise single_sign_on.SignedOut
     if asked["process"] == "connect":
         single_sign_on.connect(user, identity)
+        single_sign_on.sync_groups(user, identity)
         messages.success(request, _("Identity connected. You can now sign in with it."))
     elif single_sign_on.account_of(identity) != user:
         raise single_sign_on.Problem(
@@ -189,6 +192,7 @@ def _come_back(request: HttpRequest, identity: single_sign_on.Identity, asked: d
     elif not provider_may_confirm(enrolled=factors.is_enrolled(user), with_password=user.signs_in_with_password):
         raise single_sign_on.Problem(_("The sign-in requirements of your account have changed. Start again."))
     else:
+        single_sign_on.sync_groups(user, identity)
         sign_in_steps.confirm(request)
     return HttpResponseRedirect(sign_in_steps.inside(request, asked.get("next", "")) or reverse("security"))
 

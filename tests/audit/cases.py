@@ -15,6 +15,7 @@ from console.registry.connection import registry
 from console.registry.index.sync import reread_image
 from console.repositories import failures
 from console.repositories.models import Copy, WorkFailure
+from console.teams.services import add_member, create_team, set_manager
 from console.token_server.models import Login
 from tests.audit import signing_in
 from tests.support.factories import (
@@ -155,6 +156,66 @@ def _(w):
     token, _secret = access_tokens.create(w.ann, "ci", can_push=False)
     w.post(f"/account/tokens/{token.pk}/-/revoke/")
     return "access_token.revoke", f"{w.id}/ci", {}
+
+
+def crew(w, *others):
+    """A team that Ann manages, with others in it."""
+    team = create_team(w.ann, "crew")
+    for account in others:
+        add_member(w.ann, team, account)
+    return team
+
+
+@case(ADDRESSES, "team-create")
+def _(w):
+    w.post("/teams/-/create/", name="crew")
+    return "team.create", "crew", {"manager": w.id}
+
+
+@case(ADDRESSES, "team-settings")
+def _(w):
+    crew(w)
+    w.post("/teams/crew/-/settings/", name="sailors", description="They sail")
+    return "team.change", "sailors", {"changes": {"name": ["crew", "sailors"], "description": ["", "They sail"]}}
+
+
+@case(ADDRESSES, "team-delete")
+def _(w):
+    crew(w)
+    w.post("/teams/crew/-/delete/", typed="crew")
+    return "team.delete", "crew", {"namespaces": [], "number": 0}
+
+
+@case(ADDRESSES, "team-member-add")
+def _(w):
+    crew(w)
+    other = ActivatedAccountFactory()
+    w.post("/teams/crew/-/members/add/", account_id=other.account_id)
+    return "team.add", "crew", {"member": other.account_id, "manager": False}
+
+
+@case(ADDRESSES, "team-manager")
+def _(w):
+    other = ActivatedAccountFactory()
+    crew(w, other)
+    w.post(f"/teams/crew/-/members/{other.pk}/manager/", manager="yes")
+    return "team.manager", "crew", {"member": other.account_id, "manager": True}
+
+
+@case(ADDRESSES, "team-member-remove")
+def _(w):
+    other = ActivatedAccountFactory()
+    crew(w, other)
+    w.post(f"/teams/crew/-/members/{other.pk}/remove/")
+    return "team.remove", "crew", {"member": other.account_id}
+
+
+@case(ADDRESSES, "team-leave")
+def _(w):
+    other = ActivatedAccountFactory()
+    set_manager(w.ann, crew(w, other), other, True)
+    w.post("/teams/crew/-/leave/")
+    return "team.leave", "crew", {"member": w.id}
 
 
 @case(ADDRESSES, "login-revoke")

@@ -34,6 +34,7 @@ from console.registry.index.hints import Notice, remember
 from console.repositories import failures
 from console.repositories.models import Image, WorkFailure
 from console.repositories.services import mark_image_for_deletion, mark_tags_for_deletion
+from console.teams.groups import add_mapping
 from console.token_server import jobs as token_jobs
 from console.token_server import passwords
 from console.token_server.models import Login
@@ -47,6 +48,8 @@ from tests.support.factories import (
     GrantFactory,
     ImageFactory,
     NamespaceFactory,
+    TeamFactory,
+    TeamMemberFactory,
 )
 from tests.support.pushed_images import push_image
 from tests.support.site_addresses import every_address
@@ -135,6 +138,32 @@ def _(w):
 def _(w):
     w.act("accounts/account", "reset_registry_password", w.ann)
     return "service.password", w.id, {}
+
+
+@case(ACTIONS, "team.delete_selected")
+def _(w):
+    w.act("membership/team", "delete_selected", TeamFactory(name="crew"))
+    return "team.delete", "crew", {"by": "admin"}
+
+
+@case(ACTIONS, "teammember.delete_selected")
+def _(w):
+    member = TeamMemberFactory(team__name="crew")
+    w.act("membership/teammember", "delete_selected", member)
+    return "team.remove", "crew", {"member": member.account.account_id, "by": "admin"}
+
+
+@case(ACTIONS, "teamgroup.delete_selected")
+def _(w):
+    w.act("membership/teamgroup", "delete_selected", add_mapping(TeamFactory(name="crew"), "Sail"))
+    return "team.unmap", "crew", {"group": "Sail", "left": [], "by": "admin"}
+
+
+@case(ACTIONS, "account.sync_groups")
+def _(w):
+    other = ActivatedAccountFactory()
+    w.act("accounts/account", "sync_groups", other)
+    return "team.sync", other.account_id, {"joined": [], "left": [], "sessions": "ended", "by": "admin"}
 
 
 @case(ACTIONS, "accesstoken.revoke")

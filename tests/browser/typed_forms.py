@@ -181,6 +181,14 @@ ACTIVATED = (
         done="has started.", dialog="/images/",
     ),
     Form(
+        "console.teams.forms.CreateTeamForm", "/teams/-/create/", "Submit",
+        (
+            Typed("name", "{own}" + "n" * 25, NAMESPACE_NAME),
+            Typed("description", "d" * 200, "Use at most 200 characters."),
+        ),
+        done="Created the team", dialog="/teams/",
+    ),
+    Form(
         "console.access_tokens.forms.AccessTokenForm", "/account/tokens/-/create/", "Create",
         (Typed("name", "a" * 40, "Use 1 to 40 letters"),), done="Access token created",
         dialog="/account/tokens/",

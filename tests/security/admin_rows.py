@@ -74,6 +74,25 @@ MODELS = {
     "transfers.transfer": Model(),
     "mfa.authenticator": Model(delete=_DELETED),
     "socialaccount.socialaccount": Model(delete=_DELETED),
+    "membership.team": Model(
+        add=administrators("302 {list} +"),
+        add_form={"name": "made-there", "description": "", "manager": "{owner}"},
+        change=_CHANGED,
+        change_form={"name": "renamed", "description": "Who sails"},
+        delete=_DELETED,
+    ),
+    "membership.teammember": Model(
+        add=administrators("302 {list} +"),
+        add_form={"team": "{team_pk}", "account": "{other}"},
+        change=_CHANGED,
+        change_form={"is_manager": "on"},
+        delete=_DELETED,
+    ),
+    "membership.teamgroup": Model(
+        add=administrators("302 {list} +"),
+        add_form={"team": "{team_pk}", "group": "Made"},
+        delete=_DELETED,
+    ),
     "procrastinate.procrastinatejob": Model(action=_ACTION_DONE, action_form={"action": "cancel"}),
 }
 
@@ -132,7 +151,7 @@ ADMIN = [
         words={"id": "{row_accounts_account}"},
     ),
     _safe(
-        "admin/^(?P<app_label>audit|accounts|indexing|namespaces|dockerhub|transfers|mfa|socialaccount|images|tokens|procrastinate)/$",
+        "admin/^(?P<app_label>audit|accounts|indexing|namespaces|membership|dockerhub|transfers|mfa|socialaccount|images|tokens|procrastinate)/$",
         administrators("200", staff="404"),
     ),
     _safe("admin/(?P<url>.*)$", _any_of_them("404")),

@@ -138,6 +138,35 @@ _MEMBERS = [
 CONSOLE = [
     Row("", GET=anybody(IMAGES), HEAD=anybody(IMAGES)),
     Row("healthz", GET=anybody("200"), HEAD=anybody("200")),
+    # --- teams ---
+    Row("teams/", GET=activated("200")),
+    Row("teams/-/create/", GET=activated("200"), POST=activated("302 /teams/made/ +"), form={"name": "made"}),
+    Row("teams/<namespace:team>/", GET=owner("200")),
+    Row("teams/<namespace:team>/-/access/", GET=owner("200")),
+    Row(
+        "teams/<namespace:team>/-/settings/",
+        GET=owner("200"),
+        POST=owner("302 /teams/renamed/-/settings/ +"),
+        form={"name": "renamed"},
+    ),
+    Row("teams/<namespace:team>/-/delete/", GET=owner("200"), POST=owner("302 /teams/ +"), form={"typed": "team"}),
+    Row("teams/<namespace:team>/-/leave/", GET=owner("200"), POST=owner("302 /teams/ +")),
+    Row(
+        "teams/<namespace:team>/-/members/add/",
+        GET=owner("200"),
+        POST=owner("302 /teams/team/ +"),
+        form={"account_id": "{other_account_id}"},
+    ),
+    Row(
+        "teams/<namespace:team>/-/members/<int:account>/manager/",
+        POST=owner("302 /teams/team/ +"),
+        form={"manager": "yes"},
+    ),
+    Row(
+        "teams/<namespace:team>/-/members/<int:account>/remove/",
+        GET=owner("200"),
+        POST=owner("302 /teams/team/ +"),
+    ),
     # --- what registries and their clients ask: no session counts there (see test_tokens.py) ---
     Row("token/", GET=anybody("200"), HEAD=anybody("200"), POST=anybody("400")),
     Row("indexing/notifications/", POST=anybody("401")),

@@ -141,6 +141,9 @@ class Site:
                 "letter": f"/account/reset/{uid}/set-password/",
                 "namespace:namespace": "team",
                 "namespace:name": "team",
+                "namespace:team": "team",
+                "int:account": str(world.crew.members.order_by("pk")[0].account_id),
+                "team_pk": str(world.crew.pk),
                 "repository:repository": "team/app",
                 "image_at": "/images/team/app/",
                 "tag:tag": "v0",
@@ -164,6 +167,7 @@ class Site:
                 "somebody": ActivatedAccountFactory().account_id,
                 "other": str(self.accounts["other"].pk),
                 "owner": str(self.owner.pk),
+                "other_account_id": self.accounts["other"].account_id,
             }
         )
 

@@ -32,6 +32,8 @@ ABSENT = {
     "int:number": "999999999",
     "namespace:namespace": "absent",
     "namespace:name": "absent",
+    "namespace:team": "absent",
+    "int:account": "999999999",
     "repository:repository": "absent/app",
 }
 # Each answer has another.

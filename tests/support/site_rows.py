@@ -10,6 +10,7 @@ from django.utils import timezone
 from console.access_tokens import services as access_tokens
 from console.audit.services import record
 from console.imports.models import Transfer
+from console.membership.models import TeamGroup
 from console.namespaces.models import NamespaceHold
 from console.official_images.models import Catalogue, OfficialImage, OfficialTag
 from console.registry.index.models import Reconcile, UnusableEvents
@@ -23,6 +24,7 @@ from tests.support.factories import (
     GrantFactory,
     ImageFactory,
     NamespaceFactory,
+    TeamFactory,
     TeamMemberFactory,
 )
 from tests.support.pushed_images import digest_of
@@ -40,6 +42,11 @@ class World:
         self.app = ImageFactory(namespace=team, name="app")
         self.shop = NamespaceFactory(name="shop")
         self.public = ImageFactory(namespace=self.shop, name="app", visibility="public")
+        # The first member is no manager; one of the two managers may leave.
+        self.crew = TeamFactory(name="team")
+        TeamMemberFactory(team=self.crew)
+        TeamMemberFactory(team=self.crew, account=ann, is_manager=True)
+        TeamMemberFactory(team=self.crew, is_manager=True)
         self.official = OfficialImage.objects.create(name="official0", tags_known_at=now, tags_tried_at=now)
 
     def grow(self, number):
@@ -53,6 +60,7 @@ class World:
             self.signing_in(one)
             Login.objects.create(account=self.ann, version=1, client=f"docker{one}")
             self.administration(one)
+            self.teams(one)
         for image in (self.app, self.public):
             for one in numbers:
                 self.tag(image, one)
@@ -140,6 +148,15 @@ class World:
     def access_tokens(self, one):
         token, _secret = access_tokens.create(self.ann, f"ci{one}", can_push=True, namespaces=[self.team])
         token.namespaces.add(NamespaceFactory(owner=self.ann))
+
+    def teams(self, one):
+        member = TeamMemberFactory(team=self.crew, source="group").account
+        TeamMemberFactory(team=self.crew, account=member)
+        TeamGroup.objects.create(team=self.crew, group=f"group {one}")
+        held = {"name": "Member", "groups": [f"group {one}"]}
+        SocialAccount.objects.create(user=member, provider="", uid=f"member {one}", extra_data=held)
+        GrantFactory(team=self.crew, account=None, namespace__name=f"shared{one}")
+        TeamMemberFactory(team=TeamFactory(name=f"crew{one}"), account=self.ann)
 
     def administration(self, one):
         owner = ActivatedAccountFactory()

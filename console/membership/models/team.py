@@ -12,6 +12,7 @@ from django.db.models.functions import Length
 from django.utils.translation import gettext_lazy as _
 
 from console.access.names import NAMESPACE_PATTERN
+from console.access.rules import TeamFacts
 
 models.CharField.register_lookup(Length)
 
@@ -56,6 +57,11 @@ class Team(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def facts_for(self, account: int) -> TeamFacts:
+        """The facts for the rules when the account with this primary key acts; one query."""
+        managing = list(self.members.filter(account_id=account).values_list("is_manager", flat=True))
+        return TeamFacts(is_member=bool(managing), is_manager=any(managing))
 
 
 class TeamMember(models.Model):
