@@ -20,6 +20,7 @@ from console.accounts.services import close_checklist
 from console.activation.views import activation_page
 from console.database.compiled import Compiled
 from console.images import views
+from console.membership.models import Invitation
 from console.namespaces.models import Namespace
 from console.repositories.models import Image
 from console.token_server.models import Login
@@ -33,7 +34,7 @@ def my_images(request: Request) -> HttpResponse:
     """The list of images; until the service is activated, the activation form."""
     if not request.user.activated:
         return activation_page(request)
-    return views.listing(request, checklist(request))
+    return views.listing(request, checklist(request), invitations(request))
 
 
 def checklist(request: Request) -> dict[str, bool]:
@@ -46,6 +47,13 @@ def checklist(request: Request) -> dict[str, bool]:
         return {}
     ((named, used, logged_in, push, token),) = _steps(account.pk)
     return {"namespace": named, "login": used or logged_in, "push": push, "token": token}
+
+
+def invitations(request: Request) -> int:
+    """How many pending invitations by Account ID the account has, with one query; 0 for the list alone (htmx)."""
+    if request.htmx and not request.htmx.history_restore_request:
+        return 0
+    return Invitation.objects.addressed_to(request.user).pending().count()
 
 
 @Compiled

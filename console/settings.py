@@ -152,6 +152,8 @@ LOGOUT_REDIRECT_URL = "sign-in"
 
 # Whether sign-in with a password is enabled, and the identity provider for single sign-on (OpenID Connect).
 LOCAL_ACCOUNTS = ENVIRONMENT.local_accounts
+# Who may create an account with a password: "off" (administrators alone), "invited" or "open".
+SIGN_UP = ENVIRONMENT.sign_up
 OIDC_ISSUER = ENVIRONMENT.oidc_issuer
 OIDC_CLIENT_ID = ENVIRONMENT.oidc_client_id
 OIDC_CLIENT_SECRET = ENVIRONMENT.oidc_client_secret

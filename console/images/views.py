@@ -101,13 +101,14 @@ def _shown(found: Iterable[tuple[Any, ...]]) -> list[ShownImage | Image]:
     return [images.get(row.pk, row) for row in rows if row.state != Image.State.DELETING or row.pk in images]
 
 
-def listing(request: Request, checklist: Mapping[str, bool]) -> HttpResponse:
+def listing(request: Request, checklist: Mapping[str, bool], invitations: int = 0) -> HttpResponse:
     """The list of images (``console.home.my_images``).
 
     :param checklist: the first steps, and whether each is done; may be empty.
+    :param invitations: how many pending invitations the account has.
     """
     context = _listed(request, Image.objects.visible_to(request.user), reverse("images"))
-    context |= {"checklist": checklist, "all_done": all(checklist.values())}
+    context |= {"checklist": checklist, "all_done": all(checklist.values()), "invitations": invitations}
     return page(request, "images/list.html", context, part="list")
 
 

@@ -96,6 +96,8 @@ class Environment:
     log_files_mb: int
     access_log_mb: int
     local_accounts: bool
+    # Who may create an account: "off" (administrators alone), "invited" or "open".
+    sign_up: str
     require_second_factor: bool
     oidc_issuer: str
     oidc_client_id: str
@@ -340,6 +342,7 @@ def _read(variables: Variables) -> Environment:
         audit_summary_seconds=variables.seconds("AUDIT_SUMMARY_SECONDS", 300, zero=True),
         statement_timeout=variables.switch("STATEMENT_TIMEOUT", True),
         local_accounts=variables.switch("LOCAL_ACCOUNTS", True),
+        sign_up=variables.choice("SIGN_UP", "off", ("off", "invited", "open")),
         require_second_factor=variables.switch("REQUIRE_SECOND_FACTOR", False),
         oidc_issuer=variables.issuer("OIDC_ISSUER"),
         oidc_client_id=variables.text("OIDC_CLIENT_ID"),

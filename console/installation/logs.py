@@ -17,7 +17,7 @@ _SECONDS = 10
 LONGEST_RECORD = 16 << 10
 # Paths of links in e-mails and of sign-in links: what comes next in the path is a secret that gives access to the
 # account. In the syntax that Python's and Go's regular expressions share.
-SECRET_PATHS = ("/sign-in/link/", r"/account/reset/[^/\s]+/", "/account/email/")
+SECRET_PATHS = ("/sign-in/link/", r"/account/reset/[^/\s]+/", "/account/email/", "/invitations/link/", "/sign-up/link/")
 _SECRET_PATH = re.compile(rf"({'|'.join(SECRET_PATHS)})(?!-/|set-password/)[^/\s]+")
 
 

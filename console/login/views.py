@@ -61,6 +61,7 @@ class SignIn(auth.LoginView):
         ways = {
             "with_passwords": settings.LOCAL_ACCOUNTS,
             "with_passkeys": settings.LOCAL_ACCOUNTS and passkeys_work(self.request),
+            "with_sign_up": settings.LOCAL_ACCOUNTS and settings.SIGN_UP == "open",
             "provider": settings.OIDC_NAME if settings.OIDC_ISSUER else "",
         }
         return super().get_context_data(**kwargs, **ways)

@@ -27,6 +27,8 @@ TASK_NAMES: dict[str, Promise] = {
     "indexing.reread_tag": _("Sync a tag"),
     "indexing.sync_left_hints": _("Sync pushes that were interrupted"),
     "members.end_expired": _("End expired roles"),
+    "invitations.send_invitation": _("Send e-mail: invitation"),
+    "invitations.send_sign_up": _("Send e-mail: create account"),
     "namespaces.settle": _("Release and transfer namespaces"),
     "operations.forget_old_jobs": _("Delete old failed jobs"),
     "operations.raise_waiting": _("Raise the priority of waiting jobs"),

@@ -6,11 +6,14 @@ from django.utils.http import urlsafe_base64_encode
 
 from console.access.roles import Role
 from console.access_tokens import services as access_tokens
+from console.accounts.models import Account
 from console.accounts.password_reset_email import reset_tokens
 from console.audit import summaries
 from console.audit.models import AuditEvent
 from console.imports.models import Transfer
-from console.membership.models import HandOver
+from console.invitations.services import invite
+from console.invitations.sign_up_links import make_token
+from console.membership.models import HandOver, Invitation
 from console.registry.connection import registry
 from console.registry.index.sync import reread_image
 from console.repositories import failures
@@ -477,6 +480,54 @@ def _(w):
     return "audit.export", "audit event", {"filter": {"actor": w.id}}
 
 
+def _invited(w):
+    """An invitation of Ann from another, and the image that it is for."""
+    other = ImageFactory(namespace=NamespaceFactory(owner=ActivatedAccountFactory()), name="app")
+    made, _secret = invite(other.namespace.owner, other.namespace, image=other, role=Role.WRITER, account=w.ann)
+    return made, other.repository, {"invitation": made.pk, "to": w.id, "role": "writer", "until": None}
+
+
+@case(ADDRESSES, "invitation-create")
+def _(w):
+    w.post(f"/namespaces/{w.team.name}/-/invite/", way="link", role="2", lasts="good", days="7")
+    made = Invitation.objects.get()
+    return "invitation.create", w.team.name, {"invitation": made.pk, "to": "link", "role": "writer", "until": None}
+
+
+@case(ADDRESSES, "invitation-accept")
+def _(w):
+    made, target, facts = _invited(w)
+    w.post(f"/invitations/{made.pk}/-/accept/")
+    return "invitation.accept", target, facts
+
+
+@case(ADDRESSES, "invitation-decline")
+def _(w):
+    made, target, facts = _invited(w)
+    w.post(f"/invitations/{made.pk}/-/decline/")
+    return "invitation.decline", target, facts
+
+
+@case(ADDRESSES, "invitation-revoke")
+def _(w):
+    other = ActivatedAccountFactory()
+    made, _secret = invite(w.ann, w.team, role=Role.WRITER, account=other)
+    w.post(f"/invitations/{made.pk}/-/revoke/")
+    facts = {"invitation": made.pk, "to": other.account_id, "role": "writer", "until": None}
+    return "invitation.revoke", w.team.name, facts
+
+
+@case(ADDRESSES, "sign-up-finish")
+def _(w):
+    w.settings.SIGN_UP = "open"
+    w.client.logout()
+    w.client.get(f"/sign-up/link/{make_token('bea@example.com', None)}/")
+    w.post("/sign-up/finish/", name="Bea", password=NEW, confirm=NEW)
+    bea = Account.objects.get(email="bea@example.com")
+    facts = {"name": "Bea", "email": "bea@example.com", "is_staff": False, "is_superuser": False}
+    return "account.create", bea.account_id, facts, "anonymous"
+
+
 ADDRESSES |= {
     **signing_in.ADDRESSES,
     "home": UNTOUCHED,
@@ -485,6 +536,7 @@ ADDRESSES |= {
     "checklist-close": "It hides a note on a page.",
     "admin-password-change": UNTOUCHED,
     "admin:password_change": "It lies behind the address that leads to one's own page.",
+    "sign-up": "It sends an e-mail and changes nothing; the account that is created with it is recorded.",
     "password_reset": "It sends a letter and changes nothing; that the password was changed with it is recorded.",
     "notifications": "It is a hint; what the index learns of it is recorded (tag.push).",
     "docker-hub-refresh": "What Docker Hub says of its images is nobody's doing.",

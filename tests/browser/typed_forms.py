@@ -289,7 +289,13 @@ NOTHING_TYPED = {
     "console.repositories.forms.NamespaceChoiceForm",
 }
 # In ``test_typing.py``, in a test of its own: its owner is chosen from a list that is searched.
-ELSEWHERE = {"console.ownership.admin.NamespaceForm": {"name"}}
+# In ``test_invitations.py``: what is typed belongs to one choice, and an account is created by links alone.
+ELSEWHERE = {
+    "console.ownership.admin.NamespaceForm": {"name"},
+    "console.invitations.forms.InvitationForm": {"account_id", "email"},
+    "console.invitations.forms.SignUpForm": {"email"},
+    "console.invitations.forms.NewAccountForm": {"name", "password", "confirm"},
+}
 # Fields that templates write themselves: by template, what they are.
 RAW = {
     # The text to copy by hand; nobody types into it.

@@ -66,6 +66,8 @@ def test_no_secret_of_an_address_is_in_it():
         reverse("password_reset_confirm", args=["uid", secret]),
         reverse("sign-in-link", args=[secret]),
         reverse("email-confirm", args=[secret]),
+        reverse("invitation-link", args=[secret]),
+        reverse("sign-up-link", args=[secret]),
     ]
     with logging_front() as front:
         for address in addresses:
@@ -83,8 +85,8 @@ def routes(resolver, before="/"):
 
 
 def test_every_address_with_a_token_is_known():
-    found = [route for route in routes(get_resolver()) if "token>" in route]
-    assert len(found) >= 3
+    found = [route for route in routes(get_resolver()) if "token>" in route or "secret>" in route]
+    assert len(found) >= 5
     for route in found:
         address = re.sub(r"<[^>]*>", "x", route)
         assert any(re.match(f"{path}x", address) for path in SECRET_PATHS), route

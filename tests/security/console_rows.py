@@ -37,6 +37,8 @@ def _mine(answer: str) -> Pattern:
     return but(signed_in("404"), owner=answer)
 
 
+_SIGN_UP = but(anybody(IMAGES), anonymous="404", deactivated="404")
+_SIGN_UP_FINISH = but(anybody(IMAGES), anonymous="302 /sign-in/", deactivated="302 /sign-in/")
 # Everybody here has shown just now that it is them. The owner has a passkey and an identity, the others have neither.
 _BACK = "302 /account/security/"
 _SECURITY = [
@@ -351,6 +353,29 @@ CONSOLE = [
         words={"namespace:name": "spare"},
     ),
     *_MEMBERS,
+    # --- invitations: of the namespace's owner, and to the owner from another ---
+    Row(
+        "namespaces/<namespace:namespace>/-/invite/",
+        GET=owner("200"),
+        POST=owner("200 +"),
+        form={"way": "link", "role": "1", "lasts": "good", "days": "7"},
+    ),
+    Row("invitations/", GET=signed_in("200")),
+    Row("invitations/link/<str:secret>/", GET=anybody("410"), words={"str:secret": "none"}),
+    Row("invitations/<int:pk>/", GET=_mine("200"), words={"int:pk": "{invitation}"}),
+    Row("invitations/<int:pk>/-/accept/", POST=_mine("302 /images/ +"), words={"int:pk": "{invitation}"}),
+    Row("invitations/<int:pk>/-/decline/", POST=_mine("302 /invitations/ +"), words={"int:pk": "{invitation}"}),
+    Row(
+        "invitations/<int:pk>/-/revoke/",
+        GET=owner("200"),
+        POST=owner("302 /namespaces/team/ +"),
+        words={"int:pk": "{own_invitation}"},
+    ),
+    # Off, as it is unless it is configured; tests/invitations has the other two.
+    Row("sign-up/", GET=_SIGN_UP, POST=_SIGN_UP, form={"email": "somebody@example.com"}),
+    Row("sign-up/sent/", GET=anybody("200")),
+    Row("sign-up/finish/", GET=_SIGN_UP_FINISH, POST=_SIGN_UP_FINISH),
+    Row("sign-up/link/<str:token>/", GET=anybody("410")),
     # --- Docker Hub ---
     Row("docker-hub/", GET=signed_in("200")),
     Row("docker-hub/-/refresh/", POST=activated("302 /docker-hub/ +")),

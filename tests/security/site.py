@@ -26,7 +26,7 @@ from console.accounts import email_changes, email_links
 from console.accounts.models import Account
 from console.accounts.password_reset_email import reset_tokens
 from console.imports.models import Transfer
-from console.membership.models import HandOver
+from console.membership.models import HandOver, Invitation
 from console.official_images.models import OfficialImage
 from console.repositories import failures
 from console.repositories.models import Copy, WorkFailure
@@ -165,6 +165,8 @@ class Site:
                 "shared": "shared",
                 "offered": "offered",
                 "somebody": ActivatedAccountFactory().account_id,
+                "invitation": str(Invitation.objects.get(account=self.owner).pk),
+                "own_invitation": str(Invitation.objects.get(invited_by=self.owner).pk),
                 "other": str(self.accounts["other"].pk),
                 "owner": str(self.owner.pk),
                 "other_account_id": self.accounts["other"].account_id,

@@ -3,8 +3,18 @@
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from console.accounts import jobs
+from console.invitations import jobs as invitations
 
-TASKS = {task.name: task for task in (jobs.send_password_resets, jobs.send_email_link, jobs.send_email_changed)}
+TASKS = {
+    task.name: task
+    for task in (
+        jobs.send_password_resets,
+        jobs.send_email_link,
+        jobs.send_email_changed,
+        invitations.send_invitation,
+        invitations.send_sign_up,
+    )
+}
 
 
 def deliver() -> None:

@@ -7,10 +7,12 @@ from allauth.socialaccount.models import SocialAccount
 from django.db import connection
 from django.utils import timezone
 
+from console.access.roles import Role
+from console.access.token_secrets import hash_secret
 from console.access_tokens import services as access_tokens
 from console.audit.services import record
 from console.imports.models import Transfer
-from console.membership.models import TeamGroup
+from console.membership.models import Invitation, TeamGroup
 from console.namespaces.models import NamespaceHold
 from console.official_images.models import Catalogue, OfficialImage, OfficialTag
 from console.registry.index.models import Reconcile, UnusableEvents
@@ -59,6 +61,7 @@ class World:
             self.members(one)
             self.signing_in(one)
             Login.objects.create(account=self.ann, version=1, client=f"docker{one}")
+            self.invitations(one)
             self.administration(one)
             self.teams(one)
         for image in (self.app, self.public):
@@ -144,6 +147,17 @@ class World:
         team = TeamMemberFactory(team__name=f"crew-{one}").team
         for holder in ({}, {"account": None, "team": team}, {"image": self.app}):
             GrantFactory(namespace=self.team, granted_by=giver, **holder)
+
+    def invitations(self, one):
+        """One to Ann, and one of hers by link."""
+        later = timezone.now() + datetime.timedelta(days=7)
+        Invitation.objects.create(
+            namespace=self.shop, role=Role.READER, account=self.ann, invited_by=self.shop.owner, expires_at=later
+        )
+        Invitation.objects.create(
+            namespace=self.team, role=Role.WRITER, secret_hash=hash_secret(f"{one}"), invited_by=self.ann,
+            expires_at=later,
+        )  # fmt: skip
 
     def access_tokens(self, one):
         token, _secret = access_tokens.create(self.ann, f"ci{one}", can_push=True, namespaces=[self.team])

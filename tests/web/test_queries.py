@@ -47,6 +47,7 @@ LISTS = {
     "logins": ("/account/logins/?size=100", 5),
     "access-token-create": ("/account/tokens/-/create/", 5),
     "security": ("/account/security/", 7),
+    "invitations": ("/invitations/", 3),
     "account-activity": ("/account/activity/", 6),
 }
 NO_LISTS = {
@@ -69,6 +70,8 @@ NO_LISTS = {
     "account-name", "email-change", "email-change-cancel",
     "email-change-send", "email-confirm", "account-preferences", "account-theme",
     "checklist-close", "gate-catalog", "gate-tags", "gate-manifest", "gate-referrers", "gate-unknown",
+    "invitation", "invitation-create", "invitation-link", "invitation-accept", "invitation-decline",
+    "invitation-revoke", "sign-up", "sign-up-sent", "sign-up-finish", "sign-up-link",
     "gate-chunk", "gate-start-upload", "gate-uploads", "gate-upload", "gate-blob",
 }  # fmt: skip
 # Its filters ask for what there is to choose from.
