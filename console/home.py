@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
+from console.access_tokens.expiry import Notice, notices
 from console.accounts.models import AccessToken, Account
 from console.accounts.requests import Request
 from console.accounts.services import close_checklist
@@ -34,7 +35,13 @@ def my_images(request: Request) -> HttpResponse:
     """The list of images; until the service is activated, the activation form."""
     if not request.user.activated:
         return activation_page(request)
-    return views.listing(request, checklist(request), invitations(request))
+    return views.listing(request, checklist(request), invitations(request), expiring(request))
+
+
+def expiring(request: Request) -> list[Notice]:
+    """Notices of access tokens that expire soon, with one query; none for the list alone, which htmx asks for."""
+    whole = not request.htmx or request.htmx.history_restore_request
+    return notices(request.user) if whole else []
 
 
 def checklist(request: Request) -> dict[str, bool]:

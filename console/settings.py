@@ -331,6 +331,7 @@ MOST_TRANSFERS = 20
 MOST_ACCESS_TOKENS = 50
 # How many teams an account may have, of those that it manages as their longest-serving manager.
 MOST_TEAMS = 20
+MOST_SERVICE_ACCOUNTS = 100  # of one namespace
 # Limit of passkeys of an account: all are read at sign-in.
 MOST_PASSKEYS = 20
 

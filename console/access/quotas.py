@@ -69,6 +69,15 @@ def refuse_transfer(under_way: int) -> str:
     ) % {"allowed": settings.MOST_TRANSFERS}
 
 
+def refuse_service_account(used: int) -> str:
+    """Error message if a namespace may not have one more service account; empty if it may."""
+    if has_room(used, settings.MOST_SERVICE_ACCOUNTS):
+        return ""
+    return _("This namespace has reached its service account limit (%(allowed)d). Delete a service account first.") % {
+        "allowed": settings.MOST_SERVICE_ACCOUNTS
+    }
+
+
 def refuse_access_token(used: int) -> str:
     """Error message if an account may not have one more access token; empty if it may."""
     if has_room(used, settings.MOST_ACCESS_TOKENS):

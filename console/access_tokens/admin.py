@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db.models import QuerySet
+from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from console.access.sign_in import may_administer
 from console.access_tokens import services as access_tokens
 from console.accounts.models import AccessToken
+from console.repositories.models import Image
 from console.web.admin_base import AuditedAdmin
 from console.web.admin_columns import GivenFilter
 from console.web.admin_questions import asks
@@ -45,7 +46,14 @@ class AccessTokenAdmin(AuditedAdmin):
         "last_used_from",
         "revoked_at",
     )
-    list_filter = (("revoked_at", GivenFilter), "can_push", "can_delete", "all_namespaces", ("account", OfRow))
+    list_filter = (
+        ("revoked_at", GivenFilter),
+        "can_push",
+        "can_delete",
+        "can_manage",
+        "all_namespaces",
+        ("account", OfRow),
+    )
     list_select_related = ("account",)
     search_fields = ("name", "account__account_id", "account__name", "account__credential__username")
     search_help_text = _("Search by token, account or user name")
@@ -54,7 +62,8 @@ class AccessTokenAdmin(AuditedAdmin):
     actions = ("revoke",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AccessToken]:
-        return super().get_queryset(request).prefetch_related("namespaces")
+        images = Image.objects.only("full_name").order_by("full_name")
+        return super().get_queryset(request).prefetch_related("namespaces", Prefetch("images", images))
 
     def audited_as(self, obj: AccessToken) -> str:
         return f"{obj.account.account_id}/{obj.name}"
@@ -63,11 +72,12 @@ class AccessTokenAdmin(AuditedAdmin):
     def access(self, token: AccessToken) -> str:
         return token.access
 
-    @admin.display(description=_("namespaces"), ordering="all_namespaces")
+    @admin.display(description=_("for"), ordering="all_namespaces")
     def opened(self, token: AccessToken) -> str:
         if token.all_namespaces:
             return gettext("All")
-        return ", ".join(namespace.name for namespace in token.namespaces.all()) or gettext("None left")
+        names = [namespace.name for namespace in token.namespaces.all()]
+        return ", ".join([*names, *(image.full_name for image in token.images.all())]) or gettext("None left")
 
     def actions_of(self, request: HttpRequest, obj: AccessToken) -> Collection[str]:
         return super().actions_of(request, obj) if obj.revoked_at is None else ()

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable
+from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -22,6 +23,7 @@ from console.accounts.models import AccessToken, Account
 from console.audit.services import record
 from console.database.conflicts import insert
 from console.namespaces.models import Namespace
+from console.repositories.models import Image
 
 _HINT_LENGTH = 4
 
@@ -32,21 +34,30 @@ def create(
     *,
     can_push: bool,
     can_delete: bool = False,
+    can_manage: bool = False,
     namespaces: Iterable[Namespace] | None = None,
+    images: Iterable[Image] | None = None,
     expires_at: datetime.datetime | None = None,
 ) -> tuple[AccessToken, str]:
     """Create an access token. Its secret is returned only here.
 
+    :param account: whose token it is: a person's, or a service account.
     :param can_delete: whether it may delete as well, which needs ``can_push``.
-    :param namespaces: the selected ones; ``None`` for all of the account's, including future ones.
+    :param can_manage: whether it may manage as well, which needs ``can_delete``. At the registry there is nothing more
+        to manage than to delete.
+    :param namespaces: the selected ones. ``None``, with ``images`` ``None``, for all that the account has a role on,
+        including future ones.
+    :param images: single images that are selected beside the namespaces.
     :param expires_at: when it expires; ``None`` for never.
     :return: the token and its secret.
-    :raises ValueError: for ``can_delete`` without ``can_push``.
+    :raises ValueError: for ``can_delete`` without ``can_push``, or ``can_manage`` without ``can_delete``.
     :raises ValidationError: keyed ``name`` (``code="taken"`` or a broken rule of names), ``namespaces`` or
         ``expires_at``; without a key when the account may not have one (more).
     """
     if can_delete and not can_push:
         raise ValueError("an access token that may delete must be one that may push")
+    if can_manage and not can_delete:
+        raise ValueError("an access token that may manage must be one that may delete")
     if not account.may("access_token.create"):
         raise ValidationError(_("Activate the service first."))
     if expires_at is not None and expires_at <= timezone.now():
@@ -59,7 +70,8 @@ def create(
         hint=secret[-_HINT_LENGTH:],
         can_push=can_push,
         can_delete=can_delete,
-        all_namespaces=namespaces is None,
+        can_manage=can_manage,
+        all_namespaces=namespaces is None and images is None,
         expires_at=expires_at,
     )
     token.clean_fields(exclude=["account"])
@@ -69,8 +81,9 @@ def create(
         if refusal := quotas.refuse_access_token(AccessToken.objects.visible_to(account).count()):
             raise ValidationError(refusal, code="quota")
         if not insert(token):
-            raise ValidationError({"name": name_taken(token.name)})
-        names = _choose(token, namespaces) if namespaces is not None else None
+            raise ValidationError({"name": name_taken(token.name, account)})
+        facts: dict[str, Any] = {"can_manage": True} if can_manage else {}
+        names = None if token.all_namespaces else _choose(token, namespaces or (), images or ())
         record(
             "access_token.create",
             _target(token),
@@ -78,24 +91,53 @@ def create(
             can_delete=can_delete,
             namespaces=names if names is not None else "all",
             expires_at=expires_at.isoformat() if expires_at else None,
+            **facts,
         )
     return token, secret
 
 
-def name_taken(name: str) -> ValidationError:
+def name_taken(name: str, account: Account) -> ValidationError:
     """The validation error for a name that the account already uses."""
-    return ValidationError(_("You already have an access token named “%s”. Try another name.") % name, code="taken")
+    if account.is_service:
+        sentence = _("This service account already has an access token named “%s”. Try another name.")
+    else:
+        sentence = _("You already have an access token named “%s”. Try another name.")
+    return ValidationError(sentence % name, code="taken")
 
 
-def _choose(token: AccessToken, namespaces: Iterable[Namespace]) -> list[str]:
-    """Restrict the token to these namespaces, and lock them until the commit; returns their names."""
-    asked = {namespace.pk for namespace in namespaces}
-    own = token.account.namespaces.select_for_update(no_key=True).filter(pk__in=asked, new_owner=None)
-    found = list(own.order_by("name"))
-    if not found or len(found) < len(asked):
-        raise ValidationError({"namespaces": _("Please choose from your own namespaces.")})
+def selectable_namespaces(account: Account) -> QuerySet[Namespace]:
+    """The namespaces that a token can be narrowed to: those in which the account has a role, not being transferred."""
+    return Namespace.objects.visible_to(account).filter(new_owner=None)
+
+
+def selectable_images(account: Account) -> QuerySet[Image]:
+    """The images that a token can be narrowed to: those that the account has a role on, in no transfer."""
+    return Image.objects.visible_to(account).filter(namespace__new_owner=None)
+
+
+def no_access_to(name: str = "") -> ValidationError:
+    """The validation error for a selection that the account has no role on; the same whether it exists or not."""
+    if name:
+        return ValidationError(_("You have no access to “%s”. Check the name.") % name, code="no-access")
+    return ValidationError(_("Please choose from the namespaces and images that you have access to."), code="no-access")
+
+
+def _choose(token: AccessToken, namespaces: Iterable[Namespace], images: Iterable[Image]) -> list[str]:
+    """Narrow the token to these, and lock their namespaces until the commit; returns their names.
+
+    The locks keep a concurrent transfer or deletion from missing what is stored here.
+    """
+    asked, asked_images = {namespace.pk for namespace in namespaces}, {image.pk for image in images}
+    around = Image.objects.filter(pk__in=asked_images).values("namespace")
+    wanted = Namespace.objects.filter(Q(pk__in=asked) | Q(pk__in=around)).order_by("pk")
+    list(wanted.select_for_update(no_key=True).values_list("pk", flat=True))
+    found = list(selectable_namespaces(token.account).filter(pk__in=asked).order_by("name"))
+    found_images = list(selectable_images(token.account).filter(pk__in=asked_images).order_by("full_name"))
+    if not asked | asked_images or len(found) < len(asked) or len(found_images) < len(asked_images):
+        raise ValidationError({"namespaces": no_access_to()})
     token.namespaces.set(found)
-    return [namespace.name for namespace in found]
+    token.images.set(found_images)
+    return [*(namespace.name for namespace in found), *(image.full_name for image in found_images)]
 
 
 def revoke(token: AccessToken, **detail: str) -> bool:
@@ -113,8 +155,9 @@ def revoke(token: AccessToken, **detail: str) -> bool:
 
 
 def _target(token: AccessToken) -> str:
-    """The token's name in the audit log, unique within the account."""
-    return f"{token.account.account_id}/{token.name}"
+    """The token's name in the audit log: behind the Account ID, or the user name of a service account."""
+    account = token.account
+    return f"{account.name if account.is_service else account.account_id}/{token.name}"
 
 
 def forget_old(now: datetime.datetime) -> int:

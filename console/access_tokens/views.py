@@ -13,6 +13,7 @@ from django.db.models.functions import Cast
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
@@ -20,6 +21,8 @@ from django_htmx.http import trigger_client_event
 
 from console.access import quotas
 from console.access_tokens import services as access_tokens
+from console.access_tokens.choices import add_choices, with_choices
+from console.access_tokens.expiry import notice_for
 from console.access_tokens.forms import AccessTokenForm
 from console.accounts.models import AccessToken
 from console.accounts.requests import Request
@@ -31,7 +34,9 @@ from console.web.sorting import sorting
 COLUMNS = {
     "name": "name",
     # Fewest permissions first.
-    "access": Cast("can_push", IntegerField()) + Cast("can_delete", IntegerField()),
+    "access": (
+        Cast("can_push", IntegerField()) + Cast("can_delete", IntegerField()) + Cast("can_manage", IntegerField())
+    ),
     "expires": OrderBy(F("expires_at"), nulls_last=True),
     "used": OrderBy(F("last_used_at"), nulls_first=True),
     "created": "created_at",
@@ -43,14 +48,15 @@ COLUMNS = {
 def listing(request: Request) -> HttpResponse:
     """List the account's access tokens."""
     sort, order = sorting(request.GET, COLUMNS, "-created")
-    tokens = AccessToken.objects.visible_to(request.user).prefetch_related("namespaces").order_by(*order)
-    rows = paged(tokens, request.GET)
+    rows = paged(with_choices(AccessToken.objects.visible_to(request.user)).order_by(*order), request.GET)
+    add_choices(rows, request.user)
     context = {
         "rows": rows,
         "sort": sort,
         "used": rows.paginator.count,
         "allowed": settings.MOST_ACCESS_TOKENS,
         "refusal": quotas.refuse_access_token(rows.paginator.count),
+        "expiring": notice_for(AccessToken.objects.visible_to(request.user), timezone.now(), request.path),
         "credential": request.user.registry_credential,
         "section": "access-tokens",
     }
@@ -72,6 +78,7 @@ def create(request: Request) -> HttpResponse:
                 can_push=data["can_push"],
                 can_delete=data["can_delete"],
                 namespaces=data["namespaces"],
+                images=data["images"],
                 expires_at=data["expires_at"],
             )
         except ValidationError as problem:
@@ -81,6 +88,7 @@ def create(request: Request) -> HttpResponse:
                 "token": token,
                 "secret": secret,
                 "credential": request.user.registry_credential,
+                "cancel": reverse("access-tokens"),
                 "section": "access-tokens",
             }
             response = dialog(request, "accounts/access_token_created.html", _("Access token created"), context)
@@ -88,6 +96,7 @@ def create(request: Request) -> HttpResponse:
     context = {
         "form": form,
         "refusal": quotas.refuse_access_token(AccessToken.objects.visible_to(request.user).count()),
+        "cancel": reverse("access-tokens"),
         "section": "access-tokens",
     }
     return dialog(
@@ -109,6 +118,7 @@ def revoke(request: Request, pk: int) -> HttpResponse:
     context = {
         "token": token,
         "minutes": -(-(settings.TOKEN_SECONDS + settings.REGISTRY_CLOCK_SKEW_SECONDS) // 60),
+        "cancel": reverse("access-tokens"),
         "section": "access-tokens",
     }
     title = _("Remove access token") if expired else _("Revoke access token")

@@ -21,8 +21,8 @@ from django.contrib.auth.forms import (
 )
 from django.contrib.auth.hashers import is_password_usable
 from django.contrib.auth.models import Group
-from django.core.exceptions import ValidationError
-from django.db.models import QuerySet
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -154,6 +154,19 @@ class ActivatedFilter(admin.SimpleListFilter):
         return queryset
 
 
+class KindFilter(admin.SimpleListFilter):
+    title = _("kind")
+    parameter_name = "kind"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("person", _("person")), ("service", _("service account"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Account]) -> QuerySet[Account]:
+        if self.value() in {"person", "service"}:
+            return queryset.filter(is_service=self.value() == "service")
+        return queryset
+
+
 @admin.register(Account)
 class AccountAdmin(AuditedAdmin, UserAdmin):  # type: ignore[type-arg]
     actions_are_recorded = True
@@ -161,7 +174,7 @@ class AccountAdmin(AuditedAdmin, UserAdmin):  # type: ignore[type-arg]
     add_form = AccountCreationForm
     change_password_form = AccountPasswordForm
     list_display = ("account_id", "name", "email", "service_activated", "is_active", "is_staff", "created_at")
-    list_filter = ("is_active", "is_staff", ActivatedFilter)
+    list_filter = (KindFilter, "is_active", "is_staff", ActivatedFilter)
     list_select_related = ("credential",)
     search_fields = ("account_id", "name", "email", "credential__username")
     search_help_text = _("Search by Account ID, name, e-mail or user name")
@@ -203,6 +216,10 @@ class AccountAdmin(AuditedAdmin, UserAdmin):  # type: ignore[type-arg]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         fields = tuple(self.readonly_fields)
+        if obj is not None and obj.is_service:
+            # It cannot sign in, and has nothing of its own. A deleted one stays deactivated.
+            fields += ("name", "email", "is_staff", "is_superuser", *_QUOTAS)
+            return fields if obj.registry_credential else (*fields, "is_active")
         if not request.user.is_superuser:
             # Against privilege escalation: an administrator of accounts must not extend their own permissions.
             fields += ("is_staff", "is_superuser")
@@ -211,6 +228,19 @@ class AccountAdmin(AuditedAdmin, UserAdmin):  # type: ignore[type-arg]
             fields += ("email",)
         return fields
 
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        sets = super().get_fieldsets(request, obj)
+        if obj is None or not obj.is_service:
+            return sets
+        without = {"email", "password", "last_login", *_QUOTAS}
+        kept = [(title, [name for name in options["fields"] if name not in without]) for title, options in sets]
+        return [(title, {"fields": fields}) for title, fields in kept if fields]
+
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
+        if request.path == reverse("admin:autocomplete"):
+            queryset = queryset.filter(is_service=False)  # where an account is chosen, it is a person's
+        return super().get_search_results(request, queryset, search_term)
+
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         if obj is not None and not may_administer(request.user.is_superuser, obj.is_superuser):
             return False
@@ -218,7 +248,10 @@ class AccountAdmin(AuditedAdmin, UserAdmin):  # type: ignore[type-arg]
 
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
         # Changing their own password requires the old one: an open session is not enough.
-        if self.get_object(request, unquote(id)) == request.user:
+        account = self.get_object(request, unquote(id))
+        if account is not None and account.is_service:
+            raise PermissionDenied
+        if account == request.user:
             messages.info(request, _("Change your own password here."))
             return redirect("admin:password_change")
         return super().user_change_password(request, id, form_url)
@@ -241,8 +274,10 @@ class AccountAdmin(AuditedAdmin, UserAdmin):  # type: ignore[type-arg]
         missing = {"reactivate" if obj.is_active else "deactivate"}
         if obj.pk == request.user.pk:
             missing.add("deactivate")
-        if obj.registry_credential is None:
+        if obj.registry_credential is None or obj.is_service:
             missing.add("reset_registry_password")
+        if obj.registry_credential is None and obj.is_service:
+            missing.add("reactivate")
         return set(super().actions_of(request, obj)) - missing
 
     def response_add(self, request: HttpRequest, obj: Account, post_url_continue: str | None = None) -> HttpResponse:
@@ -262,7 +297,9 @@ class AccountAdmin(AuditedAdmin, UserAdmin):  # type: ignore[type-arg]
 
     @admin.action(description=_("Reactivate"))
     def reactivate(self, request: HttpRequest, queryset: QuerySet[Account]) -> None:
-        accounts = self._changeable(request, queryset.filter(is_active=False))
+        # Deleted service accounts stay deactivated.
+        deleted = Q(is_service=True, credential=None)
+        accounts = self._changeable(request, queryset.filter(is_active=False).exclude(deleted))
         for account in accounts:
             set_active(account, True)
         text = ngettext("Reactivated %(count)s account.", "Reactivated %(count)s accounts.", len(accounts))

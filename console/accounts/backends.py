@@ -76,6 +76,10 @@ class AccountBackend(ModelBackend):
             raise
         return account if correct else None
 
+    def user_can_authenticate(self, user: Any) -> bool:
+        """Whether the account may sign in to the console: active, and no service account."""
+        return bool(user.is_active) and not user.is_service
+
     def get_user(self, user_id: int) -> Account | None:
         """The account of a session, with its registry credential, which nearly every page needs.
 
@@ -84,7 +88,7 @@ class AccountBackend(ModelBackend):
         return self.find(user_id) if settings.LOCAL_ACCOUNTS else None
 
     def find(self, user_id: int) -> Account | None:
-        """The account with this primary key, if it is active."""
+        """The account with this primary key, if it may sign in."""
         for found in _with_credential(user_id):
             return found if self.user_can_authenticate(found) else None
         return None

@@ -370,6 +370,8 @@ class AccessToken(models.Model):
     @property
     def access(self) -> str:
         """The permissions as text."""
+        if self.can_manage:
+            return gettext("Pull, push, delete and manage")
         if self.can_delete:
             return gettext("Pull, push and delete")
         return gettext("Pull and push") if self.can_push else gettext("Pull")

@@ -18,7 +18,7 @@ class PasswordResetTokens(PasswordResetTokenGenerator):
 
     def check_token(self, user: Account | None, token: str | None) -> bool:
         """Whether ``token`` is valid for the account."""
-        return user is not None and user.is_active and super().check_token(user, token)
+        return user is not None and user.is_active and not user.is_service and super().check_token(user, token)
 
     def _make_hash_value(self, user: Account, timestamp: int) -> str:
         return f"{super()._make_hash_value(user, timestamp)} {user.sessions_ended}"

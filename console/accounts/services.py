@@ -242,6 +242,8 @@ def change_registry_password(account: Account, password: str) -> RegistryCredent
     """
     with transaction.atomic():
         credential = RegistryCredential.objects.select_for_update().filter(account=account).first()
+        if account.is_service:
+            raise ValidationError(_("A service account has no password. Create an access token for it."))
         if credential is None or credential.activated_at is None:
             raise ValidationError(_("Activate the service first."))
         try:

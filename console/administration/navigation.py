@@ -25,6 +25,7 @@ GROUPS = (
         _("Accounts"),
         (
             "accounts.account",
+            "membership.serviceaccount",
             "accounts.accesstoken",
             "tokens.login",
             "mfa.authenticator",

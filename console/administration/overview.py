@@ -165,10 +165,10 @@ class Overview:
 
     @cached_property
     def accounts(self) -> Accounts | None:
-        """Accounts by state."""
+        """Accounts of people by state."""
         if not self._may_see("accounts.account"):
             return None
-        newest = Account.objects.order_by("-pk")[: MOST_COUNTED + 1]
+        newest = Account.objects.filter(is_service=False).order_by("-pk")[: MOST_COUNTED + 1]
         found = Account.objects.filter(pk__in=newest.values("pk")).aggregate(
             total=Count("pk"),
             activated=Count("pk", filter=Q(credential__activated_at__isnull=False)),

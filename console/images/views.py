@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django.conf import settings
@@ -15,6 +15,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
+from console.access_tokens.expiry import Notice
 from console.accounts.models import Account
 from console.accounts.requests import Request
 from console.database.compiled import Compiled
@@ -101,14 +102,18 @@ def _shown(found: Iterable[tuple[Any, ...]]) -> list[ShownImage | Image]:
     return [images.get(row.pk, row) for row in rows if row.state != Image.State.DELETING or row.pk in images]
 
 
-def listing(request: Request, checklist: Mapping[str, bool], invitations: int = 0) -> HttpResponse:
-    """The list of images (``console.home.my_images``).
+def listing(
+    request: Request, checklist: Mapping[str, bool], invitations: int = 0, expiring: Sequence[Notice] = ()
+) -> HttpResponse:
+    """The list of images (``console.home.my_images``): one's own, and those shared with one.
 
     :param checklist: the first steps, and whether each is done; may be empty.
     :param invitations: how many pending invitations the account has.
+    :param expiring: the notices of access tokens that expire soon.
     """
     context = _listed(request, Image.objects.visible_to(request.user), reverse("images"))
-    context |= {"checklist": checklist, "all_done": all(checklist.values()), "invitations": invitations}
+    context |= {"checklist": checklist, "all_done": all(checklist.values())}
+    context |= {"invitations": invitations, "expiring_tokens": expiring}
     return page(request, "images/list.html", context, part="list")
 
 

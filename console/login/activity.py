@@ -20,7 +20,7 @@ from console.namespaces.models import Namespace
 KINDS: dict[str, tuple[Promise, tuple[str, ...]]] = {
     "account": (_("Account and sign-in"), ("account", "identity", "password", "second_factor", "service")),
     "credentials": (_("Access tokens and Docker logins"), ("access_token", "accesstoken", "login")),
-    "namespaces": (_("Namespaces"), ("namespace",)),
+    "namespaces": (_("Namespaces"), ("namespace", "service_account")),
     "images": (_("Images and tags"), ("failure", "image", "index", "tag")),
     "access": (_("Registry access"), ("token",)),
 }

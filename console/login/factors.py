@@ -238,7 +238,7 @@ def check_passkey(request: HttpRequest, account: Account | None, answer: str) ->
         _check_origin(request, response.response.client_data)
         asked = account or webauthn.extract_user_from_response(credential)
         factor = webauthn.complete_authentication(asked, credential)
-        if not asked.is_active or not response.response.authenticator_data.is_user_verified():
+        if not asked.is_active or asked.is_service or not response.response.authenticator_data.is_user_verified():
             return None
     except _MALFORMED:
         return None

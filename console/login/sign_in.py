@@ -91,9 +91,9 @@ def pending(request: HttpRequest) -> tuple[Account, str, str] | None:
 def finish(request: HttpRequest, account: Account, used: list[str], place: str = "") -> HttpResponse:
     """Start the account's session after all factors were verified; the session gets a new key.
 
-    :raises PermissionDenied: when the account is deactivated.
+    :raises PermissionDenied: when the account is deactivated, or a service account.
     """
-    if not account.is_active:
+    if not account.is_active or account.is_service:
         raise PermissionDenied
     request.session.pop(_PENDING, None)
     if auth.SESSION_KEY in request.session and not request.user.is_authenticated:

@@ -34,5 +34,5 @@ def read(token: str, *, lock: bool = False) -> Account | None:
     except signing.BadSignature:
         return None
     accounts = Account.objects.select_for_update(no_key=True) if lock else Account.objects
-    account = accounts.filter(pk=pk, is_active=True).first()
+    account = accounts.filter(pk=pk, is_active=True, is_service=False).first()
     return account if account is not None and constant_time_compare(_state(account), state) else None

@@ -318,6 +318,8 @@ def account_for(identity: Identity) -> Account:
     :raises Problem: when it cannot be created now.
     """
     found = account_of(identity)
+    if found is not None and found.is_service:
+        raise Problem(_("This is a service account: it cannot sign in."))
     if found is not None:
         return found
     email = identity.email

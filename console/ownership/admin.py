@@ -52,7 +52,7 @@ class NamespaceForm(forms.ModelForm):  # type: ignore[type-arg]
     """Create a namespace, or transfer one to another account, with the same services as the pages."""
 
     transfer_to = AccountField(
-        Account.objects.filter(is_active=True),
+        Account.objects.filter(is_active=True, is_service=False),
         required=False,
         label=_("Transfer to"),
         widget=AccountSelect(Namespace._meta.get_field("owner"), admin.site),

@@ -25,7 +25,8 @@ from console.namespaces.models import Namespace, NamespaceAccess, NamespaceHold
 from console.registry.connection import has_images_under, registry
 from console.registry.deletion import names
 from console.repositories import failures, pushed_digests, quotas
-from console.repositories.models import Image, WorkFailure
+from console.repositories.models import Image, ImageAccess, WorkFailure
+from console.sharing import service_accounts
 from registry_client import RegistryError
 
 log = logging.getLogger(__name__)
@@ -159,6 +160,7 @@ def delete_namespace(account: Account, namespace: Namespace) -> None:
             )
             # Lock the row, against a race with creating an access token for it.
             Namespace.objects.select_for_update().filter(pk=namespace.pk).first()
+            service_accounts.end_all(namespace)
             namespace.delete()
             _forget_failures(namespace.name)
             record("namespace.delete", namespace.name, owner=account.account_id)
@@ -174,8 +176,10 @@ def transfer_namespace(namespace: Namespace, new_owner: Account) -> None:
     From now on no tokens are issued for it; the new owner gets it when all tokens of the former owner have expired
     (``finish_transfers``), so that an old token never gives access to images of the new owner.
 
-    :raises ValidationError: when the new owner is inactive, or has reached the quota.
+    :raises ValidationError: when the new owner is inactive or a service account, or has reached the quota.
     """
+    if new_owner.is_service:
+        raise ValidationError(_("A service account cannot own a namespace; choose the account of a person."))
     if not new_owner.is_active:
         raise ValidationError(_("The account %s is deactivated; choose an active one.") % new_owner.account_id)
     with transaction.atomic():
@@ -189,8 +193,10 @@ def transfer_namespace(namespace: Namespace, new_owner: Account) -> None:
         locked.available_at = _hold_end()
         locked.save(update_fields=["new_owner", "available_at"])
         HandOver.objects.filter(namespace=locked).delete()
-        # Removes access of existing access tokens for good, even if the namespace is transferred back.
-        NamespaceAccess.objects.filter(namespace=locked).delete()
+        # Removes access of the former owner's access tokens for good, even if the namespace is transferred back. Those
+        # of its service accounts, and of members who keep their roles, work on for the new owner.
+        NamespaceAccess.objects.filter(namespace=locked, token__account=locked.owner).delete()
+        ImageAccess.objects.filter(image__namespace=locked, token__account=locked.owner).delete()
         _forget_failures(locked.name)
         record("namespace.transfer", locked.name, old=locked.owner.account_id, new=new_owner.account_id)
     namespace.refresh_from_db()

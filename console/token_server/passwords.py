@@ -59,8 +59,8 @@ def verify_password(caller: Caller | None, password: str, attempt: Attempt, mark
 
 
 def _compare(caller: Caller | None, password: str) -> bool:
-    if caller is None:
-        # No hash to compare with: this takes the same time.
+    if caller is None or not caller.password:
+        # No hash to compare with, as of a service account: this takes the same time.
         make_password(password, hasher="argon2")
         return False
     return check_password(password, caller.password) and caller.usable

@@ -22,6 +22,7 @@ from tests.support.responses import HTMX, text_of
 pytestmark = pytest.mark.django_db
 
 LIST, CREATE = "/account/tokens/", "/account/tokens/-/create/"
+NO_ACCESS = "Please choose from the namespaces and images that you have access to"
 SECRET = re.compile(r"myimg_[0-9A-Za-z]{49}")
 FORM = {"name": "ci", "access": "pull", "reach": "all", "expires": "90"}
 
@@ -143,9 +144,9 @@ class TestCreate:
         ({"reach": ""}, "Please choose where the token may be used"),
         ({"reach": "everything"}, "Please choose where the token may be used"),
         ({"reach": "chosen"}, "Please choose at least one namespace"),
-        ({"reach": "chosen", "namespaces": ["theirs"]}, "Please choose from your own namespaces"),
-        ({"reach": "chosen", "namespaces": ["team", "gone"]}, "Please choose from your own namespaces"),
-        ({"reach": "chosen", "namespaces": ["away"]}, "Please choose from your own namespaces"),
+        ({"reach": "chosen", "namespaces": ["theirs"]}, NO_ACCESS),
+        ({"reach": "chosen", "namespaces": ["team", "gone"]}, NO_ACCESS),
+        ({"reach": "chosen", "namespaces": ["away"]}, NO_ACCESS),
         ({"reach": "chosen", "namespaces": ["a\x00b"]}, "Null characters are not allowed."),
         ({"expires": ""}, "Please choose how long the token works"),
         ({"expires": "99999999999"}, "Please choose how long the token works"),
@@ -168,7 +169,7 @@ class TestCreate:
     def test_when_the_last_namespace_goes_while_the_form_is_open(self, client, ann, team):
         chosen = str(team.pk)
         delete_namespace(ann, team)
-        sentence = "Please choose from your own namespaces"
+        sentence = "Please choose from the namespaces and images that you have access to"
         self.refused(client, sentence, reach="chosen", namespaces=chosen, access="push")
 
     def test_a_name_twice(self, client, token):
@@ -235,7 +236,7 @@ class TestList:
         chosen = [NamespaceFactory(owner=ann, name=f"team-{number}") for number in range(4)]
         access_tokens.create(ann, "ci", can_push=True, namespaces=chosen)
         text = text_of(client.get(LIST))
-        assert "4 namespaces" in text
+        assert "4 selected" in text
         assert "<li>team-3</li>" in text
 
     @pytest.mark.parametrize("sort", ["name", "access", "expires", "used", "created"])

@@ -123,7 +123,7 @@ class TestCreate:
     def test_none_chosen_are_not_all(self, ann, team):
         with pytest.raises(ValidationError) as caught:
             make(ann, namespaces=[])
-        assert "Please choose from your own namespaces" in messages(caught, "namespaces")
+        assert "Please choose from the namespaces and images that you have access to" in messages(caught, "namespaces")
         assert not AccessToken.objects.exists()
         assert not AuditEvent.objects.filter(action="access_token.create").exists()
 
@@ -296,7 +296,7 @@ class TestAtOnce:
                 ),
             )
             assert {str(problem) for problem in problems} <= {
-                "{'namespaces': ['Please choose from your own namespaces.']}"
+                "{'namespaces': ['Please choose from the namespaces and images that you have access to.']}"
             }
         assert not NamespaceAccess.objects.exists()
 

@@ -13,11 +13,12 @@ from console.audit.models import AuditEvent
 from console.imports.models import Transfer
 from console.invitations.services import invite
 from console.invitations.sign_up_links import make_token
-from console.membership.models import HandOver, Invitation
+from console.membership.models import HandOver, Invitation, ServiceAccount
 from console.registry.connection import registry
 from console.registry.index.sync import reread_image
 from console.repositories import failures
 from console.repositories.models import Copy, WorkFailure
+from console.service_accounts import services as service_accounts
 from console.teams.services import add_member, create_team, set_manager
 from console.token_server.models import Login
 from tests.audit import signing_in
@@ -78,6 +79,11 @@ class World:
             image=self.image, tag="new", repository="library/debian", reference="12", requested_by=self.id, state=state,
             **fields,
         )  # fmt: skip
+
+    def robot(self):
+        """The page of a service account of the namespace."""
+        service_accounts.create(self.ann, self.team, "ci", "before")
+        return f"/namespaces/{self.team.name}/-/service-accounts/ci/"
 
     def admin(self):
         self.ann.is_staff = self.ann.is_superuser = True
@@ -219,6 +225,45 @@ def _(w):
     set_manager(w.ann, crew(w, other), other, True)
     w.post("/teams/crew/-/leave/")
     return "team.leave", "crew", {"member": w.id}
+
+
+@case(ADDRESSES, "service-account-create")
+def _(w):
+    w.post(f"/namespaces/{w.team.name}/-/service-accounts/-/create/", name="ci", description="A pipeline", role="0")
+    return "service_account.create", f"{w.team.name}+ci", {"description": "A pipeline"}
+
+
+@case(ADDRESSES, "service-account-describe")
+def _(w):
+    w.post(f"{w.robot()}-/describe/", description="after")
+    return "service_account.change", f"{w.team.name}+ci", {"changes": {"description": ["before", "after"]}}
+
+
+@case(ADDRESSES, "service-account-token-create")
+def _(w):
+    w.post(
+        f"{w.robot()}-/tokens/-/create/", name="gitlab", access="pull", reach="chosen", names=w.name, expires="never"
+    )
+    return (
+        "access_token.create",
+        f"{w.team.name}+ci/gitlab",
+        {"can_push": False, "can_delete": False, "namespaces": [w.name], "expires_at": None},
+    )
+
+
+@case(ADDRESSES, "service-account-token-revoke")
+def _(w):
+    place = w.robot()
+    robot = ServiceAccount.objects.get(namespace=w.team)
+    token, _secret = service_accounts.create_token(w.ann, robot, "gitlab", can_push=False)
+    w.post(f"{place}-/tokens/{token.pk}/-/revoke/")
+    return "access_token.revoke", f"{w.team.name}+ci/gitlab", {}
+
+
+@case(ADDRESSES, "service-account-delete")
+def _(w):
+    w.post(f"{w.robot()}-/delete/")
+    return "service_account.delete", f"{w.team.name}+ci", {"access_tokens": []}
 
 
 @case(ADDRESSES, "login-revoke")

@@ -402,6 +402,8 @@ TASKS |= {
     "dockerhub.read_tags": "What Docker Hub says of its images is nobody's doing.",
     "invitations.send_invitation": "It sends an invitation, whose creation is recorded.",
     "invitations.send_sign_up": "It sends a link; the account that is created with it is recorded.",
+    "access_tokens.warn": "It queues e-mails; nothing that the token may do changes.",
+    "access_tokens.send_warning": "It sends an e-mail before an access token expires.",
     "accounts.send_letters": "It sends letters; that a password was changed with one is recorded.",
     "accounts.send_email_link": "It sends a link; that it was asked for and what it changed is recorded.",
     "accounts.send_email_changed": "It sends an e-mail that says what was changed and recorded.",

@@ -16,6 +16,7 @@ from django.db.models import Max
 from django.utils.encoding import force_bytes
 from django.utils.http import urlsafe_base64_encode
 
+from console.access.roles import Role
 from console.access_tokens import services as access_tokens
 from console.accounts import email_changes, email_links
 from console.accounts.models import RegistryCredential
@@ -28,6 +29,7 @@ from console.registry.index.models import Reconcile, UnusableEvents
 from console.repositories import failures
 from console.repositories.models import Copy, DailyActivity, Document, Image, ImageDeletion, Manifest, Tag
 from console.repositories.totals import refresh_totals
+from console.service_accounts import services as service_accounts
 from console.stars.models import Star
 from console.token_server.models import Login
 from tests.browser.shown_members import make_members
@@ -236,6 +238,7 @@ class LongestSite(Site):
         many.namespaces.add(*(NamespaceFactory(owner=self.owner, name=letter * 30) for letter in "abcd"))
         access_tokens.create(self.owner, "X" * 40, can_push=False, expires_at=self.now + datetime.timedelta(days=1))
         self.token = token
+        self._service_accounts()
         self.login = Login.objects.create(
             account=self.owner, version=1, client="K" * 100, created_from=IPV6, last_used_from=IPV6,
             last_used_at=self.now,
@@ -266,6 +269,16 @@ class LongestSite(Site):
                 ["index", "transfers.forget_credentials", "l" * 255, "k" * 255, json.dumps({"argument": "a" * 1000})],
             )
 
+    def _service_accounts(self) -> None:
+        """The longest name and description, with a token for the longest image."""
+        self.robot = service_accounts.create(self.owner, self.team, "w" * 30, "D" * 200, Role.MAINTAINER)
+        self.robot_token, _secret = service_accounts.create_token(
+            self.owner, self.robot, "S" * 40, can_push=True, can_delete=True, images=[self.image],
+            expires_at=self.now + datetime.timedelta(days=1),
+        )  # fmt: skip
+        self.robot_token.last_used_at, self.robot_token.last_used_from = self.now, IPV6
+        self.robot_token.save()
+
     def _words(self) -> None:
         uid = urlsafe_base64_encode(force_bytes(self.owner.pk))
         repository = self.image.repository
@@ -277,6 +290,8 @@ class LongestSite(Site):
                 "token": reset_tokens.make_token(self.owner),
                 "letter": f"/account/reset/{uid}/set-password/",
                 "namespace:namespace": NAMESPACE,
+                "namespace:service": self.robot.name,
+                "service_token": str(self.robot_token.pk),
                 "namespace:name": SPARE,
                 "repository:repository": repository,
                 "image_at": f"/images/{repository}/",

@@ -93,6 +93,8 @@ def usual_subjects(site) -> Iterator[Subject]:
     yield Subject("images-more-menu", path="/images/", act=press(".toolbar details > summary", -1), **window)
     yield Subject("images-account-menu", path="/images/", act=press("details.account-menu summary"), **window)
     yield Subject("images-nothing-found", path="/images/?q=nothing-of-the-kind", **window)
+    chosen = press('input[name="reach"][value="chosen"]')
+    yield Subject("account-tokens-create-selected", "owner", "/account/tokens/-/create/", act=chosen)
     yield Subject("image-tags-ticked", path=tags, act=tick, **window)
     yield Subject("image-tags-unfolded", path=tags, act=press("tbody details:not(.dropdown) > summary"), **window)
     yield Subject("image-tags-row-menu", path=tags, act=press("tbody details.dropdown > summary", 1), **window)

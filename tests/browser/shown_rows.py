@@ -14,9 +14,10 @@ from django.db import connection
 from django.utils.encoding import force_bytes
 from django.utils.http import urlsafe_base64_encode
 
+from console.access.roles import Role
 from console.access_tokens import services as access_tokens
 from console.accounts import email_changes, email_links
-from console.accounts.models import RegistryCredential
+from console.accounts.models import AccessToken, RegistryCredential
 from console.accounts.password_reset_email import reset_tokens
 from console.audit.services import record
 from console.imports.models import Transfer
@@ -26,6 +27,7 @@ from console.registry.index.models import Reconcile, UnusableEvents
 from console.repositories import failures
 from console.repositories.models import Copy, Image, Manifest, Tag, WorkFailure
 from console.repositories.totals import refresh_totals
+from console.service_accounts import services as service_accounts
 from console.stars.models import Star
 from console.token_server.models import Login
 from tests.browser.longest import LongestSite
@@ -134,6 +136,11 @@ class UsualSite(UsualImages):
         self.token.save()
         make(self.owner, "kubernetes-pull", can_push=False, expires_at=self.now + datetime.timedelta(days=60))
         make(self.owner, "nightly-cleanup", can_push=True, can_delete=True, namespaces=[spaces["infra"], spaces["ml"]])
+        make(
+            self.owner, "release-notes", can_push=False, images=[self.image],
+            expires_at=self.now + datetime.timedelta(days=2, hours=8),
+        )  # fmt: skip
+        self._service_accounts()
         for number, client in enumerate(("docker", "docker", "podman", "skopeo")):
             self.login = Login.objects.create(
                 account=self.owner, version=1, client=client, created_at=self._ago(days=3 * number + 1),
@@ -144,6 +151,19 @@ class UsualSite(UsualImages):
         SocialAccount.objects.create(
             user=self.owner, provider="https://sso.example.com", uid="ann", extra_data={"email": "ann@example.com"}
         )
+
+    def _service_accounts(self) -> None:
+        make, payments = service_accounts.create, self.spaces["payments"]
+        self.robot = make(self.owner, payments, "gitlab-ci", "Builds and pushes each merge", Role.WRITER)
+        make(self.owner, payments, "kubernetes", "Pulls in the clusters eu-1 and eu-2", Role.READER)
+        make(self.owner, payments, "nightly-cleanup", "", Role.MAINTAINER)
+        chosen = {"images": [self.image], "expires_at": self.now + datetime.timedelta(days=6)}
+        create = service_accounts.create_token
+        self.robot_token, _secret = create(self.owner, self.robot, "runner-1", can_push=True, **chosen)
+        self.robot_token.last_used_at, self.robot_token.last_used_from = self._ago(minutes=11), "192.0.2.41"
+        self.robot_token.save()
+        create(self.owner, self.robot, "runner-2", can_push=True, expires_at=self.now + datetime.timedelta(days=80))
+        AccessToken.objects.filter(account__in=(self.owner, self.robot.account)).update(created_at=self._ago(days=40))
 
     def _administration(self) -> None:
         NamespaceHold.objects.create(name="old-team", last_owner=self.owner, until=self._ago(days=-20))
@@ -174,6 +194,8 @@ class UsualSite(UsualImages):
                 "token": reset_tokens.make_token(self.owner),
                 "letter": f"/account/reset/{uid}/set-password/",
                 "namespace:namespace": "payments",
+                "namespace:service": self.robot.name,
+                "service_token": str(self.robot_token.pk),
                 "namespace:name": "sandbox",
                 "repository:repository": repository,
                 "image_at": f"/images/{repository}/",
@@ -238,6 +260,8 @@ class EmptySite(Site):
                 "token": reset_tokens.make_token(self.owner),
                 "letter": f"/account/reset/{uid}/set-password/",
                 "namespace:namespace": "payments",
+                "namespace:service": "ci",
+                "service_token": "0",
                 "namespace:name": "payments",
                 "repository:repository": "payments/ledger",
                 "image_at": "/images/payments/ledger/",

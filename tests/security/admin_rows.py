@@ -53,6 +53,7 @@ MODELS = {
         action_form=_confirmed("deactivate"),
     ),
     "accounts.accesstoken": Model(action=_ACTION_DONE, action_form=_confirmed("revoke"), change=_CHANGED),
+    "membership.serviceaccount": Model(),
     "tokens.login": Model(action=_ACTION_DONE, action_form=_confirmed("revoke"), change=_CHANGED),
     "audit.auditevent": Model(),
     "namespaces.namespace": Model(
@@ -151,7 +152,8 @@ ADMIN = [
         words={"id": "{row_accounts_account}"},
     ),
     _safe(
-        "admin/^(?P<app_label>audit|accounts|indexing|namespaces|membership|dockerhub|transfers|mfa|socialaccount|images|tokens|procrastinate)/$",
+        "admin/^(?P<app_label>audit|accounts|indexing|namespaces|membership|dockerhub|transfers|mfa|socialaccount|images"
+        "|tokens|procrastinate)/$",
         administrators("200", staff="404"),
     ),
     _safe("admin/(?P<url>.*)$", _any_of_them("404")),

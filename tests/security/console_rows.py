@@ -13,6 +13,9 @@ from tests.security.answers import IMAGES, METHODS, Pattern, Row, activated, any
 
 _IMAGE = "images/<repository:repository>/"
 _AT_IMAGE = "302 /images/team/app/-/tags/"
+_SERVICES = "namespaces/<namespace:namespace>/-/service-accounts/"
+_SERVICE = f"{_SERVICES}<namespace:service>/"
+_AT_SERVICE = "302 /namespaces/team/-/service-accounts/team/"
 _NEW_PASSWORD = "another good password 2"
 _TWICE = {"password": _NEW_PASSWORD, "confirm": _NEW_PASSWORD}
 _GATE = {
@@ -376,6 +379,34 @@ CONSOLE = [
     Row("sign-up/sent/", GET=anybody("200")),
     Row("sign-up/finish/", GET=_SIGN_UP_FINISH, POST=_SIGN_UP_FINISH),
     Row("sign-up/link/<str:token>/", GET=anybody("410")),
+    # --- service accounts ---
+    Row(_SERVICES, GET=owner("200")),
+    Row(
+        f"{_SERVICES}-/create/",
+        GET=owner("200"),
+        POST=owner("302 /namespaces/team/-/service-accounts/ci/ +"),
+        form={"name": "ci", "description": "A pipeline", "role": "2"},
+    ),
+    Row(_SERVICE, GET=owner("200")),
+    Row(
+        f"{_SERVICE}-/describe/",
+        GET=owner("200"),
+        POST=owner(f"{_AT_SERVICE} +"),
+        form={"description": "Another description"},
+    ),
+    Row(f"{_SERVICE}-/delete/", GET=owner("200"), POST=owner("302 /namespaces/team/-/service-accounts/ +")),
+    Row(
+        f"{_SERVICE}-/tokens/-/create/",
+        GET=owner("200"),
+        POST=owner("200 +"),
+        form={"name": "ci", "access": "push", "reach": "chosen", "names": "team/app", "expires": "30"},
+    ),
+    Row(
+        f"{_SERVICE}-/tokens/<int:pk>/-/revoke/",
+        GET=owner("200"),
+        POST=owner(f"{_AT_SERVICE} +"),
+        words={"int:pk": "{service_token}"},
+    ),
     # --- Docker Hub ---
     Row("docker-hub/", GET=signed_in("200")),
     Row("docker-hub/-/refresh/", POST=activated("302 /docker-hub/ +")),

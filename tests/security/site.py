@@ -30,6 +30,7 @@ from console.membership.models import HandOver, Invitation
 from console.official_images.models import OfficialImage
 from console.repositories import failures
 from console.repositories.models import Copy, WorkFailure
+from console.service_accounts import services as service_accounts
 from console.token_server.models import Login
 from tests.security.answers import PART, ROLES
 from tests.support.factories import (
@@ -135,6 +136,8 @@ class Site:
         self.words = Words(
             {
                 "int:pk": str(self.owner.access_tokens.first().pk),
+                "namespace:service": "team",
+                "service_token": str(world.robot.account.access_tokens.first().pk),
                 "uuid:pk": str(Login.objects.get(account=self.owner).pk),
                 "uidb64": uid,
                 "token": reset_tokens.make_token(self.owner),
@@ -189,6 +192,7 @@ class Site:
         self.theirs = ImageFactory(namespace=namespace, name="secret")
         access_tokens.create(other, "theirs", can_push=True)
         Login.objects.create(account=other, version=1, client="theirs")
+        service_accounts.create(other, namespace, "ours")
 
     def manifest_of(self, image):
         """A manifest in an image."""

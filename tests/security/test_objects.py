@@ -110,6 +110,14 @@ UNDER_ONES_OWN = [
         {"name": "x", "access": "push", "reach": "chosen", "namespaces": ["others", "team"], "expires": "30"},
         422,
     ),
+    (
+        "POST",
+        "/account/tokens/-/create/",
+        {"name": "x", "access": "push", "reach": "chosen", "names": "team/app", "expires": "30"},
+        422,
+    ),
+    ("POST", "/namespaces/others/-/service-accounts/team/-/delete/", {}, 404),
+    ("POST", "/namespaces/others/-/service-accounts/ours/-/tokens/{service_token}/-/revoke/", {}, 404),
     ("POST", "/images/-/delete/", {"image": ["{image}"]}, 302),
 ]
 

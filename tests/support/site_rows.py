@@ -19,6 +19,7 @@ from console.registry.index.models import Reconcile, UnusableEvents
 from console.repositories.failures import give_up
 from console.repositories.models import Copy, DailyActivity, Document, ImageDeletion, Manifest, Tag, WorkFailure
 from console.repositories.totals import refresh_totals
+from console.service_accounts import services as service_accounts
 from console.stars.models import Star
 from console.token_server.models import Login
 from tests.support.factories import (
@@ -38,7 +39,7 @@ class World:
     """Creates any number of rows of all models, all visible to ``ann``."""
 
     def __init__(self, ann, team):
-        self.ann, self.team, self.made = ann, team, 0
+        self.ann, self.team, self.made, self.robot = ann, team, 0, None
         now = timezone.now()
         Catalogue.objects.create(pk=1, refreshed_at=now, tried_at=now)
         self.app = ImageFactory(namespace=team, name="app")
@@ -59,6 +60,7 @@ class World:
             self.official_images(one)
             self.access_tokens(one)
             self.members(one)
+            self.service_accounts(one)
             self.signing_in(one)
             Login.objects.create(account=self.ann, version=1, client=f"docker{one}")
             self.invitations(one)
@@ -171,6 +173,15 @@ class World:
         SocialAccount.objects.create(user=member, provider="", uid=f"member {one}", extra_data=held)
         GrantFactory(team=self.crew, account=None, namespace__name=f"shared{one}")
         TeamMemberFactory(team=TeamFactory(name=f"crew{one}"), account=self.ann)
+
+    def service_accounts(self, one):
+        """One more of the team, and one more access token of the first one, ``team+team``."""
+        made = service_accounts.create(
+            self.ann, self.team, f"robot{one}" if one else "team", "What uses it", Role.WRITER
+        )
+        self.robot = self.robot or made
+        chosen = {"namespaces": [self.team], "images": [self.app]}
+        service_accounts.create_token(self.ann, self.robot, f"robots{one}", can_push=True, **chosen)
 
     def administration(self, one):
         owner = ActivatedAccountFactory()

@@ -208,7 +208,8 @@ def _compare_all(
     In a run over everything, finished items are deleted, so that it resumes after them; in a run over some
     repositories all items are needed to the end, because only tags of these may be removed.
     """
-    owner = Account.objects.filter(account_id=run.adopt_for, is_active=True).first() if run.adopt_for else None
+    people = Account.objects.filter(is_active=True, is_service=False)
+    owner = people.filter(account_id=run.adopt_for).first() if run.adopt_for else None
     last = unreadable = 0
     saved_at = monotonic()
     try:

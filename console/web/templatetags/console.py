@@ -136,7 +136,7 @@ def relative_time(value: datetime.datetime | None, words: str) -> str:
 
 _INSIDE_ADDRESSES = re.compile(r"(?<=[^/\s])/(?=[^/\s])")
 _OPTIONS = re.compile(r"(?<![^\s])--?[a-zA-Z][a-zA-Z0-9-]*")
-_SEPARATORS = re.compile(r"[/._-]+(?=[^/._-])")
+_SEPARATORS = re.compile(r"[/._+-]+(?=[^/._+-])")
 
 
 @register.filter

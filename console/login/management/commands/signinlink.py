@@ -28,6 +28,8 @@ class Command(BaseCommand):
             account = Account.objects.filter(account_id=options["account_id"]).first()
             if account is None:
                 raise CommandError("There is no account with this Account ID.")
+            if account.is_service:
+                raise CommandError("This is a service account: it never signs in to the console.")
             if not account.is_active:
                 raise CommandError("This account is deactivated.")
             if options["remove_second_factors"]:

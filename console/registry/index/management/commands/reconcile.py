@@ -92,7 +92,8 @@ class Command(BaseCommand):
         share = 100 if options["yes"] else options["most_removed"]
         try:
             with running_installation():
-                if adopt_for and not Account.objects.filter(account_id=adopt_for, is_active=True).exists():
+                people = Account.objects.filter(is_active=True, is_service=False)
+                if adopt_for and not people.filter(account_id=adopt_for).exists():
                     raise CommandError(f"There is no active account with the Account ID {adopt_for}.")
                 begun = self._begin(options["image"], adopt_for)
                 images = options["image"] or "all"
