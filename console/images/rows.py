@@ -10,9 +10,11 @@ from urllib.parse import quote
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from console.access.roles import Role, allows
 from console.images.attached import Attached
 from console.images.commands import manifest_commands
 from console.images.tags import Platform
+from console.membership.models import RoleName
 from console.repositories.models import Image, Manifest, Tag
 from console.repositories.models.image import address_in_registry
 from console.web.excerpts import shorten
@@ -34,7 +36,10 @@ _PLATFORMS_SHOWN = 5
 
 
 class ShownImage(NamedTuple):
-    """An image in the list, with the user's star: columns of a query, or attributes of an image."""
+    """An image in the list, with the user's star: columns of a query, or attributes of an image.
+
+    ``shared_by`` is the owner's name on an image of somebody else, ``role`` the reader's role on it.
+    """
 
     pk: int
     full_name: str
@@ -48,11 +53,18 @@ class ShownImage(NamedTuple):
     star_count: int
     starred: bool
     summary: str
+    shared_by: str = ""
+    role: Role = Role.OWNER
 
     @classmethod
-    def of(cls, image: Image) -> ShownImage:
+    def of(cls, image: Image, shared_by: str = "", role: Role = Role.OWNER) -> ShownImage:
         """From ``image``, whose ``starred`` must be set (``console.stars.services.mark``)."""
-        return cls(*[getattr(image, name) for name in cls._fields])
+        columns = {name: getattr(image, name) for name in IMAGE_COLUMNS}
+        return cls(**columns, shared_by=shared_by, role=role)
+
+
+# What a list reads of each image.
+IMAGE_COLUMNS = ShownImage._fields[:-2]
 
 
 def image_row(image: ShownImage, pushed: str) -> dict[str, Any]:
@@ -67,6 +79,9 @@ def image_row(image: ShownImage, pushed: str) -> dict[str, Any]:
         "repository": repository,
         "name": breakable(name),
         "summary": image.summary,
+        "shared": _shared(image),
+        "may_edit": allows(image.role, "image.edit"),
+        "may_delete": allows(image.role, "image.delete"),
         "namespace": namespace,
         "public": image.visibility == Image.Visibility.PUBLIC,
         "type": str(Image.Visibility(image.visibility).label),
@@ -84,6 +99,14 @@ def image_row(image: ShownImage, pushed: str) -> dict[str, Any]:
         "never_pushed": image.last_push_at is None,
         "created": day(image.created_at),
     }
+
+
+def _shared(image: ShownImage) -> str:
+    """By whom an image is shared, and the reader's role on it; empty for the reader's own."""
+    if not image.shared_by:
+        return ""
+    role = str(RoleName(image.role).label)
+    return _("Shared by %(owner)s · %(role)s") % {"owner": image.shared_by, "role": role}
 
 
 def tag_row(image: Image, tag: Tag, people: Mapping[str, str]) -> dict[str, Any]:

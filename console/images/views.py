@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import functools
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from django.conf import settings
@@ -15,6 +16,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
+from console.access.roles import Role
 from console.access_tokens.expiry import Notice
 from console.accounts.models import Account
 from console.accounts.requests import Request
@@ -22,12 +24,13 @@ from console.database.compiled import Compiled
 from console.images import activity, clients, tags
 from console.images.commands import Command, this_registry
 from console.images.rights import Right, right_on
-from console.images.rows import ShownImage
+from console.images.rows import IMAGE_COLUMNS, ShownImage
 from console.namespaces.models import Namespace
 from console.registry.connection import registry_answers
 from console.registry.retry import shown_failures
-from console.repositories import quotas, search, versions
+from console.repositories import merge, quotas, search, versions
 from console.repositories.models import DailyActivity, Image, ImagePieces
+from console.repositories.reach import MINE, SHARED, Reach, names_of_owners
 from console.stars.services import starred_by
 from console.web.activated import activated
 from console.web.paging import paged
@@ -72,34 +75,55 @@ def _has(relation: str) -> Exists:
     return Exists(rows.objects.filter(image=OuterRef("pk")))
 
 
-def _filtered(request: Request, images: QuerySet[Image]) -> tuple[QuerySet[Image], int | None, dict[str, Any]]:
+def _filtered(
+    request: Request, images: QuerySet[Image], reach: Reach
+) -> tuple[QuerySet[Image], int | None, dict[str, Any]]:
     """Apply the filters in the URL: search, namespace and type.
 
+    :param reach: of these images.
     :return: the images; their number, if known; and the active filters, for the page.
     """
     text = search_text(request.GET)
     namespace = request.GET.get("namespace", "").replace("\x00", "")
     kind = request.GET.get("type", "")
+    kind = kind if kind in Image.Visibility.values else ""
     total, many = None, False
     if text:
         images, many = search.find(images, text)
     if namespace:
         images = images.filter(namespace__name=namespace)
-    if kind in Image.Visibility.values:
+    if kind:
         images = images.filter(visibility=kind)
-    if many and not namespace and not kind:
-        total = search.total(ImagePieces.objects.visible_to(request.user), text)
+    if many and not namespace and not kind and not reach.shared:
+        total = search.total(ImagePieces.objects.owned_by(request.user), text)
     return images, total, {"text": text, "chosen_namespace": namespace, "chosen_type": kind}
 
 
-def _shown(found: Iterable[tuple[Any, ...]]) -> list[ShownImage | Image]:
-    """The rows of a page; images that are being deleted as whole objects, to show their progress."""
-    rows = list(map(ShownImage._make, found))
+def _shown(found: Iterable[tuple[Any, ...]], reach: Reach) -> list[ShownImage | Image]:
+    """The rows of a page; images that are being deleted as whole objects, to show their progress.
+
+    One query more where there are images of others, for the names of their owners.
+    """
+    rows = [ShownImage(*columns) for columns in found]
+    if reach.shared:
+        rows = _with_owners(rows, reach)
     deleting = [row.pk for row in rows if row.state == Image.State.DELETING]
     if not deleting:
         return list(rows)
     images = Image.objects.select_related("namespace", "deletion").in_bulk(deleting)
     return [images.get(row.pk, row) for row in rows if row.state != Image.State.DELETING or row.pk in images]
+
+
+def _with_owners(rows: list[ShownImage], reach: Reach) -> list[ShownImage]:
+    owners = {place.name: place.owner for place in reach.places}
+    of_rows = {row.pk: owners.get(row.full_name.partition("/")[0], reach.account) for row in rows}
+    names = names_of_owners({owner for owner in of_rows.values() if owner != reach.account})
+    return [
+        row._replace(shared_by=names.get(of_rows[row.pk], ""), role=reach.role_on(row.full_name, row.pk) or Role.READER)
+        if of_rows[row.pk] != reach.account
+        else row
+        for row in rows
+    ]
 
 
 def listing(
@@ -111,7 +135,7 @@ def listing(
     :param invitations: how many pending invitations the account has.
     :param expiring: the notices of access tokens that expire soon.
     """
-    context = _listed(request, Image.objects.visible_to(request.user), reverse("images"))
+    context = _listed(request, reverse("images"))
     context |= {"checklist": checklist, "all_done": all(checklist.values())}
     context |= {"invitations": invitations, "expiring_tokens": expiring}
     return page(request, "images/list.html", context, part="list")
@@ -120,49 +144,65 @@ def listing(
 @require_GET
 @activated
 def namespace_images(request: Request, namespace: str) -> HttpResponse:
-    """A namespace's page: the list of its images."""
-    own = get_object_or_404(Namespace.objects.visible_to(request.user), name=namespace)
-    images = Image.objects.filter(namespace=own)
-    context = _listed(request, images, reverse("namespace", args=[own.name]), own)
+    """A namespace's page: the list of its images; of somebody with roles on single images, those alone."""
+    found = Namespace.objects.select_related("owner").filter(name=namespace)
+    own = get_object_or_404(found & Namespace.objects.visible_to(request.user))
+    context = _listed(request, reverse("namespace", args=[own.name]), own)
     return page(request, "images/namespace.html", context, part="list", frame="images/base_namespace.html")
 
 
-def _listed(
-    request: Request, images: QuerySet[Image], place: str, namespace: Namespace | None = None
-) -> dict[str, Any]:
+def _listed(request: Request, place: str, namespace: Namespace | None = None) -> dict[str, Any]:
     """The context of a page with a list of images.
 
     :param place: the page's URL.
     :param namespace: the namespace of all these images, on the page of a namespace.
     """
     overview = versions.overview(request.user)  # read first: later changes make the page reload
-    quota = quotas.quota(request.user, images_used=overview.images)
-    images, total, chosen = _filtered(request, images)
+    owned = overview.reach.only(MINE)
+    quota = quotas.quota(namespace.owner if namespace else request.user, None if namespace else owned.image_count)
+    share = request.GET.get("shared", "") if namespace is None and overview.reach.shared else ""
+    share = share if share in {MINE, SHARED} else ""
+    reach = overview.reach.only(share) if namespace is None else overview.reach.of(namespace.name)
+    images, total, chosen = _filtered(request, reach.images, reach)
+    chosen["chosen_share"] = share
     sort, order = sorting(request.GET, search.SORTS, "-created")
-    images = images.annotate(starred=starred_by(request.user)).order_by(*order)
-    if namespace is not None:
-        total = None if any(chosen.values()) else namespace.image_count  # otherwise a total of all namespaces
-    elif not any(chosen.values()):
-        total = overview.images
-    rows = paged(images.values_list(*ShownImage._fields), request.GET, wide=True, total=total)
-    rows.object_list = _shown(rows.object_list)
+    ordered = images.annotate(starred=starred_by(request.user)).order_by(*order).values_list(*IMAGE_COLUMNS)
+    filtered = any(chosen.values())
+    if not (chosen["text"] or chosen["chosen_namespace"] or chosen["chosen_type"]):
+        total = reach.image_count
+    in_order = None
+    if reach.shared and namespace is None and not chosen["text"] and not chosen["chosen_namespace"]:
+        in_order = functools.partial(merge.keys_of_page, reach, sort, kind=chosen["chosen_type"])
+    rows = paged(ordered, request.GET, wide=True, total=total, keys=in_order)
+    rows.object_list = _shown(rows.object_list, reach)
+    verbs = request.user.verbs_on(namespace) if namespace is not None else ()
     return {
         **chosen,
         "rows": rows,
         "place": place,
         "host": settings.REGISTRY_ADDRESS,
         "namespace": namespace,
+        "verbs": verbs,
+        "may_push": "image.create" in verbs,
         "create_query": f"?namespace={namespace.name}" if namespace else "",
         "version": overview.version,
         "sort": sort,
-        "filtered": any(chosen.values()),
+        "filtered": filtered,
         "namespaces": overview.namespaces,
         "types": tuple((value, str(label)) for value, label in Image.Visibility.choices),
+        "shares": ((MINE, _("Mine")), (SHARED, _("Shared with me"))) if overview.reach.shared else "",
         "quota": quota,
-        "refusal": quotas.refuse_image(request.user, quota),
+        "refusal": _refuse_create(request, namespace, verbs, quota),
         "section": "images",
         "tab": "images",
     }
+
+
+def _refuse_create(request: Request, namespace: Namespace | None, verbs: Collection[str], quota: quotas.Quota) -> str:
+    """Error message if no image can be created there; empty if one can."""
+    if namespace is None:
+        return quotas.refuse_image(request.user, quota)
+    return quotas.refuse_image(namespace.owner, quota) if "image.create" in verbs else ""
 
 
 @require_GET

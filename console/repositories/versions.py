@@ -6,12 +6,13 @@ import datetime
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from django.db import connection
 from django.db.models import QuerySet
 
 from console.accounts.models import Account
 from console.database.compiled import Compiled
-from console.namespaces.models import Namespace
 from console.repositories.models import Image
+from console.repositories.reach import Reach, reach_of
 
 _NEVER = datetime.datetime.min.replace(tzinfo=datetime.UTC)
 
@@ -25,39 +26,51 @@ class Overview:
     """Summary of all images of the account, for the page with the list."""
 
     version: str
-    namespaces: tuple[str, ...]
-    images: int
+    reach: Reach
+
+    @property
+    def namespaces(self) -> tuple[str, ...]:
+        """The names of the namespaces."""
+        return tuple(place.name for place in self.reach.places)
+
+    @property
+    def images(self) -> int:
+        """The number of images: the sum of ``image_count``; no image is counted."""
+        return self.reach.image_count
 
 
 def list_version(account: Account) -> str:
-    """A text that changes when the account's list of images changes; one query, which reads the end of two indexes."""
-    images, namespaces = Image.objects.visible_to(account), Namespace.objects.visible_to(account)
-    newest = [rows.order_by("-changed_at").values_list("changed_at")[:1] for rows in (images, namespaces)]
-    return _newest(moment for (moment,) in newest[0].union(newest[1], all=True))
+    """A text that changes when the account's list of images changes, or a role of it; three queries."""
+    return overview(account).version
 
 
 def overview(account: Account) -> Overview:
-    """Like ``list_version``, with the names of the namespaces and the number of images; two queries.
-
-    The number of images is the sum of ``image_count``; no image is counted.
-    """
-    moments, names, images = [moment for (moment,) in _newest_image(account.pk)], [], 0
-    for name, changed_at, image_count in _namespaces(account.pk):
-        names.append(name)
-        moments.append(changed_at)
-        images += image_count
-    return Overview(_newest(moments), tuple(names), images)
+    """Like ``list_version``, with what the account has roles on."""
+    reach = reach_of(account)
+    moments = [moment for (moment,) in _newest_image(account.pk)] if not reach.shared else _newest_of(reach)
+    moments += [place.changed_at for place in reach.places]
+    return Overview(f"{_newest(moments)} {reach.mark}" if reach.shared else _newest(moments), reach)
 
 
 @Compiled
 def _newest_image(account: int) -> QuerySet[Image, tuple[datetime.datetime]]:
-    return Image.objects.visible_to(Account(pk=account)).order_by("-changed_at").values_list("changed_at")[:1]
+    return Image.objects.owned_by(Account(pk=account)).order_by("-changed_at").values_list("changed_at")[:1]
 
 
-@Compiled
-def _namespaces(account: int) -> QuerySet[Namespace, tuple[str, datetime.datetime, int]]:
-    namespaces = Namespace.objects.visible_to(Account(pk=account)).order_by("name")
-    return namespaces.values_list("name", "changed_at", "image_count")
+# One entry of the index (owner, changed_at) for each owner.
+_NEWEST = """
+SELECT max(newest.changed_at) FROM unnest(%s::bigint[]) AS owner (id) CROSS JOIN LATERAL (
+    SELECT changed_at FROM images_image AS image
+    WHERE image.owner_id = owner.id AND (image.namespace_id = ANY(%s) OR image.id = ANY(%s))
+    ORDER BY changed_at DESC LIMIT 1
+) AS newest
+"""
+
+
+def _newest_of(reach: Reach) -> list[datetime.datetime]:
+    with connection.cursor() as cursor:
+        cursor.execute(_NEWEST, [reach.owners, reach.namespaces, reach.single_images])
+        return [moment for (moment,) in cursor.fetchall() if moment is not None]
 
 
 def _newest(moments: Iterable[datetime.datetime | None]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
@@ -40,10 +41,19 @@ class WidePaginator(Paginator):  # type: ignore[type-arg]
     """Pages of a long list: OFFSET is applied to primary keys only, and the second half is read from the end.
 
     :param total: how many rows there are, if already known.
+    :param keys: where there is a better way, reads the primary keys of the rows from ``start`` to ``end``, counted from
+        the end of the list if ``backwards``.
     """
 
-    def __init__(self, rows: QuerySet[Any, Any], per_page: int, total: int | None = None) -> None:
+    def __init__(
+        self,
+        rows: QuerySet[Any, Any],
+        per_page: int,
+        total: int | None = None,
+        keys: Callable[[int, int, bool], list[int]] | None = None,
+    ) -> None:
         super().__init__(rows, per_page)
+        self.keys = keys
         if total is not None:
             self.count = total
 
@@ -53,6 +63,10 @@ class WidePaginator(Paginator):  # type: ignore[type-arg]
         start = (number - 1) * self.per_page
         end = min(start + self.per_page, self.count)
         rows: QuerySet[Any, Any] = self.object_list  # type: ignore[assignment]
+        if self.keys is not None:
+            backwards = start > self.count // 2
+            found = self.keys(self.count - end, self.count - start, True) if backwards else self.keys(start, end, False)
+            return Page(list(rows.filter(pk__in=found)), number, self)
         if end <= _NEAR:
             return Page(list(rows[start:end]), number, self)
         # Primary keys alone can be read with an index-only scan.
@@ -64,11 +78,20 @@ class WidePaginator(Paginator):  # type: ignore[type-arg]
         return Page(list(rows.filter(pk__in=found)), number, self)
 
 
-def paged(queryset: QuerySet[Any, Any], query: QueryDict, *, wide: bool = False, total: int | None = None) -> Page[Any]:
+def paged(
+    queryset: QuerySet[Any, Any],
+    query: QueryDict,
+    *,
+    wide: bool = False,
+    total: int | None = None,
+    keys: Callable[[int, int, bool], list[int]] | None = None,
+) -> Page[Any]:
     """The page that the URL selects; the nearest existing page for an invalid number.
 
     :param wide: use ``WidePaginator``, for long lists.
     :param total: how many rows such a list has, if already known.
+    :param keys: how such a list reads the primary keys of a page (``WidePaginator``).
     """
     size = page_size(query)
-    return (WidePaginator(queryset, size, total) if wide else Paginator(queryset, size)).get_page(query.get("page"))
+    pages = WidePaginator(queryset, size, total, keys) if wide else Paginator(queryset, size)
+    return pages.get_page(query.get("page"))

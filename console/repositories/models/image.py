@@ -86,6 +86,10 @@ class ImageQuerySet(models.QuerySet["Image"]):
 class ImagePiecesQuerySet(models.QuerySet["ImagePieces"]):
     """Query names of images with their n-grams, for the search."""
 
+    def owned_by(self, account: AbstractBaseUser) -> Self:
+        """The names of the images in the account's own namespaces."""
+        return self.filter(owner=account)
+
     def visible_to(self, account: AbstractBaseUser) -> Self:
         """The names of the images that the account has a role on."""
         return self.filter(allowing(account, "image.view", "image__"))
