@@ -65,13 +65,13 @@ def invitations(request: Request) -> int:
 
 @Compiled
 def _steps(account_id: int) -> QuerySet[Account, tuple[bool, ...]]:
-    """Whether the account has a namespace, has used an access token, logged in, pushed, and has an access token."""
+    """Whether the account has an own namespace, used an access token, logged in, pushed, and has an access token."""
     account = Account(pk=account_id)
     tokens = AccessToken.objects.filter(account=account)
     logins = Login.objects.filter(account=account)
-    pushed = Image.objects.visible_to(account).filter(tag_count__gt=0)
+    pushed = Image.objects.owned_by(account).filter(tag_count__gt=0)
     return Account.objects.filter(pk=account.pk).values_list(
-        Exists(Namespace.objects.visible_to(account)),
+        Exists(Namespace.objects.owned_by(account)),
         Exists(tokens.filter(last_used_at__isnull=False)),
         Exists(logins),
         Exists(pushed),

@@ -8,14 +8,17 @@ from typing import Any
 from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import ValidationError
-from django.db.models import BigIntegerField, Max, OuterRef, Subquery, Sum
+from django.db.models import BigIntegerField, Count, Max, OuterRef, Subquery, Sum
 from django.db.models.functions import Coalesce
 from django.http import HttpResponse
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods
 
+from console.access.roles import Role, allows
+from console.accounts.models import Account
 from console.accounts.requests import Request
+from console.membership.models import Grant, RoleName
 from console.namespaces.models import Namespace
 from console.ownership import services
 from console.ownership.forms import NamespaceForm
@@ -33,24 +36,25 @@ COLUMNS = {"name": "name", "images": "image_count", "storage": "storage", "creat
 @require_GET
 @activated
 def listing(request: Request) -> HttpResponse:
-    """List the account's namespaces, with their totals."""
+    """List the namespaces that the account has a role on, with their totals."""
     text = search_text(request.GET)
     sort, order = sorting(request.GET, COLUMNS, "name")
     namespaces = (
         Namespace.objects.visible_to(request.user)
-        .select_related("new_owner")
+        .select_related("new_owner", "owner")
         .annotate(transfer_problem=services.transfer_problem())
     )
     if sort.endswith("storage"):
         # Otherwise sums are computed only for the rows of the page (_add_use).
-        same = Namespace.objects.visible_to(request.user).filter(pk=OuterRef("pk")).order_by().values("pk")
-        storage = Subquery(same.annotate(total=Sum("images__size")).values("total"))
+        same = Image.objects.visible_to(request.user).filter(namespace=OuterRef("pk")).order_by().values("namespace")
+        storage = Subquery(same.annotate(total=Sum("size")).values("total"))
         namespaces = namespaces.annotate(storage=Coalesce(storage, 0, output_field=BigIntegerField()))
     if text:
         namespaces = namespaces.matching(text)
     quota = quotas.quota(request.user)
     rows = paged(namespaces.order_by(*order), request.GET)
-    _add_use(list(rows))
+    _add_roles(request.user, list(rows))
+    _add_use(request.user, list(rows))
     context = {
         "rows": rows,
         "host": settings.REGISTRY_ADDRESS,
@@ -64,16 +68,39 @@ def listing(request: Request) -> HttpResponse:
     return page(request, "namespaces/list.html", context, part="list")
 
 
-def _add_use(namespaces: Sequence[Any]) -> None:
-    """Add the totals of its images to each namespace, with one query.
+def _add_roles(account: Account, namespaces: Sequence[Any]) -> None:
+    """Add to each namespace what the account may do there, with one query; none without shared ones.
 
-    ``storage`` (bytes), ``pulls``, ``last_push``, and ``percent``: its storage, of the largest one's.
+    ``mine``, ``role_name`` (empty with roles on single images alone), ``whole``, and ``may_delete``.
     """
-    images = Image.objects.filter(namespace__in=namespaces).order_by().values("namespace")
-    totals = images.values_list("namespace", Sum("size"), Sum("pull_count"), Max("last_push_at"))
-    found = {key: (int(size), int(pulls), pushed) for key, size, pulls, pushed in totals}
+    shared = [one.pk for one in namespaces if one.owner_id != account.pk]
+    roles: dict[int, int] = {}
+    if shared:
+        grants = Grant.objects.held_by(account.pk).filter(image=None, namespace__in=shared)
+        roles = dict(grants.order_by().values_list("namespace").annotate(highest=Max("role")))
     for one in namespaces:
-        one.storage, one.pulls, one.last_push = found.get(one.pk, (0, 0, None))
+        one.mine = one.owner_id == account.pk
+        role = Role.OWNER if one.mine else Role(roles[one.pk]) if one.pk in roles else None
+        one.role_name = RoleName(role).label if role else ""
+        one.whole = role is not None
+        one.may_delete = allows(role, "namespace.delete")
+
+
+def _add_use(account: Account, namespaces: Sequence[Any]) -> None:
+    """Add the totals of the images that the account may see to each namespace, with one query.
+
+    ``seen`` (their number), ``storage`` (bytes), ``pulls``, ``last_push``, and ``percent``: its storage, of the
+    largest one's.
+    """
+    images = Image.objects.filter(namespace__in=namespaces)
+    if not all(one.whole for one in namespaces):
+        images = images.visible_to(account)
+    totals = images.order_by().values("namespace").values_list(
+        "namespace", Count("pk"), Sum("size"), Sum("pull_count"), Max("last_push_at")
+    )  # fmt: skip
+    found = {key: (count, int(size), int(pulls), pushed) for key, count, size, pulls, pushed in totals}
+    for one in namespaces:
+        one.seen, one.storage, one.pulls, one.last_push = found.get(one.pk, (0, 0, 0, None))
     most = max((one.storage for one in namespaces), default=0)
     for one in namespaces:
         one.percent = one.storage * 100 / most if most else 0

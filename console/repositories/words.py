@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 import string
+from collections.abc import Collection
 
 from django.contrib.postgres.search import SearchVectorField
 from django.db.models import BooleanField, Expression, F, Func, Value
@@ -45,15 +46,20 @@ def description_words(text: str) -> list[str]:
     return [word[:LONGEST_WORD] for word in text.lower().translate(_TO_BLANKS).split()]
 
 
-def described(account_id: int, words: list[str], *, of_others: bool) -> str:
+def described(account_id: int, words: list[str], *, of_others: bool, sharing: Collection[int] = ()) -> str:
     """A query (``tsquery``) for descriptions that have a word with each of these beginnings.
 
     The database keeps with the words who may see the image, so that the index finds what the account may see. It only
     narrows the search: who may see what is decided by the querysets of ``Image``.
 
-    :param of_others: of public images of other accounts, or else of the account's own images.
+    :param of_others: of public images of other accounts, or else of the account's own and shared images.
+    :param sharing: the owners of the shared ones, by primary key.
     """
-    seen = f"'/public' & !'/{account_id}'" if of_others else f"'/{account_id}'"
+    if of_others:
+        seen = f"'/public' & !'/{account_id}'"
+    else:
+        owners = " | ".join(f"'/{owner}'" for owner in sorted({account_id, *sharing}))
+        seen = f"({owners})"
     return f"{seen} & {all_begin(words)}"
 
 

@@ -31,11 +31,12 @@ from django.db.models.functions import Cast
 
 from console.accounts.models import Account
 from console.images.tags import tags_matching, without_attached
+from console.membership.models import Grant
 from console.namespaces.models import Namespace
 from console.official_images.models import OfficialImage
 from console.repositories import search
 from console.repositories.models import Image, ImageWords, Tag
-from console.repositories.models.image import ImageQuerySet
+from console.repositories.models.image import ImageQuerySet, allowing
 from console.repositories.words import TAG_WORDS, described, last_begins, matches, tag_words
 from console.search.typed import Typed
 
@@ -78,7 +79,7 @@ def kinds_shown() -> tuple[str, ...]:
 def find(account: Account, typed: Typed, kinds: Collection[str]) -> dict[str, list[Match]]:
     """What the account may see of these kinds and finds, the best first; of each kind at most one more than ``MOST``.
 
-    At most three queries.
+    At most four queries.
     """
     found: dict[str, dict[int, Match]] = {kind: {} for kind in KINDS if kind in kinds}
     queries = list(_queries(account, typed, kinds))
@@ -125,8 +126,12 @@ def _queries(account: Account, typed: Typed, kinds: Collection[str]) -> Iterator
                 yield rows(some, kind, "full_name", weight=begins, **image_columns)
     for kind, of_kind in ((IMAGES, _own), (PUBLIC, _of_others)):
         if kind in kinds and typed.words:
-            having = matches(F("words"), described(account.pk, [*typed.words], of_others=kind == PUBLIC))
-            few = ImageWords.objects.filter(having).order_by().values("pk")[:_CANDIDATES]
+            sharing = _sharing(account) if kind == IMAGES else ()
+            query = described(account.pk, [*typed.words], of_others=kind == PUBLIC, sharing=sharing)
+            having = ImageWords.objects.filter(matches(F("words"), query))
+            if sharing:  # their owners have other images, too, which must not fill the candidates
+                having = having.filter(allowing(account, "image.view", "image__"))
+            few = having.order_by().values("pk")[:_CANDIDATES]
             said = of_kind(Image.objects.all(), account).filter(_one_of(few)).order_by("full_name")
             yield rows(said, kind, "full_name", described=True, **image_columns)
     if NAMESPACES in kinds:
@@ -162,8 +167,14 @@ def _own(images: ImageQuerySet, account: Account) -> ImageQuerySet:
 
 
 def _of_others(images: ImageQuerySet, account: Account) -> ImageQuerySet:
-    """Public images of others: one's own are among one's images."""
-    return images.public().exclude(owner=account)
+    """Public images of others: one's own, and those shared with one, are among one's images."""
+    return images.public().exclude(allowing(account, "image.view"))
+
+
+def _sharing(account: Account) -> Collection[int]:
+    """The owners of what is shared with the account, by primary key."""
+    grants = Grant.objects.held_by(account.pk).exclude(namespace__owner=account)
+    return set(grants.order_by().values_list("namespace__owner", flat=True))
 
 
 def _rank(**condition: Any) -> Case:
@@ -172,7 +183,7 @@ def _rank(**condition: Any) -> Case:
 
 
 def _tags(account: Account, typed: Typed, words: list[str]) -> Iterator[QuerySet[Tag]]:
-    """The tags of one's own images: those of this name, and those that contain it."""
+    """The tags of one's images: those of this name, and those that contain it."""
     images = Image.objects.visible_to(account)
     if typed.images_of_tag:
         images, _many = search.find(images, typed.images_of_tag)
