@@ -14,6 +14,7 @@ from django.contrib.auth.hashers import make_password
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.operations import RunSQL
 
+from console.access.token_secrets import hash_secret, new_secret
 from console.repositories.tag_order import sort_key
 from tests.support.environment import FOLDER
 from tests.support.installations import create, drop
@@ -21,6 +22,8 @@ from tests.support.postgres import MIGRATED
 
 HERE = Path(__file__).parent
 VERSIONS = json.loads((HERE / "before.json").read_text())
+# Apps that came after the last version: in the next one that is recorded, they are among its own.
+SINCE = {"membership"}
 SECOND = "before public images and access tokens"
 THIRD = "before logins and second factors"
 # In which version rows are written, and which file has them, on the way to each.
@@ -84,6 +87,50 @@ assert ask("ben-registry", {password!r}, both) == [("team/app", ["pull"])], "it 
 secret = {create}
 assert ask("ann-registry", secret, both) == [("team/app", ["pull"])]
 print("all tokens")
+"""
+
+# Whose a namespace was is its owner, with all that an owner may do; nobody else has a role.
+OWNERS = """
+from console.access.roles import VERBS, Role
+from console.accounts.models import Account
+from console.membership.models import Grant
+from console.namespaces.models import Namespace
+from console.repositories.models import Image
+assert Namespace.objects.exists() and not Grant.objects.exists()
+def role_on(thing, account):
+    return thing.facts_for(account.pk).role
+for account in Account.objects.all():
+    for thing in [*Namespace.objects.all(), *Image.objects.select_related("namespace")]:
+        mine = account.pk == thing.owner_id
+        assert role_on(thing, account) == (Role.OWNER if mine else None), (account, thing)
+for thing in [*Namespace.objects.filter(new_owner=None), *Image.objects.filter(namespace__new_owner=None)]:
+    kind = "namespace" if isinstance(thing, Namespace) else "image"
+    verbs = {{verb for verb in VERBS[Role.OWNER] if verb.startswith(kind)}}
+    assert verbs - {{"image.create"}} <= thing.owner.verbs_on(thing), thing
+print("all owners")
+"""
+# Access tokens of before, by what they were made with: what each of them is granted on three images.
+SCOPES = ["team/app", "team/web/api", "lab/tool"]
+EARLIER_TOKENS = {
+    "pull": ({"can_push": False, "all_namespaces": True}, [["pull"], ["pull"], []]),
+    "push": ({"can_push": True, "all_namespaces": True}, [["pull", "push"], ["pull", "push"], []]),
+    "none": ({"can_push": True, "all_namespaces": False}, [["pull"], [], []]),
+    "team": ({"can_push": True, "all_namespaces": False}, [["pull", "push"], ["pull", "push"], []]),
+    "over": ({"can_push": True, "all_namespaces": True, "expires_at": "2025-01-01Z"}, None),
+    "gone": ({"can_push": True, "all_namespaces": True, "revoked_at": "2025-01-01Z"}, None),
+}
+ASK = """
+import base64, json, jwt
+from django.test import Client
+def ask(secret, name):
+    header = "Basic " + base64.b64encode(f"ann-registry:{{secret}}".encode()).decode()
+    asked = {{"scope": f"repository:{{name}}:pull,push", "service": "my-images-registry"}}
+    response = Client(SERVER_NAME="127.0.0.1").get("/token/", asked, headers={{"Authorization": header}})
+    if response.status_code == 401:
+        return None
+    claims = jwt.decode(response.json()["token"], options={{"verify_signature": False}})
+    return [action for entry in claims["access"] for action in entry["actions"]]
+print(json.dumps({{name: [ask(secret, scope) for scope in {scopes!r}] for name, secret in {secrets!r}.items()}}))
 """
 
 
@@ -229,7 +276,28 @@ def test_rows_constraints_and_pages(build, of, schema_of_a_new_one, version):
     )
     create = "access_tokens.create(Account.objects.get(pk=1), 'new', can_push=False)[1]"
     code = PAGES.format(password=PASSWORD, paths=PATHS, texts=texts) + TOKENS.format(password=PASSWORD, create=create)
-    assert installation.run(code).splitlines()[-2:] == ["all pages", "all tokens"]
+    code += OWNERS.format()
+    assert installation.run(code).splitlines()[-3:] == ["all pages", "all tokens", "all owners"]
+
+
+def test_access_tokens_work_as_before(build, of):
+    """What each was made for: none opens more or less than on the day before."""
+    installation = build(like=of("last").database)
+    secrets = {name: new_secret() for name in EARLIER_TOKENS}
+    for name, (columns, _granted) in EARLIER_TOKENS.items():
+        values = {
+            "account_id": 1, "name": name, "secret_hash": hash_secret(secrets[name]), "hint": secrets[name][-4:],
+            "created_at": "2024-12-31Z", **columns,
+        }  # fmt: skip
+        marks = ", ".join(["%s"] * len(values))
+        statement = f"INSERT INTO accounts_accesstoken ({', '.join(values)}) VALUES ({marks}) RETURNING id"
+        (key,) = installation.sql(statement, *values.values())[0]
+        if name == "team":
+            installation.sql("INSERT INTO namespaces_namespaceaccess (token_id, namespace_id) VALUES (%s, 1)", key)
+    installation.done("migrate", "-v0")
+    found = json.loads(installation.run(ASK.format(scopes=SCOPES, secrets=secrets)).splitlines()[-1])
+    expected = {name: granted or [None] * len(SCOPES) for name, (_columns, granted) in EARLIER_TOKENS.items()}
+    assert found == expected
 
 
 def test_back_and_forth_again(build, of):
@@ -292,4 +360,4 @@ def test_the_last_version_is_recorded():
     for version, targets in VERSIONS.items():
         for app, name in targets.items():
             assert (app, name) in known, f"{version} had {app}.{name}"
-    assert {app for app, _name in known} == set(VERSIONS["last"])
+    assert {app for app, _name in known} == set(VERSIONS["last"]) | SINCE
