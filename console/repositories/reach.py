@@ -119,10 +119,10 @@ class Reach:
 
 def reach_of(account: Account) -> Reach:
     """Read what an account has roles on; two queries."""
-    own = [Place(*row, Role.OWNER, {}) for row in _own(account.pk)]
+    own = [Place(*(*row, Role.OWNER, {})) for row in _own(account.pk)]
     shared: dict[int, Place] = {}
     for image, role, *namespace in _granted(account.pk):
-        place = shared.setdefault(namespace[0], Place(*namespace, None, {}))
+        place = shared.setdefault(namespace[0], Place(*(*namespace, None, {})))
         if image is None:
             shared[place.pk] = replace(place, role=Role(role))
         else:

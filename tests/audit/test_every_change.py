@@ -441,6 +441,21 @@ def _(w):
     return "account.create", made.target, {"name": "Administrator", "is_superuser": True}
 
 
+@case(COMMANDS, "grant")
+def _(w):
+    ben = ActivatedAccountFactory(name="Ben")
+    call_command("grant", w.team.name, ben.account_id, "writer")
+    return "member.grant", w.team.name, {"member": ben.account_id, "role": "writer"}
+
+
+@case(COMMANDS, "revoke")
+def _(w):
+    ben = ActivatedAccountFactory(name="Ben")
+    call_command("grant", w.team.name, ben.account_id, "reader")
+    call_command("revoke", w.team.name, ben.account_id)
+    return "member.remove", w.team.name, {"member": ben.account_id, "role": "reader"}
+
+
 @case(COMMANDS, "reconcile")
 def _(w):
     push_image(registry(), w.name, "v1")
@@ -456,7 +471,11 @@ ELSEWHERE = {
     "restore": ("tests/backup/test_refusals.py", "backup.restore"),
     "rotate_signing_key": ("tests/token_server/test_keys.py", "signing_key.rotate"),
 }
-COMMANDS |= {"worker": "It runs jobs, which record what they do.", **ELSEWHERE}
+COMMANDS |= {
+    "access": "It changes nothing.",
+    "worker": "It runs jobs, which record what they do.",
+    **ELSEWHERE,
+}
 
 
 def test_each_command_has_a_case_or_a_reason():

@@ -231,6 +231,9 @@ class TestWithoutAnInstallation:
     NEEDED = [
         ["createaccount", "--name", "Ann", "--password-stdin"],
         ["signinlink", "123456789012"],
+        ["grant", "sea", "123456789012", "reader"],
+        ["revoke", "sea", "123456789012"],
+        ["access", "123456789012"],
         ["reconcile"],
         ["rotate_signing_key"],
     ]

@@ -1,0 +1,1 @@
+"""Give and take roles from the command line, and say who has access."""
