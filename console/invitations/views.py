@@ -81,10 +81,10 @@ def _target(request: Request, namespace: str) -> tuple[Namespace, Image | None]:
 
 def _pages(namespace: Namespace, image: Image | None) -> list[str]:
     """The pages that the dialog may have been opened on."""
-    places = [f"{reverse('namespace', args=[namespace.name])}-/members/"]
+    places = [reverse("namespace-members", args=[namespace.name])]
     if image is not None:
         found = reverse("image", args=[image.repository])
-        places += [found, f"{found}-/access/", f"{found}-/people/", f"{found}-/settings/"]
+        places += [found, reverse("image-access", args=[image.repository]), f"{found}-/settings/"]
     return places
 
 

@@ -21,6 +21,7 @@ KINDS: dict[str, tuple[Promise, tuple[str, ...]]] = {
     "account": (_("Account and sign-in"), ("account", "identity", "password", "second_factor", "service")),
     "credentials": (_("Access tokens and Docker logins"), ("access_token", "accesstoken", "login")),
     "namespaces": (_("Namespaces"), ("namespace", "service_account")),
+    "members": (_("Members and teams"), ("invitation", "member", "team")),
     "images": (_("Images and tags"), ("failure", "image", "index", "tag")),
     "access": (_("Registry access"), ("token",)),
 }
