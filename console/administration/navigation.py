@@ -41,6 +41,8 @@ GROUPS = (
         (
             "namespaces.namespace",
             "namespaces.namespacehold",
+            "membership.grant",
+            "membership.invitation",
             "images.image",
             "images.tag",
             "transfers.transfer",

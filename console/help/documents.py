@@ -26,6 +26,7 @@ _FOR_USERS = {
     "help/images-and-tags.md": _("Names, public and private images, tags, platforms, deleting, quotas."),
     "help/other-clients.md": _("Commands for Podman, skopeo, Helm, ORAS, cosign, Notation and Kubernetes."),
     "help/access-tokens-and-ci.md": _("Let a build server or another program push and pull without your password."),
+    "help/members-and-teams.md": _("Share a namespace or an image: roles, invitations, teams, who has access and why."),
     "help/copying-and-importing.md": _("Copy tags between your images, or bring images in from other registries."),
     "help/official-images.md": _("Pull Docker Hub’s official images through the cache, or copy them."),
     "help/certificate.md": _("Make Docker, other clients and browsers trust this installation’s certificate."),

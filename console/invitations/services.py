@@ -125,9 +125,10 @@ def decline(account: Account, invitation: Invitation) -> None:
         record("invitation.decline", target_of(current), **_facts(current))
 
 
-def revoke(actor: Account, invitation: Invitation) -> bool:
+def revoke(actor: Account | None, invitation: Invitation) -> bool:
     """Take back a pending invitation. Idempotent.
 
+    :param actor: who takes it back; ``None`` for an administrator, whose right the caller has checked.
     :return: whether this call took it back.
     :raises ValidationError: when the actor may not, or somebody has accepted the invitation already.
     """

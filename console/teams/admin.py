@@ -16,65 +16,14 @@ from console.accounts.admin import AccountAdmin
 from console.accounts.models import Account
 from console.membership.models import Team, TeamGroup, TeamMember
 from console.teams import groups, services
-from console.web.admin_base import AuditedAdmin
 from console.web.admin_columns import number_of
 from console.web.admin_questions import asks
 from console.web.admin_related import OfRow, Related
+from console.web.admin_services import ByServiceAdmin, ByServiceForm
 from console.web.templatetags.console import number
 
 
-class _ByService(forms.ModelForm):  # type: ignore[type-arg]
-    """A form whose ``serve`` calls a service, so that its validation errors are shown in the form."""
-
-    def serve(self, data: dict[str, Any]) -> Any:
-        """Call the service; returns the row."""
-        raise NotImplementedError
-
-    def clean(self) -> dict[str, Any]:
-        """Call the service, if the fields are valid."""
-        data = super().clean() or self.cleaned_data
-        if self.errors:
-            return data
-        try:
-            self.instance = self.serve(data)
-        except ValidationError as problem:
-            if not hasattr(problem, "error_dict"):
-                raise
-            for name, errors in problem.error_dict.items():
-                own = "account" if name == "account_id" else name
-                self.add_error(own if own in self.fields else None, errors)
-        return data
-
-    def _post_clean(self) -> None:
-        """Do nothing: the service has written the row."""
-
-
-class _ByServiceAdmin(AuditedAdmin):
-    """Rows that services create, change and delete, and record."""
-
-    form_is_recorded = actions_are_recorded = True
-
-    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        """Do nothing: the form's service has saved it."""
-
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        """Delete each row by its service, and say why one stays."""
-        for row in queryset:
-            self.delete_model(request, row)
-
-    def delete_model(self, request: HttpRequest, obj: Any) -> None:
-        """Delete the row by its service, and say why it stays."""
-        try:
-            self.remove(obj)
-        except ValidationError as problem:
-            messages.error(request, " ".join(problem.messages))
-
-    def remove(self, row: Any) -> None:
-        """Delete a row by its service."""
-        raise NotImplementedError
-
-
-class TeamForm(_ByService):
+class TeamForm(ByServiceForm):
     manager = forms.ModelChoiceField(
         Account.objects.filter(is_active=True, is_service=False, credential__activated_at__isnull=False),
         label=_("First manager"),
@@ -99,13 +48,14 @@ class TeamForm(_ByService):
 
 
 @admin.register(Team)
-class TeamAdmin(_ByServiceAdmin):
+class TeamAdmin(ByServiceAdmin):
     form = TeamForm
     list_display = ("name", "description", "members", "managers", "namespaces", "created_at")
     search_fields = ("name", "description", "groups__group")
     search_help_text = _("Search by name, description or group")
     readonly_fields = ("created_at",)
     related = (
+        Related("membership.grant", "team"),
         Related("membership.teammember", "team"),
         Related("membership.teamgroup", "team"),
     )
@@ -154,7 +104,7 @@ class TeamAdmin(_ByServiceAdmin):
         services.delete_team(None, row, by="admin")
 
 
-class TeamMemberForm(_ByService):
+class TeamMemberForm(ByServiceForm):
     class Meta:
         model = TeamMember
         fields = ("team", "account", "is_manager")
@@ -169,7 +119,7 @@ class TeamMemberForm(_ByService):
 
 
 @admin.register(TeamMember)
-class TeamMemberAdmin(_ByServiceAdmin):
+class TeamMemberAdmin(ByServiceAdmin):
     form = TeamMemberForm
     list_display = ("member", "team", "account", "source", "is_manager", "active", "created_at")
     list_filter = ("source", "is_manager", ("team", OfRow), ("account", OfRow))
@@ -217,7 +167,7 @@ class TeamMemberAdmin(_ByServiceAdmin):
         services.remove_member(None, row.team, row.account, by="admin")
 
 
-class TeamGroupForm(_ByService):
+class TeamGroupForm(ByServiceForm):
     class Meta:
         model = TeamGroup
         fields = ("group", "team")
@@ -230,7 +180,7 @@ class TeamGroupForm(_ByService):
 
 
 @admin.register(TeamGroup)
-class TeamGroupAdmin(_ByServiceAdmin):
+class TeamGroupAdmin(ByServiceAdmin):
     form = TeamGroupForm
     list_display = ("group", "team")
     list_filter = (("team", OfRow),)

@@ -17,12 +17,14 @@ from django.utils import timezone
 from procrastinate.contrib.django import app
 
 import manage
+from console.access.roles import Role
 from console.access_tokens import services as access_tokens
 from console.audit import summaries
 from console.audit.admin import AuditEventAdmin
 from console.audit.models import AuditEvent
 from console.audit.origin import command, set_origin
 from console.imports import jobs as transfer_jobs
+from console.invitations.services import invite
 from console.members import jobs as member_jobs
 from console.operations.management.commands import prepare
 from console.ownership import jobs as namespace_jobs
@@ -138,6 +140,22 @@ def _(w):
 def _(w):
     w.act("accounts/account", "reset_registry_password", w.ann)
     return "service.password", w.id, {}
+
+
+@case(ACTIONS, "grant.delete_selected")
+def _(w):
+    grant = GrantFactory(namespace=w.team, role=Role.WRITER)
+    w.act("membership/grant", "delete_selected", grant)
+    return "member.remove", w.team.name, {"member": grant.account.account_id, "role": "writer"}
+
+
+@case(ACTIONS, "invitation.take_back")
+def _(w):
+    other = ActivatedAccountFactory()
+    made, _secret = invite(w.ann, w.team, role=Role.WRITER, account=other)
+    w.act("membership/invitation", "take_back", made)
+    facts = {"invitation": made.pk, "to": other.account_id, "role": "writer", "until": None}
+    return "invitation.revoke", w.team.name, facts
 
 
 @case(ACTIONS, "team.delete_selected")

@@ -75,6 +75,14 @@ MODELS = {
     "transfers.transfer": Model(),
     "mfa.authenticator": Model(delete=_DELETED),
     "socialaccount.socialaccount": Model(delete=_DELETED),
+    "membership.grant": Model(
+        add=administrators("302 {list} +"),
+        add_form={"namespace": "{row_namespaces_namespace}", "account": "{somebody_pk}", "role": "1"},
+        change=_CHANGED,
+        change_form={"role": "2"},
+        delete=_DELETED,
+    ),
+    "membership.invitation": Model(action=_ACTION_DONE, action_form=_confirmed("take_back"), change=_CHANGED),
     "membership.team": Model(
         add=administrators("302 {list} +"),
         add_form={"name": "made-there", "description": "", "manager": "{owner}"},

@@ -168,6 +168,7 @@ class Site:
                 "shared": "shared",
                 "offered": "offered",
                 "somebody": ActivatedAccountFactory().account_id,
+                "somebody_pk": str(ActivatedAccountFactory().pk),
                 "invitation": str(Invitation.objects.get(account=self.owner).pk),
                 "own_invitation": str(Invitation.objects.get(invited_by=self.owner).pk),
                 "other": str(self.accounts["other"].pk),
