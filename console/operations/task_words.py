@@ -7,6 +7,8 @@ from django.utils.translation import gettext_lazy as _
 
 # For the name under which each task is queued; a test compares them with the tasks that there are.
 TASK_NAMES: dict[str, Promise] = {
+    "access_tokens.send_warning": _("Send e-mail: access token expires"),
+    "access_tokens.warn": _("Warn before access tokens expire"),
     "accounts.send_email_changed": _("Send e-mail: address changed"),
     "accounts.send_email_link": _("Send e-mail: confirm address"),
     "accounts.send_letters": _("Send e-mail: reset password"),

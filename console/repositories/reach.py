@@ -54,6 +54,7 @@ class Reach:
 
     account: int
     places: tuple[Place, ...]
+    of_one_namespace: bool = False
 
     def only(self, which: str) -> Reach:
         """The part that is the account's own (``MINE``), or shared with it (``SHARED``); otherwise all of it."""
@@ -65,7 +66,7 @@ class Reach:
 
     def of(self, namespace: str) -> Reach:
         """The part that is in the namespace of this name."""
-        return Reach(self.account, tuple(one for one in self.places if one.name == namespace))
+        return Reach(self.account, tuple(one for one in self.places if one.name == namespace), of_one_namespace=True)
 
     @property
     def shared(self) -> bool:
@@ -95,7 +96,7 @@ class Reach:
     @property
     def images(self) -> QuerySet[Image]:
         """The images, as ``Image.objects.visible_to`` has them, with what was read in place of subqueries."""
-        if not self.shared:
+        if not self.shared and not self.of_one_namespace:
             return Image.objects.owned_by(Account(pk=self.account)) if self.places else Image.objects.none()
         return Image.objects.filter(Q(namespace__in=self.namespaces) | Q(pk__in=self.single_images))
 

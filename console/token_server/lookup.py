@@ -95,19 +95,21 @@ WITH caller AS (
     {join}
     WHERE {condition}
 ),
-repositories AS ({repositories})
+repositories AS ({repositories}),
+-- MATERIALIZED: otherwise it is read once for each repository.
+owners AS MATERIALIZED (
+    SELECT account.id, account.image_quota, (
+        SELECT sum(image_count) FROM namespaces_namespace WHERE owner_id = account.id
+    ) AS images
+    FROM accounts_account AS account
+    WHERE account.id IN (SELECT owner_id FROM repositories WHERE NOT there AND role >= 2)
+)
 -- An unknown caller gives a row, too, so that it takes the same time.
-SELECT attempt.marks, caller.*, repositories.*, coalesce(counted.images, 0), counted.image_quota
+SELECT attempt.marks, caller.*, repositories.*, coalesce(owners.images, 0), owners.image_quota
 FROM (SELECT {marks} AS marks) AS attempt
 LEFT JOIN caller ON true
 LEFT JOIN repositories ON true
-LEFT JOIN LATERAL (
-    SELECT owner.image_quota, (
-        SELECT sum(image_count) FROM namespaces_namespace WHERE owner_id = owner.id
-    ) AS images
-    FROM accounts_account AS owner
-    WHERE owner.id = repositories.owner_id AND NOT repositories.there AND repositories.role >= 2 OFFSET 0
-) AS counted ON true
+LEFT JOIN owners ON owners.id = repositories.owner_id AND NOT repositories.there
 """
 _NO_MARKS = "NULL::float8[]"
 _WITHOUT_TOKEN = {

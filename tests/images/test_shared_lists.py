@@ -132,6 +132,13 @@ def test_the_list_and_its_filters(client, reader, world):
     assert "14 of 500 images used" in text_of(response)
 
 
+def test_the_page_of_a_namespace_has_its_images_alone(client, reader, world):
+    client.force_login(reader)
+    for name in ("own", "by-team"):
+        response = client.get(f"/namespaces/{name}/", {"size": 100})
+        assert sorted(row.full_name for row in response.context["rows"]) == names(world[name].images)
+
+
 def test_the_page_of_a_namespace_with_one_shared_image(client, reader, world):
     client.force_login(reader)
     response = client.get("/namespaces/one-image/")

@@ -63,7 +63,7 @@ def test_all_that_a_filter_finds(client, boss):
     assert deleting() == 10
 
 
-@pytest.mark.parametrize("action", ["deactivate", "reset_registry_password"])
+@pytest.mark.parametrize("action", ["deactivate", "reset_registry_password", "sync_groups"])
 def test_accounts(client, boss, action):
     ann = ActivatedAccountFactory(name="Ann")
     version = ann.credential.version

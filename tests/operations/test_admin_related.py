@@ -43,6 +43,8 @@ def test_what_belongs_to_an_account(client, boss):
         "Docker logins": "0",
         "Second factors": "0",
         "Single sign-on identities": "0",
+        "Roles": "0",
+        "Team members": "0",
         "Activity": "Show",
     }
     event = record("image.create", "app", actor=ann.account_id)

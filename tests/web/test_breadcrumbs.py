@@ -12,7 +12,7 @@ from tests.security.site import Site
 pytestmark = pytest.mark.django_db
 
 # What the sidebar, the tabs beside it and the account menu's first entry lead to.
-FIRST_LEVEL = {"images/", "namespaces/", "docker-hub/", "public-images/", "favorites/", "help/", "search/"}
+FIRST_LEVEL = {"images/", "namespaces/", "docker-hub/", "public-images/", "favorites/", "help/", "search/", "teams/"}
 # The first of the account's tabs, which all have the same breadcrumbs: Account, and the tab.
 ACCOUNT = "account/"
 _CRUMBS = re.compile(r'<nav aria-label="Breadcrumb">\s*<ol class="crumbs">(.*?)</ol>\s*</nav>', re.DOTALL)

@@ -110,8 +110,7 @@ class TestTryAgain:
             raise failure
 
         client.raise_request_exception = False
-        monkeypatch.setattr(ImageQuerySet, "visible_to", fail)
-        monkeypatch.setattr(ImageQuerySet, "allowing", fail)
+        monkeypatch.setattr(ImageQuerySet, "order_by", fail)
         response = client.get("/images/?q=a&sort=name")
         text = text_of(response)
         assert response.status_code == status

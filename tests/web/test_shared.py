@@ -80,7 +80,7 @@ class TestErrors:
         def fail(*arguments):
             raise OperationalError("connection refused")
 
-        monkeypatch.setattr(ImageQuerySet, "visible_to", fail)
+        monkeypatch.setattr(ImageQuerySet, "order_by", fail)
         response = client.get("/images/")
         assert response.status_code == 503
         assert response["Retry-After"]
@@ -89,7 +89,7 @@ class TestErrors:
     def test_something_unforeseen(self, client, monkeypatch):
         client.force_login(ActivatedAccountFactory())
         client.raise_request_exception = False
-        monkeypatch.setattr(ImageQuerySet, "visible_to", lambda images, account: 1 / 0)
+        monkeypatch.setattr(ImageQuerySet, "order_by", lambda images, *columns: 1 / 0)
         response = client.get("/images/")
         assert response.status_code == 500
         assert "Something went wrong on our side" in response.content.decode()
