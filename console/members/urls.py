@@ -6,6 +6,7 @@ from console.members import views, views_roles
 
 urlpatterns = [
     path("namespaces/<namespace:namespace>/-/members/", views.members, name="namespace-members"),
+    path("namespaces/<namespace:namespace>/-/activity/", views.namespace_activity, name="namespace-activity"),
     path("namespaces/<namespace:namespace>/-/settings/", views.settings, name="namespace-settings"),
     path("namespaces/<namespace:namespace>/-/leave/", views.leave, name="namespace-leave"),
     path("namespaces/<namespace:namespace>/-/members/add-team/", views_roles.add_team, name="member-add-team"),

@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods
 
 from console.accounts.requests import Request
+from console.members import activity
 from console.members.holders import MOST_ON_IMAGES, Holders, image_grants, page_of, rows_of
 from console.members.own_role import own_role
 from console.members.services import leave as leave_namespace
@@ -22,6 +23,7 @@ from console.sharing.guards import namespace_allowing
 from console.sharing.reasons import reason_of
 from console.sharing.services import refuse_release
 from console.web.activated import activated
+from console.web.paging import paged
 from console.web.rendering import dialog, go, page, search_text
 
 
@@ -50,6 +52,25 @@ def members(request: Request, namespace: str) -> HttpResponse:
         context["on_images"] = rows_of(request.user, first[:MOST_ON_IMAGES])
         context["more_on_images"] = on_images.count() - MOST_ON_IMAGES if len(first) > MOST_ON_IMAGES else 0
     return page(request, "members/members.html", context, part="list", frame="images/base_namespace.html")
+
+
+@require_GET
+@activated
+def namespace_activity(request: Request, namespace: str) -> HttpResponse:
+    """What happened in a namespace, for its owners."""
+    shown = namespace_allowing(request.user, namespace, "namespace.view_activity")
+    kind = request.GET.get("kind", "")
+    rows = paged(activity.events_of(shown, kind), request.GET)
+    context = {
+        "namespace": shown,
+        "rows": rows,
+        "shown": activity.in_words(request.user, rows),
+        "kinds": [(name, label) for name, (label, _first) in activity.KINDS.items()],
+        "kind": kind if kind in activity.KINDS else "",
+        "section": "images",
+        "tab": "activity",
+    }
+    return page(request, "members/activity.html", context, part="list", frame="images/base_namespace.html")
 
 
 @require_GET

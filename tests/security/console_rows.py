@@ -110,6 +110,7 @@ _OFFERED = {"namespace:name": "{offered}"}
 _MEMBERS = [
     Row(f"{_SPACE}members/", GET=owner("200")),
     Row(f"{_SPACE}settings/", GET=owner("200")),
+    Row(f"{_SPACE}activity/", GET=owner("200")),
     Row(f"{_SPACE}leave/", GET=owner("200"), POST=owner(f"{IMAGES} +"), words=_SHARED),
     Row(f"{_SPACE}members/add-team/", GET=owner("200"), POST=owner(_AT_MEMBERS), form={**_ROLE, "team": "testers"}),
     Row(f"{_SPACE}members/owner/change/", GET=owner("200"), POST=owner(_AT_SHARED), form=_ROLE, words=_SHARED),

@@ -30,6 +30,7 @@ LISTS = {
     "official-image-copy": ("/docker-hub/official0/-/tags/v0/copy/", 6),
     "namespaces": ("/namespaces/?size=100", 6),
     "namespace": ("/namespaces/team/?size=100", 9),
+    "namespace-activity": ("/namespaces/team/-/activity/?size=100", 10),
     "namespace-members": ("/namespaces/team/-/members/?size=100", 12),
     "image-access": ("/images/team/app/-/access/?size=100", 12),
     "namespace-storage": ("/images/-/storage/team/", 7),
