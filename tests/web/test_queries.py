@@ -14,7 +14,7 @@ pytestmark = pytest.mark.django_db
 # What has rows: the name of its address, what is asked for, and the most queries that it may take. The session, the
 # account and its credential are two of them.
 LISTS = {
-    "images": ("/images/?size=100", 8),
+    "images": ("/images/?size=100", 12),
     "image": ("/images/team/app/", 10),
     "image-tags": ("/images/team/app/-/tags/?size=100", 10),
     "image-compare": ("/images/team/app/-/compare/?from=v0&to=multi", 9),
@@ -28,7 +28,7 @@ LISTS = {
     "tag-copy": ("/images/team/app/-/tags/v0/copy/", 11),
     "import": ("/images/-/import/", 5),
     "official-image-copy": ("/docker-hub/official0/-/tags/v0/copy/", 6),
-    "namespaces": ("/namespaces/?size=100", 6),
+    "namespaces": ("/namespaces/?size=100", 7),
     "namespace": ("/namespaces/team/?size=100", 9),
     "namespace-activity": ("/namespaces/team/-/activity/?size=100", 10),
     "namespace-members": ("/namespaces/team/-/members/?size=100", 12),
