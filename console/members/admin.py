@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
+from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
+from django.db import models
 from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -58,6 +60,13 @@ class GrantAdmin(ByServiceAdmin):
     search_help_text = _("Search by namespace, image, account or team")
     ordering = ("-created_at", "-pk")
     autocomplete_fields = ("namespace", "image", "account", "team")
+    # One field, which its label names.
+    formfield_overrides: ClassVar[Any] = {
+        models.DateTimeField: {
+            "form_class": forms.DateTimeField,
+            "widget": forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
+        }
+    }
 
     def audited_as(self, obj: Grant) -> str:
         return obj.namespace.name

@@ -248,13 +248,18 @@ class EmptySite(Site):
                 "factor",
                 "identity",
                 "member",
+                "int:account",
+                "team_pk",
+                "invitation",
+                "own_invitation",
+                "somebody_pk",
             ),
             "0",
         )
         self.words = Words(
             {
                 **nothing,
-                **dict.fromkeys(("shared", "offered", "somebody"), "payments"),
+                **dict.fromkeys(("shared", "offered", "somebody", "namespace:team"), "payments"),
                 "uuid:pk": "00000000-0000-0000-0000-000000000000",
                 "uidb64": uid,
                 "token": reset_tokens.make_token(self.owner),

@@ -78,12 +78,12 @@ def test_search_with_the_keyboard(session):
 
 def test_try_again_leads_to_the_same_address(session, monkeypatch):
     """When the page can be shown again."""
-    visible_to = NamespaceQuerySet.visible_to
+    allowing = NamespaceQuerySet.allowing
 
-    def fail(namespaces, account):
+    def fail(namespaces, account, verb):
         raise ZeroDivisionError
 
-    monkeypatch.setattr(NamespaceQuerySet, "visible_to", fail)
+    monkeypatch.setattr(NamespaceQuerySet, "allowing", fail)
     with live.served() as base, live.browser() as browser:
         context = browser.new_context(java_script_enabled=False)
         context.set_default_timeout(15_000)
@@ -92,7 +92,7 @@ def test_try_again_leads_to_the_same_address(session, monkeypatch):
         page.goto(f"{base}/help/?q=helm")
         again = page.get_by_role("link", name="Try again")
         expect(again).to_be_visible()
-        monkeypatch.setattr(NamespaceQuerySet, "visible_to", visible_to)
+        monkeypatch.setattr(NamespaceQuerySet, "allowing", allowing)
         again.click()
         expect(page.get_by_role("link", name="Helm", exact=True)).to_be_visible()
         expect(page).to_have_url(f"{base}/help/?q=helm")
