@@ -294,8 +294,12 @@ NOTHING_TYPED = {
     "console.accounts.forms.PreferencesForm",
     "console.images.forms.VisibilityForm",
     "console.members.forms.OwnerRoleForm",
+    "console.members.admin.GrantForm",
     "console.members.forms.RoleForm",
     "console.repositories.forms.NamespaceChoiceForm",
+    "console.repositories.forms.TargetChoiceForm",
+    "console.teams.admin.TeamMemberForm",
+    "console.web.admin_services.ByServiceForm",
 }
 # In ``test_typing.py``, in a test of its own: its owner is chosen from a list that is searched.
 # In ``test_invitations.py``: what is typed belongs to one choice, and an account is created by links alone.
@@ -309,6 +313,11 @@ ELSEWHERE = {
     # ``tests/service_accounts/test_pages.py``: the same field as that of a new service account.
     "console.access_tokens.forms.AccessTokenForm": {"name", "names"},
     "console.service_accounts.forms.DescriptionForm": {"description"},
+    # In ``tests/teams``: the fields of a new team, and an Account ID as in an invitation.
+    "console.teams.forms.TeamForm": {"name", "description"},
+    "console.teams.forms.MemberForm": {"account_id"},
+    "console.teams.admin.TeamForm": {"name", "description"},
+    "console.teams.admin.TeamGroupForm": {"group"},
 }
 # Fields that templates write themselves: by template, what they are.
 RAW = {
