@@ -50,7 +50,7 @@ def give_role(
     with transaction.atomic():
         locked = lock_namespace(namespace)
         require_manager(actor, locked, image)
-        _check(locked, holder, until)
+        _check(locked, holder, role, until)
         grant = Grant(
             namespace=locked,
             image=image,
@@ -80,7 +80,7 @@ def change_role(actor: Account | None, grant: Grant, role: Role, until: datetime
         current = Grant.objects.select_related("account", "team", "image").filter(pk=grant.pk).first()
         if current is None:
             raise ValidationError(_("This member has already been removed."))
-        _check(locked, current.holder, until)
+        _check(locked, current.holder, role, until)
         _change(current, role, until)
 
 
@@ -239,10 +239,13 @@ def name_of(holder: Holder) -> str:
     return holder.account_id if isinstance(holder, Account) else f"team {holder.name}"
 
 
-def _check(namespace: Namespace, holder: Holder, until: datetime.datetime | None) -> None:
+def _check(namespace: Namespace, holder: Holder, role: Role, until: datetime.datetime | None) -> None:
     if until is not None and until <= timezone.now():
         raise ValidationError({"until": _("This time is in the past.")})
     if not isinstance(holder, Account):
+        # Locked, against a race with deleting the team.
+        if Team.objects.select_for_update(no_key=True).filter(pk=holder.pk).first() is None:
+            raise ValidationError({"holder": _("The team no longer exists.")})
         return
     if holder.pk == namespace.owner_id:
         raise ValidationError({"holder": _("%s already owns this namespace.") % holder.name})
@@ -250,6 +253,8 @@ def _check(namespace: Namespace, holder: Holder, until: datetime.datetime | None
         raise ValidationError({"holder": _("This account is deactivated.")})
     if holder.is_service and not namespace.service_accounts.filter(account=holder).exists():
         raise ValidationError({"holder": _("A service account can have roles in its own namespace only.")})
+    if holder.is_service and role == Role.OWNER:
+        raise ValidationError({"role": _("A service account cannot be an owner. Choose a lower role.")})
 
 
 def _change(grant: Grant, role: Role, until: datetime.datetime | None) -> None:

@@ -10,8 +10,9 @@ from django.utils import timezone
 
 from console.access.roles import Role
 from console.audit.models import AuditEvent
-from console.membership.models import Grant
+from console.membership.models import Grant, Team
 from console.namespaces.models import Namespace
+from console.service_accounts import services as service_accounts
 from console.sharing import services
 from tests.support.factories import ActivatedAccountFactory, GrantFactory, ImageFactory, NamespaceFactory, TeamFactory
 
@@ -184,3 +185,18 @@ def test_no_role_on_an_image_of_another_namespace(owner, namespace, other):
     with pytest.raises(IntegrityError), transaction.atomic():
         GrantFactory(namespace=namespace, image=image)
         connection.check_constraints()
+
+
+def test_a_service_account_is_no_owner(owner, namespace):
+    robot = service_accounts.create(owner, namespace, "ci", "", Role.WRITER)
+    grant = Grant.objects.get(account=robot.account)
+    with pytest.raises(ValidationError, match="cannot be an owner"):
+        services.change_role(owner, grant, Role.OWNER, None)
+    services.change_role(owner, grant, Role.MAINTAINER, None)
+
+
+def test_no_role_for_a_team_that_was_deleted(owner, namespace):
+    team = TeamFactory()
+    Team.objects.filter(pk=team.pk).delete()
+    with pytest.raises(ValidationError, match="The team no longer exists"):
+        services.give_role(owner, namespace, team, Role.READER)
