@@ -81,7 +81,7 @@ class Caller:
 class Repository:
     """Facts about a repository in an existing namespace.
 
-    ``owner`` is the primary key of the namespace's account: its quotas count, whoever pushes. ``role`` is the highest
+    ``owner`` is the primary key of the namespace's account: its quotas count for every push. ``role`` is the highest
     that the caller has now on the image or its namespace. ``chosen`` says whether the caller's access token is for this
     namespace or image. ``active`` and ``public`` have no meaning unless the image ``exists``. ``images`` is how many
     images the owner has, read only when a push might create a new one. ``tags`` counts towards the quota of tags; only

@@ -16,8 +16,8 @@ from console.accounts.forms import EmailAddressField
 from console.accounts.models import Account
 from console.accounts.services import check_name
 from console.accounts.validators import LONGEST_PASSWORD, TOO_LONG
-from console.invitations.role_words import ROLE_WORDS
 from console.membership.models import RoleName
+from console.sharing.words import ROLE_HELP
 
 ACCOUNT, EMAIL, LINK = "account", "email", "link"
 _ON_A_DATE, _FOR_GOOD = "date", "good"
@@ -26,7 +26,7 @@ _NO_ACCOUNT_ID = _("Enter an Account ID: twelve digits.")
 
 
 def _roles() -> list[tuple[str, Any]]:
-    return [(str(int(role)), format_html("{}: {}", RoleName(role).label, ROLE_WORDS[role])) for role in Role]
+    return [(str(int(role)), format_html("{}: {}", RoleName(role).label, ROLE_HELP[role])) for role in Role]
 
 
 class InvitationForm(forms.Form):

@@ -1,4 +1,4 @@
-"""What each role may do, as pages explain it."""
+"""What each role may do, in sentences for the invited person."""
 
 from __future__ import annotations
 
@@ -7,12 +7,6 @@ from django.utils.translation import gettext_lazy as _
 
 from console.access.roles import Role
 
-ROLE_WORDS: dict[Role, Promise] = {
-    Role.READER: _("see and pull images"),
-    Role.WRITER: _("also push images"),
-    Role.MAINTAINER: _("also edit and delete images"),
-    Role.OWNER: _("also manage members, hand over and delete"),
-}
 ROLE_SENTENCES: dict[Role, Promise] = {
     Role.READER: _("You can see and pull images."),
     Role.WRITER: _("You can see, pull and push images."),

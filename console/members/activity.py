@@ -54,7 +54,7 @@ def events_of(namespace: Namespace, kind: str = "") -> QuerySet[AuditEvent]:
 
 
 def _of(firsts: Collection[str]) -> Q:
-    """Condition: whether the first word of the action is one of these."""
+    """Condition: the action is ``WORD.…`` with one of these words."""
     return Q(action__regex=rf"^({'|'.join(sorted(firsts))})\.") if firsts else Q(pk__in=[])
 
 

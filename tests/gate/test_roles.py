@@ -213,7 +213,7 @@ def test_the_end_of_a_role_is_the_databases_clock(space, member, grant):
 
 
 class TestQuotas:
-    """They are the owner's, whoever pushes."""
+    """A member's push counts towards the owner's quotas."""
 
     def push(self, member, repository, tag="v1"):
         assert "push" in member.token(repository)

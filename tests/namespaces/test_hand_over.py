@@ -166,7 +166,7 @@ def test_nobody_else_sees_the_offer(client, team, offer):
     assert Namespace.objects.get().new_owner is None
 
 
-# How an offer ends by itself.
+# What ends an offer without an answer.
 def owner_left(offer):
     heir = GrantFactory(namespace=offer.namespace, role=Role.OWNER).account
     Namespace.objects.update(owner=heir)
